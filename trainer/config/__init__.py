@@ -1,0 +1,6 @@
+"""Validated, frozen run configs. Pydantic only: importing this package loads no torch, wandb or timm."""
+
+from trainer.config.load import LoadedConfig, load_config
+from trainer.config.run import RunConfig
+
+__all__ = ["LoadedConfig", "RunConfig", "load_config"]

@@ -1,0 +1,47 @@
+"""`data`: which pictures. All of a set lies on the training device as uint8."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from trainer.config.base import Section
+
+
+class _AnySet(Section):
+    val_fraction: float = Field(0.0, ge=0, lt=1)
+    """Share of the training set held out, stratified by class and seeded. What decides during training
+    (plateau, early stopping, best checkpoint) looks at it, or at the training loss where it is 0."""
+    train_size: PositiveInt | None = None
+    """Use only this many training pictures, stratified by class and seeded; null: all."""
+
+
+class Cifar10(_AnySet):
+    name: Literal["cifar10"] = "cifar10"
+    root: Path = Path("data")
+    """Folder that holds `cifar-10-batches-py`; downloaded there when missing."""
+    download: bool = True
+
+
+class Cifar100(_AnySet):
+    name: Literal["cifar100"] = "cifar100"
+    root: Path = Path("data")
+    """Folder that holds `cifar-100-python`; downloaded there when missing."""
+    download: bool = True
+
+
+class Shapes10(_AnySet):
+    name: Literal["shapes10"] = "shapes10"
+    seed: NonNegativeInt = 0
+    """Seed of the drawing itself, apart from the run's seed."""
+
+
+class Folder(_AnySet):
+    name: Literal["folder"] = "folder"
+    root: Path
+    """Holds `train/CLASS/*` and `test/CLASS/*`, any picture format."""
+    image_size: PositiveInt = 32
+    """Pictures are resized to image_size x image_size pixels."""
+
+
+Data = Annotated[Cifar10 | Cifar100 | Shapes10 | Folder, Field(discriminator="name")]

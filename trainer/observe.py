@@ -1,0 +1,90 @@
+"""What the training loop shows, and what comes back: the contract of loop, probes and sinks.
+
+The loop knows nothing of files, terminals or W&B. It hands a frozen `View` to the probes that are due and a
+`Record` to every sink. Metric names are paths (`train/loss`, `test/accuracy`); accuracies are fractions,
+times seconds. `epoch` counts finished epochs and may be fractional inside one; `step` counts optimizer updates.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from torch import Tensor, nn
+
+Status = Literal["running", "finished", "interrupted", "diverged", "failed"]
+
+
+@dataclass(frozen=True)
+class View:
+    """One training step as a probe may look at it. A probe reads; whatever it moves, it puts back."""
+
+    step: int
+    epoch: float
+    model: nn.Module
+    images: Tensor  # [N, C, H, W] normalised and augmented, as the step saw them
+    labels: Tensor  # [N]
+    lr: float
+
+
+@dataclass(frozen=True)
+class Record:
+    """Numbers measured at one moment of a run. `table` rows and pictures are rare and optional."""
+
+    epoch: float
+    step: int
+    metrics: Mapping[str, float]
+    pictures: Mapping[str, Path] = field(default_factory=dict[str, Path])
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The state of the epoch under way, for a person to watch. Nothing here is kept."""
+
+    epoch: int  # the one under way, from 1
+    epochs: int
+    step_in_epoch: int
+    steps_per_epoch: int
+    metrics: Mapping[str, float]  # the latest known: train/loss, train/accuracy, time/images_per_second
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """A run as it is announced to the sinks at its start."""
+
+    name: str  # the run folder's name, also the run's name in W&B
+    folder: Path
+    config: Mapping[str, Any]  # the resolved config, nested, plain values only
+    provenance: Mapping[str, Any]  # git, versions, device, command: what run.json holds
+    resumed: bool  # True when an earlier segment of this run was broken off
+    memory: Mapping[str, Any]  # what this sink asked to remember at the last checkpoint, by sink name
+
+
+class Probe(Protocol):
+    """Numbers out of a model and a batch, nothing moved."""
+
+    def due(self, step: int) -> bool: ...
+
+    def measure(self, view: View) -> Mapping[str, float]: ...
+
+
+class Sink(Protocol):
+    """A place where records go. A sink never stops a run: what it cannot send it keeps or reports."""
+
+    name: str
+
+    def start(self, run: RunInfo) -> None: ...
+
+    def progress(self, progress: Progress) -> None:
+        """Show where the epoch is. Called at `train.log_every` steps; must be cheap."""
+        ...
+
+    def log(self, record: Record) -> None: ...
+
+    def memory(self) -> Mapping[str, Any]:
+        """Plain values to be kept in the checkpoint and handed back in `RunInfo.memory[name]` on resume."""
+        ...
+
+    def finish(self, status: Status, summary: Mapping[str, Any]) -> None:
+        """Close. `summary` is the run's headline numbers, flat: `test/accuracy`, `time/train_seconds` ..."""
+        ...
