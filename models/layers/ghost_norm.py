@@ -1,0 +1,50 @@
+"""Ghost Batch Normalisation (Hoffer, Hubara & Soudry 2017, "Train longer, generalize better", algorithm 1).
+
+A batch is cut into groups of about `ghost_size` pictures and each is normalised by its own statistics.
+
+Running statistics exist in two forms. Hoffer et al. update one set after each group in turn; FastResNet9's code
+(after Page) keeps a set per group and averages the sets at evaluation. Exponential averages are linear, so the
+second is one set moved once a step by the *mean over the groups*; that is built here: it needs no state that
+depends on the number of groups, and groups of any number and size mix freely.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class GhostBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm over groups of about `ghost_size` pictures: [N, C, H, W] -> [N, C, H, W].
+
+    N pictures make max(1, round(N / ghost_size)) groups whose sizes differ by at most one, so a batch that does
+    not divide leaves no small group with noisy statistics behind. With one group it equals BatchNorm2d.
+    """
+
+    def __init__(self, num_features: int, *, ghost_size: int = 32, fixed_scale: bool = False) -> None:
+        super().__init__(num_features)
+        self.ghost_size = ghost_size
+        self.weight.requires_grad_(not fixed_scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        groups = max(1, round(len(x) / self.ghost_size))
+        if not self.training or groups == 1:
+            return super().forward(x)
+        means = torch.zeros(groups, self.num_features, device=x.device)
+        variances = torch.zeros_like(means)
+        parts = [  # momentum 1 writes a group's own mean and unbiased variance into its row
+            F.batch_norm(part, mean, variance, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
+            for part, mean, variance in zip(x.tensor_split(groups), means, variances, strict=True)
+        ]
+        self._move_running_statistics(means.mean(0), variances.mean(0))
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def _move_running_statistics(self, mean: Tensor, variance: Tensor) -> None:
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked += 1
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, ghost_size={self.ghost_size}"

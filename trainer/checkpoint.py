@@ -1,0 +1,59 @@
+"""Checkpoints: whole or absent, readable without running code from them."""
+
+import contextlib
+import io
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer.errors import CheckpointError
+
+FORMAT = 1  # raised when a checkpoint of an older trainer can no longer be read
+
+
+def write_atomically(path: Path, body: bytes) -> None:
+    """Write aside, fsync, rename: readers see the old file or the new one. Raises CheckpointError if it cannot."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with aside.open("wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Tensors and plain values only, so that `weights_only=True` loads them. Raises CheckpointError."""
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **content}, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """On the CPU. Raises CheckpointError for a file that is missing, cut short, or no checkpoint of ours."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: there is no such checkpoint") from error
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged or not a checkpoint ({type(error).__name__})") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: not a checkpoint of this trainer (format {FORMAT})")
+    return content
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)  # the rename itself is on disk only then
+    finally:
+        os.close(handle)

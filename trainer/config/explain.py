@@ -1,0 +1,91 @@
+"""From Pydantic's report to one line per mistake: the key as it is typed, the value, the nearest right one."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """`; did you mean 'lr'?`, or the whole list where it is short, or nothing."""
+    names = sorted(known)
+    if near := get_close_matches(str(word), names, n=1, cutoff=0.6):
+        return f"; did you mean {near[0]!r}?"
+    return f"; one of {', '.join(names)}" if 0 < len(names) <= 20 else ""
+
+
+def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
+    return [_line(detail, root) for detail in error.errors()]
+
+
+def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
+    keys, section, known = _walk(detail["loc"], root)
+    key, value = ".".join(keys), detail["input"]
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "extra_forbidden":
+            owner = f"{section} has no such field" if section else "no such key"
+            return f"{key}: {owner}{did_you_mean(keys[-1], known)}"
+        case "union_tag_invalid":
+            tags = [tag.strip(" '") for tag in str(context["expected_tags"]).split(",")]
+            return f"{key}.name: no {key} is called {context['tag']!r}{did_you_mean(context['tag'], tags)}"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"{key}: {value!r} is not a section; its keys are written {key}.KEY=VALUE, such as {key}.name=NAME"
+        case "literal_error":
+            choices = _literals(root, detail["loc"])
+            return f"{key}: {value!r} is not a choice{did_you_mean(value, choices)}"
+        case "missing":
+            return f"{key}: needs a value, and none was given"
+        case "value_error":
+            return f"{key or 'config'}: {context['error']}"
+        case _:
+            message = detail["msg"]
+            return f"{key}: {value!r}: {message[0].lower()}{message[1:]}"
+
+
+def _walk(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[list[str], str, list[str]]:
+    """(the keys of `loc` without Pydantic's union tags, the choice they end in, the keys that exist there)."""
+    keys: list[str] = []
+    here: type[BaseModel] | None = model
+    choice = ""
+    rest = list(loc)
+    while rest:
+        part = rest.pop(0)
+        keys.append(str(part))
+        field = here.model_fields.get(str(part)) if here else None
+        if field is None:
+            break
+        options = _models(field.annotation)
+        if len(options) > 1:
+            tag = rest.pop(0) if rest else None
+            here = next((option for option in options if option.model_fields["name"].default == tag), None)
+        else:
+            here = options[0] if options else None
+        if here:
+            name = here.model_fields.get("name")
+            choice = str(name.default) if name and get_origin(name.annotation) is Literal else str(part)
+    keys += [str(part) for part in rest if isinstance(part, int)]
+    return keys, choice, list(here.model_fields) if here else []
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        return [model for part in get_args(annotation) for model in _models(part)]
+    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+
+
+def _literals(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
+    """The choices of the Literal field at `loc`."""
+    for part in loc:
+        field = model.model_fields.get(str(part))
+        if field is None:  # a union's tag: step into that choice
+            continue
+        if get_origin(field.annotation) is Literal:
+            return [str(choice) for choice in get_args(field.annotation)]
+        options = _models(field.annotation)
+        tagged = [option for option in options if "name" in option.model_fields and option.model_fields["name"].default in loc]
+        model = (tagged or options or [model])[0]
+    return []

@@ -1,0 +1,86 @@
+"""From words, files and recipes to a validated RunConfig, with the origin of each value.
+
+Layers, each over the one before: defaults < recipe < `--config FILE` < `KEY=VALUE` words and flags.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from trainer.config.explain import explain
+from trainer.config.overrides import Settings, flatten, lay_over, read_words
+from trainer.config.recipes import read_recipe, read_settings_file, recipe_names
+from trainer.config.run import RunConfig
+from trainer.errors import ConfigError
+
+ModelCheck = Callable[[str, Mapping[str, Any]], list[str]]
+"""(network's name, its arguments) -> problems. Handed in, because only `models` knows its builders."""
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    config: RunConfig
+    origins: dict[str, str]  # dotted key -> where its value came from
+
+
+def load_config(
+    words: Iterable[str] = (),
+    *,
+    recipe: str | None = None,
+    file: Path | None = None,
+    check_model: ModelCheck | None = None,
+) -> LoadedConfig:
+    """Resolve all layers. Raises ConfigError with every mistake at once, a line each.
+
+    A recipe is named by `recipe`, else by a `recipe` key among the words or in the file, else it is the one that
+    has the network's own name; `none` is no recipe. A recipe may itself start from another by a `recipe` key.
+    """
+    written, from_file = read_words(words), read_settings_file(file) if file else {}
+    named = [layer.pop("recipe", None) for layer in (written, from_file)]
+    asked = next((name for name in (recipe, *named) if name is not None), None)
+    layers = [(f"file {file}", from_file), ("command line", written)]
+    layers = _recipe_layers(str(asked) if asked is not None else _own_recipe(from_file, written)) + layers
+
+    merged, origins = RunConfig().model_dump(), dict[str, str]()
+    for origin, layer in layers:
+        merged = lay_over(merged, layer)
+        origins |= dict.fromkeys(flatten(layer), origin)
+    config = validate(merged, check_model)
+    return LoadedConfig(config, {key: origins.get(key, "default") for key in flatten(config.model_dump())})
+
+
+def validate(settings: Mapping[str, Any], check_model: ModelCheck | None = None) -> RunConfig:
+    """A RunConfig of nested settings. Raises ConfigError with every mistake, the network's arguments' included."""
+    problems: list[str] = []
+    config: RunConfig | None = None
+    try:
+        config = RunConfig.model_validate(settings)
+    except ValidationError as error:
+        problems += explain(error, RunConfig)
+    model: Any = settings.get("model")
+    if check_model and isinstance(model, Mapping) and isinstance(model.get("name"), str):
+        problems += check_model(model["name"], {key: value for key, value in model.items() if key != "name"})
+    if problems or config is None:
+        raise ConfigError(*problems)
+    return config
+
+
+def _own_recipe(*layers: Settings) -> str:
+    name = RunConfig().model.name
+    for layer in layers:
+        model = layer.get("model")
+        name = model.get("name", name) if isinstance(model, dict) else name
+    return str(name) if name in recipe_names() else "none"
+
+
+def _recipe_layers(name: str, seen: tuple[str, ...] = ()) -> list[tuple[str, Settings]]:
+    if name == "none":
+        return []
+    if name in seen:
+        raise ConfigError(f"recipe {name}: starts from itself ({' > '.join((*seen, name))})")
+    settings = read_recipe(name)
+    parent = settings.pop("recipe", "none")
+    return [*_recipe_layers(str(parent), (*seen, name)), (f"recipe {name}", settings)]

@@ -1,0 +1,85 @@
+"""From the words of a command line, or the keys of a YAML file, to nested settings, and layers of them to one.
+
+A W&B agent writes `key=value` with Python's own words (`True`, `None`, `[1, 2]`, `{'a': 1}`), a person writes
+JSON or plain text; all are read here, and the config's field decides the type.
+"""
+
+import ast
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from trainer.errors import ConfigError
+
+Settings = dict[str, Any]
+
+
+def read_value(text: str) -> Any:
+    """JSON, else a Python literal, else the text itself: `1e-3`, `true`, `True`, `None`, `[3, 3]`, `cosine`."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return text
+
+
+def read_words(words: Iterable[str]) -> Settings:
+    """Nested settings from `KEY=VALUE` and `--KEY=VALUE` words with dotted keys; of two for one key the last counts.
+
+    Raises ConfigError naming every word that is not of that form.
+    """
+    flat: Settings = {}
+    broken: list[str] = []
+    for word in words:
+        key, equals, text = word.removeprefix("--").partition("=")
+        if not equals or not key or not all(part.isidentifier() for part in key.split(".")):
+            broken.append(f"{word!r}: expected KEY=VALUE, such as optimizer.lr=0.1")
+        else:
+            flat.pop(key, None)
+            flat[key] = read_value(text)
+    if broken:
+        raise ConfigError(*broken)
+    return nest(flat)
+
+
+def nest(settings: Mapping[Any, Any]) -> Settings:
+    """Turn dotted keys into nested ones: {"optimizer.lr": 1} and {"optimizer": {"lr": 1}} are the same."""
+    nested: Settings = {}
+    for key, value in settings.items():
+        *sections, leaf = str(key).split(".")
+        place = nested
+        for depth, section in enumerate(sections):
+            inner = place.setdefault(section, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"{'.'.join(sections[: depth + 1])}: given both as a value and as a section")
+            place = inner
+        value = nest(value) if isinstance(value, Mapping) else value
+        if isinstance(value, dict) and isinstance(place.get(leaf), dict):
+            place[leaf] |= value
+        else:
+            place[leaf] = value
+    return nested
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> Settings:
+    """The leaves of nested settings under dotted keys. Lists, and sections without keys, are leaves."""
+    flat: Settings = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def lay_over(base: Settings, layer: Mapping[str, Any]) -> Settings:
+    """`base` with `layer` on top. A section whose `name` changes starts empty: the old choice's knobs are dropped,
+    whatever the order of the words."""
+    if "name" in layer and base.get("name", layer["name"]) != layer["name"]:
+        base = {}
+    merged = dict(base)
+    for key, value in layer.items():
+        old = base.get(key)
+        merged[key] = lay_over(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return merged

@@ -1,0 +1,49 @@
+"""Named starting points: YAML files in `trainer/recipes/`. A network with a recipe of its own name starts from it."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trainer.config.explain import did_you_mean
+from trainer.config.overrides import Settings, nest
+from trainer.errors import ConfigError
+
+_FOLDER = files("trainer") / "recipes"
+
+
+def recipe_names() -> list[str]:
+    return sorted(Path(entry.name).stem for entry in _FOLDER.iterdir() if entry.name.endswith(".yaml"))
+
+
+def recipe_text(name: str) -> str:
+    """The YAML of a recipe. Raises ConfigError where there is none of that name."""
+    if name not in recipe_names():
+        raise ConfigError(f"recipe: no recipe is called {name!r}{did_you_mean(name, [*recipe_names(), 'none'])}")
+    return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def read_recipe(name: str) -> Settings:
+    return read_yaml(recipe_text(name), source=f"recipe {name}")
+
+
+def read_settings_file(path: Path) -> Settings:
+    """Nested settings of a YAML file. Raises ConfigError where it cannot be read as such."""
+    try:
+        return read_yaml(path.read_text(encoding="utf-8"), source=str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"--config {path}: {reason}") from error
+
+
+def read_yaml(text: str, source: str) -> Settings:
+    try:
+        settings: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{source}: expected keys and values, found {type(settings).__name__}")
+    return nest(settings)  # pyright: ignore[reportUnknownArgumentType]

@@ -1,0 +1,15 @@
+"""Losses by config. Each is a module from logits [N, K] and labels [N] to a scalar."""
+
+from typing import assert_never
+
+from torch import nn
+
+from trainer.config.loss import CrossEntropy, Loss
+
+
+def build_loss(loss: Loss) -> nn.Module:
+    match loss:
+        case CrossEntropy():
+            return nn.CrossEntropyLoss(label_smoothing=loss.label_smoothing, reduction=loss.reduction)
+        case _:
+            assert_never(loss)
