@@ -22,6 +22,9 @@ class Evaluation:
     accuracy: float  # of the averaged views' logits
     accuracy_plain: float | None  # of the picture alone; None without test-time augmentation
 
+    def metrics(self) -> dict[str, float]:
+        return {key: value for key, value in vars(self).items() if value is not None}
+
 
 @torch.inference_mode()
 def evaluate(

@@ -39,6 +39,8 @@ class Train(Section):
     """Epochs between evaluations; the last epoch always has one."""
     checkpoint_every: PositiveInt = 1
     """Epochs between checkpoints; the last epoch always has one."""
+    keep_best: bool = False
+    """Keep the weights of the lowest validation loss, or training loss where there is no validation set, in best.pt."""
     log_every: NonNegativeInt = 0
     """Steps between rows of the current training loss and rate in metrics.jsonl; 0: one row an epoch only."""
     max_steps: PositiveInt | None = None

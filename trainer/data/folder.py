@@ -1,0 +1,191 @@
+"""`folder`: pictures of any format and size in train/CLASS/ and test/CLASS/, decoded once and kept beside them."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from trainer.data.files import written_whole
+from trainer.data.images import ImageSet, Split
+from trainer.errors import DataError
+
+FORMAT = 1  # raised when the same files would be decoded to other pixels
+SHOWN = 20  # unreadable files named before "and N more"
+SPLITS = ("train", "test")
+
+_log = logging.getLogger(__name__)
+_Files = dict[str, list[Path]]  # class name -> its files, both sorted
+
+
+def read_folder(root: Path, image_size: int) -> ImageSet:
+    """All pictures below `root`, as uint8 [N, 3, S, S] with S = `image_size`; classes and files in sorted order.
+
+    Folders inside a class folder belong to the class; names that begin with a dot are ignored. `mean` and `std` are
+    those of train. Raises DataError for another layout, for classes that differ between train and test, and for
+    files that are no readable pictures.
+    """
+    root = root.expanduser().absolute()
+    train, test = files = _list_files(root)
+    fingerprint = _fingerprint(root, [path for part in files for path in _paths(part)], image_size)
+    cache = root / f".cifar-sweeps-{image_size}.pt"
+    pixels = _recall(cache, fingerprint)
+    if pixels is None:
+        pixels = _decode_all(root, [_paths(train), _paths(test)], image_size)
+        _remember(cache, fingerprint, pixels)
+    splits = [Split(images, _labels(part)) for images, part in zip(pixels, files, strict=True)]
+    return ImageSet("folder", tuple(train), *mean_and_std(pixels[0]), *splits)
+
+
+def mean_and_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Of each channel of [N, C, H, W] uint8, as fractions of white; exact, over the counts of the 256 levels.
+
+    A channel of one level has std 1: it has nothing to scale, and to divide by 0 would make it NaN.
+    """
+    counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(1)])  # [C, 256]
+    share = counts.double() / counts.sum(dim=1, keepdim=True)
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    mean = share @ levels  # [C]
+    std = (share * (levels - mean[:, None]) ** 2).sum(dim=1).sqrt()
+    return tuple(mean.tolist()), tuple(std.where(std > 0, 1.0).tolist())
+
+
+# ---- which files ----------------------------------------------------------------------------------------------------
+
+
+def _list_files(root: Path) -> tuple[_Files, _Files]:
+    """The files of train and of test. Raises DataError that holds everything wrong with the layout."""
+    if absent := [split for split in SPLITS if not (root / split).is_dir()]:
+        raise DataError(f"folder: {root} has no folder {' and no folder '.join(absent)}; "
+                        "expected are data.root/train/CLASS/* and data.root/test/CLASS/*")
+    train, test = ({folder.name: sorted(_walk(folder)) for folder in _entries(root / split) if folder.is_dir()}
+                   for split in SPLITS)
+    problems = [f"folder: {path} belongs to no class; expected are {path.parent}/CLASS/*"
+                for split in SPLITS for path in _entries(root / split) if not path.is_dir()]
+    problems += [f"folder: class {name!r} is in train but not in test" for name in train if name not in test]
+    problems += [f"folder: class {name!r} is in test but not in train" for name in test if name not in train]
+    problems += [f"folder: {root / split / name} holds no pictures"
+                 for split, files in zip(SPLITS, (train, test), strict=True) for name in files if not files[name]]
+    if problems:
+        raise DataError(*problems)
+    if not train:
+        raise DataError(f"folder: {root / 'train'} and {root / 'test'} hold no class folders")
+    return train, test
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"folder: {folder} cannot be read: {error.strerror}") from error
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for path in _entries(folder):
+        if path.is_dir():
+            yield from _walk(path)
+        else:
+            yield path
+
+
+def _paths(files: _Files) -> list[Path]:
+    return [path for paths in files.values() for path in paths]
+
+
+def _labels(files: _Files) -> Tensor:
+    """[N] the class of each of `_paths`."""
+    return torch.arange(len(files)).repeat_interleave(torch.tensor([len(paths) for paths in files.values()]))
+
+
+# ---- pixels ---------------------------------------------------------------------------------------------------------
+
+
+def _decode_all(root: Path, splits: list[list[Path]], size: int) -> list[Tensor]:
+    """uint8 [N, 3, S, S] of each split. Raises one DataError for all unreadable files of all of them."""
+    paths = [path for split in splits for path in split]
+    _log.info("%s: decoding %d pictures", root, len(paths))
+    pixels = np.empty((len(paths), 3, size, size), np.uint8)
+
+    def decode(n: int) -> str | None:
+        try:
+            pixels[n] = _decode(paths[n], size)
+        except UnidentifiedImageError:
+            return f"folder: {paths[n]} is not a picture that Pillow knows"
+        except Exception as error:  # a damaged file makes Pillow raise nearly anything
+            return f"folder: {paths[n]} cannot be read: {error}"
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes and resizes without the GIL
+        problems = [problem for problem in pool.map(decode, range(len(paths))) if problem]
+    if problems:
+        more = [f"folder: and {len(problems) - SHOWN} more unreadable files"] if len(problems) > SHOWN else []
+        raise DataError(*problems[:SHOWN], *more)
+    return list(torch.from_numpy(pixels).split([len(split) for split in splits]))
+
+
+def _decode(path: Path, size: int) -> NDArray[np.uint8]:
+    """[3, S, S]: upright, red green blue. Sides are scaled apart: a crop could cut the object off, and bars would be
+    pixels of no picture."""
+    with Image.open(path) as picture:
+        picture.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded at a half, quarter or eighth: far faster
+        upright = _to_rgb(ImageOps.exif_transpose(picture))
+    return np.asarray(upright.resize((size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    """Transparent parts become white; 16-bit greys keep their upper byte, where Pillow would clip them to white."""
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {picture.mode} (32 bits a pixel) have no agreed white")
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return picture.convert("RGB")
+
+
+# ---- cache ----------------------------------------------------------------------------------------------------------
+
+
+def _fingerprint(root: Path, paths: list[Path], size: int) -> str:
+    """Changes with any picture's name, length or time of change, and with what decoding makes of them."""
+    listed = [(path.relative_to(root).as_posix(), *_stamp(path)) for path in paths]
+    return hashlib.sha256(json.dumps([FORMAT, size, listed]).encode()).hexdigest()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:  # such as a link to nowhere: decoding will name it
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
+
+
+def _recall(cache: Path, fingerprint: str) -> list[Tensor] | None:
+    """The pixels decoded from these very files before, if they were."""
+    try:
+        kept = torch.load(cache, weights_only=True)
+        return [kept[split] for split in SPLITS] if kept["fingerprint"] == fingerprint else None
+    except OSError:
+        return None
+    except Exception as error:  # whatever is wrong with the cache, the pictures are at hand
+        _log.warning("%s is damaged (%s); the pictures are decoded anew", cache, type(error).__name__)
+        return None
+
+
+def _remember(cache: Path, fingerprint: str, pixels: list[Tensor]) -> None:
+    """Keep the pixels beside the pictures. Where that fails, they are decoded again next time."""
+    # A clone, since saving one part of a split tensor would save the storage of the whole.
+    kept = {"fingerprint": fingerprint} | {split: part.clone() for split, part in zip(SPLITS, pixels, strict=True)}
+    try:
+        with written_whole(cache) as file:
+            torch.save(kept, file)
+    except (OSError, RuntimeError) as error:
+        _log.warning("%s cannot be written, so the pictures are decoded at every start: %s", cache, error)

@@ -1,0 +1,44 @@
+"""From the `data` section to pictures: one source for each `data.name`, then the parts the section asks for."""
+
+from dataclasses import replace
+from typing import assert_never
+
+from trainer.config.data import Cifar10, Cifar100, Data, Folder, Shapes10
+from trainer.data.images import ImageSet
+from trainer.data.subset import hold_out, take
+
+
+def load_image_set(data: Data, *, seed: int) -> ImageSet:
+    """The set that `data` names, whole in memory, with `train_size` and `val_fraction` applied in this order.
+
+    Which pictures these are depends on `seed` alone. `mean` and `std` stay those of the whole training set. Raises
+    DataError for pictures that are missing, damaged or unreadable and ConfigError for sizes the set cannot give.
+    """
+    whole = _read(data)
+    train = whole.train if data.train_size is None else take(whole.train, data.train_size, seed=seed)
+    if not data.val_fraction:
+        return replace(whole, train=train)
+    train, val = hold_out(train, data.val_fraction, seed=seed)
+    return replace(whole, train=train, val=val)
+
+
+def _read(data: Data) -> ImageSet:
+    match data:  # a source is imported when it is chosen: torchvision alone takes seconds
+        case Cifar10():
+            from trainer.data.cifar import CIFAR_10, read_cifar
+
+            return read_cifar(CIFAR_10, data.root, download=data.download)
+        case Cifar100():
+            from trainer.data.cifar import CIFAR_100, read_cifar
+
+            return read_cifar(CIFAR_100, data.root, download=data.download)
+        case Shapes10():
+            from trainer.data.shapes10 import draw_shapes10
+
+            return draw_shapes10(seed=data.seed)
+        case Folder():
+            from trainer.data.folder import read_folder
+
+            return read_folder(data.root, data.image_size)
+        case _:
+            assert_never(data)

@@ -1,0 +1,71 @@
+"""Parts of a training set: stratified by class, drawn from a seed, in the set's own order."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.data.images import Split
+from trainer.errors import ConfigError
+
+_TRAIN_SIZE, _VAL = 1, 2  # streams of one seed: what is held out has nothing to do with what was taken
+
+
+def take(split: Split, size: int, *, seed: int) -> Split:
+    """`size` pictures of `split`, each class in proportion and none without a picture.
+
+    The same seed gives the same pictures. Raises ConfigError where `size` is impossible.
+    """
+    counts = torch.bincount(split.labels)
+    classes = int(counts.count_nonzero())
+    if size > len(split):
+        raise ConfigError(f"data.train_size={size}: the training set has {len(split)} pictures")
+    if size < classes:
+        raise ConfigError(f"data.train_size={size}: too few for {classes} classes; give at least {classes}")
+    shares = apportion(counts, size, at_least=counts.clamp(max=1), at_most=counts)
+    return split.select(_draw(split.labels, shares, seed, _TRAIN_SIZE).nonzero()[:, 0])
+
+
+def hold_out(split: Split, fraction: float, *, seed: int) -> tuple[Split, Split]:
+    """(what is left to train on, round(`fraction` * N) pictures held out): disjoint, together all of `split`.
+
+    Each class is held out in proportion, and never its last picture. Raises ConfigError where a part would be empty
+    or a class would lose all of its pictures.
+    """
+    counts = torch.bincount(split.labels)
+    classes, held = int(counts.count_nonzero()), round(fraction * len(split))
+    if not held:
+        raise ConfigError(f"data.val_fraction={fraction:g}: holds out none of {len(split)} training pictures; "
+                          "give more, or 0 for no validation")
+    if len(split) - held < classes:
+        raise ConfigError(f"data.val_fraction={fraction:g}: leaves {len(split) - held} of {len(split)} pictures "
+                          f"to train on, too few for {classes} classes")
+    shares = apportion(counts, held, at_least=torch.zeros_like(counts), at_most=(counts - 1).clamp(min=0))
+    chosen = _draw(split.labels, shares, seed, _VAL)
+    return split.select((~chosen).nonzero()[:, 0]), split.select(chosen.nonzero()[:, 0])
+
+
+def apportion(counts: Tensor, size: int, *, at_least: Tensor, at_most: Tensor) -> Tensor:
+    """[K] whole numbers, `size` in all, as near to `counts` [K] in proportion as the bounds [K] let them be.
+
+    Largest remainder: whole shares first, then one by one to the class that lacks most; a tie goes to the first.
+    """
+    ideal = counts.double() * size / counts.sum()
+    shares = ideal.floor().long().clamp(at_least, at_most)
+    while missing := size - int(shares.sum()):
+        lack = ideal - shares
+        if missing > 0:
+            shares[lack.masked_fill(shares >= at_most, -torch.inf).argmax()] += 1
+        else:
+            shares[lack.masked_fill(shares <= at_least, torch.inf).argmin()] -= 1
+    return shares
+
+
+def _draw(labels: Tensor, shares: Tensor, seed: int, stream: int) -> Tensor:
+    """[N] bool: `shares[k]` pictures of each class k, at random."""
+    order = torch.from_numpy(np.random.default_rng((seed, stream)).permutation(len(labels)))  # [N]
+    by_class = order[labels[order].argsort(stable=True)]  # [N] shuffled inside each class
+    counts = torch.bincount(labels)
+    rank = torch.arange(len(labels)) - (counts.cumsum(0) - counts).repeat_interleave(counts)  # [N] 0.. in each class
+    chosen = torch.zeros(len(labels), dtype=torch.bool)
+    chosen[by_class[rank < shares.repeat_interleave(counts)]] = True
+    return chosen
