@@ -155,9 +155,8 @@ def _train(
             saver.restore(state)
         memory: dict[str, Any] = state["sinks"] if state else {}
         info = provenance(compute, command_line(), config.seed)
+        resumed, plain = (folder / "run.json").exists(), config.model_dump(mode="json")
         for sink in sinks:
-            plain = config.model_dump(mode="json")
-            resumed = state is not None or (folder / "run.json").exists()
             sink.start(RunInfo(folder.name, folder, plain, info, resumed, memory.get(sink.name, {})))
         try:
             outcome = Loop(parts, saver.counters, saver.sums, saver, sinks).fit()

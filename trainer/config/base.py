@@ -2,7 +2,7 @@
 
 from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Section(BaseModel):
@@ -16,15 +16,15 @@ class Section(BaseModel):
         protected_namespaces=(),
     )
 
-    @field_validator("*", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _a_truth_value_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _a_truth_value_is_no_number(cls, values: Any) -> Any:
         # Pydantic reads True as 1; `train.epochs=true` is a slip of the keyboard, not one epoch.
-        if isinstance(value, bool) and info.field_name in cls.model_fields:
-            annotation = cls.model_fields[info.field_name].annotation
-            if annotation in (int, float, str) or (get_args(annotation) and not _mentions(annotation, bool)):
-                raise ValueError(f"{value!r} is no value for this key")
-        return value
+        for key, value in values.items() if isinstance(values, dict) else ():
+            field = cls.model_fields.get(key)
+            if isinstance(value, bool) and field and not _mentions(field.annotation, bool):
+                raise ValueError(f"{key}: {value!r} is true or false, and this key takes neither")
+        return values
 
 
 def _mentions(annotation: Any, kind: type) -> bool:

@@ -1,6 +1,6 @@
 """From the `data` section to pictures: one source for each `data.name`, then the parts the section asks for."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from trainer.config.data import Cifar10, Cifar100, Data, Folder, Shapes10
@@ -42,3 +42,30 @@ def _read(data: Data) -> ImageSet:
             return read_folder(data.root, data.image_size)
         case _:
             assert_never(data)
+
+
+@dataclass(frozen=True)
+class SetShape:
+    """The size of a set, known without decoding a picture of it."""
+
+    num_classes: int
+    train_size: int
+    image_size: int = 32
+    in_channels: int = 3
+
+
+def shape_of(data: Data) -> SetShape:
+    """Raises DataError for a `folder` that is not laid out as one."""
+    match data:
+        case Cifar10() | Cifar100():
+            shape = SetShape(10 if isinstance(data, Cifar10) else 100, 50_000)
+        case Shapes10():
+            shape = SetShape(10, 10_000)
+        case Folder():
+            from trainer.data.folder import count_folder
+
+            classes, pictures = count_folder(data.root)
+            shape = SetShape(classes, pictures, data.image_size)
+        case _:
+            assert_never(data)
+    return replace(shape, train_size=data.train_size or shape.train_size)

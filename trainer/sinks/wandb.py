@@ -1,11 +1,12 @@
 """Weights & Biases: a mirror of the run folder, online or offline. The only module that imports wandb.
 
 What W&B cannot take now stays on disk, and `WandbSink.sync_hint` is the command that sends it later. A failure of
-W&B is one line on stderr and never the end of a run.
+W&B is one line on stderr, never the end of a run.
 """
 
 import _thread
 import os
+import secrets
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -26,9 +27,9 @@ _ERRORS_ONLY: dict[str, Any] = {"quiet": True, "show_info": False, "show_warning
 class WandbSink:
     """One W&B run: a row a record, the resolved config flat and dotted, a flat summary.
 
-    `sync_hint` is the command that sends what has stayed on disk; None when there is nothing to send.
-    `stop_requested` turns true when W&B asks to stop (its page, early termination of a sweep); the main thread then
-    gets a KeyboardInterrupt.
+    `sync_hint` is the command that sends what is only on disk; None while nothing is.
+    `stop_requested` is true once W&B has asked to stop (on its page, or to end a hopeless point of a sweep early);
+    the main thread gets a KeyboardInterrupt with it.
     """
 
     name = "wandb"
@@ -43,114 +44,120 @@ class WandbSink:
         self._said: set[str] = set()
 
     def start(self, run: RunInfo) -> None:
-        """Begin or go on with the W&B run; offline where there is no API key or no server."""
-        self._folder, self._memory = run.folder, run.memory
-        with self._reported("not recording"):
-            mode, why = self._mode()
-            if mode == "online":
-                try:
-                    self._run = self._init(run, mode)
-                except Exception as error:  # no server, a refused key, an unknown entity: all of them can be mended later
-                    mode, why = "offline", _first_line(error)
-            if mode == "offline":
-                self._run = self._init(run, mode)
-                self.sync_hint = self._sync_command()
-        if self._run is None:
-            return
-        self._memory = {"id": self._run.id}
-        if why:
-            self._say(f"{why}; recording offline, `{self.sync_hint}` sends it later")
-        elif self._run.url:
-            self._say(self._run.url)
+        """Begin the W&B run or go on with it; offline where there is no API key or no server."""
+        self._folder = run.folder
+        self._memory = {"id": secrets.token_hex(4), **run.memory}
+        with self._reported("nothing is recorded"):
+            self._run = self._begin(run)
+            if self._run is not None:
+                self._memory = {"id": self._run.id}
 
     def progress(self, progress: Progress) -> None:
         pass
 
     def log(self, record: Record) -> None:
-        """Send one row. It returns at once: the client sends in a process of its own."""
+        """Send one row. It returns at once: the client sends from a process of its own."""
         if self._run is None:
             return
         row: dict[str, Any] = {**record.metrics, "epoch": record.epoch, "step": record.step}
         for name, path in record.pictures.items():
-            with self._reported(f"no picture {name}"):
+            with self._reported(f"picture {name} is not sent"):
                 row[name] = wandb.Image(str(path))
-        with self._reported("a row was not sent"):
-            self._run.log(row)  # never `step=`: W&B drops rows of a step that it has seen, as after a resume
+        with self._reported("a row is not sent"):
+            self._run.log(row)  # never `step=`: W&B drops the rows of steps that it has seen, as after a resume
 
     def memory(self) -> Mapping[str, Any]:
         return self._memory
 
     def finish(self, status: Status, summary: Mapping[str, Any]) -> None:
-        """Write the summary and wait for the server at most `finish_timeout` seconds."""
+        """Send the summary, and wait at most `finish_timeout` seconds until the server has everything."""
         run, self._run = self._run, None
         if run is None:
             return
-        with self._reported("no summary sent"):
+        with self._reported("the summary is not sent"):
             run.summary.update({**summary, "status": status})
         if self.config.checkpoint and status != "interrupted":
-            with self._reported("no checkpoint sent"):
+            with self._reported("the checkpoint is not sent"):
                 self._send_checkpoint(run)
-        goes_on = status == "interrupted" and not self.stop_requested  # what W&B stopped must not be handed out again
         try:
-            if goes_on and not run.offline:
+            if status == "interrupted" and not self.stop_requested:  # what W&B has stopped, its agent is not to resume
                 run.mark_preempting()
             run.finish(exit_code=0 if status == "finished" else 1)
         except Exception as error:
-            self.sync_hint = self._sync_command()
-            self._say(f"not all was sent ({_first_line(error)}) but all is on disk; `{self.sync_hint}` sends it")
+            self.sync_hint = _sync_command(run)
+            self._say(f"{_first_line(error)}; what is not sent is on disk, `{self.sync_hint}` sends it")
+
+    def _begin(self, run: RunInfo) -> wandb.Run | None:
+        """The run in the mode that can be had, and one line that says which."""
+        mode, why = self._mode()
+        if mode == "disabled":
+            return None
+        if mode == "online":
+            try:
+                begun = self._init(run, mode)
+                self._say(begun.url or begun.id)
+                return begun
+            except Exception as error:  # no server, a refused key, an unknown entity: time and `wandb sync` mend each
+                why = _first_line(error)
+                t = __import__('time').time(); wandb.teardown(); print('teardown', __import__('time').time()-t)
+                wandb.setup(wandb.Settings(**_ERRORS_ONLY))
+        begun = self._init(run, "offline")
+        self.sync_hint = _sync_command(begun)
+        if why:
+            self._say(f"{why}; recording offline, `{self.sync_hint}` sends it later")
+        return begun
 
     def _mode(self) -> tuple[Mode, str]:
-        """How to record, and why offline where the config did not say so."""
-        settings = wandb.setup(wandb.Settings(console="off", **_ERRORS_ONLY)).settings
-        if self.config.mode in ("online", "offline", "disabled"):
-            wanted = self.config.mode
-        else:
-            wanted = {"dryrun": "offline", "offline": "offline", "disabled": "disabled"}.get(settings.mode, "online")
-        if wanted != "online":
-            return wanted, ""
-        wandb.setup(wandb.Settings(silent=True))  # else login() asks the server for the user's name
+        """How to record, and why it is offline where nobody asked for that."""
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # telemetry: it calls the server even when offline
+        settings = wandb.setup(wandb.Settings(**_ERRORS_ONLY)).settings
+        mode = self.config.mode if self.config.mode != "auto" else _known_mode(settings.mode)
+        if mode != "online":
+            return mode, ""
+        wandb.setup(wandb.Settings(silent=True))  # or login() asks the server for the user's name
         try:
-            known, why = wandb.login(prompt=False, verify=False), "no API key configured"
+            why = "" if wandb.login(prompt=False, verify=False) else "no API key configured"
         except wandb.Error as error:
-            known, why = False, _first_line(error)
-        return ("online", "") if known else ("offline", why)
+            why = _first_line(error)
+        return ("offline", why) if why else ("online", "")
 
     def _init(self, run: RunInfo, mode: Mode) -> wandb.Run:
-        """Raise wandb.Error when the server cannot be had within `init_timeout` seconds or so."""
-        flat = dict(_flat(run.config))
-        settings = wandb.setup().settings
-        place: dict[str, Any] = {"project": self._project(settings.project), "entity": self.config.entity}
+        """Raise wandb.Error when the server does not take the run within about `init_timeout` seconds."""
+        config = dict(_flat(run.config))
         begun = wandb.init(
             mode=mode,
             name=run.name,
             group=self.config.group,
             tags=self.config.tags or None,
             dir=run.folder,
-            config=flat,  # a sweep's own values win over these, and are locked
+            config=config,  # in a sweep the swept values win over these, and are locked
             resume="allow" if run.resumed else None,
             settings=wandb.Settings(
-                console="off",  # stdout stays as it is
+                console="off",  # leaves stdout and stderr alone
                 init_timeout=self.config.init_timeout,
                 finish_timeout=self.config.finish_timeout,
                 finish_timeout_raises=True,
                 stop_fn=self._stop,
-                **_ERRORS_ONLY,
+                silent=True,
             ),
-            # An agent says where its runs go, and which they are.
-            **({} if settings.sweep_id else {**place, "id": run.memory.get("id")}),
+            **self._place(),
         )
-        changed = {key: value for key, value in flat.items() if begun.config.get(key) != value}
-        if run.resumed and changed:
-            begun.config.update(changed, allow_val_change=True)  # a resume brings back the server's old values
+        if run.resumed:  # which has brought the old values back from the server
+            changed = {key: value for key, value in config.items() if begun.config.get(key) != value}
+            begun.config.update(changed, allow_val_change=True)
         begun.define_metric("epoch")
         begun.define_metric("step")
         begun.define_metric("*", step_metric="epoch")
         return begun
 
-    def _project(self, environment: str | None) -> str:
-        """WANDB_PROJECT and W&B's settings files stand above our default and below what the user wrote."""
-        default = type(self.config).model_fields["project"].default
-        return environment or default if self.config.project == default else self.config.project
+    def _place(self) -> dict[str, str | None]:
+        """Where the run goes and its id. In a sweep the agent has said; else a default of ours is below W&B's own."""
+        environment = wandb.setup().settings
+        if environment.sweep_id:
+            return {}
+        default = Config.model_fields["project"].default
+        project = environment.project if self.config.project == default and environment.project else self.config.project
+        return {"project": project, "entity": self.config.entity, "id": environment.run_id or self._memory["id"]}
 
     def _send_checkpoint(self, run: wandb.Run) -> None:
         best = self._folder / "best.pt"
@@ -158,37 +165,58 @@ class WandbSink:
         run.log_artifact(str(path), name=f"checkpoint-{run.id}", type="model", aliases=[alias])
 
     def _stop(self) -> None:
-        """Called by the client in a thread of its own."""
+        """What the client calls, in a thread of its own, when W&B asks to stop."""
         self.stop_requested = True
         _thread.interrupt_main()
 
-    def _sync_command(self) -> str:
-        """Every segment of this run that W&B has not got, the oldest first."""
-        ...
-
     @contextmanager
     def _reported(self, consequence: str) -> Iterator[None]:
-        """Nothing that W&B's client raises may stop a run, and not all of it is a wandb.Error."""
+        """Nothing that the client raises may stop a run, and not all of it is a wandb.Error."""
         try:
             yield
         except Exception as error:
             self._say(f"{consequence}: {_first_line(error)}")
 
     def _say(self, line: str) -> None:
-        """Once a line, however often the same thing fails."""
+        """Say it once, however often the same thing fails."""
         if line not in self._said:
             self._said.add(line)
             print(f"wandb: {line}", file=sys.stderr)
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+def _known_mode(setting: str) -> Mode:
+    """W&B's own mode (WANDB_MODE or its settings file) as one of ours."""
+    match setting:
+        case "offline" | "dryrun":
+            return "offline"
+        case "disabled":
+            return "disabled"
+        case _:
+            return "online"
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """`{"optimizer": {"lr": 0.1}}` as `optimizer.lr`: the words of a sweep file."""
+    """`{"optimizer": {"lr": 0.1}}` as `optimizer.lr`, the words of a sweep file."""
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
+
+
+def _sync_command(run: wandb.Run) -> str:
+    """Send the segments of this run that are only on disk: offline ones, and the latest whatever it is."""
+    latest = Path(run.sync_dir)
+    offline = latest.parent.glob(f"offline-run-*-{run.id}*")
+    unsent = {latest} | {path for path in offline if not any(path.glob("*.synced"))}
+    oldest_first = sorted(unsent, key=lambda path: path.name.removeprefix("offline-"))
+    flags = [] if latest.name.startswith("offline-") else ["--include-online"]
+    return shlex.join(["wandb", "sync", *flags, *map(_from_here, oldest_first)])
+
+
+def _from_here(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

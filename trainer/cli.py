@@ -1,0 +1,279 @@
+"""The `trainer` command: thin. torch and wandb are imported inside the commands, so that `--help` answers at once."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from trainer.errors import UserError
+
+if TYPE_CHECKING:
+    from trainer.config import LoadedConfig, RunConfig
+    from trainer.run import RunResult
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Train CIFAR-sized image classifiers, one run or a whole ablation at a time.",
+)
+data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at data sets.")
+app.add_typer(data_app, name="data")
+
+_TAKES_ANY_KEY = {"allow_extra_args": True, "ignore_unknown_options": True}  # for --KEY=VALUE, as a W&B agent may write
+_EXIT_DIVERGED = 3
+_SHORTHANDS = {  # flag -> config key
+    "model": "model.name",
+    "epochs": "train.epochs",
+    "lr": "optimizer.lr",
+    "batch_size": "train.batch_size",
+    "seed": "seed",
+    "data": "data.name",
+    "device": "train.device",
+}
+
+
+def _complete_model(incomplete: str) -> list[str]:
+    from models import model_names
+
+    return [name for name in model_names() if name.startswith(incomplete)]
+
+
+def _complete_recipe(incomplete: str) -> list[str]:
+    from trainer.config.recipes import recipe_names
+
+    return [name for name in [*recipe_names(), "none"] if name.startswith(incomplete)]
+
+
+Words = Annotated[list[str] | None, Argument(metavar="[KEY=VALUE]...", help="Any config key, such as optimizer.lr=0.1.")]
+ModelFlag = Annotated[str | None, Option(help="Short for model.name=NAME.", autocompletion=_complete_model)]
+EpochsFlag = Annotated[str | None, Option(help="Short for train.epochs=N.", metavar="N")]
+LrFlag = Annotated[str | None, Option(help="Short for optimizer.lr=RATE.", metavar="RATE")]
+BatchSizeFlag = Annotated[str | None, Option(help="Short for train.batch_size=N.", metavar="N")]
+SeedFlag = Annotated[str | None, Option(help="Short for seed=N.", metavar="N")]
+DataFlag = Annotated[str | None, Option(help="Short for data.name=NAME.", metavar="NAME")]
+DeviceFlag = Annotated[str | None, Option(help="Short for train.device=NAME.", metavar="NAME")]
+OfflineFlag = Annotated[bool, Option("--offline", help="Short for sink.wandb.mode=offline.")]
+RecipeFlag = Annotated[str | None, Option(help="Start from this recipe; none: from the defaults.", autocompletion=_complete_recipe)]
+FileFlag = Annotated[Path | None, Option("--config", help="YAML file laid over the recipe.", metavar="FILE")]
+RunsFlag = Annotated[Path, Option(help="Where run folders lie.", metavar="DIR")]
+JsonFlag = Annotated[bool, Option("--json", help="Print one JSON object on stdout and nothing else.")]
+
+
+@app.command(context_settings=_TAKES_ANY_KEY)
+def train(
+    words: Words = None,
+    model: ModelFlag = None,
+    epochs: EpochsFlag = None,
+    lr: LrFlag = None,
+    batch_size: BatchSizeFlag = None,
+    seed: SeedFlag = None,
+    data: DataFlag = None,
+    device: DeviceFlag = None,
+    offline: OfflineFlag = False,
+    recipe: RecipeFlag = None,
+    file: FileFlag = None,
+    runs: RunsFlag = Path("runs"),
+    name: Annotated[str | None, Option(help="Name of the run folder.")] = None,
+    resume: Annotated[Path | None, Option(help="Go on with this run.", metavar="RUN")] = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Show config, size and memory; train nothing.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train one network and write its run folder. The last line on stdout is that folder."""
+    given = _shorthands(locals()) + (words or [])
+    if dry_run:
+        return _dry_run(_load(given, recipe, file).config, as_json)
+    from trainer.run import resume_run, start_run
+
+    if resume is not None:
+        if not given and recipe is None and file is None:
+            settings = None
+        elif recipe is None and file is None:
+            from trainer.config.overrides import read_words
+
+            settings = read_words(given)
+        else:
+            settings = _load(given, recipe, file).config.model_dump(mode="json")
+        result = resume_run(_run_folder(resume, runs), settings)
+    else:
+        result = start_run(_load(given, recipe, file).config, runs=runs, name=name)
+    _report(result, as_json)
+    if result.signal is not None and result.status == "interrupted":
+        raise typer.Exit(128 + result.signal)  # 130 for Ctrl-C, 143 for SIGTERM, as shells have it
+    if result.status == "diverged":
+        raise typer.Exit(_EXIT_DIVERGED)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, Argument(metavar="RUN_OR_CHECKPOINT", help="A run's folder or name, or a checkpoint file.")],
+    tta: Annotated[str | None, Option(help="none, hflip or hflip_translate; as trained where not given.")] = None,
+    data_root: Annotated[Path | None, Option(help="Where the data lies now.", metavar="DIR")] = None,
+    device: DeviceFlag = None,
+    runs: RunsFlag = Path("runs"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure a trained network on its test set."""
+    from trainer.trained import evaluate_trained
+
+    path = run if run.is_file() else _run_folder(run, runs)
+    found = evaluate_trained(path, tta=tta, data_root=data_root, device=device)
+    if as_json:
+        return typer.echo(json.dumps(found))
+    for key, value in found.items():
+        typer.echo(f"{key:<22} {value:.2%}" if "accuracy" in key else f"{key:<22} {value}")
+    return None
+
+
+@app.command("models")
+def list_models(
+    as_json: JsonFlag = False,
+) -> None:
+    """List the networks, with their parameters and multiply-adds at 32x32."""
+    from models import describe, measure, model_names
+
+    rows = [{"name": name, **measure(name), "about": describe(name)} for name in model_names()]
+    if as_json:
+        return typer.echo(json.dumps(rows))
+    for row in rows:
+        typer.echo(f"{row['name']:<16} {row['parameters']:>12,} parameters  {row['macs']:>15,} MACs  {row['about']}")
+    return typer.echo("timm/NAME        any network of timm's")
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, Argument(help="Print this recipe.", autocompletion=_complete_recipe)] = None,
+) -> None:
+    """List the recipes, or print one."""
+    from trainer.config.recipes import recipe_names, recipe_text
+
+    if name is not None:
+        return typer.echo(recipe_text(name), nl=False)
+    for each in recipe_names():
+        typer.echo(f"{each:<16} {recipe_text(each).splitlines()[0].removeprefix('# ')}")
+    return None
+
+
+@app.command(context_settings=_TAKES_ANY_KEY)
+def config(
+    words: Words = None,
+    model: ModelFlag = None,
+    epochs: EpochsFlag = None,
+    lr: LrFlag = None,
+    batch_size: BatchSizeFlag = None,
+    seed: SeedFlag = None,
+    data: DataFlag = None,
+    device: DeviceFlag = None,
+    offline: OfflineFlag = False,
+    recipe: RecipeFlag = None,
+    file: FileFlag = None,
+    schema: Annotated[bool, Option("--schema", help="Print the JSON schema of all keys.")] = False,
+) -> None:
+    """Print the resolved config as YAML, and where each value came from."""
+    if schema:
+        from trainer.config import RunConfig
+
+        return typer.echo(json.dumps(RunConfig.model_json_schema(), indent=2))
+    from trainer.config.show import with_origins
+
+    return typer.echo(with_origins(_load(_shorthands(locals()) + (words or []), recipe, file)), nl=False)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from trainer import __version__
+
+    typer.echo(__version__)
+
+
+@data_app.command(context_settings=_TAKES_ANY_KEY)
+def preview(
+    words: Words = None,
+    data: DataFlag = None,
+    out: Annotated[Path, Option(help="The PNG to write.", metavar="FILE")] = Path("preview.png"),
+) -> None:
+    """Write a contact sheet of a data set, a row a class."""
+    given = [f"data.name={data}"] if data else []
+    section = _load(given + (words or []), None, None).config.data
+    from trainer.data.preview import write_preview
+    from trainer.data.sources import load_image_set
+
+    write_preview(load_image_set(section, seed=0), out)
+    typer.echo(out)
+
+
+def main() -> None:
+    """Run the command line. A user's mistake is a line each on stderr and exit code 2; a bug keeps its traceback."""
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        for problem in error.problems:
+            typer.echo(f"error: {problem}", err=True)
+        code = 2
+    except typer.BadParameter.__mro__[1] as error:  # the usage error of the click that typer was built with
+        typer.echo(f"error: {error.format_message()}", err=True)  # pyright: ignore
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _shorthands(given: dict[str, Any]) -> list[str]:
+    """Flags as the words they are short for."""
+    words = [f"{key}={given[flag]}" for flag, key in _SHORTHANDS.items() if given[flag] is not None]
+    return words + (["sink.wandb.mode=offline"] if given["offline"] else [])
+
+
+def _load(words: list[str], recipe: str | None, file: Path | None) -> "LoadedConfig":
+    from models import check_arguments
+    from trainer.config import load_config
+
+    return load_config(words, recipe=recipe, file=file, check_model=check_arguments)
+
+
+def _run_folder(run: Path, runs: Path) -> Path:
+    return run if run.exists() or not (runs / run).exists() else runs / run
+
+
+def _report(result: "RunResult", as_json: bool) -> None:
+    """Results on stdout, the run folder last; what to do next on stderr."""
+    summary = result.summary
+    if result.message:
+        typer.echo(f"{result.status}: {result.message}", err=True)
+    if result.status == "diverged":
+        kept = result.folder / "checkpoint.pt"
+        typer.echo(f"last good checkpoint: {kept if kept.exists() else 'none yet'}", err=True)
+    if result.status in ("interrupted", "failed"):
+        typer.echo(f"go on with: trainer train --resume {result.folder}", err=True)
+    if as_json:
+        return typer.echo(json.dumps({"run_dir": str(result.folder), "status": result.status, **summary}))
+    for key in ("test/accuracy", "test/accuracy_plain", "test/accuracy_best", "train/accuracy"):
+        if key in summary:
+            typer.echo(f"{key:<20} {summary[key]:.2%}")
+    if result.status == "finished":
+        typer.echo(f"measure it again:    trainer evaluate {result.folder}", err=True)
+        if result.sync_hint:
+            typer.echo(f"send it to W&B:      {result.sync_hint}", err=True)
+    return typer.echo(result.folder)
+
+
+def _dry_run(config: "RunConfig", as_json: bool) -> None:
+    from trainer.plan import plan_run
+    from trainer.run import to_yaml
+
+    plan = plan_run(config)
+    if as_json:
+        return typer.echo(json.dumps({"config": config.model_dump(mode="json"), **plan}))
+    typer.echo(to_yaml(config), nl=False)
+    for key, value in plan.items():
+        shown = f"{value / 2**20:,.0f} MiB" if key.startswith("memory/") else f"{value:,}"
+        typer.echo(f"# {key:<28} {shown}")
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""A trained network, back from its run folder or checkpoint."""
+
+from pathlib import Path
+
+from torch import nn
+
+import models
+from trainer.checkpoint import load_checkpoint
+from trainer.config import RunConfig
+from trainer.config.load import validate
+from trainer.config.overrides import lay_over, nest
+from trainer.data.batches import Normalize
+from trainer.data.images import ImageSet
+from trainer.data.sources import load_image_set
+from trainer.device import choose_compute
+from trainer.errors import CheckpointError
+from trainer.evaluate import evaluate
+from trainer.losses import build_loss
+
+
+def evaluate_trained(
+    path: Path, *, tta: str | None = None, data_root: Path | None = None, device: str | None = None
+) -> dict[str, float]:
+    """`test/loss`, `test/accuracy` (and `test/accuracy_plain`) of a run's checkpoint. Raises UserError."""
+    changes = {"train.tta": tta, "data.root": str(data_root) if data_root else None, "train.device": device}
+    config, model, image_set = load_trained(path, {key: value for key, value in changes.items() if value is not None})
+    compute = choose_compute(config.train)
+    model = model.to(device=compute.device).to(memory_format=compute.memory_format)  # pyright: ignore[reportCallIssue]
+    found = evaluate(
+        model,
+        image_set.test.to(compute.device),
+        Normalize(image_set.mean, image_set.std),
+        build_loss(config.loss).to(compute.device),
+        compute,
+        tta=config.train.tta,
+        batch_size=config.train.eval_batch_size,
+    )
+    return {f"test/{key}": value for key, value in found.metrics().items()}
+
+
+def load_trained(path: Path, changes: dict[str, object]) -> tuple[RunConfig, nn.Module, ImageSet]:
+    """(config, the network that was evaluated in training, its data). `path` is a run folder or a checkpoint file;
+    `changes` are dotted config keys to use instead of the run's, such as `data.root`."""
+    state = load_checkpoint(path / "checkpoint.pt" if path.is_dir() else path)
+    config = validate(lay_over(state["config"], nest(changes)), models.check_arguments)
+    image_set = load_image_set(config.data, seed=config.seed)
+    classes, channels = len(image_set.class_names), image_set.train.images.shape[1]
+    model = models.build_model(config.model.name, num_classes=classes, in_channels=channels, **config.model.arguments)
+    try:
+        model.load_state_dict(state["ema"] or state["model"])
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: its weights do not fit {config.model.name} on {config.data.name}") from error
+    return config, model.eval(), image_set
