@@ -19,7 +19,9 @@ def measure(name: str, *, image_size: int = 32, batch_size: int = 128, **argumen
         "parameters": sum(p.numel() for p in model.parameters()),
         "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "macs": count_macs(model, torch.empty(1, channels, image_size, image_size, device="meta")),
-        "activation_bytes": saved_bytes(model, torch.empty(batch_size, channels, image_size, image_size, device="meta")),
+        "activation_bytes": saved_bytes(
+            model, torch.empty(batch_size, channels, image_size, image_size, device="meta")
+        ),
     }
 
 

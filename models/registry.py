@@ -42,9 +42,7 @@ def build_model(name: str, *, num_classes: int = 10, in_channels: int = 3, **arg
     if name.startswith("timm/"):
         import timm  # a second's import that only its networks need
 
-        return timm.create_model(
-            name.removeprefix("timm/"), num_classes=num_classes, in_chans=in_channels, **arguments
-        )
+        return timm.create_model(name.removeprefix("timm/"), num_classes=num_classes, in_chans=in_channels, **arguments)
     return _BUILDERS[name](num_classes=num_classes, in_channels=in_channels, **arguments)
 
 

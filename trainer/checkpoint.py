@@ -1,8 +1,6 @@
 """Checkpoints: whole or absent, readable without running code from them."""
 
-import contextlib
 import io
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,23 +9,17 @@ from typing import Any
 import torch
 
 from trainer.errors import CheckpointError
+from trainer.files import written_whole
 
 FORMAT = 1  # raised when a checkpoint of an older trainer can no longer be read
 
 
 def write_atomically(path: Path, body: bytes) -> None:
-    """Write aside, fsync, rename: readers see the old file or the new one. Raises CheckpointError if it cannot."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Readers see the old file or the whole new one. Raises CheckpointError where it cannot be written."""
     try:
-        with aside.open("wb") as file:
+        with written_whole(path) as file:
             file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-        _sync_folder(path.parent)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
         raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
 
 
@@ -49,11 +41,3 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of this trainer (format {FORMAT})")
     return content
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)  # the rename itself is on disk only then
-    finally:
-        os.close(handle)

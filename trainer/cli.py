@@ -48,7 +48,9 @@ def _complete_recipe(incomplete: str) -> list[str]:
     return [name for name in [*recipe_names(), "none"] if name.startswith(incomplete)]
 
 
-Words = Annotated[list[str] | None, Argument(metavar="[KEY=VALUE]...", help="Any config key, such as optimizer.lr=0.1.")]
+Words = Annotated[
+    list[str] | None, Argument(metavar="[KEY=VALUE]...", help="Any config key, such as optimizer.lr=0.1.")
+]
 ModelFlag = Annotated[str | None, Option(help="Short for model.name=NAME.", autocompletion=_complete_model)]
 EpochsFlag = Annotated[str | None, Option(help="Short for train.epochs=N.", metavar="N")]
 LrFlag = Annotated[str | None, Option(help="Short for optimizer.lr=RATE.", metavar="RATE")]
@@ -57,7 +59,9 @@ SeedFlag = Annotated[str | None, Option(help="Short for seed=N.", metavar="N")]
 DataFlag = Annotated[str | None, Option(help="Short for data.name=NAME.", metavar="NAME")]
 DeviceFlag = Annotated[str | None, Option(help="Short for train.device=NAME.", metavar="NAME")]
 OfflineFlag = Annotated[bool, Option("--offline", help="Short for sink.wandb.mode=offline.")]
-RecipeFlag = Annotated[str | None, Option(help="Start from this recipe; none: from the defaults.", autocompletion=_complete_recipe)]
+RecipeFlag = Annotated[
+    str | None, Option(help="Start from this recipe; none: from the defaults.", autocompletion=_complete_recipe)
+]
 FileFlag = Annotated[Path | None, Option("--config", help="YAML file laid over the recipe.", metavar="FILE")]
 RunsFlag = Annotated[Path, Option(help="Where run folders lie.", metavar="DIR")]
 JsonFlag = Annotated[bool, Option("--json", help="Print one JSON object on stdout and nothing else.")]

@@ -59,7 +59,7 @@ class Counters:
     lowest_loss: float = float("inf")  # of what decides: validation, or training where there is none
 
     def keep_best(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """The best so far of each accuracy in `metrics`, under `NAME_best`: `test/accuracy_best` chose on the test set."""
+        """The best so far of each accuracy, as `NAME_best`: `test/accuracy_best` is a choice made on the test set."""
         accuracies = {key: metrics[key] for key in ("val/accuracy", "test/accuracy") if key in metrics}
         self.best |= {key: max(value, self.best.get(key, 0.0)) for key, value in accuracies.items()}
         return {f"{key}_best": self.best[key] for key in accuracies}

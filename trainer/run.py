@@ -1,4 +1,4 @@
-"""From a RunConfig to a trained network in a run folder: parts, fit, summary; and on from where a run was broken off."""
+"""From a RunConfig to a trained network in a run folder, and on from where a run was broken off."""
 
 import contextlib
 import datetime
@@ -21,7 +21,7 @@ import models
 from trainer.checkpoint import load_checkpoint, save_checkpoint, write_atomically
 from trainer.config import RunConfig
 from trainer.config.load import validate
-from trainer.config.overrides import flatten
+from trainer.config.overrides import flatten, lay_over, nest
 from trainer.config.recipes import read_settings_file
 from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.images import ImageSet
@@ -133,9 +133,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
         ema=Ema(model, decay=train.ema.decay, every=train.ema.every) if train.ema.decay else None,
         loss_fn=build_loss(config.loss).to(device),
         optimizer=optimizer,
-        schedule=RateSchedule(
-            config.schedule, optimizer, epochs=train.epochs, steps_per_epoch=batches.per_epoch
-        ),
+        schedule=RateSchedule(config.schedule, optimizer, epochs=train.epochs, steps_per_epoch=batches.per_epoch),
         scaler=torch.amp.GradScaler(device.type, enabled=compute.dtype == torch.float16),
         normalize=Normalize(image_set.mean, image_set.std),
         batches=batches,
@@ -328,8 +326,6 @@ def _same_config(config: RunConfig, check: Mapping[str, Any]) -> RunConfig:
 
 
 def _replace(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-    from trainer.config.overrides import lay_over, nest
-
     return validate(lay_over(config.model_dump(mode="json"), nest(values)))
 
 

@@ -86,6 +86,8 @@ def _literals(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
         if get_origin(field.annotation) is Literal:
             return [str(choice) for choice in get_args(field.annotation)]
         options = _models(field.annotation)
-        tagged = [option for option in options if "name" in option.model_fields and option.model_fields["name"].default in loc]
+        tagged = [
+            option for option in options if "name" in option.model_fields and option.model_fields["name"].default in loc
+        ]
         model = (tagged or options or [model])[0]
     return []

@@ -9,7 +9,9 @@ def with_origins(loaded: LoadedConfig) -> str:
     """YAML of the whole config, a value a line. It can be read back as a `--config` file."""
     lines: list[str] = []
     path: list[str] = []
-    for line in yaml.safe_dump(_flow_lists(loaded.config.model_dump(mode="json")), sort_keys=False, width=10**6).splitlines():
+    for line in yaml.safe_dump(
+        _flow_lists(loaded.config.model_dump(mode="json")), sort_keys=False, width=10**6
+    ).splitlines():
         depth = (len(line) - len(line.lstrip())) // 2
         path = [*path[:depth], line.strip().partition(":")[0]]
         origin = loaded.origins.get(".".join(path))
@@ -21,7 +23,9 @@ class _Flow(list[object]):
     """A list that is written on one line."""
 
 
-yaml.SafeDumper.add_representer(_Flow, lambda dumper, value: dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=True))
+yaml.SafeDumper.add_representer(
+    _Flow, lambda dumper, value: dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=True)
+)
 
 
 def _flow_lists(value: object) -> object:

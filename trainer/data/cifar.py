@@ -54,8 +54,9 @@ def read_cifar(cifar: Cifar, root: Path, *, download: bool) -> ImageSet:
         _bring(cifar, root, download=download)
     _check(cifar, folder)
     (class_names,) = _unpickle(folder / files.meta["filename"], files.meta["key"])
-    train, test = (_read_split(cifar, folder, [name for name, _ in listed])
-                   for listed in (files.train_list, files.test_list))
+    train, test = (
+        _read_split(cifar, folder, [name for name, _ in listed]) for listed in (files.train_list, files.test_list)
+    )
     return ImageSet(cifar.name, tuple(class_names), cifar.mean, cifar.std, train, test)
 
 
@@ -74,8 +75,10 @@ def _bring(cifar: Cifar, root: Path, *, download: bool) -> None:
     if not archive.exists() and not download:
         raise _missing(cifar, root, "data.download=false")
     if archive.exists() and not check_integrity(archive, files.tgz_md5):
-        raise DataError(f"{cifar.name}: {archive} is damaged (its MD5 is not {files.tgz_md5}); delete it or replace it "
-                        f"by {files.url}")
+        raise DataError(
+            f"{cifar.name}: {archive} is damaged (its MD5 is not {files.tgz_md5}); delete it or replace it "
+            f"by {files.url}"
+        )
     try:
         root.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=f".{files.base_folder}-", dir=root) as scratch, _quiet_and_impatient():
@@ -124,8 +127,10 @@ def _check(cifar: Cifar, folder: Path) -> None:
     listed = [*files.train_list, *files.test_list, (files.meta["filename"], files.meta["md5"])]
     faults = {name: fault for name, md5 in listed if (fault := _fault(folder / name, md5))}
     if faults:
-        raise DataError(f"{cifar.name}: {', '.join(f'{name} {fault}' for name, fault in faults.items())} in {folder}; "
-                        f"put the original there, or delete the folder to have it brought anew from {files.url}")
+        raise DataError(
+            f"{cifar.name}: {', '.join(f'{name} {fault}' for name, fault in faults.items())} in {folder}; "
+            f"put the original there, or delete the folder to have it brought anew from {files.url}"
+        )
 
 
 def _fault(path: Path, md5: str) -> str | None:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from trainer.data.files import written_whole
 from trainer.data.images import ImageSet, Split
 from trainer.errors import DataError
+from trainer.files import written_whole
 
 FORMAT = 1  # raised when the same files would be decoded to other pixels
 SHOWN = 20  # unreadable files named before "and N more"
@@ -64,16 +64,27 @@ def mean_and_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
 def _list_files(root: Path) -> tuple[_Files, _Files]:
     """The files of train and of test. Raises DataError that holds everything wrong with the layout."""
     if absent := [split for split in SPLITS if not (root / split).is_dir()]:
-        raise DataError(f"folder: {root} has no folder {' and no folder '.join(absent)}; "
-                        "expected are data.root/train/CLASS/* and data.root/test/CLASS/*")
-    train, test = ({folder.name: sorted(_walk(folder)) for folder in _entries(root / split) if folder.is_dir()}
-                   for split in SPLITS)
-    problems = [f"folder: {path} belongs to no class; expected are {path.parent}/CLASS/*"
-                for split in SPLITS for path in _entries(root / split) if not path.is_dir()]
+        raise DataError(
+            f"folder: {root} has no folder {' and no folder '.join(absent)}; "
+            "expected are data.root/train/CLASS/* and data.root/test/CLASS/*"
+        )
+    train, test = (
+        {folder.name: sorted(_walk(folder)) for folder in _entries(root / split) if folder.is_dir()} for split in SPLITS
+    )
+    problems = [
+        f"folder: {path} belongs to no class; expected are {path.parent}/CLASS/*"
+        for split in SPLITS
+        for path in _entries(root / split)
+        if not path.is_dir()
+    ]
     problems += [f"folder: class {name!r} is in train but not in test" for name in train if name not in test]
     problems += [f"folder: class {name!r} is in test but not in train" for name in test if name not in train]
-    problems += [f"folder: {root / split / name} holds no pictures"
-                 for split, files in zip(SPLITS, (train, test), strict=True) for name in files if not files[name]]
+    problems += [
+        f"folder: {root / split / name} holds no pictures"
+        for split, files in zip(SPLITS, (train, test), strict=True)
+        for name in files
+        if not files[name]
+    ]
     if problems:
         raise DataError(*problems)
     if not train:

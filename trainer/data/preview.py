@@ -8,9 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from trainer.data.files import written_whole
 from trainer.data.images import ImageSet
 from trainer.errors import DataError
+from trainer.files import written_whole
 
 GAP = 2  # pixels between pictures, before they are enlarged
 TILE = 64  # pictures are enlarged by the whole number that brings them nearest to this many pixels

@@ -34,11 +34,15 @@ def hold_out(split: Split, fraction: float, *, seed: int) -> tuple[Split, Split]
     counts = torch.bincount(split.labels)
     classes, held = int(counts.count_nonzero()), round(fraction * len(split))
     if not held:
-        raise ConfigError(f"data.val_fraction={fraction:g}: holds out none of {len(split)} training pictures; "
-                          "give more, or 0 for no validation")
+        raise ConfigError(
+            f"data.val_fraction={fraction:g}: holds out none of {len(split)} training pictures; "
+            "give more, or 0 for no validation"
+        )
     if len(split) - held < classes:
-        raise ConfigError(f"data.val_fraction={fraction:g}: leaves {len(split) - held} of {len(split)} pictures "
-                          f"to train on, too few for {classes} classes")
+        raise ConfigError(
+            f"data.val_fraction={fraction:g}: leaves {len(split) - held} of {len(split)} pictures "
+            f"to train on, too few for {classes} classes"
+        )
     shares = apportion(counts, held, at_least=torch.zeros_like(counts), at_most=(counts - 1).clamp(min=0))
     chosen = _draw(split.labels, shares, seed, _VAL)
     return split.select((~chosen).nonzero()[:, 0]), split.select(chosen.nonzero()[:, 0])

@@ -28,8 +28,10 @@ class ConsoleSink:
         self._epochs = run.config["train"]["epochs"]
         how = "resuming" if run.resumed else "training"
         data, model = run.config["data"]["name"], run.config["model"]["name"]
-        self._say(f"{how} {model} on {data}, seed {run.config['seed']}, {run.provenance['device']}, "
-                  f"{run.provenance['precision']}")
+        self._say(
+            f"{how} {model} on {data}, seed {run.config['seed']}, {run.provenance['device']}, "
+            f"{run.provenance['precision']}"
+        )
         if self._bar:
             self._task = self._bar.add_task("", total=None, numbers="")
             self._bar.start()
@@ -38,7 +40,9 @@ class ConsoleSink:
         if self._bar:
             total, done = progress.steps_per_epoch, progress.step_in_epoch
             name = f"epoch {progress.epoch}/{progress.epochs}"
-            self._bar.update(self._task, total=total, completed=done, description=name, numbers=_numbers(progress.metrics))
+            self._bar.update(
+                self._task, total=total, completed=done, description=name, numbers=_numbers(progress.metrics)
+            )
 
     def log(self, record: Record) -> None:
         if "train/loss" in record.metrics:
@@ -59,8 +63,12 @@ class ConsoleSink:
 
 def _bar(console: Console) -> RichProgress:
     columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[numbers]}"),
-        TimeElapsedColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[numbers]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
     )
     return RichProgress(*columns, console=console, transient=True)
 

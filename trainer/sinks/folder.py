@@ -1,8 +1,8 @@
 """The run folder: always written, the truth that W&B mirrors and reports read.
 
-    config.yaml    the resolved config        run.json       provenance, status, times
-    metrics.jsonl  a row a record             summary.json   the headline numbers
-    checkpoint.pt  what a resume needs        pictures/
+config.yaml    the resolved config        run.json       provenance, status, times
+metrics.jsonl  a row a record             summary.json   the headline numbers
+checkpoint.pt  what a resume needs        pictures/
 """
 
 import contextlib

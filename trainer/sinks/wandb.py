@@ -9,8 +9,8 @@ import os
 import secrets
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,8 +20,6 @@ from trainer.config.sink import WandbSink as Config
 from trainer.observe import Progress, Record, RunInfo, Status
 
 Mode = Literal["online", "offline", "disabled"]
-
-_ERRORS_ONLY: dict[str, Any] = {"quiet": True, "show_info": False, "show_warnings": False, "silent": False}
 
 
 class WandbSink:
@@ -40,6 +38,8 @@ class WandbSink:
         self.stop_requested = False
         self._run: wandb.Run | None = None
         self._folder = Path()
+        self._incomplete = False  # the client has given up sending
+        self._held: list[str] | None = None  # what the client says while it finishes
         self._memory: Mapping[str, Any] = {}
         self._said: set[str] = set()
 
@@ -79,49 +79,71 @@ class WandbSink:
         if self.config.checkpoint and status != "interrupted":
             with self._reported("the checkpoint is not sent"):
                 self._send_checkpoint(run)
+        self._held = []
         try:
             if status == "interrupted" and not self.stop_requested:  # what W&B has stopped, its agent is not to resume
                 run.mark_preempting()
             run.finish(exit_code=0 if status == "finished" else 1)
         except Exception as error:
+            self._incomplete = True
+            self._held = [_first_line(error)]
+            with suppress(Exception, SystemExit):
+                wandb.teardown()  # a client that has died would fail once more when Python ends
+        if self._incomplete:
             self.sync_hint = _sync_command(run)
-            self._say(f"{_first_line(error)}; what is not sent is on disk, `{self.sync_hint}` sends it")
+            self._held = [f"{' '.join(self._held[:1]) or 'not all is sent'}; `{self.sync_hint}` sends what is on disk"]
+        for message in self._held:
+            self._say(message)
 
     def _begin(self, run: RunInfo) -> wandb.Run | None:
         """The run in the mode that can be had, and one line that says which."""
-        mode, why = self._mode()
+        settings = self._client()
+        mode, why = self._mode(settings)
         if mode == "disabled":
             return None
         if mode == "online":
             try:
-                begun = self._init(run, mode)
+                begun = self._init(run, mode, settings)
                 self._say(begun.url or begun.id)
                 return begun
-            except Exception as error:  # no server, a refused key, an unknown entity: time and `wandb sync` mend each
-                why = _first_line(error)
-                t = __import__('time').time(); wandb.teardown(); print('teardown', __import__('time').time()-t)
-                wandb.setup(wandb.Settings(**_ERRORS_ONLY))
-        begun = self._init(run, "offline")
+            except Exception as error:
+                why = f"{settings.base_url}: {_first_line(error)}"
+                with suppress(SystemExit):
+                    wandb.teardown()  # else the client goes on with its attempt, and the id stays taken
+                settings = self._client()
+        begun = self._init(run, "offline", settings)
         self.sync_hint = _sync_command(begun)
         if why:
             self._say(f"{why}; recording offline, `{self.sync_hint}` sends it later")
         return begun
 
-    def _mode(self) -> tuple[Mode, str]:
-        """How to record, and why it is offline where nobody asked for that."""
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # telemetry: it calls the server even when offline
-        settings = wandb.setup(wandb.Settings(**_ERRORS_ONLY)).settings
-        mode = self.config.mode if self.config.mode != "auto" else _known_mode(settings.mode)
-        if mode != "online":
-            return mode, ""
-        wandb.setup(wandb.Settings(silent=True))  # or login() asks the server for the user's name
-        try:
-            why = "" if wandb.login(prompt=False, verify=False) else "no API key configured"
-        except wandb.Error as error:
-            why = _first_line(error)
-        return ("offline", why) if why else ("online", "")
+    def _client(self) -> wandb.Settings:
+        """Start W&B's client. It prints nothing itself: what it has to say, `_hear` gets."""
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # telemetry: it calls the server, offline too
+        asked: dict[str, Any] = {} if self.config.mode == "auto" else {"mode": self.config.mode}
+        settings = wandb.setup(wandb.Settings(silent=True, console="off", **asked)).settings
+        wandb.termsetup(settings, _Listener(self._hear))
+        return settings
 
-    def _init(self, run: RunInfo, mode: Mode) -> wandb.Run:
+    def _mode(self, settings: wandb.Settings) -> tuple[Mode, str]:
+        """How to record, and why it is offline where nobody asked for that."""
+        match settings.mode:  # the config's, or for `auto` WANDB_MODE's, or that of W&B's settings files
+            case "disabled":
+                return "disabled", ""
+            case "offline" | "dryrun":
+                return "offline", ""
+            case _:
+                why = self._why_not_online()
+                return ("offline", why) if why else ("online", "")
+
+    def _why_not_online(self) -> str:
+        """Empty where there is an API key, in WANDB_API_KEY, a netrc or W&B's settings. Asks nobody for one."""
+        try:
+            return "" if wandb.login(prompt=False, verify=False) else "no API key configured"
+        except wandb.Error as error:  # there is one, and it cannot be right
+            return _first_line(error)
+
+    def _init(self, run: RunInfo, mode: Mode, settings: wandb.Settings) -> wandb.Run:
         """Raise wandb.Error when the server does not take the run within about `init_timeout` seconds."""
         config = dict(_flat(run.config))
         begun = wandb.init(
@@ -133,16 +155,14 @@ class WandbSink:
             config=config,  # in a sweep the swept values win over these, and are locked
             resume="allow" if run.resumed else None,
             settings=wandb.Settings(
-                console="off",  # leaves stdout and stderr alone
                 init_timeout=self.config.init_timeout,
                 finish_timeout=self.config.finish_timeout,
                 finish_timeout_raises=True,
                 stop_fn=self._stop,
-                silent=True,
             ),
-            **self._place(),
+            **({} if settings.sweep_id else self._place(settings)),  # in a sweep the agent has said
         )
-        if run.resumed:  # which has brought the old values back from the server
+        if run.resumed and not settings.sweep_id:  # a resume brings the old values back from the server
             changed = {key: value for key, value in config.items() if begun.config.get(key) != value}
             begun.config.update(changed, allow_val_change=True)
         begun.define_metric("epoch")
@@ -150,14 +170,12 @@ class WandbSink:
         begun.define_metric("*", step_metric="epoch")
         return begun
 
-    def _place(self) -> dict[str, str | None]:
-        """Where the run goes and its id. In a sweep the agent has said; else a default of ours is below W&B's own."""
-        environment = wandb.setup().settings
-        if environment.sweep_id:
-            return {}
-        default = Config.model_fields["project"].default
-        project = environment.project if self.config.project == default and environment.project else self.config.project
-        return {"project": project, "entity": self.config.entity, "id": environment.run_id or self._memory["id"]}
+    def _place(self, settings: wandb.Settings) -> dict[str, Any]:
+        """Where the run goes and its id. What W&B's environment says stands above our default."""
+        project = self.config.project
+        if project == Config.model_fields["project"].default:
+            project = settings.project or project
+        return {"project": project, "entity": self.config.entity, "id": settings.run_id or self._memory["id"]}
 
     def _send_checkpoint(self, run: wandb.Run) -> None:
         best = self._folder / "best.pt"
@@ -169,9 +187,17 @@ class WandbSink:
         self.stop_requested = True
         _thread.interrupt_main()
 
+    def _hear(self, message: str) -> None:
+        """A warning or error of the client's own, which may come from any of its threads."""
+        self._incomplete |= "wandb sync" in message  # what it advises when an upload has failed for good
+        if self._held is None:
+            self._say(message)
+        else:
+            self._held.append(message)
+
     @contextmanager
-    def _reported(self, consequence: str) -> Iterator[None]:
-        """Nothing that the client raises may stop a run, and not all of it is a wandb.Error."""
+    def _reported(self, consequence: str) -> Generator[None]:
+        """Say what was raised and go on."""
         try:
             yield
         except Exception as error:
@@ -184,15 +210,20 @@ class WandbSink:
             print(f"wandb: {line}", file=sys.stderr)
 
 
-def _known_mode(setting: str) -> Mode:
-    """W&B's own mode (WANDB_MODE or its settings file) as one of ours."""
-    match setting:
-        case "offline" | "dryrun":
-            return "offline"
-        case "disabled":
-            return "disabled"
-        case _:
-            return "online"
+class _Listener:
+    """What `wandb.termsetup` writes to in place of the terminal."""
+
+    def __init__(self, hear: Callable[[str], None]) -> None:
+        self._hear = hear
+
+    def info(self, msg: str) -> None:
+        pass
+
+    def warning(self, msg: str) -> None:
+        self._hear(msg.removeprefix("wandb: ").removeprefix("WARNING ").splitlines()[0])
+
+    def error(self, msg: str) -> None:
+        self._hear(msg.removeprefix("wandb: ").removeprefix("ERROR ").splitlines()[0])
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

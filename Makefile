@@ -1,0 +1,60 @@
+# Needs Python >= 3.11, git and make. Uses uv where it is on the PATH (seconds), else venv + pip (a few minutes).
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV := $(shell command -v uv 2>/dev/null)
+
+.PHONY: help
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: install
+install: $(STAMP)  ## Create .venv with the trainer and its tools, at the versions of constraints.txt
+
+# The stamp keeps a second `make` from asking pip again; it is remade when what to install has changed.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else \
+	  f"cifar-sweeps needs Python 3.11 or newer and {sys.executable} is {v[0]}.{v[1]}: try `make PYTHON=python3.12 $(MAKECMDGOALS)`")'
+ifneq ($(UV),)
+	@test -x $(BIN)/python || uv venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
+	uv pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable '.[dev]'
+else
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+endif
+	@touch $(STAMP)
+
+.PHONY: demo
+demo: install  ## Train FastResNet9, a quarter as wide, on the embedded pictures; no network, under 2 minutes
+	@$(BIN)/trainer train --recipe demo --offline
+
+.PHONY: test
+test: install  ## The test suite, without what is slow or needs a GPU
+	@$(BIN)/python -m pytest
+
+.PHONY: test-slow
+test-slow: install  ## The slow tests: many kills, trained networks
+	@$(BIN)/python -m pytest -m "slow and not gpu"
+
+.PHONY: check
+check: install  ## Lint, format, types, import directions
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/basedpyright
+	@$(BIN)/lint-imports --no-cache
+
+.PHONY: format
+format: install  ## Let ruff lay out the code
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+.PHONY: clean
+clean:  ## Remove what make has built
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

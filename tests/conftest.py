@@ -1,0 +1,43 @@
+"""What many tests share: a handful of pictures on disk, and the words of the smallest run on them."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: networks this small only lose by a second thread
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def picture_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `folder` data set: two classes, dark and bright, 8x8 pixels, 24 + 8 pictures each."""
+    root = tmp_path_factory.mktemp("pictures")
+    draw = np.random.default_rng(0)
+    for split, count in (("train", 24), ("test", 8)):
+        for name, low in (("bright", 120), ("dark", 0)):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = draw.integers(low, low + 136, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}.png")
+    return root
+
+
+@pytest.fixture
+def small_run(picture_folder: Path) -> list[str]:
+    """Three epochs of six steps of a tiny FastResNet9; under a second once torch is loaded."""
+    return [
+        "data.name=folder",
+        f"data.root={picture_folder}",
+        "data.image_size=8",
+        "model.name=fastresnet9",
+        "model.width=2",
+        "model.ghost_size=4",
+        "train.epochs=3",
+        "train.batch_size=8",
+        "train.device=cpu",
+        "augment.crop.padding=1",
+        "sink.wandb.mode=disabled",
+    ]

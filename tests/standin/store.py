@@ -1,0 +1,288 @@
+"""What the stand-in knows: runs, artifacts, sweeps, and the answers that the client's queries are walked over."""
+
+import itertools
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+ENTITY = "standin"
+
+
+@dataclass
+class Run:
+    """One run as the server has it. `history` holds a row a `log()`; `files` what was uploaded, by name."""
+
+    id: str
+    project: str = ""
+    name: str = ""
+    group: str | None = None
+    sweep: str | None = None
+    tags: list[str] = field(default_factory=list[str])
+    state: str = "pending"
+    exit_code: int | None = None
+    stop: bool = False  # set it, and the next file_stream answer asks the client to stop
+    upserts: int = 0  # how many times a client began this run
+    raw_config: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    summary: dict[str, Any] = field(default_factory=dict[str, Any])
+    lines: dict[str, dict[int, str]] = field(default_factory=dict[str, dict[int, str]])
+    files: dict[str, bytes] = field(default_factory=dict[str, bytes])
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What was logged as config, without W&B's own keys."""
+        return {key: item["value"] for key, item in self.raw_config.items() if key != "_wandb"}
+
+    @property
+    def metric_axes(self) -> dict[str, str | None]:
+        """What `define_metric` said: the x-axis of every metric name (globs end in *)."""
+        metrics: list[dict[str, Any]] = self.raw_config["_wandb"]["value"].get("m", [])
+        names = {i: m.get("1") or m.get("2") for i, m in enumerate(metrics, start=1)}
+        return {str(m.get("1") or m.get("2")): names.get(m.get("5", 0)) for m in metrics}
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._stream("wandb-history.jsonl")]
+
+    def write(self, name: str, offset: int, content: Iterable[str]) -> None:
+        """Put lines at an offset: a chunk sent again overwrites itself."""
+        self.lines.setdefault(name, {}).update(enumerate(content, start=offset))
+
+    def _stream(self, name: str) -> list[str]:
+        return [line for _, line in sorted(self.lines.get(name, {}).items())]
+
+    def node(self) -> dict[str, Any]:
+        """The run as GraphQL sees it."""
+        history, events = self._stream("wandb-history.jsonl"), self._stream("wandb-events.jsonl")
+        return {
+            "id": self.id,
+            "name": self.id,
+            "displayName": self.name,
+            "group": self.group,
+            "tags": self.tags,
+            "state": self.state,
+            "sweepName": self.sweep,
+            "project": {"id": self.project, "name": self.project, "entity": {"id": ENTITY, "name": ENTITY}},
+            "projectId": self.project,
+            "config": json.dumps(self.raw_config),
+            "wandbConfig": json.dumps(self.raw_config.get("_wandb", {})),
+            "summaryMetrics": json.dumps(self.summary),
+            "historyLineCount": len(history),
+            "eventsLineCount": len(events),
+            "logLineCount": len(self._stream("output.log")),
+            "historyTail": json.dumps(history[-1:]),
+            "eventsTail": json.dumps(events[-1:]),
+            "history": lambda minStep=0, maxStep=1 << 60, **_: [
+                line for step, line in enumerate(history) if minStep <= step < maxStep
+            ],
+            "historyKeys": {"keys": {}, "lastStep": len(history) - 1},
+            "user": {"name": ENTITY, "username": ENTITY},
+            "readOnly": False,
+        }
+
+
+@dataclass
+class Sweep:
+    """A grid, handed out point by point: parameters in sorted order, the last varies fastest."""
+
+    id: str
+    project: str
+    text: str
+    handed_out: list[str] = field(default_factory=list[str])  # run ids
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return yaml.safe_load(self.text)
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        choices = {name: p.get("values", [p.get("value")]) for name, p in sorted(self.config["parameters"].items())}
+        return [dict(zip(choices, point, strict=True)) for point in itertools.product(*choices.values())]
+
+
+class Store:
+    """The server's memory and the roots of its GraphQL answers. Use under `lock`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.lock = threading.RLock()
+        self.runs: dict[str, Run] = {}
+        self.sweeps: dict[str, Sweep] = {}
+        self.artifacts: dict[str, dict[str, Any]] = {}  # the client's description of each, by id
+        self.agents: dict[str, str] = {}  # agent id -> sweep id
+        self._ids = itertools.count(1)
+
+    @property
+    def roots(self) -> dict[str, Any]:
+        project = {"model": self._project, "project": self._project}
+        fields = {name: getattr(self, f"_{_snake(name)}") for name in _MUTATIONS}
+        viewer = {"id": ENTITY, "entity": ENTITY, "username": ENTITY, "flags": "{}", "teams": {"edges": []}}
+        server = {"features": [], "cliVersionInfo": "{}", "latestLocalVersionInfo": None}
+        entity = {"id": ENTITY, "name": ENTITY}
+        return {**project, **fields, "viewer": viewer, "serverInfo": server, "entity": lambda **_: entity}
+
+    def run(self, id: str) -> Run:
+        return self.runs.setdefault(id, Run(id))
+
+    def file_stream(self, id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Take what a run streams: rows, its summary, its end. The answer says whether it is to stop."""
+        run = self.run(id)
+        for name, chunk in (body.get("files") or {}).items():
+            if name == "wandb-summary.json":
+                run.summary = json.loads(chunk["content"][-1])
+            else:
+                run.write(name, chunk["offset"], chunk["content"])
+        if body.get("preempting"):
+            run.state = "preempting"
+        if body.get("complete"):
+            run.exit_code = body.get("exitcode", 0)
+            run.state = _end_state(run)
+        return {"exitcode": run.exit_code, "limits": {}, "stopped": run.stop}
+
+    # Fields of the query roots.
+
+    def _project(self, name: str | None = None, **_: Any) -> dict[str, Any]:
+        return {
+            "id": name,
+            "name": name,
+            "entityName": ENTITY,
+            "entity": {"id": ENTITY, "name": ENTITY},
+            "bucket": self._node,
+            "run": self._node,
+            "runs": lambda filters=None, **_: self._connection(json.loads(filters or "{}")),
+            "runCount": lambda filters=None, **_: len(self._matching(json.loads(filters or "{}"))),
+            "sweep": self._sweep,
+        }
+
+    def _node(self, name: str, **_: Any) -> dict[str, Any] | None:
+        run = self.runs.get(name)
+        return run.node() if run and run.upserts else None
+
+    def _matching(self, filters: Mapping[str, Any]) -> list[Run]:
+        """The runs of a sweep or a group; other filters are not understood and let everything through."""
+        wanted = {key: filters[key] for key in ("sweep", "group") if key in filters}
+        return [run for run in self.runs.values() if all(getattr(run, key) == wanted[key] for key in wanted)]
+
+    def _connection(self, filters: Mapping[str, Any]) -> dict[str, Any]:
+        edges = [{"node": run.node(), "cursor": run.id} for run in self._matching(filters)]
+        return {"edges": edges, "pageInfo": {"hasNextPage": False, "endCursor": None}}
+
+    def _sweep(self, sweepName: str, **_: Any) -> dict[str, Any] | None:
+        sweep = self.sweeps.get(sweepName)
+        return sweep and {
+            "id": sweep.id,
+            "name": sweep.id,
+            "state": "FINISHED" if self._next(sweep) is None else "RUNNING",
+            "method": sweep.config["method"],
+            "config": sweep.text,
+            "runs": lambda **_: self._connection({"sweep": sweep.id}),
+            "runCount": len(sweep.handed_out),
+        }
+
+    # Mutations. Each takes GraphQL's one argument, `input`.
+
+    def _upsert_bucket(self, input: Mapping[str, Any]) -> dict[str, Any]:
+        run = self.run(input.get("name") or input["id"])
+        inserted, run.upserts = not run.upserts, run.upserts + 1
+        if run.state not in ("preempting", "finished", "failed"):
+            run.state = "running"
+        for ours, theirs in (("project", "modelName"), ("name", "displayName"), ("group", "groupName"),
+                             ("sweep", "sweep"), ("tags", "tags")):  # fmt: skip
+            if input.get(theirs) is not None:
+                setattr(run, ours, input[theirs])
+        run.raw_config.update(json.loads(input.get("config") or "{}"))
+        run.summary.update(json.loads(input.get("summaryMetrics") or "{}"))
+        return {"bucket": run.node(), "inserted": inserted}
+
+    def _create_run_files(self, input: Mapping[str, Any]) -> dict[str, Any]:
+        run = input["runName"]
+        files = [{"name": name, "uploadUrl": f"{self.url}/upload/{run}/{name}"} for name in input["files"]]
+        return {"runID": run, "uploadHeaders": [], "files": files}
+
+    def _create_artifact(self, input: Mapping[str, Any]) -> dict[str, Any]:
+        id = f"artifact-{next(self._ids)}"
+        self.artifacts[id] = {**input, "state": "PENDING", "files": {}}
+        return {"artifact": {"id": id, "state": "PENDING", "artifactSequence": {"latestArtifact": None}}}
+
+    def _create_artifact_manifest(self, input: Mapping[str, Any]) -> dict[str, Any]:
+        url = f"{self.url}/upload/{input['artifactID']}/{input['name']}"
+        file = {"id": input["name"], "uploadUrl": url, "uploadHeaders": []}
+        return {"artifactManifest": {"id": f"manifest-{next(self._ids)}", "file": file}}
+
+    def _create_artifact_files(self, input: Mapping[str, Any]) -> dict[str, Any]:
+        nodes = [
+            {
+                "storagePath": file["name"],
+                "uploadUrl": f"{self.url}/upload/{file['artifactID']}/{file['name']}",
+                "uploadHeaders": [],
+                "artifact": {"id": file["artifactID"]},
+            }
+            for file in input["artifactFiles"]
+        ]
+        return {"files": {"edges": [{"node": node} for node in nodes]}}
+
+    def _commit_artifact(self, input: Mapping[str, Any]) -> dict[str, Any]:
+        artifact = self.artifacts[input["artifactID"]]
+        artifact["state"] = "COMMITTED"
+        return {"artifact": {"id": input["artifactID"], "digest": artifact.get("digest")}}
+
+    def _upsert_sweep(self, input: Mapping[str, Any]) -> dict[str, Any]:
+        id = input.get("id") or f"sweep{next(self._ids)}"
+        if id not in self.sweeps:
+            self.sweeps[id] = Sweep(id, input["projectName"], input["config"])
+        project = {"id": self.sweeps[id].project, "name": self.sweeps[id].project, "entity": {"name": ENTITY}}
+        return {"sweep": {"id": id, "name": id, "project": project}, "configValidationWarnings": []}
+
+    def _create_agent(self, input: Mapping[str, Any]) -> dict[str, Any]:
+        id = f"agent-{next(self._ids)}"
+        self.agents[id] = input["sweep"]
+        return {"agent": {"id": id}}
+
+    def _agent_heartbeat(self, input: Mapping[str, Any]) -> dict[str, Any]:
+        busy = bool(json.loads(input.get("runState") or "{}"))
+        command = None if busy else self._next(self.sweeps[self.agents[input["id"]]]) or {"type": "exit"}
+        if command and command["type"] == "run":
+            self._hand_out(command)
+        return {"agent": {"id": input["id"]}, "commands": json.dumps([command] if command else [])}
+
+    def _next(self, sweep: Sweep) -> dict[str, Any] | None:
+        """What an idle agent of this sweep does next: a preempted run first, then the next point of the grid."""
+        for number, point in enumerate(sweep.points):
+            id = f"{sweep.id}r{number}"
+            fresh = id not in sweep.handed_out
+            if fresh or self.runs[id].state == "preempted":
+                args = {key: {"value": value} for key, value in point.items()}
+                common = {"run_id": id, "args": args, "program": sweep.config.get("program"), "sweep_id": sweep.id}
+                return {**common, "type": "run" if fresh else "resume"}
+        return None
+
+    def _hand_out(self, command: Mapping[str, Any]) -> None:
+        sweep = self.sweeps[command["sweep_id"]]
+        sweep.handed_out.append(command["run_id"])
+        self.runs[command["run_id"]] = Run(command["run_id"], sweep=sweep.id, project=sweep.project)
+
+
+_MUTATIONS = (
+    "upsertBucket",
+    "createRunFiles",
+    "createArtifact",
+    "createArtifactManifest",
+    "createArtifactFiles",
+    "commitArtifact",
+    "upsertSweep",
+    "createAgent",
+    "agentHeartbeat",
+)
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
+
+
+def _end_state(run: Run) -> str:
+    if run.exit_code == 0:
+        return "finished"
+    return "preempted" if run.state == "preempting" else "failed"

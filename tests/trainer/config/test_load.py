@@ -1,0 +1,151 @@
+"""Layers of settings, how words are read, and what is said of a mistake."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models import check_arguments
+from trainer.config import load_config
+from trainer.config.overrides import flatten, lay_over, nest, read_value, read_words
+from trainer.config.recipes import recipe_names
+from trainer.config.show import with_origins
+from trainer.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 1e-3),
+        ("true", True),
+        ("True", True),
+        ("None", None),
+        ("null", None),
+        ("[60, 120]", [60, 120]),
+        ("(1, 2)", (1, 2)),
+        ("{'a': 1, 'b': True}", {"a": 1, "b": True}),
+        ("cosine", "cosine"),
+        ("0.10", 0.1),
+        ("a=b", "a=b"),
+        ("", ""),
+    ],
+)
+def test_values_are_read_as_json_then_python_then_text(text: str, value: object) -> None:
+    assert read_value(text) == value
+
+
+def test_both_forms_of_a_word_mean_the_same() -> None:
+    assert read_words(["--optimizer.lr=0.4", "seed=1"]) == read_words(["optimizer.lr=0.4", "--seed=1"])
+
+
+def test_a_value_and_a_section_under_one_key_are_refused() -> None:
+    with pytest.raises(ConfigError, match="both as a value and as a section"):
+        read_words(["optimizer=1", "optimizer.lr=2"])
+
+
+KEYS = st.sampled_from(["a", "b", "c"])
+NESTED = st.recursive(st.integers(), lambda inner: st.dictionaries(KEYS, inner, min_size=1, max_size=3), max_leaves=8)
+
+
+@given(st.dictionaries(KEYS, NESTED, min_size=1))
+def test_flattening_and_nesting_are_inverse(settings: dict[str, object]) -> None:
+    assert nest(flatten(settings)) == settings
+
+
+def test_layers_lie_in_order_and_say_where_a_value_came_from(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("optimizer.lr: 0.5\ntrain: {epochs: 3}\n")
+    loaded = load_config(["train.epochs=4", "model.name=fastresnet9"], file=file)
+    assert loaded.config.train.epochs == 4  # word over file
+    assert loaded.config.optimizer.lr == 0.5  # file over recipe
+    assert loaded.config.train.batch_size == 512  # recipe over default
+    assert {loaded.origins[key] for key in ("train.epochs", "optimizer.lr", "train.batch_size", "seed")} == {
+        "command line",
+        f"file {file}",
+        "recipe fastresnet9",
+        "default",
+    }
+
+
+def test_a_network_starts_from_the_recipe_of_its_name_unless_told_not_to() -> None:
+    assert load_config(["model.name=fastresnet9"]).config.train.batch_size == 512
+    assert load_config(["model.name=fastresnet9"], recipe="none").config.train.batch_size == 128
+    assert load_config(["recipe=fastresnet9"]).config.model.name == "fastresnet9"
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_is_a_valid_config(name: str) -> None:
+    load_config(recipe=name, check_model=check_arguments)
+
+
+WORDS = ["optimizer.name=adamw", "optimizer.beta1=0.8", "optimizer.lr=0.01", "schedule.name=constant", "train.epochs=2"]
+
+
+@given(st.permutations(WORDS))
+def test_changing_a_name_drops_the_old_knobs_in_any_order_of_the_words(words: list[str]) -> None:
+    config = load_config(["model.name=fastresnet9", *words]).config  # its recipe sets momentum, nesterov, knots
+    assert config.optimizer.model_dump() == {
+        "name": "adamw",
+        "lr": 0.01,
+        "beta1": 0.8,
+        "beta2": 0.999,
+        "eps": 1e-8,
+        "weight_decay": 1e-2,
+        "decay_norm_and_bias": False,
+        "norm_and_bias_lr_scale": 1.0,
+    }
+
+
+def test_a_layer_that_repeats_a_name_keeps_the_knobs() -> None:
+    assert lay_over({"name": "sgd", "lr": 1}, {"name": "sgd", "momentum": 0}) == {"name": "sgd", "lr": 1, "momentum": 0}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["optimizer.lrr=1"], ["optimizer.lrr: sgd has no such field; did you mean 'lr'?"]),
+        (["optimizer.name=sdg"], ["optimizer.name: no optimizer is called 'sdg'; did you mean 'sgd'?"]),
+        (["optimizer=adamw"], ["optimizer: 'adamw' is not a section"]),
+        (["train.epochs=ten"], ["train.epochs: 'ten':"]),
+        (["train.epochs=-1"], ["train.epochs: -1: input should be greater than 0"]),
+        (["train.epochs=true"], ["epochs: True is true or false"]),
+        (["train.precision=bf16"], ["train.precision: 'bf16' is not a choice; did you mean 'bfloat16'?"]),
+        (["sink.wandb.mode=of"], ["sink.wandb.mode: 'of' is not a choice"]),
+        (["learning_rate=1"], ["learning_rate: no such key"]),
+        (["optimizer.nesterov=true", "optimizer.momentum=0"], ["nesterov=true needs momentum > 0"]),
+        (["schedule.name=piecewise", "schedule.epochs=[0, 2, 1]", "schedule.factors=[0, 1, 1]"], ["epochs must rise"]),
+        (["data.name=folder"], ["data.root: needs a value"]),
+        (["model.name=fastresnet"], ["did you mean 'fastresnet9'?"]),
+        (["optimizer.lr=nan"], ["optimizer.lr:"]),
+        (["seed=-1"], ["seed: -1:"]),
+        (["train.epochs=0", "optimizer.lrr=1", "model.x=1"], ["train.epochs", "optimizer.lrr", "model.x"]),
+    ],
+    ids=lambda value: " ".join(value)[:50],
+)
+def test_each_mistake_is_one_line_with_its_key_and_all_are_told_at_once(words: list[str], said: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(words, check_model=check_arguments)
+    problems = caught.value.problems
+    assert len(problems) == len(said)
+    for part in said:
+        assert any(part in line for line in problems), problems
+    assert not any("\n" in line for line in problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("a: [1", "not YAML"), ("- 1", "expected keys and values"), ("recipe: nope", "no recipe is called")],
+)
+def test_a_broken_config_file_is_named(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        load_config(file=file)
+
+
+def test_the_shown_config_can_be_read_back(tmp_path: Path) -> None:
+    loaded = load_config(["model.name=fastresnet9", "model.width=8", "sink.wandb.tags=['a b']"])
+    file = tmp_path / "shown.yaml"
+    file.write_text(with_origins(loaded))
+    assert load_config(file=file).config == loaded.config

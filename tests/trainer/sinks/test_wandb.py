@@ -1,0 +1,358 @@
+"""The W&B sink with the real client, against a stand-in of its server on a loopback port."""
+
+import json
+import os
+import pty
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+from PIL import Image
+from standin import Standin
+from standin.server import API_KEY
+
+from trainer.config.sink import WandbSink as Config
+from trainer.observe import Record, RunInfo
+from trainer.sinks.wandb import WandbSink
+
+CONFIG = {
+    "seed": 3,
+    "model": {"name": "fastresnet9", "stem": [3, 3, 3]},
+    "optimizer": {"lr": 0.4, "nesterov": True},
+    "train": {"max_steps": None},
+}
+FLAT = {
+    "seed": 3,
+    "model.name": "fastresnet9",
+    "model.stem": [3, 3, 3],
+    "optimizer.lr": 0.4,
+    "optimizer.nesterov": True,
+    "train.max_steps": None,
+}
+SUMMARY = {"test/accuracy": 0.5, "test/accuracy_best": 0.75, "time/train_seconds": 1.5, "model/parameters": 1000}
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
+    """The stand-in, and an environment that knows no other server and nothing of the user's."""
+    for name in os.environ:
+        if name.startswith("WANDB_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "")  # so that what the sink sets is taken back,
+    monkeypatch.delenv("WANDB_ERROR_REPORTING")
+    monkeypatch.chdir(tmp_path)
+    with Standin() as server:
+        for name, value in server.env(tmp_path / "home").items():
+            monkeypatch.setenv(name, value)
+        yield server
+        wandb.teardown()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunInfo:
+    folder = tmp_path / "runs" / "first"
+    folder.mkdir(parents=True)
+    return RunInfo("first", folder, CONFIG, {}, resumed=False, memory={})
+
+
+def sink(**config: Any) -> WandbSink:
+    return WandbSink(Config(**{"init_timeout": 20, "finish_timeout": 20, **config}))
+
+
+def log_epochs(sink: WandbSink, epochs: range) -> float:
+    """Log a row an epoch; return the longest time that one took."""
+    seconds: list[float] = []
+    for epoch in epochs:
+        start = time.perf_counter()
+        sink.log(Record(epoch, 10 * epoch, {"test/accuracy": epoch / 100}))
+        seconds.append(time.perf_counter() - start)
+    return max(seconds)
+
+
+def epochs_of(server: Standin) -> list[int]:
+    return [row["epoch"] for row in server.only_run.history]
+
+
+def sync(command: str) -> None:
+    """What a person does with the hint."""
+    program, *arguments = shlex.split(command)
+    assert program == "wandb"
+    subprocess.run([sys.executable, "-m", "wandb", *arguments], check=True, timeout=60, capture_output=True)
+
+
+def test_an_online_run_arrives_flat_and_on_the_axis_of_epochs(
+    server: Standin, run: RunInfo, capfd: pytest.CaptureFixture[str]
+) -> None:
+    it = sink(project="ablations", group="lr", tags=("a", "b"))
+    it.start(run)
+    log_epochs(it, range(1, 4))
+    it.finish("finished", SUMMARY)
+
+    sent = server.only_run
+    assert (sent.project, sent.name, sent.group, sent.tags) == ("ablations", "first", "lr", ["a", "b"])
+    assert sent.config == FLAT
+    assert [(row["epoch"], row["step"], row["test/accuracy"]) for row in sent.history] == [
+        (1, 10, 0.01),
+        (2, 20, 0.02),
+        (3, 30, 0.03),
+    ]
+    assert sent.metric_axes["*"] == "epoch"
+    assert sent.summary.items() >= {**SUMMARY, "status": "finished"}.items()
+    assert (sent.state, sent.exit_code) == ("finished", 0)
+    assert it.memory() == {"id": sent.id}
+    assert it.sync_hint is None
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err == f"wandb: {server.url}/standin/ablations/runs/{sent.id}\n"
+
+
+def test_pictures_and_the_best_checkpoint_are_sent_along(server: Standin, run: RunInfo) -> None:
+    picture = run.folder / "errors.png"
+    Image.new("RGB", (8, 8), "red").save(picture)
+    (run.folder / "best.pt").write_bytes(b"weights")
+    it = sink(checkpoint=True)
+    it.start(run)
+    it.log(Record(1, 10, {"test/accuracy": 0.1}, {"errors": picture}))
+    it.finish("finished", SUMMARY)
+
+    (row,) = server.only_run.history
+    assert row["test/accuracy"] == 0.1
+    assert server.only_run.files[row["errors"]["path"]] == picture.read_bytes()
+    (artifact,) = server.store.artifacts.values()
+    assert artifact["artifactCollectionName"] == f"checkpoint-{server.only_run.id}"
+    assert artifact["state"] == "COMMITTED"
+    assert artifact["files"]["best.pt"] == b"weights"
+
+
+@pytest.mark.parametrize(("status", "state"), [("diverged", "failed"), ("interrupted", "preempted")])
+def test_the_state_on_the_server_says_how_the_run_ended(server: Standin, run: RunInfo, status: Any, state: str) -> None:
+    it = sink()
+    it.start(run)
+    log_epochs(it, range(1, 2))
+    it.finish(status, {})
+    assert server.only_run.state == state
+    assert server.only_run.summary["status"] == status
+
+
+def test_a_resumed_run_goes_on_under_its_id_and_shows_the_new_config(server: Standin, run: RunInfo) -> None:
+    first, second = sink(), sink()
+    first.start(run)
+    log_epochs(first, range(1, 3))
+    first.finish("interrupted", {})
+    longer = {**CONFIG, "train": {"max_steps": 100}}
+    second.start(replace(run, resumed=True, memory=first.memory(), config=longer))
+    log_epochs(second, range(3, 5))
+    second.finish("finished", SUMMARY)
+
+    assert second.memory() == first.memory()
+    assert epochs_of(server) == [1, 2, 3, 4]
+    assert server.only_run.config == {**FLAT, "train.max_steps": 100}
+    assert server.only_run.state == "finished"
+
+
+def test_in_a_sweep_the_agents_id_and_values_hold_and_nothing_is_warned_of(
+    server: Standin, run: RunInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    parameters = tmp_path / "parameters.yaml"
+    parameters.write_text("wandb_version: 1\noptimizer.lr: {value: 0.4}\nseed: {value: 3}\n")
+    for name, value in {
+        "PROJECT": "swept",
+        "RUN_ID": "point7",
+        "SWEEP_ID": "s1",
+        "SWEEP_PARAM_PATH": parameters,
+    }.items():
+        monkeypatch.setenv(f"WANDB_{name}", str(value))
+    it = sink(project="another")
+    it.start(run)
+    log_epochs(it, range(1, 2))
+    it.finish("finished", SUMMARY)
+
+    sent = server.only_run
+    assert (sent.id, sent.sweep, sent.project) == ("point7", "s1", "swept")
+    assert sent.config == FLAT
+    assert capfd.readouterr().err.count("\n") == 1  # the page of the run
+
+
+@pytest.mark.slow  # the client asks whether to stop every 15 s
+def test_what_the_server_stops_is_interrupted_and_not_handed_out_again(server: Standin, run: RunInfo) -> None:
+    it = sink()
+    it.start(run)
+    log_epochs(it, range(1, 2))
+    server.only_run.stop = True
+    with pytest.raises(KeyboardInterrupt):
+        for _ in range(600):
+            time.sleep(0.1)
+    it.finish("interrupted", {})
+    assert it.stop_requested
+    assert server.only_run.state == "failed"
+
+
+UNATTENDED = """
+import json, sys
+from pathlib import Path
+from trainer.config.sink import WandbSink as Config
+from trainer.observe import Record, RunInfo
+from trainer.sinks.wandb import WandbSink
+
+sink = WandbSink(Config())
+sink.start(RunInfo("first", Path(sys.argv[1]), {"optimizer": {"lr": 0.4}}, {}, resumed=False, memory={}))
+sink.log(Record(1, 10, {"test/accuracy": 0.1}))
+sink.finish("finished", {"test/accuracy": 0.5})
+print(json.dumps(sink.sync_hint))
+"""
+
+
+def test_without_an_api_key_it_records_offline_asking_neither_person_nor_server(server: Standin, run: RunInfo) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "WANDB_API_KEY"}
+    terminal, its_end = pty.openpty()  # the client would ask for a key on a terminal
+    command = [sys.executable, "-c", UNATTENDED, str(run.folder)]
+    with subprocess.Popen(command, env=environment, stdin=its_end, stderr=its_end, stdout=subprocess.PIPE) as child:
+        os.close(its_end)
+        out, _ = child.communicate(timeout=90)
+    said = os.read(terminal, 10_000).decode().splitlines()
+    os.close(terminal)
+
+    hint = json.loads(out)  # and nothing else on stdout
+    assert said == [f"wandb: no API key configured; recording offline, `{hint}` sends it later"]
+    assert server.requests == []  # telemetry would show here
+    assert child.returncode == 0
+    (segment,) = (run.folder / "wandb").glob("offline-run-*")
+    assert hint == f"wandb sync {segment.relative_to(Path.cwd())}"
+    shown = subprocess.run(
+        [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json", str(segment)],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert json.loads(shown.stdout)["summary"]["test/accuracy"] == 0.5
+
+
+def test_a_key_in_netrc_is_enough_and_stays_out_of_the_run_folder(
+    server: Standin, run: RunInfo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("WANDB_API_KEY")
+    (tmp_path / "home").mkdir()
+    netrc = f"machine {server.url.removeprefix('http://')}\n  login user\n  password {API_KEY}\n"
+    (tmp_path / "home" / "netrc").write_text(netrc)
+    it = sink()
+    it.start(run)
+    it.finish("finished", SUMMARY)
+    wandb.teardown()
+    assert server.only_run.state == "finished"
+    assert not [path for path in run.folder.rglob("*") if path.is_file() and API_KEY.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize(("variable", "requests"), [("offline", 0), ("disabled", 0)])
+def test_auto_honours_wandb_mode(
+    server: Standin, run: RunInfo, monkeypatch: pytest.MonkeyPatch, variable: str, requests: int
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", variable)
+    it = sink()
+    it.start(run)
+    log_epochs(it, range(1, 2))
+    it.finish("finished", SUMMARY)
+    wandb.teardown()
+    assert len(server.requests) == requests
+    assert (it.sync_hint is None) == (variable == "disabled")
+
+
+@pytest.mark.parametrize("fault", ["refuse", "hang"])
+def test_a_server_away_at_the_start_costs_its_timeout_and_no_row(
+    server: Standin, run: RunInfo, fault: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if fault == "refuse":
+        server.stop()
+    else:
+        server.fail("graphql", "hang")
+    it = sink(init_timeout=1)
+    start = time.perf_counter()
+    it.start(run)
+    assert time.perf_counter() - start < 1 + 10
+    log_epochs(it, range(1, 4))
+    it.finish("finished", SUMMARY)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"wandb: {server.url}: ")
+    assert line.endswith(f"; recording offline, `{it.sync_hint}` sends it later")
+
+    server.stop()
+    server.heal()
+    server.start()
+    assert it.sync_hint
+    sync(it.sync_hint)
+    assert server.only_run.id == it.memory()["id"]
+    assert epochs_of(server) == [1, 2, 3]
+    assert server.only_run.summary["test/accuracy"] == 0.5
+
+
+def test_the_hint_names_every_offline_segment_of_a_resumed_run(server: Standin, run: RunInfo) -> None:
+    first, second = sink(mode="offline"), sink(mode="offline")
+    first.start(run)
+    log_epochs(first, range(1, 3))
+    first.finish("interrupted", {})
+    second.start(replace(run, resumed=True, memory=first.memory()))
+    log_epochs(second, range(3, 5))
+    second.finish("finished", SUMMARY)
+    assert server.requests == []
+    assert second.sync_hint
+    sync(second.sync_hint)
+    assert epochs_of(server) == [1, 2, 3, 4]
+
+
+def test_dropped_connections_lose_no_row_and_do_not_slow_the_run(server: Standin, run: RunInfo) -> None:
+    it = sink()
+    it.start(run)
+    server.fail("file_stream", "drop", times=2)
+    log_epochs(it, range(1, 2))  # the first one loads what the client needs
+    assert log_epochs(it, range(2, 101)) < 0.5
+    it.finish("finished", SUMMARY)
+    assert epochs_of(server) == list(range(1, 101))
+    assert it.sync_hint is None
+
+
+@pytest.mark.parametrize("fault", ["gone", "refused"])
+def test_what_a_lost_server_has_not_got_is_sent_by_the_hint(
+    server: Standin, run: RunInfo, fault: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    it = sink(finish_timeout=2)
+    it.start(run)
+    if fault == "gone":
+        server.stop()
+    else:
+        server.fail("file_stream", 404)  # at this one the client gives up at once, without an error
+    log_epochs(it, range(1, 4))
+    start = time.perf_counter()
+    it.finish("finished", SUMMARY)
+    assert time.perf_counter() - start < 2 + 3
+    assert it.sync_hint
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert line.endswith(f"`{it.sync_hint}` sends what is on disk")
+
+    server.stop()
+    server.heal()
+    server.start()
+    sync(it.sync_hint)
+    assert epochs_of(server) == [1, 2, 3]
+    assert server.only_run.summary["test/accuracy"] == 0.5
+
+
+def test_a_failing_client_is_one_line_and_not_the_end(
+    server: Standin, run: RunInfo, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise wandb.Error("the client has died\nand more")
+
+    it = sink()
+    it.start(run)
+    capfd.readouterr()
+    monkeypatch.setattr(wandb.Run, "log", fail)
+    log_epochs(it, range(1, 10))
+    it.finish("finished", SUMMARY)
+    assert capfd.readouterr().err == "wandb: a row is not sent: the client has died\n"
+    assert server.only_run.state == "finished"

@@ -1,0 +1,1 @@
+"""Data sources, and the batches a network is trained on."""
