@@ -4,6 +4,8 @@ timm's blocks are the paper's; only the ImageNet stem (7x7 stride 2, then max po
 convolution of stride 1, as the reports and most CIFAR code do.
 """
 
+from typing import Any
+
 from torch import nn
 
 from models.registry import register
@@ -12,13 +14,14 @@ from models.registry import register
 @register
 def resnet18(*, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
     """ResNet-18, 3x3 stem without pooling; 11,173,962 parameters (published: 11.17M)."""
-    return _cifar_resnet([2, 2, 2, 2], num_classes, in_channels)
+    return _cifar_resnet((2, 2, 2, 2), num_classes, in_channels)
 
 
-def _cifar_resnet(blocks: list[int], num_classes: int, in_channels: int) -> nn.Module:
+def _cifar_resnet(blocks: tuple[int, ...], num_classes: int, in_channels: int) -> nn.Module:
     from timm.models.resnet import BasicBlock, ResNet  # takes a second and torchvision: only where it is needed
 
-    net = ResNet(BasicBlock, layers=blocks, num_classes=num_classes, in_chans=in_channels, zero_init_last=False)
+    block: Any = BasicBlock  # timm annotates the argument as an instance and means the class
+    net = ResNet(block, layers=blocks, num_classes=num_classes, in_chans=in_channels, zero_init_last=False)
     net.conv1 = nn.Conv2d(in_channels, 64, kernel_size=3, padding=1, bias=False)
     nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
     net.maxpool = nn.Identity()

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer import Argument, Option
@@ -25,6 +25,7 @@ app.add_typer(data_app, name="data")
 
 _TAKES_ANY_KEY = {"allow_extra_args": True, "ignore_unknown_options": True}  # for --KEY=VALUE, as a W&B agent may write
 _EXIT_DIVERGED = 3
+_UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])  # of the click that typer brings
 _SHORTHANDS = {  # flag -> config key
     "model": "model.name",
     "epochs": "train.epochs",
@@ -218,8 +219,8 @@ def main() -> None:
         for problem in error.problems:
             typer.echo(f"error: {problem}", err=True)
         code = 2
-    except typer.BadParameter.__mro__[1] as error:  # the usage error of the click that typer was built with
-        typer.echo(f"error: {error.format_message()}", err=True)  # pyright: ignore
+    except _UsageError as error:
+        typer.echo(f"error: {error.format_message()}", err=True)
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         code = 130

@@ -32,6 +32,6 @@ class Ema:
         """After optimizer step `step`, from 0."""
         if step % self.every == 0:
             kept, now = zip(*self._pairs, strict=True)
-            torch._foreach_lerp_(kept, now, self.share)
+            torch._foreach_lerp_(kept, now, self.share)  # pyright: ignore[reportPrivateImportUsage]
             for old, new in self._counters:
                 old.copy_(new)

@@ -163,7 +163,7 @@ def _train(
                 _finish(sinks, "failed", saver, Outcome("failed", saver.counters.step))
             raise
         summary = _finish(sinks, outcome.status, saver, outcome)
-        hint = next((sink.sync_hint for sink in sinks if getattr(sink, "sync_hint", None)), None)
+        hint = next(filter(None, (getattr(sink, "sync_hint", None) for sink in sinks)), None)
         return RunResult(folder, outcome.status, summary, outcome.message, stop.signal, hint)
 
 

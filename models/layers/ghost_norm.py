@@ -25,15 +25,15 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
         self.ghost_size = ghost_size
         self.weight.requires_grad_(not fixed_scale)
 
-    def forward(self, x: Tensor) -> Tensor:
-        groups = max(1, round(len(x) / self.ghost_size))
+    def forward(self, input: Tensor) -> Tensor:
+        groups = max(1, round(len(input) / self.ghost_size))
         if not self.training or groups == 1:
-            return super().forward(x)
-        means = torch.zeros(groups, self.num_features, device=x.device)
+            return super().forward(input)
+        means = torch.zeros(groups, self.num_features, device=input.device)
         variances = torch.zeros_like(means)
         parts = [  # momentum 1 writes a group's own mean and unbiased variance into its row
             F.batch_norm(part, mean, variance, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
-            for part, mean, variance in zip(x.tensor_split(groups), means, variances, strict=True)
+            for part, mean, variance in zip(input.tensor_split(groups), means, variances, strict=True)
         ]
         self._move_running_statistics(means.mean(0), variances.mean(0))
         return torch.cat(parts)

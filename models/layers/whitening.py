@@ -1,4 +1,4 @@
-"""Patch whitening (Page 2019, "How to Train Your ResNet", part 8): a first convolution that is computed, not learned."""
+"""Patch whitening (Page 2019, "How to Train Your ResNet", part 8): a first convolution computed, not learned."""
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ class PatchWhitening(nn.Conv2d):
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
         """Compute the filters from normalised pictures [N, C, H, W]; a few thousand are plenty."""
-        n, c, _, _ = images.shape
+        c = images.shape[1]
         gram = torch.zeros(9 * c, 9 * c, dtype=torch.float64)
         count = 0
         for part in images.split(500):

@@ -39,7 +39,8 @@ def test_help_loads_nothing_heavy() -> None:
         "import trainer.cli\n"
         "try: trainer.cli.main()\n"
         "except SystemExit: pass\n"
-        "print([name for name in ('torch', 'wandb', 'timm', 'torchvision', 'numpy', 'pydantic') if name in sys.modules])"
+        "heavy = ('torch', 'wandb', 'timm', 'torchvision', 'numpy', 'pydantic')\n"
+        "print([name for name in heavy if name in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-1] == "[]"
@@ -124,10 +125,13 @@ def _truncated(folder: Path) -> None:
     ("words", "said"),
     [
         (["train", "optimizer.lrr=1"], "optimizer.lrr: sgd has no such field; did you mean 'lr'?"),
-        (["train", "--model", "resnet19"], "model.name: no network is called 'resnet19'; did you mean 'resnet18'?"),
+        (
+            ["train", "--model", "fastresnet"],
+            "model.name: no network is called 'fastresnet'; did you mean 'fastresnet9'?",
+        ),
         (["train", "--lr", "fast"], "optimizer.lr: 'fast'"),
         (["train", "--epochs", "0"], "train.epochs: 0"),
-        (["train", "--epochs"], "requires an argument"),
+        (["train", "--runs", "/nowhere", "--epochs"], "requires an argument"),
         (["train", "--epocs", "3"], "'--epocs': expected KEY=VALUE"),
         (["train", "--data", "mnist"], "data.name: no data is called 'mnist'"),
         (["train", "--data", "cifar10", "data.root=/nowhere", "data.download=false"], "/nowhere"),

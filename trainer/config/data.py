@@ -9,7 +9,7 @@ from trainer.config.base import Section
 
 
 class _AnySet(Section):
-    val_fraction: float = Field(0.0, ge=0, lt=1)
+    val_fraction: float = Field(default=0.0, ge=0, lt=1)
     """Share of the training set held out, stratified by class and seeded. What decides during training
     (plateau, early stopping, best checkpoint) looks at it, or at the training loss where it is 0."""
     train_size: PositiveInt | None = None

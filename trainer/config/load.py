@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from trainer.config.base import is_settings
 from trainer.config.explain import explain
 from trainer.config.overrides import Settings, flatten, lay_over, read_words
 from trainer.config.recipes import read_recipe, read_settings_file, recipe_names
@@ -61,7 +62,7 @@ def validate(settings: Mapping[str, Any], check_model: ModelCheck | None = None)
     except ValidationError as error:
         problems += explain(error, RunConfig)
     model: Any = settings.get("model")
-    if check_model and isinstance(model, Mapping) and isinstance(model.get("name"), str):
+    if check_model and is_settings(model) and isinstance(model.get("name"), str):
         problems += check_model(model["name"], {key: value for key, value in model.items() if key != "name"})
     if problems or config is None:
         raise ConfigError(*problems)
@@ -72,7 +73,7 @@ def _own_recipe(*layers: Settings) -> str:
     name = RunConfig().model.name
     for layer in layers:
         model = layer.get("model")
-        name = model.get("name", name) if isinstance(model, dict) else name
+        name = model.get("name", name) if is_settings(model) else name
     return str(name) if name in recipe_names() else "none"
 
 

@@ -22,7 +22,7 @@ class _AnyOptimizer(Section):
 class Sgd(_AnyOptimizer):
     name: Literal["sgd"] = "sgd"
     lr: PositiveFloat = 0.1
-    momentum: float = Field(0.9, ge=0, lt=1)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = False
     weight_decay: NonNegativeFloat = 5e-4
     """L2 coefficient per step, on weights only unless `decay_norm_and_bias` says otherwise."""
@@ -37,8 +37,8 @@ class Sgd(_AnyOptimizer):
 class AdamW(_AnyOptimizer):
     name: Literal["adamw"] = "adamw"
     lr: PositiveFloat = 1e-3
-    beta1: float = Field(0.9, ge=0, lt=1)
-    beta2: float = Field(0.999, ge=0, lt=1)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.999, ge=0, lt=1)
     eps: PositiveFloat = 1e-8
     weight_decay: NonNegativeFloat = 1e-2
     """Decoupled decay (Loshchilov & Hutter 2019), on weights only unless `decay_norm_and_bias` says otherwise."""

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from trainer.config.base import is_settings
 from trainer.errors import ConfigError
 
 Settings = dict[str, Any]
@@ -51,11 +52,11 @@ def nest(settings: Mapping[Any, Any]) -> Settings:
         place = nested
         for depth, section in enumerate(sections):
             inner = place.setdefault(section, {})
-            if not isinstance(inner, dict):
+            if not is_settings(inner):
                 raise ConfigError(f"{'.'.join(sections[: depth + 1])}: given both as a value and as a section")
             place = inner
-        value = nest(value) if isinstance(value, Mapping) else value
-        if isinstance(value, dict) and isinstance(place.get(leaf), dict):
+        value = nest(value) if is_settings(value) else value
+        if is_settings(value) and is_settings(place.get(leaf)):
             place[leaf] |= value
         else:
             place[leaf] = value
@@ -66,7 +67,7 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> Settings:
     """The leaves of nested settings under dotted keys. Lists, and sections without keys, are leaves."""
     flat: Settings = {}
     for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
+        if is_settings(value) and value:
             flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
@@ -81,5 +82,5 @@ def lay_over(base: Settings, layer: Mapping[str, Any]) -> Settings:
     merged = dict(base)
     for key, value in layer.items():
         old = base.get(key)
-        merged[key] = lay_over(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+        merged[key] = lay_over(old, value) if is_settings(old) and is_settings(value) else value
     return merged

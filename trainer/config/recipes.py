@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from trainer.config.base import is_settings
 from trainer.config.explain import did_you_mean
 from trainer.config.overrides import Settings, nest
 from trainer.errors import ConfigError
@@ -44,6 +45,6 @@ def read_yaml(text: str, source: str) -> Settings:
         raise ConfigError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
     if settings is None:
         return {}
-    if not isinstance(settings, dict):
+    if not is_settings(settings):
         raise ConfigError(f"{source}: expected keys and values, found {type(settings).__name__}")
-    return nest(settings)  # pyright: ignore[reportUnknownArgumentType]
+    return nest(settings)

@@ -15,7 +15,7 @@ from trainer.config.train import Train
 
 
 class RunConfig(Section):
-    seed: NonNegativeInt = Field(0, lt=2**63)
+    seed: NonNegativeInt = Field(default=0, lt=2**63)
     """Drives initialisation, order of pictures, augmentation and dropout."""
     data: Data = Field(default_factory=Cifar10)
     model: Model = Field(default_factory=Model)

@@ -41,7 +41,7 @@ class Piecewise(_AnySchedule):
 
 class ReduceOnPlateau(_AnySchedule):
     name: Literal["reduce_on_plateau"] = "reduce_on_plateau"
-    factor: float = Field(0.5, gt=0, lt=1)
+    factor: float = Field(default=0.5, gt=0, lt=1)
     patience: NonNegativeInt = 5
     """Epochs without a better loss (validation, or training where `data.val_fraction` is 0) before a cut."""
     cooldown: NonNegativeInt = 5

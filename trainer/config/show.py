@@ -1,7 +1,10 @@
 """A resolved config for a person to read: YAML, with the origin of each value behind it."""
 
+from typing import cast
+
 import yaml
 
+from trainer.config.base import is_settings
 from trainer.config.load import LoadedConfig
 
 
@@ -29,6 +32,6 @@ yaml.SafeDumper.add_representer(
 
 
 def _flow_lists(value: object) -> object:
-    if isinstance(value, dict):
+    if is_settings(value):
         return {key: _flow_lists(inner) for key, inner in value.items()}
-    return _Flow(value) if isinstance(value, list) else value
+    return _Flow(cast("list[object]", value)) if isinstance(value, list) else value

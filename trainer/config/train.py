@@ -8,7 +8,7 @@ from trainer.config.base import Section
 
 
 class Ema(Section):
-    decay: float = Field(0.0, ge=0, lt=1)
+    decay: float = Field(default=0.0, ge=0, lt=1)
     """Share of the old average kept at each step; 0: no averaging. Weights and norm statistics are averaged,
     and the averaged network is the one that is evaluated."""
     every: PositiveInt = 1
@@ -22,7 +22,7 @@ class Train(Section):
     """A batch is worked off in this many equal parts, one optimizer update a batch."""
     drop_last: bool = False
     """Leave out the last batch of an epoch where it is smaller than the others."""
-    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto: bfloat16 on GPUs that have it and on CPUs with AVX512-BF16 or AMX, float32 elsewhere."""
     channels_last: bool = True

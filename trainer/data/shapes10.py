@@ -7,6 +7,7 @@ N images, B = 100 images of a block, C = 3 channels, H = W = 32 pixels; lengths 
 
 from collections.abc import Callable
 from math import pi, sqrt
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from trainer.data.images import ImageSet, Split
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Outline = Callable[[Floats, Floats], Floats]
 
 _SIZE = 32
@@ -100,12 +101,14 @@ def _chip(rng: Generator) -> Floats:  # [B, H, W]
     return _ramp(np.minimum(_uniform(rng, 2, 5) - _length(u, v), _uniform(rng, 0.7, 3) - np.abs(v)))
 
 
-def _palette(rng: Generator) -> tuple[list[Floats], list[Floats]]:  # 2 papers, 2 inks, each [B, C, 1, 1]
+def _palette(
+    rng: Generator,
+) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:  # 2 papers, 2 inks, each [B, C, 1, 1]
     """The inks are lighter than the papers, or all four are turned into their negatives."""
     negative = rng.random((_BLOCK, 1, 1, 1)) > _LIGHT_ON_DARK
     greys = (_PAPER, _PAPER, _DIM_INK, _BRIGHT_INK)
-    colours = [np.where(negative, 1 - c, c) for c in (_colours(rng, *grey) for grey in greys)]
-    return colours[:2], colours[2:]
+    a, b, c, d = (np.where(negative, 1 - c, c) for c in (_colours(rng, *grey) for grey in greys))
+    return (a, b), (c, d)
 
 
 def _colours(rng: Generator, low: float, high: float) -> Floats:  # [B, C, 1, 1]

@@ -37,7 +37,9 @@ def test_a_batch_larger_than_the_set_is_the_set() -> None:
 @pytest.mark.parametrize("flip", ["random", "none"])
 def test_each_picture_is_a_crop_of_its_padded_self_or_mirror(mode: str, flip: str) -> None:
     split = some_pictures()
-    images, labels = map(torch.cat, zip(*TrainingBatches(split, augment(2, mode, flip), batch_size=5, seed=3).epoch(7)))
+    images, labels = map(
+        torch.cat, zip(*TrainingBatches(split, augment(2, mode, flip), batch_size=5, seed=3).epoch(7), strict=True)
+    )
     seen: set[tuple[bool, int, int]] = set()
     for image, label in zip(images, labels, strict=True):
         source = split.images[label]
