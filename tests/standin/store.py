@@ -75,7 +75,7 @@ class Run:
             "logLineCount": len(self._stream("output.log")),
             "historyTail": json.dumps(history[-1:]),
             "eventsTail": json.dumps(events[-1:]),
-            "history": lambda minStep=0, maxStep=1 << 60, **_: [
+            "history": lambda minStep=0, maxStep=1 << 60, **_: [  # noqa: N803 - the server's spelling
                 line for step, line in enumerate(history) if minStep <= step < maxStep
             ],
             "historyKeys": {"keys": {}, "lastStep": len(history) - 1},
@@ -170,7 +170,7 @@ class Store:
         edges = [{"node": run.node(), "cursor": run.id} for run in self._matching(filters)]
         return {"edges": edges, "pageInfo": {"hasNextPage": False, "endCursor": None}}
 
-    def _sweep(self, sweepName: str, **_: Any) -> dict[str, Any] | None:
+    def _sweep(self, sweepName: str, **_: Any) -> dict[str, Any] | None:  # noqa: N803 - the server's spelling
         sweep = self.sweeps.get(sweepName)
         return sweep and {
             "id": sweep.id,

@@ -7,7 +7,8 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -189,37 +190,39 @@ def test_what_the_server_stops_is_interrupted_and_not_handed_out_again(server: S
     log_epochs(it, range(1, 2))
     server.only_run.stop = True
     with pytest.raises(KeyboardInterrupt):
-        for _ in range(600):
-            time.sleep(0.1)
+        [time.sleep(0.1) for _ in range(600)]
     it.finish("interrupted", {})
     assert it.stop_requested
     assert server.only_run.state == "failed"
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A person's terminal as stdin and stderr, without a person: whoever asks there gets an end of file."""
+@contextmanager
+def terminal_without_a_person() -> Generator[list[str]]:
+    """A terminal as stdin and stderr; who asks there gets an end of file. At the end, the lines that were shown."""
     person, program = pty.openpty()
     os.write(person, b"\x04")
+    shown: list[str] = []
     with os.fdopen(program, "r", closefd=False) as stdin, os.fdopen(program, "w", buffering=1) as stderr:
-        monkeypatch.setattr(sys, "stdin", stdin)
-        monkeypatch.setattr(sys, "stderr", stderr)
-        yield person
+        with pytest.MonkeyPatch.context() as patch, redirect_stderr(stderr):
+            patch.setattr(sys, "stdin", stdin)
+            yield shown
+        stderr.write("that was all\n")
+        shown += os.read(person, 10_000).decode().splitlines()[:-1]
     os.close(person)
 
 
 def test_without_an_api_key_it_records_offline_and_asks_neither_person_nor_server(
-    server: Standin, run: RunInfo, monkeypatch: pytest.MonkeyPatch, terminal: int, capfd: pytest.CaptureFixture[str]
+    server: Standin, run: RunInfo, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("WANDB_API_KEY")
     it = sink()
-    it.start(run)
-    log_epochs(it, range(1, 4))
-    it.finish("finished", SUMMARY)
-    wandb.teardown()
+    with terminal_without_a_person() as shown:
+        it.start(run)
+        log_epochs(it, range(1, 4))
+        it.finish("finished", SUMMARY)
+        wandb.teardown()
 
-    said = os.read(terminal, 10_000).decode()
-    assert said == f"wandb: no API key configured; recording offline, `{it.sync_hint}` sends it later\r\n"
+    assert shown == [f"wandb: no API key configured; recording offline, `{it.sync_hint}` sends it later"]
     assert capfd.readouterr() == ("", "")
     assert server.requests == []  # telemetry would show here
     (segment,) = (run.folder / "wandb").glob("offline-run-*")
