@@ -31,9 +31,11 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
             return super().forward(input)
         means = torch.zeros(groups, self.num_features, device=input.device)
         variances = torch.zeros_like(means)
+        small, larger = divmod(len(input), groups)
+        sizes = [small + (group < larger) for group in range(groups)]  # split, unlike tensor_split, has one backward
         parts = [  # momentum 1 writes a group's own mean and unbiased variance into its row
             F.batch_norm(part, mean, variance, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
-            for part, mean, variance in zip(input.tensor_split(groups), means, variances, strict=True)
+            for part, mean, variance in zip(input.split(sizes), means, variances, strict=True)
         ]
         self._move_running_statistics(means.mean(0), variances.mean(0))
         return torch.cat(parts)
