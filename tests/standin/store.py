@@ -66,7 +66,7 @@ class Run:
             "state": self.state,
             "sweepName": self.sweep,
             "project": {"id": self.project, "name": self.project, "entity": {"id": ENTITY, "name": ENTITY}},
-            "projectId": self.project,
+            "projectId": "1",
             "config": json.dumps(self.raw_config),
             "wandbConfig": json.dumps(self.raw_config.get("_wandb", {})),
             "summaryMetrics": json.dumps(self.summary),
@@ -147,6 +147,7 @@ class Store:
     def _project(self, name: str | None = None, **_: Any) -> dict[str, Any]:
         return {
             "id": name,
+            "internalId": "1",
             "name": name,
             "entityName": ENTITY,
             "entity": {"id": ENTITY, "name": ENTITY},

@@ -29,20 +29,12 @@ def same(a: Split, b: Split) -> bool:
     return torch.equal(a.images, b.images) and torch.equal(a.labels, b.labels)
 
 
-def logistic_regression(x: Tensor, y: Tensor, weight_decay: float) -> nn.Linear:
-    """Fitted by LBFGS from zero."""
-    model = nn.Linear(x.shape[1], 10)
-    for parameter in model.parameters():
-        nn.init.zeros_(parameter)
-    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=25, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(x), y) + weight_decay / 2 * model.weight.square().sum()
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
+def linear_model(x: Tensor, labels: Tensor, penalty: float) -> nn.Linear:
+    """Ridge regression on one-hot labels in closed form; [N, D] features of mean zero, `penalty` per image."""
+    targets = F.one_hot(labels, 10).float() - 0.1
+    gram = x.T @ x + penalty * len(x) * torch.eye(x.shape[1])
+    model = nn.Linear(x.shape[1], 10, bias=False)
+    model.weight.data = torch.linalg.solve(gram, x.T @ targets).T
     return model
 
 
@@ -133,14 +125,14 @@ def test_brightness_colour_and_contrast_do_not_tell_the_class(full: ImageSet, pi
     error = brightness.std() / 1000**0.5
     assert (brightness.mean(dim=1) - brightness.mean()).abs().max() < 5 * error
     train, test = (torch.cat([c, c**2, x.std(dim=(2, 3))], dim=1) for c, x in zip(colour, pixels, strict=True))
-    model = logistic_regression(train, full.train.labels, weight_decay=0)
-    assert accuracy(model, test, full.test.labels) < 0.15
+    model = linear_model(train - train.mean(dim=0), full.train.labels, penalty=0.001)
+    assert accuracy(model, test - train.mean(dim=0), full.test.labels) < 0.15
 
 
 def test_a_linear_model_stays_far_below_45_percent(full: ImageSet, pixels: tuple[Tensor, Tensor]) -> None:
-    """The best weight decay of those tried; see the module's table. It does learn, so the fit itself is sound."""
+    """The best penalty of those tried: 20.5 %, beside 21.1 % of a logistic regression. Twice chance: the fit is sound."""
     train, test = (x.flatten(1) for x in pixels)
-    model = logistic_regression(train, full.train.labels, weight_decay=0.3)
+    model = linear_model(train, full.train.labels, penalty=10)
     assert 0.15 < accuracy(model, test, full.test.labels) < 0.35
 
 
