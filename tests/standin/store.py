@@ -36,12 +36,13 @@ class Run:
         """What was logged as config, without W&B's own keys."""
         return {key: item["value"] for key, item in self.raw_config.items() if key != "_wandb"}
 
-    @property
-    def metric_axes(self) -> dict[str, str | None]:
-        """What `define_metric` said: the x-axis of every metric name (globs end in *)."""
+    def axis_of(self, metric: str) -> str | None:
+        """The x-axis that `define_metric` gave to a metric, by its name or by a glob ("*" at the end)."""
         metrics: list[dict[str, Any]] = self.raw_config["_wandb"]["value"].get("m", [])
-        names = {i: m.get("1") or m.get("2") for i, m in enumerate(metrics, start=1)}
-        return {str(m.get("1") or m.get("2")): names.get(m.get("5", 0)) for m in metrics}
+        by_name = next((m for m in metrics if m.get("1") == metric), None)
+        by_glob = next((m for m in metrics if metric.startswith(m.get("2", "\n").removesuffix("*"))), None)
+        axis = (by_name or by_glob or {}).get("5")
+        return axis and metrics[axis - 1]["1"]
 
     @property
     def history(self) -> list[dict[str, Any]]:

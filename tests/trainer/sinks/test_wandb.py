@@ -105,7 +105,8 @@ def test_an_online_run_arrives_flat_and_on_the_axis_of_epochs(
         (2, 20, 0.02),
         (3, 30, 0.03),
     ]
-    assert sent.metric_axes["*"] == "epoch"
+    assert sent.axis_of("test/accuracy") == "epoch"
+    assert sent.axis_of("epoch") is None
     assert sent.summary.items() >= {**SUMMARY, "status": "finished"}.items()
     assert (sent.state, sent.exit_code) == ("finished", 0)
     assert it.memory() == {"id": sent.id}
