@@ -1,0 +1,189 @@
+"""Every source through the one door, `load_image_set`: what it gives, and what it says of missing or damaged files."""
+
+import hashlib
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.datasets import CIFAR10
+
+from trainer.config.data import Cifar10, Folder, Shapes10
+from trainer.data.images import Split
+from trainer.data.preview import write_preview
+from trainer.data.sources import load_image_set, shape_of
+from trainer.data.subset import hold_out, take
+from trainer.errors import ConfigError, DataError
+
+PER_FILE = 20
+
+
+@pytest.fixture
+def small_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The set in its own layout and format, with 20 pictures a file, and torchvision's MD5s set to these files'."""
+    folder = tmp_path / CIFAR10.base_folder
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+
+    def write(name: str, content: dict[str, object]) -> tuple[str, str]:
+        body = pickle.dumps(content, protocol=2)
+        (folder / name).write_bytes(body)
+        return name, hashlib.md5(body).hexdigest()
+
+    def batch(name: str) -> tuple[str, str]:
+        pixels = draw.integers(256, size=(PER_FILE, 3072), dtype=np.uint8)
+        return write(name, {"data": pixels, "labels": [i % 10 for i in range(PER_FILE)]})
+
+    monkeypatch.setattr(CIFAR10, "train_list", [batch(f"data_batch_{i}") for i in range(1, 6)])
+    monkeypatch.setattr(CIFAR10, "test_list", [batch("test_batch")])
+    name, md5 = write("batches.meta", {"label_names": [f"class {k}" for k in range(10)]})
+    monkeypatch.setattr(CIFAR10, "meta", {"filename": name, "key": "label_names", "md5": md5})
+    return tmp_path
+
+
+def test_cifar10_is_what_torchvision_reads(small_cifar10: Path) -> None:
+    ours = load_image_set(Cifar10(root=small_cifar10, download=False), seed=0)
+    for split, train in ((ours.train, True), (ours.test, False)):
+        theirs = CIFAR10(small_cifar10, train=train)
+        assert torch.equal(split.images.permute(0, 2, 3, 1), torch.from_numpy(theirs.data))
+        assert split.labels.tolist() == theirs.targets
+    assert (ours.train.images.dtype, ours.train.labels.dtype) == (torch.uint8, torch.int64)
+    assert ours.class_names[3] == "class 3"
+    assert (ours.mean, ours.std) == ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "remove"])
+def test_a_damaged_file_is_named_and_left_alone(small_cifar10: Path, harm: str) -> None:
+    path = small_cifar10 / CIFAR10.base_folder / "data_batch_3"
+    body = path.read_bytes()
+    match harm:
+        case "cut":
+            path.write_bytes(body[:1000])
+        case "flip":
+            path.write_bytes(body[:2000] + bytes([body[2000] ^ 1]) + body[2001:])
+        case _:
+            path.unlink()
+    before = sorted((p.name, p.stat().st_size) for p in path.parent.iterdir())
+    with pytest.raises(DataError) as caught:
+        load_image_set(Cifar10(root=small_cifar10), seed=0)
+    (line,) = caught.value.problems
+    assert "data_batch_3" in line
+    assert "data_batch_2" not in line
+    assert sorted((p.name, p.stat().st_size) for p in path.parent.iterdir()) == before
+
+
+def test_without_files_and_network_one_line_says_where_and_the_ways_out(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        load_image_set(Cifar10(root=tmp_path / "nowhere", download=False), seed=0)
+    (line,) = caught.value.problems
+    for part in (str(tmp_path / "nowhere" / CIFAR10.base_folder), "data.root=DIR", CIFAR10.url, "--data shapes10"):
+        assert part in line
+
+
+def test_a_folder_gives_what_its_files_hold_and_remembers_it(picture_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(picture_folder, root, ignore=shutil.ignore_patterns(".*"))
+    first = load_image_set(Folder(name="folder", root=root, image_size=8), seed=0)
+    assert first.class_names == ("bright", "dark")
+    files = sorted((root / "train" / "bright").iterdir())
+    expected = np.stack([np.asarray(Image.open(path)) for path in files]).transpose(0, 3, 1, 2)
+    assert torch.equal(first.train.images[:24], torch.from_numpy(expected.copy()))
+    cache = root / ".cifar-sweeps-8.pt"
+    written = cache.stat().st_mtime_ns
+    again = load_image_set(Folder(name="folder", root=root, image_size=8), seed=0)
+    assert torch.equal(again.train.images, first.train.images)
+    assert cache.stat().st_mtime_ns == written
+    Image.new("RGB", (8, 8), "red").save(files[0])  # a changed picture is seen
+    changed = load_image_set(Folder(name="folder", root=root, image_size=8), seed=0)
+    assert changed.train.images[0, :, 0, 0].tolist() == [255, 0, 0]
+
+
+def test_pictures_of_any_size_and_mode_become_rgb_squares(picture_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(picture_folder, root, ignore=shutil.ignore_patterns(".*"))
+    place = root / "train" / "bright"
+    Image.new("L", (40, 10), 200).save(place / "grey.png")
+    Image.new("P", (5, 9)).save(place / "palette.gif")
+    Image.new("RGBA", (12, 12), (0, 0, 0, 0)).save(place / "glass.png")
+    Image.new("RGB", (64, 48), "blue").save(place / "photo.jpg")
+    images = load_image_set(Folder(name="folder", root=root, image_size=16), seed=0).train.images
+    assert images.shape[1:] == (3, 16, 16)
+    by_name = dict(zip([p.name for p in sorted(place.iterdir())], images, strict=False))
+    assert by_name["grey.png"].unique().tolist() == [200]
+    assert by_name["glass.png"].unique().tolist() == [255]  # transparent is white
+
+
+def test_all_unreadable_pictures_are_listed_at_once(picture_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(picture_folder, root, ignore=shutil.ignore_patterns(".*"))
+    (root / "train" / "dark" / "notes.txt").write_text("no picture")
+    cut = root / "test" / "dark" / "0.png"
+    cut.write_bytes(cut.read_bytes()[:60])
+    with pytest.raises(DataError) as caught:
+        load_image_set(Folder(name="folder", root=root, image_size=8), seed=0)
+    assert len(caught.value.problems) == 2
+    assert "notes.txt" in str(caught.value)
+    assert "0.png" in str(caught.value)
+
+
+def test_another_layout_is_told_what_was_expected(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.root/train/CLASS/\*"):
+        load_image_set(Folder(name="folder", root=tmp_path, image_size=8), seed=0)
+    for split, names in (("train", "ab"), ("test", "bc")):
+        for name in names:
+            (tmp_path / split / name).mkdir(parents=True)
+            Image.new("RGB", (8, 8)).save(tmp_path / split / name / "0.png")
+    with pytest.raises(DataError) as caught:
+        load_image_set(Folder(name="folder", root=tmp_path, image_size=8), seed=0)
+    assert len(caught.value.problems) == 2  # class a is missing in test, class c in train
+
+
+def numbered(counts: list[int]) -> Split:
+    """Pictures that hold their own number."""
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    return Split(torch.arange(len(labels)).view(-1, 1, 1, 1), labels)
+
+
+def test_what_is_held_out_is_stratified_disjoint_and_of_the_seed_alone() -> None:
+    whole = numbered([50, 30, 20])
+    train, val = hold_out(whole, 0.2, seed=3)
+    assert torch.bincount(val.labels).tolist() == [10, 6, 4]
+    together = torch.cat([train.images, val.images]).flatten()
+    assert sorted(together.tolist()) == list(range(100))
+    torch.manual_seed(5)
+    assert torch.equal(hold_out(whole, 0.2, seed=3)[1].images, val.images)
+    assert not torch.equal(hold_out(whole, 0.2, seed=4)[1].images, val.images)
+
+
+def test_a_part_of_the_training_set_keeps_every_class() -> None:
+    part = take(numbered([97, 2, 1]), 10, seed=0)
+    assert len(part) == 10
+    assert torch.bincount(part.labels).min() >= 1
+
+
+@pytest.mark.parametrize(("size", "fraction"), [(101, 0.0), (2, 0.0), (None, 0.001), (None, 0.99)])
+def test_impossible_parts_name_their_key(size: int | None, fraction: float) -> None:
+    whole = numbered([50, 30, 20])
+    with pytest.raises(ConfigError, match=r"data\.(train_size|val_fraction)="):
+        _ = take(whole, size, seed=0) if size else hold_out(whole, fraction, seed=0)
+
+
+def test_the_shape_is_known_without_reading(picture_folder: Path) -> None:
+    shape = shape_of(Folder(name="folder", root=picture_folder, image_size=8))
+    assert (shape.num_classes, shape.train_size, shape.image_size) == (2, 48, 8)
+    assert shape_of(Cifar10(root=Path("/nowhere"))).train_size == 50_000
+    assert shape_of(Shapes10(train_size=500)).train_size == 500
+
+
+def test_a_preview_is_a_picture_with_a_row_a_class(picture_folder: Path, tmp_path: Path) -> None:
+    image_set = load_image_set(Folder(name="folder", root=picture_folder, image_size=8), seed=0)
+    path = tmp_path / "sheets" / "preview.png"
+    write_preview(image_set, path, per_class=5)
+    sheet = np.asarray(Image.open(path).convert("L"), dtype=float)
+    top, bottom = sheet[: len(sheet) // 2, -200:], sheet[len(sheet) // 2 :, -200:]
+    assert top.mean() > bottom.mean() + 50  # bright above dark
+    with pytest.raises(DataError, match="cannot be written"):
+        write_preview(image_set, Path("/proc/preview.png"))
