@@ -55,6 +55,11 @@ format: install  ## Let ruff lay out the code
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
+.PHONY: constraints
+constraints:  ## Solve constraints.txt anew for the newest versions (needs uv)
+	@{ head -n 2 constraints.txt; uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 \
+	  --no-header --no-annotate --no-emit-index-url; } > .constraints.new && mv .constraints.new constraints.txt
+
 .PHONY: clean
 clean:  ## Remove what make has built
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
