@@ -1,6 +1,7 @@
 """Where a run computes and in which number format."""
 
 import contextlib
+import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,6 +60,8 @@ def describe_device(device: torch.device) -> str:
 def deterministic_kernels(on: bool) -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = not on
+    if on:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for to repeat its sums
     torch.use_deterministic_algorithms(on)
     try:
         yield

@@ -135,7 +135,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
         optimizer=optimizer,
         schedule=RateSchedule(config.schedule, optimizer, epochs=train.epochs, steps_per_epoch=batches.per_epoch),
         scaler=torch.amp.GradScaler(device.type, enabled=compute.dtype == torch.float16),
-        normalize=Normalize(image_set.mean, image_set.std),
+        normalize=Normalize(image_set.mean, image_set.std, device),
         batches=batches,
         val=image_set.val.to(device) if image_set.val else None,
         test=image_set.test.to(device),

@@ -29,7 +29,7 @@ def evaluate_trained(
     found = evaluate(
         model,
         image_set.test.to(compute.device),
-        Normalize(image_set.mean, image_set.std),
+        Normalize(image_set.mean, image_set.std, compute.device),
         build_loss(config.loss).to(compute.device),
         compute,
         tta=config.train.tta,

@@ -5,8 +5,8 @@ uint8, a strided view of it has every crop of every picture as an entry of its o
 (picture, mirrored, row, column) gathers a batch, cropped and flipped.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,18 +16,20 @@ from trainer.config.augment import Augment
 from trainer.data.images import Split
 
 
-@dataclass(frozen=True)
 class Normalize:
     """uint8 pictures to floats of zero mean and unit variance per channel."""
 
-    mean: tuple[float, ...]  # [C] fractions of white
-    std: tuple[float, ...]  # [C]
+    def __init__(
+        self, mean: Sequence[float], std: Sequence[float], device: torch.device | Literal["cpu"] = "cpu"
+    ) -> None:
+        """`mean` and `std` [C] are fractions of white. Lies on the device, so that no step waits for a copy to it."""
+        centre, spread = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
+        self._scale = (1 / (255 * spread)).to(device)
+        self._shift = (-centre / spread).to(device)
 
     def __call__(self, images: Tensor) -> Tensor:
         """[N, C, H, W] uint8 -> float32 in the same memory format."""
-        scale = torch.tensor([1 / (255 * std) for std in self.std], device=images.device).view(-1, 1, 1)
-        shift = torch.tensor([m / s for m, s in zip(self.mean, self.std, strict=True)], device=images.device)
-        return torch.addcmul(-shift.view(-1, 1, 1), images.float(), scale)
+        return torch.addcmul(self._shift, images.float(), self._scale)
 
 
 class TrainingBatches:
