@@ -7,7 +7,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: networks this sma
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
+
+settings.register_profile("shared machine", deadline=None, derandomize=True)  # a slow minute is no failure
+settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")
