@@ -27,7 +27,7 @@ ifneq ($(UV),)
 	uv pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable '.[dev]'
 else
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 endif
 	@touch $(STAMP)
 
@@ -61,5 +61,6 @@ constraints:  ## Solve constraints.txt anew for the newest versions (needs uv)
 	  --no-header --no-annotate --no-emit-index-url; } > .constraints.new && mv .constraints.new constraints.txt
 
 .PHONY: clean
-clean:  ## Remove what make has built
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+clean:  ## Remove .venv and every cache; runs/ and data/ stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	find trainer models tests -name __pycache__ -prune -exec rm -rf {} +
