@@ -1,6 +1,7 @@
 """Where a run computes and in which number format."""
 
 import contextlib
+import ctypes
 import os
 import platform
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import torch
 from trainer.config.train import Train
 from trainer.errors import ConfigError
 
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -68,6 +70,19 @@ def deterministic_kernels(on: bool) -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before[0])
         torch.backends.cudnn.benchmark = before[1]
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep what a step frees, for the next step, instead of handing it back to the kernel.
+
+    The activations of a batch are larger than malloc's limit for mapping them one by one, so by default every step
+    faults all of its memory in anew: a quarter of FastResNet9's time on two cores (docs/lab-notes.md, 2026-11-21).
+    Elsewhere than on glibc nothing is done.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, -1)  # never
 
 
 def _device(name: str) -> torch.device:

@@ -26,7 +26,7 @@ from trainer.config.recipes import read_settings_file
 from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.images import ImageSet
 from trainer.data.sources import load_image_set
-from trainer.device import Compute, choose_compute, deterministic_kernels
+from trainer.device import Compute, choose_compute, deterministic_kernels, keep_freed_memory
 from trainer.ema import Ema
 from trainer.errors import CheckpointError, ConfigError, UserError
 from trainer.loop import Counters, Loop, Outcome, Parts, Sums
@@ -145,6 +145,8 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
 def _train(
     config: RunConfig, compute: Compute, image_set: ImageSet, folder: Path, state: dict[str, Any] | None
 ) -> RunResult:
+    if compute.device.type == "cpu":
+        keep_freed_memory()
     with deterministic_kernels(config.train.deterministic), _StopRequest() as stop:
         parts = build_parts(config, compute, image_set)
         sinks = _build_sinks(config, folder)

@@ -1,0 +1,32 @@
+"""What a device is asked to do, seen from outside."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+_FAULTS_OF_A_STEP = """
+import resource, sys, torch
+from trainer.device import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+def step():
+    kept = [torch.ones(8 << 20) for _ in range(4)]  # 32 MiB each
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+step()  # its holes are not yet of the right sizes
+second = step()
+print(step() - second)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc")
+def test_a_step_reuses_the_memory_of_the_step_before() -> None:
+    def faults(mode: str) -> int:
+        done = subprocess.run([sys.executable, "-c", _FAULTS_OF_A_STEP, mode], capture_output=True, text=True)
+        assert not done.stderr
+        return int(done.stdout)
+
+    pages = 4 * (32 << 20) // 4096
+    assert faults("keep") < pages // 20
+    assert faults("leave") > pages // 2  # else this test shows nothing
