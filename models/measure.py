@@ -1,27 +1,21 @@
 """The size of a network, without running it: parameters, multiply-adds, memory of what a backward pass keeps."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.registry import build_model
 
+def measure(model: nn.Module, image_shape: tuple[int, int, int], *, batch_size: int = 128) -> dict[str, int]:
+    """parameters, trainable_parameters, macs (of one image [C, H, W]), activation_bytes (of a batch, float32).
 
-def measure(name: str, *, image_size: int = 32, batch_size: int = 128, **arguments: Any) -> dict[str, int]:
-    """parameters, trainable_parameters, macs (of one picture), activation_bytes (of a batch, float32)."""
-    with torch.random.fork_rng(devices=[]):  # a measurement must not move the seed of a run
-        model = build_model(name, **arguments).to("meta")
-    channels = arguments.get("in_channels", 3)
+    `model` lies on the meta device, as `sketch_model` makes it.
+    """
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "macs": count_macs(model, torch.empty(1, channels, image_size, image_size, device="meta")),
-        "activation_bytes": saved_bytes(
-            model, torch.empty(batch_size, channels, image_size, image_size, device="meta")
-        ),
+        "macs": count_macs(model, torch.empty(1, *image_shape, device="meta")),
+        "activation_bytes": saved_bytes(model, torch.empty(batch_size, *image_shape, device="meta")),
     }
 
 

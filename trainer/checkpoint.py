@@ -9,25 +9,16 @@ from typing import Any
 import torch
 
 from trainer.errors import CheckpointError
-from trainer.files import written_whole
+from trainer.files import write_whole
 
 FORMAT = 1  # raised when a checkpoint of an older trainer can no longer be read
 
 
-def write_atomically(path: Path, body: bytes) -> None:
-    """Readers see the old file or the whole new one. Raises CheckpointError where it cannot be written."""
-    try:
-        with written_whole(path) as file:
-            file.write(body)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
-
-
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Tensors and plain values only, so that `weights_only=True` loads them. Raises CheckpointError."""
+    """Tensors and plain values only, so that `weights_only=True` loads them. Raises DiskError."""
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **content}, buffer)
-    write_atomically(path, buffer.getvalue())
+    write_whole(path, buffer.getvalue())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer import Argument, Option
 
-from trainer.errors import UserError
+from trainer.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from trainer.config import LoadedConfig, RunConfig
@@ -25,16 +26,9 @@ app.add_typer(data_app, name="data")
 
 _TAKES_ANY_KEY = {"allow_extra_args": True, "ignore_unknown_options": True}  # for --KEY=VALUE, as a W&B agent may write
 _EXIT_DIVERGED = 3
-_UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])  # of the click that typer brings
-_SHORTHANDS = {  # flag -> config key
-    "model": "model.name",
-    "epochs": "train.epochs",
-    "lr": "optimizer.lr",
-    "batch_size": "train.batch_size",
-    "seed": "seed",
-    "data": "data.name",
-    "device": "train.device",
-}
+_UsageError = cast(
+    "type[typer.BadParameter]", typer.BadParameter.__mro__[1]
+)  # typer brings a click of its own, unnamed
 
 
 def _complete_model(incomplete: str) -> list[str]:
@@ -52,13 +46,20 @@ def _complete_recipe(incomplete: str) -> list[str]:
 Words = Annotated[
     list[str] | None, Argument(metavar="[KEY=VALUE]...", help="Any config key, such as optimizer.lr=0.1.")
 ]
-ModelFlag = Annotated[str | None, Option(help="Short for model.name=NAME.", autocompletion=_complete_model)]
-EpochsFlag = Annotated[str | None, Option(help="Short for train.epochs=N.", metavar="N")]
-LrFlag = Annotated[str | None, Option(help="Short for optimizer.lr=RATE.", metavar="RATE")]
-BatchSizeFlag = Annotated[str | None, Option(help="Short for train.batch_size=N.", metavar="N")]
-SeedFlag = Annotated[str | None, Option(help="Short for seed=N.", metavar="N")]
-DataFlag = Annotated[str | None, Option(help="Short for data.name=NAME.", metavar="NAME")]
-DeviceFlag = Annotated[str | None, Option(help="Short for train.device=NAME.", metavar="NAME")]
+
+
+def _short(key: str, metavar: str, **more: Any) -> Any:
+    """A flag whose value becomes the word `KEY=VALUE`."""
+    return Option(help=f"Short for {key}={metavar}.", metavar=metavar, parser=lambda text: f"{key}={text}", **more)
+
+
+ModelFlag = Annotated[str | None, _short("model.name", "NAME", autocompletion=_complete_model)]
+EpochsFlag = Annotated[str | None, _short("train.epochs", "N")]
+LrFlag = Annotated[str | None, _short("optimizer.lr", "RATE")]
+BatchSizeFlag = Annotated[str | None, _short("train.batch_size", "N")]
+SeedFlag = Annotated[str | None, _short("seed", "N")]
+DataFlag = Annotated[str | None, _short("data.name", "NAME")]
+DeviceFlag = Annotated[str | None, _short("train.device", "NAME")]
 OfflineFlag = Annotated[bool, Option("--offline", help="Short for sink.wandb.mode=offline.")]
 RecipeFlag = Annotated[
     str | None, Option(help="Start from this recipe; none: from the defaults.", autocompletion=_complete_recipe)
@@ -88,23 +89,21 @@ def train(
     as_json: JsonFlag = False,
 ) -> None:
     """Train one network and write its run folder. The last line on stdout is that folder."""
-    given = _shorthands(locals()) + (words or [])
-    if dry_run:
-        return _dry_run(_load(given, recipe, file).config, as_json)
-    from trainer.run import resume_run, start_run
-
+    given = _words(words, offline, model, epochs, lr, batch_size, seed, data, device)
     if resume is not None:
-        if not given and recipe is None and file is None:
-            settings = None
-        elif recipe is None and file is None:
-            from trainer.config.overrides import read_words
+        if recipe is not None or name is not None or dry_run:
+            raise ConfigError("--resume: goes with settings and --config, not with --recipe, --name or --dry-run")
+        from trainer.config.load import read_settings
+        from trainer.run import resume_run
 
-            settings = read_words(given)
-        else:
-            settings = _load(given, recipe, file).config.model_dump(mode="json")
-        result = resume_run(_run_folder(resume, runs), settings)
+        result = resume_run(_run_folder(resume, runs), read_settings(given, file))
     else:
-        result = start_run(_load(given, recipe, file).config, runs=runs, name=name)
+        config = _load(given, recipe, file).config
+        if dry_run:
+            return _dry_run(config, as_json)
+        from trainer.run import start_run
+
+        result = start_run(config, runs=runs, name=name)
     _report(result, as_json)
     if result.signal is not None and result.status == "interrupted":
         raise typer.Exit(128 + result.signal)  # 130 for Ctrl-C, 143 for SIGTERM, as shells have it
@@ -117,7 +116,7 @@ def evaluate(
     run: Annotated[Path, Argument(metavar="RUN_OR_CHECKPOINT", help="A run's folder or name, or a checkpoint file.")],
     tta: Annotated[str | None, Option(help="none, hflip or hflip_translate; as trained where not given.")] = None,
     data_root: Annotated[Path | None, Option(help="Where the data lies now.", metavar="DIR")] = None,
-    device: DeviceFlag = None,
+    device: Annotated[str | None, Option(help="Where to compute; as trained where not given.", metavar="NAME")] = None,
     runs: RunsFlag = Path("runs"),
     as_json: JsonFlag = False,
 ) -> None:
@@ -135,17 +134,16 @@ def evaluate(
 
 @app.command("models")
 def list_models(
+    name: Annotated[
+        str | None, Argument(help="Show this network's layers and arguments.", autocompletion=_complete_model)
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """List the networks, with their parameters and multiply-adds at 32x32."""
-    from models import describe, measure, model_names
+    """List the networks with their sizes at 32x32, or show the layers of one."""
+    from trainer.catalogue import as_text, layers, networks
 
-    rows = [{"name": name, **measure(name), "about": describe(name)} for name in model_names()]
-    if as_json:
-        return typer.echo(json.dumps(rows))
-    for row in rows:
-        typer.echo(f"{row['name']:<16} {row['parameters']:>12,} parameters  {row['macs']:>15,} MACs  {row['about']}")
-    return typer.echo("timm/NAME        any network of timm's")
+    rows = networks() if name is None else layers(name)
+    typer.echo(json.dumps([asdict(row) for row in rows]) if as_json else as_text(rows))
 
 
 @app.command()
@@ -184,7 +182,8 @@ def config(
         return typer.echo(json.dumps(RunConfig.model_json_schema(), indent=2))
     from trainer.config.show import with_origins
 
-    return typer.echo(with_origins(_load(_shorthands(locals()) + (words or []), recipe, file)), nl=False)
+    given = _words(words, offline, model, epochs, lr, batch_size, seed, data, device)
+    return typer.echo(with_origins(_load(given, recipe, file)), nl=False)
 
 
 @app.command()
@@ -202,8 +201,7 @@ def preview(
     out: Annotated[Path, Option(help="The PNG to write.", metavar="FILE")] = Path("preview.png"),
 ) -> None:
     """Write a contact sheet of a data set, a row a class."""
-    given = [f"data.name={data}"] if data else []
-    section = _load(given + (words or []), None, None).config.data
+    section = _load(_words(words, False, data), None, None).config.data
     from trainer.data.preview import write_preview
     from trainer.data.sources import load_image_set
 
@@ -227,17 +225,16 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _shorthands(given: dict[str, Any]) -> list[str]:
-    """Flags as the words they are short for."""
-    words = [f"{key}={given[flag]}" for flag, key in _SHORTHANDS.items() if given[flag] is not None]
-    return words + (["sink.wandb.mode=offline"] if given["offline"] else [])
+def _words(words: list[str] | None, offline: bool, *flags: str | None) -> list[str]:
+    """What was typed, as `KEY=VALUE` words."""
+    return [flag for flag in flags if flag] + (["sink.wandb.mode=offline"] if offline else []) + (words or [])
 
 
 def _load(words: list[str], recipe: str | None, file: Path | None) -> "LoadedConfig":
-    from models import check_arguments
     from trainer.config import load_config
+    from trainer.networks import check_network
 
-    return load_config(words, recipe=recipe, file=file, check_model=check_arguments)
+    return load_config(words, recipe=recipe, file=file, check_model=check_network)
 
 
 def _run_folder(run: Path, runs: Path) -> Path:
@@ -267,8 +264,8 @@ def _report(result: "RunResult", as_json: bool) -> None:
 
 
 def _dry_run(config: "RunConfig", as_json: bool) -> None:
+    from trainer.config.show import to_yaml
     from trainer.plan import plan_run
-    from trainer.run import to_yaml
 
     plan = plan_run(config)
     if as_json:

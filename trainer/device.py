@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from trainer.config.train import Train
 from trainer.errors import ConfigError
@@ -36,6 +37,10 @@ class Compute:
     def autocast(self) -> torch.autocast:
         # The cache of cast weights must not outlive a step: an evaluation inside it would see old weights.
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """`model` on this device, its weights in this memory format."""
+        return model.to(device=self.device).to(memory_format=self.memory_format)  # pyright: ignore[reportCallIssue]
 
     def synchronize(self) -> None:
         """Wait until the device has done what it was given, before a clock is read."""

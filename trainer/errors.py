@@ -18,7 +18,11 @@ class DataError(UserError):
 
 
 class CheckpointError(UserError):
-    """A checkpoint or run folder that cannot be read, written or resumed."""
+    """A checkpoint or run folder that cannot be read or resumed."""
+
+
+class DiskError(UserError):
+    """A file or folder that cannot be written or read: no space, no permission."""
 
 
 class SweepError(UserError):

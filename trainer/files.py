@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from trainer.errors import DiskError
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
@@ -25,6 +27,21 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, body: bytes) -> None:
+    """Readers see the old file or the whole new one. Raises DiskError where it cannot be written."""
+    with disk_errors(path), written_whole(path) as file:
+        file.write(body)
+
+
+@contextmanager
+def disk_errors(path: Path, what: str = "cannot be written") -> Iterator[None]:
+    """An OSError inside becomes a DiskError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(f"{path}: {what}: {error.strerror or error}") from error
 
 
 def _sync_folder(folder: Path) -> None:

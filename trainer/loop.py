@@ -3,8 +3,8 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,9 @@ from trainer.schedules import RateSchedule
 
 _LOOK_EVERY = 20  # steps between two reads of the running sums, for the progress bar and for a loss gone NaN
 
+Keep = Callable[[Literal["checkpoint", "best"], Mapping[str, Any]], None]
+"""Puts a state on disk under a name: all that a resume needs, or the weights of the best epoch."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -30,7 +33,8 @@ class Parts:
     model: nn.Module
     forward: Callable[[Tensor], Tensor]  # the model, or its compiled form
     ema: Ema | None
-    loss_fn: nn.Module
+    loss_fn: nn.Module  # logits [N, K], labels [N] -> losses [N]
+    reduction: Literal["mean", "sum"]  # of a batch's losses, for the gradient
     optimizer: torch.optim.Optimizer
     schedule: RateSchedule
     scaler: torch.amp.GradScaler
@@ -53,7 +57,7 @@ class Counters:
     step: int = 0  # optimizer updates done
     step_in_epoch: int = 0
     train_seconds: float = 0.0  # inside training steps alone
-    seen: int = 0  # pictures of this epoch
+    images_seen: int = 0  # in this epoch
     best: dict[str, float] = field(default_factory=dict[str, float])  # metric -> best so far
     latest: dict[str, float] = field(default_factory=dict[str, float])  # metric -> last value
     lowest_loss: float = float("inf")  # of what decides: validation, or training where there is none
@@ -75,20 +79,20 @@ class Sums:
     """This epoch's sums, on the device until somebody looks."""
 
     def __init__(self, device: torch.device) -> None:
-        self.values = torch.zeros(3, device=device)  # summed loss, pictures right, 1 + first step of no finite loss
+        self.values = torch.zeros(3, device=device)  # summed loss, images correct, 1 + first step of no finite loss
         self.bad_step: int | None = None  # as of the last read
 
-    def add(self, loss: Tensor, right: Tensor, step: int) -> None:
+    def add(self, loss: Tensor, correct: Tensor, step: int) -> None:
         """Without waiting for the device."""
         loss = loss.detach()
         first_bad = ~loss.isfinite() & (self.values[2] == 0)
-        self.values += torch.stack([loss, right.to(loss.dtype), first_bad.to(loss.dtype) * (step + 1)])
+        self.values += torch.stack([loss, correct.to(loss.dtype), first_bad.to(loss.dtype) * (step + 1)])
 
     def read(self) -> tuple[float, float]:
-        """(summed loss, pictures right): waits for the device."""
-        loss, right, bad = self.values.tolist()
+        """(summed loss, images correct): waits for the device."""
+        loss, correct, bad = self.values.tolist()
         self.bad_step = int(bad) - 1 if bad else None
-        return loss, right
+        return loss, correct
 
     def reset(self) -> None:
         self.values.zero_()
@@ -101,64 +105,72 @@ class Outcome:
     message: str = ""
 
 
-class Keeper(Protocol):
-    """Who saves a run's state, and who says that it must stop."""
-
-    def save(self, *, best: bool) -> None: ...
-
-    @property
-    def stop_requested(self) -> bool: ...
-
-
 class Loop:
-    """A run under way: its parts, where it stands, who watches, who saves."""
+    """A run under way: its parts, where it stands, who watches, who keeps its state."""
 
     def __init__(
         self,
         parts: Parts,
-        counters: Counters,
-        sums: Sums,
-        keeper: Keeper,
         sinks: Sequence[Sink],
+        *,
+        keep: Keep,
+        stop_requested: Callable[[], bool],
         probes: Sequence[Probe] = (),
     ) -> None:
-        self.parts, self.counters, self.sums, self.keeper = parts, counters, sums, keeper
-        self.sinks, self.probes = sinks, probes
-        self.clock = _Clock(parts.compute, counters)
+        self.parts, self.sinks, self.probes = parts, sinks, probes
+        self._keep, self._stop_requested = keep, stop_requested
+        self.counters, self.sums = Counters(), Sums(parts.compute.device)
+        self._clock = _Clock(parts.compute, self.counters)
 
     def fit(self) -> Outcome:
         """Train from where the counters stand to the last epoch, a stop, or a loss that is no longer finite."""
-        parts, counters, keeper = self.parts, self.counters, self.keeper
-        epochs, last = parts.config.epochs, parts.config.max_steps
-        while counters.epoch < epochs and counters.step != last:
+        parts, counters = self.parts, self.counters
+        while not self.done:
             parts.model.train()
-            self.clock.start()
+            self._clock.start()
             for images, labels in parts.batches.epoch(counters.epoch, counters.step_in_epoch):
-                inputs = parts.normalize(images).contiguous(memory_format=parts.compute.memory_format)
-                parts.schedule.set_rate(counters.step)
-                self._probe(inputs, labels)
-                self._step(inputs, labels)
-                if parts.ema:
-                    parts.ema.update(counters.step - 1)
-                self._show()
-                if counters.step == last or keeper.stop_requested:
+                self.train_batch(images, labels)
+                if self.done or self._stop_requested() or self.sums.bad_step is not None:
                     break
-                if self.sums.bad_step is not None:
-                    break
-            self.clock.stop()
-            loss, right = self.sums.read()
+            self._clock.stop()
+            loss, correct = self.sums.read()
             if (bad := self.sums.bad_step) is not None:
                 return Outcome("diverged", bad, f"the training loss stopped being finite at step {bad}")
-            if counters.step != last and counters.step_in_epoch < parts.batches.per_epoch:
-                keeper.save(best=False)
-                return Outcome("interrupted", counters.step)
-            self._end_epoch(loss / counters.seen, right / counters.seen)
-            if keeper.stop_requested and counters.epoch < epochs and counters.step != last:
+            if counters.step_in_epoch == parts.batches.per_epoch or self.done:
+                self._end_epoch(loss / counters.images_seen, correct / counters.images_seen)
+            else:
+                self._keep("checkpoint", self.state_dict())
+            if self._stop_requested() and not self.done:
                 return Outcome("interrupted", counters.step)
         return Outcome("finished", counters.step)
 
+    @property
+    def done(self) -> bool:
+        return self.counters.epoch == self.parts.config.epochs or self.counters.step == self.parts.config.max_steps
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done, with the fraction of the one under way."""
+        return self.counters.epoch + self.counters.step_in_epoch / self.parts.batches.per_epoch
+
+    @property
+    def lr(self) -> float:
+        return float(self.parts.optimizer.param_groups[0]["lr"])
+
+    def train_batch(self, images: Tensor, labels: Tensor) -> None:
+        """One step on uint8 images [N, C, H, W], with all that belongs to it. Nothing here waits for the device, but
+        the look at the sums every so many steps."""
+        parts, counters = self.parts, self.counters
+        inputs = parts.normalize(images, parts.compute.memory_format)
+        parts.schedule.set_rate(counters.step)
+        self._probe(inputs, labels)
+        self._step(inputs, labels)
+        if parts.ema:
+            parts.ema.update(counters.step - 1)
+        self._show()
+
     def _step(self, images: Tensor, labels: Tensor) -> None:
-        """One optimizer update on one batch [N, C, H, W], in `accumulate` parts. Nothing here waits for the device."""
+        """One optimizer update on one batch [N, C, H, W], in `accumulate` parts."""
         parts, counters, n = self.parts, self.counters, len(labels)
         pieces = min(parts.config.accumulate, n)
         parts.optimizer.zero_grad(set_to_none=True)
@@ -166,11 +178,9 @@ class Loop:
             with parts.compute.autocast():
                 logits = parts.forward(x)
             logits = logits.float()
-            loss = parts.loss_fn(logits, y)
-            # What is minimised and what is logged differ by this: a batch's mean or sum, and a sum over pictures.
-            weight, summed = (1.0, loss) if parts.loss_fn.reduction == "sum" else (len(y) / n, loss * len(y))
-            parts.scaler.scale(loss * weight).backward()
-            self.sums.add(summed, (logits.argmax(1) == y).sum(), counters.step)
+            loss = parts.loss_fn(logits, y).sum()
+            parts.scaler.scale(loss if parts.reduction == "sum" else loss / n).backward()
+            self.sums.add(loss, (logits.argmax(1) == y).sum(), counters.step)
         if parts.config.clip_grad_norm:
             parts.scaler.unscale_(parts.optimizer)
             nn.utils.clip_grad_norm_(parts.model.parameters(), parts.config.clip_grad_norm)
@@ -178,15 +188,15 @@ class Loop:
         parts.scaler.update()
         counters.step += 1
         counters.step_in_epoch += 1
-        counters.seen += n
+        counters.images_seen += n
 
     def _probe(self, images: Tensor, labels: Tensor) -> None:
         """Let the probes that are due look at the step about to be taken; their time is not training time."""
         due = [probe for probe in self.probes if probe.due(self.counters.step)]
         if not due:
             return
-        view = View(self.counters.step, self._epoch_now(), self.parts.model, images, labels, self._rate())
-        with self.clock.paused():
+        view = View(self.counters.step, self.epoch, self.parts.model, images, labels, self.lr)
+        with self._clock.paused():
             self._log({key: value for probe in due for key, value in probe.measure(view).items()})
 
     def _show(self) -> None:
@@ -195,39 +205,77 @@ class Loop:
         row_due = every and counters.step % every == 0
         if not row_due and counters.step % _LOOK_EVERY:
             return
-        loss, right = self.sums.read()
-        metrics = {"train/loss": loss / counters.seen, "train/accuracy": right / counters.seen} | self.clock.metrics()
+        loss, correct = (total / counters.images_seen for total in self.sums.read())
+        metrics = {"train/loss": loss, "train/accuracy": correct} | self._clock.metrics()
         steps = self.parts.batches.per_epoch
         shown = Progress(counters.epoch + 1, self.parts.config.epochs, counters.step_in_epoch, steps, metrics)
         for sink in self.sinks:
             sink.progress(shown)
         if row_due:
-            self._log({"train/loss_running": loss / counters.seen, "optimizer/lr": self._rate()})
+            self._log({"train/loss_running": loss, "optimizer/lr": self.lr})
 
     def _end_epoch(self, loss: float, accuracy: float) -> None:
-        """Evaluate, tell the schedule, log one row, save: in this order, so that a checkpoint knows of its own row."""
-        config, counters, parts, keeper = self.parts.config, self.counters, self.parts, self.keeper
-        counters.epoch += 1
-        ended = counters.epoch == config.epochs or counters.step == config.max_steps
-        metrics = {"train/loss": loss, "train/accuracy": accuracy, "optimizer/lr": self._rate()}
+        """Evaluate, tell the schedule, log one row, save: in this order, so that a checkpoint knows of its own row.
+
+        An epoch that `max_steps` cuts short is evaluated and logged at its fraction.
+        """
+        config, counters, parts = self.parts.config, self.counters, self.parts
+        if counters.step_in_epoch == parts.batches.per_epoch:
+            counters.epoch, counters.step_in_epoch = counters.epoch + 1, 0
+        metrics = {"train/loss": loss, "train/accuracy": accuracy, "optimizer/lr": self.lr}
         if parts.val:  # it decides, so it is looked at after every epoch
             metrics |= self._evaluate("val", parts.val)
-        if ended or counters.epoch % config.evaluate_every == 0:
+        if self.done or counters.epoch % config.evaluate_every == 0:
             metrics |= self._evaluate("test", parts.test)
         metrics |= counters.keep_best(metrics)
         deciding = metrics.get("val/loss", loss)  # never the test set
         improved = counters.improves(deciding)
         parts.schedule.epoch_ended(deciding)
-        metrics |= self.clock.metrics()
+        metrics |= self._clock.metrics()
         counters.latest |= metrics
-        counters.step_in_epoch = 0
         self._log(metrics)
-        counters.seen = 0
+        counters.images_seen = 0
         self.sums.reset()
         if improved and config.keep_best:
-            keeper.save(best=True)
-        if ended or counters.epoch % config.checkpoint_every == 0 or keeper.stop_requested:
-            keeper.save(best=False)
+            self._keep("best", self.weights())
+        if self.done or counters.epoch % config.checkpoint_every == 0 or self._stop_requested():
+            self._keep("checkpoint", self.state_dict())
+
+    def weights(self) -> dict[str, Any]:
+        """What an evaluation needs."""
+        ema = self.parts.ema
+        return {
+            "model": self.parts.model.state_dict(),
+            "ema": ema.average.state_dict() if ema else None,
+            "counters": asdict(self.counters),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resume needs: tensors and plain values."""
+        parts = self.parts
+        return {
+            **self.weights(),
+            "optimizer": parts.optimizer.state_dict(),
+            "schedule": parts.schedule.state_dict(),
+            "scaler": parts.scaler.state_dict(),
+            "sums": self.sums.values,
+            "random": _random_state(parts.compute.device),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put everything back to where `state_dict` saw it."""
+        parts = self.parts
+        parts.model.load_state_dict(state["model"])
+        if parts.ema:
+            parts.ema.average.load_state_dict(state["ema"])
+        parts.optimizer.load_state_dict(state["optimizer"])
+        parts.schedule.load_state_dict(state["schedule"])
+        parts.scaler.load_state_dict(state["scaler"])
+        self.sums.values.copy_(state["sums"])
+        vars(self.counters).update(state["counters"])
+        torch.set_rng_state(state["random"]["cpu"])
+        if parts.compute.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random"]["device"], parts.compute.device)
 
     def _evaluate(self, name: str, split: Split) -> dict[str, float]:
         parts = self.parts
@@ -235,18 +283,18 @@ class Loop:
         found = evaluate(
             parts.evaluated, split, parts.normalize, parts.loss_fn, parts.compute, tta=tta, batch_size=batch_size
         )
-        return {f"{name}/{key}": value for key, value in found.metrics().items()}
+        return {f"{name}/{key}": value for key, value in found.items()}
 
     def _log(self, metrics: Mapping[str, float]) -> None:
-        record = Record(self._epoch_now(), self.counters.step, metrics)
+        record = Record(self.epoch, self.counters.step, metrics)
         for sink in self.sinks:
             sink.log(record)
 
-    def _epoch_now(self) -> float:
-        return self.counters.epoch + self.counters.step_in_epoch / self.parts.batches.per_epoch
 
-    def _rate(self) -> float:
-        return float(self.parts.optimizer.param_groups[0]["lr"])
+def _random_state(device: torch.device) -> dict[str, Any]:
+    """The generators that dropout draws from; batches draw from (seed, epoch) alone."""
+    on_device = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    return {"cpu": torch.get_rng_state(), "device": on_device}
 
 
 class _Clock:
@@ -259,7 +307,7 @@ class _Clock:
 
     def start(self) -> None:
         """An epoch begins, or goes on after a resume: what an earlier segment saw of it is not in its rate."""
-        self._epoch_seconds, self._seen_before = 0.0, self._counters.seen
+        self._epoch_seconds, self._seen_before = 0.0, self._counters.images_seen
         self._since = time.perf_counter()
 
     def stop(self) -> None:
@@ -276,7 +324,7 @@ class _Clock:
 
     def metrics(self) -> dict[str, float]:
         self._tick()
-        rate = (self._counters.seen - self._seen_before) / max(self._epoch_seconds, 1e-9)
+        rate = (self._counters.images_seen - self._seen_before) / max(self._epoch_seconds, 1e-9)
         return {"time/train_seconds": self._counters.train_seconds, "time/images_per_second": rate}
 
     def _tick(self) -> None:

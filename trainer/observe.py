@@ -85,6 +85,9 @@ class Sink(Protocol):
         """Plain values to be kept in the checkpoint and handed back in `RunInfo.memory[name]` on resume."""
         ...
 
-    def finish(self, status: Status, summary: Mapping[str, Any]) -> None:
-        """Close. `summary` is the run's headline numbers, flat: `test/accuracy`, `time/train_seconds` ..."""
+    def finish(self, status: Status, summary: Mapping[str, Any]) -> str | None:
+        """Close. `summary` is the run's headline numbers, flat: `status`, `ended`, `test/accuracy` ...
+
+        Returns the command that sends what could not be sent yet, if anything was left.
+        """
         ...

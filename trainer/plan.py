@@ -1,34 +1,40 @@
 """What a run will need, before anything is read or trained: for `trainer train --dry-run`."""
 
+import torch
+from torch import Tensor
+
 import models
 from trainer.config import RunConfig
-from trainer.config.optimizer import AdamW
 from trainer.data.sources import shape_of
 from trainer.device import choose_compute
+from trainer.networks import build_network
+from trainer.optimizers import build_optimizer
 
 _FLOAT32 = 4
 
 
 def plan_run(config: RunConfig) -> dict[str, int]:
-    """Parameters, multiply-adds of one picture, and bytes on the device by use; memory is an estimate from below."""
+    """Parameters, multiply-adds of one image, and bytes on the device by use; memory is an estimate from below."""
     compute = choose_compute(config.train)
     shape = shape_of(config.data)
-    size = models.measure(
-        config.model.name,
-        image_size=shape.image_size,
-        batch_size=-(-config.train.batch_size // config.train.accumulate),
-        num_classes=shape.num_classes,
-        in_channels=shape.in_channels,
-        **config.model.arguments,
-    )
-    slots = (2 if isinstance(config.optimizer, AdamW) else 1) + 1 + (config.train.ema.decay > 0)  # state, gradient, EMA
+    with torch.device("meta"):
+        model = build_network(config.model, shape)
+    images = (shape.in_channels, shape.image_size, shape.image_size)
+    size = models.measure(model, images, batch_size=-(-config.train.batch_size // config.train.accumulate))
+    optimizer = build_optimizer(model, config.optimizer, fused=False)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+    optimizer.step()  # on the meta device: its state gets shapes and nothing is computed
+    state = [value for slots in optimizer.state.values() for value in slots.values() if isinstance(value, Tensor)]
     side = shape.image_size + 2 * config.augment.crop.padding
     views = 2 if config.augment.flip.mode == "random" else 1
     memory = {
-        "memory/weights": size["parameters"] * _FLOAT32,
-        "memory/gradients_and_state": size["trainable_parameters"] * _FLOAT32 * slots,
+        "memory/weights": sum(value.nbytes for value in model.state_dict().values()),
+        "memory/gradients": size["trainable_parameters"] * _FLOAT32,
+        "memory/optimizer": sum(value.nbytes for value in state),
+        "memory/ema": sum(value.nbytes for value in model.state_dict().values()) if config.train.ema.decay else 0,
         "memory/activations": size["activation_bytes"] * compute.dtype.itemsize // _FLOAT32,
-        "memory/pictures": shape.train_size * views * side**2 * shape.in_channels,
+        "memory/images": shape.train_size * views * side**2 * shape.in_channels,
     }
     counts = {"model/parameters": size["parameters"], "model/trainable_parameters": size["trainable_parameters"]}
     return counts | {"model/macs": size["macs"]} | memory | {"memory/total": sum(memory.values())}

@@ -1,10 +1,10 @@
 """Learning-rate schedules by config: the factor of `optimizer.lr` at each step of a run."""
 
 import math
-from bisect import bisect_right
 from collections.abc import Callable
 from typing import Any, assert_never
 
+import numpy as np
 from torch.optim import Optimizer
 
 from trainer.config.schedule import Constant, Cosine, Piecewise, ReduceOnPlateau, Schedule
@@ -79,14 +79,6 @@ def build_curve(config: Schedule, epochs: int) -> Curve:
         case Cosine(final_factor=low):
             return lambda at: low + (1 - low) * (1 + math.cos(math.pi * min(at / epochs, 1.0))) / 2
         case Piecewise(epochs=knots, factors=factors):
-            return lambda at: _interpolate(at, knots, factors)
+            return lambda at: float(np.interp(at, knots, factors))
         case _:
             assert_never(config)
-
-
-def _interpolate(at: float, knots: tuple[float, ...], factors: tuple[float, ...]) -> float:
-    right = bisect_right(knots, at)
-    if right in (0, len(knots)):
-        return factors[min(right, len(knots) - 1)]
-    share = (at - knots[right - 1]) / (knots[right] - knots[right - 1])
-    return factors[right - 1] + share * (factors[right] - factors[right - 1])

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from torch import nn
 
-import models
 from trainer.checkpoint import load_checkpoint
 from trainer.config import RunConfig
 from trainer.config.load import validate
@@ -16,6 +15,7 @@ from trainer.device import choose_compute
 from trainer.errors import CheckpointError
 from trainer.evaluate import evaluate
 from trainer.losses import build_loss
+from trainer.networks import build_network
 
 
 def evaluate_trained(
@@ -25,9 +25,8 @@ def evaluate_trained(
     changes = {"train.tta": tta, "data.root": str(data_root) if data_root else None, "train.device": device}
     config, model, image_set = load_trained(path, {key: value for key, value in changes.items() if value is not None})
     compute = choose_compute(config.train)
-    model = model.to(device=compute.device).to(memory_format=compute.memory_format)  # pyright: ignore[reportCallIssue]
     found = evaluate(
-        model,
+        compute.place(model),
         image_set.test.to(compute.device),
         Normalize(image_set.mean, image_set.std, compute.device),
         build_loss(config.loss).to(compute.device),
@@ -35,17 +34,16 @@ def evaluate_trained(
         tta=config.train.tta,
         batch_size=config.train.eval_batch_size,
     )
-    return {f"test/{key}": value for key, value in found.metrics().items()}
+    return {f"test/{key}": value for key, value in found.items()}
 
 
 def load_trained(path: Path, changes: dict[str, object]) -> tuple[RunConfig, nn.Module, ImageSet]:
     """(config, the network that was evaluated in training, its data). `path` is a run folder or a checkpoint file;
     `changes` are dotted config keys to use instead of the run's, such as `data.root`."""
     state = load_checkpoint(path / "checkpoint.pt" if path.is_dir() else path)
-    config = validate(lay_over(state["config"], nest(changes)), models.check_arguments)
+    config = validate(lay_over(state["config"], nest(changes)))
     image_set = load_image_set(config.data, seed=config.seed)
-    classes, channels = len(image_set.class_names), image_set.train.images.shape[1]
-    model = models.build_model(config.model.name, num_classes=classes, in_channels=channels, **config.model.arguments)
+    model = build_network(config.model, image_set)
     try:
         model.load_state_dict(state["ema"] or state["model"])
     except RuntimeError as error:

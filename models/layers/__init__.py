@@ -1,6 +1,30 @@
-"""Layers that neither torch nor timm has in the form that the papers use."""
+"""Layers that neither torch nor timm has in the form that the papers use, and layers by name."""
 
-from models.layers.ghost_norm import GhostBatchNorm2d
+from models.layers.activation import Act, activation
+from models.layers.dropout import dropout_layer
+from models.layers.gather_excite import Extent, GatherExcite, Theta
+from models.layers.ghost_norm import GhostBatchNorm
+from models.layers.handmade import HandmadeBatchNorm, HandmadeDropout
+from models.layers.init import Init, initialise
+from models.layers.norm import Norm, NormLayer, norm_layer
+from models.layers.pool import PoolTo
 from models.layers.whitening import PatchWhitening
 
-__all__ = ["GhostBatchNorm2d", "PatchWhitening"]
+__all__ = [
+    "Act",
+    "Extent",
+    "GatherExcite",
+    "GhostBatchNorm",
+    "HandmadeBatchNorm",
+    "HandmadeDropout",
+    "Init",
+    "Norm",
+    "NormLayer",
+    "PatchWhitening",
+    "PoolTo",
+    "Theta",
+    "activation",
+    "dropout_layer",
+    "initialise",
+    "norm_layer",
+]

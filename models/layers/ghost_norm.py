@@ -1,6 +1,6 @@
 """Ghost Batch Normalisation (Hoffer, Hubara & Soudry 2017, "Train longer, generalize better", algorithm 1).
 
-A batch is cut into groups of about `ghost_size` pictures and each is normalised by its own statistics.
+A batch is cut into groups of about `ghost_size` images and each is normalised by its own statistics.
 
 Running statistics exist in two forms. Hoffer et al. update one set after each group in turn; FastResNet9's code
 (after Page) keeps a set per group and averages the sets at evaluation. Exponential averages are linear, so the
@@ -9,15 +9,17 @@ depends on the number of groups, and groups of any number and size mix freely.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class GhostBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm over groups of about `ghost_size` pictures: [N, C, H, W] -> [N, C, H, W].
+class GhostBatchNorm(_BatchNorm):
+    """BatchNorm over groups of about `ghost_size` images: [N, C] or [N, C, H, W] -> the same.
 
-    N pictures make max(1, round(N / ghost_size)) groups whose sizes differ by at most one, so a batch that does
-    not divide leaves no small group with noisy statistics behind. With one group it equals BatchNorm2d.
+    N images make max(1, round(N / ghost_size)) groups whose sizes differ by at most one, so a batch that does not
+    divide leaves no small group with noisy statistics behind. With one group, or `ghost_size` 0, it equals BatchNorm1d
+    or BatchNorm2d.
     """
 
     def __init__(self, num_features: int, *, ghost_size: int = 32, fixed_scale: bool = False) -> None:
@@ -26,10 +28,11 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
         self.weight.requires_grad_(not fixed_scale)
 
     def forward(self, input: Tensor) -> Tensor:
-        groups = max(1, round(len(input) / self.ghost_size))
+        groups = max(1, round(len(input) / self.ghost_size)) if self.ghost_size else 1
         if not self.training or groups == 1:
             return super().forward(input)
-        means = torch.zeros(groups, self.num_features, device=input.device)
+        assert self.running_mean is not None
+        means = self.running_mean.new_zeros(groups, self.num_features)
         variances = torch.zeros_like(means)
         small, larger = divmod(len(input), groups)
         sizes = [small + (group < larger) for group in range(groups)]  # split, unlike tensor_split, has one backward
@@ -39,6 +42,9 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
         ]
         self._move_running_statistics(means.mean(0), variances.mean(0))
         return torch.cat(parts)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any shape [N, C, ...] will do."""
 
     @torch.no_grad()
     def _move_running_statistics(self, mean: Tensor, variance: Tensor) -> None:

@@ -9,7 +9,7 @@ _EPS = 1e-2  # keeps the flattest patch directions from being blown up; of the p
 class PatchWhitening(nn.Conv2d):
     """Frozen 3x3 convolution onto the eigenvectors of training patches, each scaled to about unit variance.
 
-    [N, C, H, W] -> [N, 9C, H, W]. Random orthogonal directions until `fit` has seen training pictures.
+    [N, C, H, W] -> [N, 9C, H, W]. Random orthogonal directions until `fit` has seen training images.
     """
 
     def __init__(self, in_channels: int = 3) -> None:
@@ -20,7 +20,7 @@ class PatchWhitening(nn.Conv2d):
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
-        """Compute the filters from normalised pictures [N, C, H, W]; a few thousand are plenty."""
+        """Compute the filters from normalised images [N, C, H, W]; a few thousand are plenty."""
         c = images.shape[1]
         gram = torch.zeros(9 * c, 9 * c, dtype=torch.float64)
         count = 0

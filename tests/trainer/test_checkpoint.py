@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trainer.checkpoint import load_checkpoint, save_checkpoint
-from trainer.errors import CheckpointError
+from trainer.errors import CheckpointError, DiskError
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_half_one(tmp_path: Path, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(CheckpointError, match="No space left on device"):
+    with pytest.raises(DiskError, match="No space left on device"):
         save_checkpoint(path, {"n": 2})
     assert load_checkpoint(path)["n"] == 1
     assert [each.name for each in tmp_path.iterdir()] == ["a.pt"]

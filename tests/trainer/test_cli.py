@@ -210,6 +210,6 @@ def test_a_dry_run_shows_the_size_and_trains_nothing(
     assert run_here(["train", "--model", "fastresnet9", "--dry-run", "--json"], monkeypatch) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["model/parameters"] == 6_573_849
-    assert plan["memory/pictures"] == 50_000 * 2 * 40 * 40 * 3
+    assert plan["memory/images"] == 50_000 * 2 * 40 * 40 * 3
     assert plan["config"]["train"]["batch_size"] == 512
     assert _tree(tmp_path) == set()

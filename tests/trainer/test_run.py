@@ -20,7 +20,7 @@ from trainer.config import RunConfig, load_config
 from trainer.data.sources import load_image_set
 from trainer.device import choose_compute
 from trainer.errors import CheckpointError, ConfigError
-from trainer.loop import Counters, Loop, Sums
+from trainer.loop import Loop
 from trainer.run import build_parts, resume_run, start_run
 from trainer.schedules import RateSchedule
 
@@ -142,6 +142,32 @@ def test_a_resume_with_another_config_is_refused_key_by_key(tmp_path: Path, smal
     with pytest.raises(ConfigError) as caught:
         resume_run(tmp_path / "a", {"optimizer": {"lr": 1.0}, "train": {"epochs": 9, "batch_size": 8}})
     assert [line.split(":")[0] for line in caught.value.problems] == ["optimizer.lr", "train.epochs"]
+    with pytest.raises(ConfigError, match=r"optimizer.lrr: sgd has no such field; did you mean 'lr'?"):
+        resume_run(tmp_path / "a", {"optimizer": {"lrr": 1.0}})
+
+
+def test_settings_given_again_in_another_form_or_that_change_no_number_are_taken(
+    tmp_path: Path, small_run: list[str]
+) -> None:
+    start_run(config_of([*small_run, "train.max_steps=2"]), runs=tmp_path, name="a")
+    same = {"optimizer": {"lr": "2e-3"}, "train": {"batch_size": 8.0}, "sink": {"wandb": {"project": "other"}}}
+    assert resume_run(tmp_path / "a", same).status == "finished"
+
+
+def test_a_config_edited_after_the_checkpoint_is_refused(tmp_path: Path, small_run: list[str]) -> None:
+    folder = start_run(config_of(small_run), runs=tmp_path, name="a").folder
+    (folder / "summary.json").unlink()
+    path = folder / "config.yaml"
+    path.write_text(path.read_text().replace("lr: 0.002", "lr: 0.004"))
+    with pytest.raises(ConfigError, match=r"optimizer.lr: the run has 0.002, not 0.004"):
+        resume_run(folder)
+
+
+def test_an_epoch_cut_short_by_max_steps_is_logged_at_its_fraction(tmp_path: Path, small_run: list[str]) -> None:
+    summary = start_run(config_of([*small_run, "train.max_steps=8"]), runs=tmp_path, name="a").summary
+    assert [row["epoch"] for row in rows(tmp_path / "a")] == [1, 1 + 2 / 6]
+    assert (summary["step"], summary["epoch"]) == (8, 1 + 2 / 6)
+    assert "test/accuracy" in rows(tmp_path / "a")[-1]
 
 
 def test_one_process_at_a_time_trains_into_a_folder(tmp_path: Path, small_run: list[str]) -> None:
@@ -192,20 +218,13 @@ def test_a_batch_in_parts_is_the_same_step(small_run: list[str], reduction: str)
         net = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))  # without batch statistics, parts see what the whole sees
         optimizer = torch.optim.SGD(net.parameters(), 0.1)
         parts = dataclasses.replace(parts, model=net, forward=net, ema=None, optimizer=optimizer)
-        sums = Sums(compute.device)
-        Loop(parts, Counters(), sums, _NoKeeper(), [])._step(torch.randn(7, 3, 8, 8), torch.arange(7) % 2)
-        return net, sums.read()
+        loop = Loop(parts, [], keep=lambda *_: None, stop_requested=lambda: False)
+        loop._step(torch.randn(7, 3, 8, 8), torch.arange(7) % 2)
+        return net, loop.sums.read()
 
     (whole, whole_sums), (parted, parted_sums) = after_one_step(1), after_one_step(3)
     torch.testing.assert_close(parted.state_dict(), whole.state_dict())
     assert parted_sums == pytest.approx(whole_sums, rel=1e-5)
-
-
-class _NoKeeper:
-    stop_requested = False
-
-    def save(self, *, best: bool) -> None:
-        raise AssertionError("nothing to save")
 
 
 def _kill_and_resume(tmp_path: Path, words: list[str], kills: int, seed: int) -> int:

@@ -11,17 +11,10 @@ from models import build_model
 from trainer.config import load_config
 from trainer.data.sources import load_image_set
 from trainer.device import choose_compute
-from trainer.loop import Counters, Loop, Sums
+from trainer.loop import Loop
 from trainer.run import build_parts
 
 PAIRS, BATCH = 6, 128
-
-
-class _NoKeeper:
-    stop_requested = False
-
-    def save(self, *, best: bool) -> None:
-        pass
 
 
 @pytest.mark.slow
@@ -32,16 +25,13 @@ def test_resnet18_trains_as_fast_as_a_bare_step() -> None:
     config = load_config(words).config
     compute = choose_compute(config.train)
     parts = build_parts(config, compute, load_image_set(config.data, seed=0))
-    loop = Loop(parts, Counters(), Sums(compute.device), _NoKeeper(), [])
+    loop = Loop(parts, [], keep=lambda *_: None, stop_requested=lambda: False)
     batches = parts.batches.epoch(0)
 
     def ours() -> None:
-        images, labels = next(batches)
-        parts.schedule.set_rate(loop.counters.step)
-        loop._step(parts.normalize(images).contiguous(memory_format=compute.memory_format), labels)
-        loop._show()
+        loop.train_batch(*next(batches))
 
-    net = build_model("resnet18").to(compute.device).to(memory_format=torch.channels_last)
+    net = compute.place(build_model("resnet18"))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
     images = torch.randn(BATCH, 3, 32, 32, device=compute.device).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(0, 10, (BATCH,), device=compute.device)

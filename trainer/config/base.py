@@ -24,13 +24,14 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _a_truth_value_is_no_number(cls, values: object) -> object:
-        # Pydantic reads True as 1; `train.epochs=true` is a slip of the keyboard, not one epoch.
-        for key, value in values.items() if is_settings(values) else ():
-            field = cls.model_fields.get(key)
-            if isinstance(value, bool) and field and not _mentions(field.annotation, bool):
-                raise ValueError(f"{key}: {value!r} is true or false, and this key takes neither")
-        return values
+        # Pydantic would read True as 1; `train.epochs=true` is a slip of the keyboard, not one epoch. As the word that
+        # was typed it is refused like any other. (A validator of each field may not stand before a union's tag.)
+        if not is_settings(values):
+            return values
+        fields = cls.model_fields
+        numbers = {key for key in values.keys() & fields if not _mentions(fields[key].annotation, bool)}
+        return {k: str(v).lower() if k in numbers and isinstance(v, bool) else v for k, v in values.items()}
 
 
 def _mentions(annotation: Any, kind: type) -> bool:
-    return annotation is kind or any(_mentions(part, kind) for part in get_args(annotation))
+    return annotation in (kind, Any) or any(_mentions(part, kind) for part in get_args(annotation))

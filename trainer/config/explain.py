@@ -1,5 +1,6 @@
 """From Pydantic's report to one line per mistake: the key as it is typed, the value, the nearest right one."""
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from types import UnionType
@@ -35,7 +36,7 @@ def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
         case "model_type" | "model_attributes_type" | "dict_type":
             return f"{key}: {value!r} is not a section; its keys are written {key}.KEY=VALUE, such as {key}.name=NAME"
         case "literal_error":
-            choices = _literals(root, detail["loc"])
+            choices = re.findall(r"'([^']*)'", str(context["expected"]))
             return f"{key}: {value!r} is not a choice{did_you_mean(value, choices)}"
         case "missing":
             return f"{key}: needs a value, and none was given"
@@ -75,19 +76,3 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     if get_origin(annotation) in (Union, UnionType, Annotated):
         return [model for part in get_args(annotation) for model in _models(part)]
     return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
-
-
-def _literals(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
-    """The choices of the Literal field at `loc`."""
-    for part in loc:
-        field = model.model_fields.get(str(part))
-        if field is None:  # a union's tag: step into that choice
-            continue
-        if get_origin(field.annotation) is Literal:
-            return [str(choice) for choice in get_args(field.annotation)]
-        options = _models(field.annotation)
-        tagged = [
-            option for option in options if "name" in option.model_fields and option.model_fields["name"].default in loc
-        ]
-        model = (tagged or options or [model])[0]
-    return []

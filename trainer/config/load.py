@@ -48,7 +48,10 @@ def load_config(
     merged, origins = RunConfig().model_dump(), dict[str, str]()
     for origin, layer in layers:
         merged = lay_over(merged, layer)
-        origins |= dict.fromkeys(flatten(layer), origin)
+        kept = flatten(merged).keys()  # a changed name has dropped the old choice's knobs, and with them their origins
+        origins = {key: before for key, before in origins.items() if key in kept} | dict.fromkeys(
+            flatten(layer), origin
+        )
     config = validate(merged, check_model)
     return LoadedConfig(config, {key: origins.get(key, "default") for key in flatten(config.model_dump())})
 
@@ -67,6 +70,11 @@ def validate(settings: Mapping[str, Any], check_model: ModelCheck | None = None)
     if problems or config is None:
         raise ConfigError(*problems)
     return config
+
+
+def read_settings(words: Iterable[str], file: Path | None) -> Settings:
+    """Nested settings of a file and of words over it, unchecked: what a resume is asked to go on with."""
+    return lay_over(read_settings_file(file) if file else {}, read_words(words))
 
 
 def _own_recipe(*layers: Settings) -> str:

@@ -35,7 +35,7 @@ def read_settings_file(path: Path) -> Settings:
         return read_yaml(path.read_text(encoding="utf-8"), source=str(path))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"--config {path}: {reason}") from error
+        raise ConfigError(f"{path}: {reason}") from error
 
 
 def read_yaml(text: str, source: str) -> Settings:

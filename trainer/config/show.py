@@ -1,4 +1,4 @@
-"""A resolved config for a person to read: YAML, with the origin of each value behind it."""
+"""A config as YAML: of a run's folder, of a dry run, and for a person with the origin of each value behind it."""
 
 from typing import cast
 
@@ -6,15 +6,19 @@ import yaml
 
 from trainer.config.base import is_settings
 from trainer.config.load import LoadedConfig
+from trainer.config.run import RunConfig
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The whole config, a value a line. It can be read back as a `--config` file."""
+    return yaml.safe_dump(_flow_lists(config.model_dump(mode="json")), sort_keys=False, width=10**6)
 
 
 def with_origins(loaded: LoadedConfig) -> str:
-    """YAML of the whole config, a value a line. It can be read back as a `--config` file."""
+    """`to_yaml`, each value followed by a comment that says where it came from."""
     lines: list[str] = []
     path: list[str] = []
-    for line in yaml.safe_dump(
-        _flow_lists(loaded.config.model_dump(mode="json")), sort_keys=False, width=10**6
-    ).splitlines():
+    for line in to_yaml(loaded.config).splitlines():
         depth = (len(line) - len(line.lstrip())) // 2
         path = [*path[:depth], line.strip().partition(":")[0]]
         origin = loaded.origins.get(".".join(path))

@@ -6,6 +6,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from trainer.config.base import Section
 
+Tta = Literal["none", "hflip", "hflip_translate"]
+
 
 class Ema(Section):
     decay: float = Field(default=0.0, ge=0, lt=1)
@@ -31,7 +33,7 @@ class Train(Section):
     clip_grad_norm: NonNegativeFloat = 0.0
     """Largest L2 norm of the whole gradient; 0: unclipped."""
     ema: Ema = Field(default_factory=Ema)
-    tta: Literal["none", "hflip", "hflip_translate"] = "none"
+    tta: Tta = "none"
     """Views of a test picture whose logits are averaged: itself; and its mirror; and both moved by one pixel
     up-left and down-right. The one-view number is logged beside it as `test/accuracy_plain`."""
     eval_batch_size: PositiveInt = 500

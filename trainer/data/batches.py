@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from trainer.config.augment import Augment
 from trainer.data.images import Split
+from trainer.seeds import generator
 
 
 class Normalize:
@@ -27,9 +28,9 @@ class Normalize:
         self._scale = (1 / (255 * spread)).to(device)
         self._shift = (-centre / spread).to(device)
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """[N, C, H, W] uint8 -> float32 in the same memory format."""
-        return torch.addcmul(self._shift, images.float(), self._scale)
+    def __call__(self, images: Tensor, memory_format: torch.memory_format = torch.preserve_format) -> Tensor:
+        """[N, C, H, W] uint8 -> float32, in the memory format that is asked for."""
+        return torch.addcmul(self._shift, images.to(torch.float32, memory_format=memory_format), self._scale)
 
 
 class TrainingBatches:
@@ -49,7 +50,7 @@ class TrainingBatches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches [B, C, H, W] uint8 (channels last in memory) and [B] of epoch number `epoch`, from batch `start`."""
         n, device = len(self.labels), self.labels.device
-        draw = torch.Generator().manual_seed(_mix(self.seed, epoch))  # on the CPU: the same on every device
+        draw = generator(self.seed, "epoch", epoch)
         order = torch.randperm(n, generator=draw).to(device)
         flip = torch.randint(2 if self.flips else 1, (n,), generator=draw).to(device)
         row, column = torch.randint(self.shifts, (2, n), generator=draw).to(device)
@@ -76,12 +77,3 @@ def pad(images: Tensor, padding: int, mode: str) -> Tensor:
         return images
     sides = (padding,) * 4
     return F.pad(images, sides) if mode == "zero" else F.pad(images, sides, mode="reflect")
-
-
-def _mix(seed: int, epoch: int) -> int:
-    """One generator seed of (seed, epoch), such that neighbours share no stream (splitmix64's finaliser)."""
-    mask = 2**64 - 1
-    z = (seed * 0x9E3779B97F4A7C15 + epoch * 0xD1B54A32D192ED03 + 0x632BE59BD9B4E019) & mask
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
-    return (z ^ (z >> 31)) >> 1

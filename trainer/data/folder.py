@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import logging
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from trainer.data.images import ImageSet, Split
+from trainer.data.images import ImageSet, Split, mean_and_std
 from trainer.errors import DataError
 from trainer.files import written_whole
 
@@ -22,7 +22,6 @@ FORMAT = 1  # raised when the same files would be decoded to other pixels
 SHOWN = 20  # unreadable files named before "and N more"
 SPLITS = ("train", "test")
 
-_log = logging.getLogger(__name__)
 _Files = dict[str, list[Path]]  # class name -> its files, both sorted
 
 
@@ -43,19 +42,6 @@ def read_folder(root: Path, image_size: int) -> ImageSet:
         _remember(cache, fingerprint, pixels)
     splits = [Split(images, _labels(part)) for images, part in zip(pixels, files, strict=True)]
     return ImageSet("folder", tuple(train), *mean_and_std(pixels[0]), *splits)
-
-
-def mean_and_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Of each channel of [N, C, H, W] uint8, as fractions of white; exact, over the counts of the 256 levels.
-
-    A channel of one level has std 1: it has nothing to scale, and to divide by 0 would make it NaN.
-    """
-    counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(1)])  # [C, 256]
-    share = counts.double() / counts.sum(dim=1, keepdim=True)
-    levels = torch.arange(256, dtype=torch.float64) / 255
-    mean = share @ levels  # [C]
-    std = (share * (levels - mean[:, None]) ** 2).sum(dim=1).sqrt()
-    return tuple(mean.tolist()), tuple(std.where(std > 0, 1.0).tolist())
 
 
 # ---- which files ----------------------------------------------------------------------------------------------------
@@ -122,7 +108,7 @@ def _labels(files: _Files) -> Tensor:
 def _decode_all(root: Path, splits: list[list[Path]], size: int) -> list[Tensor]:
     """uint8 [N, 3, S, S] of each split. Raises one DataError for all unreadable files of all of them."""
     paths = [path for split in splits for path in split]
-    _log.info("%s: decoding %d pictures", root, len(paths))
+    print(f"folder: decoding {len(paths)} images of {root}", file=sys.stderr)
     pixels = np.empty((len(paths), 3, size, size), np.uint8)
 
     def decode(n: int) -> str | None:
@@ -187,7 +173,7 @@ def _recall(cache: Path, fingerprint: str) -> list[Tensor] | None:
     except OSError:
         return None
     except Exception as error:  # whatever is wrong with the cache, the pictures are at hand
-        _log.warning("%s is damaged (%s); the pictures are decoded anew", cache, type(error).__name__)
+        print(f"folder: {cache} is damaged ({type(error).__name__})", file=sys.stderr)
         return None
 
 
@@ -199,7 +185,7 @@ def _remember(cache: Path, fingerprint: str, pixels: list[Tensor]) -> None:
         with written_whole(cache) as file:
             torch.save(kept, file)
     except (OSError, RuntimeError) as error:
-        _log.warning("%s cannot be written, so the pictures are decoded at every start: %s", cache, error)
+        print(f"folder: {cache} cannot be written, so each start decodes anew: {error}", file=sys.stderr)
 
 
 def count_folder(root: Path) -> tuple[int, int]:

@@ -1,13 +1,14 @@
-"""What every data source returns: all pictures of a set in two or three uint8 tensors."""
+"""What every data source returns: all images of a set in two or three uint8 tensors."""
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Split:
-    """N pictures and their classes."""
+    """N images and their classes."""
 
     images: Tensor  # [N, C, H, W] uint8
     labels: Tensor  # [N] int64 in [0, K)
@@ -16,11 +17,11 @@ class Split:
         return len(self.labels)
 
     def select(self, index: Tensor) -> "Split":
-        """The pictures at `index` [M], in that order."""
+        """The images at `index` [M], in that order."""
         return Split(self.images[index], self.labels[index])
 
-    def to(self, device: object) -> "Split":
-        return Split(self.images.to(device), self.labels.to(device))  # type: ignore[arg-type]
+    def to(self, device: torch.device) -> "Split":
+        return Split(self.images.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
@@ -34,3 +35,28 @@ class ImageSet:
     train: Split
     test: Split
     val: Split | None = None  # held out of the training set; None where data.val_fraction is 0
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def in_channels(self) -> int:
+        return self.train.images.shape[1]
+
+    @property
+    def image_size(self) -> int:
+        return self.train.images.shape[-1]
+
+
+def mean_and_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Of each channel of [N, C, H, W] uint8, as fractions of white; exact, over the counts of the 256 levels.
+
+    A channel of one level has std 1: it has nothing to scale, and to divide by 0 would make it NaN.
+    """
+    counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(1)])  # [C, 256]
+    share = counts.double() / counts.sum(dim=1, keepdim=True)
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    mean = share @ levels  # [C]
+    std = (share * (levels - mean[:, None]) ** 2).sum(dim=1).sqrt()
+    return tuple(mean.tolist()), tuple(std.where(std > 0, 1.0).tolist())

@@ -9,8 +9,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from trainer.data.images import ImageSet
-from trainer.errors import DataError
-from trainer.files import written_whole
+from trainer.files import disk_errors, written_whole
 
 GAP = 2  # pixels between pictures, before they are enlarged
 TILE = 64  # pictures are enlarged by the whole number that brings them nearest to this many pixels
@@ -36,15 +35,13 @@ def contact_sheet(images: Tensor, labels: Tensor, class_names: Sequence[str], *,
 
 
 def write_preview(image_set: ImageSet, path: Path, per_class: int = 10) -> None:
-    """Write the contact sheet of the training pictures to `path` as PNG. Raises DataError where it cannot."""
+    """Write the contact sheet of the training pictures to `path` as PNG. Raises DiskError where it cannot."""
     split = image_set.train
     sheet = contact_sheet(split.images, split.labels, image_set.class_names, per_class=per_class)
-    try:
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as file:
             sheet.save(file, format="PNG")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def _row(images: Tensor, length: int) -> Tensor:

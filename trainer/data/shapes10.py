@@ -26,7 +26,7 @@ N images, B = 100 images of a block, C = 3 channels, H = W = 32 pixels; lengths 
 """
 
 from collections.abc import Callable
-from math import pi, sqrt
+from math import pi
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ import torch
 from numpy.random import Generator, SeedSequence
 from numpy.typing import NDArray
 
-from trainer.data.images import ImageSet, Split
+from trainer.data.images import ImageSet, Split, mean_and_std
 
 Floats = NDArray[np.floating[Any]]
 Outline = Callable[[Floats, Floats], Floats]
@@ -64,8 +64,7 @@ def draw_shapes10(train: int = 10_000, test: int = 2_000, *, seed: int = 0) -> I
     if train < 1 or test < 1:
         raise ValueError(f"shapes10 needs at least one image in each split, not train={train}, test={test}")
     splits = [_draw_split(n, seed, stream) for stream, n in enumerate((train, test))]
-    mean, std = zip(*(_mean_and_std(splits[0].images[:, c].numpy()) for c in range(3)), strict=True)
-    return ImageSet("shapes10", CLASS_NAMES, mean, std, train=splits[0], test=splits[1])
+    return ImageSet("shapes10", CLASS_NAMES, *mean_and_std(splits[0].images), train=splits[0], test=splits[1])
 
 
 def _draw_split(n: int, seed: int, stream: int) -> Split:
@@ -74,13 +73,6 @@ def _draw_split(n: int, seed: int, stream: int) -> Split:
     blocks = [_draw_block(np.random.default_rng(s)) for s in seeds]
     images, labels = (torch.from_numpy(np.concatenate(parts)[:n]) for parts in zip(*blocks, strict=True))
     return Split(images, labels)
-
-
-def _mean_and_std(channel: NDArray[np.uint8]) -> tuple[float, float]:
-    """As fractions of white, from exact integer sums."""
-    counts, levels = np.bincount(channel.ravel(), minlength=256), np.arange(256)
-    mean, square = (float(counts @ levels**power) / channel.size for power in (1, 2))
-    return mean / 255, sqrt(square - mean**2) / 255
 
 
 def _draw_block(rng: Generator) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:  # [B, C, H, W], [B]

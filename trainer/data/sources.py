@@ -46,7 +46,7 @@ def _read(data: Data) -> ImageSet:
 
 @dataclass(frozen=True)
 class SetShape:
-    """The size of a set, known without decoding a picture of it."""
+    """The size of a set, known without decoding an image of it; named as in ImageSet."""
 
     num_classes: int
     train_size: int

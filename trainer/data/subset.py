@@ -1,13 +1,11 @@
 """Parts of a training set: stratified by class, drawn from a seed, in the set's own order."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from trainer.data.images import Split
 from trainer.errors import ConfigError
-
-_TRAIN_SIZE, _VAL = 1, 2  # streams of one seed: what is held out has nothing to do with what was taken
+from trainer.seeds import generator
 
 
 def take(split: Split, size: int, *, seed: int) -> Split:
@@ -22,7 +20,7 @@ def take(split: Split, size: int, *, seed: int) -> Split:
     if size < classes:
         raise ConfigError(f"data.train_size={size}: too few for {classes} classes; give at least {classes}")
     shares = apportion(counts, size, at_least=counts.clamp(max=1), at_most=counts)
-    return split.select(_draw(split.labels, shares, seed, _TRAIN_SIZE).nonzero()[:, 0])
+    return split.select(_draw(split.labels, shares, seed, "train_size").nonzero()[:, 0])
 
 
 def hold_out(split: Split, fraction: float, *, seed: int) -> tuple[Split, Split]:
@@ -44,7 +42,7 @@ def hold_out(split: Split, fraction: float, *, seed: int) -> tuple[Split, Split]
             f"to train on, too few for {classes} classes"
         )
     shares = apportion(counts, held, at_least=torch.zeros_like(counts), at_most=(counts - 1).clamp(min=0))
-    chosen = _draw(split.labels, shares, seed, _VAL)
+    chosen = _draw(split.labels, shares, seed, "val_fraction")
     return split.select((~chosen).nonzero()[:, 0]), split.select(chosen.nonzero()[:, 0])
 
 
@@ -64,9 +62,9 @@ def apportion(counts: Tensor, size: int, *, at_least: Tensor, at_most: Tensor) -
     return shares
 
 
-def _draw(labels: Tensor, shares: Tensor, seed: int, stream: int) -> Tensor:
-    """[N] bool: `shares[k]` pictures of each class k, at random."""
-    order = torch.from_numpy(np.random.default_rng((seed, stream)).permutation(len(labels)))  # [N]
+def _draw(labels: Tensor, shares: Tensor, seed: int, purpose: str) -> Tensor:
+    """[N] bool: `shares[k]` images of each class k, at random; what is held out is independent of what was taken."""
+    order = torch.randperm(len(labels), generator=generator(seed, purpose))  # [N]
     by_class = order[labels[order].argsort(stable=True)]  # [N] shuffled inside each class
     counts = torch.bincount(labels)
     rank = torch.arange(len(labels)) - (counts.cumsum(0) - counts).repeat_interleave(counts)  # [N] 0.. in each class

@@ -5,20 +5,18 @@ metrics.jsonl  a row a record             summary.json   the headline numbers
 checkpoint.pt  what a resume needs        pictures/
 """
 
-import contextlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.checkpoint import write_atomically
-from trainer.errors import CheckpointError
+from trainer.files import disk_errors, write_whole
 from trainer.observe import Progress, Record, RunInfo, Status
 
 
 class FolderSink:
-    """Writes metrics.jsonl row by row, and the other files whole. Raises CheckpointError where the disk refuses."""
+    """Writes metrics.jsonl row by row, and the other files whole. Raises DiskError where the disk refuses."""
 
     name = "folder"
 
@@ -32,7 +30,7 @@ class FolderSink:
         self._rows = self.folder / "metrics.jsonl"
         # Rows after the last checkpoint are written again, to the letter, by the steps that are taken again.
         end = run.memory.get("metrics_bytes", 0)
-        with self._disk_errors(self._rows), self._rows.open("ab") as file:
+        with disk_errors(self._rows), self._rows.open("ab") as file:
             file.truncate(end)
 
     def progress(self, progress: Progress) -> None:
@@ -40,24 +38,17 @@ class FolderSink:
 
     def log(self, record: Record) -> None:
         row = {"epoch": record.epoch, "step": record.step, **record.metrics}
-        with self._disk_errors(self._rows), self._rows.open("ab") as file:
+        with disk_errors(self._rows), self._rows.open("ab") as file:
             file.write(json.dumps(row).encode() + b"\n")
 
     def memory(self) -> Mapping[str, Any]:
-        with self._disk_errors(self._rows), self._rows.open("ab") as file:
+        with disk_errors(self._rows), self._rows.open("ab") as file:
             os.fsync(file.fileno())
             return {"metrics_bytes": file.tell()}
 
     def finish(self, status: Status, summary: Mapping[str, Any]) -> None:
-        self._write_json("summary.json", {"status": status, **summary})
-        self._write_json("run.json", self._info | {"status": status, "ended": summary["time/ended"]})
+        self._write_json("summary.json", summary)
+        self._write_json("run.json", self._info | {"status": status, "ended": summary["ended"]})
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        write_atomically(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
-
-    @contextlib.contextmanager
-    def _disk_errors(self, path: Path):
-        try:
-            yield
-        except OSError as error:
-            raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
+        write_whole(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())

@@ -9,13 +9,14 @@ import os
 import secrets
 import shlex
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import wandb
 
+from trainer.config.overrides import flatten
 from trainer.config.sink import WandbSink as Config
 from trainer.observe import Progress, Record, RunInfo, Status
 
@@ -69,13 +70,13 @@ class WandbSink:
     def memory(self) -> Mapping[str, Any]:
         return self._memory
 
-    def finish(self, status: Status, summary: Mapping[str, Any]) -> None:
+    def finish(self, status: Status, summary: Mapping[str, Any]) -> str | None:
         """Send the summary, and wait at most `finish_timeout` seconds until the server has everything."""
         run, self._run = self._run, None
         if run is None:
-            return
+            return None
         with self._reported("the summary is not sent"):
-            run.summary.update({**summary, "status": status})
+            run.summary.update(dict(summary))
         if self.config.checkpoint and status != "interrupted":
             with self._reported("the checkpoint is not sent"):
                 self._send_checkpoint(run)
@@ -94,6 +95,7 @@ class WandbSink:
             self._held = [f"{' '.join(self._held[:1]) or 'not all is sent'}; `{self.sync_hint}` sends what is on disk"]
         for message in self._held:
             self._say(message)
+        return self.sync_hint
 
     def _begin(self, run: RunInfo) -> wandb.Run | None:
         """The run in the mode that can be had, and one line that says which."""
@@ -145,7 +147,7 @@ class WandbSink:
 
     def _init(self, run: RunInfo, mode: Mode, settings: wandb.Settings) -> wandb.Run:
         """Raise wandb.Error when the server does not take the run within about `init_timeout` seconds."""
-        config = dict(_flat(run.config))
+        config = flatten(run.config)  # dotted, the words of a sweep file
         begun = wandb.init(
             mode=mode,
             name=run.name,
@@ -224,15 +226,6 @@ class _Listener:
 
     def error(self, msg: str) -> None:
         self._hear(msg.removeprefix("wandb: ").removeprefix("ERROR ").splitlines()[0])
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """`{"optimizer": {"lr": 0.1}}` as `optimizer.lr`, the words of a sweep file."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def _sync_command(run: wandb.Run) -> str:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import check_arguments
 from trainer.config import load_config
 from trainer.config.overrides import flatten, lay_over, nest, read_value, read_words
 from trainer.config.recipes import recipe_names
 from trainer.config.show import with_origins
 from trainer.errors import ConfigError
+from trainer.networks import check_network
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_network_starts_from_the_recipe_of_its_name_unless_told_not_to() -> No
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_is_a_valid_config(name: str) -> None:
-    load_config(recipe=name, check_model=check_arguments)
+    load_config(recipe=name, check_model=check_network)
 
 
 WORDS = ["optimizer.name=adamw", "optimizer.beta1=0.8", "optimizer.lr=0.01", "schedule.name=constant", "train.epochs=2"]
@@ -97,6 +97,12 @@ def test_changing_a_name_drops_the_old_knobs_in_any_order_of_the_words(words: li
     }
 
 
+def test_a_changed_name_drops_the_origins_of_the_old_choice_too() -> None:
+    loaded = load_config(["schedule.name=cosine", "optimizer.name=adamw"], recipe="fastresnet9")
+    said = {key: loaded.origins[key] for key in ("optimizer.name", "optimizer.lr", "optimizer.weight_decay")}
+    assert said == {"optimizer.name": "command line", "optimizer.lr": "default", "optimizer.weight_decay": "default"}
+
+
 def test_a_layer_that_repeats_a_name_keeps_the_knobs() -> None:
     assert lay_over({"name": "sgd", "lr": 1}, {"name": "sgd", "momentum": 0}) == {"name": "sgd", "lr": 1, "momentum": 0}
 
@@ -109,7 +115,8 @@ def test_a_layer_that_repeats_a_name_keeps_the_knobs() -> None:
         (["optimizer=adamw"], ["optimizer: 'adamw' is not a section"]),
         (["train.epochs=ten"], ["train.epochs: 'ten':"]),
         (["train.epochs=-1"], ["train.epochs: -1: input should be greater than 0"]),
-        (["train.epochs=true"], ["epochs: True is true or false"]),
+        (["train.epochs=true"], ["train.epochs: 'true': input should be a valid integer"]),
+        (["train.epochs=true", "train.batch_size=0"], ["train.epochs", "train.batch_size: 0"]),
         (["train.precision=bf16"], ["train.precision: 'bf16' is not a choice; did you mean 'bfloat16'?"]),
         (["sink.wandb.mode=of"], ["sink.wandb.mode: 'of' is not a choice"]),
         (["learning_rate=1"], ["learning_rate: no such key"]),
@@ -125,7 +132,7 @@ def test_a_layer_that_repeats_a_name_keeps_the_knobs() -> None:
 )
 def test_each_mistake_is_one_line_with_its_key_and_all_are_told_at_once(words: list[str], said: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config(words, check_model=check_arguments)
+        load_config(words, check_model=check_network)
     problems = caught.value.problems
     assert len(problems) == len(said)
     for part in said:

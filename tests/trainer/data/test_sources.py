@@ -16,7 +16,7 @@ from trainer.data.images import Split
 from trainer.data.preview import write_preview
 from trainer.data.sources import load_image_set, shape_of
 from trainer.data.subset import hold_out, take
-from trainer.errors import ConfigError, DataError
+from trainer.errors import ConfigError, DataError, DiskError
 
 PER_FILE = 20
 
@@ -185,5 +185,5 @@ def test_a_preview_is_a_picture_with_a_row_a_class(picture_folder: Path, tmp_pat
     sheet = np.asarray(Image.open(path).convert("L"), dtype=float)
     top, bottom = sheet[: len(sheet) // 2, -200:], sheet[len(sheet) // 2 :, -200:]
     assert top.mean() > bottom.mean() + 50  # bright above dark
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(DiskError, match="cannot be written"):
         write_preview(image_set, Path("/proc/preview.png"))

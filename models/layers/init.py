@@ -1,0 +1,36 @@
+"""Initial weights by the name one types: `model.init=xavier`."""
+
+from typing import Literal, assert_never
+
+from torch import nn
+
+Init = Literal["paper", "torch", "kaiming", "xavier"]
+Scheme = Literal["torch", "kaiming", "xavier"]
+
+
+def initialise(net: nn.Module, init: Init, *, paper: Scheme) -> None:
+    """Draw the weights of all trained convolutions and linear layers of `net` anew; norms stay as they are.
+
+    `paper` is the scheme that stands for "paper". torch: as the layers were made, uniform within 1 / sqrt(fan in) for
+    weights and biases. kaiming: normal with variance 2 / fan out for convolutions (He et al. 2015, eq. 14) and
+    2 / fan in for linear layers. xavier: normal with variance 2 / (fan in + fan out) (Glorot & Bengio 2010). Both set
+    biases to 0.
+    """
+    scheme: Scheme = paper if init == "paper" else init
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear) and layer.weight.requires_grad:
+            _draw(layer, scheme)
+
+
+def _draw(layer: nn.Conv2d | nn.Linear, scheme: Scheme) -> None:
+    match scheme:
+        case "torch":
+            return
+        case "kaiming":
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out" if isinstance(layer, nn.Conv2d) else "fan_in")
+        case "xavier":
+            nn.init.xavier_normal_(layer.weight)
+        case _:
+            assert_never(scheme)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)

@@ -1,0 +1,37 @@
+"""Normalisation by the name one types: `model.norm=group`."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, assert_never
+
+from torch import nn
+
+from models.layers.ghost_norm import GhostBatchNorm
+from models.layers.handmade import HandmadeBatchNorm
+
+Norm = Literal["batch", "ghost", "group", "layer", "none", "handmade"]
+NormLayer = Callable[[int], nn.Module]  # number of channels -> layer for [N, C] or [N, C, H, W]
+
+
+def norm_layer(name: Norm, *, dims: Literal[1, 2] = 2) -> NormLayer:
+    """What makes a norm of so many channels; `dims` is 2 for maps [N, C, H, W] and 1 for vectors [N, C].
+
+    ghost: groups of 32 images. group: 32 groups of channels (Wu & He 2018), fewer where they do not divide. layer:
+    one group, over channels and places of each image. handmade: BatchNorm written out, with a biased running variance.
+    """
+    match name:
+        case "batch":
+            return nn.BatchNorm2d if dims == 2 else nn.BatchNorm1d
+        case "ghost":
+            return partial(GhostBatchNorm, ghost_size=32)
+        case "group":
+            return lambda channels: nn.GroupNorm(math.gcd(32, channels), channels)
+        case "layer":
+            return lambda channels: nn.GroupNorm(1, channels)
+        case "none":
+            return lambda _: nn.Identity()
+        case "handmade":
+            return HandmadeBatchNorm
+        case _:
+            assert_never(name)
