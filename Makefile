@@ -55,6 +55,10 @@ format: install  ## Let ruff lay out the code
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
+.PHONY: docs
+docs: install  ## Write the pages of docs/ that are made from the code
+	@$(BIN)/python -m trainer.pages
+
 .PHONY: constraints
 constraints:  ## Solve constraints.txt anew for the newest versions (needs uv)
 	@{ head -n 2 constraints.txt; uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 \

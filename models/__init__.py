@@ -1,7 +1,43 @@
-"""Networks for 32x32 pictures. torch (and timm, for `timm/NAME`) only: no config, no files, no W&B."""
+"""Networks for 32x32 images. torch and timm only: no config, no files, no W&B."""
 
-from models import resnet, resnet9
+from models import alexnet, densenet, handmade, lenet, res9, resnet, resnet9, resnext, small_cnn, vgg, wide_resnet
+from models.from_timm import timm_names
 from models.measure import measure
-from models.registry import build_model, check_arguments, describe, model_names, register
+from models.network import Network
+from models.registry import (
+    SET_BY_DATA,
+    TIMM,
+    Entry,
+    build_model,
+    entry,
+    model_names,
+    parameters_of,
+    register,
+    sketch_model,
+)
 
-__all__ = ["build_model", "check_arguments", "describe", "measure", "model_names", "register", "resnet", "resnet9"]
+__all__ = [
+    "SET_BY_DATA",
+    "TIMM",
+    "Entry",
+    "Network",
+    "alexnet",
+    "build_model",
+    "densenet",
+    "entry",
+    "handmade",
+    "lenet",
+    "measure",
+    "model_names",
+    "parameters_of",
+    "register",
+    "res9",
+    "resnet",
+    "resnet9",
+    "resnext",
+    "sketch_model",
+    "small_cnn",
+    "timm_names",
+    "vgg",
+    "wide_resnet",
+]

@@ -1,28 +1,194 @@
-"""Residual networks (He et al. 2016, arXiv 1512.03385) with a stem for 32x32 pictures.
+"""Residual networks for 32x32 images (He et al. 2016, arXiv 1512.03385), and what ResNeXt builds on.
 
-timm's blocks are the paper's; only the ImageNet stem (7x7 stride 2, then max pooling) is replaced by a 3x3
-convolution of stride 1, as the reports and most CIFAR code do.
+timm's blocks are the paper's. `resnet18`, `resnet34` and `resnet50` are its ImageNet networks behind a small stem;
+`resnet20`, `resnet56` and `resnet110` are those that it made for CIFAR-10.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
+from models.layers import Act, Init, Norm, activation, initialise, norm_layer
+from models.network import Network
 from models.registry import register
 
-
-@register
-def resnet18(*, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
-    """ResNet-18, 3x3 stem without pooling; 11,173,962 parameters (published: 11.17M)."""
-    return _cifar_resnet((2, 2, 2, 2), num_classes, in_channels)
+_SMALL_STEM = "3x3 stem of stride 1 without pooling, for small images; the paper's is 7x7, stride 2, pooled."
 
 
-def _cifar_resnet(blocks: tuple[int, ...], num_classes: int, in_channels: int) -> nn.Module:
-    from timm.models.resnet import BasicBlock, ResNet  # takes a second and torchvision: only where it is needed
+@register(source="He et al. 2016, table 1; report b35c, table 7", published="11.17M", note=_SMALL_STEM)
+def resnet18(
+    *,
+    act: Act = "relu",
+    norm: Norm = "batch",
+    init: Init = "paper",
+    num_classes: int = 10,
+    in_channels: int = 3,
+) -> Network:
+    """ResNet-18 with a 3x3 stem. Initialisation: He et al. 2015."""
+    return residual_network(
+        (2, 2, 2, 2), act=act, norm=norm, init=init, num_classes=num_classes, in_channels=in_channels
+    )
 
-    block: Any = BasicBlock  # timm annotates the argument as an instance and means the class
-    net = ResNet(block, layers=blocks, num_classes=num_classes, in_chans=in_channels, zero_init_last=False)
-    net.conv1 = nn.Conv2d(in_channels, 64, kernel_size=3, padding=1, bias=False)
-    nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
-    net.maxpool = nn.Identity()
+
+@register(source="He et al. 2016, table 1; report b35c, table 7", published="21.28M", note=_SMALL_STEM)
+def resnet34(
+    *,
+    act: Act = "relu",
+    norm: Norm = "batch",
+    init: Init = "paper",
+    num_classes: int = 10,
+    in_channels: int = 3,
+) -> Network:
+    """ResNet-34 with a 3x3 stem. Initialisation: He et al. 2015."""
+    return residual_network(
+        (3, 4, 6, 3), act=act, norm=norm, init=init, num_classes=num_classes, in_channels=in_channels
+    )
+
+
+@register(
+    source="He et al. 2016, table 1; report b35c, table 7",
+    published="23.52M",
+    note=f"{_SMALL_STEM} A block halves the maps in its 3x3 convolution, as torchvision's and timm's do, "
+    "and the paper's in the 1x1 before.",
+)
+def resnet50(
+    *,
+    act: Act = "relu",
+    norm: Norm = "batch",
+    init: Init = "paper",
+    num_classes: int = 10,
+    in_channels: int = 3,
+) -> Network:
+    """ResNet-50, of bottleneck blocks, with a 3x3 stem. Initialisation: He et al. 2015."""
+    return residual_network(
+        (3, 4, 6, 3), bottleneck=True, act=act, norm=norm, init=init, num_classes=num_classes, in_channels=in_channels
+    )
+
+
+@register(source="He et al. 2016, section 4.2 and table 6", published="0.27M")
+def resnet20(
+    *,
+    act: Act = "relu",
+    norm: Norm = "batch",
+    init: Init = "paper",
+    num_classes: int = 10,
+    in_channels: int = 3,
+) -> Network:
+    """The paper's ResNet-20 for CIFAR-10, of 16-32-64 channels. Initialisation: He et al. 2015."""
+    return _thin(3, act=act, norm=norm, init=init, num_classes=num_classes, in_channels=in_channels)
+
+
+@register(source="He et al. 2016, section 4.2 and table 6", published="0.85M")
+def resnet56(
+    *,
+    act: Act = "relu",
+    norm: Norm = "batch",
+    init: Init = "paper",
+    num_classes: int = 10,
+    in_channels: int = 3,
+) -> Network:
+    """The paper's ResNet-56 for CIFAR-10, of 16-32-64 channels. Initialisation: He et al. 2015."""
+    return _thin(9, act=act, norm=norm, init=init, num_classes=num_classes, in_channels=in_channels)
+
+
+@register(source="He et al. 2016, section 4.2 and table 6", published="1.7M")
+def resnet110(
+    *,
+    act: Act = "relu",
+    norm: Norm = "batch",
+    init: Init = "paper",
+    num_classes: int = 10,
+    in_channels: int = 3,
+) -> Network:
+    """The paper's ResNet-110 for CIFAR-10, of 16-32-64 channels. Initialisation: He et al. 2015."""
+    return _thin(18, act=act, norm=norm, init=init, num_classes=num_classes, in_channels=in_channels)
+
+
+class PaddedIdentity(nn.Module):  # [N, c_in, H, W] -> [N, c_out, H/stride, W/stride]
+    """Option A of He et al. 2016, section 4.1: the input at every `stride`-th pixel, zeros for the new channels."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int) -> None:
+        super().__init__()
+        self.new_channels, self.stride = c_out - c_in, stride
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.pad(input[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
+
+    def extra_repr(self) -> str:
+        return f"new_channels={self.new_channels}, stride={self.stride}"
+
+
+def residual_network(
+    depths: Sequence[int],
+    *,
+    act: Act,
+    norm: Norm,
+    init: Init,
+    num_classes: int,
+    in_channels: int,
+    bottleneck: bool = False,
+    planes: int = 64,
+    stem_width: int = 64,
+    stem_kernel: int = 3,
+    padded_shortcuts: bool = False,
+    gate: Callable[[int, int], nn.Module] | None = None,
+    cardinality: int = 1,
+    base_width: int = 64,
+) -> Network:
+    """A stage of blocks for each of `depths`, halving the maps from the second on; average pooling, linear head.
+
+    timm's words for its blocks: `planes` is the width of the first stage, doubled at each further one; a bottleneck
+    puts out 4 times as many channels, and its 3x3 convolution has `cardinality` groups of `base_width` at 64 planes.
+    `padded_shortcuts`: PaddedIdentity where the shape changes, else a 1x1 convolution and a norm.
+    `gate(channels, stage)`, stage from 0, comes behind the last norm of a block.
+    """
+    from timm.models.resnet import BasicBlock, Bottleneck  # takes a second and torchvision: only where it is needed
+
+    block: Any = Bottleneck if bottleneck else BasicBlock
+    new_norm = norm_layer(norm)
+    parts: dict[str, Any] = {  # timm also passes `inplace`, `device` and `dtype`, which ours do not take
+        "act_layer": lambda **_: activation(act),
+        "norm_layer": lambda channels, **_: new_norm(channels),
+        "cardinality": cardinality,
+        "base_width": base_width,
+    }
+
+    def shortcut(c_in: int, c_out: int, stride: int) -> nn.Module | None:
+        if c_in == c_out and stride == 1:
+            return None
+        if padded_shortcuts:
+            return PaddedIdentity(c_in, c_out, stride)
+        return nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), new_norm(c_out))
+
+    stem = nn.Conv2d(in_channels, stem_width, stem_kernel, padding=stem_kernel // 2, bias=False)
+    features: dict[str, nn.Module] = {"stem": nn.Sequential(stem, new_norm(stem_width), activation(act))}
+    c_in = stem_width
+    for stage, depth in enumerate(depths):
+        if gate is not None:
+            parts["attn_layer"] = lambda channels, stage=stage, **_: gate(channels, stage)
+        blocks = nn.Sequential()
+        for position in range(depth):
+            width, stride = planes * 2**stage, 2 if stage > 0 and position == 0 else 1
+            c_out = width * block.expansion
+            blocks.append(block(c_in, width, stride, shortcut(c_in, c_out, stride), **parts))
+            c_in = c_out
+        features[f"stage{stage + 1}"] = blocks
+    net = Network(features, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c_in, num_classes)))
+    initialise(net, init, paper="kaiming")
     return net
+
+
+def _thin(depth: int, *, act: Act, norm: Norm, init: Init, num_classes: int, in_channels: int) -> Network:
+    return residual_network(
+        (depth, depth, depth),
+        planes=16,
+        stem_width=16,
+        padded_shortcuts=True,
+        act=act,
+        norm=norm,
+        init=init,
+        num_classes=num_classes,
+        in_channels=in_channels,
+    )

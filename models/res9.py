@@ -1,0 +1,93 @@
+"""Res9 and simp_Res9 of report f2d6, which prints their saved sizes and no layout.
+
+Five plain convolutions and two residual blocks, nine convolutions in all: the plainest of the layouts that meet both
+sizes as MiB of the saved state dict. Where they pool is our reading too.
+"""
+
+from functools import partial
+from itertools import pairwise
+
+from torch import nn
+
+from models.layers import Act, Init, Norm, NormLayer, PoolTo, activation, initialise, norm_layer
+from models.network import Network
+from models.registry import register
+from models.resnet9 import Residual
+
+_NOTE = (
+    "Our reading: the report prints only a size, in MiB of the saved state dict, which many layouts meet; this is the"
+    " plainest that meets those of res9 and simp_res9 alike."
+)
+_BASIC = ((1, 3), (1, 3))  # (part of the block's width, kernel size) of each convolution
+_BOTTLENECK = ((4, 1), (4, 3), (1, 1))
+
+
+@register(source="report f2d6, table 2", published="8.7 MB", settled=False, note=_NOTE)
+def res9(
+    *,
+    stem: tuple[int, ...] = (3,),
+    act: Act = "relu",
+    norm: Norm = "batch",
+    init: Init = "paper",
+    num_classes: int = 10,
+    in_channels: int = 3,
+) -> Network:
+    """Nine convolutions, two of its blocks residual; `stem`: the first ones' kernel sizes. Initialisation: torch's."""
+    return _res9(_BASIC, stem, act, norm, init, num_classes, in_channels)
+
+
+@register(source="report f2d6, table 2", published="3.41 MB", settled=False, note=_NOTE)
+def simp_res9(
+    *,
+    stem: tuple[int, ...] = (3,),
+    act: Act = "relu",
+    norm: Norm = "batch",
+    init: Init = "paper",
+    num_classes: int = 10,
+    in_channels: int = 3,
+) -> Network:
+    """Res9 with bottlenecks as residual blocks. Initialisation: torch's."""
+    return _res9(_BOTTLENECK, stem, act, norm, init, num_classes, in_channels)
+
+
+def _res9(
+    block: tuple[tuple[int, int], ...],
+    stem: tuple[int, ...],
+    act: Act,
+    norm: Norm,
+    init: Init,
+    num_classes: int,
+    in_channels: int,
+) -> Network:
+    if not stem or any(size < 1 or size % 2 == 0 for size in stem):
+        raise ValueError(f"stem={list(stem)}: should be one or more odd kernel sizes, such as [3] or [3,3,3]")
+    unit = partial(_conv_norm_act, norm=norm_layer(norm), act=act)
+    stem_widths = (in_channels, *[32] * len(stem))
+
+    def residual(c: int) -> nn.Sequential:  # [N, c, H, W] -> the same
+        widths = (c, *[c // part for part, _ in block])
+        layers = [
+            layer
+            for (c_in, c_out), (_, size) in zip(pairwise(widths), block, strict=True)
+            for layer in unit(c_in, c_out, size)
+        ]
+        return nn.Sequential(Residual(*layers[:-1]), layers[-1])  # the last activation comes after the sum
+
+    features = {
+        "stem": nn.Sequential(*[unit(*widths, size) for widths, size in zip(pairwise(stem_widths), stem, strict=True)]),
+        "block1": unit(32, 64).append(nn.MaxPool2d(2)),
+        "block2": unit(64, 128).append(nn.MaxPool2d(2)),
+        "residual2": residual(128),
+        "block3": unit(128, 192),
+        "block4": unit(192, 256).append(nn.MaxPool2d(2)),
+        "residual4": residual(256),
+    }
+    head = nn.Sequential(PoolTo(4, "mean"), nn.Flatten(), nn.Linear(256 * 4**2, num_classes))
+    net = Network(features, head)
+    initialise(net, init, paper="torch")
+    return net
+
+
+def _conv_norm_act(c_in: int, c_out: int, size: int = 3, *, norm: NormLayer, act: Act) -> nn.Sequential:
+    conv = nn.Conv2d(c_in, c_out, kernel_size=size, padding=size // 2, bias=False)
+    return nn.Sequential(conv, norm(c_out), activation(act))
