@@ -32,7 +32,7 @@ endif
 	@touch $(STAMP)
 
 .PHONY: demo
-demo: install  ## Train FastResNet9, a quarter as wide, on the embedded pictures; no network, under 2 minutes
+demo: install  ## Train FastResNet9, a quarter as wide, on the embedded images; no network, under 2 minutes
 	@$(BIN)/trainer train --recipe demo --offline
 
 .PHONY: test

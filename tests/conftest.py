@@ -1,4 +1,4 @@
-"""What many tests share: a handful of pictures on disk, and the words of the smallest run on them."""
+"""What many tests share: a handful of images on disk, and the words of the smallest run on them."""
 
 import os
 from pathlib import Path
@@ -15,9 +15,9 @@ settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")
-def picture_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A `folder` data set: two classes, dark and bright, 8x8 pixels, 24 + 8 pictures each."""
-    root = tmp_path_factory.mktemp("pictures")
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `folder` data set: two classes, dark and bright, 8x8 pixels, 24 + 8 images each."""
+    root = tmp_path_factory.mktemp("images")
     draw = np.random.default_rng(0)
     for split, count in (("train", 24), ("test", 8)):
         for name, low in (("bright", 120), ("dark", 0)):
@@ -30,11 +30,11 @@ def picture_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def small_run(picture_folder: Path) -> list[str]:
+def small_run(image_folder: Path) -> list[str]:
     """Three epochs of six steps of a tiny FastResNet9; under a second once torch is loaded."""
     return [
         "data.name=folder",
-        f"data.root={picture_folder}",
+        f"data.root={image_folder}",
         "data.image_size=8",
         "model.name=fastresnet9",
         "model.width=2",

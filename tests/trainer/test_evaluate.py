@@ -21,14 +21,14 @@ class TopLeft(nn.Module):
         return images[:, :2, 0, 0]
 
 
-def pictures(n: int = 7) -> Split:
+def images(n: int = 7) -> Split:
     draw = torch.Generator().manual_seed(0)
     return Split(torch.randint(256, (n, 3, 6, 6), dtype=torch.uint8, generator=draw), torch.arange(n) % 2)
 
 
 @pytest.mark.parametrize("tta", ["none", "hflip", "hflip_translate"])
 def test_views_are_averaged_as_written(tta) -> None:
-    split, net = pictures(), TopLeft()
+    split, net = images(), TopLeft()
     x = PLAIN(split.images)
     padded = nn.functional.pad(x, (1,) * 4, mode="reflect")
 
@@ -49,7 +49,7 @@ LOSS = nn.CrossEntropyLoss(reduction="none")
 
 
 def test_loss_is_a_mean_and_accuracy_a_fraction() -> None:
-    split, net = pictures(), TopLeft()
+    split, net = images(), TopLeft()
     found = evaluate(net, split, PLAIN, LOSS, COMPUTE, tta="hflip", batch_size=2)
     plain, averaged = predict(net, split.images, PLAIN, COMPUTE, tta="hflip")
     assert found["loss"] == pytest.approx(nn.functional.cross_entropy(averaged, split.labels).item(), rel=1e-5)
@@ -59,7 +59,7 @@ def test_loss_is_a_mean_and_accuracy_a_fraction() -> None:
 
 def test_the_network_stays_in_its_mode_and_dropout_is_off() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.Linear(108, 2)).train()
-    first, second = (evaluate(net, pictures(), PLAIN, LOSS, COMPUTE) for _ in range(2))
+    first, second = (evaluate(net, images(), PLAIN, LOSS, COMPUTE) for _ in range(2))
     assert first == second
     assert net.training
     assert first.keys() == {"loss", "accuracy"}

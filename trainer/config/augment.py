@@ -1,4 +1,4 @@
-"""`augment`: what happens to training pictures, whole batches at a time on the training device."""
+"""`augment`: what happens to training images, whole batches at a time on the training device."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ class Crop(Section):
 
 class Flip(Section):
     mode: Literal["none", "random"] = "random"
-    """random: each picture is mirrored left to right with probability 1/2."""
+    """random: each image is mirrored left to right with probability 1/2."""
 
 
 class Augment(Section):

@@ -1,4 +1,4 @@
-"""`data`: which pictures. All of a set lies on the training device as uint8."""
+"""`data`: which images. All of a set lies on the training device as uint8."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ class _AnySet(Section):
     """Share of the training set held out, stratified by class and seeded. What decides during training
     (plateau, early stopping, best checkpoint) looks at it, or at the training loss where it is 0."""
     train_size: PositiveInt | None = None
-    """Use only this many training pictures, stratified by class and seeded; null: all."""
+    """Use only this many training images, stratified by class and seeded; null: all."""
 
 
 class Cifar10(_AnySet):
@@ -39,9 +39,9 @@ class Shapes10(_AnySet):
 class Folder(_AnySet):
     name: Literal["folder"] = "folder"
     root: Path
-    """Holds `train/CLASS/*` and `test/CLASS/*`, any picture format."""
+    """Holds `train/CLASS/*` and `test/CLASS/*`, any image format."""
     image_size: PositiveInt = 32
-    """Pictures are resized to image_size x image_size pixels."""
+    """Images are resized to image_size x image_size pixels."""
 
 
 Data = Annotated[Cifar10 | Cifar100 | Shapes10 | Folder, Field(discriminator="name")]

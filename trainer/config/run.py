@@ -16,7 +16,7 @@ from trainer.config.train import Train
 
 class RunConfig(Section):
     seed: NonNegativeInt = Field(default=0, lt=2**63)
-    """Drives initialisation, order of pictures, augmentation and dropout."""
+    """Drives initialisation, order of images, augmentation and dropout."""
     data: Data = Field(default_factory=Cifar10)
     model: Model = Field(default_factory=Model)
     optimizer: Optimizer = Field(default_factory=Sgd)

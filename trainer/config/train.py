@@ -34,7 +34,7 @@ class Train(Section):
     """Largest L2 norm of the whole gradient; 0: unclipped."""
     ema: Ema = Field(default_factory=Ema)
     tta: Tta = "none"
-    """Views of a test picture whose logits are averaged: itself; and its mirror; and both moved by one pixel
+    """Views of a test image whose logits are averaged: itself; and its mirror; and both moved by one pixel
     up-left and down-right. The one-view number is logged beside it as `test/accuracy_plain`."""
     eval_batch_size: PositiveInt = 500
     evaluate_every: PositiveInt = 1

@@ -1,8 +1,8 @@
 """Training batches that depend on (seed, epoch) alone, augmented as they are gathered.
 
-Nothing is done per picture in Python: the whole set lies on the device padded and mirrored as [N, 2, H+2p, W+2p, C]
-uint8, a strided view of it has every crop of every picture as an entry of its own, and one advanced index
-(picture, mirrored, row, column) gathers a batch, cropped and flipped.
+Nothing is done per image in Python: the whole set lies on the device padded and mirrored as [N, 2, H+2p, W+2p, C]
+uint8, a strided view of it has every crop of every image as an entry of its own, and one advanced index
+(image, mirrored, row, column) gathers a batch, cropped and flipped.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from trainer.seeds import generator
 
 
 class Normalize:
-    """uint8 pictures to floats of zero mean and unit variance per channel."""
+    """uint8 images to floats of zero mean and unit variance per channel."""
 
     def __init__(
         self, mean: Sequence[float], std: Sequence[float], device: torch.device | Literal["cpu"] = "cpu"
@@ -34,7 +34,7 @@ class Normalize:
 
 
 class TrainingBatches:
-    """The training set as batches of augmented uint8 pictures, the same for the same (seed, epoch)."""
+    """The training set as batches of augmented uint8 images, the same for the same (seed, epoch)."""
 
     def __init__(self, split: Split, augment: Augment, *, batch_size: int, seed: int, drop_last: bool = False) -> None:
         """`split` already lies on the training device. `drop_last` leaves out a smaller last batch."""
@@ -62,7 +62,7 @@ class TrainingBatches:
 
 
 def _all_windows(images: Tensor, padding: int, mode: str, *, mirrored: bool) -> Tensor:
-    """[N, C, H, W] uint8 -> a view [N, 1 or 2, 2p+1, 2p+1, H, W, C]: every crop of each picture and of its mirror."""
+    """[N, C, H, W] uint8 -> a view [N, 1 or 2, 2p+1, 2p+1, H, W, C]: every crop of each image and of its mirror."""
     _, _, height, width = images.shape
     padded = pad(images, padding, mode)
     both = torch.stack([padded, padded.flip(-1)] if mirrored else [padded], dim=1)  # [N, M, C, H+2p, W+2p]
@@ -72,7 +72,7 @@ def _all_windows(images: Tensor, padding: int, mode: str, *, mirrored: bool) -> 
 
 
 def pad(images: Tensor, padding: int, mode: str) -> Tensor:
-    """uint8 pictures with `padding` pixels more on each side: black (`zero`) or mirrored (`reflect`)."""
+    """uint8 images with `padding` pixels more on each side: black (`zero`) or mirrored (`reflect`)."""
     if not padding:
         return images
     sides = (padding,) * 4

@@ -43,7 +43,7 @@ CIFAR_100 = Cifar("cifar100", CIFAR100, "fine_labels", (0.5071, 0.4865, 0.4409),
 
 
 def read_cifar(cifar: Cifar, root: Path, *, download: bool) -> ImageSet:
-    """50000 training and 10000 test pictures, uint8 [N, 3, 32, 32], out of the set's folder below `root`.
+    """50000 training and 10000 test images, uint8 [N, 3, 32, 32], out of the set's folder below `root`.
 
     Missing files come from the set's archive in `root`, else over the network where `download` allows it. Raises
     DataError where neither helps, and for damaged files, which are named and left alone.
@@ -115,7 +115,7 @@ def _quiet_and_impatient() -> Iterator[None]:
 def _missing(cifar: Cifar, root: Path, reason: str) -> DataError:
     files = cifar.files
     return DataError(
-        f"{cifar.name}: no pictures in {root / files.base_folder} ({reason}). Put the files there, or save {files.url} "
+        f"{cifar.name}: no images in {root / files.base_folder} ({reason}). Put the files there, or save {files.url} "
         f"in {root}, or set data.root=DIR to the folder that holds {files.base_folder}, or take the embedded set: "
         "--data shapes10"
     )

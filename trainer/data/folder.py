@@ -1,4 +1,4 @@
-"""`folder`: pictures of any format and size in train/CLASS/ and test/CLASS/, decoded once and kept beside them."""
+"""`folder`: images of any format and size in train/CLASS/ and test/CLASS/, decoded once and kept beside them."""
 
 import hashlib
 import json
@@ -26,11 +26,11 @@ _Files = dict[str, list[Path]]  # class name -> its files, both sorted
 
 
 def read_folder(root: Path, image_size: int) -> ImageSet:
-    """All pictures below `root`, as uint8 [N, 3, S, S] with S = `image_size`; classes and files in sorted order.
+    """All images below `root`, as uint8 [N, 3, S, S] with S = `image_size`; classes and files in sorted order.
 
     Folders inside a class folder belong to the class; names that begin with a dot are ignored. `mean` and `std` are
     those of train. Raises DataError for another layout, for classes that differ between train and test, and for
-    files that are no readable pictures.
+    files that are no readable images.
     """
     root = root.expanduser().absolute()
     train, test = files = _list_files(root)
@@ -66,7 +66,7 @@ def _list_files(root: Path) -> tuple[_Files, _Files]:
     problems += [f"folder: class {name!r} is in train but not in test" for name in train if name not in test]
     problems += [f"folder: class {name!r} is in test but not in train" for name in test if name not in train]
     problems += [
-        f"folder: {root / split / name} holds no pictures"
+        f"folder: {root / split / name} holds no images"
         for split, files in zip(SPLITS, (train, test), strict=True)
         for name in files
         if not files[name]
@@ -115,7 +115,7 @@ def _decode_all(root: Path, splits: list[list[Path]], size: int) -> list[Tensor]
         try:
             pixels[n] = _decode(paths[n], size)
         except UnidentifiedImageError:
-            return f"folder: {paths[n]} is not a picture that Pillow knows"
+            return f"folder: {paths[n]} is not an image that Pillow knows"
         except Exception as error:  # a damaged file makes Pillow raise nearly anything
             return f"folder: {paths[n]} cannot be read: {error}"
 
@@ -129,30 +129,30 @@ def _decode_all(root: Path, splits: list[list[Path]], size: int) -> list[Tensor]
 
 def _decode(path: Path, size: int) -> NDArray[np.uint8]:
     """[3, S, S]: upright, red green blue. Sides are scaled apart: a crop could cut the object off, and bars would be
-    pixels of no picture."""
-    with Image.open(path) as picture:
-        picture.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded at a half, quarter or eighth: far faster
-        upright = _to_rgb(ImageOps.exif_transpose(picture))
+    pixels of no image."""
+    with Image.open(path) as image:
+        image.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded at a half, quarter or eighth: far faster
+        upright = _to_rgb(ImageOps.exif_transpose(image))
     return np.asarray(upright.resize((size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     """Transparent parts become white; 16-bit greys keep their upper byte, where Pillow would clip them to white."""
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
-    if picture.mode in ("I", "F"):
-        raise ValueError(f"pixels of mode {picture.mode} (32 bits a pixel) have no agreed white")
-    if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return picture.convert("RGB")
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {image.mode} (32 bits a pixel) have no agreed white")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return image.convert("RGB")
 
 
 # ---- cache ----------------------------------------------------------------------------------------------------------
 
 
 def _fingerprint(root: Path, paths: list[Path], size: int) -> str:
-    """Changes with any picture's name, length or time of change, and with what decoding makes of them."""
+    """Changes with any image's name, length or time of change, and with what decoding makes of them."""
     listed = [(path.relative_to(root).as_posix(), *_stamp(path)) for path in paths]
     return hashlib.sha256(json.dumps([FORMAT, size, listed]).encode()).hexdigest()
 
@@ -172,13 +172,13 @@ def _recall(cache: Path, fingerprint: str) -> list[Tensor] | None:
         return [kept[split] for split in SPLITS] if kept["fingerprint"] == fingerprint else None
     except OSError:
         return None
-    except Exception as error:  # whatever is wrong with the cache, the pictures are at hand
+    except Exception as error:  # whatever is wrong with the cache, the images are at hand
         print(f"folder: {cache} is damaged ({type(error).__name__})", file=sys.stderr)
         return None
 
 
 def _remember(cache: Path, fingerprint: str, pixels: list[Tensor]) -> None:
-    """Keep the pixels beside the pictures. Where that fails, they are decoded again next time."""
+    """Keep the pixels beside the images. Where that fails, they are decoded again next time."""
     # A clone, since saving one part of a split tensor would save the storage of the whole.
     kept = {"fingerprint": fingerprint} | {split: part.clone() for split, part in zip(SPLITS, pixels, strict=True)}
     try:
@@ -189,6 +189,6 @@ def _remember(cache: Path, fingerprint: str, pixels: list[Tensor]) -> None:
 
 
 def count_folder(root: Path) -> tuple[int, int]:
-    """(classes, training pictures) below `root`, without opening a picture. Raises DataError for another layout."""
+    """(classes, training images) below `root`, without opening an image. Raises DataError for another layout."""
     train, _ = _list_files(root.expanduser().absolute())
     return len(train), len(_paths(train))

@@ -11,8 +11,8 @@ from torchvision.utils import make_grid
 from trainer.data.images import ImageSet
 from trainer.files import disk_errors, written_whole
 
-GAP = 2  # pixels between pictures, before they are enlarged
-TILE = 64  # pictures are enlarged by the whole number that brings them nearest to this many pixels
+GAP = 2  # pixels between images, before they are enlarged
+TILE = 64  # images are enlarged by the whole number that brings them nearest to this many pixels
 
 
 def contact_sheet(images: Tensor, labels: Tensor, class_names: Sequence[str], *, per_class: int = 10) -> Image.Image:
@@ -35,7 +35,7 @@ def contact_sheet(images: Tensor, labels: Tensor, class_names: Sequence[str], *,
 
 
 def write_preview(image_set: ImageSet, path: Path, per_class: int = 10) -> None:
-    """Write the contact sheet of the training pictures to `path` as PNG. Raises DiskError where it cannot."""
+    """Write the contact sheet of the training images to `path` as PNG. Raises DiskError where it cannot."""
     split = image_set.train
     sheet = contact_sheet(split.images, split.labels, image_set.class_names, per_class=per_class)
     with disk_errors(path):
@@ -45,5 +45,5 @@ def write_preview(image_set: ImageSet, path: Path, per_class: int = 10) -> None:
 
 
 def _row(images: Tensor, length: int) -> Tensor:
-    """[n <= length, C, H, W] -> [length, C, H, W], white where a class has fewer pictures."""
+    """[n <= length, C, H, W] -> [length, C, H, W], white where a class has fewer images."""
     return torch.cat([images, images.new_full((length - len(images), *images.shape[1:]), 255)])

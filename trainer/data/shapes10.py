@@ -2,7 +2,7 @@
 
 A figure of random size, place, tilt and colours lies among coloured chips on shaded paper, under noise. Eight classes
 are named by the outline (disc, ring, square, triangle, star, cross, heart, moon), filled with a smooth ramp of two
-inks; two by the texture (striped, checkered), whose outline is a disc, square, triangle or heart. A mirrored picture
+inks; two by the texture (striped, checkered), whose outline is a disc, square, triangle or heart. A mirrored image
 and one moved by four pixels keep their class, so the trainer's flip and crop are fair.
 
 Neither colour, brightness nor area gives a class away: inks are drawn alike for all, every outline has the area of the

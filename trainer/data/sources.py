@@ -1,4 +1,4 @@
-"""From the `data` section to pictures: one source for each `data.name`, then the parts the section asks for."""
+"""From the `data` section to images: one source for each `data.name`, then the parts the section asks for."""
 
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -11,8 +11,8 @@ from trainer.data.subset import hold_out, take
 def load_image_set(data: Data, *, seed: int) -> ImageSet:
     """The set that `data` names, whole in memory, with `train_size` and `val_fraction` applied in this order.
 
-    Which pictures these are depends on `seed` alone. `mean` and `std` stay those of the whole training set. Raises
-    DataError for pictures that are missing, damaged or unreadable and ConfigError for sizes the set cannot give.
+    Which images these are depends on `seed` alone. `mean` and `std` stay those of the whole training set. Raises
+    DataError for images that are missing, damaged or unreadable and ConfigError for sizes the set cannot give.
     """
     whole = _read(data)
     train = whole.train if data.train_size is None else take(whole.train, data.train_size, seed=seed)
@@ -64,8 +64,8 @@ def shape_of(data: Data) -> SetShape:
         case Folder():
             from trainer.data.folder import count_folder
 
-            classes, pictures = count_folder(data.root)
-            shape = SetShape(classes, pictures, data.image_size)
+            classes, images = count_folder(data.root)
+            shape = SetShape(classes, images, data.image_size)
         case _:
             assert_never(data)
     return replace(shape, train_size=data.train_size or shape.train_size)

@@ -9,14 +9,14 @@ from trainer.seeds import generator
 
 
 def take(split: Split, size: int, *, seed: int) -> Split:
-    """`size` pictures of `split`, each class in proportion and none without a picture.
+    """`size` images of `split`, each class in proportion and none without an image.
 
-    The same seed gives the same pictures. Raises ConfigError where `size` is impossible.
+    The same seed gives the same images. Raises ConfigError where `size` is impossible.
     """
     counts = torch.bincount(split.labels)
     classes = int(counts.count_nonzero())
     if size > len(split):
-        raise ConfigError(f"data.train_size={size}: the training set has {len(split)} pictures")
+        raise ConfigError(f"data.train_size={size}: the training set has {len(split)} images")
     if size < classes:
         raise ConfigError(f"data.train_size={size}: too few for {classes} classes; give at least {classes}")
     shares = apportion(counts, size, at_least=counts.clamp(max=1), at_most=counts)
@@ -24,21 +24,21 @@ def take(split: Split, size: int, *, seed: int) -> Split:
 
 
 def hold_out(split: Split, fraction: float, *, seed: int) -> tuple[Split, Split]:
-    """(what is left to train on, round(`fraction` * N) pictures held out): disjoint, together all of `split`.
+    """(what is left to train on, round(`fraction` * N) images held out): disjoint, together all of `split`.
 
-    Each class is held out in proportion, and never its last picture. Raises ConfigError where a part would be empty
-    or a class would lose all of its pictures.
+    Each class is held out in proportion, and never its last image. Raises ConfigError where a part would be empty
+    or a class would lose all of its images.
     """
     counts = torch.bincount(split.labels)
     classes, held = int(counts.count_nonzero()), round(fraction * len(split))
     if not held:
         raise ConfigError(
-            f"data.val_fraction={fraction:g}: holds out none of {len(split)} training pictures; "
+            f"data.val_fraction={fraction:g}: holds out none of {len(split)} training images; "
             "give more, or 0 for no validation"
         )
     if len(split) - held < classes:
         raise ConfigError(
-            f"data.val_fraction={fraction:g}: leaves {len(split) - held} of {len(split)} pictures "
+            f"data.val_fraction={fraction:g}: leaves {len(split) - held} of {len(split)} images "
             f"to train on, too few for {classes} classes"
         )
     shares = apportion(counts, held, at_least=torch.zeros_like(counts), at_most=(counts - 1).clamp(min=0))

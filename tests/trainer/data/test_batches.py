@@ -1,4 +1,4 @@
-"""Batches against a plain second implementation, picture by picture."""
+"""Batches against a plain second implementation, image by image."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from trainer.data.images import Split
 N = 23
 
 
-def some_pictures(n: int = N, size: int = 8) -> Split:
+def some_images(n: int = N, size: int = 8) -> Split:
     draw = torch.Generator().manual_seed(1)
     return Split(torch.randint(256, (n, 3, size, size), dtype=torch.uint8, generator=draw), torch.arange(n))
 
@@ -20,23 +20,23 @@ def augment(padding: int = 2, mode: str = "zero", flip: str = "random") -> Augme
     return Augment.model_validate({"crop": {"padding": padding, "mode": mode}, "flip": {"mode": flip}})
 
 
-def test_an_epoch_holds_every_picture_once_and_drops_nothing() -> None:
-    batches = TrainingBatches(some_pictures(), augment(), batch_size=5, seed=0)
+def test_an_epoch_holds_every_image_once_and_drops_nothing() -> None:
+    batches = TrainingBatches(some_images(), augment(), batch_size=5, seed=0)
     labels = [labels for _, labels in batches.epoch(0)]
     assert [len(part) for part in labels] == [5, 5, 5, 5, 3]
     assert sorted(torch.cat(labels).tolist()) == list(range(N))
     assert batches.per_epoch == 5
-    assert TrainingBatches(some_pictures(), augment(), batch_size=5, seed=0, drop_last=True).per_epoch == 4
+    assert TrainingBatches(some_images(), augment(), batch_size=5, seed=0, drop_last=True).per_epoch == 4
 
 
 def test_a_batch_larger_than_the_set_is_the_set() -> None:
-    assert TrainingBatches(some_pictures(), augment(), batch_size=500, seed=0, drop_last=True).per_epoch == 1
+    assert TrainingBatches(some_images(), augment(), batch_size=500, seed=0, drop_last=True).per_epoch == 1
 
 
 @pytest.mark.parametrize("mode", ["zero", "reflect"])
 @pytest.mark.parametrize("flip", ["random", "none"])
-def test_each_picture_is_a_crop_of_its_padded_self_or_mirror(mode: str, flip: str) -> None:
-    split = some_pictures()
+def test_each_image_is_a_crop_of_its_padded_self_or_mirror(mode: str, flip: str) -> None:
+    split = some_images()
     images, labels = map(
         torch.cat, zip(*TrainingBatches(split, augment(2, mode, flip), batch_size=5, seed=3).epoch(7), strict=True)
     )
@@ -57,15 +57,15 @@ def test_each_picture_is_a_crop_of_its_padded_self_or_mirror(mode: str, flip: st
     assert {m for m, _, _ in seen} == ({False, True} if flip == "random" else {False})
 
 
-def test_without_augmentation_the_pictures_are_the_set_s_own() -> None:
-    split = some_pictures()
+def test_without_augmentation_the_images_are_the_set_s_own() -> None:
+    split = some_images()
     for images, labels in TrainingBatches(split, augment(0, flip="none"), batch_size=5, seed=0).epoch(0):
         assert torch.equal(images, split.images[labels])
 
 
 def test_batches_depend_on_seed_and_epoch_alone_and_can_start_in_the_middle() -> None:
     def epoch(seed: int, number: int, start: int = 0) -> list[torch.Tensor]:
-        return [x for x, _ in TrainingBatches(some_pictures(), augment(), batch_size=5, seed=seed).epoch(number, start)]
+        return [x for x, _ in TrainingBatches(some_images(), augment(), batch_size=5, seed=seed).epoch(number, start)]
 
     once = epoch(0, 4)
     torch.manual_seed(99)  # the global generator has no say
@@ -79,12 +79,12 @@ def test_batches_depend_on_seed_and_epoch_alone_and_can_start_in_the_middle() ->
 
 
 def test_batches_are_channels_last_in_memory() -> None:
-    images, _ = next(TrainingBatches(some_pictures(), augment(), batch_size=5, seed=0).epoch(0))
+    images, _ = next(TrainingBatches(some_images(), augment(), batch_size=5, seed=0).epoch(0))
     assert images.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_normalizing_gives_zero_mean_and_unit_variance() -> None:
-    images = some_pictures(500).images
+    images = some_images(500).images
     shares = images.double() / 255
     mean, std = shares.mean((0, 2, 3)), shares.std((0, 2, 3), correction=0)
     out = Normalize(tuple(mean.tolist()), tuple(std.tolist()))(images)
@@ -93,5 +93,5 @@ def test_normalizing_gives_zero_mean_and_unit_variance() -> None:
 
 
 def test_reflecting_uint8_equals_reflecting_floats() -> None:
-    images = some_pictures(3).images
+    images = some_images(3).images
     assert torch.equal(pad(images, 3, "reflect"), F.pad(images.float(), (3,) * 4, mode="reflect").byte())

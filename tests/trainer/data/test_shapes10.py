@@ -98,9 +98,9 @@ def test_global_random_state_is_left_alone() -> None:
     assert random.getstate() == before[2]
 
 
-def test_no_picture_comes_twice(full: ImageSet) -> None:
-    pictures = [image.tobytes() for split in (full.train, full.test) for image in split.images.numpy()]
-    assert len(set(pictures)) == 12_000
+def test_no_image_comes_twice(full: ImageSet) -> None:
+    images = [image.tobytes() for split in (full.train, full.test) for image in split.images.numpy()]
+    assert len(set(images)) == 12_000
 
 
 @pytest.mark.parametrize("sizes", [(0, 10), (10, 0), (-1, 10)])

@@ -23,7 +23,7 @@ PER_FILE = 20
 
 @pytest.fixture
 def small_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The set in its own layout and format, with 20 pictures a file, and torchvision's MD5s set to these files'."""
+    """The set in its own layout and format, with 20 images a file, and torchvision's MD5s set to these files'."""
     folder = tmp_path / CIFAR10.base_folder
     folder.mkdir()
     draw = np.random.default_rng(0)
@@ -83,9 +83,9 @@ def test_without_files_and_network_one_line_says_where_and_the_ways_out(tmp_path
         assert part in line
 
 
-def test_a_folder_gives_what_its_files_hold_and_remembers_it(picture_folder: Path, tmp_path: Path) -> None:
+def test_a_folder_gives_what_its_files_hold_and_remembers_it(image_folder: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
-    shutil.copytree(picture_folder, root, ignore=shutil.ignore_patterns(".*"))
+    shutil.copytree(image_folder, root, ignore=shutil.ignore_patterns(".*"))
     first = load_image_set(Folder(name="folder", root=root, image_size=8), seed=0)
     assert first.class_names == ("bright", "dark")
     files = sorted((root / "train" / "bright").iterdir())
@@ -96,14 +96,14 @@ def test_a_folder_gives_what_its_files_hold_and_remembers_it(picture_folder: Pat
     again = load_image_set(Folder(name="folder", root=root, image_size=8), seed=0)
     assert torch.equal(again.train.images, first.train.images)
     assert cache.stat().st_mtime_ns == written
-    Image.new("RGB", (8, 8), "red").save(files[0])  # a changed picture is seen
+    Image.new("RGB", (8, 8), "red").save(files[0])  # a changed image is seen
     changed = load_image_set(Folder(name="folder", root=root, image_size=8), seed=0)
     assert changed.train.images[0, :, 0, 0].tolist() == [255, 0, 0]
 
 
-def test_pictures_of_any_size_and_mode_become_rgb_squares(picture_folder: Path, tmp_path: Path) -> None:
+def test_images_of_any_size_and_mode_become_rgb_squares(image_folder: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
-    shutil.copytree(picture_folder, root, ignore=shutil.ignore_patterns(".*"))
+    shutil.copytree(image_folder, root, ignore=shutil.ignore_patterns(".*"))
     place = root / "train" / "bright"
     Image.new("L", (40, 10), 200).save(place / "grey.png")
     Image.new("P", (5, 9)).save(place / "palette.gif")
@@ -116,10 +116,10 @@ def test_pictures_of_any_size_and_mode_become_rgb_squares(picture_folder: Path, 
     assert by_name["glass.png"].unique().tolist() == [255]  # transparent is white
 
 
-def test_all_unreadable_pictures_are_listed_at_once(picture_folder: Path, tmp_path: Path) -> None:
+def test_all_unreadable_images_are_listed_at_once(image_folder: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
-    shutil.copytree(picture_folder, root, ignore=shutil.ignore_patterns(".*"))
-    (root / "train" / "dark" / "notes.txt").write_text("no picture")
+    shutil.copytree(image_folder, root, ignore=shutil.ignore_patterns(".*"))
+    (root / "train" / "dark" / "notes.txt").write_text("no image")
     cut = root / "test" / "dark" / "0.png"
     cut.write_bytes(cut.read_bytes()[:60])
     with pytest.raises(DataError) as caught:
@@ -142,7 +142,7 @@ def test_another_layout_is_told_what_was_expected(tmp_path: Path) -> None:
 
 
 def numbered(counts: list[int]) -> Split:
-    """Pictures that hold their own number."""
+    """Images that hold their own number."""
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     return Split(torch.arange(len(labels)).view(-1, 1, 1, 1), labels)
 
@@ -171,15 +171,15 @@ def test_impossible_parts_name_their_key(size: int | None, fraction: float) -> N
         _ = take(whole, size, seed=0) if size else hold_out(whole, fraction, seed=0)
 
 
-def test_the_shape_is_known_without_reading(picture_folder: Path) -> None:
-    shape = shape_of(Folder(name="folder", root=picture_folder, image_size=8))
+def test_the_shape_is_known_without_reading(image_folder: Path) -> None:
+    shape = shape_of(Folder(name="folder", root=image_folder, image_size=8))
     assert (shape.num_classes, shape.train_size, shape.image_size) == (2, 48, 8)
     assert shape_of(Cifar10(root=Path("/nowhere"))).train_size == 50_000
     assert shape_of(Shapes10(train_size=500)).train_size == 500
 
 
-def test_a_preview_is_a_picture_with_a_row_a_class(picture_folder: Path, tmp_path: Path) -> None:
-    image_set = load_image_set(Folder(name="folder", root=picture_folder, image_size=8), seed=0)
+def test_a_preview_is_an_image_with_a_row_a_class(image_folder: Path, tmp_path: Path) -> None:
+    image_set = load_image_set(Folder(name="folder", root=image_folder, image_size=8), seed=0)
     path = tmp_path / "sheets" / "preview.png"
     write_preview(image_set, path, per_class=5)
     sheet = np.asarray(Image.open(path).convert("L"), dtype=float)
