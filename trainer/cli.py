@@ -217,8 +217,8 @@ def main() -> None:
         for problem in error.problems:
             typer.echo(f"error: {problem}", err=True)
         code = 2
-    except _UsageError as error:
-        typer.echo(f"error: {error.format_message()}", err=True)
+    except _UsageError as error:  # `trainer` alone asks for help
+        typer.echo(f"error: {error.format_message()}" if sys.argv[1:] else error.format_message(), err=True)
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         code = 130
@@ -231,10 +231,10 @@ def _words(words: list[str] | None, offline: bool, *flags: str | None) -> list[s
 
 
 def _load(words: list[str], recipe: str | None, file: Path | None) -> "LoadedConfig":
+    from trainer.checks import check_parts
     from trainer.config import load_config
-    from trainer.networks import check_network
 
-    return load_config(words, recipe=recipe, file=file, check_model=check_network)
+    return load_config(words, recipe=recipe, file=file, check=check_parts)
 
 
 def _run_folder(run: Path, runs: Path) -> Path:
@@ -249,7 +249,7 @@ def _report(result: "RunResult", as_json: bool) -> None:
     if result.status == "diverged":
         kept = result.folder / "checkpoint.pt"
         typer.echo(f"last good checkpoint: {kept if kept.exists() else 'none yet'}", err=True)
-    if result.status in ("interrupted", "failed"):
+    if result.status == "interrupted":
         typer.echo(f"go on with: trainer train --resume {result.folder}", err=True)
     if as_json:
         return typer.echo(json.dumps({"run_dir": str(result.folder), "status": result.status, **summary}))

@@ -69,7 +69,8 @@ def deterministic_kernels(on: bool) -> Iterator[None]:
     torch.backends.cudnn.benchmark = not on
     if on:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for to repeat its sums
-    torch.use_deterministic_algorithms(on)
+    # Warn only: torch also counts max pooling's gradient on CUDA as one that may differ, and has no other.
+    torch.use_deterministic_algorithms(on, warn_only=True)
     try:
         yield
     finally:

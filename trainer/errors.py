@@ -27,3 +27,8 @@ class DiskError(UserError):
 
 class SweepError(UserError):
     """A sweep file that W&B or the local engine could not run."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, on one line; its type where it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -13,12 +13,14 @@ from trainer.config.train import Train
 from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.images import Split
 from trainer.device import Compute
+from trainer.early_stop import Monitor
 from trainer.ema import Ema
 from trainer.evaluate import evaluate
 from trainer.observe import Probe, Progress, Record, Sink, Status, View
 from trainer.schedules import RateSchedule
+from trainer.swa import Swa
 
-_LOOK_EVERY = 20  # steps between two reads of the running sums, for the progress bar and for a loss gone NaN
+_LOOK_EVERY = 20  # steps between two reads of a GPU's running sums, for the progress bar and for a loss gone NaN
 
 Keep = Callable[[Literal["checkpoint", "best"], Mapping[str, Any]], None]
 """Puts a state on disk under a name: all that a resume needs, or the weights of the best epoch."""
@@ -33,8 +35,11 @@ class Parts:
     model: nn.Module
     forward: Callable[[Tensor], Tensor]  # the model, or its compiled form
     ema: Ema | None
-    loss_fn: nn.Module  # logits [N, K], labels [N] -> losses [N]
+    swa: Swa | None
+    monitor: Monitor
+    loss_fn: nn.Module  # logits [N, K], targets [N] or [N, K] -> losses [N]
     reduction: Literal["mean", "sum"]  # of a batch's losses, for the gradient
+    penalty: Callable[[], Tensor] | None  # added to it
     optimizer: torch.optim.Optimizer
     schedule: RateSchedule
     scaler: torch.amp.GradScaler
@@ -42,10 +47,13 @@ class Parts:
     batches: TrainingBatches
     val: Split | None
     test: Split
+    keep_best: bool
 
     @property
     def evaluated(self) -> nn.Module:
         """The network that is evaluated and kept: the average where there is one."""
+        if self.swa and self.swa.count:
+            return self.swa.average
         return self.ema.average if self.ema else self.model
 
 
@@ -60,19 +68,18 @@ class Counters:
     images_seen: int = 0  # in this epoch
     best: dict[str, float] = field(default_factory=dict[str, float])  # metric -> best so far
     latest: dict[str, float] = field(default_factory=dict[str, float])  # metric -> last value
-    lowest_loss: float = float("inf")  # of what decides: validation, or training where there is none
+    ended: str = ""  # why the run is over before its last epoch
 
     def keep_best(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """The best so far of each accuracy, as `NAME_best`: `test/accuracy_best` is a choice made on the test set."""
+        """The best so far of each accuracy, as `NAME_best`: `test/accuracy_best` is a choice made on the test set.
+        `test/accuracy_at_best_val` is the test accuracy of the epoch with the best validation accuracy."""
         accuracies = {key: metrics[key] for key in ("val/accuracy", "test/accuracy") if key in metrics}
-        self.best |= {key: max(value, self.best.get(key, 0.0)) for key, value in accuracies.items()}
-        return {f"{key}_best": self.best[key] for key in accuracies}
-
-    def improves(self, loss: float) -> bool:
-        """Remember the lowest deciding loss; True where this is it."""
-        better = loss < self.lowest_loss
-        self.lowest_loss = min(loss, self.lowest_loss)
-        return better
+        better = [key for key, value in accuracies.items() if value > self.best.get(key, -1.0)]
+        self.best |= {key: accuracies[key] for key in better}
+        if "val/accuracy" in better and "test/accuracy" in metrics:
+            self.best["test/accuracy_at_best_val"] = metrics["test/accuracy"]
+        kept = {"test/accuracy_at_best_val"} & self.best.keys()
+        return {f"{key}_best": self.best[key] for key in accuracies} | {key: self.best[key] for key in kept}
 
 
 class Sums:
@@ -120,6 +127,7 @@ class Loop:
         self.parts, self.sinks, self.probes = parts, sinks, probes
         self._keep, self._stop_requested = keep, stop_requested
         self.counters, self.sums = Counters(), Sums(parts.compute.device)
+        self._best: dict[str, Any] = {}  # the best epoch's weights, where they are to be restored
         self._clock = _Clock(parts.compute, self.counters)
 
     def fit(self) -> Outcome:
@@ -128,25 +136,29 @@ class Loop:
         while not self.done:
             parts.model.train()
             self._clock.start()
-            for images, labels in parts.batches.epoch(counters.epoch, counters.step_in_epoch):
-                self.train_batch(images, labels)
+            for images, targets in parts.batches.epoch(counters.epoch, counters.step_in_epoch):
+                self.train_batch(images, targets)
+                self._watch_the_clock()
                 if self.done or self._stop_requested() or self.sums.bad_step is not None:
                     break
             self._clock.stop()
             loss, correct = self.sums.read()
             if (bad := self.sums.bad_step) is not None:
                 return Outcome("diverged", bad, f"the training loss stopped being finite at step {bad}")
+            if not self._weights_are_finite():  # the next loss would tell, but a checkpoint comes first
+                return Outcome("diverged", counters.step, f"the weights stopped being finite by step {counters.step}")
             if counters.step_in_epoch == parts.batches.per_epoch or self.done:
                 self._end_epoch(loss / counters.images_seen, correct / counters.images_seen)
             else:
                 self._keep("checkpoint", self.state_dict())
             if self._stop_requested() and not self.done:
                 return Outcome("interrupted", counters.step)
-        return Outcome("finished", counters.step)
+        return Outcome("finished", counters.step, counters.ended)
 
     @property
     def done(self) -> bool:
-        return self.counters.epoch == self.parts.config.epochs or self.counters.step == self.parts.config.max_steps
+        counters, config = self.counters, self.parts.config
+        return bool(counters.ended) or counters.epoch == config.epochs or counters.step == config.max_steps
 
     @property
     def epoch(self) -> float:
@@ -157,30 +169,33 @@ class Loop:
     def lr(self) -> float:
         return float(self.parts.optimizer.param_groups[0]["lr"])
 
-    def train_batch(self, images: Tensor, labels: Tensor) -> None:
-        """One step on uint8 images [N, C, H, W], with all that belongs to it. Nothing here waits for the device, but
-        the look at the sums every so many steps."""
+    def train_batch(self, images: Tensor, targets: Tensor) -> None:
+        """One step on images [N, C, H, W] of 0 to 255 and targets [N] or [N, K], with all that belongs to it. Nothing
+        here waits for the device, but the look at the sums every so many steps."""
         parts, counters = self.parts, self.counters
         inputs = parts.normalize(images, parts.compute.memory_format)
         parts.schedule.set_rate(counters.step)
-        self._probe(inputs, labels)
-        self._step(inputs, labels)
+        self._probe(inputs, targets)
+        self._step(inputs, targets)
         if parts.ema:
             parts.ema.update(counters.step - 1)
         self._show()
 
-    def _step(self, images: Tensor, labels: Tensor) -> None:
+    def _step(self, images: Tensor, targets: Tensor) -> None:
         """One optimizer update on one batch [N, C, H, W], in `accumulate` parts."""
-        parts, counters, n = self.parts, self.counters, len(labels)
+        parts, counters, n = self.parts, self.counters, len(targets)
         pieces = min(parts.config.accumulate, n)
         parts.optimizer.zero_grad(set_to_none=True)
-        for x, y in zip(images.tensor_split(pieces), labels.tensor_split(pieces), strict=True):
+        for x, y in zip(images.tensor_split(pieces), targets.tensor_split(pieces), strict=True):
             with parts.compute.autocast():
                 logits = parts.forward(x)
             logits = logits.float()
             loss = parts.loss_fn(logits, y).sum()
             parts.scaler.scale(loss if parts.reduction == "sum" else loss / n).backward()
-            self.sums.add(loss, (logits.argmax(1) == y).sum(), counters.step)
+            labels = y if y.ndim == 1 else y.argmax(1)
+            self.sums.add(loss, (logits.argmax(1) == labels).sum(), counters.step)
+        if parts.penalty:
+            parts.scaler.scale(parts.penalty()).backward()
         if parts.config.clip_grad_norm:
             parts.scaler.unscale_(parts.optimizer)
             nn.utils.clip_grad_norm_(parts.model.parameters(), parts.config.clip_grad_norm)
@@ -190,12 +205,17 @@ class Loop:
         counters.step_in_epoch += 1
         counters.images_seen += n
 
-    def _probe(self, images: Tensor, labels: Tensor) -> None:
+    def _watch_the_clock(self) -> None:
+        limit = self.parts.config.max_seconds
+        if limit is not None and self._clock.metrics()["time/train_seconds"] >= limit:
+            self.counters.ended = f"stopped after train.max_seconds={limit:g}"
+
+    def _probe(self, images: Tensor, targets: Tensor) -> None:
         """Let the probes that are due look at the step about to be taken; their time is not training time."""
         due = [probe for probe in self.probes if probe.due(self.counters.step)]
         if not due:
             return
-        view = View(self.counters.step, self.epoch, self.parts.model, images, labels, self.lr)
+        view = View(self.counters.step, self.epoch, self.parts.model, images, targets, self.lr)
         with self._clock.paused():
             self._log({key: value for probe in due for key, value in probe.measure(view).items()})
 
@@ -203,9 +223,11 @@ class Loop:
         """Every so many steps read the running sums: for the progress bar, and for a row where one is due."""
         counters, every = self.counters, self.parts.config.log_every
         row_due = every and counters.step % every == 0
-        if not row_due and counters.step % _LOOK_EVERY:
+        if not row_due and self.parts.compute.device.type != "cpu" and counters.step % _LOOK_EVERY:
             return
         loss, correct = (total / counters.images_seen for total in self.sums.read())
+        if self.sums.bad_step is not None:
+            return
         metrics = {"train/loss": loss, "train/accuracy": correct} | self._clock.metrics()
         steps = self.parts.batches.per_epoch
         shown = Progress(counters.epoch + 1, self.parts.config.epochs, counters.step_in_epoch, steps, metrics)
@@ -223,30 +245,67 @@ class Loop:
         if counters.step_in_epoch == parts.batches.per_epoch:
             counters.epoch, counters.step_in_epoch = counters.epoch + 1, 0
         metrics = {"train/loss": loss, "train/accuracy": accuracy, "optimizer/lr": self.lr}
+        self._average()
         if parts.val:  # it decides, so it is looked at after every epoch
             metrics |= self._evaluate("val", parts.val)
+        improved = parts.monitor.look(metrics)  # never at the test set
+        if parts.monitor.exhausted:
+            waited = config.early_stop.patience
+            counters.ended = f"stopped early: no better {parts.monitor.metric} for {waited} epochs"
+        if config.early_stop.restore_best:
+            metrics |= self._remember_or_restore(improved)
         if self.done or counters.epoch % config.evaluate_every == 0:
             metrics |= self._evaluate("test", parts.test)
         metrics |= counters.keep_best(metrics)
-        deciding = metrics.get("val/loss", loss)  # never the test set
-        improved = counters.improves(deciding)
-        parts.schedule.epoch_ended(deciding)
+        parts.schedule.epoch_ended(metrics.get("val/loss", loss))
         metrics |= self._clock.metrics()
+        metrics |= self._reached(metrics)
         counters.latest |= metrics
         self._log(metrics)
         counters.images_seen = 0
         self.sums.reset()
-        if improved and config.keep_best:
+        if improved and parts.keep_best:
             self._keep("best", self.weights())
         if self.done or counters.epoch % config.checkpoint_every == 0 or self._stop_requested():
             self._keep("checkpoint", self.state_dict())
 
+    def _remember_or_restore(self, improved: bool) -> dict[str, float]:
+        """Keep the weights of the best epoch; at the run's end, go back to them and measure them again."""
+        parts = self.parts
+        if improved:
+            weights = {key: value.clone() for key, value in parts.evaluated.state_dict().items()}
+            self._best = {"epoch": self.epoch, "weights": weights}
+        if not self.done or self._best["epoch"] == self.epoch:
+            return {}
+        parts.evaluated.load_state_dict(self._best["weights"])
+        again = self._evaluate("val", parts.val) if parts.val else {}
+        return again | {"restored_epoch": self._best["epoch"]}
+
+    def _weights_are_finite(self) -> bool:
+        return bool(torch.stack([p.isfinite().all() for p in self.parts.model.parameters()]).all())
+
+    def _average(self) -> None:
+        """An epoch has ended: take its weights into the stochastic average, once that has begun."""
+        parts = self.parts
+        if parts.swa and parts.config.epochs - self.counters.epoch < parts.config.swa.epochs:
+            parts.swa.update(parts.model)
+            with torch.inference_mode(), parts.compute.autocast():
+                inputs = (images for images, _ in parts.batches.epoch(self.counters.epoch))
+                parts.swa.refresh_norms(parts.normalize(x, parts.compute.memory_format) for x in inputs)
+
+    def _reached(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Ends the run at `target_accuracy`: how long that took."""
+        target, accuracy = self.parts.config.target_accuracy, metrics.get("val/accuracy", metrics.get("test/accuracy"))
+        if target is None or accuracy is None or accuracy < target:
+            return {}
+        self.counters.ended = f"reached train.target_accuracy={target:g}"
+        return {"time/to_target_seconds": self.counters.train_seconds, "epochs_to_target": self.epoch}
+
     def weights(self) -> dict[str, Any]:
         """What an evaluation needs."""
-        ema = self.parts.ema
         return {
             "model": self.parts.model.state_dict(),
-            "ema": ema.average.state_dict() if ema else None,
+            "evaluated": self.parts.evaluated.state_dict(),
             "counters": asdict(self.counters),
         }
 
@@ -255,6 +314,10 @@ class Loop:
         parts = self.parts
         return {
             **self.weights(),
+            "ema": parts.ema.average.state_dict() if parts.ema else None,
+            "swa": parts.swa.state_dict() if parts.swa else None,
+            "monitor": parts.monitor.state_dict(),
+            "best": self._best,
             "optimizer": parts.optimizer.state_dict(),
             "schedule": parts.schedule.state_dict(),
             "scaler": parts.scaler.state_dict(),
@@ -268,6 +331,10 @@ class Loop:
         parts.model.load_state_dict(state["model"])
         if parts.ema:
             parts.ema.average.load_state_dict(state["ema"])
+        if parts.swa:
+            parts.swa.load_state_dict(state["swa"])
+        parts.monitor.load_state_dict(state["monitor"])
+        self._best = state["best"]
         parts.optimizer.load_state_dict(state["optimizer"])
         parts.schedule.load_state_dict(state["schedule"])
         parts.scaler.load_state_dict(state["scaler"])

@@ -1,18 +1,76 @@
-"""Losses by config. Each is a module from logits [N, K] and labels [N] to a loss for each image [N].
+"""Losses by config. Each takes logits [N, K] and targets, [N] classes or [N, K] probabilities, to losses [N].
 
 Whoever calls one sums or averages: the training loop as `loss.reduction` says, evaluation always by the mean.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import assert_never
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from trainer.config.loss import CrossEntropy, Loss
+from trainer.config.loss import BceWithLogits, CrossEntropy, Focal, Huber, Loss, Mse, MultilabelSoftMargin, SmoothL1
+from trainer.errors import ConfigError
+
+Terms = Callable[[Tensor, Tensor], Tensor]  # logits [N, K], target probabilities [N, K] -> a term for each class [N, K]
 
 
-def build_loss(loss: Loss) -> nn.Module:
+def build_loss(loss: Loss, num_classes: int) -> nn.Module:
+    """Raises ConfigError where `loss.class_weights` are not one for each class."""
+    weight = None if loss.class_weights is None else torch.tensor(loss.class_weights)
+    if weight is not None and len(weight) != num_classes:
+        raise ConfigError(f"loss.class_weights: {len(weight)} of them, and the data has {num_classes} classes")
+    mean_of = partial(LossOfTerms, weight=weight, mean=True)
     match loss:
         case CrossEntropy():
-            return nn.CrossEntropyLoss(label_smoothing=loss.label_smoothing, reduction="none")
+            return nn.CrossEntropyLoss(weight, label_smoothing=loss.label_smoothing, reduction="none")
+        case Focal(gamma=gamma, alpha=alpha):
+            return LossOfTerms(partial(_focal, gamma=gamma, alpha=alpha), weight=weight, mean=False)
+        case BceWithLogits() | MultilabelSoftMargin():  # torch's two differ in the meaning of their weights alone
+            return mean_of(partial(F.binary_cross_entropy_with_logits, reduction="none"))
+        case Mse():
+            return mean_of(_scored(partial(F.mse_loss, reduction="none"), loss.scores))
+        case Huber(delta=delta):
+            return mean_of(_scored(partial(F.huber_loss, reduction="none", delta=delta), loss.scores))
+        case SmoothL1(beta=beta):
+            return mean_of(_scored(partial(F.smooth_l1_loss, reduction="none", beta=beta), loss.scores))
         case _:
             assert_never(loss)
+
+
+def build_penalty(loss: Loss, model: nn.Module) -> Callable[[], Tensor] | None:
+    """l1 times the sum of absolute weights plus l2 times that of their squares, a scalar; None where both are 0."""
+    weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    if not weights or not (loss.l1 or loss.l2):
+        return None
+    return lambda: torch.stack([loss.l1 * w.abs().sum() + loss.l2 * w.square().sum() for w in weights]).sum()
+
+
+class LossOfTerms(nn.Module):
+    """A term for each class, weighed, and summed or averaged over the classes."""
+
+    weight: Tensor | None
+
+    def __init__(self, terms: Terms, *, weight: Tensor | None, mean: bool) -> None:
+        super().__init__()
+        self._terms, self._mean = terms, mean
+        self.register_buffer("weight", weight)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if targets.ndim == 1:
+            targets = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
+        terms = self._terms(logits, targets)
+        if self.weight is not None:
+            terms = terms * self.weight
+        return terms.mean(1) if self._mean else terms.sum(1)
+
+
+def _focal(logits: Tensor, targets: Tensor, *, gamma: float, alpha: float) -> Tensor:
+    log_p = logits.log_softmax(1)
+    return -alpha * targets * (1 - log_p.exp()).clamp(min=0) ** gamma * log_p  # rounding may put p above 1
+
+
+def _scored(terms: Terms, scores: str) -> Terms:
+    return terms if scores == "logits" else lambda logits, targets: terms(logits.softmax(1), targets)

@@ -15,7 +15,7 @@ from trainer.config.explain import did_you_mean, explain
 from trainer.config.model import Model
 from trainer.data.batches import Normalize
 from trainer.data.images import ImageSet
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, first_line
 
 _WHITENED = 5000  # images that a whitening is computed from
 _CANNOT_BE_BUILT = (TypeError, ValueError, RuntimeError, AssertionError)  # what torch and timm raise for wrong numbers
@@ -74,7 +74,7 @@ def _try_out(net: nn.Module, name: str, shape: DataShape) -> None:
             net.eval()(image)
     except _CANNOT_BE_BUILT as error:
         size = "x".join(map(str, image.shape[1:]))
-        raise ConfigError(f"model.name: {name} does not take images of {size}: {_first_line(error)}") from error
+        raise ConfigError(f"model.name: {name} does not take images of {size}: {first_line(error)}") from error
     net.train()
 
 
@@ -118,8 +118,4 @@ def _unknown(name: str) -> str:
 
 
 def _cannot_be_built(name: str, error: Exception) -> str:
-    return f"model: {name} cannot be built so: {_first_line(error)}"
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    return f"model: {name} cannot be built so: {first_line(error)}"

@@ -5,6 +5,7 @@ The loop knows nothing of files, terminals or W&B. It hands a frozen `View` to t
 times seconds. `epoch` counts finished epochs and may be fractional inside one; `step` counts optimizer updates.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,11 @@ class RunInfo:
     provenance: Mapping[str, Any]  # git, versions, device, command: what run.json holds
     resumed: bool  # True when an earlier segment of this run was broken off
     memory: Mapping[str, Any]  # what this sink asked to remember at the last checkpoint, by sink name
+
+
+def finite_or_none(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """`numbers` with null for what is infinite or not a number, for which JSON has no word."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in numbers.items()}
 
 
 class Probe(Protocol):

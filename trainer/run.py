@@ -1,6 +1,7 @@
 """From a RunConfig to a trained network in a run folder, and on from where a run was broken off."""
 
 import contextlib
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,14 @@ from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.images import ImageSet
 from trainer.data.sources import load_image_set
 from trainer.device import Compute, choose_compute, deterministic_kernels, keep_freed_memory
+from trainer.early_stop import Monitor
 from trainer.ema import Ema
-from trainer.errors import UserError
+from trainer.errors import CheckpointError, UserError
 from trainer.files import write_whole
 from trainer.loop import Loop, Outcome, Parts
-from trainer.losses import build_loss
+from trainer.losses import build_loss, build_penalty
 from trainer.networks import initial_network
-from trainer.observe import RunInfo, Sink, Status
+from trainer.observe import RunInfo, Sink, Status, finite_or_none
 from trainer.optimizers import build_optimizer
 from trainer.provenance import command_line, now, provenance
 from trainer.run_folder import locked, new_folder, read_config, read_summary, same_run
@@ -30,6 +32,7 @@ from trainer.schedules import RateSchedule
 from trainer.signals import StopRequest
 from trainer.sinks.console import ConsoleSink
 from trainer.sinks.folder import FolderSink
+from trainer.swa import Swa
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,14 @@ class RunResult:
 def start_run(config: RunConfig, *, runs: Path = Path("runs"), name: str | None = None) -> RunResult:
     """Train from the beginning into `runs/NAME`. Raises UserError for what cannot be started."""
     compute = choose_compute(config.train)
-    parts = build_parts(config, compute, load_image_set(config.data, seed=config.seed))
     folder = new_folder(runs, name, config)
-    with locked(folder):
+    try:
+        parts = build_parts(config, compute, load_image_set(config.data, seed=config.seed))
         write_whole(folder / "config.yaml", to_yaml(config).encode())
+    except BaseException:
+        shutil.rmtree(folder)  # nothing was begun
+        raise
+    with locked(folder):
         return _train(config, parts, folder, None)
 
 
@@ -66,11 +73,14 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
         return RunResult(folder, "finished", summary, "already finished; nothing was done")
     with locked(folder):
         path = folder / "checkpoint.pt"
-        state = load_checkpoint(path) if path.exists() else None  # killed in its first epoch: from the beginning
+        state = load_checkpoint(path) if path.exists() else None  # killed before its first step: from the beginning
         if state:
             same_run(validate(state["config"]), config.model_dump(mode="json"))
         compute = choose_compute(config.train)
         parts = build_parts(config, compute, load_image_set(config.data, seed=config.seed))
+        if state and state["images"] != len(parts.batches.labels):
+            now = len(parts.batches.labels)
+            raise CheckpointError(f"{folder}: was trained on {state['images']} images, and the data now has {now}")
         return _train(config, parts, folder, state)
 
 
@@ -91,8 +101,11 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
         model=model,
         forward=torch.compile(model) if train.compile else model,
         ema=Ema(model, decay=train.ema.decay, every=train.ema.every) if train.ema.decay else None,
-        loss_fn=build_loss(config.loss).to(device),
+        swa=Swa(model) if train.swa.epochs else None,
+        monitor=Monitor(train.early_stop, validates=image_set.val is not None),
+        loss_fn=build_loss(config.loss, image_set.num_classes).to(device),
         reduction=config.loss.reduction,
+        penalty=build_penalty(config.loss, model),
         optimizer=optimizer,
         schedule=RateSchedule(config.schedule, optimizer, epochs=train.epochs, steps_per_epoch=batches.per_epoch),
         scaler=torch.amp.GradScaler(device.type, enabled=compute.dtype == torch.float16),
@@ -100,6 +113,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
         batches=batches,
         val=image_set.val.to(device) if image_set.val else None,
         test=image_set.test.to(device),
+        keep_best=train.keep_best or config.sink.wandb.checkpoint,
     )
 
 
@@ -111,7 +125,8 @@ def _train(config: RunConfig, parts: Parts, folder: Path, state: dict[str, Any] 
 
     def keep(name: str, content: Mapping[str, Any]) -> None:
         memory = {sink.name: dict(sink.memory()) for sink in sinks}
-        save_checkpoint(folder / f"{name}.pt", {"config": plain, "sinks": memory, **content})
+        images = len(parts.batches.labels)
+        save_checkpoint(folder / f"{name}.pt", {"config": plain, "sinks": memory, "images": images, **content})
 
     with deterministic_kernels(config.train.deterministic), StopRequest() as stop:
         loop = Loop(parts, sinks, keep=keep, stop_requested=stop)
@@ -124,12 +139,14 @@ def _train(config: RunConfig, parts: Parts, folder: Path, state: dict[str, Any] 
         for sink in sinks:
             sink.start(RunInfo(folder.name, folder, plain, info, resumed, memory.get(sink.name, {})))
         try:
+            if not state:
+                keep("checkpoint", loop.state_dict())  # so that what the sinks remember outlives a kill in epoch 1
             outcome = loop.fit()
         except BaseException:
             with contextlib.suppress(UserError):  # a full disk must not hide what went wrong first
-                _finish(sinks, _summary(loop, Outcome("failed", loop.counters.step)))
+                _finish(sinks, _summary(loop, Outcome("failed", loop.counters.step), config.protocol))
             raise
-        summary = _summary(loop, outcome)
+        summary = _summary(loop, outcome, config.protocol)
         hint = _finish(sinks, summary)
         return RunResult(folder, outcome.status, summary, outcome.message, stop.signal, hint)
 
@@ -140,20 +157,26 @@ def _finish(sinks: Sequence[Sink], summary: Mapping[str, Any]) -> str | None:
     return next(filter(None, hints), None)
 
 
-def _summary(loop: Loop, outcome: Outcome) -> dict[str, Any]:
-    """The headline numbers, flat; accuracies are fractions, times seconds."""
+_HEADLINE = {"last": "test/accuracy", "best_val": "test/accuracy_at_best_val", "best_test": "test/accuracy_best"}
+
+
+def _summary(loop: Loop, outcome: Outcome, protocol: str) -> dict[str, Any]:
+    """The run's numbers, flat; accuracies are fractions, times seconds. `headline/accuracy` is what `protocol` says."""
     parameters = list(loop.parts.model.parameters())
     measured = {key: value for key, value in loop.counters.latest.items() if not key.startswith("optimizer/")}
-    return {
+    summary: dict[str, Any] = {
         "status": outcome.status,
         "epoch": loop.epoch,
         "step": outcome.step,
         **measured,
+        "headline/protocol": protocol,
+        "headline/accuracy": measured.get(_HEADLINE[protocol]),
         "time/train_seconds": loop.counters.train_seconds,
         "ended": now(),
         "model/parameters": sum(p.numel() for p in parameters),
         "model/trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
     }
+    return finite_or_none(summary)
 
 
 def _build_sinks(config: RunConfig, folder: Path) -> list[Sink]:

@@ -29,7 +29,7 @@ def evaluate_trained(
         compute.place(model),
         image_set.test.to(compute.device),
         Normalize(image_set.mean, image_set.std, compute.device),
-        build_loss(config.loss).to(compute.device),
+        build_loss(config.loss, image_set.num_classes).to(compute.device),
         compute,
         tta=config.train.tta,
         batch_size=config.train.eval_batch_size,
@@ -45,7 +45,7 @@ def load_trained(path: Path, changes: dict[str, object]) -> tuple[RunConfig, nn.
     image_set = load_image_set(config.data, seed=config.seed)
     model = build_network(config.model, image_set)
     try:
-        model.load_state_dict(state["ema"] or state["model"])
+        model.load_state_dict(state["evaluated"])
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its weights do not fit {config.model.name} on {config.data.name}") from error
     return config, model.eval(), image_set

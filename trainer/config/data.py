@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from trainer.config.base import Section
 
@@ -12,6 +12,10 @@ class _AnySet(Section):
     val_fraction: float = Field(default=0.0, ge=0, lt=1)
     """Share of the training set held out, stratified by class and seeded. What decides during training
     (plateau, early stopping, best checkpoint) looks at it, or at the training loss where it is 0."""
+    mean: tuple[float, ...] | None = None
+    """Of each channel, as a fraction of white, for the normalisation; null: the set's own."""
+    std: tuple[PositiveFloat, ...] | None = None
+    """Standard deviation of each channel, likewise."""
     train_size: PositiveInt | None = None
     """Use only this many training images, stratified by class and seeded; null: all."""
 

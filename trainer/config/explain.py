@@ -19,7 +19,9 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
 
 
 def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
-    return [_line(detail, root) for detail in error.errors()]
+    lines = [_line(detail, root) for detail in error.errors()]
+    first = {line.partition(":")[0]: line for line in reversed(lines)}  # of one key every member of a union complains
+    return list(first.values())[::-1]
 
 
 def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
@@ -36,12 +38,12 @@ def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
         case "model_type" | "model_attributes_type" | "dict_type":
             return f"{key}: {value!r} is not a section; its keys are written {key}.KEY=VALUE, such as {key}.name=NAME"
         case "literal_error":
-            choices = re.findall(r"'([^']*)'", str(context["expected"]))
+            choices = [word.strip("'") for word in re.split(r", | or ", str(context["expected"]))]
             return f"{key}: {value!r} is not a choice{did_you_mean(value, choices)}"
         case "missing":
             return f"{key}: needs a value, and none was given"
         case "value_error":
-            return f"{key or 'config'}: {context['error']}"
+            return f"{key}: {context['error']}" if key else str(context["error"])  # a check of several keys names them
         case _:
             message = detail["msg"]
             return f"{key}: {value!r}: {message[0].lower()}{message[1:]}"
@@ -60,11 +62,13 @@ def _walk(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[list[str], 
         if field is None:
             break
         options = _models(field.annotation)
+        if not options:
+            break
         if len(options) > 1:
             tag = rest.pop(0) if rest else None
             here = next((option for option in options if option.model_fields["name"].default == tag), None)
         else:
-            here = options[0] if options else None
+            here = options[0]
         if here:
             name = here.model_fields.get("name")
             choice = str(name.default) if name and get_origin(name.annotation) is Literal else str(part)

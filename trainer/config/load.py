@@ -17,8 +17,9 @@ from trainer.config.recipes import read_recipe, read_settings_file, recipe_names
 from trainer.config.run import RunConfig
 from trainer.errors import ConfigError
 
-ModelCheck = Callable[[str, Mapping[str, Any]], list[str]]
-"""(network's name, its arguments) -> problems. Handed in, because only `models` knows its builders."""
+Check = Callable[[Mapping[str, Any], RunConfig | None], list[str]]
+"""(all settings, the config where they are valid) -> problems that need models or timm to be seen; handed in, because
+neither may be imported here."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def load_config(
     *,
     recipe: str | None = None,
     file: Path | None = None,
-    check_model: ModelCheck | None = None,
+    check: Check | None = None,
 ) -> LoadedConfig:
     """Resolve all layers. Raises ConfigError with every mistake at once, a line each.
 
@@ -52,21 +53,20 @@ def load_config(
         origins = {key: before for key, before in origins.items() if key in kept} | dict.fromkeys(
             flatten(layer), origin
         )
-    config = validate(merged, check_model)
+    config = validate(merged, check)
     return LoadedConfig(config, {key: origins.get(key, "default") for key in flatten(config.model_dump())})
 
 
-def validate(settings: Mapping[str, Any], check_model: ModelCheck | None = None) -> RunConfig:
-    """A RunConfig of nested settings. Raises ConfigError with every mistake, the network's arguments' included."""
+def validate(settings: Mapping[str, Any], check: Check | None = None) -> RunConfig:
+    """A RunConfig of nested settings. Raises ConfigError with every mistake, those that `check` finds included."""
     problems: list[str] = []
     config: RunConfig | None = None
     try:
         config = RunConfig.model_validate(settings)
     except ValidationError as error:
         problems += explain(error, RunConfig)
-    model: Any = settings.get("model")
-    if check_model and is_settings(model) and isinstance(model.get("name"), str):
-        problems += check_model(model["name"], {key: value for key, value in model.items() if key != "name"})
+    if check:
+        problems += check(settings, config)
     if problems or config is None:
         raise ConfigError(*problems)
     return config
@@ -74,7 +74,9 @@ def validate(settings: Mapping[str, Any], check_model: ModelCheck | None = None)
 
 def read_settings(words: Iterable[str], file: Path | None) -> Settings:
     """Nested settings of a file and of words over it, unchecked: what a resume is asked to go on with."""
-    return lay_over(read_settings_file(file) if file else {}, read_words(words))
+    settings = lay_over(read_settings_file(file) if file else {}, read_words(words))
+    settings.pop("recipe", None)  # where a run began, not what it is
+    return settings
 
 
 def _own_recipe(*layers: Settings) -> str:

@@ -57,7 +57,7 @@ def nest(settings: Mapping[Any, Any]) -> Settings:
             place = inner
         value = nest(value) if is_settings(value) else value
         if is_settings(value) and is_settings(place.get(leaf)):
-            place[leaf] |= value
+            place[leaf] = lay_over(place[leaf], value)
         else:
             place[leaf] = value
     return nested

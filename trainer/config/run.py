@@ -1,6 +1,8 @@
 """The whole config of one run."""
 
-from pydantic import Field, NonNegativeInt
+from typing import Literal, Self
+
+from pydantic import Field, NonNegativeInt, model_validator
 
 from trainer.config.augment import Augment
 from trainer.config.base import Section
@@ -26,3 +28,23 @@ class RunConfig(Section):
     train: Train = Field(default_factory=Train)
     probe: Probe = Field(default_factory=Probe)
     sink: Sink = Field(default_factory=Sink)
+    protocol: Literal["last", "best_val", "best_test"] = "last"
+    """Which test accuracy is the run's headline: the last epoch's; that of the epoch with the best val/accuracy; or the
+    best epoch's, which is a choice made on the test set and is called so wherever it appears."""
+
+    @model_validator(mode="after")
+    def _what_is_watched_is_measured(self) -> Self:
+        monitor, validates = self.train.early_stop.monitor or "", self.data.val_fraction > 0
+        if monitor.startswith("val/") and not validates:
+            raise ValueError(f"train.early_stop.monitor: {monitor!r} needs a validation set; set data.val_fraction")
+        if self.protocol == "best_val" and not validates:
+            raise ValueError("protocol: 'best_val' needs a validation set; set data.val_fraction")
+        if self.protocol != "last" and self.train.evaluate_every > 1:
+            raise ValueError(f"protocol: {self.protocol!r} needs every epoch evaluated; set train.evaluate_every=1")
+        return self
+
+    @model_validator(mode="after")
+    def _one_average(self) -> Self:
+        if self.train.ema.decay and self.train.swa.epochs:
+            raise ValueError("train.swa.epochs: there is one averaged network; set train.ema.decay=0")
+        return self

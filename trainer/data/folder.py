@@ -19,7 +19,6 @@ from trainer.errors import DataError
 from trainer.files import written_whole
 
 FORMAT = 1  # raised when the same files would be decoded to other pixels
-SHOWN = 20  # unreadable files named before "and N more"
 SPLITS = ("train", "test")
 
 _Files = dict[str, list[Path]]  # class name -> its files, both sorted
@@ -122,8 +121,7 @@ def _decode_all(root: Path, splits: list[list[Path]], size: int) -> list[Tensor]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes and resizes without the GIL
         problems = [problem for problem in pool.map(decode, range(len(paths))) if problem]
     if problems:
-        more = [f"folder: and {len(problems) - SHOWN} more unreadable files"] if len(problems) > SHOWN else []
-        raise DataError(*problems[:SHOWN], *more)
+        raise DataError(*problems)
     return list(torch.from_numpy(pixels).split([len(split) for split in splits]))
 
 

@@ -6,20 +6,30 @@ from typing import assert_never
 from trainer.config.data import Cifar10, Cifar100, Data, Folder, Shapes10
 from trainer.data.images import ImageSet
 from trainer.data.subset import hold_out, take
+from trainer.errors import ConfigError
 
 
 def load_image_set(data: Data, *, seed: int) -> ImageSet:
     """The set that `data` names, whole in memory, with `train_size` and `val_fraction` applied in this order.
 
-    Which images these are depends on `seed` alone. `mean` and `std` stay those of the whole training set. Raises
+    Which images these are depends on `seed` alone. `mean` and `std` are those of the whole
+    training set, or as asked. Raises
     DataError for images that are missing, damaged or unreadable and ConfigError for sizes the set cannot give.
     """
-    whole = _read(data)
+    whole = _normalised_as_asked(_read(data), data)
     train = whole.train if data.train_size is None else take(whole.train, data.train_size, seed=seed)
     if not data.val_fraction:
         return replace(whole, train=train)
     train, val = hold_out(train, data.val_fraction, seed=seed)
     return replace(whole, train=train, val=val)
+
+
+def _normalised_as_asked(image_set: ImageSet, data: Data) -> ImageSet:
+    asked = {key: value for key, value in (("mean", data.mean), ("std", data.std)) if value is not None}
+    for key, value in asked.items():
+        if len(value) != image_set.in_channels:
+            raise ConfigError(f"data.{key}: {len(value)} values, and the images have {image_set.in_channels} channels")
+    return replace(image_set, **asked)
 
 
 def _read(data: Data) -> ImageSet:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.files import disk_errors, write_whole
-from trainer.observe import Progress, Record, RunInfo, Status
+from trainer.observe import Progress, Record, RunInfo, Status, finite_or_none
 
 
 class FolderSink:
@@ -25,8 +25,9 @@ class FolderSink:
         self._info: dict[str, Any] = {}
 
     def start(self, run: RunInfo) -> None:
-        self._info = dict(run.provenance)
+        self._info = self._provenance(run)
         self._write_json("run.json", self._info | {"status": "running"})
+        (self.folder / "summary.json").unlink(missing_ok=True)  # an earlier segment's; this one is not over
         self._rows = self.folder / "metrics.jsonl"
         # Rows after the last checkpoint are written again, to the letter, by the steps that are taken again.
         end = run.memory.get("metrics_bytes", 0)
@@ -37,9 +38,9 @@ class FolderSink:
         pass
 
     def log(self, record: Record) -> None:
-        row = {"epoch": record.epoch, "step": record.step, **record.metrics}
+        row = {"epoch": record.epoch, "step": record.step, **finite_or_none(record.metrics)}
         with disk_errors(self._rows), self._rows.open("ab") as file:
-            file.write(json.dumps(row).encode() + b"\n")
+            file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
 
     def memory(self) -> Mapping[str, Any]:
         with disk_errors(self._rows), self._rows.open("ab") as file:
@@ -50,5 +51,13 @@ class FolderSink:
         self._write_json("summary.json", summary)
         self._write_json("run.json", self._info | {"status": status, "ended": summary["ended"]})
 
+    def _provenance(self, run: RunInfo) -> dict[str, Any]:
+        """Of the run's start, and under `resumed` of each later segment."""
+        if not run.resumed:
+            return dict(run.provenance)
+        with disk_errors(self.folder / "run.json", "cannot be read"):
+            first = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        return {**first, "resumed": [*first.get("resumed", []), dict(run.provenance)]}
+
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        write_whole(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
+        write_whole(self.folder / name, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())

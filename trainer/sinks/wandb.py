@@ -18,6 +18,7 @@ import wandb
 
 from trainer.config.overrides import flatten
 from trainer.config.sink import WandbSink as Config
+from trainer.errors import first_line
 from trainer.observe import Progress, Record, RunInfo, Status
 
 Mode = Literal["online", "offline", "disabled"]
@@ -87,7 +88,7 @@ class WandbSink:
             run.finish(exit_code=0 if status == "finished" else 1)
         except Exception as error:
             self._incomplete = True
-            self._held = [_first_line(error)]
+            self._held = [first_line(error)]
             with suppress(Exception, SystemExit):
                 wandb.teardown()  # a client that has died would fail once more when Python ends
         if self._incomplete:
@@ -109,7 +110,7 @@ class WandbSink:
                 self._say(begun.url or begun.id)
                 return begun
             except Exception as error:
-                why = f"{settings.base_url}: {_first_line(error)}"
+                why = f"{settings.base_url}: {first_line(error)}"
                 with suppress(SystemExit):
                     wandb.teardown()  # else the client goes on with its attempt, and the id stays taken
                 settings = self._client()
@@ -143,7 +144,7 @@ class WandbSink:
         try:
             return "" if wandb.login(prompt=False, verify=False) else "no API key configured"
         except wandb.Error as error:  # there is one, and it cannot be right
-            return _first_line(error)
+            return first_line(error)
 
     def _init(self, run: RunInfo, mode: Mode, settings: wandb.Settings) -> wandb.Run:
         """Raise wandb.Error when the server does not take the run within about `init_timeout` seconds."""
@@ -203,7 +204,7 @@ class WandbSink:
         try:
             yield
         except Exception as error:
-            self._say(f"{consequence}: {_first_line(error)}")
+            self._say(f"{consequence}: {first_line(error)}")
 
     def _say(self, line: str) -> None:
         """Say it once, however often the same thing fails."""
@@ -240,7 +241,3 @@ def _sync_command(run: wandb.Run) -> str:
 
 def _from_here(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
