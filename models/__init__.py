@@ -2,7 +2,7 @@
 
 from models import alexnet, densenet, handmade, lenet, res9, resnet, resnet9, resnext, small_cnn, vgg, wide_resnet
 from models.from_timm import timm_names
-from models.measure import measure
+from models.measure import layers_in_use, measure
 from models.network import Network
 from models.registry import (
     SET_BY_DATA,
@@ -26,6 +26,7 @@ __all__ = [
     "densenet",
     "entry",
     "handmade",
+    "layers_in_use",
     "lenet",
     "measure",
     "model_names",

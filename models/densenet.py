@@ -6,12 +6,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from models.layers import Act, Init, Norm, NormLayer, activation, dropout_layer, initialise, norm_layer
+from models.layers import Act, Norm, NormLayer, activation, dropout_layer, norm_layer
 from models.network import Network
 from models.registry import register
 
 
-@register(source="Huang et al. 2017, section 3 and table 2; report b35c, table 7", published="0.77M")
+@register(source="Huang et al. 2017, section 3 and table 2; report b35c, table 7", init="kaiming", published="0.77M")
 def densenet100_bc(
     *,
     growth: int = 12,
@@ -19,21 +19,28 @@ def densenet100_bc(
     dropout: float = 0.0,
     act: Act = "relu",
     norm: Norm = "batch",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> Network:
-    """DenseNet-BC of 100 layers in three stages. Initialisation: He et al. 2015.
+    """DenseNet-BC of 100 layers in three stages.
 
     The paper's `dropout`, after each convolution but the first, is 0.2 for data without augmentation.
     """
     return _densenet(
-        (16, 16, 16), growth, compression, dropout, act, norm, init, num_classes=num_classes, in_channels=in_channels
+        (16, 16, 16),
+        growth=growth,
+        compression=compression,
+        dropout=dropout,
+        act=act,
+        norm=norm,
+        num_classes=num_classes,
+        in_channels=in_channels,
     )
 
 
 @register(
     source="Huang et al. 2017, table 1; report b35c, table 7",
+    init="kaiming",
     published="6.96M",
     note="Stem of one 3x3 convolution of stride 1, for small images; the paper's is 7x7, stride 2, norm, pooled.",
 )
@@ -44,13 +51,19 @@ def densenet121(
     dropout: float = 0.0,
     act: Act = "relu",
     norm: Norm = "batch",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> Network:
-    """DenseNet-121, of four stages, with a 3x3 stem. Initialisation: He et al. 2015."""
+    """DenseNet-121, of four stages, with a 3x3 stem."""
     return _densenet(
-        (6, 12, 24, 16), growth, compression, dropout, act, norm, init, num_classes=num_classes, in_channels=in_channels
+        (6, 12, 24, 16),
+        growth=growth,
+        compression=compression,
+        dropout=dropout,
+        act=act,
+        norm=norm,
+        num_classes=num_classes,
+        in_channels=in_channels,
     )
 
 
@@ -63,18 +76,15 @@ class DenseLayer(nn.Sequential):  # [N, c, H, W] -> [N, c + growth, H, W]
 
 def _densenet(
     depths: Sequence[int],
+    *,
     growth: int,
     compression: float,
     dropout: float,
     act: Act,
     norm: Norm,
-    init: Init,
-    *,
     num_classes: int,
     in_channels: int,
 ) -> Network:
-    if growth < 1:
-        raise ValueError(f"growth={growth}: should be at least 1")
     if not 0 < compression <= 1:
         raise ValueError(f"compression={compression}: should be more than 0 and at most 1")
     new_norm = norm_layer(norm)
@@ -92,9 +102,7 @@ def _densenet(
         features[f"stage{stage}"] = nn.Sequential(*[layer(c + growth * before) for before in range(depth)])
         c += growth * depth
     features["norm"] = nn.Sequential(new_norm(c), activation(act))
-    net = Network(features, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, num_classes)))
-    initialise(net, init, paper="kaiming")
-    return net
+    return Network(features, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, num_classes)))
 
 
 def _norm_act_conv(c_in: int, c_out: int, *, kernel: int, norm: NormLayer, act: Act, dropout: float) -> list[nn.Module]:

@@ -1,10 +1,12 @@
 """Any network of timm's, with its stem made for 32x32 images where its family allows it."""
 
+from collections.abc import Iterable
 from typing import Any, Literal, cast
 
+import torch
 from torch import nn
 
-_POOLS = ("maxpool", "features.pool0", "stem.pool")  # what timm's families call the pooling after the first convolution
+from models.measure import LayerUse, layers_in_use
 
 
 def timm_names() -> list[str]:
@@ -24,8 +26,9 @@ def timm_network(
 ) -> nn.Module:
     """`timm.create_model`; every argument but `stem` is its own.
 
-    stem=cifar: the first convolution becomes 3x3 of stride 1, and a pooling right after it is left out. Raises
-    ValueError for a network that does not begin with an overlapping convolution of stride 2.
+    stem=cifar: the first convolution becomes 3x3 of stride 1, and the pooling that follows before any further stride is
+    left out. Raises ValueError for a network that does not begin with an overlapping plain convolution of stride 2, or
+    that does not take 32x32 images then.
     """
     import timm
 
@@ -36,13 +39,41 @@ def timm_network(
 
 
 def _shrink_stem(net: nn.Module, architecture: str) -> None:
+    from timm.layers.conv2d_same import Conv2dSame
+
     place = cast("dict[str, Any]", getattr(net, "default_cfg", {})).get("first_conv")
-    first = net.get_submodule(place) if isinstance(place, str) else None
-    if not isinstance(first, nn.Conv2d) or first.kernel_size[0] <= first.stride[0] or first.stride[0] > 2:
-        raise ValueError(f"stem=cifar: {architecture} does not begin with an overlapping convolution of stride 2")
-    conv = nn.Conv2d(first.in_channels, first.out_channels, 3, padding=1, bias=first.bias is not None)
+    first = dict(net.named_modules()).get(place) if isinstance(place, str) else None
+    # By its very type: what else a subclass does to its weights, such as standardise them, would be lost.
+    plain = first if isinstance(first, nn.Conv2d) and type(first) in (nn.Conv2d, Conv2dSame) else None
+    if plain is None or plain.stride[0] != 2 or plain.kernel_size[0] <= 2:
+        raise ValueError(f"stem=cifar: {architecture} does not begin with an overlapping plain convolution of stride 2")
+    conv = nn.Conv2d(plain.in_channels, plain.out_channels, 3, padding=1, bias=plain.bias is not None)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out")
     net.set_submodule(cast("str", place), conv)
-    for pool in _POOLS:
-        if any(pool == name for name, _ in net.named_modules()):
-            net.set_submodule(pool, nn.Identity())
+    for pool in _stem_pools(_use(net, conv, architecture)):
+        net.set_submodule(pool, nn.Identity())
+    _use(net, conv, architecture)
+
+
+def _use(net: nn.Module, first: nn.Conv2d, architecture: str) -> list[LayerUse]:
+    image = torch.zeros(1, first.in_channels, 32, 32, device=first.weight.device)
+    try:
+        return layers_in_use(net, image)
+    except Exception as error:
+        raise ValueError(
+            f"stem=cifar: {architecture} does not take images of 32x32: {str(error) or type(error).__name__}"
+        ) from error
+
+
+def _stem_pools(used: Iterable[LayerUse]) -> list[str]:
+    """The pooling that strides before any other layer does, with the one of stride 1 before it where it blurs."""
+    from timm.layers.blur_pool import BlurPool2d
+
+    pools: list[str] = []
+    for name, layer, _ in used:
+        is_pool = isinstance(layer, nn.MaxPool2d | nn.AvgPool2d | BlurPool2d)
+        if is_pool:
+            pools.append(name)
+        if getattr(layer, "stride", 1) not in (1, (1, 1)):
+            return pools if is_pool else []
+    return []

@@ -9,13 +9,14 @@ from typing import Literal, assert_never
 
 from torch import nn
 
-from models.layers import Act, HandmadeBatchNorm, HandmadeDropout, Init, NormLayer, activation, initialise
+from models.layers import Act, HandmadeBatchNorm, HandmadeDropout, NormLayer, activation
 from models.network import Network
 from models.registry import register
 
 
 @register(
     source="report 44da, baseline section and bonus 1",
+    init="torch",
     note="The report does not print its widths: one hidden layer of 512 units is our choice.",
 )
 def handmade_mlp(
@@ -23,29 +24,35 @@ def handmade_mlp(
     order: tuple[Literal["linear", "norm", "act", "dropout"], ...] = ("linear", "norm", "act", "dropout"),
     hidden: tuple[int, ...] = (512,),
     dropout: float = 0.25,
+    norm_eps: float = 1e-5,
+    norm_momentum: float = 0.1,
     unbiased_running_variance: bool = False,
     act: Act = "relu",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
     image_size: int = 32,
 ) -> Network:
-    """Hidden linear layers in a written order of their parts; `features` are vectors. Initialisation: torch's."""
+    """Hidden linear layers in a written order of their parts; `features` are vectors."""
     _check_order(order, "linear")
-    _check_widths("hidden", hidden)
-    norm = partial(HandmadeBatchNorm, unbiased_running_variance=unbiased_running_variance)
+    norm = partial(
+        HandmadeBatchNorm,
+        eps=norm_eps,
+        momentum=norm_momentum,
+        unbiased_running_variance=unbiased_running_variance,
+    )
     features: dict[str, nn.Module] = {"flatten": nn.Flatten()}
     width = in_channels * image_size**2
     for place, wider in enumerate(hidden, start=1):
-        features[f"block{place}"] = _block(order, width, wider, nn.Linear, norm, act, dropout)
+        features[f"block{place}"] = _block(
+            order, c_in=width, c_out=wider, weighted=nn.Linear, norm=norm, act=act, dropout=dropout
+        )
         width = wider
-    net = Network(features, nn.Sequential(nn.Linear(width, num_classes)))
-    initialise(net, init, paper="torch")
-    return net
+    return Network(features, nn.Sequential(nn.Linear(width, num_classes)))
 
 
 @register(
     source="report 44da, baseline section and bonus 1",
+    init="torch",
     note="The report does not print its widths and kernels: 3x3 convolutions of 64 and 128 channels, each followed by"
     " 2x2 max pooling, are our choice.",
 )
@@ -54,34 +61,38 @@ def handmade_cnn(
     order: tuple[Literal["conv", "norm", "act", "dropout"], ...] = ("conv", "norm", "act", "dropout"),
     channels: tuple[int, ...] = (64, 128),
     dropout: float = 0.2,
+    norm_eps: float = 1e-5,
+    norm_momentum: float = 0.1,
     unbiased_running_variance: bool = False,
     act: Act = "relu",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
     image_size: int = 32,
 ) -> Network:
-    """Convolutions in a written order of their parts, each pooled, and a linear head. Initialisation: torch's."""
+    """Convolutions in a written order of their parts, each pooled, and a linear head."""
     _check_order(order, "conv")
-    _check_widths("channels", channels)
     side = image_size // 2 ** len(channels)
     if side < 1:
         raise ValueError(f"channels={list(channels)}: {len(channels)} poolings leave nothing of {image_size} pixels")
     conv = partial(nn.Conv2d, kernel_size=3, padding=1)
-    norm = partial(HandmadeBatchNorm, unbiased_running_variance=unbiased_running_variance)
+    norm = partial(
+        HandmadeBatchNorm,
+        eps=norm_eps,
+        momentum=norm_momentum,
+        unbiased_running_variance=unbiased_running_variance,
+    )
     features: dict[str, nn.Module] = {}
     width = in_channels
     for place, wider in enumerate(channels, start=1):
-        block = _block(order, width, wider, conv, norm, act, dropout)
+        block = _block(order, c_in=width, c_out=wider, weighted=conv, norm=norm, act=act, dropout=dropout)
         features[f"block{place}"] = block.append(nn.MaxPool2d(2))
         width = wider
-    net = Network(features, nn.Sequential(nn.Flatten(), nn.Linear(width * side**2, num_classes)))
-    initialise(net, init, paper="torch")
-    return net
+    return Network(features, nn.Sequential(nn.Flatten(), nn.Linear(width * side**2, num_classes)))
 
 
 def _block(
     order: tuple[Literal["linear", "conv", "norm", "act", "dropout"], ...],
+    *,
     c_in: int,
     c_out: int,
     weighted: Callable[[int, int], nn.Module],
@@ -110,8 +121,3 @@ def _block(
 def _check_order(order: tuple[str, ...], weighted: str) -> None:
     if order.count(weighted) != 1:
         raise ValueError(f"order={list(order)}: should name {weighted!r} exactly once")
-
-
-def _check_widths(key: str, widths: tuple[int, ...]) -> None:
-    if any(width < 1 for width in widths):
-        raise ValueError(f"{key}={list(widths)}: should all be at least 1")

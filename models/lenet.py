@@ -2,26 +2,27 @@
 
 from torch import nn
 
-from models.layers import Act, Init, activation, initialise
+from models.layers import Act, activation
 from models.network import Network
 from models.registry import register
 
 
 @register(
     source="LeCun et al. 1998, section II.B; report b35c, table 7",
+    init="torch",
     published="0.06M",
-    note="As it is taught today: the paper has tanh, trained subsampling for max pooling, a second convolution that is"
-    " only partly connected, radial basis functions as output and uniform weights within 2.4 / fan in.",
+    note="As it is taught today, of layers that torch has, which meet the published count. The paper has tanh, trained"
+    " subsampling for max pooling, a second convolution that is only partly connected, radial basis functions as output"
+    " and uniform weights within 2.4 / fan in.",
 )
 def lenet5(
     *,
     act: Act = "relu",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
     image_size: int = 32,
 ) -> Network:
-    """LeNet-5 with max pooling and a linear output. Initialisation: torch's."""
+    """LeNet-5 with max pooling and a linear output."""
     side = ((image_size - 4) // 2 - 4) // 2
     if side < 1:
         raise ValueError(f"image_size={image_size}: should be at least 16 for two unpadded convolutions and poolings")
@@ -37,6 +38,4 @@ def lenet5(
         activation(act),
         nn.Linear(84, num_classes),
     )
-    net = Network(features, head)
-    initialise(net, init, paper="torch")
-    return net
+    return Network(features, head)

@@ -1,4 +1,9 @@
-"""The size of a network, without running it: parameters, multiply-adds, memory of what a backward pass keeps."""
+"""The size of a network, without running it: parameters, multiply-adds, memory of what a backward pass keeps.
+
+And its layers, in the order in which images pass through them.
+"""
+
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,15 +34,50 @@ def count_macs(model: nn.Module, images: Tensor) -> int:
 
 def saved_bytes(model: nn.Module, images: Tensor) -> int:
     """Bytes that a forward pass in training keeps for the backward pass, parameters apart; each storage once."""
-    own = {id(p) for p in model.parameters()}
+    own = {p.untyped_storage()._cdata for p in model.parameters()}  # storages: a linear layer keeps a view of its own
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
-        if id(tensor) not in own:
-            kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage.nbytes()
         return tensor
 
     with saved_tensors_hooks(note, lambda tensor: tensor):
         logits = model.train()(images)  # alive until here: the ids of what it keeps are not given out again
     del logits
     return sum(kept.values())
+
+
+class LayerUse(NamedTuple):
+    name: str
+    layer: nn.Module
+    shape: tuple[int, ...]  # of its output, the first one where there are several
+
+
+def layers_in_use(net: nn.Module, images: Tensor) -> list[LayerUse]:
+    """The layers without layers of their own, in the order in which `images` pass through them in evaluation.
+
+    Leaves the network as it was; raises what it raises for images that it does not take.
+    """
+    used: list[LayerUse] = []
+
+    def note(name: str) -> Any:
+        def hook(layer: nn.Module, _: Any, output: Any) -> None:
+            while isinstance(output, tuple | list):
+                output = output[0]
+            used.append(LayerUse(name, layer, tuple(output.shape)))
+
+        return hook
+
+    lowest = [(name, layer) for name, layer in net.named_modules() if not any(True for _ in layer.children())]
+    hooks = [layer.register_forward_hook(note(name)) for name, layer in lowest]
+    training = net.training
+    try:
+        with torch.no_grad():
+            net.eval()(images)
+    finally:
+        net.train(training)
+        for hook in hooks:
+            hook.remove()
+    return used

@@ -3,14 +3,16 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from models.from_timm import timm_network
+from models.layers import Init, Scheme, initialise
 
-Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
+Net = TypeVar("Net", bound=nn.Module)
 
 SET_BY_DATA = ("num_classes", "in_channels", "image_size")
 TIMM = "timm/"
@@ -18,31 +20,46 @@ TIMM = "timm/"
 
 @dataclass(frozen=True)
 class Entry:
-    """A builder, and what is said of its network."""
+    """What is said of a network."""
 
-    builder: Callable[..., nn.Module]
+    name: str
+    about: str  # the first line of its builder's docstring
     source: str  # paper and section
     published: str  # parameters as a report prints them, such as "11.17M"; empty where none does
     settled: bool  # False where the published figure does not decide the layers, or cannot be met
+    init: Scheme  # what init=paper stands for
     note: str  # what differs from the source, or cannot be settled, and why; empty where nothing does
 
-    @property
-    def about(self) -> str:
-        """The first line of the builder's docstring."""
-        return (inspect.getdoc(self.builder) or "").split("\n")[0]
 
-
+_INIT = inspect.Parameter("init", inspect.Parameter.KEYWORD_ONLY, default="paper", annotation=Init)
+_BUILDERS: dict[str, Callable[..., nn.Module]] = {}
 _ENTRIES: dict[str, Entry] = {}
 
 
-def register(*, source: str, published: str = "", settled: bool = True, note: str = "") -> Callable[[Builder], Builder]:
-    """Make a builder known under its function's name. Raises ValueError for a name registered twice."""
+def register(
+    *, source: str, init: Scheme, published: str = "", settled: bool = True, note: str = ""
+) -> Callable[[Callable[..., Net]], Callable[..., Net]]:
+    """Make a builder known under its function's name, with one more argument, `init`: how the weights of what it
+    builds are drawn; `paper` is the scheme given here. Raises ValueError for a name registered twice."""
+    papers = init
 
-    def keep(builder: Builder) -> Builder:
-        name = builder.__name__
+    def keep(build: Callable[..., Net]) -> Callable[..., Net]:
+        name = build.__name__
         if name in _ENTRIES:
             raise ValueError(f"two networks are called {name!r}")
-        _ENTRIES[name] = Entry(builder, source, published, settled, note)
+
+        @wraps(build)
+        def builder(*, init: Init = "paper", **arguments: Any) -> Net:
+            net = build(**arguments)
+            initialise(net, papers if init == "paper" else init)
+            return net
+
+        own = inspect.signature(build, eval_str=True)
+        whole = own.replace(parameters=[*own.parameters.values(), _INIT])
+        builder.__signature__ = whole  # pyright: ignore[reportAttributeAccessIssue]
+        about = (inspect.getdoc(build) or "").split("\n")[0]
+        _BUILDERS[name] = builder
+        _ENTRIES[name] = Entry(name, about, source, published, settled, papers, note)
         return builder
 
     return keep
@@ -60,8 +77,8 @@ def entry(name: str) -> Entry:
 
 def parameters_of(name: str) -> dict[str, inspect.Parameter]:
     """The arguments that a builder takes, those that the data sets included. Raises KeyError for an unknown name."""
-    builder = timm_network if name.startswith(TIMM) else _ENTRIES[name].builder
-    parameters = inspect.signature(builder).parameters
+    builder = timm_network if name.startswith(TIMM) else _BUILDERS[name]
+    parameters = inspect.signature(builder, eval_str=True).parameters
     return {key: each for key, each in parameters.items() if each.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
@@ -78,7 +95,7 @@ def build_model(
     arguments |= {key: value for key, value in from_data.items() if key in asked}
     if name.startswith(TIMM):
         return timm_network(name.removeprefix(TIMM), **arguments)
-    return _ENTRIES[name].builder(**arguments)
+    return _BUILDERS[name](**arguments)
 
 
 def sketch_model(name: str, **arguments: Any) -> nn.Module:

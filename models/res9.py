@@ -4,12 +4,13 @@ Five plain convolutions and two residual blocks, nine convolutions in all: the p
 sizes as MiB of the saved state dict. Where they pool is our reading too.
 """
 
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
 from torch import nn
 
-from models.layers import Act, Init, Norm, NormLayer, PoolTo, activation, initialise, norm_layer
+from models.layers import Act, Norm, NormLayer, activation, norm_layer
 from models.network import Network
 from models.registry import register
 from models.resnet9 import Residual
@@ -18,44 +19,50 @@ _NOTE = (
     "Our reading: the report prints only a size, in MiB of the saved state dict, which many layouts meet; this is the"
     " plainest that meets those of res9 and simp_res9 alike."
 )
-_BASIC = ((1, 3), (1, 3))  # (part of the block's width, kernel size) of each convolution
-_BOTTLENECK = ((4, 1), (4, 3), (1, 1))
+
+Unit = Callable[..., nn.Sequential]  # channels in, channels out, kernel size (of 3)
 
 
-@register(source="report f2d6, table 2", published="8.7 MB", settled=False, note=_NOTE)
+@register(source="report f2d6, table 2", init="torch", published="8.7 MB", settled=False, note=_NOTE)
 def res9(
     *,
     stem: tuple[int, ...] = (3,),
     act: Act = "relu",
     norm: Norm = "batch",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> Network:
-    """Nine convolutions, two of its blocks residual; `stem`: the first ones' kernel sizes. Initialisation: torch's."""
-    return _res9(_BASIC, stem, act, norm, init, num_classes, in_channels)
+    """Nine convolutions, two of its blocks residual; `stem`: the first ones' kernel sizes."""
+    return _res9(_basic, stem=stem, act=act, norm=norm, num_classes=num_classes, in_channels=in_channels)
 
 
-@register(source="report f2d6, table 2", published="3.41 MB", settled=False, note=_NOTE)
+@register(source="report f2d6, table 2", init="torch", published="3.41 MB", settled=False, note=_NOTE)
 def simp_res9(
     *,
     stem: tuple[int, ...] = (3,),
     act: Act = "relu",
     norm: Norm = "batch",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> Network:
-    """Res9 with bottlenecks as residual blocks. Initialisation: torch's."""
-    return _res9(_BOTTLENECK, stem, act, norm, init, num_classes, in_channels)
+    """Res9 with bottlenecks as residual blocks."""
+    return _res9(_bottleneck, stem=stem, act=act, norm=norm, num_classes=num_classes, in_channels=in_channels)
+
+
+def _basic(unit: Unit, c: int) -> nn.Sequential:  # [N, c, H, W] -> the same, as _bottleneck
+    return nn.Sequential(*unit(c, c), *unit(c, c))
+
+
+def _bottleneck(unit: Unit, c: int) -> nn.Sequential:
+    return nn.Sequential(*unit(c, c // 4, size=1), *unit(c // 4, c // 4), *unit(c // 4, c, size=1))
 
 
 def _res9(
-    block: tuple[tuple[int, int], ...],
+    block: Callable[[Unit, int], nn.Sequential],
+    *,
     stem: tuple[int, ...],
     act: Act,
     norm: Norm,
-    init: Init,
     num_classes: int,
     in_channels: int,
 ) -> Network:
@@ -65,16 +72,13 @@ def _res9(
     stem_widths = (in_channels, *[32] * len(stem))
 
     def residual(c: int) -> nn.Sequential:  # [N, c, H, W] -> the same
-        widths = (c, *[c // part for part, _ in block])
-        layers = [
-            layer
-            for (c_in, c_out), (_, size) in zip(pairwise(widths), block, strict=True)
-            for layer in unit(c_in, c_out, size)
-        ]
+        layers = block(unit, c)
         return nn.Sequential(Residual(*layers[:-1]), layers[-1])  # the last activation comes after the sum
 
     features = {
-        "stem": nn.Sequential(*[unit(*widths, size) for widths, size in zip(pairwise(stem_widths), stem, strict=True)]),
+        "stem": nn.Sequential(
+            *[unit(*widths, size=size) for widths, size in zip(pairwise(stem_widths), stem, strict=True)]
+        ),
         "block1": unit(32, 64).append(nn.MaxPool2d(2)),
         "block2": unit(64, 128).append(nn.MaxPool2d(2)),
         "residual2": residual(128),
@@ -82,10 +86,8 @@ def _res9(
         "block4": unit(192, 256).append(nn.MaxPool2d(2)),
         "residual4": residual(256),
     }
-    head = nn.Sequential(PoolTo(4, "mean"), nn.Flatten(), nn.Linear(256 * 4**2, num_classes))
-    net = Network(features, head)
-    initialise(net, init, paper="torch")
-    return net
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(256 * 4**2, num_classes))
+    return Network(features, head)
 
 
 def _conv_norm_act(c_in: int, c_out: int, size: int = 3, *, norm: NormLayer, act: Act) -> nn.Sequential:

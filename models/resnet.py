@@ -10,100 +10,133 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers import Act, Init, Norm, activation, initialise, norm_layer
+from models.layers import Act, Norm, activation, check_rate, norm_layer
 from models.network import Network
 from models.registry import register
 
 _SMALL_STEM = "3x3 stem of stride 1 without pooling, for small images; the paper's is 7x7, stride 2, pooled."
 
 
-@register(source="He et al. 2016, table 1; report b35c, table 7", published="11.17M", note=_SMALL_STEM)
+@register(
+    source="He et al. 2016, table 1; reports b35c, table 7, and f2d6, table 2",
+    init="kaiming",
+    published="11.17M",
+    note=f"{_SMALL_STEM} As Res18 it also meets the size that report f2d6 prints, 42.7 MB.",
+)
 def resnet18(
     *,
+    stochastic_depth: float = 0.0,
     act: Act = "relu",
     norm: Norm = "batch",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> Network:
-    """ResNet-18 with a 3x3 stem. Initialisation: He et al. 2015."""
+    """ResNet-18 with a 3x3 stem."""
     return residual_network(
-        (2, 2, 2, 2), act=act, norm=norm, init=init, num_classes=num_classes, in_channels=in_channels
+        (2, 2, 2, 2),
+        stochastic_depth=stochastic_depth,
+        act=act,
+        norm=norm,
+        num_classes=num_classes,
+        in_channels=in_channels,
     )
 
 
-@register(source="He et al. 2016, table 1; report b35c, table 7", published="21.28M", note=_SMALL_STEM)
+@register(source="He et al. 2016, table 1; report b35c, table 7", init="kaiming", published="21.28M", note=_SMALL_STEM)
 def resnet34(
     *,
+    stochastic_depth: float = 0.0,
     act: Act = "relu",
     norm: Norm = "batch",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> Network:
-    """ResNet-34 with a 3x3 stem. Initialisation: He et al. 2015."""
+    """ResNet-34 with a 3x3 stem."""
     return residual_network(
-        (3, 4, 6, 3), act=act, norm=norm, init=init, num_classes=num_classes, in_channels=in_channels
+        (3, 4, 6, 3),
+        stochastic_depth=stochastic_depth,
+        act=act,
+        norm=norm,
+        num_classes=num_classes,
+        in_channels=in_channels,
     )
 
 
 @register(
     source="He et al. 2016, table 1; report b35c, table 7",
+    init="kaiming",
     published="23.52M",
-    note=f"{_SMALL_STEM} A block halves the maps in its 3x3 convolution, as torchvision's and timm's do, "
-    "and the paper's in the 1x1 before.",
+    note=f"{_SMALL_STEM} A block halves the maps in its 3x3 convolution, as torchvision's and timm's do, and the"
+    " paper's in the 1x1 before.",
 )
 def resnet50(
     *,
+    stochastic_depth: float = 0.0,
     act: Act = "relu",
     norm: Norm = "batch",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> Network:
-    """ResNet-50, of bottleneck blocks, with a 3x3 stem. Initialisation: He et al. 2015."""
+    """ResNet-50, of bottleneck blocks, with a 3x3 stem."""
     return residual_network(
-        (3, 4, 6, 3), bottleneck=True, act=act, norm=norm, init=init, num_classes=num_classes, in_channels=in_channels
+        (3, 4, 6, 3),
+        bottleneck=True,
+        stochastic_depth=stochastic_depth,
+        act=act,
+        norm=norm,
+        num_classes=num_classes,
+        in_channels=in_channels,
     )
 
 
-@register(source="He et al. 2016, section 4.2 and table 6", published="0.27M")
+@register(source="He et al. 2016, section 4.2 and table 6", init="kaiming", published="0.27M")
 def resnet20(
     *,
+    stochastic_depth: float = 0.0,
     act: Act = "relu",
     norm: Norm = "batch",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> Network:
-    """The paper's ResNet-20 for CIFAR-10, of 16-32-64 channels. Initialisation: He et al. 2015."""
-    return _thin(3, act=act, norm=norm, init=init, num_classes=num_classes, in_channels=in_channels)
+    """The paper's ResNet-20 for CIFAR-10, of 16-32-64 channels."""
+    return _thin(
+        depth=3, stochastic_depth=stochastic_depth, act=act, norm=norm, num_classes=num_classes, in_channels=in_channels
+    )
 
 
-@register(source="He et al. 2016, section 4.2 and table 6", published="0.85M")
+@register(source="He et al. 2016, section 4.2 and table 6", init="kaiming", published="0.85M")
 def resnet56(
     *,
+    stochastic_depth: float = 0.0,
     act: Act = "relu",
     norm: Norm = "batch",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> Network:
-    """The paper's ResNet-56 for CIFAR-10, of 16-32-64 channels. Initialisation: He et al. 2015."""
-    return _thin(9, act=act, norm=norm, init=init, num_classes=num_classes, in_channels=in_channels)
+    """The paper's ResNet-56 for CIFAR-10, of 16-32-64 channels."""
+    return _thin(
+        depth=9, stochastic_depth=stochastic_depth, act=act, norm=norm, num_classes=num_classes, in_channels=in_channels
+    )
 
 
-@register(source="He et al. 2016, section 4.2 and table 6", published="1.7M")
+@register(source="He et al. 2016, section 4.2 and table 6", init="kaiming", published="1.7M")
 def resnet110(
     *,
+    stochastic_depth: float = 0.0,
     act: Act = "relu",
     norm: Norm = "batch",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> Network:
-    """The paper's ResNet-110 for CIFAR-10, of 16-32-64 channels. Initialisation: He et al. 2015."""
-    return _thin(18, act=act, norm=norm, init=init, num_classes=num_classes, in_channels=in_channels)
+    """The paper's ResNet-110 for CIFAR-10, of 16-32-64 channels."""
+    return _thin(
+        depth=18,
+        stochastic_depth=stochastic_depth,
+        act=act,
+        norm=norm,
+        num_classes=num_classes,
+        in_channels=in_channels,
+    )
 
 
 class PaddedIdentity(nn.Module):  # [N, c_in, H, W] -> [N, c_out, H/stride, W/stride]
@@ -125,7 +158,6 @@ def residual_network(
     *,
     act: Act,
     norm: Norm,
-    init: Init,
     num_classes: int,
     in_channels: int,
     bottleneck: bool = False,
@@ -136,15 +168,23 @@ def residual_network(
     gate: Callable[[int, int], nn.Module] | None = None,
     cardinality: int = 1,
     base_width: int = 64,
+    pool: int = 1,
+    stochastic_depth: float = 0.0,
 ) -> Network:
-    """A stage of blocks for each of `depths`, halving the maps from the second on; average pooling, linear head.
+    """A stage of blocks for each of `depths`, halving the maps from the second on; then `pool` x `pool` means of the
+    maps and a linear head.
 
     timm's words for its blocks: `planes` is the width of the first stage, doubled at each further one; a bottleneck
     puts out 4 times as many channels, and its 3x3 convolution has `cardinality` groups of `base_width` at 64 planes.
     `padded_shortcuts`: PaddedIdentity where the shape changes, else a 1x1 convolution and a norm.
-    `gate(channels, stage)`, stage from 0, comes behind the last norm of a block.
+    `gate(channels, stage)`, stage from 0, comes behind the last norm of a block. `stochastic_depth`: the probability
+    with which training leaves out the last block's residual for an image; it grows linearly from the first block's
+    (Huang et al. 2016, eq. 4).
     """
-    from timm.models.resnet import BasicBlock, Bottleneck  # takes a second and torchvision: only where it is needed
+    from timm.layers.drop import DropPath  # timm takes a second and torchvision: only where it is needed
+    from timm.models.resnet import BasicBlock, Bottleneck
+
+    check_rate(stochastic_depth, "stochastic_depth")
 
     block: Any = Bottleneck if bottleneck else BasicBlock
     new_norm = norm_layer(norm)
@@ -164,31 +204,31 @@ def residual_network(
 
     stem = nn.Conv2d(in_channels, stem_width, stem_kernel, padding=stem_kernel // 2, bias=False)
     features: dict[str, nn.Module] = {"stem": nn.Sequential(stem, new_norm(stem_width), activation(act))}
-    c_in = stem_width
+    c_in, number = stem_width, 0
     for stage, depth in enumerate(depths):
         if gate is not None:
             parts["attn_layer"] = lambda channels, stage=stage, **_: gate(channels, stage)
         blocks = nn.Sequential()
         for position in range(depth):
             width, stride = planes * 2**stage, 2 if stage > 0 and position == 0 else 1
-            c_out = width * block.expansion
-            blocks.append(block(c_in, width, stride, shortcut(c_in, c_out, stride), **parts))
+            c_out, number = width * block.expansion, number + 1
+            drop = DropPath(stochastic_depth * number / sum(depths)) if stochastic_depth else None
+            blocks.append(block(c_in, width, stride, shortcut(c_in, c_out, stride), drop_path=drop, **parts))
             c_in = c_out
         features[f"stage{stage + 1}"] = blocks
-    net = Network(features, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c_in, num_classes)))
-    initialise(net, init, paper="kaiming")
-    return net
+    classifier = nn.Linear(c_in * pool**2, num_classes)
+    return Network(features, nn.Sequential(nn.AdaptiveAvgPool2d(pool), nn.Flatten(), classifier))
 
 
-def _thin(depth: int, *, act: Act, norm: Norm, init: Init, num_classes: int, in_channels: int) -> Network:
+def _thin(*, depth: int, stochastic_depth: float, act: Act, norm: Norm, num_classes: int, in_channels: int) -> Network:
     return residual_network(
         (depth, depth, depth),
         planes=16,
         stem_width=16,
         padded_shortcuts=True,
+        stochastic_depth=stochastic_depth,
         act=act,
         norm=norm,
-        init=init,
         num_classes=num_classes,
         in_channels=in_channels,
     )

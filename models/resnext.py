@@ -8,7 +8,7 @@ from math import ceil
 
 from torch import nn
 
-from models.layers import Act, Extent, GatherExcite, Init, Norm, Theta, norm_layer
+from models.layers import Act, Extent, GatherExcite, Norm, Theta, norm_layer
 from models.network import Network
 from models.registry import register
 from models.resnet import residual_network
@@ -19,53 +19,58 @@ _POINT_STEM = "1x1 stem, which the published count of 32x4d demands; the paper's
 
 @register(
     source=_SOURCE,
+    init="kaiming",
     published="2.30M",
-    note=f"{_POINT_STEM} A stage puts out twice the channels of its grouped convolution: 128-256-512, "
-    "and the paper's always 256-512-1024.",
+    note=f"{_POINT_STEM} A stage puts out twice the channels of its grouped convolution: 128-256-512, and the paper's"
+    " always 256-512-1024.",
 )
 def resnext29_2x32d(
     *,
     act: Act = "relu",
     norm: Norm = "batch",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> Network:
-    """ResNeXt-29 of 2 groups of 32 channels. Initialisation: He et al. 2015."""
-    return _resnext29(2, 32, c_out=128, act=act, norm=norm, init=init, num_classes=num_classes, in_channels=in_channels)
+    """ResNeXt-29 of 2 groups of 32 channels."""
+    return _resnext29(
+        groups=2, group_width=32, c_out=128, act=act, norm=norm, num_classes=num_classes, in_channels=in_channels
+    )
 
 
-@register(source=_SOURCE, published="9.13M", note=_POINT_STEM)
+@register(source=_SOURCE, init="kaiming", published="9.13M", note=_POINT_STEM)
 def resnext29_2x64d(
     *,
     act: Act = "relu",
     norm: Norm = "batch",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> Network:
-    """ResNeXt-29 of 2 groups of 64 channels. Initialisation: He et al. 2015."""
-    return _resnext29(2, 64, c_out=256, act=act, norm=norm, init=init, num_classes=num_classes, in_channels=in_channels)
+    """ResNeXt-29 of 2 groups of 64 channels."""
+    return _resnext29(
+        groups=2, group_width=64, c_out=256, act=act, norm=norm, num_classes=num_classes, in_channels=in_channels
+    )
 
 
-@register(source=_SOURCE, published="4.77M", note=_POINT_STEM)
+@register(source=_SOURCE, init="kaiming", published="4.77M", note=_POINT_STEM)
 def resnext29_32x4d(
     *,
     act: Act = "relu",
     norm: Norm = "batch",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> Network:
-    """ResNeXt-29 of 32 groups of 4 channels. Initialisation: He et al. 2015."""
-    return _resnext29(32, 4, c_out=256, act=act, norm=norm, init=init, num_classes=num_classes, in_channels=in_channels)
+    """ResNeXt-29 of 32 groups of 4 channels."""
+    return _resnext29(
+        groups=32, group_width=4, c_out=256, act=act, norm=norm, num_classes=num_classes, in_channels=in_channels
+    )
 
 
 @register(
     source="Hu et al. 2018, arXiv 1810.12348, section 3; Xie et al. 2017, section 5.3; report b35c, table 7",
+    init="kaiming",
     published="36.33M",
-    note="No biases in the excite convolutions, which the published count demands, and no ReLU before them; "
-    "the authors' code has both.",
+    note="No biases in the excite convolutions, which the published count demands, and no ReLU before them, which it"
+    " leaves open; the authors' code has both (hujie-frank/GENet, models/RN50-GEPP.prototxt).",
 )
 def ge_resnext29_8x64d(
     *,
@@ -73,41 +78,38 @@ def ge_resnext29_8x64d(
     theta: Theta = "plus",
     act: Act = "relu",
     norm: Norm = "batch",
-    init: Init = "paper",
     num_classes: int = 10,
     in_channels: int = 3,
     image_size: int = 32,
 ) -> Network:
-    """ResNeXt-29 of 8 groups of 64 channels, gather-excite in each block. Initialisation: He et al. 2015."""
+    """ResNeXt-29 of 8 groups of 64 channels, gather-excite in each block."""
 
     def gate(channels: int, stage: int) -> GatherExcite:
         size = ceil(image_size / 2**stage)
         return GatherExcite(channels, size=size, extent=extent, theta=theta, norm=norm_layer(norm))
 
     return _resnext29(
-        8,
-        64,
+        groups=8,
+        group_width=64,
         c_out=256,
         stem_kernel=3,
         gate=gate,
         act=act,
         norm=norm,
-        init=init,
         num_classes=num_classes,
         in_channels=in_channels,
     )
 
 
 def _resnext29(
+    *,
     groups: int,
     group_width: int,
-    *,
     c_out: int,
     stem_kernel: int = 1,
     gate: Callable[[int, int], nn.Module] | None = None,
     act: Act,
     norm: Norm,
-    init: Init,
     num_classes: int,
     in_channels: int,
 ) -> Network:
@@ -123,7 +125,6 @@ def _resnext29(
         gate=gate,
         act=act,
         norm=norm,
-        init=init,
         num_classes=num_classes,
         in_channels=in_channels,
     )

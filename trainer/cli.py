@@ -23,6 +23,10 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at data sets.")
 app.add_typer(data_app, name="data")
+bench_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure on this machine.")
+app.add_typer(bench_app, name="bench")
+schedule_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at learning-rate schedules.")
+app.add_typer(schedule_app, name="schedule")
 
 _TAKES_ANY_KEY = {"allow_extra_args": True, "ignore_unknown_options": True}  # for --KEY=VALUE, as a W&B agent may write
 _EXIT_DIVERGED = 3
@@ -140,10 +144,12 @@ def list_models(
     as_json: JsonFlag = False,
 ) -> None:
     """List the networks with their sizes at 32x32, or show the layers of one."""
-    from trainer.catalogue import as_text, layers, networks
+    from trainer.catalogue import arguments, as_text, layers, networks
 
     rows = networks() if name is None else layers(name)
-    typer.echo(json.dumps([asdict(row) for row in rows]) if as_json else as_text(rows))
+    if as_json:
+        return typer.echo(json.dumps([asdict(row) for row in rows]))
+    return typer.echo(as_text(*([arguments(name)] if name else []), rows))
 
 
 @app.command()
@@ -200,12 +206,53 @@ def preview(
     data: DataFlag = None,
     out: Annotated[Path, Option(help="The PNG to write.", metavar="FILE")] = Path("preview.png"),
 ) -> None:
-    """Write a contact sheet of a data set, a row a class."""
-    section = _load(_words(words, False, data), None, None).config.data
+    """Write a contact sheet of a data set, a row a class; given augment keys, an image a class and what they make of it."""
+    loaded = _load(_words(words, False, data), None, None)
     from trainer.data.preview import write_preview
     from trainer.data.sources import load_image_set
 
-    write_preview(load_image_set(section, seed=0), out)
+    config = loaded.config
+    asked = any(key.startswith("augment.") and origin != "default" for key, origin in loaded.origins.items())
+    write_preview(
+        load_image_set(config.data, seed=config.seed), out, config.augment if asked else None, seed=config.seed
+    )
+    typer.echo(out)
+
+
+@bench_app.command("data", context_settings=_TAKES_ANY_KEY)
+def bench_data(
+    words: Words = None, data: DataFlag = None, device: DeviceFlag = None, as_json: JsonFlag = False
+) -> None:
+    """Images/s of the data pipeline against torchvision's transforms under a DataLoader of two workers, in turn."""
+    config = _load(_words(words, False, data, device), None, None).config
+    from trainer.bench import bench_data as measure
+    from trainer.data.sources import load_image_set
+    from trainer.device import choose_compute
+
+    found = measure(load_image_set(config.data, seed=config.seed), choose_compute(config.train))
+    if as_json:
+        return typer.echo(json.dumps(found))
+    for key, value in found.items():
+        typer.echo(f"{key:<18} {value:,.1f}" + ("x" if key.endswith("ratio") else " images/s"))
+    return None
+
+
+@schedule_app.command("preview", context_settings=_TAKES_ANY_KEY)
+def preview_schedule(
+    words: Words = None,
+    model: ModelFlag = None,
+    epochs: EpochsFlag = None,
+    lr: LrFlag = None,
+    recipe: RecipeFlag = None,
+    file: FileFlag = None,
+    out: Annotated[Path, Option(help="The PNG or SVG to write.", metavar="FILE")] = Path("schedule.png"),
+) -> None:
+    """Draw the learning rate over a run."""
+    config = _load(_words(words, False, model, epochs, lr), recipe, file).config
+    from trainer.figures.schedule import draw_schedule
+    from trainer.plan import steps_per_epoch
+
+    draw_schedule(config, out, steps_per_epoch=steps_per_epoch(config))
     typer.echo(out)
 
 
@@ -231,10 +278,10 @@ def _words(words: list[str] | None, offline: bool, *flags: str | None) -> list[s
 
 
 def _load(words: list[str], recipe: str | None, file: Path | None) -> "LoadedConfig":
-    from trainer.checks import check_parts
+    from trainer.checks import complete_parts
     from trainer.config import load_config
 
-    return load_config(words, recipe=recipe, file=file, check=check_parts)
+    return load_config(words, recipe=recipe, file=file, complete=complete_parts)
 
 
 def _run_folder(run: Path, runs: Path) -> Path:

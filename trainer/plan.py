@@ -7,10 +7,17 @@ import models
 from trainer.config import RunConfig
 from trainer.data.sources import shape_of
 from trainer.device import choose_compute
-from trainer.networks import build_network
+from trainer.networks import build_network, one_line_for_wrong_images
 from trainer.optimizers import build_optimizer
 
 _FLOAT32 = 4
+
+
+def steps_per_epoch(config: RunConfig) -> int:
+    """Optimizer updates in an epoch of a run, without reading its data."""
+    size, batch = shape_of(config.data).train_size, config.train.batch_size
+    size -= round(size * config.data.val_fraction)
+    return max(1, size // batch if config.train.drop_last else -(-size // batch))
 
 
 def plan_run(config: RunConfig) -> dict[str, int]:
@@ -20,14 +27,16 @@ def plan_run(config: RunConfig) -> dict[str, int]:
     with torch.device("meta"):
         model = build_network(config.model, shape)
     images = (shape.in_channels, shape.image_size, shape.image_size)
-    size = models.measure(model, images, batch_size=-(-config.train.batch_size // config.train.accumulate))
+    batch = max(2, -(-config.train.batch_size // config.train.accumulate))
+    with one_line_for_wrong_images(config.model.name, torch.empty(1, *images, device="meta")):
+        size = models.measure(model, images, batch_size=batch)
     optimizer = build_optimizer(model, config.optimizer, fused=False)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
     optimizer.step()  # on the meta device: its state gets shapes and nothing is computed
     state = [value for slots in optimizer.state.values() for value in slots.values() if isinstance(value, Tensor)]
     side = shape.image_size + 2 * config.augment.crop.padding
-    views = 2 if config.augment.flip.mode == "random" else 1
+    views = 1 if config.augment.flip.mode == "none" else 2
     memory = {
         "memory/weights": sum(value.nbytes for value in model.state_dict().values()),
         "memory/gradients": size["trainable_parameters"] * _FLOAT32,

@@ -23,7 +23,7 @@ from trainer.errors import CheckpointError, UserError
 from trainer.files import write_whole
 from trainer.loop import Loop, Outcome, Parts
 from trainer.losses import build_loss, build_penalty
-from trainer.networks import initial_network
+from trainer.networks import initial_network, refuse_one_image
 from trainer.observe import RunInfo, Sink, Status, finite_or_none
 from trainer.optimizers import build_optimizer
 from trainer.provenance import command_line, now, provenance
@@ -94,7 +94,11 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
         batch_size=train.batch_size,
         seed=config.seed,
         drop_last=train.drop_last,
+        num_classes=image_set.num_classes,
+        mean=image_set.mean,
     )
+    if batches.smallest < 2 * train.accumulate:
+        refuse_one_image(model, config.model.name, image_set)
     return Parts(
         config=train,
         compute=compute,

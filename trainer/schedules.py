@@ -1,36 +1,61 @@
 """Learning-rate schedules by config: the factor of `optimizer.lr` at each step of a run."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable
-from typing import Any, assert_never
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any, Protocol, assert_never
 
 import numpy as np
-from torch.optim import Optimizer
 
-from trainer.config.schedule import Constant, Cosine, Piecewise, ReduceOnPlateau, Schedule
+from trainer.config.schedule import (
+    Constant,
+    Cosine,
+    CosineRestarts,
+    Cyclic,
+    Exponential,
+    Linear,
+    MultiStep,
+    OneCycle,
+    Piecewise,
+    Polynomial,
+    ReduceOnPlateau,
+    Schedule,
+    Step,
+)
 
-Curve = Callable[[float], float]  # epochs since the start, with fractions -> factor
+Curve = Callable[[int], float]  # ticks since the start -> factor; a tick is a step or an epoch, as `interval` says
+
+
+class Rated(Protocol):
+    """What has rates: an optimizer, or a stand-in where only they are wanted."""
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]: ...
 
 
 class RateSchedule:
     """Sets each parameter group's rate to its own base rate times one factor.
 
-    The factor at a step is a curve of the epochs done by then (a fraction inside an epoch) times a warm-up ramp,
-    times what a plateau has cut so far.
+    The factor at a step is a curve of the ticks done by then, times a warm-up ramp, times what a plateau has cut so
+    far. All but the plateau depends on the step alone.
     """
 
-    def __init__(self, config: Schedule, optimizer: Optimizer, *, epochs: int, steps_per_epoch: int) -> None:
-        self._curve = build_curve(config, epochs)
+    def __init__(self, config: Schedule, optimizer: Rated, *, epochs: int, steps_per_epoch: int) -> None:
+        self._steps_per_epoch = steps_per_epoch
+        self._steps_per_tick = 1 if config.interval == "step" else steps_per_epoch
+        self._curve = build_curve(config, epochs=epochs, ticks_per_epoch=steps_per_epoch // self._steps_per_tick)
         self._warmup = config.warmup_epochs
         self._plateau = Plateau(config) if isinstance(config, ReduceOnPlateau) else None
-        self._optimizer, self._steps_per_epoch = optimizer, steps_per_epoch
+        self._optimizer = optimizer
         self._base = [float(group["lr"]) for group in optimizer.param_groups]
 
     def factor(self, step: int) -> float:
         """Factor at optimizer step `step`, from 0."""
-        epochs = step / self._steps_per_epoch
-        ramp = min(1.0, epochs / self._warmup) if self._warmup else 1.0
-        return self._curve(epochs) * ramp * (self._plateau.factor if self._plateau else 1.0)
+        ramp = min(1.0, step / self._steps_per_epoch / self._warmup) if self._warmup else 1.0
+        return self._curve(step // self._steps_per_tick) * ramp * (self._plateau.factor if self._plateau else 1.0)
 
     def set_rate(self, step: int) -> None:
         """Give every group its rate for step `step`."""
@@ -44,41 +69,126 @@ class RateSchedule:
             self._plateau.look(loss)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"plateau": vars(self._plateau).copy() if self._plateau else None}
+        return {"plateau": self._plateau.state_dict() if self._plateau else None}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if self._plateau:
             vars(self._plateau).update(state["plateau"])
 
 
+@dataclass
 class Plateau:
     """The rule of torch.optim.lr_scheduler.ReduceLROnPlateau in its `min`, `rel` mode, as a factor."""
 
-    def __init__(self, config: ReduceOnPlateau) -> None:
-        self.factor, self.best, self.bad_epochs, self.cooling = 1.0, math.inf, 0, 0
-        self.cut, self.patience, self.cooldown = config.factor, config.patience, config.cooldown
-        self.threshold, self.min_factor = config.threshold, config.min_factor
+    config: ReduceOnPlateau
+    factor: float = 1.0
+    best: float = math.inf
+    bad_epochs: int = 0
+    cooling: int = 0  # epochs of the cooldown still to come
 
     def look(self, loss: float) -> None:
-        if loss < self.best * (1 - self.threshold):
+        config = self.config
+        if loss < self.best * (1 - config.threshold):
             self.best, self.bad_epochs = loss, 0
         else:
             self.bad_epochs += 1
         if self.cooling > 0:
             self.cooling -= 1
             self.bad_epochs = 0
-        if self.bad_epochs > self.patience:
-            self.factor = max(self.factor * self.cut, self.min_factor)
-            self.cooling, self.bad_epochs = self.cooldown, 0
+        if self.bad_epochs > config.patience:
+            self.factor = max(self.factor * config.factor, config.min_factor)
+            self.cooling, self.bad_epochs = config.cooldown, 0
+
+    def state_dict(self) -> dict[str, float]:
+        return {key: value for key, value in vars(self).items() if key != "config"}
 
 
-def build_curve(config: Schedule, epochs: int) -> Curve:
+def build_curve(config: Schedule, *, epochs: int, ticks_per_epoch: int) -> Curve:
+    """The factor by ticks, of a run of `epochs`; without warm-up and without what a plateau cuts."""
+
+    def ticks(length: float | None) -> Fraction:
+        # Of the number that was meant: 1.1 * 10 is 11.000000000000002, and a jump there would come a tick late.
+        return Fraction(epochs if length is None else length).limit_denominator(10**9) * ticks_per_epoch
+
     match config:
         case Constant() | ReduceOnPlateau():
             return lambda _: 1.0
-        case Cosine(final_factor=low):
-            return lambda at: low + (1 - low) * (1 + math.cos(math.pi * min(at / epochs, 1.0))) / 2
+        case Step(gamma=gamma):
+            every = ticks(config.every_epochs)
+            return lambda tick: gamma ** (tick // every)
+        case MultiStep(gamma=gamma):
+            cuts = [ticks(at) for at in config.milestones]
+            return lambda tick: gamma ** bisect_right(cuts, tick)
+        case Linear(start_factor=start, final_factor=end):
+            total = ticks(config.over_epochs)
+            return lambda tick: _line(start, end, min(tick / total, 1))
+        case Exponential(gamma=gamma):
+            return lambda tick: gamma ** (tick / ticks_per_epoch)
+        case Cosine(final_factor=end):
+            total = ticks(config.over_epochs)
+            return lambda tick: _half_cosine(1, end, tick / total)
+        case CosineRestarts():
+            return _cosine_restarts(config, ticks(config.first_cycle_epochs))
+        case OneCycle():
+            return _one_cycle(config, epochs * ticks_per_epoch)
+        case Cyclic(up_epochs=up, down_epochs=down):
+            return _cyclic(config, ticks(up), ticks(up if down is None else down), ticks_per_epoch)
+        case Polynomial(power=power):
+            total = ticks(config.over_epochs)
+            return lambda tick: float(1 - min(tick / total, 1)) ** power
         case Piecewise(epochs=knots, factors=factors):
-            return lambda at: float(np.interp(at, knots, factors))
+            return lambda tick: float(np.interp(tick / ticks_per_epoch, knots, factors))
         case _:
             assert_never(config)
+
+
+def _line(start: float, end: float, share: float | Fraction) -> float:
+    return start + (end - start) * float(share)
+
+
+def _half_cosine(start: float, end: float, share: float | Fraction) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _cosine_restarts(config: CosineRestarts, first: Fraction) -> Curve:
+    def factor(tick: int) -> float:
+        at, cycle = Fraction(tick), first
+        if config.cycle_multiplier == 1:
+            at %= cycle
+        while at >= cycle:
+            at, cycle = at - cycle, cycle * config.cycle_multiplier
+        return _half_cosine(1, config.final_factor, at / cycle)
+
+    return factor
+
+
+def _one_cycle(config: OneCycle, total: int) -> Curve:
+    anneal = _half_cosine if config.anneal_strategy == "cos" else _line
+    first = 1 / config.div_factor
+    up = config.pct_start * total - 1  # the last tick of a way is its end, as in torch
+    down = [(2 * up, first)] if config.three_phase else []
+    knots = [(0.0, first), (up, 1.0), *down, (total - 1.0, first / config.final_div_factor)]
+
+    def factor(tick: int) -> float:
+        for (start, left), (end, right) in pairwise(knots):
+            if tick <= end:
+                return anneal(left, right, (tick - start) / (end - start) if end > start else 1.0)
+        return knots[-1][1]
+
+    return factor
+
+
+def _cyclic(config: Cyclic, up: Fraction, down: Fraction, ticks_per_epoch: int) -> Curve:
+    def factor(tick: int) -> float:
+        cycle, at = divmod(tick, up + down)
+        height = float(min(at / up, (up + down - at) / down))
+        match config.mode:
+            case "triangular":
+                scale = 1.0
+            case "triangular2":
+                scale = 0.5**cycle
+            case "exp_range":
+                scale = config.gamma ** (tick / ticks_per_epoch)
+        return _line(config.low_factor, 1, height * scale)
+
+    return factor

@@ -1,13 +1,12 @@
 """Layers that neither torch nor timm has in the form that the papers use, and layers by name."""
 
 from models.layers.activation import Act, activation
-from models.layers.dropout import dropout_layer
+from models.layers.dropout import check_rate, dropout_layer
 from models.layers.gather_excite import Extent, GatherExcite, Theta
 from models.layers.ghost_norm import GhostBatchNorm
 from models.layers.handmade import HandmadeBatchNorm, HandmadeDropout
-from models.layers.init import Init, initialise
+from models.layers.init import Init, Scheme, initialise
 from models.layers.norm import Norm, NormLayer, norm_layer
-from models.layers.pool import PoolTo
 from models.layers.whitening import PatchWhitening
 
 __all__ = [
@@ -21,9 +20,10 @@ __all__ = [
     "Norm",
     "NormLayer",
     "PatchWhitening",
-    "PoolTo",
+    "Scheme",
     "Theta",
     "activation",
+    "check_rate",
     "dropout_layer",
     "initialise",
     "norm_layer",

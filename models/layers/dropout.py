@@ -9,7 +9,7 @@ def dropout_layer(rate: float) -> nn.Dropout:
     return nn.Dropout(rate)
 
 
-def check_rate(rate: float) -> None:
+def check_rate(rate: float, key: str = "dropout") -> None:
     """Raises ValueError for a rate outside [0, 1)."""
     if not 0 <= rate < 1:
-        raise ValueError(f"dropout={rate}: should be at least 0 and less than 1")
+        raise ValueError(f"{key}={rate}: should be at least 0 and less than 1")

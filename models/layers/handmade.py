@@ -50,8 +50,8 @@ class HandmadeBatchNorm(nn.Module):
         if count == 1:
             raise ValueError("BatchNorm needs more than one value a channel in training")
         kept = var * count / (count - 1) if self.unbiased_running_variance else var
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(kept, self.momentum)
+        for running, of_batch in ((self.running_mean, mean), (self.running_var, kept)):
+            running.lerp_(of_batch.to(running.dtype), self.momentum)
 
     def extra_repr(self) -> str:
         kept = "unbiased" if self.unbiased_running_variance else "biased"

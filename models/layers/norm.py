@@ -17,8 +17,9 @@ NormLayer = Callable[[int], nn.Module]  # number of channels -> layer for [N, C]
 def norm_layer(name: Norm, *, dims: Literal[1, 2] = 2) -> NormLayer:
     """What makes a norm of so many channels; `dims` is 2 for maps [N, C, H, W] and 1 for vectors [N, C].
 
-    ghost: groups of 32 images. group: 32 groups of channels (Wu & He 2018), fewer where they do not divide. layer:
-    one group, over channels and places of each image. handmade: BatchNorm written out, with a biased running variance.
+    ghost: groups of 32 images. layer: one group, over channels and places of each image. handmade: BatchNorm written
+    out, with a biased running variance. group: 32 groups of channels (Wu & He 2018), or as many as divide both 32 and
+    the channels: 2 of 150, and a group a channel, which is instance norm, where there are 16 or 32.
     """
     match name:
         case "batch":

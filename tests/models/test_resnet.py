@@ -13,26 +13,7 @@ from models import Network, build_model, sketch_model
 from models.layers import GatherExcite
 from models.resnet import PaddedIdentity, residual_network
 
-SMALL = {"act": "relu", "norm": "batch", "init": "paper", "num_classes": 3, "in_channels": 2}
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters"),
-    [  # report b35c, table 7; He et al. 2016, table 6
-        ("resnet18", 11_173_962),
-        ("resnet34", 21_282_122),
-        ("resnet50", 23_520_842),
-        ("resnet20", 269_722),
-        ("resnet56", 853_018),
-        ("resnet110", 1_727_962),
-        ("resnext29_2x32d", 2_297_418),
-        ("resnext29_2x64d", 9_128_778),
-        ("resnext29_32x4d", 4_774_218),
-        ("ge_resnext29_8x64d", 36_329_802),
-    ],
-)
-def test_parameter_counts_are_the_published_ones(name: str, parameters: int) -> None:
-    assert sum(p.numel() for p in sketch_model(name).parameters()) == parameters
+SMALL = {"act": "relu", "norm": "batch", "num_classes": 3, "in_channels": 2}
 
 
 def test_gather_excite_without_parameters_leaves_the_count_of_resnext29_8x64d() -> None:
@@ -142,13 +123,6 @@ def test_stages_halve_the_maps(name: str, shapes: list[tuple[int, int]]) -> None
 def test_global_gathering_fits_images_of_any_size(image_size: int) -> None:
     net = sketch_model("ge_resnext29_8x64d", image_size=image_size)
     assert net(torch.empty(2, 3, image_size, image_size, device="meta")).shape == (2, 10)
-
-
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet20", "resnext29_2x32d"])
-def test_activation_and_norm_are_those_asked_for(name: str) -> None:
-    kinds = {type(module) for module in sketch_model(name, act="gelu", norm="group").modules()}
-    assert {nn.GELU, nn.GroupNorm} <= kinds
-    assert kinds.isdisjoint({nn.ReLU, nn.BatchNorm2d})
 
 
 def test_no_activation_works_in_place() -> None:

@@ -91,20 +91,6 @@ def test_logits_equal_those_of_the_forward_pass_written_out(
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters"),
-    [  # reports b35c (0.06M, 2.47M) and dfbc, which prints all digits
-        ("lenet5", 62_006),
-        ("alexnet", 2_472_266),
-        ("basic_cnn", 1_147_466),
-        ("improved_cnn", 12_906_250),
-        ("residual_cnn", 2_816_074),
-    ],
-)
-def test_parameters_are_the_published_ones(name: str, parameters: int) -> None:
-    assert sum(p.numel() for p in sketch_model(name).parameters()) == parameters
-
-
-@pytest.mark.parametrize(
     ("name", "arguments", "size"),
     [
         ("lenet5", {"image_size": 16}, 16),
@@ -136,7 +122,6 @@ def test_dropout_comes_right_before_the_classifier() -> None:
         ("alexnet", {"image_size": 28}, "image_size=28: should be at least 29"),
         ("basic_cnn", {"image_size": 7}, "image_size=7: should be at least 8"),
         ("improved_cnn", {"image_size": 7}, "image_size=7: should be at least 8"),
-        ("improved_cnn", {"dropout": -0.1}, "dropout=-0.1: should be at least 0 and less than 1"),
     ],
 )
 def test_an_impossible_value_is_named(name: str, arguments: dict[str, float], said: str) -> None:

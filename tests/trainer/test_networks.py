@@ -1,15 +1,17 @@
-"""Networks by config: mistakes in their names and arguments, and what is computed from data before training."""
+"""Networks by config: mistakes in their names and arguments, their tables, and what is computed from data first."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 
 from models.layers import PatchWhitening
+from trainer import catalogue
 from trainer.config.model import Model
 from trainer.data.images import ImageSet, Split
 from trainer.errors import ConfigError
-from trainer.networks import build_network, check_network, initial_network
+from trainer.networks import build_network, complete_arguments, initial_network
 
 
 @pytest.mark.parametrize(
@@ -21,10 +23,22 @@ from trainer.networks import build_network, check_network, initial_network
         ("resnet9", {"width": True}, ["model.width: 'true': input should be a valid integer"]),
         ("resnet9", {"act": "gulu"}, ["model.act: 'gulu' is not a choice; did you mean 'gelu'?"]),
         ("resnet9", {"width": -1}, ["model: resnet9 cannot be built so: "]),
+        ("resnet9", {"width": 0}, ["model: resnet9 cannot be built so: features.stem.0 is a layer without channels"]),
+        ("densenet121", {"growth": 0}, ["model: densenet121 cannot be built so: features.stem is a layer without"]),
+        (
+            "densenet100_bc",
+            {"compression": 0.001},
+            ["model: densenet100_bc cannot be built so: features.transition1.2"],
+        ),
+        ("vgg_a", {"head_width": 0}, ["model: vgg_a cannot be built so: head.1 is a layer without channels"]),
+        ("handmade_mlp", {"hidden": [8, 0]}, ["model: handmade_mlp cannot be built so: features.block2.0 is a layer"]),
+        ("fastresnet9", {"ghost_size": -4}, ["model: fastresnet9 cannot be built so: ghost_size=-4: should be at"]),
         ("fastresnet9", {"logit_scale": "x", "width": 1.5}, ["model.width: 1.5", "model.logit_scale: 'x'"]),
         ("resnet9", {"num_classes": 5, "widht": 8}, ["model.num_classes: set by the data", "model.widht"]),
         ("timm/resnet18x", {}, ["model.name: no network is called 'timm/resnet18x'; did you mean 'timm/resnet18'?"]),
         ("timm/resnet18", {"foo": 1}, ["model: timm/resnet18 cannot be built so: "]),
+        ("timm/resnet18", {"pretrained": True}, ["model.pretrained: no trained weights are loaded, for a run starts"]),
+        ("resnet18", {"pretrained": True}, ["model.pretrained: resnet18 has no such field"]),
         ("timm/resnet18", {"stem": "cfar"}, ["model.stem: 'cfar' is not a choice; did you mean 'cifar'?"]),
         ("timm/vit_tiny_patch16_224", {"stem": "cifar"}, ["model: timm/vit_tiny_patch16_224 cannot be built so: stem"]),
     ],
@@ -32,7 +46,7 @@ from trainer.networks import build_network, check_network, initial_network
 def test_a_wrong_name_or_argument_is_one_line_with_the_nearest(
     name: str, arguments: dict[str, object], said: list[str]
 ) -> None:
-    lines = check_network(name, arguments)
+    lines = complete_arguments(name, arguments)
     assert len(lines) == len(said)
     for line, part in zip(lines, said, strict=True):
         assert line.startswith(part)
@@ -42,6 +56,35 @@ def test_a_wrong_name_or_argument_is_one_line_with_the_nearest(
 def test_values_reach_the_builder_in_the_types_of_its_signature() -> None:
     net = build_network(Model.model_validate({"name": "resnet9", "width": "4"}), some_images())
     assert net(torch.zeros(2, 3, 16, 16)).shape == (2, 2)
+
+
+def test_a_table_of_layers_is_refused_in_one_line_where_an_image_does_not_pass() -> None:
+    with pytest.raises(ConfigError, match=r"^model.name: timm/vit_tiny_patch16_224 does not take images of 3x32x32: "):
+        catalogue.layers("timm/vit_tiny_patch16_224")
+    with pytest.raises(ConfigError, match=r"^model.name: no network is called 'resnet'"):
+        catalogue.arguments("resnet")
+
+
+def test_arguments_are_shown_as_they_are_typed() -> None:
+    rows = {row.key: (row.default, row.values) for row in catalogue.arguments("simp_res9")}
+    assert rows["model.stem"] == ("[3]", "list of int")
+    assert rows["model.norm"] == ("batch", "batch | ghost | group | layer | none | handmade")
+    assert rows["model.init"] == ("paper", "paper | torch | kaiming | xavier")
+    assert rows.keys() == {"model.stem", "model.act", "model.norm", "model.init"}  # what the data sets is not asked for
+    text = catalogue.as_text(catalogue.arguments("fastresnet9"), catalogue.layers("fastresnet9"))
+    above, below = text.split("\n\n")
+    assert "model.pool_first" in above and "true" in above
+    assert "features.stem.0" in below and "27x32x32" in below
+
+
+def test_a_row_of_a_network_is_flat_in_json_and_says_unsettled_in_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.model_names", lambda: ["simp_res9"])
+    (row,) = catalogue.networks()
+    plain = json.loads(json.dumps(asdict(row)))
+    assert (plain["name"], plain["published"], plain["settled"]) == ("simp_res9", "3.41 MB", False)
+    assert plain["parameters"] == 887_082
+    assert not [value for value in plain.values() if isinstance(value, dict | list)]
+    assert row.cells()["published"] == "3.41 MB (unsettled)"
 
 
 def some_images(n: int = 60, size: int = 16) -> ImageSet:

@@ -25,6 +25,7 @@ class Cifar10(_AnySet):
     root: Path = Path("data")
     """Folder that holds `cifar-10-batches-py`; downloaded there when missing."""
     download: bool = True
+    """Bring missing files over the network; false: an error instead."""
 
 
 class Cifar100(_AnySet):
@@ -32,6 +33,7 @@ class Cifar100(_AnySet):
     root: Path = Path("data")
     """Folder that holds `cifar-100-python`; downloaded there when missing."""
     download: bool = True
+    """Bring missing files over the network; false: an error instead."""
 
 
 class Shapes10(_AnySet):

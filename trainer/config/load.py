@@ -12,14 +12,15 @@ from pydantic import ValidationError
 
 from trainer.config.base import is_settings
 from trainer.config.explain import explain
+from trainer.config.model import Model
 from trainer.config.overrides import Settings, flatten, lay_over, read_words
 from trainer.config.recipes import read_recipe, read_settings_file, recipe_names
 from trainer.config.run import RunConfig
 from trainer.errors import ConfigError
 
-Check = Callable[[Mapping[str, Any], RunConfig | None], list[str]]
-"""(all settings, the config where they are valid) -> problems that need models or timm to be seen; handed in, because
-neither may be imported here."""
+Complete = Callable[[Mapping[str, Any], RunConfig | None], tuple[list[str], dict[str, Any]]]
+"""(all settings, the config where they are valid) -> (problems, all arguments of the network): what needs models or
+timm to be seen. Handed in, because neither may be imported here."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def load_config(
     *,
     recipe: str | None = None,
     file: Path | None = None,
-    check: Check | None = None,
+    complete: Complete | None = None,
 ) -> LoadedConfig:
     """Resolve all layers. Raises ConfigError with every mistake at once, a line each.
 
@@ -53,23 +54,28 @@ def load_config(
         origins = {key: before for key, before in origins.items() if key in kept} | dict.fromkeys(
             flatten(layer), origin
         )
-    config = validate(merged, check)
+    config = validate(merged, complete)
     return LoadedConfig(config, {key: origins.get(key, "default") for key in flatten(config.model_dump())})
 
 
-def validate(settings: Mapping[str, Any], check: Check | None = None) -> RunConfig:
-    """A RunConfig of nested settings. Raises ConfigError with every mistake, those that `check` finds included."""
+def validate(settings: Mapping[str, Any], complete: Complete | None = None) -> RunConfig:
+    """A RunConfig of nested settings, the network's own defaults in it where `complete` knows them.
+
+    Raises ConfigError with every mistake, those that `complete` finds included.
+    """
     problems: list[str] = []
     config: RunConfig | None = None
     try:
         config = RunConfig.model_validate(settings)
     except ValidationError as error:
         problems += explain(error, RunConfig)
-    if check:
-        problems += check(settings, config)
+    found, arguments = complete(settings, config) if complete else ([], None)
+    problems += found
     if problems or config is None:
         raise ConfigError(*problems)
-    return config
+    if arguments is None:
+        return config
+    return config.model_copy(update={"model": Model.model_validate({"name": config.model.name, **arguments})})
 
 
 def read_settings(words: Iterable[str], file: Path | None) -> Settings:

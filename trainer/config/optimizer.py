@@ -40,7 +40,9 @@ class Sgd(_L2Optimizer):
     name: Literal["sgd"] = "sgd"
     lr: PositiveFloat = 0.1
     momentum: Fraction = 0.9
+    """Share of the old buffer kept at each step."""
     nesterov: bool = False
+    """Look ahead: the update is the gradient plus momentum times the buffer (Sutskever et al. 2013)."""
     dampening: Fraction = 0.0
     """Share of the gradient that the momentum buffer leaves out."""
 
@@ -53,8 +55,11 @@ class Sgd(_L2Optimizer):
 
 class _Moments(Section):
     beta1: Fraction = 0.9
+    """Share of the old running mean of gradients kept at each step."""
     beta2: Fraction = 0.999
+    """Share of the old running mean of their squares, or of their running maximum for adamax."""
     eps: PositiveFloat = 1e-8
+    """Added to the divisor."""
 
 
 class Adam(_Moments, _L2Optimizer):
@@ -91,6 +96,7 @@ class Adadelta(_L2Optimizer):
     rho: Fraction = 0.9
     """Share of the old running mean of squares kept at each step."""
     eps: PositiveFloat = 1e-6
+    """Added to both running means before their roots."""
 
 
 class Adagrad(_L2Optimizer):
@@ -100,6 +106,7 @@ class Adagrad(_L2Optimizer):
     lr_decay: NonNegativeFloat = 0.0
     """The rate is divided by 1 + this times the steps done."""
     eps: PositiveFloat = 1e-10
+    """Added to the divisor."""
 
 
 class RmsProp(_L2Optimizer):
@@ -109,9 +116,11 @@ class RmsProp(_L2Optimizer):
     alpha: Fraction = 0.99
     """Share of the old running mean of squares kept at each step."""
     momentum: Fraction = 0.0
+    """Share of the old buffer kept at each step; 0: no buffer."""
     centered: bool = False
     """Divide by the estimated standard deviation of the gradient, not by its root mean square."""
     eps: PositiveFloat = 1e-8
+    """Added to the divisor."""
 
 
 class Muon(_AnyOptimizer):
@@ -119,7 +128,9 @@ class Muon(_AnyOptimizer):
     lr: PositiveFloat = 0.02
     """Rate of the weights, whose update has singular values of 1 (Jordan et al. 2024)."""
     momentum: Fraction = 0.95
+    """Share of the old buffer kept at each step."""
     nesterov: bool = True
+    """Orthogonalise the gradient plus momentum times the buffer, not the buffer alone."""
     weight_decay: NonNegativeFloat = 0.0
     """Decoupled decay of the weights."""
     rest: Literal["sgd", "adamw"] = "sgd"

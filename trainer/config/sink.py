@@ -11,9 +11,13 @@ class WandbSink(Section):
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
     """auto: online where an API key is configured, else offline. disabled: wandb is not imported."""
     project: str = "cifar-sweeps"
+    """W&B project; WANDB_PROJECT stands above this default."""
     entity: str | None = None
+    """W&B user or team; null: the account's own."""
     group: str | None = None
+    """Name under which W&B shows runs together."""
     tags: tuple[str, ...] = ()
+    """Words that W&B can filter runs by."""
     checkpoint: bool = False
     """Upload the best checkpoint as an artifact when the run ends."""
     init_timeout: PositiveFloat = 30

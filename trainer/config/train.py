@@ -39,15 +39,19 @@ class EarlyStop(Section):
 
 class Train(Section):
     epochs: PositiveInt = 25
+    """Times that each training image is seen."""
     batch_size: PositiveInt = 128
+    """Images of one optimizer update."""
     accumulate: PositiveInt = 1
     """A batch is worked off in this many equal parts, one optimizer update a batch."""
     drop_last: bool = False
     """Leave out the last batch of an epoch where it is smaller than the others."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    """auto, cpu, mps, cuda or cuda:N; auto: a GPU where there is one."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto: bfloat16 on GPUs that have it and on CPUs with AVX512-BF16 or AMX, float32 elsewhere."""
     channels_last: bool = True
+    """Keep images and weights with the channels innermost in memory, the faster form for convolutions."""
     compile: bool = False
     """torch.compile the network."""
     clip_grad_norm: NonNegativeFloat = 0.0
@@ -59,6 +63,7 @@ class Train(Section):
     """Views of a test image whose logits are averaged: itself; and its mirror; and both moved by one pixel
     up-left and down-right. The one-view number is logged beside it as `test/accuracy_plain`."""
     eval_batch_size: PositiveInt = 500
+    """Images evaluated at a time; changes no number but the time."""
     evaluate_every: PositiveInt = 1
     """Epochs between evaluations; the last epoch always has one."""
     checkpoint_every: PositiveInt = 1

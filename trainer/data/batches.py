@@ -2,18 +2,37 @@
 
 Nothing is done per image in Python: the whole set lies on the device padded and mirrored as [N, 2, H+2p, W+2p, C]
 uint8, a strided view of it has every crop of every image as an entry of its own, and one advanced index
-(image, mirrored, row, column) gathers a batch, cropped and flipped.
+(image, mirrored, row, column) gathers a batch, cropped and flipped. What else `augment` asks for is done to the
+gathered batch, in torchvision's reference order: auto, color_jitter, erasing, mix.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Literal, assert_never
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainer.config.augment import Augment
+from trainer.config.augment import (
+    Augment,
+    Cutmix,
+    Cutout,
+    Mixup,
+    NoAuto,
+    NoErasing,
+    NoMix,
+    RandAugment,
+    RandomErasing,
+    TrivialAugmentWide,
+)
+from trainer.data.augment.auto import auto_augment
+from trainer.data.augment.color import color_jitter
+from trainer.data.augment.erase import erasing
+from trainer.data.augment.mix import MixChange, mixing
+from trainer.data.augment.stage import Epoch, Stage
 from trainer.data.images import Split
+from trainer.errors import ConfigError
 from trainer.seeds import generator
 
 
@@ -29,36 +48,126 @@ class Normalize:
         self._shift = (-centre / spread).to(device)
 
     def __call__(self, images: Tensor, memory_format: torch.memory_format = torch.preserve_format) -> Tensor:
-        """[N, C, H, W] uint8 -> float32, in the memory format that is asked for."""
-        return torch.addcmul(self._shift, images.to(torch.float32, memory_format=memory_format), self._scale)
+        """[N, C, H, W] levels in 0..255, uint8 or float32 -> float32, in the memory format that is asked for."""
+        levels = images.to(torch.float32, memory_format=memory_format)
+        # Laid out like one image, they are read along with it; a broadcast along memory would stop at every pixel.
+        shift, scale = (torch.empty_like(levels[:1]).copy_(each) for each in (self._shift, self._scale))
+        return torch.addcmul(shift, levels, scale)
 
 
 class TrainingBatches:
-    """The training set as batches of augmented uint8 images, the same for the same (seed, epoch)."""
+    """The training set as augmented batches, the same for the same (seed, epoch)."""
 
-    def __init__(self, split: Split, augment: Augment, *, batch_size: int, seed: int, drop_last: bool = False) -> None:
-        """`split` already lies on the training device. `drop_last` leaves out a smaller last batch."""
+    def __init__(
+        self,
+        split: Split,
+        augment: Augment,
+        *,
+        batch_size: int,
+        seed: int,
+        drop_last: bool = False,
+        num_classes: int | None = None,
+        mean: Sequence[float] | None = None,
+    ) -> None:
+        """`split` already lies on the training device. `drop_last` leaves out a smaller last batch. `num_classes` is
+        needed where `augment.mix` is on, and `mean` [C], as fractions of white, where erasing fills with it. Raises
+        ConfigError for more padding than an image can reflect."""
         self.labels = split.labels
         self.batch_size = min(batch_size, len(split))
         self.seed = seed
-        self.flips = augment.flip.mode == "random"
+        self.flip = augment.flip.mode
         self.shifts = 2 * augment.crop.padding + 1
-        self._windows = _all_windows(split.images, augment.crop.padding, augment.crop.mode, mirrored=self.flips)
+        side = min(split.images.shape[-2:])
+        if augment.crop.mode == "reflect" and augment.crop.padding >= side:
+            raise ConfigError(
+                f"augment.crop.padding: {augment.crop.padding}: an image {side} pixels wide can reflect at "
+                f"most {side - 1}; take mode=zero or less"
+            )
+        self._windows = _all_windows(
+            split.images, augment.crop.padding, augment.crop.mode, mirrored=self.flip != "none"
+        )
+        self._first_flip = torch.randint(2, (len(split),), generator=generator(seed, "first flip"))
+        self._stages = _stages(augment, mean)
+        self._mix = _mix_stage(augment, num_classes)
         whole, rest = divmod(len(split), self.batch_size)
         self.per_epoch = whole + (rest > 0 and not drop_last)
+        self.smallest = rest if rest and not drop_last else self.batch_size  # images of the smallest batch
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches [B, C, H, W] uint8 (channels last in memory) and [B] of epoch number `epoch`, from batch `start`."""
+        """Batches of epoch number `epoch`, from batch `start`: images [B, C, H, W] uint8, channels last in memory,
+        and their classes [B] int64.
+
+        With `augment.mix` the classes are probabilities [B, K] float32, and with mixup the images are float32 levels
+        in 0..255.
+        """
         n, device = len(self.labels), self.labels.device
-        draw = generator(self.seed, "epoch", epoch)
-        order = torch.randperm(n, generator=draw).to(device)
-        flip = torch.randint(2 if self.flips else 1, (n,), generator=draw).to(device)
+        draw, order = self._shuffle(epoch)
+        flip = torch.randint(2 if self.flip == "random" else 1, (n,), generator=draw)
         row, column = torch.randint(self.shifts, (2, n), generator=draw).to(device)
+        if self.flip == "alternating":
+            flip = (self._first_flip[order] + epoch) % 2
+        order, flip = order.to(device), flip.to(device)
+        changes = [stage(self._drawn(name, epoch)) for name, stage in self._stages.items()]
+        mix = self._mix(self._drawn("mix", epoch)) if self._mix else None
         for at in range(start, self.per_epoch):
             now = slice(at * self.batch_size, (at + 1) * self.batch_size)
             picked = order[now]
             # Indexing before the channel axis leaves channels innermost in memory; the permute only renames axes.
-            yield self._windows[picked, flip[now], row[now], column[now]].permute(0, 3, 1, 2), self.labels[picked]
+            images = self._windows[picked, flip[now], row[now], column[now]].permute(0, 3, 1, 2)
+            for change in changes:
+                images = change(at, images)
+            labels = self.labels[picked]
+            yield mix(at, images, labels) if mix else (images, labels)
+
+    def order(self, epoch: int) -> Tensor:
+        """[N], on the CPU: which image of the set stands where in epoch number `epoch`."""
+        return self._shuffle(epoch)[1]
+
+    def _shuffle(self, epoch: int) -> tuple[torch.Generator, Tensor]:
+        draw = generator(self.seed, "epoch", epoch)
+        return draw, torch.randperm(len(self.labels), generator=draw)
+
+    def _drawn(self, purpose: str, epoch: int) -> Epoch:
+        """What a stage draws from in this epoch, apart from every other stage: turning one on moves no other's."""
+        height, width = self._windows.shape[4:6]
+        draw = generator(self.seed, purpose, epoch)
+        return Epoch(draw, len(self.labels), self.batch_size, height, width, self.labels.device)
+
+
+def _stages(augment: Augment, mean: Sequence[float] | None) -> dict[str, Stage]:
+    """What is done to a gathered batch, in this order, each under the name of its section."""
+    stages: dict[str, Stage] = {}
+    match augment.auto:
+        case NoAuto():
+            pass
+        case TrivialAugmentWide() | RandAugment():
+            stages["auto"] = partial(auto_augment, augment.auto)
+        case _:
+            assert_never(augment.auto)
+    if any(augment.color_jitter.model_dump().values()):
+        stages["color_jitter"] = partial(color_jitter, augment.color_jitter)
+    match augment.erasing:
+        case NoErasing():
+            pass
+        case RandomErasing() | Cutout():
+            if mean is None:
+                raise ValueError("augment.erasing needs the set's mean")
+            stages["erasing"] = partial(erasing, augment.erasing, mean)
+        case _:
+            assert_never(augment.erasing)
+    return stages
+
+
+def _mix_stage(augment: Augment, num_classes: int | None) -> Callable[[Epoch], MixChange] | None:
+    match augment.mix:
+        case NoMix():
+            return None
+        case Mixup() | Cutmix():
+            if num_classes is None:
+                raise ValueError("augment.mix needs the number of classes")
+            return partial(mixing, augment.mix, num_classes)
+        case _:
+            assert_never(augment.mix)
 
 
 def _all_windows(images: Tensor, padding: int, mode: str, *, mirrored: bool) -> Tensor:

@@ -1,4 +1,4 @@
-"""A contact sheet of a data set: what the network will see, a row for each class."""
+"""Sheets of a data set: some images of each class, or what augmentation makes of one of each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from trainer.config.augment import Augment
+from trainer.data.batches import TrainingBatches
 from trainer.data.images import ImageSet
 from trainer.files import disk_errors, written_whole
 
@@ -18,30 +20,61 @@ TILE = 64  # images are enlarged by the whole number that brings them nearest to
 def contact_sheet(images: Tensor, labels: Tensor, class_names: Sequence[str], *, per_class: int = 10) -> Image.Image:
     """The first `per_class` of [N, C, H, W] uint8 of each of K classes, the class's name on the left of its row."""
     rows = torch.cat([_row(images[(labels == k).nonzero()[:per_class, 0]], per_class) for k in range(len(class_names))])
-    grid = make_grid(rows, nrow=per_class, padding=GAP, pad_value=255)  # [3, K(H+2)+2, per_class(W+2)+2]
+    return _sheet(rows, class_names)
+
+
+def augmented_sheet(image_set: ImageSet, augment: Augment, *, versions: int = 9, seed: int = 0) -> Image.Image:
+    """The first image of each class as it is, then as training would see it in each of so many epochs."""
+    labels = image_set.train.labels
+    split = image_set.train.select(torch.cat([(labels == k).nonzero()[:1, 0] for k in range(image_set.num_classes)]))
+    batches = TrainingBatches(
+        split,
+        augment,
+        batch_size=len(split),
+        seed=seed,
+        num_classes=image_set.num_classes,
+        mean=image_set.mean,
+    )
+    columns = [split.images]
+    for epoch in range(versions):
+        images, _ = next(batches.epoch(epoch))
+        columns.append(images[batches.order(epoch).argsort()].to(torch.uint8))
+    names = [image_set.class_names[k] for k in split.labels.tolist()]
+    return _sheet(torch.stack(columns, dim=1).flatten(0, 1), names)
+
+
+def write_preview(
+    image_set: ImageSet, path: Path, augment: Augment | None = None, *, per_class: int = 10, seed: int = 0
+) -> None:
+    """Write a sheet of training images to `path` as PNG: `per_class` of each class, or, where `augment` is given, one
+    of each beside its augmented versions. Raises DiskError where it cannot be written."""
+    split = image_set.train
+    if augment:
+        sheet = augmented_sheet(image_set, augment, versions=per_class - 1, seed=seed)
+    else:
+        sheet = contact_sheet(split.images, split.labels, image_set.class_names, per_class=per_class)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as file:
+            sheet.save(file, format="PNG")
+
+
+def _sheet(images: Tensor, names: Sequence[str]) -> Image.Image:
+    """[R * L, C, H, W] uint8 in R rows, each with its name on the left."""
+    grid = make_grid(images, nrow=len(images) // len(names), padding=GAP, pad_value=255)  # [3, R(H+2)+2, L(W+2)+2]
     scale = max(1, round(TILE / images.shape[-1]))
     pixels = Image.fromarray(grid.permute(1, 2, 0).numpy())
     pixels = pixels.resize((pixels.width * scale, pixels.height * scale), Image.Resampling.NEAREST)
 
     row = (images.shape[-2] + GAP) * scale
     font = ImageFont.load_default(size=min(row // 2, 18))
-    margin = max(int(font.getlength(name)) for name in class_names) + 8 * GAP
+    margin = max(int(font.getlength(name)) for name in names) + 8 * GAP
     sheet = Image.new("RGB", (margin + pixels.width, pixels.height), "white")
     sheet.paste(pixels, (margin, 0))
     draw = ImageDraw.Draw(sheet)
-    for k, name in enumerate(class_names):
+    for k, name in enumerate(names):
         draw.text((margin - 4 * GAP, GAP * scale + (k + 0.5) * row), name, fill="black", font=font, anchor="rm")
     return sheet
-
-
-def write_preview(image_set: ImageSet, path: Path, per_class: int = 10) -> None:
-    """Write the contact sheet of the training images to `path` as PNG. Raises DiskError where it cannot."""
-    split = image_set.train
-    sheet = contact_sheet(split.images, split.labels, image_set.class_names, per_class=per_class)
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as file:
-            sheet.save(file, format="PNG")
 
 
 def _row(images: Tensor, length: int) -> Tensor:

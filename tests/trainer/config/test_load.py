@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.checks import complete_parts
 from trainer.config import load_config
 from trainer.config.overrides import flatten, lay_over, nest, read_value, read_words
 from trainer.config.recipes import recipe_names
 from trainer.config.show import with_origins
 from trainer.errors import ConfigError
-from trainer.checks import check_parts
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_network_starts_from_the_recipe_of_its_name_unless_told_not_to() -> No
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_is_a_valid_config(name: str) -> None:
-    load_config(recipe=name, check=check_parts)
+    load_config(recipe=name, complete=complete_parts)
 
 
 WORDS = ["optimizer.name=adamw", "optimizer.beta1=0.8", "optimizer.lr=0.01", "schedule.name=constant", "train.epochs=2"]
@@ -132,7 +132,7 @@ def test_a_layer_that_repeats_a_name_keeps_the_knobs() -> None:
 )
 def test_each_mistake_is_one_line_with_its_key_and_all_are_told_at_once(words: list[str], said: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config(words, check=check_parts)
+        load_config(words, complete=complete_parts)
     problems = caught.value.problems
     assert len(problems) == len(said)
     for part in said:

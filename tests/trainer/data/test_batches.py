@@ -1,19 +1,47 @@
 """Batches against a plain second implementation, image by image."""
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
+from torchvision.transforms.v2 import functional as T
 
-from trainer.config.augment import Augment
+from trainer.config.augment import Augment, Cutmix, Cutout, Mixup, RandAugment
+from trainer.data.augment.auto import auto_augment
+from trainer.data.augment.color import color_jitter
+from trainer.data.augment.erase import erasing
+from trainer.data.augment.mix import mixing
+from trainer.data.augment.stage import Epoch
 from trainer.data.batches import Normalize, TrainingBatches, pad
 from trainer.data.images import Split
+from trainer.seeds import generator
 
 N = 23
+CHOICES: dict[str, dict[str, Any]] = {
+    "crop and flip": {},
+    "no flip": {"flip": {"mode": "none"}},
+    "alternating flip": {"flip": {"mode": "alternating"}},
+    "random erasing": {"erasing": {"name": "random", "probability": 1}},
+    "cutout": {"erasing": {"name": "cutout", "size": 3, "fill": "zero"}},
+    "color_jitter": {"color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}},
+    "mixup": {"mix": {"name": "mixup"}},
+    "cutmix": {"mix": {"name": "cutmix"}},
+    "trivial_augment_wide": {"auto": {"name": "trivial_augment_wide"}},
+    "rand_augment": {"auto": {"name": "rand_augment"}},
+}
 
 
-def some_images(n: int = N, size: int = 8) -> Split:
+def some_images(n: int = N, size: int = 8, channels: int = 3) -> Split:
     draw = torch.Generator().manual_seed(1)
-    return Split(torch.randint(256, (n, 3, size, size), dtype=torch.uint8, generator=draw), torch.arange(n))
+    return Split(torch.randint(256, (n, channels, size, size), dtype=torch.uint8, generator=draw), torch.arange(n))
+
+
+def chosen(choice: str, seed: int = 0, channels: int = 3) -> TrainingBatches:
+    config = Augment.model_validate({"crop": {"padding": 2}} | CHOICES[choice])
+    mean = (0.5, 0.4, 0.3)[:channels]
+    return TrainingBatches(some_images(channels=channels), config, batch_size=5, seed=seed, num_classes=N, mean=mean)
 
 
 def augment(padding: int = 2, mode: str = "zero", flip: str = "random") -> Augment:
@@ -63,33 +91,127 @@ def test_without_augmentation_the_images_are_the_set_s_own() -> None:
         assert torch.equal(images, split.images[labels])
 
 
-def test_batches_depend_on_seed_and_epoch_alone_and_can_start_in_the_middle() -> None:
-    def epoch(seed: int, number: int, start: int = 0) -> list[torch.Tensor]:
-        return [x for x, _ in TrainingBatches(some_images(), augment(), batch_size=5, seed=seed).epoch(number, start)]
+@pytest.mark.parametrize("mode", ["zero", "reflect"])
+def test_crop_and_flip_equal_torchvision_s_for_the_same_draws(mode: str) -> None:
+    split = some_images()
+    draw = generator(3, "epoch", 7)
+    order, flips = torch.randperm(N, generator=draw), torch.randint(2, (N,), generator=draw)
+    rows, columns = torch.randint(5, (2, N), generator=draw)
+    batches = TrainingBatches(split, augment(2, mode), batch_size=5, seed=3)
+    images, labels = map(torch.cat, zip(*batches.epoch(7), strict=True))
+    for image, label, i, mirrored, row, column in zip(images, labels, order, flips, rows, columns, strict=True):
+        padded = T.pad(split.images[i], [2] * 4, padding_mode="constant" if mode == "zero" else mode)
+        top, left = int(row), int(column)
+        # The mirror is cropped, where torchvision mirrors the crop: the same crop counted from the other side.
+        expected = T.crop(padded, top, 4 - left if mirrored else left, 8, 8)
+        assert label == split.labels[i]
+        assert torch.equal(image, T.horizontal_flip(expected) if mirrored else expected)
+    assert torch.equal(batches.order(7), order)
+
+
+def test_alternating_flips_are_drawn_once_an_image_and_turned_over_every_epoch() -> None:
+    split = some_images()
+    config = augment(0, flip="alternating")
+
+    def mirrored(seed: int, epoch: int) -> Tensor:
+        """[N], by image: 1 where it is its mirror."""
+        images, labels = map(
+            torch.cat, zip(*TrainingBatches(split, config, batch_size=5, seed=seed).epoch(epoch), strict=True)
+        )
+        plain = images[labels.argsort()]
+        is_mirror = [torch.equal(image, source.flip(-1)) for image, source in zip(plain, split.images, strict=True)]
+        assert all(m or torch.equal(i, source) for m, i, source in zip(is_mirror, plain, split.images, strict=True))
+        return torch.tensor(is_mirror)
+
+    first = mirrored(0, 0)
+    assert 0 < first.sum() < N
+    assert not torch.equal(first, mirrored(1, 0))
+    for epoch in range(1, 5):
+        assert torch.equal(mirrored(0, epoch), first ^ (epoch % 2 == 1))
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_batches_depend_on_seed_epoch_and_number_alone_and_can_start_in_the_middle(choice: str) -> None:
+    def epoch(seed: int, number: int, start: int = 0) -> list[tuple[Tensor, Tensor]]:
+        return list(chosen(choice, seed).epoch(number, start))
 
     once = epoch(0, 4)
     torch.manual_seed(99)  # the global generator has no say
-    for first, second in zip(once, epoch(0, 4), strict=True):
-        assert torch.equal(first, second)
-    for first, second in zip(once[3:], epoch(0, 4, start=3), strict=True):
-        assert torch.equal(first, second)
-    assert not torch.equal(once[0], epoch(0, 5)[0])
-    assert not torch.equal(once[0], epoch(1, 4)[0])
-    assert not torch.equal(epoch(1, 0)[0], epoch(0, 1)[0])
+    for first, second in zip([*once, *once[3:]], [*epoch(0, 4), *epoch(0, 4, start=3)], strict=True):
+        assert torch.equal(first[0], second[0])
+        assert torch.equal(first[1], second[1])
+    assert not torch.equal(once[0][0], epoch(0, 5)[0][0])
+    assert not torch.equal(once[0][0], epoch(1, 4)[0][0])
+    assert not torch.equal(epoch(1, 0)[0][0], epoch(0, 1)[0][0])
 
 
-def test_batches_are_channels_last_in_memory() -> None:
-    images, _ = next(TrainingBatches(some_images(), augment(), batch_size=5, seed=0).epoch(0))
-    assert images.is_contiguous(memory_format=torch.channels_last)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("choice", CHOICES)
+def test_batches_have_the_types_and_the_memory_format_they_promise(choice: str, channels: int) -> None:
+    sizes: list[int] = []
+    for images, targets in chosen(choice, channels=channels).epoch(0):
+        sizes.append(len(images))
+        assert images.shape == (len(images), channels, 8, 8)
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        assert images.dtype == (torch.float32 if choice == "mixup" else torch.uint8)
+        assert images.min() >= 0 and images.max() <= 255
+        if choice in ("mixup", "cutmix"):
+            assert (targets.shape, targets.dtype) == ((len(images), N), torch.float32)
+            torch.testing.assert_close(targets.sum(1), torch.ones(len(images)))
+        else:
+            assert (targets.shape, targets.dtype) == ((len(images),), torch.int64)
+    assert sizes == [5, 5, 5, 5, 3]
 
 
-def test_normalizing_gives_zero_mean_and_unit_variance() -> None:
+def test_the_order_is_crop_and_flip_then_auto_color_jitter_erasing_mix() -> None:
+    """As in torchvision's reference training. Each draws on its own, so that one more moves no other's draws."""
+    settings: dict[str, Any] = {"crop": {"padding": 2}}
+    for name in ("rand_augment", "color_jitter", "cutout", "cutmix"):
+        settings |= CHOICES[name]
+    config = Augment.model_validate(settings)
+    assert isinstance(config.auto, RandAugment)
+    assert isinstance(config.erasing, Cutout)
+    assert isinstance(config.mix, Mixup | Cutmix)
+    mean = (0.5, 0.4, 0.3)
+
+    def epoch(purpose: str) -> Epoch:
+        return Epoch(generator(0, purpose, 6), N, 5, 8, 8, torch.device("cpu"))
+
+    changes = [
+        auto_augment(config.auto, epoch("auto")),
+        color_jitter(config.color_jitter, epoch("color_jitter")),
+        erasing(config.erasing, mean, epoch("erasing")),
+    ]
+    mix = mixing(config.mix, N, epoch("mix"))
+    found = TrainingBatches(some_images(), config, batch_size=5, seed=0, num_classes=N, mean=mean).epoch(6)
+    for at, ((images, labels), (augmented, targets)) in enumerate(
+        zip(chosen("crop and flip").epoch(6), found, strict=True)
+    ):
+        for change in changes:
+            images = change(at, images)
+        images, labels = mix(at, images, labels)
+        assert torch.equal(images, augmented)
+        assert torch.equal(labels, targets)
+
+
+@pytest.mark.parametrize(("choice", "missing"), [("cutout", "mean"), ("mixup", "number of classes")])
+def test_what_a_choice_needs_to_know_is_asked_for_at_once(choice: str, missing: str) -> None:
+    with pytest.raises(ValueError, match=missing):
+        TrainingBatches(some_images(), Augment.model_validate(CHOICES[choice]), batch_size=5, seed=0)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_normalizing_gives_zero_mean_and_unit_variance(dtype: torch.dtype, memory_format: torch.memory_format) -> None:
     images = some_images(500).images
     shares = images.double() / 255
     mean, std = shares.mean((0, 2, 3)), shares.std((0, 2, 3), correction=0)
-    out = Normalize(tuple(mean.tolist()), tuple(std.tolist()))(images)
     expected = ((shares - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)).float()
+    normalize = Normalize(tuple(mean.tolist()), tuple(std.tolist()))
+    out = normalize(images.to(dtype, memory_format=memory_format))
     torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)
+    assert out.is_contiguous(memory_format=memory_format)
+    torch.testing.assert_close(normalize(images.to(dtype), torch.channels_last), out)
 
 
 def test_reflecting_uint8_equals_reflecting_floats() -> None:

@@ -1,0 +1,45 @@
+"""Files of charts: their kind, their size, and what is said where none can be written."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from trainer.errors import ConfigError, DiskError
+from trainer.figures.render import render
+
+DOTS: dict[str, Any] = {
+    "title": "two dots",
+    "width": 200,
+    "height": 100,
+    "data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]},
+    "mark": "point",
+    "encoding": {"x": {"field": "x", "type": "quantitative"}, "y": {"field": "y", "type": "quantitative"}},
+}
+
+
+def test_a_png_has_two_pixels_for_each_of_the_spec_and_a_white_ground(tmp_path: Path) -> None:
+    render(DOTS, tmp_path / "dots.PNG")
+    with Image.open(tmp_path / "dots.PNG") as image:
+        assert image.format == "PNG"
+        assert 400 < image.width < 600 and 200 < image.height < 400  # the plot, and its title and axes
+        assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_an_svg_holds_its_words_as_text(tmp_path: Path) -> None:
+    render(DOTS, tmp_path / "dots.svg")
+    text = (tmp_path / "dots.svg").read_text(encoding="utf-8")
+    assert text.startswith("<svg") and ">two dots</text>" in text
+
+
+@pytest.mark.parametrize("name", ["dots.pdf", "dots"])
+def test_another_suffix_is_refused_with_the_right_ones(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"written as \.png or \.svg"):
+        render(DOTS, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match="nowhere"):
+        render(DOTS, tmp_path / "nowhere" / "dots.svg")
