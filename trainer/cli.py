@@ -206,7 +206,7 @@ def preview(
     data: DataFlag = None,
     out: Annotated[Path, Option(help="The PNG to write.", metavar="FILE")] = Path("preview.png"),
 ) -> None:
-    """Write a contact sheet of a data set, a row a class; given augment keys, an image a class and what they make of it."""
+    """Write a contact sheet of a data set, a row a class; with augment keys, what they make of an image of each."""
     loaded = _load(_words(words, False, data), None, None)
     from trainer.data.preview import write_preview
     from trainer.data.sources import load_image_set

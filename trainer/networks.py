@@ -93,7 +93,7 @@ def refuse_one_image(net: nn.Module, name: str, shape: DataShape) -> None:
             copy.deepcopy(net).to("cpu").train()(image)
     except ValueError as error:
         raise ConfigError(
-            f"train.batch_size: leaves a batch, or a part of one, of a single image, on which {name} cannot be trained: "
+            f"train.batch_size: leaves a batch or a part of one image, on which {name} cannot be trained: "
             f"{first_line(error)}; set train.drop_last=true, or another size"
         ) from error
 
