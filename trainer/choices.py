@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from trainer.config import RunConfig
+from trainer.config.explain import section_types
 
 _KINDS = {int: "whole number", float: "number", bool: "true or false", str: "word", dict: "keys and values"}
 _SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
@@ -18,7 +19,7 @@ _SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 def choices_page() -> str:
     """docs/choices.md."""
     parts = [_HEAD]
-    scalars = [(key, field) for key, field in RunConfig.model_fields.items() if not _models(field.annotation)]
+    scalars = [(key, field) for key, field in RunConfig.model_fields.items() if not section_types(field.annotation)]
     parts.append(_table(scalars))
     for key, field in RunConfig.model_fields.items():
         parts += _section(key, field, depth=2)
@@ -35,7 +36,7 @@ from the config classes. The keys of `model` are the arguments of its network: s
 
 def _section(key: str, field: FieldInfo, depth: int) -> Iterator[str]:
     """A section, or each choice of a union of sections, with the sections in it."""
-    options = _models(field.annotation)
+    options = section_types(field.annotation)
     if not any(option.model_fields for option in options):
         return
     yield f"{'#' * depth} `{key}`\n"
@@ -45,7 +46,8 @@ def _section(key: str, field: FieldInfo, depth: int) -> Iterator[str]:
         named = option.model_fields.get("name")
         if len(options) > 1 and named:
             name = named.default if isinstance(named.default, str) else "timm/NAME"
-            yield " ".join(filter(None, [f"**`{key}.name={name}`**", _about(option)])) + "\n"
+            default = "(the default)" if option is type(field.get_default(call_default_factory=True)) else ""
+            yield " ".join(filter(None, [f"**`{key}.name={name}`**", default, _about(option)])) + "\n"
         elif about := _about(option):
             yield f"{about}\n"
         own = [row for row in table if row not in shared]
@@ -54,7 +56,9 @@ def _section(key: str, field: FieldInfo, depth: int) -> Iterator[str]:
     if shared:
         yield f"All of `{key}` take:\n"
         yield _HEADER + "\n".join(row for row in tables[0] if row in shared) + "\n"
-    inner = {name: each for option in options for name, each in option.model_fields.items() if _models(each.annotation)}
+    inner = {
+        name: each for option in options for name, each in option.model_fields.items() if section_types(each.annotation)
+    }
     for name, each in inner.items():
         yield from _section(f"{key}.{name}", each, depth + 1)
 
@@ -69,7 +73,7 @@ def _table(fields: list[tuple[str, FieldInfo]]) -> str:
 def _rows(option: type[BaseModel], prefix: str, *, named: bool) -> list[str]:
     """A row for each plain key; `name` is one of them where it does not choose between options."""
     fields = option.model_fields.items()
-    plain = [(key, field) for key, field in fields if not _models(field.annotation) and (named or key != "name")]
+    plain = [(key, field) for key, field in fields if not section_types(field.annotation) and (named or key != "name")]
     return [_row(f"{prefix}.{key}", field, _meaning(option, key)) for key, field in plain]
 
 
@@ -87,7 +91,7 @@ def _row(key: str, field: FieldInfo, meaning: str) -> str:
 
 
 def _kind(annotation: Any, metadata: list[Any]) -> str:
-    """A type in words: `number > 0`, `a or b`, `list of whole numbers`."""
+    """A type in words: `number > 0`, `a or b`, `list: whole number`."""
     bounds = [f"{_SIGNS[sign]} {value:g}" for each in metadata for sign, value in _bounds(each)]
     return " ".join([_plain_kind(annotation), *bounds])
 
@@ -109,7 +113,7 @@ def _plain_kind(annotation: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join("null" if each is NoneType else _plain_kind(each) for each in arguments)
     if origin is tuple:
-        return f"list of {_plain_kind(arguments[0])}"
+        return f"list: {_plain_kind(arguments[0])}"
     return _KINDS.get(origin or annotation, "path" if "Path" in str(annotation) else str(annotation))
 
 
@@ -124,9 +128,3 @@ def _shown(value: Any) -> str:
 def _about(option: type[BaseModel]) -> str:
     own = option.__doc__ if option.__doc__ and option.__doc__ != BaseModel.__doc__ else ""
     return re.sub(r"\s+", " ", own).strip()
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if get_origin(annotation) in (Union, UnionType, Annotated):
-        return [model for part in get_args(annotation) for model in _models(part)]
-    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []

@@ -30,6 +30,11 @@ app.add_typer(schedule_app, name="schedule")
 
 _TAKES_ANY_KEY = {"allow_extra_args": True, "ignore_unknown_options": True}  # for --KEY=VALUE, as a W&B agent may write
 _EXIT_DIVERGED = 3
+_PROTOCOLS = {
+    "last": "of the last epoch",
+    "best_val": "of the epoch that validated best",
+    "best_test": "of the best epoch: a choice made on the test set",
+}
 _UsageError = cast(
     "type[typer.BadParameter]", typer.BadParameter.__mro__[1]
 )  # typer brings a click of its own, unnamed
@@ -212,7 +217,7 @@ def preview(
     from trainer.data.sources import load_image_set
 
     config = loaded.config
-    asked = any(key.startswith("augment.") and origin != "default" for key, origin in loaded.origins.items())
+    asked = any(key.startswith("augment.") and origin == "command line" for key, origin in loaded.origins.items())
     write_preview(
         load_image_set(config.data, seed=config.seed), out, config.augment if asked else None, seed=config.seed
     )
@@ -300,9 +305,11 @@ def _report(result: "RunResult", as_json: bool) -> None:
         typer.echo(f"go on with: trainer train --resume {result.folder}", err=True)
     if as_json:
         return typer.echo(json.dumps({"run_dir": str(result.folder), "status": result.status, **summary}))
-    for key in ("test/accuracy", "test/accuracy_plain", "test/accuracy_best", "train/accuracy"):
-        if key in summary:
-            typer.echo(f"{key:<20} {summary[key]:.2%}")
+    shown = {key: summary[key] for key in ("test/accuracy", "test/accuracy_plain", "train/accuracy") if key in summary}
+    if (headline := summary.get("headline/accuracy")) is not None:
+        shown |= {f"headline, {_PROTOCOLS[summary['headline/protocol']]}": headline}
+    for key, value in shown.items():
+        typer.echo(f"{key:<20} {value:.2%}")
     if result.status == "finished":
         typer.echo(f"measure it again:    trainer evaluate {result.folder}", err=True)
         if result.sync_hint:

@@ -16,14 +16,13 @@ class Monitor:
         highest = config.mode == "max" or (config.mode == "auto" and self.metric.endswith("accuracy"))
         self._sign = 1.0 if highest else -1.0
         self._min_delta, self._patience = config.min_delta, config.patience
-        self._best: float | None = None
+        self._best = -self._sign * math.inf
         self._waited = 0  # epochs since the best
 
     def look(self, metrics: Mapping[str, float]) -> bool:
         """An epoch has ended; True where it is the best so far."""
         value = metrics[self.metric]
-        first = self._best is None and math.isfinite(value)
-        better = first or (self._best is not None and self._sign * (value - self._best) > self._min_delta)
+        better = self._sign * (value - self._best) > self._min_delta  # never true of a NaN
         if better:
             self._best = value
         self._waited = 0 if better else self._waited + 1

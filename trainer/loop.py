@@ -70,14 +70,15 @@ class Counters:
     latest: dict[str, float] = field(default_factory=dict[str, float])  # metric -> last value
     ended: str = ""  # why the run is over before its last epoch
 
-    def keep_best(self, metrics: Mapping[str, float]) -> dict[str, float]:
+    def best_accuracies(self, metrics: Mapping[str, float]) -> dict[str, float]:
         """The best so far of each accuracy, as `NAME_best`: `test/accuracy_best` is a choice made on the test set.
         `test/accuracy_at_best_val` is the test accuracy of the epoch with the best validation accuracy."""
         accuracies = {key: metrics[key] for key in ("val/accuracy", "test/accuracy") if key in metrics}
         better = [key for key, value in accuracies.items() if value > self.best.get(key, -1.0)]
         self.best |= {key: accuracies[key] for key in better}
-        if "val/accuracy" in better and "test/accuracy" in metrics:
-            self.best["test/accuracy_at_best_val"] = metrics["test/accuracy"]
+        if "val/accuracy" in better:
+            self.best.pop("test/accuracy_at_best_val", None)
+            self.best |= {"test/accuracy_at_best_val": metrics["test/accuracy"]} if "test/accuracy" in metrics else {}
         kept = {"test/accuracy_at_best_val"} & self.best.keys()
         return {f"{key}_best": self.best[key] for key in accuracies} | {key: self.best[key] for key in kept}
 
@@ -237,10 +238,8 @@ class Loop:
             self._log({"train/loss_running": loss, "optimizer/lr": self.lr})
 
     def _end_epoch(self, loss: float, accuracy: float) -> None:
-        """Evaluate, tell the schedule, log one row, save: in this order, so that a checkpoint knows of its own row.
-
-        An epoch that `max_steps` cuts short is evaluated and logged at its fraction.
-        """
+        """Average, evaluate, see whether the run is over, log one row, save: in this order, so that a checkpoint knows
+        of its own row. An epoch that `max_steps` cuts short is evaluated and logged at its fraction."""
         config, counters, parts = self.parts.config, self.counters, self.parts
         if counters.step_in_epoch == parts.batches.per_epoch:
             counters.epoch, counters.step_in_epoch = counters.epoch + 1, 0
@@ -248,6 +247,7 @@ class Loop:
         self._average()
         if parts.val:  # it decides, so it is looked at after every epoch
             metrics |= self._evaluate("val", parts.val)
+            metrics |= self._reached(metrics["val/accuracy"])
         improved = parts.monitor.look(metrics)  # never at the test set
         if parts.monitor.exhausted:
             waited = config.early_stop.patience
@@ -256,10 +256,10 @@ class Loop:
             metrics |= self._remember_or_restore(improved)
         if self.done or counters.epoch % config.evaluate_every == 0:
             metrics |= self._evaluate("test", parts.test)
-        metrics |= counters.keep_best(metrics)
+            metrics |= {} if parts.val else self._reached(metrics["test/accuracy"])
+        metrics |= counters.best_accuracies(metrics)
         parts.schedule.epoch_ended(metrics.get("val/loss", loss))
         metrics |= self._clock.metrics()
-        metrics |= self._reached(metrics)
         counters.latest |= metrics
         self._log(metrics)
         counters.images_seen = 0
@@ -275,14 +275,15 @@ class Loop:
         if improved:
             weights = {key: value.clone() for key, value in parts.evaluated.state_dict().items()}
             self._best = {"epoch": self.epoch, "weights": weights}
-        if not self.done or self._best["epoch"] == self.epoch:
+        if not self.done or self._best.get("epoch", self.epoch) == self.epoch:
             return {}
         parts.evaluated.load_state_dict(self._best["weights"])
         again = self._evaluate("val", parts.val) if parts.val else {}
         return again | {"restored_epoch": self._best["epoch"]}
 
     def _weights_are_finite(self) -> bool:
-        return bool(torch.stack([p.isfinite().all() for p in self.parts.model.parameters()]).all())
+        values = [value for value in self.parts.model.state_dict().values() if value.is_floating_point()]
+        return bool(torch.stack([value.isfinite().all() for value in values]).all())
 
     def _average(self) -> None:
         """An epoch has ended: take its weights into the stochastic average, once that has begun."""
@@ -293,10 +294,10 @@ class Loop:
                 inputs = (images for images, _ in parts.batches.epoch(self.counters.epoch))
                 parts.swa.refresh_norms(parts.normalize(x, parts.compute.memory_format) for x in inputs)
 
-    def _reached(self, metrics: Mapping[str, float]) -> dict[str, float]:
+    def _reached(self, accuracy: float) -> dict[str, float]:
         """Ends the run at `target_accuracy`: how long that took."""
-        target, accuracy = self.parts.config.target_accuracy, metrics.get("val/accuracy", metrics.get("test/accuracy"))
-        if target is None or accuracy is None or accuracy < target:
+        target = self.parts.config.target_accuracy
+        if target is None or accuracy < target:
             return {}
         self.counters.ended = f"reached train.target_accuracy={target:g}"
         return {"time/to_target_seconds": self.counters.train_seconds, "epochs_to_target": self.epoch}

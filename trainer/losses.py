@@ -69,7 +69,8 @@ class LossOfTerms(nn.Module):
 
 def _focal(logits: Tensor, targets: Tensor, *, gamma: float, alpha: float) -> Tensor:
     log_p = logits.log_softmax(1)
-    return -alpha * targets * (1 - log_p.exp()).clamp(min=0) ** gamma * log_p  # rounding may put p above 1
+    other = (-log_p.expm1()).clamp(min=torch.finfo(log_p.dtype).tiny)  # 1 - p; a power of 0 has no finite gradient
+    return -alpha * targets * other**gamma * log_p
 
 
 def _scored(terms: Terms, scores: str) -> Terms:

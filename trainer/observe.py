@@ -24,13 +24,13 @@ class View:
     epoch: float
     model: nn.Module
     images: Tensor  # [N, C, H, W] normalised and augmented, as the step saw them
-    labels: Tensor  # [N]
+    targets: Tensor  # [N] classes, or [N, K] probabilities where images are mixed
     lr: float
 
 
 @dataclass(frozen=True)
 class Record:
-    """Numbers measured at one moment of a run. `table` rows and pictures are rare and optional."""
+    """Numbers measured at one moment of a run. Pictures are rare and optional."""
 
     epoch: float
     step: int

@@ -1,5 +1,7 @@
 """What a run will need, before anything is read or trained: for `trainer train --dry-run`."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -34,16 +36,23 @@ def plan_run(config: RunConfig) -> dict[str, int]:
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
     optimizer.step()  # on the meta device: its state gets shapes and nothing is computed
-    state = [value for slots in optimizer.state.values() for value in slots.values() if isinstance(value, Tensor)]
     side = shape.image_size + 2 * config.augment.crop.padding
     views = 1 if config.augment.flip.mode == "none" else 2
     memory = {
-        "memory/weights": sum(value.nbytes for value in model.state_dict().values()),
+        "memory/weights": _bytes(model.state_dict()),
         "memory/gradients": size["trainable_parameters"] * _FLOAT32,
-        "memory/optimizer": sum(value.nbytes for value in state),
-        "memory/ema": sum(value.nbytes for value in model.state_dict().values()) if config.train.ema.decay else 0,
+        "memory/optimizer": _bytes(optimizer.state_dict()),
+        "memory/average": _bytes(model.state_dict()) if config.train.ema.decay or config.train.swa.epochs else 0,
         "memory/activations": size["activation_bytes"] * compute.dtype.itemsize // _FLOAT32,
         "memory/images": shape.train_size * views * side**2 * shape.in_channels,
     }
     counts = {"model/parameters": size["parameters"], "model/trainable_parameters": size["trainable_parameters"]}
     return counts | {"model/macs": size["macs"]} | memory | {"memory/total": sum(memory.values())}
+
+
+def _bytes(content: Any) -> int:
+    """Of all tensors in nested dicts and lists."""
+    if isinstance(content, Tensor):
+        return content.nbytes
+    inner = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    return sum(map(_bytes, inner))

@@ -21,7 +21,7 @@ OUR_READING = {
     "l1": 1e-5,  # a0b5 section 3
     "l2": 1e-4,  # a0b5 section 3
     "val_fraction": 0.1,  # dfbc: monitors validation accuracy, and does not say on which images
-    "dropout": 0.3,  # a0b5 section 6, the row with dropout of no printed rate; section 10 prints 0.3
+    "dropout": 0.5,  # a0b5 section 6, the row with dropout of no printed rate
 }
 
 
@@ -60,12 +60,9 @@ def runs_of(row: Row) -> list[list[str]]:
         said.setdefault("dropout", OUR_READING["dropout"])
     if "layer_order" in said:  # tried in both of the report's networks
         said.setdefault("model", ["mlp", "cnn"])
-    bundled = {key: said[key] if isinstance(said.get(key), list) else [said.get(key)] for key in ("model", "lr")}
-    return [
-        [word for key, value in {**said, "model": model, "lr": lr}.items() if value is not None
-         for word in _words(key, value, {**said, "model": model, "lr": lr})]
-        for model, lr in product(*bundled.values())
-    ]  # fmt: skip
+    bundled = {key: said[key] for key in ("model", "lr") if isinstance(said.get(key), list)}
+    runs = [{**said, **dict(zip(bundled, values, strict=True))} for values in product(*bundled.values())]
+    return [[word for key, value in run.items() for word in _words(key, value, run)] for run in runs]
 
 
 def _words(key: str, value: Any, said: Mapping[str, Any]) -> Iterator[str]:
@@ -106,7 +103,7 @@ def _words(key: str, value: Any, said: Mapping[str, Any]) -> Iterator[str]:
         case "scheduler_args":
             yield from (f"schedule.{knob}={value[knob]}" for knob in ("factor", "patience", "cooldown"))
             if said.get("lr"):
-                yield f"schedule.min_factor={value['min_lr'] / said['lr']}"
+                yield f"schedule.min_factor={value['min_lr'] / said['lr']:g}"
         case "loss":
             yield f"loss.name={'cross_entropy' if value == 'label_smoothing' else value}"
             if value == "label_smoothing":

@@ -78,9 +78,8 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
             same_run(validate(state["config"]), config.model_dump(mode="json"))
         compute = choose_compute(config.train)
         parts = build_parts(config, compute, load_image_set(config.data, seed=config.seed))
-        if state and state["images"] != len(parts.batches.labels):
-            now = len(parts.batches.labels)
-            raise CheckpointError(f"{folder}: was trained on {state['images']} images, and the data now has {now}")
+        if state and state["images"] != (found := len(parts.batches.labels)):
+            raise CheckpointError(f"{folder}: was trained on {state['images']} images, and the data now has {found}")
         return _train(config, parts, folder, state)
 
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from models.layers import HandmadeBatchNorm
+
 
 class Swa:
     """Keeps `average`, the mean of a network's weights at the moments of `update`."""
@@ -29,7 +31,7 @@ class Swa:
     def refresh_norms(self, batches: Iterable[Tensor]) -> None:
         """Compute the BatchNorm statistics of the averaged weights as the mean over batches [N, C, H, W]; without this
         they would be those of networks that the average is not."""
-        norms = [layer for layer in self.average.modules() if isinstance(layer, _BatchNorm)]
+        norms = [layer for layer in self.average.modules() if isinstance(layer, _BatchNorm | HandmadeBatchNorm)]
         if not norms:
             return
         momenta = [norm.momentum for norm in norms]

@@ -10,18 +10,20 @@ class HandmadeBatchNorm(nn.Module):
     """Batch normalisation (Ioffe & Szegedy 2015, algorithms 1 and 2): [N, C] or [N, C, H, W] -> the same.
 
     Equal to torch's BatchNorm1d and BatchNorm2d, but that the report's running variance keeps the *biased* variance of
-    a batch; `unbiased_running_variance` keeps the unbiased one, as torch does and as algorithm 2 says.
+    a batch; `unbiased_running_variance` keeps the unbiased one, as torch does and as algorithm 2 says. A `momentum` of
+    None is the mean over all batches since the last reset.
     """
 
     running_mean: Tensor  # [C]
     running_var: Tensor  # [C]
+    num_batches_tracked: Tensor  # []
 
     def __init__(
         self,
         num_features: int,
         *,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         unbiased_running_variance: bool = False,
     ) -> None:
         super().__init__()
@@ -29,6 +31,7 @@ class HandmadeBatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_features))
         self.register_buffer("running_mean", torch.zeros(num_features))
         self.register_buffer("running_var", torch.ones(num_features))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
         self.eps, self.momentum, self.unbiased_running_variance = eps, momentum, unbiased_running_variance
 
     def forward(self, input: Tensor) -> Tensor:
@@ -50,8 +53,15 @@ class HandmadeBatchNorm(nn.Module):
         if count == 1:
             raise ValueError("BatchNorm needs more than one value a channel in training")
         kept = var * count / (count - 1) if self.unbiased_running_variance else var
+        self.num_batches_tracked += 1
+        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         for running, of_batch in ((self.running_mean, mean), (self.running_var, kept)):
-            running.lerp_(of_batch.to(running.dtype), self.momentum)
+            running.lerp_(of_batch.to(running.dtype), share)
+
+    def reset_running_stats(self) -> None:
+        self.running_mean.zero_()
+        self.running_var.fill_(1)
+        self.num_batches_tracked.zero_()
 
     def extra_repr(self) -> str:
         kept = "unbiased" if self.unbiased_running_variance else "biased"

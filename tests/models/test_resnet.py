@@ -174,3 +174,17 @@ def _conv_norm(x: Tensor, weights: Iterator[Tensor], *, stride: int = 1, padding
 def _head(x: Tensor, weights: Iterator[Tensor]) -> Tensor:
     weight, bias = weights
     return x.mean((2, 3)) @ weight.T + bias
+
+
+def test_stochastic_depth_grows_linearly_and_leaves_evaluation_alone() -> None:
+    """Huang et al. 2016, equation 4: block l of L is left out with probability l / L times the last one's."""
+    net = build_model("resnet20", stochastic_depth=0.5)
+    rates = [layer.drop_prob for layer in net.modules() if type(layer).__name__ == "DropPath"]
+    assert rates == pytest.approx([0.5 * block / 9 for block in range(1, 10)])
+    plain = build_model("resnet20")
+    plain.load_state_dict(net.state_dict())
+    images = torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(net.eval()(images), plain.eval()(images), rtol=0, atol=0)
+    with pytest.raises(ValueError, match="stochastic_depth=1.5"):
+        build_model("resnet20", stochastic_depth=1.5)

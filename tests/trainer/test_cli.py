@@ -213,3 +213,37 @@ def test_a_dry_run_shows_the_size_and_trains_nothing(
     assert plan["memory/images"] == 50_000 * 2 * 40 * 40 * 3
     assert plan["config"]["train"]["batch_size"] == 512
     assert _tree(tmp_path) == set()
+
+
+def test_previews_write_what_they_say(
+    tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["data.name=folder", f"data.root={image_folder}", "data.image_size=8"]
+    plain, changed, curve = (tmp_path / name for name in ("plain.png", "changed.png", "curve.svg"))
+    assert run_here(["data", "preview", *data, "--out", str(plain)], monkeypatch) == 0
+    assert run_here(["data", "preview", *data, "augment.erasing.name=cutout", "--out", str(changed)], monkeypatch) == 0
+    words = ["schedule", "preview", *data, "schedule.name=one_cycle", "--epochs", "3", "--out", str(curve)]
+    assert run_here(words, monkeypatch) == 0
+    assert capsys.readouterr().out.split() == [str(plain), str(changed), str(curve)]
+    assert plain.read_bytes() != changed.read_bytes()
+    assert "one_cycle, 3 epochs" in curve.read_text()
+
+
+def test_a_headline_chosen_on_the_test_set_is_called_so(
+    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(["train", *small_run, "protocol=best_test", "--runs", str(tmp_path)], monkeypatch) == 0
+    assert "headline, of the best epoch: a choice made on the test set" in capsys.readouterr().out
+
+
+def test_models_shows_sizes_and_one_network_s_arguments_and_layers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(["models", "--json"], monkeypatch) == 0
+    found = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert (found["basic_cnn"]["parameters"], found["basic_cnn"]["published"]) == (1_147_466, "1,147,466")
+    assert run_here(["models", "simp_res9"], monkeypatch) == 0
+    shown = capsys.readouterr().out
+    assert "model.stem" in shown and "AdaptiveAvgPool2d" in shown
+    assert run_here(["models", "simp_res8"], monkeypatch) == 2
+    assert "did you mean 'simp_res9'?" in capsys.readouterr().err

@@ -9,7 +9,9 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models import build_model
 from trainer.config.loss import Loss
+from trainer.data.shapes10 import draw_shapes10
 from trainer.errors import ConfigError
 from trainer.losses import build_loss, build_penalty
 
@@ -94,12 +96,45 @@ def test_class_weights_that_are_not_one_a_class_are_refused() -> None:
         build_loss(config_of(name="mse", class_weights=[1, 2]), K)
 
 
-def test_a_focal_loss_of_a_sure_and_right_network_is_zero_with_a_finite_gradient() -> None:
+@pytest.mark.parametrize(("label", "expected"), [(0, 0.0), (1, 200.0)])
+def test_a_focal_loss_of_a_sure_network_is_finite_with_its_gradient(label: int, expected: float) -> None:
     logits = torch.tensor([[200.0, 0.0]], requires_grad=True)
-    loss = build_loss(config_of(name="focal", gamma=0.5), 2)(logits, torch.tensor([0])).sum()
+    loss = build_loss(config_of(name="focal", gamma=0.5), 2)(logits, torch.tensor([label])).sum()
     loss.backward()
-    assert loss.item() == 0
+    assert loss.item() == pytest.approx(expected, abs=1e-6)
     assert logits.grad is not None and logits.grad.isfinite().all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"name": "cross_entropy", "label_smoothing": 0.1},
+        {"name": "focal"},
+        {"name": "bce_with_logits"},
+        {"name": "multilabel_soft_margin"},
+        {"name": "mse"},
+        {"name": "mse", "scores": "softmax"},
+        {"name": "huber"},
+        {"name": "smooth_l1"},
+        {"name": "smooth_l1", "scores": "softmax"},
+    ],
+    ids=str,
+)
+def test_every_loss_trains_shapes10_above_chance(knobs: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    net, image_set = build_model("resnet9", width=8).train(), draw_shapes10(3200, 500)
+    loss_fn, train, test = build_loss(config_of(**knobs), 10), image_set.train, image_set.test
+    optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3)
+    for step in range(100):
+        now = slice(32 * step, 32 * (step + 1))
+        optimizer.zero_grad()
+        loss_fn(net(train.images[now] / 128 - 1), train.labels[now]).mean().backward()
+        optimizer.step()
+    with torch.no_grad():
+        accuracy = (net.eval()(test.images / 128 - 1).argmax(1) == test.labels).float().mean().item()
+    print(f"{knobs}: {accuracy:.1%}")
+    assert accuracy > 0.2  # 0.1 is chance; 500 images leave it an error of 0.014
 
 
 def test_the_penalty_is_that_of_weights_alone() -> None:

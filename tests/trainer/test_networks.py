@@ -46,7 +46,7 @@ from trainer.networks import build_network, complete_arguments, initial_network
 def test_a_wrong_name_or_argument_is_one_line_with_the_nearest(
     name: str, arguments: dict[str, object], said: list[str]
 ) -> None:
-    lines = complete_arguments(name, arguments)
+    lines, _ = complete_arguments(name, arguments)
     assert len(lines) == len(said)
     for line, part in zip(lines, said, strict=True):
         assert line.startswith(part)

@@ -35,8 +35,8 @@ def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
         case "union_tag_invalid":
             tags = [tag.strip(" '") for tag in str(context["expected_tags"]).split(",")]
             return f"{key}.name: no {key} is called {context['tag']!r}{did_you_mean(context['tag'], tags)}"
-        case "model_type" | "model_attributes_type" | "dict_type":
-            return f"{key}: {value!r} is not a section; its keys are written {key}.KEY=VALUE, such as {key}.name=NAME"
+        case "model_type" | "model_attributes_type" | "dict_type" | "union_tag_not_found":
+            return f"{key}: {value!r} is not a section; its keys are written {key}.KEY=VALUE{did_you_mean('', known)}"
         case "literal_error":
             choices = [word.strip("'") for word in re.split(r", | or ", str(context["expected"]))]
             return f"{key}: {value!r} is not a choice{did_you_mean(value, choices)}"
@@ -61,12 +61,14 @@ def _walk(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[list[str], 
         field = here.model_fields.get(str(part)) if here else None
         if field is None:
             break
-        options = _models(field.annotation)
+        options = section_types(field.annotation)
         if not options:
             break
         if len(options) > 1:
             tag = rest.pop(0) if rest else None
-            here = next((option for option in options if option.model_fields["name"].default == tag), None)
+            here = next(
+                (each for each in options if tag in (each.model_fields["name"].default, each.__name__.lower())), None
+            )
         else:
             here = options[0]
         if here:
@@ -76,7 +78,7 @@ def _walk(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[list[str], 
     return keys, choice, list(here.model_fields) if here else []
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
+def section_types(annotation: Any) -> list[type[BaseModel]]:
     if get_origin(annotation) in (Union, UnionType, Annotated):
-        return [model for part in get_args(annotation) for model in _models(part)]
+        return [model for part in get_args(annotation) for model in section_types(part)]
     return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []

@@ -34,34 +34,40 @@ class Focal(_AnyLoss):
     """A factor of the whole loss (eq. 5); one a class is `class_weights`."""
 
 
-class _ElementWise(_AnyLoss):
-    """Compares K scores with the target, and takes the mean over the classes as an image's loss."""
-
-
-class _Regression(_ElementWise):
+class _Regression(_AnyLoss):
     scores: Literal["logits", "softmax"] = "logits"
     """What is drawn towards the target of 0 and 1: the logits themselves, or their softmax. The reports do not say."""
 
 
-class BceWithLogits(_ElementWise):
+class BceWithLogits(_AnyLoss):
+    """K yes-or-no questions: the logits against the one-hot target; the mean over the classes is an image's loss."""
+
     name: Literal["bce_with_logits"] = "bce_with_logits"
 
 
-class MultilabelSoftMargin(_ElementWise):
+class MultilabelSoftMargin(_AnyLoss):
+    """The same number as bce_with_logits, by the name that a report prints."""
+
     name: Literal["multilabel_soft_margin"] = "multilabel_soft_margin"
 
 
 class Mse(_Regression):
+    """Squared distance to the one-hot target, the mean over the classes."""
+
     name: Literal["mse"] = "mse"
 
 
 class Huber(_Regression):
+    """A square near the one-hot target, a line of slope delta far from it; the mean over the classes."""
+
     name: Literal["huber"] = "huber"
     delta: PositiveFloat = 1.0
     """Distance at which the square becomes a line."""
 
 
 class SmoothL1(_Regression):
+    """Huber's divided by beta; the mean over the classes."""
+
     name: Literal["smooth_l1"] = "smooth_l1"
     beta: PositiveFloat = 1.0
     """Distance at which the square becomes a line of slope 1."""

@@ -136,13 +136,19 @@ class Muon(_AnyOptimizer):
     rest: Literal["sgd", "adamw"] = "sgd"
     """What updates biases and norms, at `norm_and_bias_lr_scale` times `lr`: SGD of the same momentum, or AdamW."""
 
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> Self:
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov=true needs momentum > 0")
+        return self
+
 
 class Timm(_AnyOptimizer):
     name: str = Field(pattern="^timm/")
     """`timm/NAME`, an optimizer of timm's factory."""
     lr: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 0.0
-    arguments: dict[str, Any] = Field(default_factory=dict)
+    arguments: dict[str, Any] = Field(default_factory=dict[str, Any])
     """The optimizer's other arguments, in timm's words."""
 
 

@@ -39,6 +39,10 @@ class RunConfig(Section):
             raise ValueError(f"train.early_stop.monitor: {monitor!r} needs a validation set; set data.val_fraction")
         if self.protocol == "best_val" and not validates:
             raise ValueError("protocol: 'best_val' needs a validation set; set data.val_fraction")
+        if self.protocol != "last" and self.train.early_stop.restore_best:
+            raise ValueError(
+                f"protocol: {self.protocol!r} is of an epoch, and train.early_stop.restore_best goes back to one"
+            )
         if self.protocol != "last" and self.train.evaluate_every > 1:
             raise ValueError(f"protocol: {self.protocol!r} needs every epoch evaluated; set train.evaluate_every=1")
         return self

@@ -51,12 +51,12 @@ def build_optimizer(model: nn.Module, config: Optimizer, *, fused: bool) -> torc
     Raises ConfigError for an optimizer or an argument that timm does not know.
     """
     groups = parameter_groups(model, config)
-    optimizer = _muon(groups, config, fused) if isinstance(config, Muon) else _plain(groups, config, fused)
+    optimizer = _optimizer(groups, config, fused)
     look = config.lookahead
     return Lookahead(optimizer, every=look.steps, alpha=look.alpha) if look.steps else optimizer
 
 
-def _plain(groups: Groups, config: Optimizer, fused: bool) -> torch.optim.Optimizer:
+def _optimizer(groups: Groups, config: Optimizer, fused: bool) -> torch.optim.Optimizer:
     foreach: dict[str, Any] = {"lr": config.lr, "foreach": True}
     fastest: dict[str, Any] = {"lr": config.lr, "fused": True} if fused else foreach
     match config:
@@ -87,7 +87,7 @@ def _plain(groups: Groups, config: Optimizer, fused: bool) -> torch.optim.Optimi
                 **foreach,
             )
         case Muon():
-            raise AssertionError("built of two, by _muon")
+            return _muon(groups, config, fused)
         case Timm():
             return _timm(groups, config)
         case _:
@@ -102,23 +102,26 @@ def _muon(groups: Groups, config: Muon, fused: bool) -> torch.optim.Optimizer:
     if weights:
         parts.append(Orthogonalised(weights, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov))
     if others and config.rest == "sgd":
-        parts.append(_plain(others, Sgd(lr=config.lr, momentum=config.momentum, nesterov=config.nesterov), fused))
+        parts.append(_optimizer(others, Sgd(lr=config.lr, momentum=config.momentum, nesterov=config.nesterov), fused))
     elif others:
-        parts.append(_plain(others, AdamW(lr=config.lr), fused))
+        parts.append(_optimizer(others, AdamW(lr=config.lr), fused))
     return Together(parts)
 
 
 def _timm(groups: Groups, config: Timm) -> torch.optim.Optimizer:
     import timm.optim  # a second's import that only its optimizers need
 
-    known, create = cast("Any", timm.optim).list_optimizers(), cast("Any", timm.optim).create_optimizer_v2
+    timm_optim = cast("Any", timm.optim)
+    known = timm_optim.list_optimizers()
 
     name = config.name.removeprefix("timm/")
+    if name in known and timm_optim.get_optimizer_info(name).second_order:
+        raise ConfigError(f"optimizer.name: {config.name!r} needs second derivatives, which the loop does not keep")
     if name not in known:
         near = get_close_matches(name, known, n=1)
         hint = f"; did you mean 'timm/{near[0]}'?" if near else ""
         raise ConfigError(f"optimizer.name: timm has no optimizer {name!r}{hint}")
     try:
-        return create(groups, opt=name, lr=config.lr, weight_decay=0.0, **config.arguments)
+        return timm_optim.create_optimizer_v2(groups, opt=name, lr=config.lr, weight_decay=0.0, **config.arguments)
     except (TypeError, ValueError, AssertionError) as error:
         raise ConfigError(f"optimizer.arguments: {name} cannot be built so: {first_line(error)}") from error

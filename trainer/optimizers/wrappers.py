@@ -1,6 +1,5 @@
 """Optimizers of optimizers: two for the parts of a network, and slow weights behind fast ones."""
 
-from collections import ChainMap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,9 +30,8 @@ class Together(Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """One dict a group, so that a schedule's rate reaches the part; one view of all state."""
+        """One dict a group, so that a schedule's rate reaches the part."""
         self.param_groups = [group for part in self.parts for group in part.param_groups]
-        self.state = ChainMap(*(part.state for part in self.parts))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Lookahead(Optimizer):

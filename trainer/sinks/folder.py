@@ -57,6 +57,7 @@ class FolderSink:
             return dict(run.provenance)
         with disk_errors(self.folder / "run.json", "cannot be read"):
             first = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        first.pop("ended", None)
         return {**first, "resumed": [*first.get("resumed", []), dict(run.provenance)]}
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:

@@ -1,13 +1,17 @@
 """Layers of settings, how words are read, and what is said of a mistake."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from trainer.checks import complete_parts
-from trainer.config import load_config
+from trainer.config import RunConfig, load_config
+from trainer.config.explain import section_types
+from trainer.config.load import validate
 from trainer.config.overrides import flatten, lay_over, nest, read_value, read_words
 from trainer.config.recipes import recipe_names
 from trainer.config.show import with_origins
@@ -94,6 +98,7 @@ def test_changing_a_name_drops_the_old_knobs_in_any_order_of_the_words(words: li
         "weight_decay": 1e-2,
         "decay_norm_and_bias": False,
         "norm_and_bias_lr_scale": 1.0,
+        "lookahead": {"steps": 0, "alpha": 0.5},
     }
 
 
@@ -156,3 +161,58 @@ def test_the_shown_config_can_be_read_back(tmp_path: Path) -> None:
     file = tmp_path / "shown.yaml"
     file.write_text(with_origins(loaded))
     assert load_config(file=file).config == loaded.config
+
+
+def unions(section: type[BaseModel] = RunConfig, path: str = "") -> dict[str, list[type[BaseModel]]]:
+    """The options of each union told apart by `name`, anywhere in the config."""
+    found: dict[str, list[type[BaseModel]]] = {}
+    for key, field in section.model_fields.items():
+        options = section_types(field.annotation)
+        found |= {f"{path}{key}": options} if len(options) > 1 else {}
+        for option in options:
+            found |= unions(option, f"{path}{key}.")
+    return found
+
+
+UNIONS = unions()
+NAMED = [
+    (key, option.model_fields["name"].default, option)
+    for key, options in UNIONS.items()
+    for option in options
+    if isinstance(option.model_fields["name"].default, str)
+]
+
+
+def test_the_unions_are_these() -> None:
+    assert set(UNIONS) == {"data", "optimizer", "schedule", "loss", "augment.auto", "augment.erasing", "augment.mix"}
+
+
+@pytest.mark.parametrize(("key", "name", "option"), NAMED, ids=[f"{key}.{name}" for key, name, _ in NAMED])
+def test_every_choice_refuses_the_knobs_of_its_neighbours(key: str, name: str, option: type[BaseModel]) -> None:
+    foreign = {knob for each in UNIONS[key] for knob in each.model_fields} - set(option.model_fields)
+    needed = ["data.root=somewhere"] if name == "folder" else []
+    for knob in foreign:
+        with pytest.raises(ConfigError) as caught:
+            load_config([f"{key}.name={name}", f"{key}.{knob}=1", *needed])
+        assert caught.value.problems[0].startswith(f"{key}.{knob}: {name} has no such field")
+    with pytest.raises(ConfigError, match=f"did you mean '{name}'"):
+        load_config([f"{key}.name={name}x", *needed])
+
+
+@given(st.data())
+def test_any_change_of_a_name_leaves_only_the_new_choice_s_defaults(data: st.DataObject) -> None:
+    key, name, option = data.draw(st.sampled_from([each for each in NAMED if each[1] != "folder"]))
+    old = data.draw(st.sampled_from([each for each in UNIONS[key] if each.model_fields["name"].default != "folder"]))
+    plain = {k: f for k, f in old.model_fields.items() if k != "name" and not f.is_required()}
+    fresh = load_config([f"{key}.name={name}"], recipe="none").config
+    first = nest({f"{key}.{k}": f.get_default(call_default_factory=True) for k, f in plain.items()})
+    base = lay_over(RunConfig().model_dump(), nest({f"{key}.name": old.model_fields["name"].default}))
+    base = lay_over(base, first)
+    words = data.draw(st.permutations([f"{key}.name={name}", "train.epochs=3", "seed=1"]))
+    changed = lay_over(base, read_words(words))
+    section: Any = validate(changed)
+    expected: Any = fresh
+    for part in key.split("."):
+        section, expected = getattr(section, part), getattr(expected, part)
+    if old.model_fields["name"].default != name:
+        assert section == expected

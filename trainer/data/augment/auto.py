@@ -6,12 +6,11 @@ included: what comes out equals its functional operation on each image alone.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.transforms.v2 import functional as T
 
 from trainer.config.augment import RandAugment, TrivialAugmentWide
 from trainer.data.augment.color import adjust_brightness, adjust_contrast, adjust_saturation, to_bytes, to_levels
@@ -120,6 +119,12 @@ def _posterize(images: Tensor, bits: Tensor) -> Tensor:
     return images >> dropped << dropped
 
 
+def _torchvision() -> Any:
+    from torchvision.transforms.v2 import functional  # takes seconds: only where it is needed
+
+    return functional
+
+
 def _on_levels(adjust: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda images, amounts: to_bytes(adjust(to_levels(images), 1 + amounts))
 
@@ -132,6 +137,6 @@ _APPLY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "sharpness": _sharpen,
     "posterize": _posterize,
     "solarize": lambda images, shares: torch.where(images >= 255 * shares, ~images, images),
-    "autocontrast": lambda images, _: T.autocontrast(images),
-    "equalize": lambda images, _: T.equalize(images),
+    "autocontrast": lambda images, _: _torchvision().autocontrast(images),
+    "equalize": lambda images, _: _torchvision().equalize(images),
 }

@@ -15,7 +15,7 @@ MixChange = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def mixing(config: Mixup | Cutmix, num_classes: int, epoch: Epoch) -> MixChange:
-    """Mixup gives float32 images in 0..255, cutmix uint8 ones; batches that are left unmixed have the same types."""
+    """Mixup gives float32 images in 0..255, cutmix uint8 ones, also of a batch that is left unmixed."""
     shares, places = draw_mix(config, epoch)
     one_hot = torch.eye(num_classes, device=epoch.device)
 
