@@ -186,5 +186,5 @@ def test_stochastic_depth_grows_linearly_and_leaves_evaluation_alone() -> None:
     images = torch.randn(2, 3, 16, 16)
     with torch.no_grad():
         torch.testing.assert_close(net.eval()(images), plain.eval()(images), rtol=0, atol=0)
-    with pytest.raises(ValueError, match="stochastic_depth=1.5"):
+    with pytest.raises(ValueError, match=r"stochastic_depth=1\.5"):
         build_model("resnet20", stochastic_depth=1.5)
