@@ -128,7 +128,7 @@ def _words(key: str, value: Any, said: Mapping[str, Any]) -> Iterator[str]:
 
 def _order(said: Mapping[str, Any]) -> list[str]:
     weighted = "conv" if said["model"] == "cnn" else "linear"
-    order = [_ORDERS.get(word, word) for word in said.get("layer_order", ["linear", "bn", "relu", "dropout"])]
+    order = [str(_ORDERS.get(word, word)) for word in said.get("layer_order", ["linear", "bn", "relu", "dropout"])]
     kept = [word for word in order if word != "norm" or said.get("batch_norm", True)]
     return [weighted if word == "linear" else word for word in kept]
 
