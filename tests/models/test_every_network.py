@@ -182,11 +182,11 @@ def test_inductors_kernels_train_to_the_same_numbers(name: str, arguments: dict[
 @EVERY
 def test_a_hundred_steps_on_shapes10_lower_the_loss(name: str) -> None:
     torch.manual_seed(0)
-    net, train = build_model(name).train(), draw_shapes10(1600, 10).train
+    net, train = build_model(name).train(), draw_shapes10(800, 10).train
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     losses: list[float] = []
     for step in range(100):
-        now = slice(16 * step, 16 * (step + 1))
+        now = slice(8 * step, 8 * (step + 1))
         loss = nn.functional.cross_entropy(net(train.images[now] / 128 - 1), train.labels[now])
         optimizer.zero_grad()
         loss.backward()

@@ -77,7 +77,7 @@ class WandbSink:
         if run is None:
             return None
         with self._reported("the summary is not sent"):
-            run.summary.update(dict(summary))
+            run.summary.update({**summary, "status": status})
         if self.config.checkpoint and status != "interrupted":
             with self._reported("the checkpoint is not sent"):
                 self._send_checkpoint(run)
