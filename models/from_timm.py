@@ -59,7 +59,7 @@ def _use(net: nn.Module, first: nn.Conv2d, architecture: str) -> list[LayerUse]:
     image = torch.zeros(1, first.in_channels, 32, 32, device=first.weight.device)
     try:
         return layers_in_use(net, image)
-    except Exception as error:
+    except Exception as error:  # timm's families raise nearly anything for images that they do not take
         raise ValueError(
             f"stem=cifar: {architecture} does not take images of 32x32: {str(error) or type(error).__name__}"
         ) from error
