@@ -1,6 +1,7 @@
 """The MLP and the CNN of report 44da, with BatchNorm and dropout written out, in any order of their layers.
 
-An order is written in words, such as `order=[linear,norm,act,dropout]`; a word left out leaves its layer out.
+An order is written in words, such as `order=[linear,norm,act,dropout]`; a word left out leaves its layer out. `linear`
+stands for the layer with the weights, in the CNN a convolution, as in the report's own orders.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from models.layers import Act, HandmadeBatchNorm, HandmadeDropout, NormLayer, ac
 from models.network import Network
 from models.registry import register
 
+Layer = Literal["linear", "norm", "act", "dropout"]
+
 
 @register(
     source="report 44da, baseline section and bonus 1",
@@ -21,7 +24,7 @@ from models.registry import register
 )
 def handmade_mlp(
     *,
-    order: tuple[Literal["linear", "norm", "act", "dropout"], ...] = ("linear", "norm", "act", "dropout"),
+    order: tuple[Layer, ...] = ("linear", "norm", "act", "dropout"),
     hidden: tuple[int, ...] = (512,),
     dropout: float = 0.25,
     norm_eps: float = 1e-5,
@@ -33,7 +36,7 @@ def handmade_mlp(
     image_size: int = 32,
 ) -> Network:
     """Hidden linear layers in a written order of their parts; `features` are vectors."""
-    _check_order(order, "linear")
+    _check_order(order)
     norm = partial(
         HandmadeBatchNorm,
         eps=norm_eps,
@@ -58,7 +61,7 @@ def handmade_mlp(
 )
 def handmade_cnn(
     *,
-    order: tuple[Literal["conv", "norm", "act", "dropout"], ...] = ("conv", "norm", "act", "dropout"),
+    order: tuple[Layer, ...] = ("linear", "norm", "act", "dropout"),
     channels: tuple[int, ...] = (64, 128),
     dropout: float = 0.2,
     norm_eps: float = 1e-5,
@@ -70,7 +73,7 @@ def handmade_cnn(
     image_size: int = 32,
 ) -> Network:
     """Convolutions in a written order of their parts, each pooled, and a linear head."""
-    _check_order(order, "conv")
+    _check_order(order)
     side = image_size // 2 ** len(channels)
     if side < 1:
         raise ValueError(f"channels={list(channels)}: {len(channels)} poolings leave nothing of {image_size} pixels")
@@ -91,7 +94,7 @@ def handmade_cnn(
 
 
 def _block(
-    order: tuple[Literal["linear", "conv", "norm", "act", "dropout"], ...],
+    order: tuple[Layer, ...],
     *,
     c_in: int,
     c_out: int,
@@ -104,7 +107,7 @@ def _block(
     width = c_in  # of what the next layer is given: a norm may come before the weights
     for word in order:
         match word:
-            case "linear" | "conv":
+            case "linear":
                 layers.append(weighted(c_in, c_out))
                 width = c_out
             case "norm":
@@ -118,6 +121,6 @@ def _block(
     return layers
 
 
-def _check_order(order: tuple[str, ...], weighted: str) -> None:
-    if order.count(weighted) != 1:
-        raise ValueError(f"order={list(order)}: should name {weighted!r} exactly once")
+def _check_order(order: tuple[Layer, ...]) -> None:
+    if order.count("linear") != 1:
+        raise ValueError(f"order={list(order)}: should name 'linear' exactly once")

@@ -10,6 +10,7 @@ import typer
 from typer import Argument, Option
 
 from trainer.errors import ConfigError, UserError
+from trainer.sweep.commands import app as sweep_app
 
 if TYPE_CHECKING:
     from trainer.config import LoadedConfig, RunConfig
@@ -27,6 +28,7 @@ bench_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measu
 app.add_typer(bench_app, name="bench")
 schedule_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at learning-rate schedules.")
 app.add_typer(schedule_app, name="schedule")
+app.add_typer(sweep_app, name="sweep")
 
 _TAKES_ANY_KEY = {"allow_extra_args": True, "ignore_unknown_options": True}  # for --KEY=VALUE, as a W&B agent may write
 _EXIT_DIVERGED = 3
@@ -98,10 +100,18 @@ def train(
     as_json: JsonFlag = False,
 ) -> None:
     """Train one network and write its run folder. The last line on stdout is that folder."""
+    from trainer.agent import assignment, begun
+    from trainer.signals import end_with_controller
+
+    end_with_controller()
     given = _words(words, offline, model, epochs, lr, batch_size, seed, data, device)
+    if resume is not None and (recipe is not None or name is not None or dry_run):
+        raise ConfigError("--resume: goes with settings and --config, not with --recipe, --name or --dry-run")
+    if resume is None and (assigned := assignment()):
+        given = assigned.words(given)
+        if name is None and assigned.name is not None:
+            name, resume = assigned.name, None if dry_run else begun(runs / assigned.name)
     if resume is not None:
-        if recipe is not None or name is not None or dry_run:
-            raise ConfigError("--resume: goes with settings and --config, not with --recipe, --name or --dry-run")
         from trainer.config.load import read_settings
         from trainer.run import resume_run
 
@@ -114,6 +124,8 @@ def train(
 
         result = start_run(config, runs=runs, name=name)
     _report(result, as_json)
+    # A run that W&B has stopped exits with 0: its agent counts all above as failures, and ends itself after three of
+    # them in its first minute.
     if result.signal is not None and result.status == "interrupted":
         raise typer.Exit(128 + result.signal)  # 130 for Ctrl-C, 143 for SIGTERM, as shells have it
     if result.status == "diverged":
@@ -301,7 +313,7 @@ def _report(result: "RunResult", as_json: bool) -> None:
     if result.status == "diverged":
         kept = result.folder / "checkpoint.pt"
         typer.echo(f"last good checkpoint: {kept if kept.exists() else 'none yet'}", err=True)
-    if result.status == "interrupted":
+    if result.status in ("interrupted", "stopped"):
         typer.echo(f"go on with: trainer train --resume {result.folder}", err=True)
     if as_json:
         return typer.echo(json.dumps({"run_dir": str(result.folder), "status": result.status, **summary}))

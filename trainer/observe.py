@@ -9,11 +9,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-Status = Literal["running", "finished", "interrupted", "diverged", "failed"]
+Status = Literal["running", "finished", "stopped", "interrupted", "diverged", "failed"]
+"""stopped: ended early by a server that had seen enough; interrupted: by a signal, to be gone on with."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class RunInfo:
     name: str  # the run folder's name, also the run's name in W&B
     folder: Path
     config: Mapping[str, Any]  # the resolved config, nested, plain values only
+    config_hash: str  # of all in it that changes the run's numbers
     provenance: Mapping[str, Any]  # git, versions, device, command: what run.json holds
     resumed: bool  # True when an earlier segment of this run was broken off
     memory: Mapping[str, Any]  # what this sink asked to remember at the last checkpoint, by sink name
@@ -96,4 +98,17 @@ class Sink(Protocol):
 
         Returns the command that sends what could not be sent yet, if anything was left.
         """
+        ...
+
+
+@runtime_checkable
+class Supervisor(Protocol):
+    """A sink through which somebody else may end the run, such as W&B's server."""
+
+    name: str
+    stop_requested: bool
+    """Looked at between steps; true ends the run."""
+
+    def has_stopped(self) -> bool:
+        """Asked once when the run was interrupted, a signal's reason being unknown: did they want it over?"""
         ...

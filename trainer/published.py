@@ -17,7 +17,8 @@ _ORDERS = {"bn": "norm", "relu": "act"}
 _MEASURED = ("dataset", "measurement", "gap_steps")  # what a row measures, not how it trains; the data is CIFAR-10
 
 OUR_READING = {
-    "label_smoothing": 0.1,  # b35c table 9, a0b5 section 3
+    "label_smoothing": 0.2,  # b35c table 9: in the code that FastResNet9's derives from
+    "label_smoothing_loss": 0.1,  # a0b5 section 3
     "l1": 1e-5,  # a0b5 section 3
     "l2": 1e-4,  # a0b5 section 3
     "val_fraction": 0.1,  # dfbc: monitors validation accuracy, and does not say on which images
@@ -30,6 +31,7 @@ class Row:
     """One line of a published table."""
 
     experiment: str  # id, such as b35c-t5-lr-scheduler
+    sweep: str  # that answers it: the stem of a file in sweeps/
     settings: Mapping[str, Any]  # as transcribed; null: not said
     printed: Mapping[str, Any]  # the figures
 
@@ -40,6 +42,7 @@ def rows() -> list[Row]:
     return [
         Row(
             experiment["id"],
+            experiment["sweep"],
             _merged(experiment.get("common", {}), row["set"]),
             {key: value for key, value in row.items() if key != "set"},
         )
@@ -75,9 +78,11 @@ def _words(key: str, value: Any, said: Mapping[str, Any]) -> Iterator[str]:
         case "stem":
             if said["model"] in ("res9", "simp_res9"):  # Res18 has the 3x3 stem and no other
                 yield f"model.stem={[int(kernel.partition('x')[0]) for kernel in value]}"
-        case "dropout" | "drop_rate":
+        case "dropout":
             yield f"model.dropout={value}"
-        case "batch_norm" | "layer_order":
+        case "drop_rate" if value:
+            yield f"model.dropout={value}"
+        case "batch_norm" | "layer_order" | "drop_rate":
             yield f"model.order={_order(said)}"
         case "bn_eps":
             yield f"model.norm_eps={value}"
@@ -89,13 +94,16 @@ def _words(key: str, value: Any, said: Mapping[str, Any]) -> Iterator[str]:
             yield f"model.ghost_size={value}"
         case "optimizer":
             yield f"optimizer.name={'sgd' if value == 'sgd_momentum' else value}"
+            if value == "sgd_momentum":  # our reading: the sgd row beside it has momentum already
+                yield "optimizer.nesterov=True"
         case "lr":
             yield f"optimizer.lr={value}"
         case "momentum":
             yield f"optimizer.momentum={value}"
         case "weight_decay":
             yield f"optimizer.weight_decay={value}"
-            yield "optimizer.decay_norm_and_bias=True"  # torch's own meaning of the word
+            if value:
+                yield "optimizer.decay_norm_and_bias=True"  # torch's own meaning of the word
         case "batch_size" | "epochs":
             yield f"train.{key}={value}"
         case "scheduler":
@@ -107,7 +115,7 @@ def _words(key: str, value: Any, said: Mapping[str, Any]) -> Iterator[str]:
         case "loss":
             yield f"loss.name={'cross_entropy' if value == 'label_smoothing' else value}"
             if value == "label_smoothing":
-                yield f"loss.label_smoothing={OUR_READING['label_smoothing']}"
+                yield f"loss.label_smoothing={OUR_READING['label_smoothing_loss']}"
         case "label_smoothing":
             yield f"loss.label_smoothing={OUR_READING[key] if value is True else value}"
         case "l1" | "l2":
@@ -127,10 +135,9 @@ def _words(key: str, value: Any, said: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _order(said: Mapping[str, Any]) -> list[str]:
-    weighted = "conv" if said["model"] == "cnn" else "linear"
     order = [str(_ORDERS.get(word, word)) for word in said.get("layer_order", ["linear", "bn", "relu", "dropout"])]
-    kept = [word for word in order if word != "norm" or said.get("batch_norm", True)]
-    return [weighted if word == "linear" else word for word in kept]
+    left_out = [word for word, key in (("norm", "batch_norm"), ("dropout", "drop_rate")) if not said.get(key, True)]
+    return [word for word in order if word not in left_out]
 
 
 def _augmentation(value: Any) -> Iterator[str]:

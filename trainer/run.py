@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,10 @@ from trainer.files import write_whole
 from trainer.loop import Loop, Outcome, Parts
 from trainer.losses import build_loss, build_penalty
 from trainer.networks import initial_network, refuse_one_image
-from trainer.observe import RunInfo, Sink, Status, finite_or_none
+from trainer.observe import RunInfo, Sink, Status, Supervisor, finite_or_none
 from trainer.optimizers import build_optimizer
 from trainer.provenance import command_line, now, provenance
-from trainer.run_folder import locked, new_folder, read_config, read_summary, same_run
+from trainer.run_folder import config_hash, locked, new_folder, read_config, read_summary, same_run
 from trainer.schedules import RateSchedule
 from trainer.signals import StopRequest
 from trainer.sinks.console import ConsoleSink
@@ -51,13 +51,13 @@ def start_run(config: RunConfig, *, runs: Path = Path("runs"), name: str | None 
     """Train from the beginning into `runs/NAME`. Raises UserError for what cannot be started."""
     compute = choose_compute(config.train)
     folder = new_folder(runs, name, config)
-    try:
-        parts = build_parts(config, compute, load_image_set(config.data, seed=config.seed))
-        write_whole(folder / "config.yaml", to_yaml(config).encode())
-    except BaseException:
-        shutil.rmtree(folder)  # nothing was begun
-        raise
     with locked(folder):
+        try:
+            parts = build_parts(config, compute, load_image_set(config.data, seed=config.seed))
+            write_whole(folder / "config.yaml", to_yaml(config).encode())
+        except BaseException:
+            shutil.rmtree(folder)  # nothing was begun
+            raise
         return _train(config, parts, folder, None)
 
 
@@ -125,6 +125,7 @@ def _train(config: RunConfig, parts: Parts, folder: Path, state: dict[str, Any] 
         keep_freed_memory()
     plain = config.model_dump(mode="json")
     sinks = _build_sinks(config, folder)
+    supervisors = [sink for sink in sinks if isinstance(sink, Supervisor)]
 
     def keep(name: str, content: Mapping[str, Any]) -> None:
         memory = {sink.name: dict(sink.memory()) for sink in sinks}
@@ -132,7 +133,11 @@ def _train(config: RunConfig, parts: Parts, folder: Path, state: dict[str, Any] 
         save_checkpoint(folder / f"{name}.pt", {"config": plain, "sinks": memory, "images": images, **content})
 
     with deterministic_kernels(config.train.deterministic), StopRequest() as stop:
-        loop = Loop(parts, sinks, keep=keep, stop_requested=stop)
+
+        def stop_requested() -> bool:
+            return stop() or any(sink.stop_requested for sink in supervisors)
+
+        loop = Loop(parts, sinks, keep=keep, stop_requested=stop_requested)
         memory: dict[str, Any] = {}
         if state:
             loop.load_state_dict(state)
@@ -140,11 +145,12 @@ def _train(config: RunConfig, parts: Parts, folder: Path, state: dict[str, Any] 
         info = provenance(parts.compute, command_line(), config.seed)
         resumed = (folder / "run.json").exists()
         for sink in sinks:
-            sink.start(RunInfo(folder.name, folder, plain, info, resumed, memory.get(sink.name, {})))
+            remembered = memory.get(sink.name, {})
+            sink.start(RunInfo(folder.name, folder, plain, config_hash(config), info, resumed, remembered))
         try:
             if not state:
                 keep("checkpoint", loop.state_dict())  # so that what the sinks remember outlives a kill in epoch 1
-            outcome = loop.fit()
+            outcome = _who_stopped(loop.fit(), supervisors)
         except BaseException:
             with contextlib.suppress(UserError):  # a full disk must not hide what went wrong first
                 _finish(sinks, _summary(loop, Outcome("failed", loop.counters.step), config.protocol))
@@ -152,6 +158,13 @@ def _train(config: RunConfig, parts: Parts, folder: Path, state: dict[str, Any] 
         summary = _summary(loop, outcome, config.protocol)
         hint = _finish(sinks, summary)
         return RunResult(folder, outcome.status, summary, outcome.message, stop.signal, hint)
+
+
+def _who_stopped(outcome: Outcome, supervisors: Sequence[Supervisor]) -> Outcome:
+    """What a server has ended is `stopped`, also where its word came as a signal; all else is `interrupted`."""
+    if outcome.status == "interrupted" and (by := [sink.name for sink in supervisors if sink.has_stopped()]):
+        return replace(outcome, status="stopped", message=f"{by[0]} asked to end this run")
+    return outcome
 
 
 def _finish(sinks: Sequence[Sink], summary: Mapping[str, Any]) -> str | None:

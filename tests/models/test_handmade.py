@@ -126,13 +126,13 @@ def test_an_mlp_has_its_layers_in_any_order(order: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     "order",
     [
-        ("conv", "norm", "act", "dropout"),
-        ("conv", "norm", "dropout", "act"),  # report 44da, bonus 1
-        ("conv", "dropout", "norm", "act"),
-        ("conv", "act", "dropout", "norm"),
-        ("norm", "act", "conv"),
-        ("conv", "act"),
-        ("conv",),
+        ("linear", "norm", "act", "dropout"),
+        ("linear", "norm", "dropout", "act"),  # report 44da, bonus 1
+        ("linear", "dropout", "norm", "act"),
+        ("linear", "act", "dropout", "norm"),
+        ("norm", "act", "linear"),
+        ("linear", "act"),
+        ("linear",),
     ],
     ids="-".join,
 )
@@ -144,7 +144,7 @@ def test_a_cnn_equals_torchs_layers_in_the_written_order(order: tuple[str, ...])
     x = images
     for _ in range(2):
         for word in order:
-            if word == "conv":
+            if word == "linear":
                 x = F.conv2d(x, next(left), next(left), padding=1)
             elif word == "norm":
                 x = F.batch_norm(x, None, None, next(left), next(left), training=True)
@@ -181,7 +181,7 @@ def test_options_reach_every_layer_made_by_hand(name: str) -> None:
     [
         ("handmade_mlp", {"order": ("norm", "act")}, r"order=\['norm', 'act'\]: should name 'linear' exactly once"),
         ("handmade_mlp", {"order": ()}, r"order=\[\]: should name 'linear' exactly once"),
-        ("handmade_cnn", {"order": ("conv", "act", "conv")}, r"order=.*: should name 'conv' exactly once"),
+        ("handmade_cnn", {"order": ("linear", "act", "linear")}, r"order=.*: should name 'linear' exactly once"),
         ("handmade_cnn", {"channels": (8,) * 6}, r"channels=.*: 6 poolings leave nothing of 32 pixels"),
     ],
 )

@@ -24,7 +24,7 @@ class Run:
     tags: list[str] = field(default_factory=list[str])
     state: str = "pending"
     exit_code: int | None = None
-    stop: bool = False  # set it, and the next file_stream answer asks the client to stop
+    stop: bool = False  # set it, and the next answers ask the run's client and its agent to stop it
     upserts: int = 0  # how many times a client began this run
     raw_config: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     summary: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -65,6 +65,8 @@ class Run:
             "group": self.group,
             "tags": self.tags,
             "state": self.state,
+            "stopped": self.stop,
+            "createdAt": "2026-01-01T00:00:00",
             "sweepName": self.sweep,
             "project": {"id": self.project, "name": self.project, "entity": {"id": ENTITY, "name": ENTITY}},
             "projectId": "1",
@@ -100,8 +102,22 @@ class Sweep:
 
     @property
     def points(self) -> list[dict[str, Any]]:
-        choices = {name: p.get("values", [p.get("value")]) for name, p in sorted(self.config["parameters"].items())}
-        return [dict(zip(choices, point, strict=True)) for point in itertools.product(*choices.values())]
+        return _grid(self.config["parameters"])
+
+    def node(self, state: str) -> dict[str, Any]:
+        """The sweep as GraphQL sees it, without its runs."""
+        return {
+            "__typename": "Sweep",
+            "id": self.id,
+            "name": self.id,
+            "displayName": self.config.get("name"),
+            "state": state,
+            "method": self.config["method"],
+            "config": self.text,
+            "createdAt": "2026-01-01T00:00:00",
+            "runCount": len(self.handed_out),
+            "runCountExpected": len(self.points),
+        }
 
 
 class Store:
@@ -127,6 +143,11 @@ class Store:
 
     def run(self, id: str) -> Run:
         return self.runs.setdefault(id, Run(id))
+
+    def give_up(self, id: str) -> None:
+        """What the server does minutes after the last word of a run: it has crashed, and nobody gets it again."""
+        with self.lock:
+            self.runs[id].state = "crashed"
 
     def file_stream(self, id: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Take what a run streams: rows, its summary, its end. The answer says whether it is to stop."""
@@ -157,6 +178,8 @@ class Store:
             "runs": lambda filters=None, **_: self._connection(json.loads(filters or "{}")),
             "runCount": lambda filters=None, **_: len(self._matching(json.loads(filters or "{}"))),
             "sweep": self._sweep,
+            "totalSweeps": len(self._sweeps_of(name)),
+            "sweeps": lambda **_: _connection(self._node_of(sweep) for sweep in self._sweeps_of(name)),
         }
 
     def _node(self, name: str, **_: Any) -> dict[str, Any] | None:
@@ -165,24 +188,23 @@ class Store:
 
     def _matching(self, filters: Mapping[str, Any]) -> list[Run]:
         """The runs of a sweep or a group; other filters are not understood and let everything through."""
+        filters = {**filters, **{key: each[key] for each in filters.get("$and", []) for key in each}}
         wanted = {key: filters[key] for key in ("sweep", "group") if key in filters}
         return [run for run in self.runs.values() if all(getattr(run, key) == wanted[key] for key in wanted)]
 
     def _connection(self, filters: Mapping[str, Any]) -> dict[str, Any]:
-        edges = [{"node": run.node(), "cursor": run.id} for run in self._matching(filters)]
-        return {"edges": edges, "pageInfo": {"hasNextPage": False, "endCursor": None}}
+        return _connection(run.node() for run in self._matching(filters))
+
+    def _sweeps_of(self, project: str | None) -> list[Sweep]:
+        return [sweep for sweep in self.sweeps.values() if sweep.project == project]
 
     def _sweep(self, sweepName: str, **_: Any) -> dict[str, Any] | None:  # noqa: N803 - the server's spelling
         sweep = self.sweeps.get(sweepName)
-        return sweep and {
-            "id": sweep.id,
-            "name": sweep.id,
-            "state": "FINISHED" if self._next(sweep) is None else "RUNNING",
-            "method": sweep.config["method"],
-            "config": sweep.text,
-            "runs": lambda **_: self._connection({"sweep": sweep.id}),
-            "runCount": len(sweep.handed_out),
-        }
+        return sweep and self._node_of(sweep)
+
+    def _node_of(self, sweep: Sweep) -> dict[str, Any]:
+        runs = {"runs": lambda **_: self._connection({"sweep": sweep.id})}
+        return {**sweep.node("FINISHED" if self._next(sweep) is None else "RUNNING"), **runs}
 
     # Mutations. Each takes GraphQL's one argument, `input`.
 
@@ -244,27 +266,49 @@ class Store:
         return {"agent": {"id": id}}
 
     def _agent_heartbeat(self, input: Mapping[str, Any]) -> dict[str, Any]:
-        busy = bool(json.loads(input.get("runState") or "{}"))
-        command = None if busy else self._next(self.sweeps[self.agents[input["id"]]]) or {"type": "exit"}
-        if command and command["type"] == "run":
+        busy = json.loads(input.get("runState") or "{}")
+        if busy:
+            commands = [{"type": "stop", "run_id": id} for id in busy if self.runs[id].stop]
+        else:
+            commands = [self._next(self.sweeps[self.agents[input["id"]]]) or {"type": "exit"}]
+        for command in commands:
             self._hand_out(command)
-        return {"agent": {"id": input["id"]}, "commands": json.dumps([command] if command else [])}
+        return {"agent": {"id": input["id"]}, "commands": json.dumps(commands)}
 
     def _next(self, sweep: Sweep) -> dict[str, Any] | None:
-        """What an idle agent of this sweep does next: a preempted run first, then the next point of the grid."""
-        for number, point in enumerate(sweep.points):
-            id = f"{sweep.id}r{number}"
-            fresh = id not in sweep.handed_out
-            if fresh or self.runs[id].state == "preempted":
-                args = {key: {"value": value} for key, value in point.items()}
-                common = {"run_id": id, "args": args, "program": sweep.config.get("program"), "sweep_id": sweep.id}
-                return {**common, "type": "run" if fresh else "resume"}
+        """What an idle agent of this sweep does next: a preempted run first, then the next point of the grid. Nothing
+        else is handed out twice: what has crashed is lost to the sweep, as it is to W&B's."""
+        numbered = [(f"{sweep.id}r{number}", point) for number, point in enumerate(sweep.points)]
+        preempted = [(id, point) for id, point in numbered if id in self.runs and self.runs[id].state == "preempted"]
+        fresh = [(id, point) for id, point in numbered if id not in sweep.handed_out]
+        for id, point in preempted or fresh:
+            args = {key: {"value": value} for key, value in point.items()}
+            common = {"run_id": id, "args": args, "program": sweep.config.get("program"), "sweep_id": sweep.id}
+            return {**common, "type": "resume" if preempted else "run"}
         return None
 
     def _hand_out(self, command: Mapping[str, Any]) -> None:
-        sweep = self.sweeps[command["sweep_id"]]
-        sweep.handed_out.append(command["run_id"])
-        self.runs[command["run_id"]] = Run(command["run_id"], sweep=sweep.id, project=sweep.project)
+        match command["type"]:
+            case "run":
+                sweep = self.sweeps[command["sweep_id"]]
+                sweep.handed_out.append(command["run_id"])
+                self.runs[command["run_id"]] = Run(command["run_id"], sweep=sweep.id, project=sweep.project)
+            case "resume":
+                self.runs[command["run_id"]].state = "pending"
+
+
+def _grid(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Names sorted, the last one varies fastest; a nested `parameters:` is one name, with a dict as its value."""
+    choices = {
+        name: _grid(spec["parameters"]) if "parameters" in spec else spec.get("values", [spec.get("value")])
+        for name, spec in sorted(parameters.items())
+    }
+    return [dict(zip(choices, point, strict=True)) for point in itertools.product(*choices.values())]
+
+
+def _connection(nodes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    page = {"__typename": "PageInfo", "hasNextPage": False, "endCursor": None}
+    return {"edges": [{"node": node, "cursor": node["id"]} for node in nodes], "pageInfo": page}
 
 
 _MUTATIONS = (

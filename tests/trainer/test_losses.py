@@ -123,10 +123,10 @@ def test_a_focal_loss_of_a_sure_network_is_finite_with_its_gradient(label: int, 
 )
 def test_every_loss_trains_shapes10_above_chance(knobs: dict[str, Any]) -> None:
     torch.manual_seed(0)
-    net, image_set = build_model("resnet9", width=8).train(), draw_shapes10(3200, 500)
+    net, image_set = build_model("resnet9", width=8).train(), draw_shapes10(9600, 500)
     loss_fn, train, test = build_loss(config_of(**knobs), 10), image_set.train, image_set.test
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3)
-    for step in range(100):
+    for step in range(300):
         now = slice(32 * step, 32 * (step + 1))
         optimizer.zero_grad()
         loss_fn(net(train.images[now] / 128 - 1), train.labels[now]).mean().backward()

@@ -45,6 +45,7 @@ def test_a_row_that_bundles_networks_and_rates_is_a_run_for_each() -> None:
     ("experiment", "words"),
     [
         ("44da-s3-no-bn", ["model.name=handmade_mlp", "model.order=['linear', 'act', 'dropout']"]),
+        ("44da-s4-no-dropout", ["model.name=handmade_mlp", "model.order=['linear', 'norm', 'act']"]),
         ("44da-s2-baseline", ["augment.crop.padding=0", "augment.flip.mode=none", "model.norm_momentum=0.1"]),
         ("f2d6-s1.8-best", ["model.stem=[3, 3, 3]", "augment.erasing.name=random", "schedule.name=cosine"]),
         ("b35c-t7-models", ["schedule.min_factor=1e-05", "data.std=[0.247, 0.2435, 0.2616]", "model.name=lenet5"]),

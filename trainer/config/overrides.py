@@ -25,6 +25,16 @@ def read_value(text: str) -> Any:
     return text
 
 
+def write_word(key: str, value: Any) -> str:
+    """The `KEY=VALUE` from which `read_words` reads exactly this value back: `act=gelu`, `lr=0.1`, `stem=[3, 3]`."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"{key}={text if _is(read_value(text), value) else json.dumps(value)}"
+
+
+def _is(read: Any, value: Any) -> bool:
+    return type(read) is type(value) and read == value
+
+
 def read_words(words: Iterable[str]) -> Settings:
     """Nested settings from `KEY=VALUE` and `--KEY=VALUE` words with dotted keys; of two for one key the last counts.
 

@@ -1,10 +1,9 @@
-"""Weights & Biases: a mirror of the run folder, online or offline. The only module that imports wandb.
+"""Weights & Biases: a mirror of the run folder, online or offline.
 
 What W&B cannot take now stays on disk, and `WandbSink.sync_hint` is the command that sends it later. A failure of
 W&B is one line on stderr, never the end of a run.
 """
 
-import _thread
 import os
 import secrets
 import shlex
@@ -23,13 +22,17 @@ from trainer.observe import Progress, Record, RunInfo, Status
 
 Mode = Literal["online", "offline", "disabled"]
 
+_STOPPED = """query RunStopped($entity: String, $project: String, $run: String!) {
+  project(name: $project, entityName: $entity) { run(name: $run) { stopped } }
+}"""
+_STOPPED_TIMEOUT = 5  # seconds; an agent kills 30 s after its SIGTERM
+
 
 class WandbSink:
     """One W&B run: a row a record, the resolved config flat and dotted, a flat summary.
 
     `sync_hint` is the command that sends what is only on disk; None while nothing is.
-    `stop_requested` is true once W&B has asked to stop (on its page, or to end a hopeless point of a sweep early);
-    the main thread gets a KeyboardInterrupt with it.
+    `stop_requested` is true once W&B has asked to stop: on its page, or to end a hopeless point of a sweep early.
     """
 
     name = "wandb"
@@ -71,6 +74,19 @@ class WandbSink:
     def memory(self) -> Mapping[str, Any]:
         return self._memory
 
+    def has_stopped(self) -> bool:
+        """Whether W&B wants this run over. In a sweep its agent says so by a SIGTERM, which mostly comes before
+        `stop_requested` is set, and looks like any other; then only the server knows."""
+        if self.stop_requested or self._run is None or self._run.sweep_id is None or self._run.offline:
+            return self.stop_requested
+        variables = {"entity": self._run.entity, "project": self._run.project, "run": self._run.id}
+        with self._reported("taken as interrupted, since W&B does not say whether it has stopped this run"):
+            # The client has no public call for it; this query is the one that it used to ask itself.
+            api = wandb.Api(timeout=_STOPPED_TIMEOUT)._service_api  # pyright: ignore[reportPrivateUsage]
+            found = api.execute_graphql(_STOPPED, variables, timeout=_STOPPED_TIMEOUT)
+            self.stop_requested = bool(found["project"]["run"]["stopped"])
+        return self.stop_requested
+
     def finish(self, status: Status, summary: Mapping[str, Any]) -> str | None:
         """Send the summary, and wait at most `finish_timeout` seconds until the server has everything."""
         run, self._run = self._run, None
@@ -78,14 +94,14 @@ class WandbSink:
             return None
         with self._reported("the summary is not sent"):
             run.summary.update({**summary, "status": status})
-        if self.config.checkpoint and status != "interrupted":
+        if self.config.checkpoint and status not in ("stopped", "interrupted"):
             with self._reported("the checkpoint is not sent"):
                 self._send_checkpoint(run)
         self._held = []
         try:
-            if status == "interrupted" and not self.stop_requested:  # what W&B has stopped, its agent is not to resume
+            if status == "interrupted":  # an agent is to go on with it; never with what W&B itself has stopped
                 run.mark_preempting()
-            run.finish(exit_code=0 if status == "finished" else 1)
+            run.finish(exit_code=0 if status in ("finished", "stopped") else 1)
         except Exception as error:
             self._incomplete = True
             self._held = [first_line(error)]
@@ -153,7 +169,7 @@ class WandbSink:
             mode=mode,
             name=run.name,
             group=self.config.group,
-            tags=self.config.tags or None,
+            tags=(*self.config.tags, f"cfg:{run.config_hash}"),  # by which W&B's page finds the same run elsewhere
             dir=run.folder,
             config=config,  # in a sweep the swept values win over these, and are locked
             resume="allow" if run.resumed else None,
@@ -188,7 +204,6 @@ class WandbSink:
     def _stop(self) -> None:
         """What the client calls, in a thread of its own, when W&B asks to stop."""
         self.stop_requested = True
-        _thread.interrupt_main()
 
     def _hear(self, message: str) -> None:
         """A warning or error of the client's own, which may come from any of its threads."""

@@ -60,7 +60,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]
 def run(tmp_path: Path) -> RunInfo:
     folder = tmp_path / "runs" / "first"
     folder.mkdir(parents=True)
-    return RunInfo("first", folder, CONFIG, {}, resumed=False, memory={})
+    return RunInfo("first", folder, CONFIG, "0123abcd", {}, resumed=False, memory={})
 
 
 def sink(**config: Any) -> WandbSink:
@@ -98,7 +98,12 @@ def test_an_online_run_arrives_flat_and_on_the_axis_of_epochs(
     it.finish("finished", SUMMARY)
 
     sent = server.only_run
-    assert (sent.project, sent.name, sent.group, sent.tags) == ("ablations", "first", "lr", ["a", "b"])
+    assert (sent.project, sent.name, sent.group, sent.tags) == (
+        "ablations",
+        "first",
+        "lr",
+        ["a", "b", "cfg:0123abcd"],
+    )
     assert sent.config == FLAT
     assert [(row["epoch"], row["step"], row["test/accuracy"]) for row in sent.history] == [
         (1, 10, 0.01),
@@ -185,16 +190,49 @@ def test_in_a_sweep_the_agents_id_and_values_hold_and_nothing_is_warned_of(
 
 
 @pytest.mark.slow  # the client asks whether to stop every 15 s
-def test_what_the_server_stops_is_interrupted_and_not_handed_out_again(server: Standin, run: RunInfo) -> None:
+def test_what_the_server_stops_ends_well_and_is_not_handed_out_again(server: Standin, run: RunInfo) -> None:
     it = sink()
     it.start(run)
     log_epochs(it, range(1, 2))
     server.only_run.stop = True
-    with pytest.raises(KeyboardInterrupt):
-        [time.sleep(0.1) for _ in range(600)]
+    deadline = time.monotonic() + 60
+    while not it.stop_requested and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert it.has_stopped()
+    it.finish("stopped", {})
+    assert (server.only_run.state, server.only_run.exit_code) == ("finished", 0)
+    assert server.only_run.summary["status"] == "stopped"
+
+
+@pytest.mark.parametrize("swept", [True, False])
+@pytest.mark.filterwarnings("ignore:.*parameters.yaml:pytest.PytestUnraisableExceptionWarning")  # W&B leaves it open
+def test_a_signal_in_a_sweep_is_the_servers_stop_where_the_server_says_so(
+    server: Standin, run: RunInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swept: bool
+) -> None:
+    if swept:
+        monkeypatch.setenv("WANDB_SWEEP_ID", "s1")
+    it = sink()
+    it.start(run)
+    assert not it.has_stopped()
+    server.only_run.stop = True  # the client has not heard of it yet
+    assert it.has_stopped() == swept  # outside of a sweep nobody sends signals for the server: it is not asked
     it.finish("interrupted", {})
-    assert it.stop_requested
-    assert server.only_run.state == "failed"
+
+
+def test_a_server_that_does_not_say_has_not_stopped_the_run(
+    server: Standin, run: RunInfo, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_SWEEP_ID", "s1")
+    it = sink()
+    it.start(run)
+    server.only_run.stop = True
+    capfd.readouterr()
+    server.fail("graphql", 404)
+    assert not it.has_stopped()
+    server.heal()
+    it.finish("interrupted", {})
+    assert capfd.readouterr().err.startswith("wandb: taken as interrupted, since W&B does not say whether")
+    assert server.only_run.state == "preempted"
 
 
 @contextmanager

@@ -1,0 +1,114 @@
+"""The shipped sweeps: each asks one question, its header says what it runs; every published row is a point."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainer.checks import complete_parts
+from trainer.config import load_config
+from trainer.config.overrides import flatten
+from trainer.published import rows, runs_of
+from trainer.sweep.file import COMMAND, Sweep, read_sweep
+from trainer.sweep.points import points_of, sample
+
+FOLDER = Path(__file__).parents[2] / "sweeps"
+FILES = sorted(FOLDER.glob("*.yaml"))
+ROWS = rows()
+EXPERIMENTS = {row.experiment: row.sweep for row in ROWS}
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+
+
+@cache
+def resolved(words: tuple[str, ...], recipe: str | None = None) -> Mapping[str, Any]:
+    """Every key of the config that these words make."""
+    return flatten(load_config(words, recipe=recipe, complete=complete_parts).config.model_dump())
+
+
+@cache
+def sweep_of(path: Path) -> Sweep:
+    return read_sweep(path)
+
+
+def points(path: Path) -> list[Mapping[str, Any]]:
+    """The resolved configs of a grid's points, in order, of its first seed only; of a search, one of its points."""
+    sweep = sweep_of(path)
+    if sweep.file.method == "grid":
+        first = sweep.space["seed"].choices[0]
+        return [resolved(tuple(point.words)) for point in points_of(sweep) if point.values["seed"] == first]
+    return [resolved(tuple(point.words)) for point in sample(sweep, 1)]
+
+
+def header(path: Path) -> dict[str, str]:
+    """The question, and the lines `# Word: ...` of the comment above a sweep."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    labelled = (re.fullmatch(r"# (Answers|Runs|Time|On W&B|Here): +(.+)", line) for line in lines)
+    return {"question": lines[0]} | {match[1]: match[2] for match in labelled if match}
+
+
+@each_file
+def test_a_header_names_just_the_experiments_that_name_its_sweep(path: Path) -> None:
+    answers = header(path).get("Answers", "").split(", ")
+    named = [word for word in answers if re.match(r"[0-9a-z]{4}-", word)]
+    assert sorted(named) == sorted(experiment for experiment, sweep in EXPERIMENTS.items() if sweep == path.stem)
+
+
+def test_each_experiment_names_a_sweep_that_is_there() -> None:
+    assert len(EXPERIMENTS) == 38
+    assert {(row.experiment, row.sweep) for row in ROWS} == set(EXPERIMENTS.items())
+    assert set(EXPERIMENTS.values()) <= {path.stem for path in FILES}
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_each_published_row_is_a_point_of_its_sweep(experiment: str) -> None:
+    """Of several points that agree with a row, the first is meant: two runs that differ must not share one."""
+    grid = points(FOLDER / f"{EXPERIMENTS[experiment]}.yaml")
+    meant: dict[int, Mapping[str, Any]] = {}
+    for words in (words for row in ROWS if row.experiment == experiment for words in runs_of(row)):
+        said = resolved(tuple(words), recipe="none")
+        asked = {key: said[key] for key in (word.partition("=")[0] for word in words)}
+        agreeing = [place for place, point in enumerate(grid) if asked.items() <= point.items()]
+        assert agreeing, words
+        assert meant.setdefault(agreeing[0], asked) == asked
+
+
+@each_file
+def test_no_two_points_of_a_grid_are_the_same_run(path: Path) -> None:
+    grid = points(path)
+    assert not [place for place, point in enumerate(grid) if point in grid[:place]]
+
+
+@each_file
+def test_a_header_asks_a_question_and_says_how_much_is_run_and_how(path: Path) -> None:
+    sweep, said, found = sweep_of(path), header(path), points(path)
+    assert re.fullmatch(r"# [A-Z].+\?", said["question"])
+    assert re.search(r"\d (min|h), (estimate|measured)", said["Time"])
+    assert f"wandb sweep sweeps/{path.name}" in said["On W&B"]
+    assert said["Here"] == f"trainer sweep run sweeps/{path.name}"
+    runs = re.fullmatch(
+        r"(\d+) points? x (\d+) seeds? = (\d+), (at most )?(\d+(?: or \d+)*) epochs? each", said["Runs"]
+    )
+    assert runs
+    count = len(found) if sweep.file.method == "grid" else sweep.file.run_cap
+    seeds = len(sweep.space["seed"].choices)
+    assert [int(runs[group]) for group in (1, 2, 3)] == [count, seeds, (count or 0) * seeds]
+    stops = sweep.file.early_terminate or any(point["train.early_stop.patience"] for point in found)
+    assert bool(runs[4]) == bool(stops)
+    assert [int(epochs) for epochs in runs[5].split(" or ")] == sorted({point["train.epochs"] for point in found})
+
+
+@each_file
+def test_a_file_is_for_this_trainer_and_over_seeds(path: Path) -> None:
+    sweep = sweep_of(path)
+    assert not sweep.warnings
+    assert (sweep.file.project or "").startswith("cifar-sweeps")
+    assert sweep.file.name == path.stem
+    assert sweep.file.command == COMMAND
+    assert "seed" in sweep.space
+    assert sweep.file.parameters.keys() == sweep.space.keys()  # flat: a nested section would be other keys here
+    assert sweep.file.metric
+    watched = "test/accuracy" if sweep.file.method == "grid" else "val/accuracy"  # a search must not see the test set
+    assert (sweep.file.metric.name, sweep.file.metric.goal) == (watched, "maximize")

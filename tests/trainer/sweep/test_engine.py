@@ -1,0 +1,276 @@
+"""The local engine over pretended training: who runs what, how often, and what is left after a kill."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pretend.controller import TESTS, run
+from pretend.train import accuracy
+
+from trainer.errors import SweepError
+from trainer.sweep.engine import device_env
+from trainer.sweep.file import read_sweep
+from trainer.sweep.ledger import Ledger
+from trainer.sweep.points import Entry, Point, points_of
+
+GRID = {"optimizer.lr": {"values": [0.1, 0.01, 0.001]}, "seed": {"values": [0, 1]}}
+
+
+def write_sweep(folder: Path, parameters: dict[str, Any] | None = None, **more: Any) -> Path:
+    path = folder / "s.yaml"
+    metric = {"name": "test/accuracy", "goal": "maximize"}
+    content = {"method": "grid", "metric": metric, "parameters": parameters or GRID, "project": "p", **more}
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def noted(runs: Path, name: str = "finished.log") -> list[str]:
+    path = runs / "s" / name
+    return path.read_text().split() if path.exists() else []
+
+
+@contextmanager
+def controller(path: Path, runs: Path, *, jobs: int = 1, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A controller of its own process; what it says on stderr is in RUNS/controller.log."""
+    runs.mkdir(exist_ok=True)
+    whole = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}", **env}
+    with (runs / "controller.log").open("ab") as log:
+        command = [sys.executable, "-m", "pretend.controller", str(path), str(runs), str(jobs)]
+        process = subprocess.Popen(command, env=whole, stderr=log)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(condition: Any, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.01)
+
+
+def children_of(runs: Path) -> list[int]:
+    """Process ids of the pretended training under a folder."""
+    return [int(pid.name) for pid in Path("/proc").glob("[0-9]*") if f"{runs}/s" in _command(pid)]
+
+
+def _command(process: Path) -> str:
+    try:
+        command = (process / "cmdline").read_bytes().decode()
+    except OSError:
+        return ""
+    return command if "pretend.train" in command else ""
+
+
+def values_of(runs: Path, path: Path) -> dict[str, float | None]:
+    """What the ledger knows of every point."""
+    sweep = read_sweep(path)
+    attempts = Ledger(sweep, runs / "s", None, words=[]).attempts()
+    assert all(attempt.state == "finished" for attempt in attempts if attempt.value is not None)
+    return {attempt.point.key: attempt.value for attempt in attempts if attempt.state == "finished"}
+
+
+def expected(path: Path) -> dict[str, float]:
+    points = points_of(read_sweep(path))
+    return {point.key: accuracy(point.words, epoch=5) for point in points}
+
+
+def test_every_point_runs_once_and_in_the_order_of_wandb(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path)
+    progress, stopped_by = run(path, tmp_path)
+    assert progress.complete
+    assert stopped_by is None
+    assert noted(tmp_path) == ["0.1-s0", "0.1-s1", "0.01-s0", "0.01-s1", "0.001-s0", "0.001-s1"]
+    assert values_of(tmp_path, path) == expected(path)
+
+
+def test_what_is_finished_is_not_run_again_and_what_failed_only_when_asked(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, {"seed": {"values": [0, 13, 66]}})
+    progress, _ = run(path, tmp_path, jobs=3)
+    assert [status.state for status in progress.points] == ["finished", "crashed", "diverged"]
+    assert progress.points[1].attempts[0].message == "RuntimeError: thirteen"
+    again, _ = run(path, tmp_path)
+    assert [len(status.attempts) for status in again.points] == [1, 1, 1]
+    retried, _ = run(path, tmp_path, retry=True)
+    assert [len(status.attempts) for status in retried.points] == [1, 2, 2]
+    assert noted(tmp_path) == ["s0"]
+
+
+def test_a_point_added_to_the_file_is_run_and_one_taken_out_is_reported(tmp_path: Path) -> None:
+    run(write_sweep(tmp_path, {"seed": {"values": [0, 1]}}), tmp_path)
+    progress, _ = run(write_sweep(tmp_path, {"seed": {"values": [1, 2]}}), tmp_path)
+    assert progress.complete
+    assert noted(tmp_path) == ["s0", "s1", "s2"]
+    assert [status.point.values["seed"] for status in progress.foreign] == [0]
+
+
+def test_two_controllers_at_once_run_no_point_twice(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, {"seed": {"values": list(range(20, 40))}})
+    with controller(path, tmp_path, jobs=2) as one, controller(path, tmp_path, jobs=2) as other:
+        codes = one.wait(), other.wait()
+    run(path, tmp_path)  # what the last of them was still running when the other left is done, too
+    assert set(codes) <= {0, 1}, (tmp_path / "controller.log").read_text()
+    assert sorted(noted(tmp_path)) == [f"s{seed}" for seed in range(20, 40)]
+    assert noted(tmp_path, "twice.log") == []
+    assert values_of(tmp_path, path) == expected(path)
+
+
+def test_a_killed_controller_leaves_no_training_behind_and_its_points_go_on(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, {"seed": {"values": [0, 1]}})
+    with controller(path, tmp_path, jobs=2, PRETEND_SECONDS="1") as process:
+        wait_for(lambda: len(list(tmp_path.glob("s/*/checkpoint.json"))) == 2)
+        process.kill()
+        process.wait()
+        wait_for(lambda: not children_of(tmp_path), seconds=5)
+    saved = {folder.name: json.loads((folder / "checkpoint.json").read_text()) for folder in tmp_path.glob("s/s?")}
+    assert min(saved.values()) >= 1
+    progress, _ = run(path, tmp_path)
+    assert progress.complete
+    assert [[a.state for a in status.attempts] for status in progress.points] == [["finished", "interrupted"]] * 2
+    assert sorted(noted(tmp_path)) == ["s0", "s1"]
+    assert values_of(tmp_path, path) == expected(path)
+    assert [len((tmp_path / "s" / name / "metrics.jsonl").read_text().splitlines()) for name in saved] == [5, 5]
+
+
+def test_ctrl_c_lets_children_save_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, {"seed": {"values": [0, 1, 2]}})
+    with controller(path, tmp_path, jobs=2, PRETEND_SECONDS="0.5") as process:
+        wait_for(lambda: len(list(tmp_path.glob("s/*/checkpoint.json"))) == 2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 130
+    assert children_of(tmp_path) == []
+    status = {f.parent.name: json.loads(f.read_text())["status"] for f in tmp_path.glob("s/*/summary.json")}
+    assert status == {"s0": "interrupted", "s1": "interrupted"}
+    progress, _ = run(path, tmp_path)
+    assert progress.complete
+    assert sorted(noted(tmp_path)) == ["s0", "s1", "s2"]
+
+
+def test_a_killed_child_is_reported_and_resumed_by_the_next_run(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, {"seed": {"values": [0]}})
+    with controller(path, tmp_path, PRETEND_SECONDS="0.5") as process:
+        wait_for(lambda: list(tmp_path.glob("s/*/checkpoint.json")))
+        os.kill(children_of(tmp_path)[0], signal.SIGKILL)
+        assert process.wait(timeout=10) == 1
+    progress, _ = run(path, tmp_path)
+    assert [attempt.state for attempt in progress.points[0].attempts] == ["finished", "interrupted"]
+    assert progress.points[0].attempts[1].message == "killed by signal 9"
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_after_kills_at_random_moments_every_point_is_finished_once(tmp_path: Path, kills: int) -> None:
+    path = write_sweep(tmp_path, {"seed": {"values": list(range(200, 220))}})
+    draw = random.Random(0)
+    for kill in range(kills):
+        with controller(path, tmp_path, jobs=2, PRETEND_SECONDS="0.1") as process:
+            before = len(noted(tmp_path))
+            wait_for(lambda: children_of(tmp_path) or process.poll() is not None)
+            time.sleep(draw.uniform(0, 1.0))
+            if children := (children_of(tmp_path) if kill % 2 else []):
+                os.kill(draw.choice(children), signal.SIGKILL)
+                wait_for(lambda: len(noted(tmp_path)) > before or process.poll() is not None)  # noqa: B023
+    progress, _ = run(path, tmp_path, jobs=2)
+    assert progress.complete
+    assert sorted(noted(tmp_path)) == [f"s{seed}" for seed in range(200, 220)]
+    assert noted(tmp_path, "twice.log") == []
+    assert values_of(tmp_path, path) == expected(path)
+    assert max(Counter(attempt.state for s in progress.points for attempt in s.attempts).values()) == 20
+
+
+def test_early_termination_stops_the_hopeless_and_lets_the_best_finish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRETEND_SECONDS", "0.4")  # the engine looks ten times a second
+    path = write_sweep(
+        tmp_path, {"seed": {"values": list(range(8))}}, early_terminate={"type": "hyperband", "min_iter": 1, "eta": 2}
+    )
+    progress, _ = run(path, tmp_path)
+    assert progress.complete
+    assert 2 <= progress.count("stopped") <= 6
+    best = max(expected(path).items(), key=lambda item: item[1])
+    assert progress.best
+    assert (progress.best.point.key, progress.best.value) == best
+    stopped = next(status for status in progress.points if status.state == "stopped")
+    assert stopped.value is not None
+    again, _ = run(path, tmp_path)
+    assert again.count("stopped") == progress.count("stopped"), "what was stopped early is done"
+
+
+def test_a_bayes_search_runs_as_many_points_as_its_cap_and_a_killed_one_goes_on(tmp_path: Path) -> None:
+    space = {
+        "optimizer.lr": {"distribution": "log_uniform_values", "min": 1e-4, "max": 1.0},
+        "model.stem": {"values": [[3, 3], [7]]},
+        "train.epochs": {"min": 1, "max": 9},
+        "seed": {"value": 0},
+    }
+    path = write_sweep(tmp_path, space, method="bayes", run_cap=6)
+    with controller(path, tmp_path, PRETEND_SECONDS="0.3") as process:
+        wait_for(lambda: len(noted(tmp_path)) == 2)
+        process.kill()
+    progress, _ = run(path, tmp_path, jobs=2)
+    assert progress.complete
+    assert len(progress.points) == len(set(noted(tmp_path))) == len(noted(tmp_path)) == 6
+    for status in progress.points:
+        values = status.point.values
+        assert 1e-4 <= values["optimizer.lr"] <= 1
+        assert values["model.stem"] in ([3, 3], [7])
+        assert values["train.epochs"] in range(1, 10)
+
+
+def test_a_random_search_means_the_same_points_everywhere(tmp_path: Path) -> None:
+    space = {"optimizer.lr": {"min": 0.0, "max": 1.0}, "seed": {"value": 0}}
+    path = write_sweep(tmp_path, space, method="random", run_cap=3)
+    progress, _ = run(path, tmp_path)
+    assert [status.point for status in progress.points] == points_of(read_sweep(path))
+    assert progress.complete
+    with pytest.raises(SweepError, match=r"was begun with run_cap 3, not 4; give --runs another one"):
+        run(write_sweep(tmp_path, space, method="random", run_cap=4), tmp_path)
+
+
+def test_a_sweep_that_was_begun_with_other_words_is_refused(tmp_path: Path) -> None:
+    sweep = read_sweep(write_sweep(tmp_path))
+    Ledger(sweep, tmp_path / "s", None, words=["train.epochs=1"])
+    with pytest.raises(SweepError, match=r"was begun with words \['train.epochs=1'\], not \[\]"):
+        Ledger(sweep, tmp_path / "s", None, words=[])
+
+
+def test_a_point_whose_config_has_changed_since_is_refused(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, {"seed": {"values": [0]}})
+    run(path, tmp_path)
+    sweep = read_sweep(path)
+    with (
+        Ledger(sweep, tmp_path / "s", None, words=[]) as ledger,
+        pytest.raises(SweepError, match="s0: was begun as config 0 and is f00 now, since a recipe or a default has"),
+    ):
+        ledger.enqueue([Entry(Point({"seed": 0}), "s0", "f00")])
+
+
+def test_a_storage_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match="--storage: nosuch://x: "):
+        Ledger(read_sweep(write_sweep(tmp_path)), tmp_path / "s", "nosuch://x", words=[])
+
+
+def test_a_device_is_shown_to_a_child_by_its_place_in_what_is_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert device_env("cuda:1") == {"CUDA_VISIBLE_DEVICES": "1"}
+    assert device_env("cpu") == {"CUDA_VISIBLE_DEVICES": ""}
+    assert device_env("auto") == {}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    assert device_env("cuda:1") == {"CUDA_VISIBLE_DEVICES": "6"}
+    with pytest.raises(SweepError, match=r"--devices: cuda:2: CUDA_VISIBLE_DEVICES=4,6 shows only 2"):
+        device_env("cuda:2")
+    with pytest.raises(SweepError, match="--devices: 'gpu': expected cpu, cuda:0, cuda:1"):
+        device_env("gpu")

@@ -1,0 +1,107 @@
+"""Every point of a sweep through RunConfig, before anything starts."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from trainer.checks import complete_parts
+from trainer.config import RunConfig, load_config
+from trainer.config.explain import did_you_mean
+from trainer.config.overrides import flatten, read_words
+from trainer.errors import ConfigError, SweepError
+from trainer.run_folder import config_hash
+from trainer.sweep.file import Sweep
+from trainer.sweep.points import Checked, Entry, Point, points_of, sample
+from trainer.sweep.space import Constant
+
+METRICS = (
+    "train/loss",
+    "train/accuracy",
+    "val/loss",
+    "val/accuracy",
+    "val/accuracy_best",
+    "test/loss",
+    "test/accuracy",
+    "test/accuracy_best",
+    "test/accuracy_plain",
+    "test/accuracy_at_best_val",
+    "headline/accuracy",
+    "time/train_seconds",
+    "time/images_per_second",
+    "time/to_target_seconds",
+    "epochs_to_target",
+)
+"""What a run's summary may hold of numbers that a sweep can be about."""
+
+
+def with_words(sweep: Sweep, words: Sequence[str]) -> Sweep:
+    """The sweep with `KEY=VALUE` words as constants of every point. Raises SweepError for a key that is varied."""
+    fixed = {key: Constant(value) for key, value in flatten(read_words(words)).items()}
+    if varied := [key for key in fixed if key in sweep.varied]:
+        raise SweepError(
+            *(f"{key}: {sweep.path} varies it; a word sets what is the same at every point" for key in varied)
+        )
+    return replace(sweep, space=dict(sorted({**sweep.space, **fixed}.items())))
+
+
+def check(sweep: Sweep) -> Checked:
+    """Raises SweepError with every reason why a point cannot be run, each with the points that it stops."""
+    points = points_of(sweep)
+    tried = points or sample(sweep, 50)
+    entries: list[Entry] = []
+    stopped: dict[str, list[Point]] = {}
+    validates = True
+    for point in tried:
+        try:
+            config = resolve(point)
+        except ConfigError as error:
+            for problem in error.problems:
+                stopped.setdefault(problem, []).append(point)
+            continue
+        validates &= config.data.val_fraction > 0
+        entries.append(_entry(point, config, sweep))
+    if stopped:
+        raise SweepError(*(_stopped(sweep, problem, found, len(tried)) for problem, found in stopped.items()))
+    warnings = [*sweep.warnings, *_metric_warnings(sweep, validates=validates), *_twins(sweep, entries)]
+    return Checked(sweep, tuple(entries if points else ()), tuple(warnings))
+
+
+def resolve(point: Point) -> RunConfig:
+    """The config that a point's run will have. Raises ConfigError where it has none."""
+    return load_config(point.words, complete=complete_parts).config
+
+
+def entry_of(point: Point, sweep: Sweep) -> Entry:
+    return _entry(point, resolve(point), sweep)
+
+
+def _entry(point: Point, config: RunConfig, sweep: Sweep) -> Entry:
+    digest = config_hash(config)
+    return Entry(point, f"{point.slug(sweep.varied)}-{digest}", digest)
+
+
+def _stopped(sweep: Sweep, problem: str, points: Sequence[Point], total: int) -> str:
+    if len(points) == total:
+        return f"{sweep.path}: {problem}"
+    words = [word for word in points[0].words if word.partition("=")[0] in sweep.varied]
+    return f"{sweep.path}: {problem} (at {len(points)} of {total} points, first {' '.join(words)})"
+
+
+def _metric_warnings(sweep: Sweep, *, validates: bool) -> Iterator[str]:
+    if sweep.file.metric is None:
+        return
+    name = sweep.file.metric.name
+    if name not in METRICS:
+        yield f"metric.name: the trainer does not log {name!r}{did_you_mean(name, METRICS)}"
+    if (name.startswith("val/") or name.endswith("at_best_val")) and not validates:
+        yield f"metric.name: {name} needs a validation set; set data.val_fraction"
+    if sweep.file.method != "grid" and name.startswith("test/"):
+        yield f"metric.name: a {sweep.file.method} search by {name} chooses on the test set; use val/accuracy"
+
+
+def _twins(sweep: Sweep, entries: Sequence[Entry]) -> Iterator[str]:
+    seen: dict[str, Entry] = {}
+    for entry in entries:
+        first = seen.setdefault(entry.config, entry)
+        if first is not entry:
+            varied = sweep.varied
+            yield f"points {first.point.label(varied)!r} and {entry.point.label(varied)!r} are the same run"

@@ -1,0 +1,387 @@
+"""Who has done what of a sweep: an Optuna study in which a trial is one attempt at a point.
+
+The rule that keeps a point from being run twice: of the trials of a point that have not failed, the one with the
+lowest number counts, and a controller that has claimed another gives it back. So it does not matter that two
+controllers may enqueue the same point at once.
+"""
+
+import contextlib
+import fcntl
+import json
+import math
+import uuid
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.storages import RDBStorage, fail_stale_trials
+from optuna.trial import FrozenTrial, TrialState
+
+from trainer.errors import SweepError, first_line
+from trainer.sweep.file import Sweep
+from trainer.sweep.points import Entry, Point
+from trainer.sweep.space import Choice, Constant, Parameter, Range
+from trainer.sweep.status import Attempt, State
+
+BEAT_SECONDS = 20
+"""How often a controller shows that it lives."""
+LOST_SECONDS = 120
+"""After how long without a sign a controller on another machine is taken for dead."""
+
+
+_INTERRUPTED: Mapping[str, Any] = {"state": "interrupted"}
+_DUPLICATE: Mapping[str, Any] = {"state": "missing"}  # no attempt at all: another trial of its point counts
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A point that is this controller's to run."""
+
+    trial: int  # Optuna's trial id
+    point: Point
+    run: str
+
+
+class Ledger:
+    """One controller's hold on the study of a sweep. Use as a context: the hold ends with it, or with its process.
+
+    Raises SweepError where the storage cannot be opened, or where the sweep was begun with other words, or as another
+    search: a study answers one question.
+    """
+
+    def __init__(self, sweep: Sweep, folder: Path, storage: str | None, *, words: Sequence[str]) -> None:
+        self._sweep = sweep
+        self._folder = folder
+        self._id = uuid.uuid4().hex
+        self._mutex = folder / ".ledger.lock"  # SQLite's reads lock nothing: two may read `waiting` and both claim
+        self._distributions = _distributions(sweep) if sweep.file.method == "bayes" else {}
+        folder.mkdir(parents=True, exist_ok=True)
+        with self._locked(), _quiet():
+            self._storage = _open(_url(folder, storage))
+            self._study = optuna.create_study(
+                storage=self._storage,
+                study_name=sweep.name,
+                direction=sweep.file.metric.goal if sweep.file.metric else "minimize",
+                pruner=_pruner(sweep),
+                load_if_exists=True,
+            )
+            self._check_definition(words)
+
+    def __enter__(self) -> Self:
+        self._life = self._life_of(self._id).open("w")
+        fcntl.flock(self._life, fcntl.LOCK_EX)  # gone with this process, however that ends
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._life_of(self._id).unlink(missing_ok=True)
+        self._life.close()
+        self._storage.remove_session()
+
+    # What is to be done.
+
+    def enqueue(self, entries: Sequence[Entry], *, retry: bool = False) -> None:
+        """Each point that nobody runs, ran or is about to run. What crashed or diverged only with `retry`.
+
+        Raises SweepError where a point now has another config than the one that it was begun with.
+        """
+        with self._locked():
+            known = self._by_point()
+            changed = [
+                f"{entry.run}: was begun as config {before} and is {entry.config} now, since a recipe or a default has"
+                " changed; give --runs another folder"
+                for entry in entries
+                for before in {trial.user_attrs["config"] for trial in known.get(entry.point.key, [])} - {entry.config}
+            ]
+            if changed:
+                raise SweepError(*changed)
+            for entry in entries:
+                before = known.get(entry.point.key, [])
+                if _is_due(before, retry=retry):
+                    self._enqueue(_attributes(entry), like=before[-1] if before else None)
+
+    def claim(self, entry_of: Callable[[Point], Entry]) -> Claim | None:
+        """The next waiting point, now this controller's; of a bayes search, where none waits, a new one by what is
+        known so far, of which `entry_of` makes an Entry. None where there is nothing to do."""
+        with self._locked():
+            for trial in self._trials(TrialState.WAITING):
+                self._storage.record_heartbeat(trial._trial_id)  # before it runs: else nobody could find it lost
+                if self._set_state(trial._trial_id, TrialState.RUNNING) and (claim := self._take(trial)):
+                    return claim
+            return self._propose(entry_of) if self._sweep.file.method == "bayes" else None
+
+    def _propose(self, entry_of: Callable[[Point], Entry]) -> Claim | None:
+        for _ in range(20):  # a small space soon repeats itself
+            known = self._by_point()
+            if len(known) >= (self._sweep.file.run_cap or 0):
+                return None
+            with _quiet():
+                self._study.sampler = optuna.samplers.TPESampler(seed=len(self._trials()), constant_liar=True)
+                trial = self._study.ask(self._distributions)
+            self._storage.record_heartbeat(trial._trial_id)
+            if "point" not in trial.user_attrs:  # else somebody has just put one back
+                entry = entry_of(Point(_values(trial.params, self._sweep.space)))
+                if entry.point.key in known:
+                    self._set_state(trial._trial_id, TrialState.FAIL)
+                    continue
+                for key, value in _attributes(entry).items():
+                    trial.set_user_attr(key, value)
+            if claim := self._take(self._storage.get_trial(trial._trial_id)):
+                return claim
+        return None
+
+    def _take(self, trial: FrozenTrial) -> Claim | None:
+        """A trial that this controller has set running, unless its point is another's already."""
+        point = Point(trial.user_attrs["point"])
+        alive = [other.number for other in self._by_point()[point.key] if other.state != TrialState.FAIL]
+        if trial.number != min(alive):
+            self._close(trial._trial_id, _DUPLICATE)
+            return None
+        self._storage.set_trial_user_attr(trial._trial_id, "owner", self._id)
+        return Claim(trial._trial_id, point, trial.user_attrs["run"])
+
+    # What has come of it.
+
+    def beat(self, claims: Iterable[Claim]) -> list[Claim]:
+        """Show that this controller lives. Returns the claims that it has lost, taken for dead by another one."""
+        lost: list[Claim] = []
+        for claim in claims:
+            self._storage.record_heartbeat(claim.trial)
+            if self._storage.get_trial(claim.trial).state != TrialState.RUNNING:
+                lost.append(claim)
+        return lost
+
+    def finish(self, claim: Claim, state: State, value: float | None = None, message: str = "") -> None:
+        """Write down how an attempt ended. `value` is the sweep's metric, where it has one."""
+        self._close(claim.trial, {"state": state, "value": value, "message": message})
+
+    def report(self, claim: Claim, epoch: int, value: float) -> bool:
+        """Write down the metric in the middle of a run; True where early termination ends it here."""
+        self._storage.set_trial_intermediate_value(claim.trial, epoch, value)
+        return self._study.pruner.prune(self._study, self._storage.get_trial(claim.trial))
+
+    def release_lost(self) -> None:
+        """Give up the attempts of controllers that are dead: those of this folder at once, others by their silence."""
+        with self._locked(), _quiet():
+            for trial in self._trials(TrialState.RUNNING):
+                owner = trial.user_attrs.get("owner")
+                if self._is_dead(owner) if owner else self._local:  # without an owner: killed while it claimed
+                    self._close(trial._trial_id, trial.user_attrs.get("outcome", _INTERRUPTED))
+            fail_stale_trials(self._study)
+
+    def entries(self) -> list[Entry]:
+        """The points that a bayes search has come to so far."""
+        kept = {key: trials[0].user_attrs for key, trials in self._by_point().items()}
+        return [Entry(Point(known["point"]), known["run"], known["config"]) for known in kept.values()]
+
+    def attempts(self) -> list[Attempt]:
+        """Every attempt at every point so far."""
+        found: list[Attempt] = []
+        for trial in self._trials():
+            if (state := _state(trial)) != "missing":
+                known, outcome = trial.user_attrs, trial.user_attrs.get("outcome", {})
+                value, message = outcome.get("value"), outcome.get("message", "")
+                found.append(Attempt(Point(known["point"]), state, value, known["run"], message))
+        return found
+
+    def seconds_a_point(self) -> float | None:
+        """Mean wall time of the points that ran to their end in one go."""
+        whole = [trials[0] for trials in self._by_point().values() if len(trials) == 1]
+        durations = [t.duration.total_seconds() for t in whole if t.state == TrialState.COMPLETE and t.duration]
+        return sum(durations) / len(durations) if durations else None
+
+    # The study, trial by trial.
+
+    @property
+    def _local(self) -> bool:
+        return self._storage.url.startswith("sqlite")
+
+    def _check_definition(self, words: Sequence[str]) -> None:
+        file = self._sweep.file
+        asked = {"words": list(words), "method": file.method}
+        if file.method != "grid":  # whose points tell themselves apart; a search over another space is another search
+            asked |= {"run_cap": file.run_cap, "parameters": json.loads(json.dumps(file.parameters))}
+        begun = self._study.user_attrs.get("definition")
+        if begun is None:
+            self._study.set_user_attr("definition", asked)
+        elif differing := [key for key in asked if begun.get(key) != asked[key]]:
+            raise SweepError(*(
+                f"{self._folder}: was begun with {key} {begun.get(key)!r}, not {asked[key]!r}; give --runs another one"
+                for key in differing
+            ))  # fmt: skip
+
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
+        return self._storage.get_all_trials(self._study._study_id, deepcopy=False, states=states or None)
+
+    def _by_point(self) -> dict[str, list[FrozenTrial]]:
+        found: dict[str, list[FrozenTrial]] = {}
+        for trial in self._trials():
+            if "point" in trial.user_attrs:  # else a proposal that was cut off, or a repetition
+                found.setdefault(Point(trial.user_attrs["point"]).key, []).append(trial)
+        return found
+
+    def _enqueue(self, attributes: Mapping[str, Any], *, like: FrozenTrial | None) -> None:
+        """`like`: an earlier attempt at the same point, from which a bayes search knows its parameters."""
+        params, distributions = (like.params, like.distributions) if like else ({}, {})
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.WAITING, params=params, distributions=distributions, user_attrs=dict(attributes)
+            )
+        )
+
+    def _close(self, trial: int, outcome: Mapping[str, Any]) -> None:
+        state = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}.get(outcome["state"], TrialState.FAIL)
+        value = outcome.get("value")
+        worst = -math.inf if self._study.direction == optuna.study.StudyDirection.MAXIMIZE else math.inf
+        values = None if state == TrialState.FAIL else [worst if value is None else value]
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another has taken it over
+            self._storage.set_trial_user_attr(trial, "outcome", dict(outcome))
+            self._storage.set_trial_state_values(trial, state, values)
+
+    def _set_state(self, trial: int, state: TrialState) -> bool:
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            return self._storage.set_trial_state_values(trial, state)
+        return False
+
+    # Who lives.
+
+    def _life_of(self, controller: str) -> Path:
+        return self._folder / f".controller-{controller}.lock"
+
+    def _is_dead(self, controller: str) -> bool:
+        """Of a controller that shares this folder: its lock is free. Of others nothing is known here."""
+        with contextlib.suppress(FileNotFoundError), self._life_of(controller).open("r") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            self._life_of(controller).unlink(missing_ok=True)
+            return True
+        return self._local  # it has left in order, and taken the file with it
+
+    @contextlib.contextmanager
+    def _locked(self) -> Generator[None]:
+        with self._mutex.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def words_begun_with(sweep: Sweep, folder: Path, storage: str | None) -> list[str]:
+    """The words that every point of a sweep was given. Raises SweepError where it was not begun."""
+    if storage is None and not (folder / "ledger.db").exists():
+        raise SweepError(f"{folder}: no sweep was begun here; begin it by `trainer sweep run {sweep.path}`")
+    with _quiet():
+        try:
+            study = optuna.load_study(study_name=sweep.name, storage=_open(_url(folder, storage)))
+        except KeyError as error:
+            raise SweepError(f"--storage: {storage}: holds no sweep called {sweep.name!r}") from error
+    return study.user_attrs["definition"]["words"]
+
+
+def _url(folder: Path, storage: str | None) -> str:
+    return storage or f"sqlite:///{folder / 'ledger.db'}"
+
+
+def _open(url: str) -> RDBStorage:
+    sqlite = url.startswith("sqlite")
+    try:
+        return RDBStorage(
+            url,
+            heartbeat_interval=BEAT_SECONDS,
+            grace_period=LOST_SECONDS,
+            engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
+        )
+    except Exception as error:  # SQLAlchemy's, the driver's, Optuna's: each has its own
+        raise SweepError(f"--storage: {url}: {first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Optuna's remarks: heartbeats outside of `Study.optimize` are what is wanted here."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def _attributes(entry: Entry) -> dict[str, Any]:
+    return {"point": dict(entry.point.values), "run": entry.run, "config": entry.config}
+
+
+def _state(trial: FrozenTrial) -> State:
+    match trial.state:
+        case TrialState.WAITING:
+            return "waiting"
+        case TrialState.RUNNING:
+            return "running" if "point" in trial.user_attrs else "missing"
+        case _ if "point" not in trial.user_attrs:
+            return "missing"
+        case _:  # an attempt without an outcome: its controller was killed, and another has noticed
+            return trial.user_attrs.get("outcome", _INTERRUPTED)["state"]
+
+
+def _is_due(attempts: Sequence[FrozenTrial], *, retry: bool) -> bool:
+    """Whether a point is to be run, by the attempts at it so far."""
+    states = [state for trial in attempts if (state := _state(trial)) != "missing"]
+    if any(state in ("finished", "stopped", "running", "waiting") for state in states):
+        return False
+    return not states or states[-1] == "interrupted" or retry
+
+
+def _pruner(sweep: Sweep) -> optuna.pruners.BasePruner:
+    """W&B's hyperband is one ladder of brackets, min_iter * eta**k: Optuna's successive halving. Its HyperbandPruner
+    would spread the runs over several ladders."""
+    early = sweep.file.early_terminate
+    if early is None:
+        return optuna.pruners.NopPruner()
+    if not float(early.eta).is_integer():
+        raise SweepError(f"{sweep.path}: early_terminate.eta: {early.eta}: the local engine takes whole numbers")
+    return optuna.pruners.SuccessiveHalvingPruner(
+        min_resource=math.ceil(early.first_bracket), reduction_factor=int(early.eta), min_early_stopping_rate=0
+    )
+
+
+def _distributions(sweep: Sweep) -> dict[str, BaseDistribution]:
+    """As W&B's own adapter maps them (wandb/sdk/sweeps/scheduler/optuna.py); constants are no dimension.
+
+    Raises SweepError for those that Optuna has no form for.
+    """
+    found: dict[str, BaseDistribution] = {}
+    for key, parameter in sweep.space.items():
+        match parameter:
+            case Constant():
+                pass
+            case Choice(values):
+                found[key] = CategoricalDistribution([json.dumps(value) for value in values])
+            case Range("int_uniform", low, high):
+                found[key] = IntDistribution(int(low), int(high))
+            case Range("q_uniform", low, high, q):
+                found[key] = FloatDistribution(low, high, step=q)
+            case Range("log_uniform_values", low, high):
+                found[key] = FloatDistribution(low, high, log=True)
+            case Range("uniform", low, high):
+                found[key] = FloatDistribution(low, high)
+            case Range(other):
+                raise SweepError(f"{sweep.path}: parameters.{key}: a bayes search by Optuna has no {other}")
+    return found
+
+
+def _values(params: Mapping[str, Any], space: Mapping[str, Parameter]) -> dict[str, Any]:
+    def value(key: str, parameter: Parameter) -> Any:
+        if isinstance(parameter, Constant):
+            return parameter.value
+        return json.loads(params[key]) if isinstance(parameter, Choice) else params[key]
+
+    return {key: value(key, parameter) for key, parameter in space.items()}

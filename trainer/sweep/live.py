@@ -1,0 +1,82 @@
+"""What a sweep shows while it runs: a live table on a terminal, a line for each change elsewhere. All on stderr."""
+
+import datetime
+from contextlib import AbstractContextManager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from trainer.sweep.engine import Look
+from trainer.sweep.status import PointStatus, rows, spread
+
+
+class SweepView(AbstractContextManager["SweepView"]):
+    """`show` is what the engine calls. Use as a context: the terminal is its own again afterwards."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._console = Console(stderr=True)
+        self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
+        self._seen: dict[str, str] = {}
+        self._running: dict[str, str] = {}
+
+    def __enter__(self) -> "SweepView":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, look: Look) -> None:
+        if self._live:
+            self._live.update(self._table(look), refresh=True)
+        else:
+            self._lines(look)
+
+    def _table(self, look: Look) -> Group:
+        metric = look.progress.metric.name if look.progress.metric else ""
+        table = Table(box=None, pad_edge=False)
+        for head in (self._name, metric, ""):
+            table.add_column(head, no_wrap=True)
+        for row in rows(look.progress):
+            table.add_row(*row)
+        running = [Text(f"{run}  {where}", style="dim") for run, where in look.running.items()]
+        return Group(table, *running, Text(_foot(look)))
+
+    def _lines(self, look: Look) -> None:
+        for run, where in look.running.items():
+            if self._running.get(run) != where:
+                self._say(f"{run}: {where}")
+        self._running = dict(look.running)
+        for status in look.progress.points:
+            state = status.state
+            if state not in ("missing", "waiting", "running") and self._seen.setdefault(status.point.key, "") != state:
+                self._seen[status.point.key] = state
+                self._say(f"{_ended(status, look)}; {_foot(look)}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _ended(status: PointStatus, look: Look) -> str:
+    attempt = status.attempts[0]
+    metric = look.progress.metric.name if look.progress.metric else ""
+    value = f", {metric} {spread([status.value], metric).removesuffix(' (n=1)')}" if status.value is not None else ""
+    return f"{attempt.where}: {status.state}{value}{f', {attempt.message}' if attempt.message else ''}"
+
+
+def _foot(look: Look) -> str:
+    progress = look.progress
+    parts = [f"{progress.count('finished', 'stopped')} of {len(progress.points)} done"]
+    if progress.best and progress.metric and progress.best.value is not None:
+        value = spread([progress.best.value], progress.metric.name).removesuffix(" (n=1)")
+        parts.append(f"best {value} at {progress.best.point.label(progress.varied)}")
+    if look.stopping:
+        parts.append("stopping: children finish their step and save")
+    elif look.seconds_left:
+        parts.append(f"about {datetime.timedelta(seconds=round(look.seconds_left))} left")
+    return ", ".join(parts)

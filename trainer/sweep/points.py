@@ -1,0 +1,93 @@
+"""The points of a sweep: a point is one value for each key, and becomes one run."""
+
+import json
+import random
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trainer.config.overrides import write_word
+from trainer.errors import SweepError
+from trainer.sweep.file import Sweep
+from trainer.sweep.space import draw, grid
+
+
+@dataclass(frozen=True)
+class Point:
+    """Swept values by flat dotted key, constants included, in W&B's order."""
+
+    values: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The same for the same values, also after JSON has made 1 of 1.0: what tells one point from another."""
+        return json.dumps({key: _plain(value) for key, value in self.values.items()}, sort_keys=True)
+
+    @property
+    def words(self) -> list[str]:
+        """`KEY=VALUE` for `trainer train`, from which exactly these values are read."""
+        return [write_word(key, value) for key, value in self.values.items()]
+
+    def label(self, varied: list[str]) -> str:
+        """What is of its own about this point, as in a table: `cosine` or `vgg_a 0.1`."""
+        return " ".join(_short(self.values[key]) for key in varied if key in self.values)
+
+    def slug(self, varied: list[str]) -> str:
+        """The same as a file name: `cosine-s2`."""
+        words = [("s" if key == "seed" else "") + _short(self.values[key]) for key in varied if key in self.values]
+        return re.sub(r"[^A-Za-z0-9.]+", "-", "_".join(words).replace("_", "-")).strip("-.")[:60] or "point"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A point as it is to be run: `run` names its folder, `config` is the hash of its resolved config."""
+
+    point: Point
+    run: str
+    config: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A sweep whose points are all possible. A bayes search has none before it runs: samples were tried."""
+
+    sweep: Sweep
+    entries: tuple[Entry, ...]
+    warnings: tuple[str, ...]
+
+
+def points_of(sweep: Sweep) -> list[Point]:
+    """All points of a grid; of a random search `run_cap` points, always the same ones; none of a bayes search.
+
+    Raises SweepError for a search without an end.
+    """
+    if sweep.file.method == "grid":
+        return [Point(values) for values in grid(sweep.space)]
+    if sweep.file.run_cap is None:
+        raise SweepError(f"{sweep.path}: run_cap: {sweep.file.method} never ends without it; add run_cap: 20")
+    return sample(sweep, sweep.file.run_cap) if sweep.file.method == "random" else []
+
+
+def sample(sweep: Sweep, count: int) -> list[Point]:
+    """`count` different points, fewer where there are no more; the same on every machine and every day."""
+    rng = random.Random(sweep.name)
+    points: dict[str, Point] = {}
+    for _ in range(100 * count):  # of a small space there are fewer points than draws
+        point = Point({key: draw(parameter, rng) for key, parameter in sweep.space.items()})
+        points.setdefault(point.key, point)
+        if len(points) == count:
+            break
+    return list(points.values())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _short(value: Any) -> str:
+    return ",".join(map(_short, value)) if isinstance(value, list | tuple) else "null" if value is None else str(value)

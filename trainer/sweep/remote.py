@@ -1,0 +1,261 @@
+"""Sweeps of a W&B server: registered and run by its agents, looked at, and completed, through wandb's own Api.
+
+W&B hands out each point once. A run that crashes is lost to its sweep; `rerun` runs its point again, into that sweep.
+"""
+
+import contextlib
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import typer
+import wandb
+import yaml
+
+from trainer.config.overrides import flatten
+from trainer.errors import SweepError, UserError, first_line
+from trainer.signals import LEASH
+from trainer.sweep.check import check
+from trainer.sweep.engine import device_env
+from trainer.sweep.file import Sweep, parse_sweep, read_sweep
+from trainer.sweep.points import Checked, Point, points_of
+from trainer.sweep.status import Attempt, Progress, State, as_text, progress
+
+_SECONDS_TO_SAVE = 60  # for what an agent has started, between its stop and its kill
+_AGENT = {
+    "WANDB_AGENT_DISABLE_FLAPPING": "true",  # three points that diverge in the first minute are no reason to end,
+    "WANDB_AGENT_MAX_INITIAL_FAILURES": "1000000000",  # nor are the first five; every config is checked before
+    "WANDB_AGENT_KILL_DELAY": str(_SECONDS_TO_SAVE),
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    command: Sequence[str]
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a sweep is on the server."""
+
+    entity: str
+    project: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.entity}/{self.project}/{self.id}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What puts a run into this sweep."""
+        return {"WANDB_ENTITY": self.entity, "WANDB_PROJECT": self.project, "WANDB_SWEEP_ID": self.id}
+
+
+def start(
+    path: Path, *, agents: int, devices: Sequence[str], checked: Callable[[Checked], None] = lambda _: None
+) -> int:
+    """Register a sweep file and run it by `agents` W&B agents here, the i-th on the i-th device, until it is done.
+
+    Prints the sweep's page; returns an exit code: 0 where every point is done. Raises SweepError before anything is
+    registered where a point is impossible, and where W&B cannot be asked.
+    """
+    found = check(read_sweep(path))
+    checked(found)
+    envs = [device_env(devices[number % len(devices)]) for number in range(agents)]
+    with _asking() as api:
+        place = _register(path, found.sweep)
+        typer.echo(api.sweep(str(place)).url)
+    typer.echo(f"more agents, on any machine: wandb agent -f {place}", err=True)
+    agent = [sys.executable, "-m", "wandb", "agent", "-f", "-t", str(_SECONDS_TO_SAVE), str(place)]
+    return _tell(place, _run_all([Task(agent, {**_AGENT, **_own_programs()})] * agents, envs))
+
+
+def progress_of(id: str) -> tuple[Sweep, Progress]:
+    """How far a sweep of W&B's is, named by ENTITY/PROJECT/ID or its page. Raises SweepError."""
+    place = read_place(id)
+    with _asking() as api:
+        sweep = parse_sweep(yaml.safe_dump(api.sweep(str(place)).config), Path(str(place)))
+        runs = api.runs(f"{place.entity}/{place.project}", filters={"sweep": place.id}, lazy=False)
+        attempts = [attempt for run in runs if (attempt := _attempt(run, sweep))]
+    points = points_of(sweep) if sweep.file.method == "grid" else []
+    known = points or list({attempt.point.key: attempt.point for attempt in attempts}.values())
+    return sweep, progress(known, attempts, varied=sweep.varied, metric=sweep.file.metric)
+
+
+def rerun(id: str, *, runs: Path, devices: Sequence[str]) -> int:
+    """Run here, into the sweep, each point that has no run that ended well or is under way; one a device at once.
+
+    What was interrupted goes on under its id, from its checkpoint where its folder is in `runs`. Returns an exit
+    code: 0 where every point is done. Raises SweepError.
+    """
+    place = read_place(id)
+    sweep, found = progress_of(id)
+    fixed = _fixed_words(sweep)
+    left = [point for point in found.points if point.state in ("missing", "interrupted", "crashed", "diverged")]
+    envs = [device_env(device) for device in devices]
+    with tempfile.TemporaryDirectory() as folder:
+        tasks: list[Task] = []
+        for status in left:
+            run_id = status.attempts[0].where if status.state == "interrupted" else secrets.token_hex(4)
+            values = _write_values(Path(folder) / f"{run_id}.yaml", status.point)
+            env = {**place.env, "WANDB_RUN_ID": run_id, "WANDB_SWEEP_PARAM_PATH": str(values), LEASH: "1"}
+            words = [*fixed, *status.point.words, "--runs", str(runs)]
+            tasks.append(Task([sys.executable, "-m", "trainer.cli", "train", *words], env))
+        return _tell(place, _run_all(tasks, envs))
+
+
+def list_sweeps(project: str) -> list[str]:
+    """A line for each sweep of ENTITY/PROJECT, or of a project of the account's own. Raises SweepError."""
+    with _asking() as api:
+        entity, _, name = project.rpartition("/")
+        return [
+            f"{sweep.entity}/{sweep.project}/{sweep.id}  {str(sweep.state).lower():<8}  {sweep.name}  {sweep.url}"
+            for sweep in api.project(name, entity or None).sweeps()
+        ]
+
+
+def read_place(id: str) -> Place:
+    """From ENTITY/PROJECT/ID, or the address of the sweep's page. Raises SweepError."""
+    parts = [unquote(part) for part in urlsplit(id).path.strip("/").split("/")]
+    if "://" in id:
+        parts = [*parts[-4:-2], parts[-1]] if len(parts) >= 4 and parts[-2] == "sweeps" else []
+    if len(parts) != 3 or not all(parts):
+        raise SweepError(f"{id}: expected ENTITY/PROJECT/ID, or the address of a sweep's page on W&B")
+    return Place(*parts)
+
+
+@contextmanager
+def _asking() -> Iterator[wandb.Api]:
+    """The server; what it refuses, or that it is away, as a SweepError of one line."""
+    try:
+        yield _log_in()
+    except UserError:
+        raise
+    except Exception as error:  # of many kinds: wandb.Error, ValueError, and what its service raises
+        raise SweepError(f"W&B: {first_line(error)}") from error
+
+
+def _log_in() -> wandb.Api:
+    wandb.setup(wandb.Settings(silent=True))  # what it has to say, we say
+    if not wandb.login(prompt=False, verify=False):
+        raise SweepError("W&B: no API key configured: `wandb login`, or set WANDB_API_KEY")
+    return wandb.Api()
+
+
+def _register(path: Path, sweep: Sweep) -> Place:
+    """The file as it is, in its own project; where it names none, in that of W&B's environment."""
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    with contextlib.redirect_stdout(sys.stderr):
+        id = wandb.sweep(config, entity=sweep.file.entity, project=sweep.file.project)
+    # W&B leaves what the server made of entity and project in its environment, for agents.
+    return Place(os.environ["WANDB_ENTITY"], os.environ["WANDB_PROJECT"], id)
+
+
+def _own_programs() -> dict[str, str]:
+    """`trainer` and `wandb` are those of this very Python, whatever else is on the PATH."""
+    return {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])}
+
+
+def _attempt(run: Any, sweep: Sweep) -> Attempt | None:
+    """None where the run's config lacks swept values: it never began, or is not of this file."""
+    config, summary = flatten(run.config), run.summary_metrics
+    if not sweep.space.keys() <= config.keys():
+        return None
+    value = summary.get(sweep.file.metric.name) if sweep.file.metric else None
+    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    state = _state(run.state, summary.get("status"))
+    message = f"W&B's state of it is {run.state}" if state == "crashed" else ""
+    return Attempt(Point({key: config[key] for key in sweep.space}), state, number, run.id, message)
+
+
+def _state(of_run: str, said: Any) -> State:
+    """From W&B's state of a run, and the status that the run itself has sent when it ended."""
+    match of_run, said:
+        case ("pending", _):
+            return "waiting"
+        case ("running" | "preempting", _):
+            return "running"
+        case ("preempted", _) | (_, "interrupted"):
+            return "interrupted"
+        case (_, "stopped"):
+            return "stopped"
+        case ("finished", _):
+            return "finished"
+        case (_, "diverged"):
+            return "diverged"
+        case _:  # failed, crashed, killed
+            return "crashed"
+
+
+def _fixed_words(sweep: Sweep) -> list[str]:
+    """What the sweep's command says besides the swept values. Raises SweepError where that is not `trainer train`."""
+    command = [part for part in sweep.file.command if not re.fullmatch(r"\$\{(?!envvar:).*\}", part)]
+    if command[:2] != ["trainer", "train"]:
+        raise SweepError(f"{sweep.path}: command: only a sweep of `trainer train` can be run here")
+    return [re.sub(r"\$\{envvar:([A-Z0-9_]+)\}", lambda m: os.environ.get(m[1], m[1]), part) for part in command[2:]]
+
+
+def _write_values(path: Path, point: Point) -> Path:
+    """The file that W&B's agent writes for a run: from it both the run and W&B's client read the swept values."""
+    wrapped = {key: {"value": value} for key, value in point.values.items()}
+    path.write_text(yaml.safe_dump({"wandb_version": 1, **wrapped}, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def _tell(place: Place, signalled: int | None) -> int:
+    """Say how far the sweep is; the exit code that fits."""
+    if signalled:
+        typer.echo(f"go on with: trainer sweep rerun {place}", err=True)
+        return 128 + signalled
+    _, now = progress_of(str(place))
+    typer.echo(as_text(now), err=True)
+    if now.complete:
+        return 0
+    typer.echo(f"run what is left: trainer sweep rerun {place}", err=True)
+    return 1
+
+
+def _run_all(tasks: Sequence[Task], slots: Sequence[Mapping[str, str]]) -> int | None:
+    """Run commands, one in each slot's environment at once; return the signal that ended this early.
+
+    Each SIGINT and SIGTERM is passed on, and nothing is started after it. The processes are in groups of their own,
+    so that a Ctrl-C in the terminal reaches them only once.
+    """
+    running: dict[int, subprocess.Popen[bytes]] = {}
+    caught: list[int] = []
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        caught.append(number)
+        for process in running.values():
+            process.send_signal(number)
+
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    waiting = iter(tasks)
+    try:
+        while True:
+            for slot, env in enumerate(slots):
+                if slot in running and running[slot].poll() is None:
+                    continue
+                running.pop(slot, None)
+                if not caught and (task := next(waiting, None)):
+                    whole = {**os.environ, **task.env, **env}
+                    running[slot] = subprocess.Popen(task.command, env=whole, stdin=subprocess.PIPE, process_group=0)
+            if not running:
+                return caught[0] if caught else None
+            time.sleep(0.1)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,151 @@
+"""How far a sweep is: its points against the runs there are of them, whoever ran them."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any, Literal, get_args
+
+from trainer.sweep.file import Metric
+from trainer.sweep.points import Point
+
+State = Literal["finished", "stopped", "running", "waiting", "interrupted", "diverged", "crashed", "missing"]
+"""Best first. stopped: ended early by the sweep itself; missing: no run was ever begun, or its record is gone."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run of a point."""
+
+    point: Point
+    state: State
+    value: float | None  # of the sweep's metric
+    where: str  # run folder, or W&B run id
+    message: str = ""  # why it failed
+
+
+@dataclass(frozen=True)
+class PointStatus:
+    point: Point
+    attempts: tuple[Attempt, ...]  # best first
+
+    @property
+    def state(self) -> State:
+        return self.attempts[0].state if self.attempts else "missing"
+
+    @property
+    def value(self) -> float | None:
+        return self.attempts[0].value if self.state in ("finished", "stopped") else None
+
+    @property
+    def duplicated(self) -> bool:
+        """Whether it was run to the end more than once."""
+        return sum(attempt.state == "finished" for attempt in self.attempts) > 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """All points of a sweep, and those that have runs but are not in the file any more."""
+
+    varied: list[str]
+    metric: Metric | None
+    points: tuple[PointStatus, ...]
+    foreign: tuple[PointStatus, ...]
+
+    def count(self, *states: State) -> int:
+        return sum(status.state in states for status in self.points)
+
+    @property
+    def complete(self) -> bool:
+        return self.count("finished", "stopped") == len(self.points)
+
+    @property
+    def best(self) -> PointStatus | None:
+        """By the sweep's metric, over the points that ran to the end."""
+        ended = [status for status in self.points if status.state == "finished" and status.value is not None]
+        if self.metric is None or not ended:
+            return None
+        pick = max if self.metric.goal == "maximize" else min
+        return pick(ended, key=lambda status: status.value or 0.0)
+
+    def as_json(self) -> dict[str, Any]:
+        """Counts, each point with its runs, and what is duplicated or foreign to the file."""
+        return {
+            "complete": self.complete,
+            "states": dict(Counter(status.state for status in self.points)),
+            "points": [_plain(status) for status in self.points],
+            "foreign": [_plain(status) for status in self.foreign],
+        }
+
+
+def progress(
+    points: Iterable[Point], attempts: Iterable[Attempt], *, varied: list[str], metric: Metric | None
+) -> Progress:
+    """`attempts` sorted to their points; the points keep the order of the file."""
+    order = {state: place for place, state in enumerate(get_args(State))}
+    by_key: dict[str, list[Attempt]] = {}
+    for attempt in sorted(attempts, key=lambda attempt: order[attempt.state]):
+        by_key.setdefault(attempt.point.key, []).append(attempt)
+    known = tuple(PointStatus(point, tuple(by_key.pop(point.key, ()))) for point in points)
+    foreign = tuple(PointStatus(found[0].point, tuple(found)) for found in by_key.values())
+    return Progress(varied, metric, known, foreign)
+
+
+def configurations(progress: Progress) -> dict[str, list[PointStatus]]:
+    """The points by what they share apart from the seed, in the file's order, under a label."""
+    keys = [key for key in progress.varied if key != "seed"]
+    groups: dict[str, list[PointStatus]] = {}
+    for status in progress.points:
+        groups.setdefault(status.point.label(keys), []).append(status)
+    return groups
+
+
+def spread(values: Sequence[float], metric: str) -> str:
+    """`94.13% +- 0.12 (n=3)`: mean and standard deviation (n - 1); one value has none."""
+    if not values:
+        return "-"
+    scale, unit = (100, "%") if "accuracy" in metric else (1, "")
+    digits = 2 if unit else 4
+    mean = f"{fmean(values) * scale:.{digits}f}{unit}"
+    return f"{mean} +- {stdev(values) * scale:.{digits}f} (n={len(values)})" if len(values) > 1 else f"{mean} (n=1)"
+
+
+def rows(progress: Progress) -> list[tuple[str, str, str]]:
+    """(configuration, mean +- standard deviation (n), states of its points)."""
+    metric = progress.metric.name if progress.metric else ""
+    table: list[tuple[str, str, str]] = []
+    for label, group in configurations(progress).items():
+        values = [status.value for status in group if status.state == "finished" and status.value is not None]
+        counts: Mapping[str, int] = Counter(status.state for status in group)
+        states = ", ".join(f"{counts[state]} {state}" for state in get_args(State) if state in counts)
+        table.append((label or "all", spread(values, metric), states))
+    return table
+
+
+def as_text(progress: Progress) -> str:
+    """The table, and below it what is not as it should be."""
+    table = rows(progress)
+    metric = progress.metric.name if progress.metric else "metric"
+    head = [("", metric, ""), *table]
+    wide = [max(len(row[column]) for row in head) for column in (0, 1)]
+    lines = [f"{label:<{wide[0]}}  {value:<{wide[1]}}  {states}".rstrip() for label, value, states in head]
+    for status in progress.points:
+        name = status.point.label(progress.varied)
+        if status.state in ("crashed", "diverged", "interrupted"):
+            why = f": {status.attempts[0].message}" if status.attempts[0].message else ""
+            lines.append(f"{status.state}: {name}, {status.attempts[0].where}{why}")
+        if status.duplicated:
+            lines.append(f"run {len(status.attempts)} times: {name}, {', '.join(a.where for a in status.attempts)}")
+    lines += [f"not in the file any more: {status.point.label(progress.varied)}" for status in progress.foreign]
+    done = progress.count("finished", "stopped")
+    return "\n".join([*lines, f"{done} of {len(progress.points)} points are done"])
+
+
+def _plain(status: PointStatus) -> dict[str, Any]:
+    return {
+        "values": dict(status.point.values),
+        "state": status.state,
+        "value": status.value,
+        "duplicated": status.duplicated,
+        "runs": [{"state": a.state, "value": a.value, "where": a.where, "message": a.message} for a in status.attempts],
+    }
