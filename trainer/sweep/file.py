@@ -56,11 +56,11 @@ class Hyperband(Section):
     @model_validator(mode="after")
     def _brackets_are_said(self) -> Self:
         if (self.min_iter is None) == (self.max_iter is None):
-            raise ValueError("early_terminate: needs either min_iter, or max_iter and s")
+            raise ValueError("needs either min_iter, or max_iter and s")
         if self.max_iter is not None and self.s is None:
-            raise ValueError("early_terminate.s: max_iter needs it, the number of brackets below max_iter")
+            raise ValueError("max_iter needs s, the number of brackets below it")
         if self.first_bracket < 1:
-            raise ValueError(f"early_terminate: the first bracket, {self.first_bracket:g}, lies before the first epoch")
+            raise ValueError(f"the first bracket, {self.first_bracket:g}, lies before the first epoch")
         return self
 
     @property

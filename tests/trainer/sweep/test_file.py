@@ -1,0 +1,114 @@
+"""Sweep files by W&B's rules: what is refused and how it is said, and what is warned of."""
+
+from pathlib import Path
+
+import pytest
+
+from trainer.errors import SweepError
+from trainer.sweep.check import check
+from trainer.sweep.file import parse_sweep, read_sweep
+
+BROKEN = sorted((Path(__file__).parent / "broken").glob("*.yaml"))
+WHOLE = """
+project: p
+method: grid
+metric: {name: test/accuracy, goal: maximize}
+command: ["${env}", trainer, train, "${args_no_hyphens}"]
+"""
+
+
+@pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
+def test_a_broken_file_gets_the_line_that_it_begins_with(path: Path) -> None:
+    expected = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+    with pytest.raises(SweepError) as caught:
+        check(read_sweep(path))
+    (line,) = caught.value.problems
+    assert line.startswith(f"{path}: {expected}")
+
+
+def test_a_file_that_is_not_there_is_one_line() -> None:
+    with pytest.raises(SweepError, match=r"^nowhere\.yaml: No such file or directory$"):
+        read_sweep(Path("nowhere.yaml"))
+
+
+def test_all_mistakes_of_a_file_are_told_at_once() -> None:
+    with pytest.raises(SweepError) as caught:
+        parse_sweep("metod: grid\nparameters: {seed: 3, optimizer.lr: {vales: [1]}}", Path("s.yaml"))
+    assert [line.split(": ")[1] for line in caught.value.problems] == [
+        "method",
+        "metod",
+        "parameters.seed",
+        "parameters.optimizer.lr",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        (
+            f"{WHOLE}parameters: {{seed: {{value: 0}}, optimizer.lr: {{values: [0.1, 1e-3]}}}}",
+            "parameters.optimizer.lr: '1e-3' is text to YAML 1.1 and to W&B's charts; write 0.001",
+        ),
+        (
+            f"{WHOLE}parameters: {{seed: {{value: 0}}, optimizer.lr: {{values: [0.1, 1e-05]}}}}",
+            "parameters.optimizer.lr: '1e-05' is text to YAML 1.1 and to W&B's charts; write 1.0e-05",
+        ),
+        (
+            f"{WHOLE}parameters: {{seed: {{value: 0}}, data.train_size: {{values: [100, None]}}}}",
+            "parameters.data.train_size: 'None' is text to YAML 1.1 and to W&B's charts; write null",
+        ),
+        (
+            f"{WHOLE}parameters:\n  seed: {{value: 0}}\n  sink.wandb.tags: {{value: [on]}}",
+            "line 8: on is true or false to YAML 1.1; quote it if it is a word",
+        ),
+        (f"{WHOLE}parameters: {{optimizer.lr: {{value: 0.1}}}}", "seed: not a parameter, so every point is run once"),
+        (
+            "method: grid\ncommand: [trainer]\nparameters: {seed: {value: 0}}",
+            "project: not named, so that W&B files the sweep under `uncategorized`",
+        ),
+        (
+            "method: grid\nproject: p\nparameters: {seed: {value: 0}}",
+            "command: missing, so that W&B has nothing to run; ours is ['${env}', 'trainer', 'train', "
+            "'${args_no_hyphens}']",
+        ),
+        (
+            "method: random\nproject: p\ncommand: [trainer]\nparameters: {seed: {values: [0, 1]}}",
+            "run_cap: random never ends without it",
+        ),
+    ],
+)
+def test_what_wandb_takes_silently_is_warned_of(text: str, warning: str) -> None:
+    (found,) = parse_sweep(text, Path("s.yaml")).warnings
+    assert found.startswith(warning)
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("metric: {name: test/acuracy}", "metric.name: the trainer does not log 'test/acuracy'; did you mean"),
+        ("metric: {name: val/accuracy}", "metric.name: val/accuracy needs a validation set; set data.val_fraction"),
+    ],
+)
+def test_a_metric_that_no_point_logs_is_warned_of(text: str, warning: str) -> None:
+    whole = f"project: p\nmethod: grid\ncommand: [trainer]\n{text}\nparameters: {{seed: {{value: 0}}}}"
+    (found,) = check(parse_sweep(whole, Path("s.yaml"))).warnings
+    assert found.startswith(warning)
+
+
+def test_a_search_on_the_test_set_is_warned_of() -> None:
+    text = WHOLE.replace("grid", "random") + "run_cap: 2\nparameters: {seed: {values: [0, 1]}}"
+    (found,) = check(parse_sweep(text, Path("s.yaml"))).warnings
+    assert found == "metric.name: a random search by test/accuracy chooses on the test set; use val/accuracy"
+
+
+def test_two_points_that_are_one_run_are_warned_of() -> None:
+    text = f"{WHOLE}parameters: {{recipe: {{values: [none, resnet18]}}, model.name: {{value: lenet5}}, seed: {{value: 0}}}}"
+    assert check(parse_sweep(text, Path("s.yaml"))).warnings == ()
+    text = f"{WHOLE}parameters: {{seed: {{value: 0}}, data.root: {{values: [data, elsewhere]}}}}"
+    assert check(parse_sweep(text, Path("s.yaml"))).warnings == ("points 'data' and 'elsewhere' are the same run",)
+
+
+def test_nested_parameters_are_flat_dotted_keys() -> None:
+    nested = "parameters: {seed: {value: 0}, optimizer: {parameters: {lr: {values: [0.1, 1.0]}}}}"
+    flat = "parameters: {seed: {value: 0}, optimizer.lr: {values: [0.1, 1.0]}}"
+    assert parse_sweep(WHOLE + nested, Path("s")).space == parse_sweep(WHOLE + flat, Path("s")).space

@@ -1,0 +1,138 @@
+"""Points of a sweep: which, in which order, in which words; and the distributions of a random search."""
+
+import math
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.config.overrides import read_value, read_words, write_word
+from trainer.sweep.check import with_words
+from trainer.sweep.file import Sweep, parse_sweep
+from trainer.sweep.points import Point, points_of, sample
+from trainer.sweep.space import grid, read_parameters
+
+
+def sweep_of(parameters: str, **keys: Any) -> Sweep:
+    lines = [f"{key}: {value}" for key, value in {"method": "grid", **keys}.items()]
+    return parse_sweep("\n".join([*lines, f"parameters: {parameters}"]), Path("sweeps/s.yaml"))
+
+
+def test_a_grid_is_in_the_order_of_wandb_sorted_keys_the_last_one_fastest() -> None:
+    sweep = sweep_of("{seed: {values: [1, 0]}, model.act: {values: [relu, gelu]}, b: {value: null}}")
+    assert [point.values for point in points_of(sweep)] == [
+        {"b": None, "model.act": "relu", "seed": 1},
+        {"b": None, "model.act": "relu", "seed": 0},
+        {"b": None, "model.act": "gelu", "seed": 1},
+        {"b": None, "model.act": "gelu", "seed": 0},
+    ]
+
+
+def test_whole_numbers_and_steps_have_a_grid() -> None:
+    sweep = sweep_of("{a: {min: 1, max: 3}, b: {distribution: q_uniform, min: 0.0, max: 0.3, q: 0.1}}")
+    values = [point.values for point in points_of(sweep)]
+    assert [v["a"] for v in values[::4]] == [1, 2, 3]
+    assert [v["b"] for v in values[:4]] == pytest.approx([0, 0.1, 0.2, 0.3])
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(values)
+def test_exactly_the_value_is_read_back_from_its_word(value: Any) -> None:
+    (read,) = read_words([write_word("key", value)]).values()
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [("cosine", "k=cosine"), (0.1, "k=0.1"), ([3, 3], "k=[3, 3]"), (None, "k=null"), ("1", 'k="1"'), (True, "k=true")],
+)
+def test_a_word_is_as_short_as_a_person_writes_it(value: Any, word: str) -> None:
+    assert write_word("k", value) == word
+
+
+@given(st.dictionaries(st.sampled_from("abc"), values, min_size=1))
+def test_a_point_is_the_same_after_json_has_made_whole_numbers_of_floats(point: dict[str, Any]) -> None:
+    def through_json(value: Any) -> Any:
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        return [through_json(item) for item in value] if isinstance(value, list) else value
+
+    assert Point(point).key == Point({key: through_json(value) for key, value in point.items()}).key
+
+
+def test_names_of_a_point_hold_what_varies() -> None:
+    sweep = sweep_of("{seed: {values: [0, 1]}, model.stem: {values: [[3, 3], [7]]}, model.name: {value: simp_res9}}")
+    assert sweep.varied == ["model.stem", "seed"]
+    point = points_of(sweep)[1]
+    assert point.label(sweep.varied) == "3,3 1"
+    assert point.slug(sweep.varied) == "3-3-s1"
+    assert read_value(point.words[1].partition("=")[2]) == [3, 3]
+
+
+def test_words_set_what_is_the_same_at_every_point() -> None:
+    sweep = with_words(
+        sweep_of("{seed: {values: [0, 1]}, train.epochs: {value: 25}}"), ["train.epochs=1", "a.b=[1, 2]"]
+    )
+    assert [point.words for point in points_of(sweep)] == [
+        ["a.b=[1, 2]", f"seed={seed}", "train.epochs=1"] for seed in (0, 1)
+    ]
+
+
+def test_a_random_search_draws_different_points_and_all_there_are_of_a_small_space() -> None:
+    sweep = sweep_of("{a: {values: [1, 2, 3]}, b: {values: [x, z]}}", method="random", run_cap=20)
+    assert sorted(point.key for point in points_of(sweep)) == sorted(Point(v).key for v in grid(sweep.space))
+
+
+@pytest.mark.parametrize(
+    ("spec", "mean", "spread"),
+    [
+        ("{min: 0.0, max: 2.0}", 1, 2 / math.sqrt(12)),
+        ("{distribution: normal, mu: 3, sigma: 2}", 3, 2),
+        ("{distribution: normal}", 0, 1),
+        ("{distribution: q_normal, mu: 3, sigma: 2, q: 0.5}", 3, 2),
+        ("{distribution: beta, a: 2, b: 2}", 0.5, math.sqrt(1 / 20)),
+        ("{min: 1, max: 3}", 2, math.sqrt(2 / 3)),
+        ("{values: [0, 1], probabilities: [0.2, 0.8]}", 0.8, 0.4),
+    ],
+)
+def test_draws_have_the_mean_and_spread_of_their_distribution(spec: str, mean: float, spread: float) -> None:
+    sweep = sweep_of(f"{{a: {spec}, b: {{min: 0.0, max: 1.0}}}}", method="random")
+    draws = [point.values["a"] for point in sample(sweep, 4000)]
+    assert statistics.fmean(draws) == pytest.approx(mean, abs=5 * spread / math.sqrt(4000))
+    assert statistics.stdev(draws) == pytest.approx(spread, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "of"),
+    [
+        ("{distribution: log_uniform_values, min: 0.001, max: 1.0}", lambda x: math.log10(x) / 3 + 1),
+        ("{distribution: inv_log_uniform_values, min: 0.001, max: 1.0}", lambda x: math.log10(x) / 3 + 1),
+        ("{distribution: log_uniform, min: -2, max: 2}", lambda x: (math.log(x) + 2) / 4),
+        ("{distribution: inv_log_uniform, min: -2, max: 2}", lambda x: (2 - math.log(x)) / 4),
+    ],
+)
+def test_logarithms_are_drawn_uniformly(spec: str, of: Any) -> None:
+    draws = [of(point.values["a"]) for point in sample(sweep_of(f"{{a: {spec}}}", method="random"), 2000)]
+    assert 0 <= min(draws) < 0.02
+    assert 0.98 < max(draws) <= 1
+    assert statistics.fmean(draws) == pytest.approx(0.5, abs=0.035)
+
+
+def test_steps_are_multiples_of_q() -> None:
+    space, problems = read_parameters(
+        {"a": {"distribution": "q_log_uniform_values", "min": 1, "max": 64, "q": 8}}, method="random"
+    )
+    assert not problems
+    sweep = sweep_of("{a: {distribution: q_log_uniform_values, min: 1, max: 64, q: 8}}", method="random")
+    assert sweep.space == space
+    assert {point.values["a"] % 8 for point in sample(sweep, 5)} == {0}

@@ -1,0 +1,61 @@
+"""How far a sweep is: means with their spread and n, and what is missing, failed or there twice."""
+
+import pytest
+
+from trainer.sweep.file import Metric
+from trainer.sweep.points import Point
+from trainer.sweep.status import Attempt, Progress, as_text, progress, rows, spread
+
+METRIC = Metric(name="test/accuracy", goal="maximize")
+POINTS = [Point({"model.act": act, "seed": seed}) for act in ("relu", "gelu") for seed in (0, 1, 2)]
+
+
+def of(*attempts: Attempt) -> Progress:
+    return progress(POINTS, attempts, varied=["model.act", "seed"], metric=METRIC)
+
+
+def test_a_table_has_means_deviations_of_n_minus_1_and_n() -> None:
+    found = of(*(Attempt(POINTS[i], "finished", value, f"r{i}") for i, value in enumerate((0.90, 0.92, 0.94, 0.5))))
+    assert rows(found) == [
+        ("relu", "92.00% +- 2.00 (n=3)", "3 finished"),
+        ("gelu", "50.00% (n=1)", "1 finished, 2 missing"),
+    ]
+    assert found.best
+    assert found.best.point == POINTS[2]
+    assert not found.complete
+
+
+def test_a_loss_is_no_percentage_and_nothing_is_a_dash() -> None:
+    assert spread([0.25, 0.75], "test/loss") == "0.5000 +- 0.3536 (n=2)"
+    assert spread([], "test/loss") == "-"
+
+
+def test_the_best_of_several_attempts_counts_and_a_second_finished_one_is_reported() -> None:
+    found = of(
+        Attempt(POINTS[0], "crashed", None, "a", "RuntimeError: no"),
+        Attempt(POINTS[0], "finished", 0.5, "b"),
+        Attempt(POINTS[1], "finished", 0.5, "c"),
+        Attempt(POINTS[1], "finished", 0.6, "d"),
+        Attempt(POINTS[2], "diverged", None, "e", "loss is not finite"),
+        Attempt(Point({"model.act": "silu", "seed": 0}), "finished", 0.9, "f"),
+    )
+    assert [status.state for status in found.points[:3]] == ["finished", "finished", "diverged"]
+    assert [status.duplicated for status in found.points[:3]] == [False, True, False]
+    assert as_text(found).splitlines()[3:] == [
+        "run 2 times: relu 1, c, d",
+        "diverged: relu 2, e: loss is not finite",
+        "not in the file any more: silu 0",
+        "2 of 6 points are done",
+    ]
+    plain = found.as_json()
+    assert plain["states"] == {"finished": 2, "diverged": 1, "missing": 3}
+    assert plain["points"][1]["duplicated"]
+
+
+@pytest.mark.parametrize(("goal", "best"), [("maximize", 2), ("minimize", 0)])
+def test_the_goal_says_which_is_best(goal: str, best: int) -> None:
+    attempts = [Attempt(POINTS[i], "finished", float(i), "r") for i in range(3)]
+    metric = Metric.model_validate({"name": "test/loss", "goal": goal})
+    found = progress(POINTS, attempts, varied=["seed"], metric=metric).best
+    assert found
+    assert found.point == POINTS[best]
