@@ -1,7 +1,10 @@
 """What a W&B agent hands to a run: the exact values from its file, the words only as a cross-check."""
 
 import json
+import os
+import signal
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer import run
 from trainer.agent import Assignment, assignment, begun
 from trainer.cli import main
 from trainer.config.overrides import flatten, read_words
 from trainer.errors import CheckpointError, ConfigError
+from trainer.observe import Progress, Record, RunInfo, Status
 from trainer.run_folder import locked
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
@@ -123,34 +128,94 @@ def test_a_folder_is_gone_on_with_only_where_its_run_has_begun(tmp_path: Path) -
     assert begun(folder) == folder
 
 
-def test_a_run_handed_out_again_goes_on_and_one_that_is_finished_is_only_reported(
-    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def train(*more: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", [*command, *more])
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """`trainer train WORDS` in this process: (exit code, stdout, stderr)."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["trainer", "train", *words])
         with pytest.raises(SystemExit) as ended:
             main()
         out, err = capsys.readouterr()
         return int(str(ended.value.code)), out, err
 
+    return run
+
+
+def test_a_run_handed_out_again_goes_on_and_one_that_is_finished_is_only_reported(
+    tmp_path: Path, small_run: list[str], train: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("wandb_version: 1\noptimizer.lr: {value: 0.02}\nseed: {value: 5}\n")
     for name, value in {"SWEEP_PARAM_PATH": str(path), "SWEEP_ID": "s1", "RUN_ID": "r1"}.items():
         monkeypatch.setenv(f"WANDB_{name}", value)
     folder = tmp_path / "runs" / "s1-r1"
-    command = ["trainer", "train", *small_run, "--runs", str(folder.parent), "optimizer.lr=0.02"]
+    command = [*small_run, "--runs", str(folder.parent), "optimizer.lr=0.02"]
     (folder / "pictures").mkdir(parents=True)  # killed before it began
 
-    code, out, err = train()
+    code, out, err = train(*command)
     assert (code, out.splitlines()[-1]) == (0, str(folder)), err
     assert "epoch 3/3" in err
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert (config["optimizer"]["lr"], config["seed"]) == (0.02, 5)
     assert json.loads((folder / "summary.json").read_text())["status"] == "finished"
 
-    code, out, err = train()
+    code, out, err = train(*command)
     assert (code, out.splitlines()[-1]) == (0, str(folder))
     assert err.startswith("finished: already finished; nothing was done\n")
 
-    code, _, err = train("seed=6")
+    code, _, err = train(*command, "seed=6")
     assert (code, err) == (2, "error: seed: the sweep says 5 and the command 6\n")
+
+
+class Watcher:
+    """A sink that wants a run over after its first epoch, and says so by itself or by a signal, as an agent does."""
+
+    name = "watcher"
+
+    def __init__(self, signalled: bool, stopped: bool) -> None:
+        self.stop_requested = False
+        self.signalled, self.stopped = signalled, stopped
+        self.finished: Status | None = None
+
+    def start(self, run: RunInfo) -> None: ...
+
+    def progress(self, progress: Progress) -> None: ...
+
+    def log(self, record: Record) -> None:
+        if self.signalled:
+            os.kill(os.getpid(), signal.SIGTERM)
+        self.stop_requested = not self.signalled
+
+    def memory(self) -> Mapping[str, Any]:
+        return {}
+
+    def has_stopped(self) -> bool:
+        return self.stopped
+
+    def finish(self, status: Status, summary: Mapping[str, Any]) -> None:
+        self.finished = status
+
+
+@pytest.mark.parametrize(
+    ("signalled", "stopped", "status", "code"),
+    [(False, True, "stopped", 0), (True, True, "stopped", 0), (True, False, "interrupted", 143)],
+)
+def test_what_a_server_stops_is_saved_and_ends_well_and_can_be_gone_on_with(
+    tmp_path: Path, small_run: list[str], train: Any, monkeypatch: pytest.MonkeyPatch, signalled: bool, stopped: bool,
+    status: str, code: int,
+) -> None:  # fmt: skip
+    watcher, build = Watcher(signalled, stopped), run._build_sinks
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "_build_sinks", lambda config, folder: [*build(config, folder), watcher])
+        assert (ended := train(*small_run, "--runs", str(tmp_path), "--name", "a"))[0] == code
+    folder = tmp_path / "a"
+    told = [json.loads((folder / name).read_text())["status"] for name in ("summary.json", "run.json")]
+    assert [*told, watcher.finished] == [status] * 3
+    assert ("stopped: watcher asked to end this run\n" in ended[2]) == stopped
+    assert f"go on with: trainer train --resume {folder}\n" in ended[2]
+
+    assert train("--resume", str(folder))[0] == 0
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert json.loads((folder / "summary.json").read_text())["status"] == "finished"

@@ -52,7 +52,7 @@ class Normalize:
         levels = images.to(torch.float32, memory_format=memory_format)
         # Laid out like one image, they are read along with it; a broadcast along memory would stop at every pixel.
         shift, scale = (torch.empty_like(levels[:1]).copy_(each) for each in (self._shift, self._scale))
-        return torch.addcmul(shift, levels, scale)
+        return torch.addcmul(shift, levels, scale, out=levels if levels is not images else None)
 
 
 class TrainingBatches:

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import math
+import re
 import uuid
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -65,16 +66,21 @@ class Ledger:
         self._mutex = folder / ".ledger.lock"  # SQLite's reads lock nothing: two may read `waiting` and both claim
         self._distributions = _distributions(sweep) if sweep.file.method == "bayes" else {}
         folder.mkdir(parents=True, exist_ok=True)
-        with self._locked(), _quiet():
+        with self._locked():  # two that make the tables at once get into each other's way
             self._storage = _open(_url(folder, storage))
-            self._study = optuna.create_study(
-                storage=self._storage,
-                study_name=sweep.name,
-                direction=sweep.file.metric.goal if sweep.file.metric else "minimize",
-                pruner=_pruner(sweep),
-                load_if_exists=True,
-            )
-            self._check_definition(words)
+        try:
+            with self._locked(), _quiet():
+                self._study = optuna.create_study(
+                    storage=self._storage,
+                    study_name=sweep.name,
+                    direction=sweep.file.metric.goal if sweep.file.metric else "minimize",
+                    pruner=_pruner(sweep),
+                    load_if_exists=True,
+                )
+                self._check_definition(words)
+        except BaseException:
+            _close(self._storage)
+            raise
 
     def __enter__(self) -> Self:
         self._life = self._life_of(self._id).open("w")
@@ -84,7 +90,7 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self._life_of(self._id).unlink(missing_ok=True)
         self._life.close()
-        self._storage.remove_session()
+        _close(self._storage)
 
     # What is to be done.
 
@@ -143,7 +149,7 @@ class Ledger:
         point = Point(trial.user_attrs["point"])
         alive = [other.number for other in self._by_point()[point.key] if other.state != TrialState.FAIL]
         if trial.number != min(alive):
-            self._close(trial._trial_id, _DUPLICATE)
+            self._end(trial._trial_id, _DUPLICATE)
             return None
         self._storage.set_trial_user_attr(trial._trial_id, "owner", self._id)
         return Claim(trial._trial_id, point, trial.user_attrs["run"])
@@ -161,7 +167,7 @@ class Ledger:
 
     def finish(self, claim: Claim, state: State, value: float | None = None, message: str = "") -> None:
         """Write down how an attempt ended. `value` is the sweep's metric, where it has one."""
-        self._close(claim.trial, {"state": state, "value": value, "message": message})
+        self._end(claim.trial, {"state": state, "value": value, "message": message})
 
     def report(self, claim: Claim, epoch: int, value: float) -> bool:
         """Write down the metric in the middle of a run; True where early termination ends it here."""
@@ -174,7 +180,7 @@ class Ledger:
             for trial in self._trials(TrialState.RUNNING):
                 owner = trial.user_attrs.get("owner")
                 if self._is_dead(owner) if owner else self._local:  # without an owner: killed while it claimed
-                    self._close(trial._trial_id, trial.user_attrs.get("outcome", _INTERRUPTED))
+                    self._end(trial._trial_id, trial.user_attrs.get("outcome", _INTERRUPTED))
             fail_stale_trials(self._study)
 
     def entries(self) -> list[Entry]:
@@ -237,7 +243,7 @@ class Ledger:
             )
         )
 
-    def _close(self, trial: int, outcome: Mapping[str, Any]) -> None:
+    def _end(self, trial: int, outcome: Mapping[str, Any]) -> None:
         state = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}.get(outcome["state"], TrialState.FAIL)
         value = outcome.get("value")
         worst = -math.inf if self._study.direction == optuna.study.StudyDirection.MAXIMIZE else math.inf
@@ -278,29 +284,53 @@ def words_begun_with(sweep: Sweep, folder: Path, storage: str | None) -> list[st
     """The words that every point of a sweep was given. Raises SweepError where it was not begun."""
     if storage is None and not (folder / "ledger.db").exists():
         raise SweepError(f"{folder}: no sweep was begun here; begin it by `trainer sweep run {sweep.path}`")
-    with _quiet():
+    with _opened(_url(folder, storage)) as found, _quiet():
         try:
-            study = optuna.load_study(study_name=sweep.name, storage=_open(_url(folder, storage)))
+            study = optuna.load_study(study_name=sweep.name, storage=found)
         except KeyError as error:
             raise SweepError(f"--storage: {storage}: holds no sweep called {sweep.name!r}") from error
-    return study.user_attrs["definition"]["words"]
+        return study.user_attrs["definition"]["words"]
 
 
 def _url(folder: Path, storage: str | None) -> str:
-    return storage or f"sqlite:///{folder / 'ledger.db'}"
+    if storage is None:
+        return f"sqlite:///{folder / 'ledger.db'}"
+    # SQLAlchemy's own driver for the plain name changed between its versions 2.0 and 2.1; ours is the `postgres` extra.
+    return storage.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 def _open(url: str) -> RDBStorage:
     sqlite = url.startswith("sqlite")
     try:
-        return RDBStorage(
-            url,
-            heartbeat_interval=BEAT_SECONDS,
-            grace_period=LOST_SECONDS,
-            engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
-        )
+        with _quiet():
+            return RDBStorage(
+                url,
+                heartbeat_interval=BEAT_SECONDS,
+                grace_period=LOST_SECONDS,
+                engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
+            )
+    except ImportError as error:
+        raise SweepError(f"--storage: {_shown(url)}: needs its driver: pip install 'cifar-sweeps[postgres]'") from error
     except Exception as error:  # SQLAlchemy's, the driver's, Optuna's: each has its own
-        raise SweepError(f"--storage: {url}: {first_line(error)}") from error
+        raise SweepError(f"--storage: {_shown(url)}: {first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _opened(url: str) -> Iterator[RDBStorage]:
+    storage = _open(url)
+    try:
+        yield storage
+    finally:
+        _close(storage)
+
+
+def _close(storage: RDBStorage) -> None:
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+def _shown(url: str) -> str:
+    return re.sub(r"://([^:/@]+):[^@]*@", r"://\1:***@", url)  # without the password
 
 
 @contextlib.contextmanager

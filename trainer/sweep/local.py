@@ -63,8 +63,8 @@ def progress_here(path: Path, *, runs: Path, storage: str | None) -> tuple[Sweep
     """How far a sweep has come, by its ledger. Raises SweepError where it was not begun."""
     words = words_of(path, runs=runs, storage=storage)
     found = check(with_words(read_sweep(path), words))
-    ledger = Ledger(found.sweep, runs / found.sweep.name, storage, words=words)
-    return found.sweep, progress_of(found, ledger.attempts())
+    with Ledger(found.sweep, runs / found.sweep.name, storage, words=words) as ledger:
+        return found.sweep, progress_of(found, ledger.attempts())
 
 
 def sweeps_here(runs: Path) -> list[Path]:

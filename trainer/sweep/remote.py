@@ -249,7 +249,8 @@ def _run_all(tasks: Sequence[Task], slots: Sequence[Mapping[str, str]]) -> int |
             for slot, env in enumerate(slots):
                 if slot in running and running[slot].poll() is None:
                     continue
-                running.pop(slot, None)
+                if ended := running.pop(slot, None):
+                    ended.communicate()  # closes its stdin
                 if not caught and (task := next(waiting, None)):
                     whole = {**os.environ, **task.env, **env}
                     running[slot] = subprocess.Popen(task.command, env=whole, stdin=subprocess.PIPE, process_group=0)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,21 +85,20 @@ def agents(sweep: str, count: int = 1) -> Iterator[list[subprocess.Popen[bytes]]
             kill_with_children(agent)
 
 
-def children_of(process: subprocess.Popen[bytes]) -> list[int]:
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True)
-    return [int(word) for word in listed.stdout.split()]
+def descendants_of(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
+    children = [int(word) for word in listed.stdout.split()]
+    return [*children, *(each for child in children for each in descendants_of(child))]
 
 
-def kill_with_children(agent: subprocess.Popen[bytes]) -> None:
+def kill_with_children(process: subprocess.Popen[bytes]) -> None:
     """SIGKILL, as of a machine that has died."""
-    victims = children_of(agent) if agent.poll() is None else []
-    agent.kill()
+    victims = descendants_of(process.pid) if process.poll() is None else []
+    process.kill()
     for pid in victims:
-        try:
-            os.killpg(pid, signal.SIGKILL)  # an agent makes each child a group, with W&B's own process in it
-        except ProcessLookupError:
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    agent.wait()
+    process.wait()
 
 
 def wait_until(happened: Callable[[], Any], seconds: float = 120) -> None:
@@ -229,7 +228,8 @@ def test_a_preempted_run_goes_on_from_its_checkpoint_under_its_id_by_the_next_ag
     assert 0 < done < 100
     with agents(sweep) as (second,):
         wait_for([second])
-    assert server.only_run is run and run.upserts == 2
+    assert server.only_run is run
+    assert Path("agents.log").read_text().count("resuming fastresnet9") == 1
     assert epochs_of(run) == list(range(1, 101))
     assert (run.state, run.summary["status"]) == ("finished", "finished")
     assert len(list(Path("runs").iterdir())) == 1
@@ -252,3 +252,40 @@ def test_a_run_that_the_server_stops_ends_well_and_the_agent_takes_the_next(serv
     assert said.count("stopped: wandb asked to end this run") == 2
     _, progress = remote.progress_of(sweep)
     assert [status.state for status in progress.points] == ["stopped", "stopped"]
+
+
+def start(path: Path, log: Path) -> subprocess.Popen[bytes]:
+    """`remote.start` with one agent, as a process."""
+    code = (
+        "import pathlib, sys; from trainer.sweep.remote import start\n"
+        "sys.exit(start(pathlib.Path(sys.argv[1]), agents=1, devices=['cpu']))"
+    )
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            [sys.executable, "-c", code, str(path)], stdout=file, stderr=file, start_new_session=True
+        )
+
+
+@pytest.mark.slow
+def test_a_started_sweep_goes_on_though_its_first_points_all_diverge(server: Standin, tiny: Any) -> None:
+    path = tiny("train.epochs=1", optimizer__lr={"value": 1e30}, seed={"values": [0, 1, 2, 3, 4, 5]})
+    started = start(path, Path("agents.log"))
+    try:
+        assert started.wait(400) == 1  # none of its points is done
+    finally:
+        kill_with_children(started)
+    assert [(run.state, run.summary["status"]) for run in server.runs.values()] == [("failed", "diverged")] * 6
+    assert "0 of 6 points are done" in Path("agents.log").read_text()
+
+
+@pytest.mark.slow
+def test_a_started_sweep_passes_a_signal_on_and_leaves_nothing_running(server: Standin, tiny: Any) -> None:
+    started = start(tiny("train.epochs=100000", seed={"values": [0, 1]}), Path("agents.log"))
+    try:
+        wait_until(lambda: any(map(is_training, server.runs.values())))
+        started.terminate()
+        assert started.wait(120) == 143
+    finally:
+        kill_with_children(started)
+    assert (server.only_run.state, server.only_run.summary["status"]) == ("preempted", "interrupted")
+    assert "go on with: trainer sweep rerun standin/p/sweep1\n" in Path("agents.log").read_text()

@@ -4,19 +4,14 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from pretend.controller import TESTS, run
+from pretend.controller import run
 from pretend.train import accuracy
+from pretend.watch import children_of, controller, noted, wait_for, write_sweep
 
 from trainer.errors import SweepError
 from trainer.sweep.engine import device_env
@@ -24,61 +19,12 @@ from trainer.sweep.file import read_sweep
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.points import Entry, Point, points_of
 
-GRID = {"optimizer.lr": {"values": [0.1, 0.01, 0.001]}, "seed": {"values": [0, 1]}}
-
-
-def write_sweep(folder: Path, parameters: dict[str, Any] | None = None, **more: Any) -> Path:
-    path = folder / "s.yaml"
-    metric = {"name": "test/accuracy", "goal": "maximize"}
-    content = {"method": "grid", "metric": metric, "parameters": parameters or GRID, "project": "p", **more}
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
-def noted(runs: Path, name: str = "finished.log") -> list[str]:
-    path = runs / "s" / name
-    return path.read_text().split() if path.exists() else []
-
-
-@contextmanager
-def controller(path: Path, runs: Path, *, jobs: int = 1, **env: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A controller of its own process; what it says on stderr is in RUNS/controller.log."""
-    runs.mkdir(exist_ok=True)
-    whole = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}", **env}
-    with (runs / "controller.log").open("ab") as log:
-        command = [sys.executable, "-m", "pretend.controller", str(path), str(runs), str(jobs)]
-        process = subprocess.Popen(command, env=whole, stderr=log)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait_for(condition: Any, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "timed out"
-        time.sleep(0.01)
-
-
-def children_of(runs: Path) -> list[int]:
-    """Process ids of the pretended training under a folder."""
-    return [int(pid.name) for pid in Path("/proc").glob("[0-9]*") if f"{runs}/s" in _command(pid)]
-
-
-def _command(process: Path) -> str:
-    try:
-        command = (process / "cmdline").read_bytes().decode()
-    except OSError:
-        return ""
-    return command if "pretend.train" in command else ""
-
 
 def values_of(runs: Path, path: Path) -> dict[str, float | None]:
     """What the ledger knows of every point."""
     sweep = read_sweep(path)
-    attempts = Ledger(sweep, runs / "s", None, words=[]).attempts()
+    with Ledger(sweep, runs / "s", None, words=[]) as ledger:
+        attempts = ledger.attempts()
     assert all(attempt.state == "finished" for attempt in attempts if attempt.value is not None)
     return {attempt.point.key: attempt.value for attempt in attempts if attempt.state == "finished"}
 
@@ -242,7 +188,8 @@ def test_a_random_search_means_the_same_points_everywhere(tmp_path: Path) -> Non
 
 def test_a_sweep_that_was_begun_with_other_words_is_refused(tmp_path: Path) -> None:
     sweep = read_sweep(write_sweep(tmp_path))
-    Ledger(sweep, tmp_path / "s", None, words=["train.epochs=1"])
+    with Ledger(sweep, tmp_path / "s", None, words=["train.epochs=1"]):
+        pass
     with pytest.raises(SweepError, match=r"was begun with words \['train.epochs=1'\], not \[\]"):
         Ledger(sweep, tmp_path / "s", None, words=[])
 

@@ -102,10 +102,10 @@ def test_a_search_on_the_test_set_is_warned_of() -> None:
 
 
 def test_two_points_that_are_one_run_are_warned_of() -> None:
-    text = f"{WHOLE}parameters: {{recipe: {{values: [none, resnet18]}}, model.name: {{value: lenet5}}, seed: {{value: 0}}}}"
-    assert check(parse_sweep(text, Path("s.yaml"))).warnings == ()
-    text = f"{WHOLE}parameters: {{seed: {{value: 0}}, data.root: {{values: [data, elsewhere]}}}}"
-    assert check(parse_sweep(text, Path("s.yaml"))).warnings == ("points 'data' and 'elsewhere' are the same run",)
+    sets = f"{WHOLE}parameters: {{seed: {{value: 0}}, recipe: {{values: [none, resnet18]}}}}"
+    assert check(parse_sweep(sets, Path("s.yaml"))).warnings == ()
+    same = f"{WHOLE}parameters: {{seed: {{value: 0}}, data.root: {{values: [data, elsewhere]}}}}"
+    assert check(parse_sweep(same, Path("s.yaml"))).warnings == ("points 'data' and 'elsewhere' are the same run",)
 
 
 def test_nested_parameters_are_flat_dotted_keys() -> None:

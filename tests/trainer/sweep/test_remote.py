@@ -123,7 +123,7 @@ def test_what_is_in_the_way_is_one_line(server: Standin, monkeypatch: pytest.Mon
         case "no sweep":
             server.store.sweeps.clear()
         case "no server":
-            monkeypatch.setenv("WANDB_HTTP_TIMEOUT", "2")
+            monkeypatch.setattr(wandb.Api, "_HTTP_TIMEOUT", 2)
             server.stop()
         case _:
             server.fail("graphql", 403)
@@ -183,6 +183,7 @@ def test_a_sweep_of_another_program_is_not_rerun(server: Standin) -> None:
         remote.rerun(f"{ENTITY}/p/s1", runs=Path("there"), devices=["auto"])
 
 
+@pytest.mark.filterwarnings("ignore:Read the `app_url` setting:DeprecationWarning")  # of wandb.sweep's own
 def test_start_registers_the_file_and_starts_an_agent_a_device(
     server: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
