@@ -1,6 +1,7 @@
 """The `trainer` command: thin. torch and wandb are imported inside the commands, so that `--help` answers at once."""
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -101,9 +102,10 @@ def train(
 ) -> None:
     """Train one network and write its run folder. The last line on stdout is that folder."""
     from trainer.agent import assignment, begun
-    from trainer.signals import end_with_controller
+    from trainer.signals import LEASH, end_when_closed
 
-    end_with_controller()
+    if os.environ.pop(LEASH, None):
+        end_when_closed(0)
     given = _words(words, offline, model, epochs, lr, batch_size, seed, data, device)
     if resume is not None and (recipe is not None or name is not None or dry_run):
         raise ConfigError("--resume: goes with settings and --config, not with --recipe, --name or --dry-run")

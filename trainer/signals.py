@@ -4,10 +4,11 @@ import os
 import signal
 import threading
 import time
+from multiprocessing import connection
 from types import FrameType
 
 LEASH = "TRAINER_LEASH"
-"""In the environment of a sweep's child: its stdin is a pipe that closes when the sweep's controller is gone."""
+"""In the environment: stdin is a pipe whose other end is held by what started this, and closes with it."""
 _SECONDS_TO_SAVE = 60
 
 
@@ -35,16 +36,14 @@ class StopRequest:
         self.signal = number
 
 
-def end_with_controller() -> None:
-    """In a sweep's child: stop as on SIGTERM when the controller dies, even by SIGKILL, so that no training is
-    orphaned. A pipe tells it on every system, and at once; Linux's parent-death signal would not reach macOS."""
-    if os.environ.pop(LEASH, None):
-        threading.Thread(target=_wait_for_end_of_stdin, daemon=True).start()
+def end_when_closed(handle: int) -> None:
+    """Stop as on SIGTERM when the other end of a pipe is closed: whoever started this has died, even by SIGKILL, and no
+    training is to be orphaned. A pipe tells it at once, and on every system."""
+    threading.Thread(target=_wait_for_end, args=(handle,), daemon=True).start()
 
 
-def _wait_for_end_of_stdin() -> None:
-    while os.read(0, 1):
-        pass
+def _wait_for_end(handle: int) -> None:
+    connection.wait([handle])
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_SECONDS_TO_SAVE)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from pretend import train
 from trainer.sweep import child
 from trainer.sweep.engine import Engine, Watch
 from trainer.sweep.file import read_sweep
@@ -27,16 +28,25 @@ def run(
     watch: Watch = lambda _: None,
 ) -> tuple[Progress, int | None]:
     sweep = read_sweep(path)
-    child.TRAIN = (sys.executable, "-m", "pretend.train")
+    child.warm_up(["pretend.train"])
 
     def entry_of(point: Point) -> Entry:
         return Entry(point, point.slug(sweep.varied), "0")
 
     checked = Checked(sweep, tuple(map(entry_of, points_of(sweep))), ())
     folder = runs / sweep.name
-    env = {"PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
     with Ledger(sweep, folder, storage, words=[]) as ledger:
-        engine = Engine(checked, ledger, folder, entry_of=entry_of, jobs=jobs, devices=["auto"], env=env, watch=watch)
+        engine = Engine(
+            checked,
+            ledger,
+            folder,
+            entry_of=entry_of,
+            jobs=jobs,
+            devices=["auto"],
+            env={},
+            watch=watch,
+            target=train.main,
+        )
         return engine.run(retry=retry)
 
 

@@ -1,8 +1,8 @@
-"""What a sweep's child does, in a tenth of a second: `python -m pretend.train KEY=VALUE... --runs DIR --name NAME`.
+"""What a sweep's child does, in a fraction of a second, and without torch.
 
-A run is EPOCHS short sleeps and a number made of its words. It resumes from its checkpoint, stops on SIGTERM, is held
-on the leash, and notes in `finished.log` beside the run folders that it came to its end, and in `twice.log` where it
-found another process training the same run. Seed 13 crashes, seed 66 diverges.
+A run is EPOCHS short sleeps and a number made of its words. It resumes from its checkpoint, stops on SIGTERM, and notes
+in `finished.log` beside the run folders that it came to its end, and in `twice.log` where it found another process
+training the same run. Seed 13 crashes, seed 66 diverges.
 """
 
 import fcntl
@@ -14,10 +14,9 @@ import time
 from pathlib import Path
 
 from trainer.files import write_whole
-from trainer.signals import StopRequest, end_with_controller
+from trainer.signals import StopRequest
 
-EPOCHS = int(os.environ.get("PRETEND_EPOCHS", "5"))
-SECONDS = float(os.environ.get("PRETEND_SECONDS", "0.05"))
+EPOCHS = 5
 
 
 def accuracy(words: list[str], epoch: int) -> float:
@@ -26,9 +25,12 @@ def accuracy(words: list[str], epoch: int) -> float:
     return share * epoch / EPOCHS
 
 
-def main() -> int:
-    end_with_controller()
-    arguments = sys.argv[1:]
+def main(arguments: list[str]) -> None:
+    """In the place of `trainer.sweep.child.train`."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str]) -> int:
     if arguments[0] == "--resume":
         folder = Path(arguments[1])
     else:
@@ -64,7 +66,7 @@ def train(folder: Path, words: list[str]) -> int:
             if seed == 66:
                 end(folder, "diverged", {})
                 return 3
-            time.sleep(SECONDS)
+            time.sleep(float(os.environ.get("PRETEND_SECONDS", "0.05")))
             epoch += 1
             with (folder / "metrics.jsonl").open("a") as file:
                 file.write(json.dumps({"epoch": epoch, "test/accuracy": accuracy(words, epoch)}) + "\n")
@@ -85,7 +87,3 @@ def note(folder: Path, name: str) -> None:
 
 def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
-
-
-if __name__ == "__main__":
-    sys.exit(main())

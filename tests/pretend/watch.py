@@ -51,14 +51,14 @@ def wait_for(condition: Any, seconds: float = 30) -> None:
         time.sleep(0.01)
 
 
-def children_of(runs: Path) -> list[int]:
-    """Process ids of the pretended training under a folder."""
-    return [int(pid.name) for pid in Path("/proc").glob("[0-9]*") if f"{runs}/s" in _command(pid)]
+def children_of(sweep: Path) -> list[int]:
+    """Ids of the processes that train a run of a sweep's folder: they hold its lock."""
+    return [int(process.name) for process in Path("/proc").glob("[0-9]*") if _holds_a_lock(process, sweep)]
 
 
-def _command(process: Path) -> str:
+def _holds_a_lock(process: Path, sweep: Path) -> bool:
     try:
-        command = (process / "cmdline").read_bytes().decode()
-    except OSError:
-        return ""
-    return command if "pretend.train" in command else ""
+        held = [str(handle.readlink()) for handle in (process / "fd").iterdir()]
+    except OSError:  # it has ended
+        return False
+    return any(path.startswith(f"{sweep}/.children/") and path.endswith(".lock") for path in held)

@@ -1,56 +1,74 @@
-"""One point as a process of its own: `trainer train` into its run folder, begun or gone on with."""
+"""One point as a process of its own: `trainer train` into its run folder, begun or gone on with.
+
+Python, torch and timm take seconds to import, at every point of a sweep. A server process imports them once and forks
+(multiprocessing's `forkserver`); it runs no thread and touches no GPU, so that its children are as good as fresh ones.
+"""
 
 import contextlib
 import fcntl
 import json
+import multiprocessing as mp
 import os
 import shutil
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from trainer.signals import LEASH
+from trainer.signals import end_when_closed
 from trainer.sweep.status import State
 
-TRAIN = (sys.executable, "-m", "trainer.cli", "train")
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 _DIVERGED = 3
 _OF_ANOTHER_SWEEP = ("WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_RUN_ID")  # where this runs in a W&B agent
+# Elsewhere children are started from nothing: macOS's frameworks do not outlive a fork.
+_CONTEXT = mp.get_context("forkserver") if sys.platform == "linux" else mp.get_context("spawn")
+
+Train = Callable[[list[str]], None]
+"""Takes the words after `trainer train`; ends by SystemExit, whose code says how."""
+
+
+def train(arguments: list[str]) -> None:
+    """The command line, as if typed."""
+    import torch
+
+    from trainer.cli import main
+
+    if threads := os.environ.get("OMP_NUM_THREADS"):
+        torch.set_num_threads(int(threads))  # torch was imported, and has read it, before this child had its own
+    sys.argv = ["trainer", "train", *arguments]
+    main()
+
+
+def warm_up(modules: Sequence[str] = ("trainer.sweep.warm",)) -> None:
+    """Have the server import what children need, while the caller does other things."""
+    if _CONTEXT.get_start_method() == "forkserver":
+        from multiprocessing import forkserver
+
+        _CONTEXT.set_forkserver_preload([__name__, *modules])
+        forkserver.ensure_running()
 
 
 class Child:
-    """Starts as soon as no other process trains into the folder: that of a killed controller may still be saving.
+    """A process that trains one run; it first waits for an earlier one on this run, which may still be saving."""
 
-    A lock that the process inherits says so; it is gone when the process is, however that ends.
-    """
-
-    def __init__(self, folder: Path, words: Sequence[str], env: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, words: Sequence[str], env: Mapping[str, str], *, target: Train = train) -> None:
         self.folder = folder
-        self._words = words
-        self._env = env
-        self._process: subprocess.Popen[bytes] | None = None
         self._rows_read = 0  # bytes of metrics.jsonl
-        self._lock: IO[bytes] = self._beside(".lock").open("wb")
+        self._log = _beside(folder, ".log")
+        own = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_SWEEP}
+        arguments = (target, folder, list(words), {**own, **env}, self._log)
+        self._process = _CONTEXT.Process(target=_run, args=arguments, name=folder.name)
+        self._process.start()
 
     def poll(self) -> tuple[State, dict[str, Any], str] | None:
-        """(how it ended, its summary, why it failed), or None while it is under way. Starts it when it can."""
-        if self._process is None:
-            if not self._locked():
-                return None
-            if (summary := self._summary()).get("status") == "finished":  # killed before anybody could write it down
-                self._lock.close()
-                return "finished", summary, ""
-            self._start()
-            return None
-        code = self._process.poll()
+        """(how it ended, its summary, why it failed), or None while it is under way."""
+        code = self._process.exitcode
         if code is None:
             return None
-        assert self._process.stdin
-        self._process.stdin.close()
-        state, summary = self._state(code), self._summary()
+        summary = _summary(self.folder)
+        state = _state(code, summary.get("status"))
         return state, summary, "" if state == "finished" else self._last_line(code)
 
     def new_rows(self) -> Iterator[dict[str, Any]]:
@@ -66,76 +84,61 @@ class Child:
 
     def stop(self) -> None:
         """Ask it to finish the step, save and end."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
+        self._process.terminate()
 
     def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._lock.close()
-
-    @property
-    def started(self) -> bool:
-        return self._process is not None
-
-    def _start(self) -> None:
-        begun = (self.folder / "config.yaml").is_file()
-        if not begun:
-            shutil.rmtree(self.folder, ignore_errors=True)  # killed before it began
-        whole = [*self._words, "--runs", str(self.folder.parent), "--name", self.folder.name]
-        arguments = ["--resume", str(self.folder)] if begun else whole
-        with self._beside(".log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*TRAIN, *arguments],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env={**_without(os.environ, _OF_ANOTHER_SWEEP), **self._env, LEASH: "1"},
-                pass_fds=[self._lock.fileno()],
-                start_new_session=True,  # a Ctrl-C in the terminal is the controller's, who asks once
-            )
-        self._lock.close()
-
-    def _locked(self) -> bool:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _state(self, code: int) -> State:
-        status = self._summary().get("status")
-        if status == "finished":
-            return "finished"
-        if code < 0 or code in _INTERRUPTED:
-            return "interrupted"
-        if code == 0 and status == "stopped":
-            return "stopped"
-        return "diverged" if code == _DIVERGED else "crashed"
-
-    def _summary(self) -> dict[str, Any]:
-        with contextlib.suppress(OSError, ValueError):
-            return json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
-        return {}
+        self._process.kill()
+        self._process.join()
 
     def _last_line(self, code: int) -> str:
         """Of its log, where an error says what it was."""
         with contextlib.suppress(OSError):
-            lines = self._beside(".log").read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
             said = [line for line in lines[-20:] if line.strip()]
             errors = [line for line in said if "rror: " in line or line.startswith("diverged:")]
             if said and code >= 0:
                 return (errors or said)[-1].strip()
         return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
-    def _beside(self, suffix: str) -> Path:
-        """Of the sweep's own files about this run: outside of the run's folder, which may be begun anew."""
-        folder = self.folder.parent / ".children"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{self.folder.name}{suffix}"
+
+def _run(target: Train, folder: Path, words: list[str], env: dict[str, str], log: Path) -> None:
+    """What the process does."""
+    parent = mp.parent_process()
+    assert parent
+    end_when_closed(parent.sentinel)
+    os.setsid()  # a Ctrl-C in the terminal is the controller's, who asks once
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.environ.clear()  # the server's, as it was when that began
+    os.environ.update(env)
+    with _beside(folder, ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # gone with the process that holds it, however that ends
+        if _summary(folder).get("status") == "finished":
+            return  # its controller was killed before it could write that down
+        if (folder / "config.yaml").is_file():
+            return target(["--resume", str(folder)])
+        shutil.rmtree(folder, ignore_errors=True)  # killed before it began
+        return target([*words, "--runs", str(folder.parent), "--name", folder.name])
 
 
-def _without(env: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
-    return {name: value for name, value in env.items() if name not in names}
+def _state(code: int, status: str | None) -> State:
+    if status == "finished":
+        return "finished"
+    if code < 0 or code in _INTERRUPTED:
+        return "interrupted"
+    if code == 0 and status == "stopped":
+        return "stopped"
+    return "diverged" if code == _DIVERGED else "crashed"
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    return {}
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    """The sweep's own files about a run, outside of the run's folder, which may be begun anew."""
+    (folder.parent / ".children").mkdir(parents=True, exist_ok=True)
+    return folder.parent / ".children" / f"{folder.name}{suffix}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from trainer.errors import SweepError
 from trainer.signals import StopRequest
-from trainer.sweep.child import Child
+from trainer.sweep.child import Child, Train, train
 from trainer.sweep.ledger import BEAT_SECONDS, Claim, Ledger
 from trainer.sweep.points import Checked, Entry, Point
 from trainer.sweep.status import Attempt, Progress, progress
@@ -24,7 +24,7 @@ class Look:
     """What there is to see of a sweep while it runs."""
 
     progress: Progress
-    running: Mapping[str, str]  # run -> where: a device, or "waiting for an earlier process of this run"
+    running: Mapping[str, str]  # run -> device
     seconds_left: float | None
     stopping: bool = False
 
@@ -63,6 +63,7 @@ class Engine:
         devices: Sequence[str],
         env: Mapping[str, str],
         watch: Watch,
+        target: Train = train,
     ) -> None:
         self._checked = checked
         self._sweep = checked.sweep
@@ -73,6 +74,7 @@ class Engine:
             _Slot(devices[n % len(devices)], {**env, **device_env(devices[n % len(devices)])}) for n in range(jobs)
         ]
         self._watch = watch
+        self._target = target
         self._failed = set[str]()  # points that are not tried again by this controller
         self._beaten = 0.0
         self._looked = 0.0
@@ -112,16 +114,13 @@ class Engine:
             return False
         slot.claim, slot.stopped_early, slot.last_value, slot.asked_to_stop = claim, False, None, None
         slot.epochs_reported = set()
-        slot.child = Child(self._folder / claim.run, claim.point.words, slot.env)
+        slot.child = Child(self._folder / claim.run, claim.point.words, slot.env, target=self._target)
         return True
 
     def _tend(self, slot: _Slot, *, stopping: bool) -> bool:
         """Start, watch, stop or settle the child of a slot; True where it has ended."""
         assert slot.claim and slot.child
         if stopping or slot.stopped_early:
-            if not slot.child.started:  # it still waits for an earlier process: there is nothing to stop
-                self._settle(slot, "interrupted", {}, "")
-                return True
             self._ask_to_stop(slot)
         ended = slot.child.poll()
         if self._sweep.file.early_terminate and not slot.stopped_early:
@@ -191,11 +190,7 @@ class Engine:
         now = self._progress()
         each = self._ledger.seconds_a_point()
         left = now.count("waiting", "running", "missing", "interrupted")
-        running = {
-            slot.claim.run: slot.device if slot.child.started else "waiting for an earlier process of this run"
-            for slot in self._slots
-            if slot.claim and slot.child
-        }
+        running = {slot.claim.run: slot.device for slot in self._slots if slot.claim}
         return Look(now, running, each and each * left / len(self._slots), stopping)
 
 

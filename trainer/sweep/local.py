@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trainer.files import disk_errors, write_whole
 from trainer.sweep.check import check, entry_of, with_words
+from trainer.sweep.child import warm_up
 from trainer.sweep.engine import Engine, Look, progress_of
 from trainer.sweep.file import Sweep, read_sweep
 from trainer.sweep.ledger import Ledger, words_begun_with
@@ -33,6 +34,7 @@ def run_sweep(
     """Run what is left of a sweep: (how far it came, the signal that ended it). Raises SweepError before anything
     starts where a point is impossible."""
     sweep = with_words(read_sweep(path), words)
+    warm_up()  # it takes as long as the check of the points, and they do not need each other
     found = check(sweep)
     checked(found)
     folder = runs / sweep.name

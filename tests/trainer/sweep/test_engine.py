@@ -80,7 +80,7 @@ def test_a_killed_controller_leaves_no_training_behind_and_its_points_go_on(tmp_
         wait_for(lambda: len(list(tmp_path.glob("s/*/checkpoint.json"))) == 2)
         process.kill()
         process.wait()
-        wait_for(lambda: not children_of(tmp_path), seconds=5)
+        wait_for(lambda: not children_of(tmp_path / "s"), seconds=5)
     saved = {folder.name: json.loads((folder / "checkpoint.json").read_text()) for folder in tmp_path.glob("s/s?")}
     assert min(saved.values()) >= 1
     progress, _ = run(path, tmp_path)
@@ -97,7 +97,7 @@ def test_ctrl_c_lets_children_save_and_the_same_command_goes_on(tmp_path: Path) 
         wait_for(lambda: len(list(tmp_path.glob("s/*/checkpoint.json"))) == 2)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == 130
-    assert children_of(tmp_path) == []
+    assert children_of(tmp_path / "s") == []
     status = {f.parent.name: json.loads(f.read_text())["status"] for f in tmp_path.glob("s/*/summary.json")}
     assert status == {"s0": "interrupted", "s1": "interrupted"}
     progress, _ = run(path, tmp_path)
@@ -109,7 +109,7 @@ def test_a_killed_child_is_reported_and_resumed_by_the_next_run(tmp_path: Path) 
     path = write_sweep(tmp_path, {"seed": {"values": [0]}})
     with controller(path, tmp_path, PRETEND_SECONDS="0.5") as process:
         wait_for(lambda: list(tmp_path.glob("s/*/checkpoint.json")))
-        os.kill(children_of(tmp_path)[0], signal.SIGKILL)
+        os.kill(children_of(tmp_path / "s")[0], signal.SIGKILL)
         assert process.wait(timeout=10) == 1
     progress, _ = run(path, tmp_path)
     assert [attempt.state for attempt in progress.points[0].attempts] == ["finished", "interrupted"]
@@ -123,9 +123,9 @@ def test_after_kills_at_random_moments_every_point_is_finished_once(tmp_path: Pa
     for kill in range(kills):
         with controller(path, tmp_path, jobs=2, PRETEND_SECONDS="0.1") as process:
             before = len(noted(tmp_path))
-            wait_for(lambda: children_of(tmp_path) or process.poll() is not None)
+            wait_for(lambda: children_of(tmp_path / "s") or process.poll() is not None)
             time.sleep(draw.uniform(0, 1.0))
-            if children := (children_of(tmp_path) if kill % 2 else []):
+            if children := (children_of(tmp_path / "s") if kill % 2 else []):
                 os.kill(draw.choice(children), signal.SIGKILL)
                 wait_for(lambda: len(noted(tmp_path)) > before or process.poll() is not None)  # noqa: B023
     progress, _ = run(path, tmp_path, jobs=2)

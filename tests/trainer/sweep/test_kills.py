@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pretend.watch import children_of
 
 from trainer.sweep.local import progress_here
 
@@ -44,18 +45,6 @@ def results(runs: Path) -> dict[str, tuple[list[dict[str, Any]], dict[str, Any]]
     }
 
 
-def children_of(runs: Path) -> list[int]:
-    found: list[int] = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if f"{runs}/kills" in command and "train" in command.split("\0"):
-            found.append(int(process.name))
-    return found
-
-
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments_change_no_result_and_no_point_is_run_twice(
     tmp_path: Path, small_run: list[str]
@@ -68,10 +57,10 @@ def test_twenty_kills_at_random_moments_change_no_result_and_no_point_is_run_twi
     for kill in range(20):
         command = [*CLI, str(path), "--runs", str(stormy), "--jobs", "2"]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            while not children_of(stormy) and process.poll() is None:
+            while not children_of(stormy / "kills") and process.poll() is None:
                 time.sleep(0.05)
             time.sleep(draw.uniform(0, 14))
-            victims = children_of(stormy) if kill % 2 else []
+            victims = children_of(stormy / "kills") if kill % 2 else []
             os.kill(draw.choice(victims) if victims else process.pid, signal.SIGKILL)
             time.sleep(draw.uniform(0, 3) if victims else 0)
             process.kill()
@@ -81,4 +70,4 @@ def test_twenty_kills_at_random_moments_change_no_result_and_no_point_is_run_twi
     _, progress = progress_here(path, runs=stormy, storage=None)
     assert progress.complete
     assert [sum(a.state == "finished" for a in status.attempts) for status in progress.points] == [1, 1, 1, 1]
-    assert not children_of(stormy)
+    assert not children_of(stormy / "kills")
