@@ -21,6 +21,7 @@ def commands() -> list[str]:
 
 def test_the_readme_s_commands_work_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweeps").symlink_to(ROOT / "sweeps")
     ran = 0
     for line in commands():
         program, *words = shlex.split(line)
@@ -29,6 +30,8 @@ def test_the_readme_s_commands_work_in_order(tmp_path: Path, monkeypatch: pytest
         if words[0] == "train" and not {"--resume", "--dry-run"} & set(words):
             less = [word for word in LESS if "resnet18" not in words or not word.startswith("model.width")]
             words += less + QUIET
+        if words[:2] == ["sweep", "run"]:
+            words += ["data.train_size=64", "train.max_steps=1", *QUIET]
         monkeypatch.setattr(sys, "argv", ["trainer", *words])
         with pytest.raises(SystemExit) as ended:
             main()

@@ -93,7 +93,7 @@ def start(
     from trainer.sweep import remote
 
     chosen = devices.split(",")
-    raise typer.Exit(remote.start(file, agents=agents or len(chosen), devices=chosen))
+    raise typer.Exit(remote.start(file, agents=agents or len(chosen), devices=chosen, checked=_warn))
 
 
 @app.command()

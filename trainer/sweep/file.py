@@ -4,6 +4,7 @@ The format is that of docs.wandb.ai, "Sweep configuration options"; its schema i
 PyPI package `sweeps` 0.3.0.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import Field, PositiveInt, ValidationError, field_validator, model
 
 from trainer.config.base import Section, is_settings
 from trainer.config.explain import did_you_mean, explain
-from trainer.config.overrides import read_value
+from trainer.config.overrides import flatten, read_value, read_words
 from trainer.errors import SweepError
 from trainer.sweep.space import Constant, Parameter, read_parameters
 
@@ -151,16 +152,18 @@ def parse_sweep(text: str, path: Path) -> Sweep:
         file = SweepFile.model_validate(content)
     except ValidationError as error:
         problems += explain(error, SweepFile)
+    if file and file.command:
+        problems += _command_problems(file.command)
     written = content.get("parameters")
     space: dict[str, Parameter] = {}
     if is_settings(written):
         space, found = read_parameters(written, method=str(content.get("method")))
         problems += found
-    if file and file.command:
-        problems += _command_problems(file.command)
+    fixed = _words_of(file.command) if file else {}
+    problems += [f"parameters.{key}: the command says it, too" for key in fixed if key in space]
     if problems or file is None:
         raise SweepError(*(f"{path}: {problem}" for problem in problems))
-    return Sweep(path, file, space, tuple(_warnings(file, space, tree)))
+    return Sweep(path, file, dict(sorted({**space, **fixed}.items())), tuple(_warnings(file, space, tree)))
 
 
 def _command_problems(command: tuple[str, ...]) -> Iterator[str]:
@@ -170,11 +173,20 @@ def _command_problems(command: tuple[str, ...]) -> Iterator[str]:
             yield f"command: W&B drops the unknown macro {part!r} without a word{did_you_mean(macro, _MACROS)}"
 
 
+def _words_of(command: tuple[str, ...]) -> dict[str, Parameter]:
+    """What the command says besides the swept values, such as `data.root=/data`: the same at every point."""
+    words = [part for part in command if re.fullmatch(r"(--)?[A-Za-z_][\w.]*=.*", part)]
+    return {key: Constant(value) for key, value in flatten(read_words(words)).items()}
+
+
 def _warnings(file: SweepFile, space: Mapping[str, Parameter], tree: Any) -> Iterator[str]:
     if "seed" not in space:
         yield "seed: not a parameter, so every point is run once; add seed: {values: [0, 1, 2]}"
     if file.project is None:
         yield "project: not named, so that W&B files the sweep under `uncategorized`"
+    for part in file.command[file.command[0] == COMMAND[0] :]:
+        if part not in COMMAND and "=" not in part and not part.startswith("${"):
+            yield f"command: {part!r} is left out where the sweep runs with no server: there it is `trainer train`"
     if not file.command and not file.program:
         yield f"command: missing, so that W&B has nothing to run; ours is {list(COMMAND)}"
     if file.method != "grid" and file.run_cap is None:

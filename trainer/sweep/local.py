@@ -1,6 +1,6 @@
 """A sweep with no server: its folder, its ledger, and the engine over them.
 
-`RUNS/NAME/` holds sweep.yaml (the file as it was last run), ledger.db, and a run folder for each point.
+`RUNS/NAME/` holds NAME.yaml (the file as it was last run), ledger.db, and a run folder for each point.
 """
 
 import os
@@ -40,7 +40,8 @@ def run_sweep(
     folder = runs / sweep.name
     with disk_errors(folder, "cannot be made"):
         folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "sweep.yaml", path.read_bytes())
+    if path.resolve() != (kept := folder / path.name).resolve():
+        write_whole(kept, path.read_bytes())
     with Ledger(sweep, folder, storage, words=words) as ledger:
         engine = Engine(
             found,
@@ -71,7 +72,7 @@ def progress_here(path: Path, *, runs: Path, storage: str | None) -> tuple[Sweep
 
 def sweeps_here(runs: Path) -> list[Path]:
     """The sweep files of all sweeps that were begun under a folder."""
-    return sorted(runs.glob("*/sweep.yaml"))
+    return sorted(path for path in runs.glob("*/*.yaml") if path.stem == path.parent.name)
 
 
 def _env(sweep: Sweep, jobs: int) -> dict[str, str]:

@@ -25,7 +25,8 @@ def write_sweep(folder: Path, small_run: Sequence[str]) -> Path:
     fixed = {word.partition("=")[0]: {"value": yaml.safe_load(word.partition("=")[2])} for word in small_run}
     swept = {"optimizer.lr": {"values": [0.001, 0.002]}, "seed": {"values": [0, 1]}}
     metric = {"name": "test/accuracy", "goal": "maximize"}
-    content = {"method": "grid", "project": "p", "metric": metric, "parameters": {**fixed, **swept}}
+    command = ["${env}", "trainer", "train", "${args_no_hyphens}"]
+    content = {"method": "grid", "project": "p", "metric": metric, "command": command, "parameters": {**fixed, **swept}}
     path.write_text(yaml.safe_dump(content))
     return path
 
@@ -49,7 +50,7 @@ def results(runs: Path) -> dict[str, tuple[list[dict[str, Any]], dict[str, Any]]
 def test_twenty_kills_at_random_moments_change_no_result_and_no_point_is_run_twice(
     tmp_path: Path, small_run: list[str]
 ) -> None:
-    path = write_sweep(tmp_path, [*small_run, "train.epochs=60", "train.checkpoint_every=5"])
+    path = write_sweep(tmp_path, [*small_run, "train.epochs=1000", "train.checkpoint_every=20"])
     calm, stormy = tmp_path / "calm", tmp_path / "stormy"
     subprocess.run([*CLI, str(path), "--runs", str(calm), "--jobs", "2"], check=True, stdout=subprocess.DEVNULL)
 
@@ -59,10 +60,11 @@ def test_twenty_kills_at_random_moments_change_no_result_and_no_point_is_run_twi
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             while not children_of(stormy / "kills") and process.poll() is None:
                 time.sleep(0.05)
-            time.sleep(draw.uniform(0, 14))
-            victims = children_of(stormy / "kills") if kill % 2 else []
-            os.kill(draw.choice(victims) if victims else process.pid, signal.SIGKILL)
-            time.sleep(draw.uniform(0, 3) if victims else 0)
+            assert process.poll() is None, f"all was done before kill {kill}"
+            time.sleep(draw.uniform(0, 6))
+            if victims := (children_of(stormy / "kills") if kill % 2 else []):
+                os.kill(draw.choice(victims), signal.SIGKILL)
+                time.sleep(draw.uniform(0, 3))  # for the other one to go on
             process.kill()
     subprocess.run([*CLI, str(path), "--runs", str(stormy), "--jobs", "2"], check=True, stdout=subprocess.DEVNULL)
 
