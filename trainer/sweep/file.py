@@ -184,7 +184,7 @@ def _warnings(file: SweepFile, space: Mapping[str, Parameter], tree: Any) -> Ite
         yield "seed: not a parameter, so every point is run once; add seed: {values: [0, 1, 2]}"
     if file.project is None:
         yield "project: not named, so that W&B files the sweep under `uncategorized`"
-    for part in file.command[file.command[0] == COMMAND[0] :]:
+    for part in file.command:
         if part not in COMMAND and "=" not in part and not part.startswith("${"):
             yield f"command: {part!r} is left out where the sweep runs with no server: there it is `trainer train`"
     if not file.command and not file.program:

@@ -210,6 +210,21 @@ def test_a_storage_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
         Ledger(read_sweep(write_sweep(tmp_path)), tmp_path / "s", "nosuch://x", words=[])
 
 
+@pytest.mark.slow
+def test_the_engine_takes_less_than_a_fiftieth_of_the_time_at_points_of_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRETEND_SECONDS", "12")  # five of them a point
+    looks: list[float] = []
+    progress, _ = run(
+        write_sweep(tmp_path, {"seed": {"values": [0, 1, 2]}}), tmp_path, watch=lambda _: looks.append(time.monotonic())
+    )
+    wall = looks[-1] - looks[0]  # from when the first one was begun: the engine's own start is once a sweep
+    assert progress.complete
+    print(f"{wall:.2f} s for {3 * 60} s of training: {wall / 180 - 1:.2%}")
+    assert wall < 1.02 * 180
+
+
 def test_a_device_is_shown_to_a_child_by_its_place_in_what_is_visible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert device_env("cuda:1") == {"CUDA_VISIBLE_DEVICES": "1"}
