@@ -1,4 +1,4 @@
-"""`python -m pretend.controller SWEEP RUNS JOBS [STORAGE]`: the local engine over pretended training.
+"""`python -m pretend.controller SWEEP RUNS JOBS`, and PRETEND_STORAGE: the local engine over pretended training.
 
 Points are not resolved to configs, which would take torch; everything else is the real thing.
 """

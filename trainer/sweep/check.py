@@ -1,17 +1,14 @@
 """Every point of a sweep through RunConfig, before anything starts."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from trainer.checks import complete_parts
 from trainer.config import RunConfig, load_config
 from trainer.config.explain import did_you_mean
-from trainer.config.overrides import flatten, read_words
 from trainer.errors import ConfigError, SweepError
 from trainer.run_folder import config_hash
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import Checked, Entry, Point, points_of, sample
-from trainer.sweep.space import Constant
 
 METRICS = (
     "train/loss",
@@ -30,17 +27,7 @@ METRICS = (
     "time/to_target_seconds",
     "epochs_to_target",
 )
-"""What a run's summary may hold of numbers that a sweep can be about."""
-
-
-def with_words(sweep: Sweep, words: Sequence[str]) -> Sweep:
-    """The sweep with `KEY=VALUE` words as constants of every point. Raises SweepError for a key that is varied."""
-    fixed = {key: Constant(value) for key, value in flatten(read_words(words)).items()}
-    if varied := [key for key in fixed if key in sweep.varied]:
-        raise SweepError(
-            *(f"{key}: {sweep.path} varies it; a word sets what is the same at every point" for key in varied)
-        )
-    return replace(sweep, space=dict(sorted({**sweep.space, **fixed}.items())))
+"""The numbers of a run's summary that a sweep's metric can name."""
 
 
 def check(sweep: Sweep) -> Checked:
@@ -52,7 +39,7 @@ def check(sweep: Sweep) -> Checked:
     validates = True
     for point in tried:
         try:
-            config = resolve(point)
+            config = resolve(point, sweep)
         except ConfigError as error:
             for problem in error.problems:
                 stopped.setdefault(problem, []).append(point)
@@ -65,13 +52,13 @@ def check(sweep: Sweep) -> Checked:
     return Checked(sweep, tuple(entries if points else ()), tuple(warnings))
 
 
-def resolve(point: Point) -> RunConfig:
+def resolve(point: Point, sweep: Sweep) -> RunConfig:
     """The config that a point's run will have. Raises ConfigError where it has none."""
-    return load_config(point.words, complete=complete_parts).config
+    return load_config([*sweep.fixed, *point.words], complete=complete_parts).config
 
 
 def entry_of(point: Point, sweep: Sweep) -> Entry:
-    return _entry(point, resolve(point), sweep)
+    return _entry(point, resolve(point, sweep), sweep)
 
 
 def _entry(point: Point, config: RunConfig, sweep: Sweep) -> Entry:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from trainer.run_folder import read_summary
 from trainer.signals import end_when_closed
 from trainer.sweep.status import State
 
@@ -57,6 +58,7 @@ class Child:
         self.folder = folder
         self._rows_read = 0  # bytes of metrics.jsonl
         self._log = _beside(folder, ".log")
+        self._log.parent.mkdir(parents=True, exist_ok=True)
         own = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_SWEEP}
         arguments = (target, folder, list(words), {**own, **env}, self._log)
         self._process = _CONTEXT.Process(target=_run, args=arguments, name=folder.name)
@@ -67,7 +69,7 @@ class Child:
         code = self._process.exitcode
         if code is None:
             return None
-        summary = _summary(self.folder)
+        summary = read_summary(self.folder)
         state = _state(code, summary.get("status"))
         return state, summary, "" if state == "finished" else self._last_line(code)
 
@@ -114,7 +116,7 @@ def _run(target: Train, folder: Path, words: list[str], env: dict[str, str], log
     os.environ.update(env)
     with _beside(folder, ".lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # gone with the process that holds it, however that ends
-        if _summary(folder).get("status") == "finished":
+        if read_summary(folder).get("status") == "finished":
             return  # its controller was killed before it could write that down
         if (folder / "config.yaml").is_file():
             return target(["--resume", str(folder)])
@@ -132,13 +134,6 @@ def _state(code: int, status: str | None) -> State:
     return "diverged" if code == _DIVERGED else "crashed"
 
 
-def _summary(folder: Path) -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    return {}
-
-
 def _beside(folder: Path, suffix: str) -> Path:
     """The sweep's own files about a run, outside of the run's folder, which may be begun anew."""
-    (folder.parent / ".children").mkdir(parents=True, exist_ok=True)
     return folder.parent / ".children" / f"{folder.name}{suffix}"

@@ -93,7 +93,7 @@ def start(
     from trainer.sweep import remote
 
     chosen = devices.split(",")
-    raise typer.Exit(remote.start(file, agents=agents or len(chosen), devices=chosen, checked=_warn))
+    raise typer.Exit(remote.start(file, agents=agents or len(chosen), devices=chosen, warn=_warn))
 
 
 @app.command()
@@ -108,7 +108,7 @@ def status(
     else:
         from trainer.sweep import local
 
-        _, progress = local.progress_here(Path(target), runs=runs, storage=storage)
+        progress = local.progress_here(Path(target), runs=runs, storage=storage)
     _print(progress, as_json)
 
 
@@ -149,7 +149,7 @@ def list_sweeps(
     from trainer.sweep import local
 
     for path in local.sweeps_here(runs):
-        _, progress = local.progress_here(path, runs=runs, storage=storage)
+        progress = local.progress_here(path, runs=runs, storage=storage)
         typer.echo(f"{path.parent}  {progress.count('finished', 'stopped')} of {len(progress.points)} points are done")
 
 
@@ -178,7 +178,7 @@ def _run(
             jobs=jobs or len(chosen) * per_device,
             retry=retry,
             watch=view.show,
-            checked=_warn,
+            warn=_warn,
         )
     _print(progress, as_json)
     failed = progress.count("crashed", "diverged")

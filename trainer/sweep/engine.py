@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ from trainer.signals import StopRequest
 from trainer.sweep.child import Child, Train, train
 from trainer.sweep.ledger import BEAT_SECONDS, Claim, Ledger
 from trainer.sweep.points import Checked, Entry, Point
-from trainer.sweep.status import Attempt, Progress, progress
+from trainer.sweep.status import Attempt, Progress, State, progress
 
-_POLL_SECONDS = 0.1
-_LOOK_SECONDS = 10
+_POLL_SECONDS = 0.1  # so long a slot stands empty at most
+_LOOK_SECONDS = 10  # a look reads the whole ledger
 _SECONDS_TO_SAVE = 60  # a child that was asked to stop finishes its step and writes its checkpoint
 
 
@@ -33,17 +33,24 @@ Watch = Callable[[Look], None]
 
 
 @dataclass
+class _Run:
+    """A point under way."""
+
+    claim: Claim
+    child: Child
+    stopped_early: bool = False
+    last_epoch: int = 0  # of which the ledger knows
+    last_value: float | None = None
+    asked_to_stop: float | None = None  # when
+
+
+@dataclass
 class _Slot:
-    """A place for one child at a time."""
+    """A place for one run at a time."""
 
     device: str
     env: Mapping[str, str]
-    claim: Claim | None = None
-    child: Child | None = None
-    stopped_early: bool = False
-    last_value: float | None = None
-    asked_to_stop: float | None = None  # when
-    epochs_reported: set[int] = field(default_factory=set[int])
+    run: _Run | None = None
 
 
 class Engine:
@@ -95,80 +102,74 @@ class Engine:
         """One round over the slots; False when nothing runs and nothing is left to start."""
         changed = False
         for slot in self._slots:
-            if slot.claim is None and not stopping:
-                changed |= self._fill(slot)
-            if slot.claim is not None:
-                changed |= self._tend(slot, stopping=stopping)
+            if slot.run is None and not stopping:
+                slot.run = self._next(slot)
+                changed |= slot.run is not None
+            if slot.run and self._tend(slot.run, stopping=stopping):
+                slot.run, changed = None, True
         now = time.monotonic()
         if now - self._beaten > BEAT_SECONDS:
             self._beaten = now
             self._keep_alive(stopping=stopping)
-        if changed or now - self._looked > _LOOK_SECONDS:  # a look reads the whole ledger
+        if changed or now - self._looked > _LOOK_SECONDS:
             self._looked = now
             self._watch(self._look(stopping=stopping))
-        return any(slot.claim for slot in self._slots) or (changed and not stopping)
+        return any(slot.run for slot in self._slots) or (changed and not stopping)
 
-    def _fill(self, slot: _Slot) -> bool:
+    def _next(self, slot: _Slot) -> _Run | None:
         claim = self._ledger.claim(self._entry_of)
         if claim is None:
-            return False
-        slot.claim, slot.stopped_early, slot.last_value, slot.asked_to_stop = claim, False, None, None
-        slot.epochs_reported = set()
-        slot.child = Child(self._folder / claim.run, claim.point.words, slot.env, target=self._target)
-        return True
+            return None
+        words = [*self._sweep.fixed, *claim.point.words]
+        return _Run(claim, Child(self._folder / claim.run, words, slot.env, target=self._target))
 
-    def _tend(self, slot: _Slot, *, stopping: bool) -> bool:
-        """Start, watch, stop or settle the child of a slot; True where it has ended."""
-        assert slot.claim and slot.child
-        if stopping or slot.stopped_early:
-            self._ask_to_stop(slot)
-        ended = slot.child.poll()
-        if self._sweep.file.early_terminate and not slot.stopped_early:
-            slot.stopped_early = self._hopeless(slot)
+    def _tend(self, run: _Run, *, stopping: bool) -> bool:
+        """Watch a run, stop it or settle it; True where it has ended."""
+        if stopping or run.stopped_early:
+            self._ask_to_stop(run)
+        ended = run.child.poll()
+        if self._sweep.file.early_terminate and not run.stopped_early:
+            run.stopped_early = self._hopeless(run)
         if ended is None:
             return False
         state, summary, message = ended
-        self._settle(slot, "stopped" if slot.stopped_early and state == "interrupted" else state, summary, message)
+        self._settle(run, "stopped" if run.stopped_early and state == "interrupted" else state, summary, message)
         return True
 
-    def _ask_to_stop(self, slot: _Slot) -> None:
-        assert slot.child
-        if slot.asked_to_stop is None:
-            slot.asked_to_stop = time.monotonic()
-            slot.child.stop()
-        elif time.monotonic() - slot.asked_to_stop > _SECONDS_TO_SAVE:
-            slot.child.kill()
+    def _ask_to_stop(self, run: _Run) -> None:
+        if run.asked_to_stop is None:
+            run.asked_to_stop = time.monotonic()
+            run.child.stop()
+        elif time.monotonic() - run.asked_to_stop > _SECONDS_TO_SAVE:
+            run.child.kill()
 
-    def _hopeless(self, slot: _Slot) -> bool:
+    def _hopeless(self, run: _Run) -> bool:
         """Tell the ledger of new epochs; True once early termination has seen enough."""
-        assert slot.claim and slot.child and self._sweep.file.metric
-        for row in slot.child.new_rows():
+        assert self._sweep.file.metric
+        for row in run.child.new_rows():
             value, epoch = row.get(self._sweep.file.metric.name), row["epoch"]
-            if value is None or epoch != int(epoch) or epoch in slot.epochs_reported:
+            if value is None or epoch != int(epoch) or epoch <= run.last_epoch:  # within an epoch, or known
                 continue
-            slot.epochs_reported.add(epoch)
-            slot.last_value = value
-            if self._ledger.report(slot.claim, int(epoch), value):
+            run.last_epoch, run.last_value = int(epoch), value
+            if self._ledger.report(run.claim, run.last_epoch, value):
                 return True
         return False
 
-    def _settle(self, slot: _Slot, state: Any, summary: Mapping[str, Any], message: str) -> None:
-        assert slot.claim
+    def _settle(self, run: _Run, state: State, summary: Mapping[str, Any], message: str) -> None:
         metric = self._sweep.file.metric
         value = summary.get(metric.name) if metric else None
-        if state == "stopped":
-            value = slot.last_value if value is None else value
-        self._ledger.finish(slot.claim, state, value, message)
+        if state == "stopped" and value is None:
+            value = run.last_value
+        self._ledger.finish(run.claim, state, value, message)
         if state not in ("finished", "stopped"):
-            self._failed.add(slot.claim.point.key)
-        slot.claim = slot.child = None
+            self._failed.add(run.claim.point.key)
 
     def _keep_alive(self, *, stopping: bool) -> None:
-        lost = self._ledger.beat([slot.claim for slot in self._slots if slot.claim])
+        lost = self._ledger.beat([slot.run.claim for slot in self._slots if slot.run])
         for slot in self._slots:
-            if slot.claim in lost and slot.child:  # this controller was silent for so long that another has taken over
-                slot.child.kill()
-                slot.claim = slot.child = None
+            if slot.run and slot.run.claim in lost:  # silent for so long that another controller has taken it over
+                slot.run.child.kill()
+                slot.run = None
         if not stopping:
             self._ledger.release_lost()
             self._ledger.enqueue([entry for entry in self._entries() if entry.point.key not in self._failed])
@@ -179,9 +180,9 @@ class Engine:
     def _abandon(self) -> None:
         """What is still running when the loop has broken: a second Ctrl-C, or a bug."""
         for slot in self._slots:
-            if slot.claim and slot.child:
-                slot.child.kill()
-                self._ledger.finish(slot.claim, "interrupted")
+            if slot.run:
+                slot.run.child.kill()
+                self._ledger.finish(slot.run.claim, "interrupted")
 
     def _progress(self) -> Progress:
         return progress_of(self._checked, self._ledger.attempts())
@@ -190,7 +191,7 @@ class Engine:
         now = self._progress()
         each = self._ledger.seconds_a_point()
         left = now.count("waiting", "running", "missing", "interrupted")
-        running = {slot.claim.run: slot.device for slot in self._slots if slot.claim}
+        running = {slot.run.claim.run: slot.device for slot in self._slots if slot.run}
         return Look(now, running, each and each * left / len(self._slots), stopping)
 
 

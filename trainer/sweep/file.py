@@ -4,9 +4,10 @@ The format is that of docs.wandb.ai, "Sweep configuration options"; its schema i
 PyPI package `sweeps` 0.3.0.
 """
 
+import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -115,6 +116,7 @@ class Sweep:
     path: Path
     file: SweepFile
     space: Mapping[str, Parameter]  # by flat dotted key, in W&B's order: sorted
+    fixed: tuple[str, ...]  # `KEY=VALUE` words of the command: the same at every point, and no parameters
     warnings: tuple[str, ...]
 
     @property
@@ -159,11 +161,11 @@ def parse_sweep(text: str, path: Path) -> Sweep:
     if is_settings(written):
         space, found = read_parameters(written, method=str(content.get("method")))
         problems += found
-    fixed = _words_of(file.command) if file else {}
-    problems += [f"parameters.{key}: the command says it, too" for key in fixed if key in space]
+    fixed = _words_of(file.command) if file else []
+    problems += [f"parameters.{key}: the command says it, too" for key in flatten(read_words(fixed)) if key in space]
     if problems or file is None:
         raise SweepError(*(f"{path}: {problem}" for problem in problems))
-    return Sweep(path, file, dict(sorted({**space, **fixed}.items())), tuple(_warnings(file, space, tree)))
+    return Sweep(path, file, space, tuple(fixed), tuple(_warnings(file, space, tree)))
 
 
 def _command_problems(command: tuple[str, ...]) -> Iterator[str]:
@@ -173,10 +175,20 @@ def _command_problems(command: tuple[str, ...]) -> Iterator[str]:
             yield f"command: W&B drops the unknown macro {part!r} without a word{did_you_mean(macro, _MACROS)}"
 
 
-def _words_of(command: tuple[str, ...]) -> dict[str, Parameter]:
-    """What the command says besides the swept values, such as `data.root=/data`: the same at every point."""
+def _words_of(command: tuple[str, ...]) -> list[str]:
+    """What the command says besides the swept values, such as `data.root=${envvar:DATA}`, as W&B's agent writes it."""
     words = [part for part in command if re.fullmatch(r"(--)?[A-Za-z_][\w.]*=.*", part)]
-    return {key: Constant(value) for key, value in flatten(read_words(words)).items()}
+    return [re.sub(r"\$\{envvar:([A-Z0-9_]+)\}", lambda m: os.environ.get(m[1], m[1]), word) for word in words]
+
+
+def with_words(sweep: Sweep, words: Sequence[str]) -> Sweep:
+    """The sweep with `KEY=VALUE` words as constants of every point. Raises SweepError for a key that is varied."""
+    constants = {key: Constant(value) for key, value in flatten(read_words(words)).items()}
+    if varied := [key for key in constants if key in sweep.varied]:
+        raise SweepError(
+            *(f"{key}: {sweep.path} varies it; a word sets what is the same at every point" for key in varied)
+        )
+    return replace(sweep, space=dict(sorted({**sweep.space, **constants}.items())))
 
 
 def _warnings(file: SweepFile, space: Mapping[str, Parameter], tree: Any) -> Iterator[str]:
@@ -184,6 +196,10 @@ def _warnings(file: SweepFile, space: Mapping[str, Parameter], tree: Any) -> Ite
         yield "seed: not a parameter, so every point is run once; add seed: {values: [0, 1, 2]}"
     if file.project is None:
         yield "project: not named, so that W&B files the sweep under `uncategorized`"
+    if file.metric and file.metric.target is not None:
+        yield "metric.target: only W&B's server ends a sweep by it"
+    if file.early_terminate and file.early_terminate.strict:
+        yield "early_terminate.strict: only W&B's server knows it"
     for part in file.command:
         if part not in COMMAND and "=" not in part and not part.startswith("${"):
             yield f"command: {part!r} is left out where the sweep runs with no server: there it is `trainer train`"

@@ -8,15 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trainer.files import disk_errors, write_whole
-from trainer.sweep.check import check, entry_of, with_words
+from trainer.sweep.check import check, entry_of
 from trainer.sweep.child import warm_up
-from trainer.sweep.engine import Engine, Look, progress_of
-from trainer.sweep.file import Sweep, read_sweep
+from trainer.sweep.engine import Engine, Watch, progress_of
+from trainer.sweep.file import Sweep, read_sweep, with_words
 from trainer.sweep.ledger import Ledger, words_begun_with
 from trainer.sweep.points import Checked
 from trainer.sweep.status import Progress
-
-Report = Callable[[Checked], None]
 
 
 def run_sweep(
@@ -28,15 +26,15 @@ def run_sweep(
     devices: Sequence[str],
     jobs: int,
     retry: bool,
-    watch: Callable[[Look], None],
-    checked: Report = lambda _: None,
+    watch: Watch,
+    warn: Callable[[Checked], None] = lambda _: None,
 ) -> tuple[Progress, int | None]:
     """Run what is left of a sweep: (how far it came, the signal that ended it). Raises SweepError before anything
     starts where a point is impossible."""
     sweep = with_words(read_sweep(path), words)
     warm_up()  # it takes as long as the check of the points, and they do not need each other
     found = check(sweep)
-    checked(found)
+    warn(found)
     folder = runs / sweep.name
     with disk_errors(folder, "cannot be made"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,12 +60,12 @@ def words_of(path: Path, *, runs: Path, storage: str | None) -> list[str]:
     return words_begun_with(sweep, runs / sweep.name, storage)
 
 
-def progress_here(path: Path, *, runs: Path, storage: str | None) -> tuple[Sweep, Progress]:
+def progress_here(path: Path, *, runs: Path, storage: str | None) -> Progress:
     """How far a sweep has come, by its ledger. Raises SweepError where it was not begun."""
     words = words_of(path, runs=runs, storage=storage)
     found = check(with_words(read_sweep(path), words))
     with Ledger(found.sweep, runs / found.sweep.name, storage, words=words) as ledger:
-        return found.sweep, progress_of(found, ledger.attempts())
+        return progress_of(found, ledger.attempts())
 
 
 def sweeps_here(runs: Path) -> list[Path]:

@@ -5,7 +5,6 @@ W&B hands out each point once. A run that crashes is lost to its sweep; `rerun` 
 
 import contextlib
 import os
-import re
 import secrets
 import signal
 import subprocess
@@ -64,16 +63,14 @@ class Place:
         return {"WANDB_ENTITY": self.entity, "WANDB_PROJECT": self.project, "WANDB_SWEEP_ID": self.id}
 
 
-def start(
-    path: Path, *, agents: int, devices: Sequence[str], checked: Callable[[Checked], None] = lambda _: None
-) -> int:
+def start(path: Path, *, agents: int, devices: Sequence[str], warn: Callable[[Checked], None] = lambda _: None) -> int:
     """Register a sweep file and run it by `agents` W&B agents here, the i-th on the i-th device, until it is done.
 
     Prints the sweep's page; returns an exit code: 0 where every point is done. Raises SweepError before anything is
     registered where a point is impossible, and where W&B cannot be asked.
     """
     found = check(read_sweep(path))
-    checked(found)
+    warn(found)
     envs = [device_env(devices[number % len(devices)]) for number in range(agents)]
     with _asking() as api:
         place = _register(path, found.sweep)
@@ -103,7 +100,8 @@ def rerun(id: str, *, runs: Path, devices: Sequence[str]) -> int:
     """
     place = read_place(id)
     sweep, found = progress_of(id)
-    fixed = _fixed_words(sweep)
+    if [part for part in sweep.file.command if not part.startswith("${")][:2] != ["trainer", "train"]:
+        raise SweepError(f"{sweep.path}: command: only a sweep of `trainer train` can be run here")
     left = [point for point in found.points if point.state in ("missing", "interrupted", "crashed", "diverged")]
     envs = [device_env(device) for device in devices]
     with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +110,7 @@ def rerun(id: str, *, runs: Path, devices: Sequence[str]) -> int:
             run_id = status.attempts[0].where if status.state == "interrupted" else secrets.token_hex(4)
             values = _write_values(Path(folder) / f"{run_id}.yaml", status.point)
             env = {**place.env, "WANDB_RUN_ID": run_id, "WANDB_SWEEP_PARAM_PATH": str(values), LEASH: "1"}
-            words = [*fixed, *status.point.words, "--runs", str(runs)]
+            words = [*sweep.fixed, *status.point.words, "--runs", str(runs)]
             tasks.append(Task([sys.executable, "-m", "trainer.cli", "train", *words], env))
         return _tell(place, _run_all(tasks, envs))
 
@@ -198,14 +196,6 @@ def _state(of_run: str, said: Any) -> State:
             return "diverged"
         case _:  # failed, crashed, killed
             return "crashed"
-
-
-def _fixed_words(sweep: Sweep) -> list[str]:
-    """What the sweep's command says besides the swept values. Raises SweepError where that is not `trainer train`."""
-    command = [part for part in sweep.file.command if not re.fullmatch(r"\$\{(?!envvar:).*\}", part)]
-    if command[:2] != ["trainer", "train"]:
-        raise SweepError(f"{sweep.path}: command: only a sweep of `trainer train` can be run here")
-    return [re.sub(r"\$\{envvar:([A-Z0-9_]+)\}", lambda m: os.environ.get(m[1], m[1]), part) for part in command[2:]]
 
 
 def _write_values(path: Path, point: Point) -> Path:

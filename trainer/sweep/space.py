@@ -160,7 +160,11 @@ def _choice(spec: Mapping[str, Any]) -> Choice:
     if any(value in values[:place] and _same(value, values[:place]) for place, value in enumerate(values)):
         raise ValueError(f"values: {values!r}: one of them is there twice, and would be run twice")
     if shares is not None:
-        if not isinstance(shares, list) or len(shares) != len(values) or abs(sum(map(_number, shares)) - 1) > 1e-6:
+        if (
+            not isinstance(shares, list)
+            or len(shares) != len(values)
+            or abs(sum(_number(each, "probabilities") for each in shares) - 1) > 1e-6
+        ):
             raise ValueError(f"probabilities: {shares!r}: expected {len(values)} shares that add up to 1")
         return Choice(tuple(values), tuple(shares))
     return Choice(tuple(values))
@@ -199,7 +203,7 @@ def _step(spec: Mapping[str, Any]) -> float:
     return step
 
 
-def _number(value: Any, name: str = "") -> float:
+def _number(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         hint = "; to YAML 1.1 this is text, write 1.0e-3" if isinstance(value, str) and "e" in value.lower() else ""
         raise ValueError(f"{name}: {value!r} is not a number{hint}")  # noqa: TRY004 - a user's, shown as a line

@@ -1,8 +1,16 @@
 """What every child of a sweep needs, imported once: the parts of a run, and what they import only when used."""
 
-import importlib.util
+import contextlib
+import importlib
 
-import torchvision.transforms.v2.functional  # noqa: F401 - by some augmentations
+MODULES = (
+    "torch._dynamo",  # by the first optimizer
+    "torchvision.transforms.v2.functional",  # by some augmentations
+    "trainer.run",  # with the networks, and timm
+    "trainer.checks",
+    "trainer.sinks.wandb",
+)
 
-if importlib.util.find_spec("wandb"):  # a machine that only trains may lack it
-    pass
+for _name in MODULES:
+    with contextlib.suppress(ImportError):  # a machine that only trains may lack wandb
+        importlib.import_module(_name)

@@ -69,7 +69,7 @@ def test_twenty_kills_at_random_moments_change_no_result_and_no_point_is_run_twi
     subprocess.run([*CLI, str(path), "--runs", str(stormy), "--jobs", "2"], check=True, stdout=subprocess.DEVNULL)
 
     assert results(stormy) == results(calm)
-    _, progress = progress_here(path, runs=stormy, storage=None)
+    progress = progress_here(path, runs=stormy, storage=None)
     assert progress.complete
     assert [sum(a.state == "finished" for a in status.attempts) for status in progress.points] == [1, 1, 1, 1]
     assert not children_of(stormy / "kills")

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.config.overrides import read_value, read_words, write_word
-from trainer.sweep.check import with_words
-from trainer.sweep.file import Sweep, parse_sweep
+from trainer.sweep.file import Sweep, parse_sweep, with_words
 from trainer.sweep.points import Point, points_of, sample
-from trainer.sweep.space import grid, read_parameters
+from trainer.sweep.space import grid
 
 
 def sweep_of(parameters: str, **keys: Any) -> Sweep:
@@ -129,10 +128,5 @@ def test_logarithms_are_drawn_uniformly(spec: str, of: Any) -> None:
 
 
 def test_steps_are_multiples_of_q() -> None:
-    space, problems = read_parameters(
-        {"a": {"distribution": "q_log_uniform_values", "min": 1, "max": 64, "q": 8}}, method="random"
-    )
-    assert not problems
     sweep = sweep_of("{a: {distribution: q_log_uniform_values, min: 1, max: 64, q: 8}}", method="random")
-    assert sweep.space == space
     assert {point.values["a"] % 8 for point in sample(sweep, 5)} == {0}
