@@ -9,6 +9,7 @@ import fcntl
 import json
 import multiprocessing as mp
 import os
+import runpy
 import shutil
 import signal
 import sys
@@ -34,12 +35,10 @@ def train(arguments: list[str]) -> None:
     """The command line, as if typed."""
     import torch
 
-    from trainer.cli import main
-
     if threads := os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(int(threads))  # torch was imported, and has read it, before this child had its own
     sys.argv = ["trainer", "train", *arguments]
-    main()
+    runpy.run_module("trainer.cli", run_name="__main__")
 
 
 def warm_up(modules: Sequence[str] = ("trainer.sweep.warm",)) -> None:

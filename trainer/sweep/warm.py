@@ -6,8 +6,11 @@ import importlib
 MODULES = (
     "torch._dynamo",  # by the first optimizer
     "torchvision.transforms.v2.functional",  # by some augmentations
-    "trainer.run",  # with the networks, and timm
+    "timm.layers",  # by some networks
+    "trainer.run",
     "trainer.checks",
+    "trainer.agent",
+    "trainer.sweep.commands",  # with typer
     "trainer.sinks.wandb",
 )
 
