@@ -21,7 +21,8 @@ from trainer.run_folder import read_summary
 from trainer.signals import end_when_closed
 from trainer.sweep.status import State
 
-_INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+_UNKNOWN = 255  # of a child whose server has died, out of memory: it may well live
+_INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM, _UNKNOWN)
 _DIVERGED = 3
 _OF_ANOTHER_SWEEP = ("WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_RUN_ID")  # where this runs in a W&B agent
 # Elsewhere children are started from nothing: macOS's frameworks do not outlive a fork.
@@ -38,16 +39,28 @@ def train(arguments: list[str]) -> None:
     if threads := os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(int(threads))  # torch was imported, and has read it, before this child had its own
     sys.argv = ["trainer", "train", *arguments]
+    sys.modules.pop("trainer.cli", None)  # the console script has imported it
     runpy.run_module("trainer.cli", run_name="__main__")
 
 
 def warm_up(modules: Sequence[str] = ("trainer.sweep.warm",)) -> None:
     """Have the server import what children need, while the caller does other things."""
     if _CONTEXT.get_start_method() == "forkserver":
-        from multiprocessing import forkserver
-
         _CONTEXT.set_forkserver_preload([__name__, *modules])
+        _ensure_server()
+
+
+def _ensure_server() -> None:
+    """A signal to the whole job is the controller's to pass on: a server that died of it would take with it how its
+    children end. What is ignored when a program starts stays ignored, and is so from its first instruction."""
+    from multiprocessing import forkserver
+
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
         forkserver.ensure_running()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Child:
@@ -61,12 +74,14 @@ class Child:
         own = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_SWEEP}
         arguments = (target, folder, list(words), {**own, **env}, self._log)
         self._process = _CONTEXT.Process(target=_run, args=arguments, name=folder.name)
+        if _CONTEXT.get_start_method() == "forkserver":
+            _ensure_server()
         self._process.start()
 
     def poll(self) -> tuple[State, dict[str, Any], str] | None:
         """(how it ended, its summary, why it failed), or None while it is under way."""
         code = self._process.exitcode
-        if code is None:
+        if code is None or (code == _UNKNOWN and not self._gone()):
             return None
         summary = read_summary(self.folder)
         state = _state(code, summary.get("status"))
@@ -85,11 +100,24 @@ class Child:
 
     def stop(self) -> None:
         """Ask it to finish the step, save and end."""
-        self._process.terminate()
+        self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        self._process.kill()
+        self._signal(signal.SIGKILL)
         self._process.join()
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid or 0, number)
+
+    def _gone(self) -> bool:
+        """Whether nobody trains this run: its lock is free."""
+        with _beside(self.folder, ".lock").open("ab") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
 
     def _last_line(self, code: int) -> str:
         """Of its log, where an error says what it was."""
@@ -107,6 +135,7 @@ def _run(target: Train, folder: Path, words: list[str], env: dict[str, str], log
     parent = mp.parent_process()
     assert parent
     end_when_closed(parent.sentinel)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which the server ignores
     os.setsid()  # a Ctrl-C in the terminal is the controller's, who asks once
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)

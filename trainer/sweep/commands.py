@@ -2,13 +2,14 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
-from trainer.errors import SweepError
+from trainer.errors import SweepError, UserError
 
 if TYPE_CHECKING:
     from trainer.sweep.points import Checked
@@ -149,8 +150,12 @@ def list_sweeps(
     from trainer.sweep import local
 
     for path in local.sweeps_here(runs):
-        progress = local.progress_here(path, runs=runs, storage=storage)
-        typer.echo(f"{path.parent}  {progress.count('finished', 'stopped')} of {len(progress.points)} points are done")
+        try:
+            progress = local.progress_here(path, runs=runs, storage=storage)
+            said = f"{progress.count('finished', 'stopped')} of {progress.total} points are done"
+        except UserError as error:  # one that cannot be read any more hides no other
+            said = error.problems[0]
+        typer.echo(f"{path.parent}  {said}")
 
 
 def _run(
@@ -182,10 +187,13 @@ def _run(
         )
     _print(progress, as_json)
     failed = progress.count("crashed", "diverged")
+    again = shlex.join(
+        ["trainer", "sweep", "rerun", str(file), *(["--runs", str(runs)] if runs != Path("runs") else [])]
+    )
     if failed and not signal:
-        typer.echo(f"{failed} points failed; `trainer sweep rerun {file}` runs them again", err=True)
+        typer.echo(f"{failed} points failed; `{again}` runs them again", err=True)
     elif not progress.complete:
-        typer.echo(f"go on with the same command, or `trainer sweep rerun {file}`", err=True)
+        typer.echo(f"go on with the same command, or `{again}`", err=True)
     if signal:
         raise typer.Exit(128 + signal)
     if progress.count("crashed", "diverged", "interrupted", "missing"):

@@ -1,5 +1,7 @@
 """The local engine: points from the ledger into child processes, a slot each, until there is nothing left to do."""
 
+import contextlib
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +17,7 @@ from trainer.sweep.points import Checked, Entry, Point
 from trainer.sweep.status import Attempt, Progress, State, progress
 
 _POLL_SECONDS = 0.1  # so long a slot stands empty at most
+_IDLE_SECONDS = 2  # an empty slot asks the ledger again, if nothing has changed
 _LOOK_SECONDS = 10  # a look reads the whole ledger
 _SECONDS_TO_SAVE = 60  # a child that was asked to stop finishes its step and writes its checkpoint
 
@@ -84,6 +87,7 @@ class Engine:
         self._target = target
         self._failed = set[str]()  # points that are not tried again by this controller
         self._beaten = 0.0
+        self._asked_in_vain = -math.inf
         self._looked = 0.0
 
     def run(self, *, retry: bool) -> tuple[Progress, int | None]:
@@ -102,7 +106,11 @@ class Engine:
         """One round over the slots; False when nothing runs and nothing is left to start."""
         changed = False
         for slot in self._slots:
-            if slot.run is None and not stopping:
+            if (
+                slot.run is None
+                and not stopping
+                and (changed or time.monotonic() > self._asked_in_vain + _IDLE_SECONDS)
+            ):
                 slot.run = self._next(slot)
                 changed |= slot.run is not None
             if slot.run and self._tend(slot.run, stopping=stopping):
@@ -110,7 +118,7 @@ class Engine:
         now = time.monotonic()
         if now - self._beaten > BEAT_SECONDS:
             self._beaten = now
-            self._keep_alive(stopping=stopping)
+            changed |= self._keep_alive(stopping=stopping)
         if changed or now - self._looked > _LOOK_SECONDS:
             self._looked = now
             self._watch(self._look(stopping=stopping))
@@ -119,9 +127,11 @@ class Engine:
     def _next(self, slot: _Slot) -> _Run | None:
         claim = self._ledger.claim(self._entry_of)
         if claim is None:
+            self._asked_in_vain = time.monotonic()
             return None
         words = [*self._sweep.fixed, *claim.point.words]
-        return _Run(claim, Child(self._folder / claim.run, words, slot.env, target=self._target))
+        child = Child(self._folder / claim.run, words, slot.env, target=self._target)
+        return _Run(claim, child, last_epoch=claim.last_epoch)
 
     def _tend(self, run: _Run, *, stopping: bool) -> bool:
         """Watch a run, stop it or settle it; True where it has ended."""
@@ -164,7 +174,8 @@ class Engine:
         if state not in ("finished", "stopped"):
             self._failed.add(run.claim.point.key)
 
-    def _keep_alive(self, *, stopping: bool) -> None:
+    def _keep_alive(self, *, stopping: bool) -> bool:
+        """Show that this controller lives, and take over from those that do not; True where a slot has become free."""
         lost = self._ledger.beat([slot.run.claim for slot in self._slots if slot.run])
         for slot in self._slots:
             if slot.run and slot.run.claim in lost:  # silent for so long that another controller has taken it over
@@ -173,16 +184,19 @@ class Engine:
         if not stopping:
             self._ledger.release_lost()
             self._ledger.enqueue([entry for entry in self._entries() if entry.point.key not in self._failed])
+        return bool(lost)
 
     def _entries(self) -> Sequence[Entry]:
         return self._ledger.entries() if self._sweep.file.method == "bayes" else self._checked.entries
 
     def _abandon(self) -> None:
         """What is still running when the loop has broken: a second Ctrl-C, or a bug."""
-        for slot in self._slots:
-            if slot.run:
-                slot.run.child.kill()
-                self._ledger.finish(slot.run.claim, "interrupted")
+        runs = [slot.run for slot in self._slots if slot.run]
+        for run in runs:
+            run.child.kill()
+        for run in runs:  # what cannot be written down now, the next controller sees
+            with contextlib.suppress(Exception):
+                self._ledger.finish(run.claim, "interrupted")
 
     def _progress(self) -> Progress:
         return progress_of(self._checked, self._ledger.attempts())
@@ -190,16 +204,13 @@ class Engine:
     def _look(self, *, stopping: bool) -> Look:
         now = self._progress()
         each = self._ledger.seconds_a_point()
-        left = now.count("waiting", "running", "missing", "interrupted")
+        left = now.total - now.count("finished", "stopped", "crashed", "diverged")
         running = {slot.run.claim.run: slot.device for slot in self._slots if slot.run}
         return Look(now, running, each and each * left / len(self._slots), stopping)
 
 
 def progress_of(checked: Checked, attempts: Sequence[Attempt]) -> Progress:
-    """Of a grid or a random search its points in order; of a bayes search those that it has come to."""
-    sweep = checked.sweep
-    points = [entry.point for entry in checked.entries] or list({a.point.key: a.point for a in attempts}.values())
-    return progress(points, attempts, varied=sweep.varied, metric=sweep.file.metric)
+    return progress([entry.point for entry in checked.entries], attempts, sweep=checked.sweep)
 
 
 def device_env(device: str) -> dict[str, str]:

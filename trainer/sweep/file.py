@@ -70,6 +70,10 @@ class Hyperband(Section):
         """In epochs."""
         return self.min_iter if self.min_iter is not None else (self.max_iter or 0) / self.eta ** (self.s or 1)
 
+    def asks_at(self, epoch: int) -> bool:
+        """Whether a bracket may lie here: of max_iter and s the last one is max_iter / eta."""
+        return self.max_iter is None or epoch < self.max_iter
+
 
 class SweepFile(Section):
     """Every key that W&B knows; what only its server uses is kept as it is."""
@@ -177,7 +181,8 @@ def _command_problems(command: tuple[str, ...]) -> Iterator[str]:
 
 def _words_of(command: tuple[str, ...]) -> list[str]:
     """What the command says besides the swept values, such as `data.root=${envvar:DATA}`, as W&B's agent writes it."""
-    words = [part for part in command if re.fullmatch(r"(--)?[A-Za-z_][\w.]*=.*", part)]
+    after = command[command.index("train") :] if "train" in command else ()  # before it stands the environment's
+    words = [part for part in after if re.fullmatch(r"(--)?[A-Za-z_][\w.]*=.*", part)]
     return [re.sub(r"\$\{envvar:([A-Z0-9_]+)\}", lambda m: os.environ.get(m[1], m[1]), word) for word in words]
 
 

@@ -7,15 +7,18 @@ controllers may enqueue the same point at once.
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import math
 import re
+import time
 import uuid
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import optuna
 from optuna.distributions import (
@@ -26,8 +29,10 @@ from optuna.distributions import (
 )
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
-from trainer.errors import SweepError, first_line
+from trainer.errors import ConfigError, SweepError, first_line
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import Entry, Point
 from trainer.sweep.space import Choice, Constant, Parameter, Range
@@ -38,6 +43,11 @@ BEAT_SECONDS = 20
 LOST_SECONDS = 120
 """After how long without a sign a controller on another machine is taken for dead."""
 
+
+_PATIENCE_SECONDS = 90  # less than LOST_SECONDS: who has waited is not yet taken for dead
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _INTERRUPTED: Mapping[str, Any] = {"state": "interrupted"}
 _DUPLICATE: Mapping[str, Any] = {"state": "missing"}  # no attempt at all: another trial of its point counts
@@ -50,6 +60,25 @@ class Claim:
     trial: int  # Optuna's trial id
     point: Point
     run: str
+    last_epoch: int = 0  # that an earlier attempt has reported
+
+
+def _patient(method: Callable[Concatenate["Ledger", P], R]) -> Callable[Concatenate["Ledger", P], R]:
+    """A database that is away for a moment, as in a restart, is asked again. Raises SweepError when it stays away."""
+
+    @wraps(method)
+    def asked(self: "Ledger", *args: P.args, **kwargs: P.kwargs) -> R:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                return method(self, *args, **kwargs)
+            except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+                if time.monotonic() > deadline:
+                    cause = error.__cause__ or error
+                    raise SweepError(f"{_shown(self._storage.url)}: {first_line(cause)}") from error
+                time.sleep(2)
+
+    return asked
 
 
 class Ledger:
@@ -63,10 +92,10 @@ class Ledger:
         self._sweep = sweep
         self._folder = folder
         self._id = uuid.uuid4().hex
-        self._mutex = folder / ".ledger.lock"  # SQLite's reads lock nothing: two may read `waiting` and both claim
+        self._mutex = folder / ".ledger.lock"
         self._distributions = _distributions(sweep) if sweep.file.method == "bayes" else {}
         folder.mkdir(parents=True, exist_ok=True)
-        with self._locked():  # two that make the tables at once get into each other's way
+        with self._alone_here():  # two that make the tables at once get into each other's way
             self._storage = _open(_url(folder, storage))
         try:
             with self._locked(), _quiet():
@@ -94,6 +123,7 @@ class Ledger:
 
     # What is to be done.
 
+    @_patient
     def enqueue(self, entries: Sequence[Entry], *, retry: bool = False) -> None:
         """Each point that nobody runs, ran or is about to run. What crashed or diverged only with `retry`.
 
@@ -114,6 +144,7 @@ class Ledger:
                 if _is_due(before, retry=retry):
                     self._enqueue(_attributes(entry), like=before[-1] if before else None)
 
+    @_patient
     def claim(self, entry_of: Callable[[Point], Entry]) -> Claim | None:
         """The next waiting point, now this controller's; of a bayes search, where none waits, a new one by what is
         known so far, of which `entry_of` makes an Entry. None where there is nothing to do."""
@@ -134,8 +165,12 @@ class Ledger:
                 trial = self._study.ask(self._distributions)
             self._storage.record_heartbeat(trial._trial_id)
             if "point" not in trial.user_attrs:  # else somebody has just put one back
-                entry = entry_of(Point(_values(trial.params, self._sweep.space)))
-                if entry.point.key in known:
+                point = Point(_values(trial.params, self._sweep.space))
+                try:
+                    entry = entry_of(point)
+                except ConfigError:  # a combination that the check's samples did not meet
+                    entry = None
+                if entry is None or point.key in known:
                     self._set_state(trial._trial_id, TrialState.FAIL)
                     continue
                 for key, value in _attributes(entry).items():
@@ -152,10 +187,11 @@ class Ledger:
             self._end(trial._trial_id, _DUPLICATE)
             return None
         self._storage.set_trial_user_attr(trial._trial_id, "owner", self._id)
-        return Claim(trial._trial_id, point, trial.user_attrs["run"])
+        return Claim(trial._trial_id, point, trial.user_attrs["run"], trial.last_step or 0)
 
     # What has come of it.
 
+    @_patient
     def beat(self, claims: Iterable[Claim]) -> list[Claim]:
         """Show that this controller lives. Returns the claims that it has lost, taken for dead by another one."""
         lost: list[Claim] = []
@@ -165,35 +201,48 @@ class Ledger:
                 lost.append(claim)
         return lost
 
+    @_patient
     def finish(self, claim: Claim, state: State, value: float | None = None, message: str = "") -> None:
         """Write down how an attempt ended. `value` is the sweep's metric, where it has one."""
         self._end(claim.trial, {"state": state, "value": value, "message": message})
 
+    @_patient
     def report(self, claim: Claim, epoch: int, value: float) -> bool:
         """Write down the metric in the middle of a run; True where early termination ends it here."""
-        self._storage.set_trial_intermediate_value(claim.trial, epoch, value)
-        return self._study.pruner.prune(self._study, self._storage.get_trial(claim.trial))
+        early = self._sweep.file.early_terminate
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another has taken it over
+            self._storage.set_trial_intermediate_value(claim.trial, epoch, value)
+            if early and early.asks_at(epoch):
+                living = cast("optuna.Study", _Living(self._study))
+                return self._study.pruner.prune(living, self._storage.get_trial(claim.trial))
+        return False
 
+    @_patient
     def release_lost(self) -> None:
         """Give up the attempts of controllers that are dead: those of this folder at once, others by their silence."""
         with self._locked(), _quiet():
             for trial in self._trials(TrialState.RUNNING):
                 owner = trial.user_attrs.get("owner")
-                if self._is_dead(owner) if owner else self._local:  # without an owner: killed while it claimed
+                if self._is_dead(owner) if owner else self._sqlite:  # without an owner: killed while it claimed
                     self._end(trial._trial_id, trial.user_attrs.get("outcome", _INTERRUPTED))
+                    self._life_of(owner or "").unlink(missing_ok=True)
             fail_stale_trials(self._study)
 
+    @_patient
     def entries(self) -> list[Entry]:
         """The points that a bayes search has come to so far."""
         kept = {key: trials[0].user_attrs for key, trials in self._by_point().items()}
         return [Entry(Point(known["point"]), known["run"], known["config"]) for known in kept.values()]
 
+    @_patient
     def attempts(self) -> list[Attempt]:
         """Every attempt at every point so far."""
         found: list[Attempt] = []
         for trial in self._trials():
             if (state := _state(trial)) != "missing":
                 known, outcome = trial.user_attrs, trial.user_attrs.get("outcome", {})
+                if state == "running" and (owner := known.get("owner")) and self._is_dead(owner):
+                    state = "interrupted"  # though nobody has written it down yet
                 value, message = outcome.get("value"), outcome.get("message", "")
                 found.append(Attempt(Point(known["point"]), state, value, known["run"], message))
         return found
@@ -207,12 +256,13 @@ class Ledger:
     # The study, trial by trial.
 
     @property
-    def _local(self) -> bool:
-        return self._storage.url.startswith("sqlite")
+    def _sqlite(self) -> bool:
+        return self._storage.engine.dialect.name == "sqlite"
 
     def _check_definition(self, words: Sequence[str]) -> None:
         file = self._sweep.file
-        asked = {"words": list(words), "method": file.method}
+        metric = [file.metric.name, file.metric.goal] if file.metric else None
+        asked = {"words": list(words), "method": file.method, "metric": metric}
         if file.method != "grid":  # whose points tell themselves apart; a search over another space is another search
             asked |= {"run_cap": file.run_cap, "parameters": json.loads(json.dumps(file.parameters))}
         begun = self._study.user_attrs.get("definition")
@@ -236,12 +286,12 @@ class Ledger:
 
     def _enqueue(self, attributes: Mapping[str, Any], *, like: FrozenTrial | None) -> None:
         """`like`: an earlier attempt at the same point, from which a bayes search knows its parameters."""
-        params, distributions = (like.params, like.distributions) if like else ({}, {})
-        self._study.add_trial(
-            optuna.trial.create_trial(
-                state=TrialState.WAITING, params=params, distributions=distributions, user_attrs=dict(attributes)
-            )
-        )
+        past: dict[str, Any] = {}
+        if like:  # and early termination its brackets, which it is not to pass twice
+            past = {
+                name: getattr(like, name) for name in ("params", "distributions", "system_attrs", "intermediate_values")
+            }
+        self._study.add_trial(optuna.trial.create_trial(state=TrialState.WAITING, user_attrs=dict(attributes), **past))
 
     def _end(self, trial: int, outcome: Mapping[str, Any]) -> None:
         state = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}.get(outcome["state"], TrialState.FAIL)
@@ -269,12 +319,21 @@ class Ledger:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
-            self._life_of(controller).unlink(missing_ok=True)
             return True
-        return self._local  # it has left in order, and taken the file with it
+        return self._sqlite  # it has left in order, and taken the file with it
 
     @contextlib.contextmanager
     def _locked(self) -> Generator[None]:
+        """Alone among all controllers: SQLite's reads lock nothing, so that two may read `waiting` and both claim; and
+        what is decided from several reads is decided once in PostgreSQL, too."""
+        with self._alone_here(), contextlib.ExitStack() as stack:
+            if self._storage.engine.dialect.name == "postgresql":
+                connection = stack.enter_context(self._storage.engine.begin())  # the lock goes with its transaction
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _key_of(self._sweep.name)})
+            yield
+
+    @contextlib.contextmanager
+    def _alone_here(self) -> Generator[None]:
         with self._mutex.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -284,11 +343,14 @@ def words_begun_with(sweep: Sweep, folder: Path, storage: str | None) -> list[st
     """The words that every point of a sweep was given. Raises SweepError where it was not begun."""
     if storage is None and not (folder / "ledger.db").exists():
         raise SweepError(f"{folder}: no sweep was begun here; begin it by `trainer sweep run {sweep.path}`")
-    with _opened(_url(folder, storage)) as found, _quiet():
+    url = _url(folder, storage)
+    with _opened(url) as found, _quiet():
         try:
             study = optuna.load_study(study_name=sweep.name, storage=found)
         except KeyError as error:
-            raise SweepError(f"--storage: {storage}: holds no sweep called {sweep.name!r}") from error
+            raise SweepError(f"{_shown(url)}: holds no sweep called {sweep.name!r}") from error
+        if "definition" not in study.user_attrs:  # killed in its first moment
+            raise SweepError(f"{folder}: no sweep was begun here; begin it by `trainer sweep run {sweep.path}`")
         return study.user_attrs["definition"]["words"]
 
 
@@ -346,8 +408,26 @@ def _quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(verbosity)
 
 
+class _Living:
+    """A study without its failed trials, for a pruner: a run that was interrupted competes once."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def get_trials(self, **how: Any) -> list[FrozenTrial]:
+        return [trial for trial in self._study.get_trials(**how) if trial.state != TrialState.FAIL]
+
+
+def _key_of(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7])
+
+
 def _attributes(entry: Entry) -> dict[str, Any]:
-    return {"point": dict(entry.point.values), "run": entry.run, "config": entry.config}
+    """In this order: what has a point has the others."""
+    return {"run": entry.run, "config": entry.config, "point": dict(entry.point.values)}
 
 
 def _state(trial: FrozenTrial) -> State:
@@ -379,7 +459,7 @@ def _pruner(sweep: Sweep) -> optuna.pruners.BasePruner:
     if not float(early.eta).is_integer():
         raise SweepError(f"{sweep.path}: early_terminate.eta: {early.eta}: the local engine takes whole numbers")
     return optuna.pruners.SuccessiveHalvingPruner(
-        min_resource=math.ceil(early.first_bracket), reduction_factor=int(early.eta), min_early_stopping_rate=0
+        min_resource=int(early.first_bracket), reduction_factor=int(early.eta), min_early_stopping_rate=0
     )
 
 

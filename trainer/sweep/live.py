@@ -71,7 +71,7 @@ def _ended(status: PointStatus, look: Look) -> str:
 
 def _foot(look: Look) -> str:
     progress = look.progress
-    parts = [f"{progress.count('finished', 'stopped')} of {len(progress.points)} done"]
+    parts = [f"{progress.count('finished', 'stopped')} of {progress.total} done"]
     if progress.best and progress.metric and progress.best.value is not None:
         value = spread([progress.best.value], progress.metric.name).removesuffix(" (n=1)")
         parts.append(f"best {value} at {progress.best.point.label(progress.varied)}")

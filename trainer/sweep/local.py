@@ -38,9 +38,9 @@ def run_sweep(
     folder = runs / sweep.name
     with disk_errors(folder, "cannot be made"):
         folder.mkdir(parents=True, exist_ok=True)
-    if path.resolve() != (kept := folder / path.name).resolve():
-        write_whole(kept, path.read_bytes())
     with Ledger(sweep, folder, storage, words=words) as ledger:
+        if path.resolve() != (kept := folder / f"{sweep.name}.yaml").resolve():
+            write_whole(kept, path.read_bytes())
         engine = Engine(
             found,
             ledger,

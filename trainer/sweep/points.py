@@ -10,7 +10,7 @@ from typing import Any
 from trainer.config.overrides import write_word
 from trainer.errors import SweepError
 from trainer.sweep.file import Sweep
-from trainer.sweep.space import draw, grid
+from trainer.sweep.space import canonical, draw, grid
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Point:
     @property
     def key(self) -> str:
         """The same for the same values, also after JSON has made 1 of 1.0: what tells one point from another."""
-        return json.dumps({key: _plain(value) for key, value in self.values.items()}, sort_keys=True)
+        return json.dumps({key: canonical(value) for key, value in self.values.items()}, sort_keys=True)
 
     @property
     def words(self) -> list[str]:
@@ -79,14 +79,6 @@ def sample(sweep: Sweep, count: int) -> list[Point]:
         if len(points) == count:
             break
     return list(points.values())
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
 
 
 def _short(value: Any) -> str:

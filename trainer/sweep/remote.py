@@ -87,9 +87,7 @@ def progress_of(id: str) -> tuple[Sweep, Progress]:
         sweep = parse_sweep(yaml.safe_dump(api.sweep(str(place)).config), Path(str(place)))
         runs = api.runs(f"{place.entity}/{place.project}", filters={"sweep": place.id}, lazy=False)
         attempts = [attempt for run in runs if (attempt := _attempt(run, sweep))]
-    points = points_of(sweep) if sweep.file.method == "grid" else []
-    known = points or list({attempt.point.key: attempt.point for attempt in attempts}.values())
-    return sweep, progress(known, attempts, varied=sweep.varied, metric=sweep.file.metric)
+    return sweep, progress(points_of(sweep) if sweep.file.method == "grid" else [], attempts, sweep=sweep)
 
 
 def rerun(id: str, *, runs: Path, devices: Sequence[str]) -> int:
@@ -218,6 +216,11 @@ def _tell(place: Place, signalled: int | None) -> int:
     return 1
 
 
+def _as_asked(number: int) -> int:
+    """What is passed on: a terminal that is gone is a polite end, too."""
+    return signal.SIGTERM if number == signal.SIGHUP else number
+
+
 def _run_all(tasks: Sequence[Task], slots: Sequence[Mapping[str, str]]) -> int | None:
     """Run commands, one in each slot's environment at once; return the signal that ended this early.
 
@@ -230,9 +233,9 @@ def _run_all(tasks: Sequence[Task], slots: Sequence[Mapping[str, str]]) -> int |
     def forward(number: int, _frame: FrameType | None) -> None:
         caught.append(number)
         for process in running.values():
-            process.send_signal(number)
+            process.send_signal(_as_asked(number))
 
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     waiting = iter(tasks)
     try:
         while True:
@@ -244,6 +247,8 @@ def _run_all(tasks: Sequence[Task], slots: Sequence[Mapping[str, str]]) -> int |
                 if not caught and (task := next(waiting, None)):
                     whole = {**os.environ, **task.env, **env}
                     running[slot] = subprocess.Popen(task.command, env=whole, stdin=subprocess.PIPE, process_group=0)
+                    for number in caught:  # while it was started
+                        running[slot].send_signal(_as_asked(number))
             if not running:
                 return caught[0] if caught else None
             time.sleep(0.1)

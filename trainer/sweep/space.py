@@ -1,5 +1,6 @@
 """The `parameters` of a sweep: constants, choices and distributions, by W&B's rules."""
 
+import json
 import math
 import random
 from collections.abc import Mapping
@@ -80,6 +81,13 @@ def grid(space: Mapping[str, Parameter]) -> list[dict[str, Any]]:
     return [dict(zip(keys, values, strict=True)) for values in product(*(space[key].choices for key in keys))]
 
 
+def canonical(value: Any) -> Any:
+    """The same for values that are one after JSON: it may make 1 of 1.0, but not of true."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return [canonical(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def draw(parameter: Parameter, rng: random.Random) -> Any:
     """One value, as W&B's server draws it for a random search."""
     match parameter:
@@ -157,7 +165,7 @@ def _choice(spec: Mapping[str, Any]) -> Choice:
     values, shares = spec["values"], spec.get("probabilities")
     if not isinstance(values, list) or not values:
         raise ValueError(f"values: {values!r}: expected a list with at least one value")
-    if any(value in values[:place] and _same(value, values[:place]) for place, value in enumerate(values)):
+    if len({json.dumps(canonical(value)) for value in values}) < len(values):
         raise ValueError(f"values: {values!r}: one of them is there twice, and would be run twice")
     if shares is not None:
         if (
@@ -168,10 +176,6 @@ def _choice(spec: Mapping[str, Any]) -> Choice:
             raise ValueError(f"probabilities: {shares!r}: expected {len(values)} shares that add up to 1")
         return Choice(tuple(values), tuple(shares))
     return Choice(tuple(values))
-
-
-def _same(value: Any, others: list[Any]) -> bool:
-    return any(type(value) is type(other) and value == other for other in others)  # 1 and true are two values
 
 
 def _range(spec: Mapping[str, Any]) -> Range:

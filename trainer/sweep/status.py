@@ -1,12 +1,12 @@
 """How far a sweep is: its points against the runs there are of them, whoever ran them."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, Literal, get_args
 
-from trainer.sweep.file import Metric
+from trainer.sweep.file import Metric, Sweep
 from trainer.sweep.points import Point
 
 State = Literal["finished", "stopped", "running", "waiting", "interrupted", "diverged", "crashed", "missing"]
@@ -51,13 +51,14 @@ class Progress:
     metric: Metric | None
     points: tuple[PointStatus, ...]
     foreign: tuple[PointStatus, ...]
+    total: int  # points there are to be: of a search that is not over, more than it has come to
 
     def count(self, *states: State) -> int:
         return sum(status.state in states for status in self.points)
 
     @property
     def complete(self) -> bool:
-        return self.count("finished", "stopped") == len(self.points)
+        return self.count("finished", "stopped") >= self.total
 
     @property
     def best(self) -> PointStatus | None:
@@ -72,23 +73,25 @@ class Progress:
         """Counts, each point with its runs, and what is duplicated or foreign to the file."""
         return {
             "complete": self.complete,
+            "total": self.total,
             "states": dict(Counter(status.state for status in self.points)),
             "points": [_plain(status) for status in self.points],
             "foreign": [_plain(status) for status in self.foreign],
         }
 
 
-def progress(
-    points: Iterable[Point], attempts: Iterable[Attempt], *, varied: list[str], metric: Metric | None
-) -> Progress:
-    """`attempts` sorted to their points; the points keep the order of the file."""
+def progress(points: Sequence[Point], attempts: Sequence[Attempt], *, sweep: Sweep) -> Progress:
+    """`attempts` sorted to their points, which keep the order of the file. A search may have no points of its own: its
+    are those that it has come to."""
+    points = points or list({attempt.point.key: attempt.point for attempt in attempts}.values())
     order = {state: place for place, state in enumerate(get_args(State))}
     by_key: dict[str, list[Attempt]] = {}
     for attempt in sorted(attempts, key=lambda attempt: order[attempt.state]):
         by_key.setdefault(attempt.point.key, []).append(attempt)
     known = tuple(PointStatus(point, tuple(by_key.pop(point.key, ()))) for point in points)
     foreign = tuple(PointStatus(found[0].point, tuple(found)) for found in by_key.values())
-    return Progress(varied, metric, known, foreign)
+    total = max(len(points), 0 if sweep.file.method == "grid" else sweep.file.run_cap or 0)
+    return Progress(sweep.varied, sweep.file.metric, known, foreign, total)
 
 
 def configurations(progress: Progress) -> dict[str, list[PointStatus]]:
@@ -138,7 +141,7 @@ def as_text(progress: Progress) -> str:
             lines.append(f"run {len(status.attempts)} times: {name}, {', '.join(a.where for a in status.attempts)}")
     lines += [f"not in the file any more: {status.point.label(progress.varied)}" for status in progress.foreign]
     done = progress.count("finished", "stopped")
-    return "\n".join([*lines, f"{done} of {len(progress.points)} points are done"])
+    return "\n".join([*lines, f"{done} of {progress.total} points are done"])
 
 
 def _plain(status: PointStatus) -> dict[str, Any]:

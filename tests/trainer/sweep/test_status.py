@@ -1,17 +1,29 @@
 """How far a sweep is: means with their spread and n, and what is missing, failed or there twice."""
 
+from pathlib import Path
+
 import pytest
 
-from trainer.sweep.file import Metric
+from trainer.sweep.file import Sweep, parse_sweep
 from trainer.sweep.points import Point
 from trainer.sweep.status import Attempt, Progress, as_text, progress, rows, spread
 
-METRIC = Metric(name="test/accuracy", goal="maximize")
 POINTS = [Point({"model.act": act, "seed": seed}) for act in ("relu", "gelu") for seed in (0, 1, 2)]
 
 
+def sweep(metric: str = "test/accuracy", goal: str = "maximize", method: str = "grid") -> Sweep:
+    """It varies what POINTS vary."""
+    text = f"""
+    method: {method}
+    run_cap: 10
+    metric: {{name: {metric}, goal: {goal}}}
+    parameters: {{model.act: {{values: [relu, gelu]}}, seed: {{values: [0, 1, 2]}}}}
+    """
+    return parse_sweep(text, Path("s.yaml"))
+
+
 def of(*attempts: Attempt) -> Progress:
-    return progress(POINTS, attempts, varied=["model.act", "seed"], metric=METRIC)
+    return progress(POINTS, attempts, sweep=sweep())
 
 
 def test_a_table_has_means_deviations_of_n_minus_1_and_n() -> None:
@@ -55,7 +67,14 @@ def test_the_best_of_several_attempts_counts_and_a_second_finished_one_is_report
 @pytest.mark.parametrize(("goal", "best"), [("maximize", 2), ("minimize", 0)])
 def test_the_goal_says_which_is_best(goal: str, best: int) -> None:
     attempts = [Attempt(POINTS[i], "finished", float(i), "r") for i in range(3)]
-    metric = Metric.model_validate({"name": "test/loss", "goal": goal})
-    found = progress(POINTS, attempts, varied=["seed"], metric=metric).best
+    found = progress(POINTS, attempts, sweep=sweep("test/loss", goal)).best
     assert found
     assert found.point == POINTS[best]
+
+
+def test_a_search_is_complete_when_it_has_come_to_all_its_points() -> None:
+    attempts = [Attempt(point, "finished", 0.5, "r") for point in POINTS]
+    found = progress([], attempts, sweep=sweep(method="bayes"))
+    assert [status.point for status in found.points] == POINTS
+    assert not found.complete
+    assert as_text(found).endswith("6 of 10 points are done")
