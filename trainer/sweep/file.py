@@ -71,8 +71,8 @@ class Hyperband(Section):
         return self.min_iter if self.min_iter is not None else (self.max_iter or 0) / self.eta ** (self.s or 1)
 
     def asks_at(self, epoch: int) -> bool:
-        """Whether a bracket may lie here: of max_iter and s the last one is max_iter / eta."""
-        return self.max_iter is None or epoch < self.max_iter
+        """Whether a bracket may lie here: of max_iter and s there are s of them."""
+        return self.s is None or epoch < int(self.first_bracket) * self.eta**self.s
 
 
 class SweepFile(Section):

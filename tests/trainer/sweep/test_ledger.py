@@ -1,0 +1,139 @@
+"""The ledger: what is refused, what a kill between two writes leaves, and what early termination asks."""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from pretend.watch import write_sweep
+
+from trainer.errors import ConfigError, SweepError
+from trainer.sweep.file import read_sweep
+from trainer.sweep.ledger import Claim, Ledger, words_begun_with
+from trainer.sweep.points import Entry, Point, points_of
+
+SEARCH = {"optimizer.lr": {"min": 0.1, "max": 1.0}, "seed": {"value": 0}}
+
+
+def entry_of(point: Point) -> Entry:
+    return Entry(point, f"lr-{point.values.get('optimizer.lr', 0):.6f}-s{point.values['seed']}", "0")
+
+
+def begun(folder: Path, parameters: dict[str, Any] | None = None, **more: Any) -> Ledger:
+    """A ledger with every point of a grid enqueued."""
+    sweep = read_sweep(write_sweep(folder, parameters or {"seed": {"values": [0, 1, 2]}}, **more))
+    ledger = Ledger(sweep, folder / "s", None, words=[])
+    ledger.enqueue([entry_of(point) for point in points_of(sweep)])
+    return ledger
+
+
+def claimed(ledger: Ledger) -> Claim:
+    claim = ledger.claim(entry_of)
+    assert claim
+    return claim
+
+
+def test_another_metric_is_another_sweep(tmp_path: Path) -> None:
+    with begun(tmp_path), pytest.raises(SweepError, match=r"was begun with metric \['test/accuracy', 'maximize'\]"):
+        begun(tmp_path, metric={"name": "test/loss", "goal": "minimize"})
+
+
+def test_a_proposal_that_was_cut_off_leaves_the_ledger_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with begun(tmp_path, SEARCH, method="bayes", run_cap=2) as ledger:
+        whole = optuna.trial.Trial.set_user_attr
+
+        def cut_off(self: optuna.trial.Trial, key: str, value: Any) -> None:
+            if key == "config":
+                raise KeyboardInterrupt
+            whole(self, key, value)
+
+        monkeypatch.setattr(optuna.trial.Trial, "set_user_attr", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.claim(entry_of)
+        monkeypatch.undo()
+        ledger.release_lost()
+        assert ledger.attempts() == ledger.entries() == []
+        assert {claimed(ledger).run, claimed(ledger).run} == {entry.run for entry in ledger.entries()}
+        assert ledger.claim(entry_of) is None, "run_cap points are there"
+
+
+def test_an_impossible_proposal_is_passed_over(tmp_path: Path) -> None:
+    refused: list[Point] = []
+
+    def picky(point: Point) -> Entry:
+        if len(refused) < 2:
+            refused.append(point)
+            raise ConfigError("optimizer.lr: no")
+        return entry_of(point)
+
+    with begun(tmp_path, SEARCH, method="bayes", run_cap=5) as ledger:
+        claim = ledger.claim(picky)
+        assert claim
+        assert claim.point not in refused
+        assert [attempt.point for attempt in ledger.attempts()] == [claim.point]
+
+
+def test_a_claim_that_another_has_taken_over_is_lost_without_an_error(tmp_path: Path) -> None:
+    early = {"type": "hyperband", "min_iter": 1}
+    with begun(tmp_path, early_terminate=early) as ledger:
+        claim = claimed(ledger)
+        assert ledger.beat([claim]) == []
+        ledger._storage.set_trial_state_values(claim.trial, TrialState.FAIL)
+        assert ledger.beat([claim]) == [claim]
+        assert ledger.report(claim, 1, 0.5) is False
+        ledger.finish(claim, "finished", 0.5)
+        assert [attempt.state for attempt in ledger.attempts() if attempt.point == claim.point] == ["interrupted"]
+
+
+def test_what_a_dead_controller_ran_is_shown_as_interrupted_before_anybody_takes_it_over(tmp_path: Path) -> None:
+    with begun(tmp_path) as dead:
+        claim = claimed(dead)
+        with begun(tmp_path) as other:
+            states = {attempt.point.key: attempt.state for attempt in other.attempts()}
+            assert states[claim.point.key] == "running"
+    with begun(tmp_path) as other:
+        states = {attempt.point.key: attempt.state for attempt in other.attempts()}
+        assert states[claim.point.key] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("early", "asked"),
+    [
+        ({"min_iter": 2, "eta": 2}, [2, 4, 8]),
+        ({"max_iter": 9, "s": 1, "eta": 3}, [3]),
+        ({"max_iter": 9, "s": 2, "eta": 3}, [1, 3]),
+        ({"max_iter": 10, "s": 2, "eta": 3}, [1, 3]),
+    ],
+)
+def test_the_brackets_are_those_of_the_file(tmp_path: Path, early: dict[str, Any], asked: list[int]) -> None:
+    """A run that is worst at every epoch, beside one that is best, is stopped at each bracket and nowhere else."""
+    with begun(tmp_path, early_terminate={"type": "hyperband", **early}) as ledger:
+        best, worst = claimed(ledger), claimed(ledger)
+        for epoch in range(1, 13):
+            ledger.report(best, epoch, 1.0)
+        assert next(epoch for epoch in range(1, 13) if ledger.report(worst, epoch, 0.1)) == asked[0]
+        passed = ledger._storage.get_trial(best.trial).system_attrs
+        assert len([name for name in passed if name.startswith("completed_rung")]) == len(asked)
+
+
+def test_an_interrupted_run_passes_its_brackets_once(tmp_path: Path) -> None:
+    with begun(tmp_path, {"seed": {"value": 0}}, early_terminate={"type": "hyperband", "min_iter": 1}) as ledger:
+        first = claimed(ledger)
+        assert not ledger.report(first, 1, 0.2)
+        ledger.finish(first, "interrupted")
+        ledger.enqueue([entry_of(first.point)])
+        again = claimed(ledger)
+        assert (again.trial, again.last_epoch) == (again.trial, 1)
+        assert again.trial != first.trial
+        assert not ledger.report(again, 2, 0.1), "bracket 1 is behind it"
+
+
+def test_a_password_is_not_shown(tmp_path: Path) -> None:
+    sweep = read_sweep(write_sweep(tmp_path))
+    with pytest.raises(SweepError) as caught:
+        words_begun_with(sweep, tmp_path / "s", "nosuch://me:secret@there/x")
+    assert "secret" not in str(caught.value)
+    assert "nosuch://me:***@there/x" in str(caught.value)
