@@ -16,8 +16,10 @@ import yaml
 from standin import Run, Standin
 
 from trainer.config.overrides import flatten, nest, read_words
+from trainer.run_folder import read_config
 from trainer.sweep import remote
 from trainer.sweep.file import read_sweep
+from trainer.sweep.local import run_sweep
 from trainer.sweep.points import Point, points_of
 
 SMOKE = Path(__file__).parents[3] / "sweeps" / "smoke.yaml"
@@ -176,6 +178,18 @@ def test_the_smoke_sweep_runs_under_two_agents_as_its_header_says(server: Standi
     assert len(server.runs) == 4
     assert {run.project for run in server.runs.values()} == {"cifar-sweeps-smoke"}
     assert all(epochs_of(run) == [1] and run.exit_code == 0 for run in server.runs.values())
+
+    here: Any = {"runs": Path("here"), "storage": None, "devices": ["auto"], "jobs": 2, "retry": False}
+    progress, _ = run_sweep(SMOKE, [], watch=lambda _: None, **here)
+    assert progress.complete
+    assert configs_under(Path("here/smoke")) == configs_under(Path("runs")), "point by point"
+
+
+def configs_under(folder: Path) -> list[dict[str, Any]]:
+    """The resolved configs of all runs, whole."""
+    found = [read_config(path.parent).model_dump(mode="json") for path in folder.glob("*/config.yaml")]
+    assert len(found) == 4
+    return sorted(found, key=str)
 
 
 @pytest.mark.slow
