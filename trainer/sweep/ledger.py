@@ -29,7 +29,7 @@ from optuna.distributions import (
 )
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from trainer.errors import ConfigError, SweepError, first_line
@@ -328,8 +328,7 @@ class Ledger:
         what is decided from several reads is decided once in PostgreSQL, too."""
         with self._alone_here(), contextlib.ExitStack() as stack:
             if self._storage.engine.dialect.name == "postgresql":
-                connection = stack.enter_context(self._storage.engine.begin())  # the lock goes with its transaction
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _key_of(self._sweep.name)})
+                _lock(stack.enter_context(self._storage.engine.begin()), self._sweep.name)
             yield
 
     @contextlib.contextmanager
@@ -364,7 +363,11 @@ def _url(folder: Path, storage: str | None) -> str:
 def _open(url: str) -> RDBStorage:
     sqlite = url.startswith("sqlite")
     try:
-        with _quiet():
+        with _quiet(), contextlib.ExitStack() as stack:
+            if url.startswith("postgresql"):  # two that make its tables at once get into each other's way
+                gate = create_engine(url)
+                stack.callback(gate.dispose)
+                _lock(stack.enter_context(gate.begin()), "tables")
             return RDBStorage(
                 url,
                 heartbeat_interval=BEAT_SECONDS,
@@ -421,8 +424,10 @@ class _Living:
         return [trial for trial in self._study.get_trials(**how) if trial.state != TrialState.FAIL]
 
 
-def _key_of(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7])
+def _lock(connection: Connection, name: str) -> None:
+    """PostgreSQL's lock of a name, until this connection's transaction ends."""
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 def _attributes(entry: Entry) -> dict[str, Any]:
