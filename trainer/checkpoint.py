@@ -10,7 +10,7 @@ import torch
 from trainer.errors import CheckpointError
 from trainer.files import write_whole
 
-FORMAT = 2  # raised when a checkpoint of an older trainer can no longer be read
+FORMAT = 3  # raised when a checkpoint of an older trainer can no longer be read
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:

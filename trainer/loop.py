@@ -1,5 +1,7 @@
 """The training loop: `Loop.fit` on one screen, and what it carries from step to step."""
 
+import contextlib
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -15,7 +17,9 @@ from trainer.early_stop import Monitor
 from trainer.ema import Ema
 from trainer.evaluate import evaluate
 from trainer.observe import Probe, Progress, Record, Sink, Status, View
+from trainer.probes.untouched import untouched
 from trainer.schedules import RateSchedule
+from trainer.seeds import random_state, set_random_state
 from trainer.swa import Swa
 from trainer.tally import Clock, Counters, Sums
 
@@ -23,6 +27,8 @@ _LOOK_EVERY = 20  # steps between two reads of a GPU's running sums, for the pro
 
 Keep = Callable[[Literal["checkpoint", "best"], Mapping[str, Any]], None]
 """Puts a state on disk under a name: all that a resume needs, or the weights of the best epoch."""
+
+Measured = Mapping[str, Tensor | float]
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class Parts:
     batches: TrainingBatches
     val: Split | None
     test: Split
+    probes: Sequence[Probe]
     keep_best: bool
 
     @property
@@ -73,13 +80,14 @@ class Loop:
         *,
         keep: Keep,
         stop_requested: Callable[[], bool],
-        probes: Sequence[Probe] = (),
     ) -> None:
-        self.parts, self.sinks, self.probes = parts, sinks, probes
+        self.parts, self.sinks = parts, sinks
         self._keep, self._stop_requested = keep, stop_requested
         self.counters, self.sums = Counters(), Sums(parts.compute.device)
         self._best: dict[str, Any] = {}  # the best epoch's weights, where they are to be restored
         self._clock = Clock(parts.compute, self.counters)
+        self._trained = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
+        self._measured: list[tuple[float, int, Measured]] = []  # (epoch, step, what the probes found), not yet logged
 
     def fit(self) -> Outcome:
         """Train from where the counters stand to the last epoch, a stop, or a loss that is no longer finite."""
@@ -101,7 +109,7 @@ class Loop:
             if counters.step_in_epoch == parts.batches.per_epoch or self.done:
                 self._end_epoch(loss / counters.images_seen, correct / counters.images_seen)
             else:
-                self._keep("checkpoint", self.state_dict())
+                self._save()
             if self._stop_requested() and not self.done:
                 return Outcome("interrupted", counters.step)
         return Outcome("finished", counters.step, counters.ended)
@@ -126,49 +134,115 @@ class Loop:
         parts, counters = self.parts, self.counters
         inputs = parts.normalize(images, parts.compute.memory_format)
         parts.schedule.set_rate(counters.step)
-        self._probe(inputs, targets)
         self._step(inputs, targets)
         if parts.ema:
             parts.ema.update(counters.step - 1)
         self._show()
 
     def _step(self, images: Tensor, targets: Tensor) -> None:
-        """One optimizer update on one batch [N, C, H, W], in `accumulate` parts."""
-        parts, counters, n = self.parts, self.counters, len(targets)
+        """One optimizer update on one batch [N, C, H, W]; the probes that are due look at it before it is made."""
+        counters = self.counters
+        due = [probe for probe in self.parts.probes if probe.due(counters.step)]
+        generators = random_state(self.parts.compute.device) if due else {}
+        loss = self._backward(images, targets, self.sums)
+        if due:
+            self._probe(due, images, targets, loss, generators)
+        self._update()
+        counters.step += 1
+        counters.step_in_epoch += 1
+        counters.images_seen += len(targets)
+
+    def _backward(self, images: Tensor, targets: Tensor, sums: Sums | None) -> Tensor:
+        """The objective [] of one batch [N, C, H, W], and its gradient, scaled, into `.grad`; in `accumulate` parts."""
+        parts, n = self.parts, len(targets)
         pieces = min(parts.config.accumulate, n)
+        objective = torch.zeros((), device=parts.compute.device)
         parts.optimizer.zero_grad(set_to_none=True)
         for x, y in zip(images.tensor_split(pieces), targets.tensor_split(pieces), strict=True):
             with parts.compute.autocast():
                 logits = parts.forward(x)
             logits = logits.float()
             loss = parts.loss_fn(logits, y).sum()
-            parts.scaler.scale(loss if parts.reduction == "sum" else loss / n).backward()
-            labels = y if y.ndim == 1 else y.argmax(1)
-            self.sums.add(loss, (logits.argmax(1) == labels).sum(), counters.step)
+            share = loss if parts.reduction == "sum" else loss / n
+            parts.scaler.scale(share).backward()
+            objective += share.detach()
+            if sums:
+                labels = y if y.ndim == 1 else y.argmax(1)
+                sums.add(loss, (logits.argmax(1) == labels).sum(), self.counters.step)
         if parts.penalty:
-            parts.scaler.scale(parts.penalty()).backward()
+            penalty = parts.penalty()
+            parts.scaler.scale(penalty).backward()
+            objective += penalty.detach()
+        return objective
+
+    def _update(self) -> None:
+        """The optimizer's step along `.grad`."""
+        parts = self.parts
         if parts.config.clip_grad_norm:
             parts.scaler.unscale_(parts.optimizer)
-            nn.utils.clip_grad_norm_(parts.model.parameters(), parts.config.clip_grad_norm)
+            self._clip()
         parts.scaler.step(parts.optimizer)
         parts.scaler.update()
-        counters.step += 1
-        counters.step_in_epoch += 1
-        counters.images_seen += n
+
+    def _clip(self) -> None:
+        if self.parts.config.clip_grad_norm:
+            nn.utils.clip_grad_norm_(self._trained, self.parts.config.clip_grad_norm)
 
     def _watch_the_clock(self) -> None:
         limit = self.parts.config.max_seconds
         if limit is not None and self._clock.metrics()["time/train_seconds"] >= limit:
             self.counters.ended = f"stopped after train.max_seconds={limit:g}"
 
-    def _probe(self, images: Tensor, targets: Tensor) -> None:
-        """Let the probes that are due look at the step about to be taken; their time is not training time."""
-        due = [probe for probe in self.probes if probe.due(self.counters.step)]
-        if not due:
-            return
-        view = View(self.counters.step, self.epoch, self.parts.model, images, targets, self.lr)
-        with self._clock.paused():
-            self._log({key: value for probe in due for key, value in probe.measure(view).items()})
+    def _probe(
+        self,
+        due: Sequence[Probe],
+        images: Tensor,
+        targets: Tensor,
+        loss: Tensor,
+        generators: Mapping[str, Tensor | None],
+    ) -> None:
+        """Let the probes that are due look at the step between its gradient and its update."""
+        parts, scale = self.parts, self.parts.scaler.get_scale()
+
+        def gradient() -> tuple[Tensor, ...]:
+            found = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self._trained]
+            return tuple(found if scale == 1 else [g / scale for g in found])
+
+        def loss_and_gradient() -> tuple[Tensor, tuple[Tensor, ...]]:
+            set_random_state(generators, parts.compute.device)
+            found = self._backward(images, targets, None)
+            return found, gradient()
+
+        ours = gradient()
+
+        def next_parameters() -> tuple[Tensor, ...]:
+            with untouched(parts.model):
+                before = copy.deepcopy(parts.optimizer.state_dict())
+                for parameter, g in zip(self._trained, ours, strict=True):
+                    parameter.grad = g.clone()
+                self._clip()
+                parts.optimizer.step()
+                parts.optimizer.load_state_dict(before)
+                return tuple(parameter.detach().clone() for parameter in self._trained)
+
+        step, epoch = self.counters.step, self.epoch
+        view = View(step, epoch, self.lr, parts.model, images, targets, loss, ours, loss_and_gradient, next_parameters)
+        found: dict[str, Tensor | float] = {}
+        for probe in due:
+            with self._clock.paused() if probe.clocked_apart else contextlib.nullcontext():
+                found |= probe.measure(view)
+        if found:
+            self._measured.append((epoch, step, found))
+
+    def _log_measured(self) -> None:
+        """Read what the probes have put aside, all at once."""
+        measured, self._measured = self._measured, []
+        waiting = [value for *_, found in measured for value in found.values() if isinstance(value, Tensor)]
+        read = iter(torch.stack([value.float() for value in waiting]).tolist() if waiting else [])
+        for epoch, step, found in measured:
+            metrics = {key: next(read) if isinstance(value, Tensor) else value for key, value in found.items()}
+            for sink in self.sinks:
+                sink.log(Record(epoch, step, metrics))
 
     def _show(self) -> None:
         """Every so many steps read the running sums: for the progress bar, and for a row where one is due."""
@@ -177,6 +251,7 @@ class Loop:
         if not row_due and self.parts.compute.device.type != "cpu" and counters.step % _LOOK_EVERY:
             return
         loss, correct = (total / counters.images_seen for total in self.sums.read())
+        self._log_measured()
         if self.sums.bad_step is not None:
             return
         metrics = {"train/loss": loss, "train/accuracy": correct} | self._clock.metrics()
@@ -217,7 +292,11 @@ class Loop:
         if improved and parts.keep_best:
             self._keep("best", self.weights())
         if self.done or counters.epoch % config.checkpoint_every == 0 or self._stop_requested():
-            self._keep("checkpoint", self.state_dict())
+            self._save()
+
+    def _save(self) -> None:
+        self._log_measured()  # so that the checkpoint knows of its rows
+        self._keep("checkpoint", self.state_dict())
 
     def _remember_or_restore(self, improved: bool) -> dict[str, float]:
         """Keep the weights of the best epoch; at the run's end, go back to them and measure them again."""
@@ -273,7 +352,8 @@ class Loop:
             "schedule": parts.schedule.state_dict(),
             "scaler": parts.scaler.state_dict(),
             "sums": self.sums.values,
-            "random": _random_state(parts.compute.device),
+            "probes": {probe.name: probe.state_dict() for probe in self.parts.probes},
+            "random": random_state(parts.compute.device),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -291,9 +371,9 @@ class Loop:
         parts.scaler.load_state_dict(state["scaler"])
         self.sums.values.copy_(state["sums"])
         vars(self.counters).update(state["counters"])
-        torch.set_rng_state(state["random"]["cpu"])
-        if parts.compute.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random"]["device"], parts.compute.device)
+        for probe in self.parts.probes:
+            probe.load_state_dict(state["probes"][probe.name])
+        set_random_state(state["random"], parts.compute.device)
 
     def _evaluate(self, name: str, split: Split) -> dict[str, float]:
         parts = self.parts
@@ -304,12 +384,7 @@ class Loop:
         return {f"{name}/{key}": value for key, value in found.items()}
 
     def _log(self, metrics: Mapping[str, float]) -> None:
+        self._log_measured()
         record = Record(self.epoch, self.counters.step, metrics)
         for sink in self.sinks:
             sink.log(record)
-
-
-def _random_state(device: torch.device) -> dict[str, Any]:
-    """The generators that dropout draws from; batches draw from (seed, epoch) alone."""
-    on_device = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    return {"cpu": torch.get_rng_state(), "device": on_device}

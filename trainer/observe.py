@@ -6,7 +6,7 @@ times seconds. `epoch` counts finished epochs and may be fractional inside one; 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -19,14 +19,26 @@ Status = Literal["running", "finished", "stopped", "interrupted", "diverged", "f
 
 @dataclass(frozen=True)
 class View:
-    """One training step as a probe may look at it. A probe reads; whatever it moves, it puts back."""
+    """One training step between its gradient and its update, as a probe may look at it.
+
+    The objective is what the step's gradient is taken of: the batch's loss and the penalties of `loss`, not the
+    weight decay that an optimizer adds. Parameters are those that require a gradient, in `model.parameters()`'s order.
+    """
 
     step: int
     epoch: float
+    lr: float
     model: nn.Module
     images: Tensor  # [N, C, H, W] normalised and augmented, as the step saw them
     targets: Tensor  # [N] classes, or [N, K] probabilities where images are mixed
-    lr: float
+    loss: Tensor  # [] the objective at the step's weights
+    gradient: tuple[Tensor, ...]  # its gradient, one a parameter, before clipping; the step's own: to be read only
+    loss_and_gradient: Callable[[], tuple[Tensor, tuple[Tensor, ...]]]
+    """The objective of this batch and its gradient at the weights that the model has now, with the dropout masks of the
+    step. Computed as the step computed it: precision, parts of a batch, batch statistics. To be called inside
+    `probes.untouched`, since it moves norm statistics, generators and `.grad`."""
+    next_parameters: Callable[[], tuple[Tensor, ...]]
+    """The parameters as the step's update will leave them: the optimizer's own step, clipping too. Moves nothing."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +81,23 @@ def finite_or_none(numbers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Probe(Protocol):
-    """Numbers out of a model and a batch, nothing moved."""
+    """Numbers out of a training step, nothing moved: the run is to the bit what it is without."""
+
+    name: str
+    clocked_apart: bool
+    """Its time is not training time. Costs two waits for the device, so not for what is measured at every step."""
 
     def due(self, step: int) -> bool: ...
 
-    def measure(self, view: View) -> Mapping[str, float]: ...
+    def measure(self, view: View) -> Mapping[str, Tensor | float]:
+        """Metrics by their paths; tensors [] are read together with others, later, so that nothing waits for them."""
+        ...
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """What is remembered from step to step: tensors and plain values, kept in the checkpoint."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
 class Sink(Protocol):

@@ -26,6 +26,7 @@ from trainer.losses import build_loss, build_penalty
 from trainer.networks import initial_network, refuse_one_image
 from trainer.observe import RunInfo, Sink, Status, Supervisor, finite_or_none
 from trainer.optimizers import build_optimizer
+from trainer.probes.build import build_probes
 from trainer.provenance import command_line, now, provenance
 from trainer.run_folder import config_hash, locked, new_folder, read_config, read_summary, same_run
 from trainer.schedules import RateSchedule
@@ -116,6 +117,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
         batches=batches,
         val=image_set.val.to(device) if image_set.val else None,
         test=image_set.test.to(device),
+        probes=build_probes(config.probe, model, total_steps=train.epochs * batches.per_epoch),
         keep_best=train.keep_best or config.sink.wandb.checkpoint,
     )
 

@@ -1,6 +1,7 @@
 """Random numbers that depend on a seed and on what they are for, and on nothing else."""
 
 import hashlib
+from collections.abc import Mapping
 
 import torch
 
@@ -9,3 +10,17 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
     """A generator on the CPU, so that draws are the same on every device; others for another seed or purpose."""
     digest = hashlib.sha256(repr((seed, *purpose)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+
+
+def random_state(device: torch.device) -> dict[str, torch.Tensor | None]:
+    """Where torch's own generators stand, which dropout draws from; batches draw from (seed, epoch) alone."""
+    on_device = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    return {"cpu": torch.get_rng_state(), "device": on_device}
+
+
+def set_random_state(state: Mapping[str, torch.Tensor | None], device: torch.device) -> None:
+    """Put them back to where `random_state` saw them."""
+    if (cpu := state["cpu"]) is not None:
+        torch.set_rng_state(cpu)
+    if device.type == "cuda" and (on_device := state["device"]) is not None:
+        torch.cuda.set_rng_state(on_device, device)

@@ -1,0 +1,31 @@
+"""At which steps a probe looks."""
+
+from dataclasses import dataclass
+
+from trainer.config.probe import When
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A set of steps: `step in steps`."""
+
+    every: int
+    single: frozenset[int]
+
+    def __contains__(self, step: int) -> bool:
+        return step in self.single or bool(self.every and step % self.every == 0)
+
+    def __bool__(self) -> bool:
+        return bool(self.every or self.single)
+
+
+def steps_of(when: When, total_steps: int) -> Steps:
+    """The steps that a config names in a run of `total_steps`."""
+    return Steps(when.every, frozenset(when.at) | _log_spaced(when.log_spaced, total_steps))
+
+
+def _log_spaced(count: int, total_steps: int) -> frozenset[int]:
+    """`count` of the steps 0 to total_steps - 1, in equal ratios when counted from 1; fewer where they coincide."""
+    if count < 2:
+        return frozenset(range(count))
+    return frozenset(round(total_steps ** (i / (count - 1))) - 1 for i in range(count))

@@ -1,0 +1,108 @@
+"""How loss and gradient change along the gradient of one batch (Santurkar et al. 2018, sections 3.1 and 3.2)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainer.config.probe import Walk
+from trainer.observe import View
+from trainer.probes.due import Steps
+from trainer.probes.gradients import Objective, inner, norm
+from trainer.probes.untouched import untouched
+
+_SHORTEST, _LONGEST = 0.5, 4.0  # of the reference rate, as in the paper's figure 4
+_EIGHTH = _SHORTEST / _LONGEST
+
+
+@dataclass(frozen=True)
+class GradientWalk:
+    """One batch's loss and gradient along its own gradient g at weights w, S points w - eta g."""
+
+    step_sizes: Tensor  # [S] eta
+    loss_here: Tensor  # [] L(w)
+    grad_norm: Tensor  # [] ||g(w)||
+    loss: Tensor  # [S] L(w - eta g)
+    grad_l2: Tensor  # [S] ||g(w - eta g) - g(w)||
+    grad_cosine: Tensor  # [S] of g(w - eta g) and g(w)
+
+    @property
+    def beta(self) -> Tensor:
+        """Effective beta-smoothness []: the largest change of the gradient per distance walked."""
+        return (self.grad_l2 / (self.step_sizes * self.grad_norm)).max()
+
+    @property
+    def lipschitz(self) -> Tensor:
+        """Estimate of the loss's Lipschitz constant []: its largest change per distance walked."""
+        return ((self.loss - self.loss_here).abs() / (self.step_sizes * self.grad_norm)).max()
+
+
+def walk_along_gradient(
+    model: nn.Module, objective: Objective, loss: Tensor, gradient: tuple[Tensor, ...], step_sizes: Tensor
+) -> GradientWalk:
+    """Go from the model's weights w, where the objective is `loss` [] with `gradient`, each of `step_sizes` [S].
+
+    The model is left as it was: weights, buffers, `.grad`, modes and generators.
+    """
+    losses: list[Tensor] = []
+    distances: list[Tensor] = []
+    cosines: list[Tensor] = []
+    here = norm(gradient)
+    with untouched(model):
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        start = [p.detach().clone() for p in parameters]
+        for eta in step_sizes.tolist():
+            with torch.no_grad():
+                for parameter, w, g in zip(parameters, start, gradient, strict=True):
+                    torch.sub(w, g, alpha=eta, out=parameter)
+            there, new = objective()
+            losses.append(there)
+            distances.append(norm([a - b for a, b in zip(new, gradient, strict=True)]))
+            cosines.append(inner(new, gradient) / (norm(new) * here))
+    return GradientWalk(
+        step_sizes.to(loss.device), loss, here, torch.stack(losses), torch.stack(distances), torch.stack(cosines)
+    )
+
+
+def step_sizes(config: Walk, lr: float) -> Tensor:
+    """[points] eta, evenly spaced from 1/2 to 4 times the reference rate, none over `max_step`."""
+    longest = min(_LONGEST * (config.reference_lr or lr), config.max_step)
+    return torch.linspace(_EIGHTH * longest, longest, config.points, dtype=torch.float64)
+
+
+class WalkProbe:
+    name = "walk"
+    clocked_apart = True
+
+    def __init__(self, config: Walk, steps: Steps) -> None:
+        self._config, self._steps = config, steps
+
+    def due(self, step: int) -> bool:
+        return step in self._steps
+
+    def measure(self, view: View) -> Mapping[str, Tensor | float]:
+        """Nothing at a step whose rate is 0, as the first of a warm-up: there is no way to go."""
+        sizes = step_sizes(self._config, view.lr)
+        if not sizes[-1]:
+            return {}
+        walk = walk_along_gradient(view.model, view.loss_and_gradient, view.loss, view.gradient, sizes)
+        return {
+            "probe/loss": walk.loss_here,
+            "probe/loss_min": walk.loss.min(),
+            "probe/loss_max": walk.loss.max(),
+            "probe/grad_norm": walk.grad_norm,
+            "probe/grad_l2_min": walk.grad_l2.min(),
+            "probe/grad_l2_max": walk.grad_l2.max(),
+            "probe/grad_cosine_min": walk.grad_cosine.min(),
+            "probe/grad_cosine_max": walk.grad_cosine.max(),
+            "probe/beta": walk.beta,
+            "probe/lipschitz": walk.lipschitz,
+        }
+
+    def state_dict(self) -> Mapping[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        pass
