@@ -19,7 +19,7 @@ class SweepView(AbstractContextManager["SweepView"]):
         self._name = name
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
-        self._seen: dict[str, str] = {}
+        self._seen: dict[str, str] | None = None  # before the first look
         self._running: dict[str, str] = {}
 
     def __enter__(self) -> "SweepView":
@@ -52,11 +52,14 @@ class SweepView(AbstractContextManager["SweepView"]):
             if self._running.get(run) != where:
                 self._say(f"{run}: {where}")
         self._running = dict(look.running)
-        for status in look.progress.points:
-            state = status.state
-            if state not in ("missing", "waiting", "running") and self._seen.setdefault(status.point.key, "") != state:
-                self._seen[status.point.key] = state
-                self._say(f"{_ended(status, look)}; {_foot(look)}")
+        ended = {s.point.key: s for s in look.progress.points if s.state not in ("missing", "waiting", "running")}
+        if self._seen is None and ended:  # by an earlier controller
+            self._say(_foot(look))
+        elif self._seen is not None:
+            for key, status in ended.items():
+                if self._seen.get(key) != status.state:
+                    self._say(f"{_ended(status, look)}; {_foot(look)}")
+        self._seen = {key: status.state for key, status in ended.items()}
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
