@@ -12,7 +12,7 @@ from models.layers import Act, Norm, activation, dropout_layer, norm_layer
 from models.network import Network
 from models.registry import register
 
-_WIDTHS = (64, 128, 256, 512, 512)
+_PROPORTIONS = (1, 2, 4, 8, 8)  # of the stages' channels: from 64 to 512 in the paper
 _NOTE = (
     "Two hidden linear layers of 512 units, as in the reports, where the paper has 4096: its last maps are 7x7, and 1x1"
     " here. No dropout unless asked for, as in the reports' baselines, where the paper has 0.5."
@@ -25,6 +25,7 @@ _NOTE = (
 def vgg_a(
     *,
     norm: Norm = "none",
+    width: int = 64,
     dropout: float = 0.0,
     head_width: int = 512,
     act: Act = "relu",
@@ -32,10 +33,12 @@ def vgg_a(
     in_channels: int = 3,
     image_size: int = 32,
 ) -> Network:
-    """VGG-A, 8 convolutions; `norm` after each, `dropout` after each hidden linear layer."""
+    """VGG-A, 8 convolutions, the first of `width` channels; `norm` after each, `dropout` after each hidden linear
+    layer."""
     return _vgg(
         (1, 1, 2, 2, 2),
         norm=norm,
+        width=width,
         dropout=dropout,
         head_width=head_width,
         act=act,
@@ -56,6 +59,7 @@ def vgg_a(
 )
 def vgg_a_bn(
     *,
+    width: int = 64,
     dropout: float = 0.0,
     head_width: int = 512,
     act: Act = "relu",
@@ -67,6 +71,7 @@ def vgg_a_bn(
     return _vgg(
         (1, 1, 2, 2, 2),
         norm="batch",
+        width=width,
         dropout=dropout,
         head_width=head_width,
         act=act,
@@ -80,6 +85,7 @@ def vgg_a_bn(
 def vgg_b(
     *,
     norm: Norm = "none",
+    width: int = 64,
     dropout: float = 0.0,
     head_width: int = 512,
     act: Act = "relu",
@@ -91,6 +97,7 @@ def vgg_b(
     return _vgg(
         (2, 2, 2, 2, 2),
         norm=norm,
+        width=width,
         dropout=dropout,
         head_width=head_width,
         act=act,
@@ -104,6 +111,7 @@ def vgg_b(
 def vgg_d(
     *,
     norm: Norm = "none",
+    width: int = 64,
     dropout: float = 0.0,
     head_width: int = 512,
     act: Act = "relu",
@@ -115,6 +123,7 @@ def vgg_d(
     return _vgg(
         (2, 2, 3, 3, 3),
         norm=norm,
+        width=width,
         dropout=dropout,
         head_width=head_width,
         act=act,
@@ -128,6 +137,7 @@ def vgg_d(
 def vgg_e(
     *,
     norm: Norm = "none",
+    width: int = 64,
     dropout: float = 0.0,
     head_width: int = 512,
     act: Act = "relu",
@@ -139,6 +149,7 @@ def vgg_e(
     return _vgg(
         (2, 2, 4, 4, 4),
         norm=norm,
+        width=width,
         dropout=dropout,
         head_width=head_width,
         act=act,
@@ -152,6 +163,7 @@ def _vgg(
     convolutions: tuple[int, ...],
     *,
     norm: Norm,
+    width: int,
     dropout: float,
     head_width: int,
     act: Act,
@@ -165,15 +177,16 @@ def _vgg(
     new_norm = norm_layer(norm)
     features: dict[str, nn.Module] = {}
     c_in = in_channels
-    for stage, (count, width) in enumerate(zip(convolutions, _WIDTHS, strict=True), start=1):
+    for stage, (count, proportion) in enumerate(zip(convolutions, _PROPORTIONS, strict=True), start=1):
+        c_out = width * proportion
         layers: list[nn.Module] = []
         for _ in range(count):
-            layers += [nn.Conv2d(c_in, width, kernel_size=3, padding=1), new_norm(width), activation(act)]
-            c_in = width
+            layers += [nn.Conv2d(c_in, c_out, kernel_size=3, padding=1), new_norm(c_out), activation(act)]
+            c_in = c_out
         features[f"stage{stage}"] = nn.Sequential(*layers, nn.MaxPool2d(2))
     head = nn.Sequential(
         nn.Flatten(),
-        nn.Linear(512 * side**2, head_width),
+        nn.Linear(c_in * side**2, head_width),
         activation(act),
         dropout_layer(dropout),
         nn.Linear(head_width, head_width),
