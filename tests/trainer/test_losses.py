@@ -55,7 +55,7 @@ def focal(logits: Tensor, labels: Tensor) -> Tensor:
             lambda x, y: F.smooth_l1_loss(x.softmax(1), one_hot(y)),
         ),
     ],
-    ids=str,
+    ids=lambda each: str(each) if isinstance(each, dict) else "",
 )
 def test_value_and_gradient_equal_the_reference(
     knobs: dict[str, Any], reference: Callable[[Tensor, Tensor], Tensor]

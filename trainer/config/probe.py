@@ -12,7 +12,7 @@ class When(Section):
 
     every: NonNegativeInt = 0
     """Steps between two measurements, from step 0 on; 0: none."""
-    at: list[NonNegativeInt] = Field(default_factory=list)
+    at: tuple[NonNegativeInt, ...] = ()
     """Single steps."""
     log_spaced: NonNegativeInt = 0
     """So many steps over the whole run, in equal ratios from the first to the last: dense where training is fast."""
@@ -36,14 +36,14 @@ class Drift(When):
 class Shift(When):
     """`probe/shift_*`: internal covariate shift of each layer (Santurkar et al. 2018, definition 2.1)."""
 
-    layers: list[str] = Field(default_factory=list)
+    layers: tuple[str, ...] = ()
     """Names of layers, or their places in the network from 1; empty: all. Each costs a gradient."""
 
 
 class Features(When):
     """`probe/feature_*`: what the layers put out on the step's batch."""
 
-    layers: list[str] = Field(default_factory=list)
+    layers: tuple[str, ...] = ()
     """Names of layers, or their places in the network from 1; empty: all."""
 
 
