@@ -11,6 +11,7 @@ import typer
 from typer import Argument, Option
 
 from trainer.errors import ConfigError, UserError
+from trainer.landscape.commands import app as probe_app
 from trainer.sweep.commands import app as sweep_app
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ app.add_typer(bench_app, name="bench")
 schedule_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at learning-rate schedules.")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(sweep_app, name="sweep")
+app.add_typer(probe_app, name="probe")
 
 _TAKES_ANY_KEY = {"allow_extra_args": True, "ignore_unknown_options": True}  # for --KEY=VALUE, as a W&B agent may write
 _EXIT_DIVERGED = 3
