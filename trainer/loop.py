@@ -25,8 +25,9 @@ from trainer.tally import Clock, Counters, Sums
 
 _LOOK_EVERY = 20  # steps between two reads of a GPU's running sums, for the progress bar and for a loss gone NaN
 
-Keep = Callable[[Literal["checkpoint", "best"], Mapping[str, Any]], None]
-"""Puts a state on disk under a name: all that a resume needs, or the weights of the best epoch."""
+Keep = Callable[[str, Mapping[str, Any]], None]
+"""Puts a state on disk under a name: `checkpoint`, all that a resume needs; `best`, the weights of the best epoch;
+`path/EPOCH`, those on the way."""
 
 Measured = Mapping[str, Tensor | float]
 
@@ -54,6 +55,7 @@ class Parts:
     test: Split
     probes: Sequence[Probe]
     keep_best: bool
+    path_every: int  # epochs between weights kept on the way; 0: none
 
     @property
     def evaluated(self) -> nn.Module:
@@ -92,6 +94,8 @@ class Loop:
     def fit(self) -> Outcome:
         """Train from where the counters stand to the last epoch, a stop, or a loss that is no longer finite."""
         parts, counters = self.parts, self.counters
+        if not counters.step:
+            self._keep_on_the_way()
         while not self.done:
             parts.model.train()
             self._clock.start()
@@ -291,8 +295,15 @@ class Loop:
         self.sums.reset()
         if improved and parts.keep_best:
             self._keep("best", self.weights())
+        self._keep_on_the_way()
         if self.done or counters.epoch % config.checkpoint_every == 0 or self._stop_requested():
             self._save()
+
+    def _keep_on_the_way(self) -> None:
+        """The evaluated weights of the first epoch (0), the last, and every so many between."""
+        every = self.parts.path_every
+        if every and (self.done or self.counters.epoch % every == 0):
+            self._keep(f"path/{self.epoch:g}", {"epoch": self.epoch, "evaluated": self.parts.evaluated.state_dict()})
 
     def _save(self) -> None:
         self._log_measured()  # so that the checkpoint knows of its rows
@@ -334,6 +345,7 @@ class Loop:
     def weights(self) -> dict[str, Any]:
         """What an evaluation needs."""
         return {
+            "epoch": self.epoch,
             "model": self.parts.model.state_dict(),
             "evaluated": self.parts.evaluated.state_dict(),
             "counters": asdict(self.counters),

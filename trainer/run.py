@@ -20,7 +20,7 @@ from trainer.device import Compute, choose_compute, deterministic_kernels, keep_
 from trainer.early_stop import Monitor
 from trainer.ema import Ema
 from trainer.errors import CheckpointError, UserError
-from trainer.files import write_whole
+from trainer.files import disk_errors, write_whole
 from trainer.loop import Loop, Outcome, Parts
 from trainer.losses import build_loss, build_penalty
 from trainer.networks import initial_network, refuse_one_image
@@ -119,6 +119,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
         test=image_set.test.to(device),
         probes=build_probes(config.probe, model, total_steps=train.epochs * batches.per_epoch),
         keep_best=train.keep_best or config.sink.wandb.checkpoint,
+        path_every=config.probe.path.every_epochs,
     )
 
 
@@ -132,7 +133,10 @@ def _train(config: RunConfig, parts: Parts, folder: Path, state: dict[str, Any] 
     def keep(name: str, content: Mapping[str, Any]) -> None:
         memory = {sink.name: dict(sink.memory()) for sink in sinks}
         images = len(parts.batches.labels)
-        save_checkpoint(folder / f"{name}.pt", {"config": plain, "sinks": memory, "images": images, **content})
+        path = folder / f"{name}.pt"
+        with disk_errors(path.parent):
+            path.parent.mkdir(exist_ok=True)  # of `path/EPOCH`
+        save_checkpoint(path, {"config": plain, "sinks": memory, "images": images, **content})
 
     with deterministic_kernels(config.train.deterministic), StopRequest() as stop:
 

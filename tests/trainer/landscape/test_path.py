@@ -1,0 +1,70 @@
+"""The weights that a run keeps on its way."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from trainer.checkpoint import load_checkpoint
+from trainer.config import load_config
+from trainer.data.sources import load_image_set
+from trainer.loop import Loop
+from trainer.networks import initial_network
+from trainer.run import resume_run, start_run
+
+
+def kept(folder: Path) -> dict[str, dict[str, Any]]:
+    return {path.stem: load_checkpoint(path) for path in (folder / "path").iterdir()}
+
+
+def test_first_last_and_every_second_epoch_are_kept_as_they_were_evaluated(
+    tmp_path: Path, small_run: list[str]
+) -> None:
+    config = load_config([*small_run, "train.max_steps=16", "probe.path.every_epochs=2"]).config
+    folder = start_run(config, runs=tmp_path).folder
+    epochs = kept(folder)
+    assert epochs.keys() == {"0", "2", "2.66667"}  # 16 steps of 6 an epoch
+    assert [epochs[name]["epoch"] for name in sorted(epochs)] == [0, 2, 2 + 4 / 6]
+    initial = initial_network(config.model, load_image_set(config.data, seed=config.seed), seed=config.seed)
+    for found, expected in (
+        (epochs["0"]["evaluated"], initial.state_dict()),
+        (epochs["2.66667"]["evaluated"], load_checkpoint(folder / "checkpoint.pt")["evaluated"]),
+    ):
+        torch.testing.assert_close(found, dict(expected), rtol=0, atol=0)
+
+
+def test_keeping_weights_on_the_way_leaves_no_trace_in_the_run(tmp_path: Path, small_run: list[str]) -> None:
+    states = []
+    for every in (0, 1):
+        config = load_config([*small_run, f"probe.path.every_epochs={every}"]).config
+        states.append(load_checkpoint(start_run(config, runs=tmp_path).folder / "checkpoint.pt"))
+    without, with_path = ([each[part] for part in ("model", "evaluated", "random")] for each in states)
+    torch.testing.assert_close(with_path, without, rtol=0, atol=0)
+    without, with_path = (each["optimizer"]["state"] for each in states)
+    torch.testing.assert_close(with_path, without, rtol=0, atol=0)
+
+
+def test_a_run_that_was_interrupted_keeps_what_the_unbroken_one_keeps(
+    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_config([*small_run, "probe.path.every_epochs=1"]).config
+    unbroken = kept(start_run(config, runs=tmp_path).folder)
+    take_step = Loop._step
+
+    def interrupted(loop: Loop, *batch: Any) -> None:
+        take_step(loop, *batch)
+        if loop.counters.step == 8:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_step", interrupted)
+        folder = start_run(config, runs=tmp_path, name="broken").folder
+    assert kept(folder).keys() == {"0", "1"}
+    resume_run(folder)
+    broken = kept(folder)
+    assert broken.keys() == unbroken.keys() == {"0", "1", "2", "3"}
+    for epoch, content in unbroken.items():
+        torch.testing.assert_close(broken[epoch]["evaluated"], content["evaluated"], rtol=0, atol=0)
