@@ -1,0 +1,1 @@
+"""A sweep's page: published against reproduced, and how sure we are."""

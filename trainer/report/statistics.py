@@ -1,0 +1,316 @@
+"""What a handful of seeds can say: intervals, verdicts, differences. docs/statistics.md has the formulas and sources.
+
+A value is one run's; a sample is one configuration's, a value a seed. All tests are two-sided at the level of 5 %.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+LEVEL = 0.05
+"""Share of false alarms that each test, and each table of pairs, is allowed."""
+POWER = 0.80
+MOST_SEEDS = 10_000
+FEWEST_FOR_A_VERDICT = 3
+
+Verdict = Literal["consistent", "higher", "lower", "undecided"]
+"""Of our runs against a published figure. higher: ours are. undecided: fewer than three runs."""
+Split = Literal["higher", "lower", "not split", "identical", "undecided"]
+"""Of the first of a pair against the second. undecided: one of them has fewer than two runs."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """n values, their mean, sample standard deviation (n - 1), and the 95 % t-interval of the mean."""
+
+    n: int
+    mean: float
+    std: float | None  # one value has none
+    low: float | None
+    high: float | None
+
+
+def describe(values: Sequence[float]) -> Sample | None:
+    """None of no values."""
+    if not values:
+        return None
+    n, mean = len(values), math.fsum(values) / len(values)
+    if n < 2:
+        return Sample(n, mean, None, None, None)
+    std = _std(values)
+    half = _quantile(n - 1) * std / math.sqrt(n)
+    return Sample(n, mean, std, mean - half, mean + half)
+
+
+def prediction_half_width(std: ArrayLike, n: int) -> NDArray[np.float64]:
+    """Of the interval around a mean of n that holds one more value with 95 %: t(n - 1) s sqrt(1 + 1/n)."""
+    return _quantile(n - 1) * np.asarray(std, dtype=float) * math.sqrt(1 + 1 / n)
+
+
+def prediction_interval(values: Sequence[float], *, rounding: float = 0.0) -> tuple[float, float] | None:
+    """Where one further run of the same configuration, printed to within `rounding`, lies with 95 %. None where n < 2.
+
+    Normal values of one mean and variance are assumed, and that the published run is one more of them.
+    """
+    if len(values) < 2:
+        return None
+    mean = math.fsum(values) / len(values)
+    half = float(prediction_half_width(_std(values), len(values))) + rounding
+    return mean - half, mean + half
+
+
+def verdict(published: float, values: Sequence[float], *, rounding: float = 0.0) -> Verdict:
+    """Whether a published single figure may be one more of our runs. A figure on the border is consistent."""
+    interval = prediction_interval(values, rounding=rounding)
+    if interval is None or len(values) < FEWEST_FOR_A_VERDICT:
+        return "undecided"
+    low, high = interval
+    slack = 1e-9 * max(1.0, abs(published))  # 90.61 - 0.005 is not exact in binary
+    if published < low - slack:
+        return "higher"
+    return "lower" if published > high + slack else "consistent"
+
+
+def rounding_of(decimals: int, *, about: bool = False) -> float:
+    """Half a unit of the last printed decimal; a whole one of a figure that is printed as `about`."""
+    return (1.0 if about else 0.5) * 10.0**-decimals
+
+
+# Differences between configurations.
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of two means, a - b, by Welch's test: unequal variances, unequal n."""
+
+    mean: float
+    low: float | None  # 95 % interval of this difference alone, not corrected for the others of its table
+    high: float | None
+    df: float | None
+    p: float | None  # None where a sample has one value
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two configurations of a table."""
+
+    a: str
+    b: str
+    difference: Difference
+    p_holm: float | None  # corrected for all pairs of the table
+    split: Split
+    paired: Difference | None  # over the seeds that both have; None where they share fewer than three
+    seeds_needed: int | None  # a configuration, for 80 % power at this difference and spread; None: not to be had
+
+
+def welch(a: Sequence[float], b: Sequence[float]) -> Difference:
+    """Welch 1947. Where neither sample varies, p is 1 for the same mean and 0 for another."""
+    mean = math.fsum(a) / len(a) - math.fsum(b) / len(b)
+    if min(len(a), len(b)) < 2:
+        return Difference(mean, None, None, None, None)
+    var_a, var_b = _std(a) ** 2, _std(b) ** 2
+    p, df = welch_p(mean, var_a, len(a), var_b, len(b))
+    half = _quantile(float(df)) * math.sqrt(var_a / len(a) + var_b / len(b))
+    return Difference(mean, mean - half, mean + half, float(df), float(p))
+
+
+def welch_p(
+    difference: ArrayLike, var_a: ArrayLike, n_a: int, var_b: ArrayLike, n_b: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(p, degrees of freedom) from differences of means and sample variances, elementwise."""
+    diff, share_a, share_b = (np.asarray(x, dtype=float) for x in (difference, var_a, var_b))
+    share_a, share_b = share_a / n_a, share_b / n_b
+    error = share_a + share_b
+    varies = error > 0
+    safe = np.where(varies, error, 1.0)
+    # Welch-Satterthwaite, of shares of one, so that tiny variances do not underflow when squared.
+    df = np.where(
+        varies, 1 / ((share_a / safe) ** 2 / (n_a - 1) + (share_b / safe) ** 2 / (n_b - 1) + ~varies), n_a + n_b - 2
+    )
+    p = 2 * stats.t.sf(np.abs(diff) / np.sqrt(safe), df)
+    return np.where(varies, p, np.where(diff == 0, 1.0, 0.0)), df
+
+
+def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
+    """a - b over the seeds that both have, by the t-test of their differences. None of fewer than three."""
+    differences = [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
+    if len(differences) < FEWEST_FOR_A_VERDICT:
+        return None
+    n, mean, std = len(differences), math.fsum(differences) / len(differences), _std(differences)
+    half = _quantile(n - 1) * std / math.sqrt(n)
+    p = float(2 * stats.t.sf(abs(mean) * math.sqrt(n) / std, n - 1)) if std else float(mean == 0)
+    return Difference(mean, mean - half, mean + half, n - 1, p)
+
+
+def holm(p: ArrayLike) -> NDArray[np.float64]:
+    """Holm 1979: p-values along the last axis, adjusted; those below 5 % keep the table's error of any kind at 5 %."""
+    p = np.asarray(p, dtype=float)
+    m = p.shape[-1]
+    order = np.argsort(p, axis=-1)
+    stepped = np.maximum.accumulate(np.take_along_axis(p, order, -1) * (m - np.arange(m)), axis=-1)
+    adjusted = np.empty_like(p)
+    np.put_along_axis(adjusted, order, np.minimum(stepped, 1.0), -1)
+    return adjusted
+
+
+def all_pairs(samples: Mapping[str, Mapping[int, float]]) -> list[Pair]:
+    """Every pair of a table's configurations, values by seed, in the table's order. Empty samples are left out."""
+    filled = {name: sample for name, sample in samples.items() if sample}
+    pairs = list(combinations(filled, 2))
+    found = [welch(list(filled[a].values()), list(filled[b].values())) for a, b in pairs]
+    tested = [difference.p for difference in found if difference.p is not None]
+    adjusted = iter(holm(tested).tolist())
+    return [
+        Pair(
+            a,
+            b,
+            difference,
+            p_holm := next(adjusted) if difference.p is not None else None,
+            _split(difference, p_holm, filled[a], filled[b]),
+            paired(filled[a], filled[b]),
+            _seeds_for(difference, filled[a], filled[b]),
+        )
+        for (a, b), difference in zip(pairs, found, strict=True)
+    ]
+
+
+def _split(difference: Difference, p_holm: float | None, a: Mapping[int, float], b: Mapping[int, float]) -> Split:
+    if p_holm is None:
+        return "undecided"
+    if len({*a.values(), *b.values()}) == 1 or (a.keys() == b.keys() and all(a[seed] == b[seed] for seed in a)):
+        return "identical"
+    if p_holm >= LEVEL:
+        return "not split"
+    return "higher" if difference.mean > 0 else "lower"
+
+
+def _seeds_for(difference: Difference, a: Mapping[int, float], b: Mapping[int, float]) -> int | None:
+    if difference.p is None:
+        return None
+    pooled = math.sqrt((_std(list(a.values())) ** 2 + _std(list(b.values())) ** 2) / 2)
+    return seeds_needed(difference.mean, pooled)
+
+
+def top_group(samples: Mapping[str, Mapping[int, float]], pairs: Sequence[Pair], *, highest: bool = True) -> list[str]:
+    """The configuration with the best mean, and those that the table's corrected tests do not split from it."""
+    means = {name: math.fsum(sample.values()) / len(sample) for name, sample in samples.items() if sample}
+    if not means:
+        return []
+    best = (max if highest else min)(means, key=lambda name: means[name])
+    apart = {
+        pair.b if pair.a == best else pair.a
+        for pair in pairs
+        if best in (pair.a, pair.b) and pair.split in ("higher", "lower")
+    }
+    return sorted(means.keys() - apart, key=lambda name: means[name], reverse=highest)
+
+
+@cache
+def seeds_needed(difference: float, std: float) -> int | None:
+    """Smallest n a group at which a two-sample t-test finds `difference` with 80 % power, by the noncentral t.
+
+    None where there is no difference to find, and where more than 10,000 seeds would be needed.
+    """
+    if difference == 0 or power(difference, std, MOST_SEEDS) < POWER:
+        return None
+    low, high = 1, MOST_SEEDS  # power rises with n
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(difference, std, middle) >= POWER else (middle, high)
+    return high
+
+
+def power(difference: float, std: float, n: int) -> float:
+    """Of a two-sided two-sample t-test with n values a group of one standard deviation (Cohen 1988, section 2.3)."""
+    if std == 0:
+        return float(difference != 0)
+    away, df = abs(difference) / std * math.sqrt(n / 2), 2 * n - 2
+    if away > 38:  # where scipy's noncentral t has no digits left
+        return 1.0
+    edge = _quantile(df)
+    wrong_side = stats.nct.cdf(-edge, df, away) if away < 5 else 0.0  # beyond, below 1e-11 and at last NaN
+    return float(stats.nct.sf(edge, df, away) + wrong_side)
+
+
+def prediction_of_difference(a: Sequence[float], b: Sequence[float]) -> tuple[float, float] | None:
+    """Where the difference of two further single runs, one of each, lies with 95 %. None where n < 2.
+
+    mean(a) - mean(b) +- t(df) sqrt(s_a^2 (1 + 1/n_a) + s_b^2 (1 + 1/n_b)), df after Satterthwaite.
+    """
+    if min(len(a), len(b)) < 2:
+        return None
+    shares = [_std(each) ** 2 * (1 + 1 / len(each)) for each in (a, b)]
+    mean, error = math.fsum(a) / len(a) - math.fsum(b) / len(b), sum(shares)
+    if error == 0:
+        return mean, mean
+    df = 1 / sum((share / error) ** 2 / (len(each) - 1) for share, each in zip(shares, (a, b), strict=True))
+    half = _quantile(df) * math.sqrt(error)
+    return mean - half, mean + half
+
+
+# A whole table.
+
+
+@dataclass(frozen=True)
+class Order:
+    """Kendall's tau-b between the published and the reproduced order of n rows."""
+
+    tau: float
+    p: float  # exact where there are no ties
+    n: int
+
+
+def agreement(published: Sequence[float], reproduced: Sequence[float]) -> Order | None:
+    """None of fewer than two rows, and where all of one side are tied."""
+    if len(published) < 2 or len(set(published)) == 1 or len(set(reproduced)) == 1:
+        return None
+    found: Any = stats.kendalltau(published, reproduced)  # its default is variant b
+    return Order(float(found.statistic), float(found.pvalue), len(published))
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """The spread that the seed alone makes: pooled over configurations, with its 95 % chi-square interval."""
+
+    std: float
+    low: float
+    high: float
+    df: int
+
+    def resolves(self, n: int) -> float | None:
+        """The smallest difference of two configurations that n seeds each find with 80 % power. None where n < 2."""
+        if n < 2:
+            return None
+        low, high = 0.0, 40.0  # standard deviations; with two seeds a group it takes 5.9 of them
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (low, middle) if power(middle, 1.0, n) >= POWER else (middle, high)
+        return high * self.std
+
+
+def noise_floor(samples: Sequence[Sequence[float]]) -> NoiseFloor | None:
+    """sqrt(sum (n - 1) s^2 / sum (n - 1)). None where no sample has two values."""
+    df = sum(len(sample) - 1 for sample in samples if len(sample) > 1)
+    if df == 0:
+        return None
+    squares = math.fsum((len(sample) - 1) * _std(sample) ** 2 for sample in samples if len(sample) > 1)
+    low, high = (math.sqrt(squares / stats.chi2.ppf(q, df)) for q in (1 - LEVEL / 2, LEVEL / 2))
+    return NoiseFloor(math.sqrt(squares / df), float(low), float(high), df)
+
+
+def _std(values: Sequence[float]) -> float:
+    """Sample standard deviation; exactly 0 of equal values, which a rounded mean would deny."""
+    return 0.0 if len(set(values)) == 1 else float(np.std(values, ddof=1))
+
+
+@cache
+def _quantile(df: float) -> float:
+    """Of Student's t, two-sided 95 %."""
+    return float(stats.t.ppf(1 - LEVEL / 2, df))
