@@ -1,8 +1,9 @@
 """A run read back from its folder: config, rows, summary. Numbers only; its weights are `trained`'s business."""
 
 import json
+import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ class History:
     rows: list[dict[str, Any]]  # of metrics.jsonl, in their order; each has `epoch` and `step`
     summary: dict[str, Any]  # empty while the run has not ended
     confusion: list[list[int]]  # [K, K] test images by true class, then by predicted; empty where there is none
+    classes: list[str] = field(default_factory=list[str])  # their names, where there is a confusion
 
     @property
     def name(self) -> str:
@@ -32,34 +34,48 @@ class History:
 
 
 def read_history(folder: Path) -> History:
-    """Raises CheckpointError for what is no run folder. A row that was cut short by a kill is left out, and all after."""
+    """A row that a kill cut short is left out, and all after. Raises CheckpointError for what is no run folder."""
     config = folder / "config.yaml"
     if not config.is_file():
         raise CheckpointError(f"{folder}: not a run folder (no config.yaml in it)")
+    confusion = _json(folder / "confusion.json", {})
     return History(
         folder,
         flatten(read_settings_file(config)),
         _rows(folder / "metrics.jsonl"),
         _json(folder / "summary.json", {}),
-        _json(folder / "confusion.json", []),
+        confusion.get("counts", []),
+        confusion.get("classes", []),
     )
 
 
 def find_runs(paths: Iterable[Path]) -> list[Path]:
-    """The run folders among these, and those that lie in them, as in a sweep's folder; each once, sorted by name within.
+    """The run folders among these, and those that lie in them, as in a sweep's folder, by name there; each once.
 
-    Raises CheckpointError for a path that holds none.
+    Raises CheckpointError for each path that holds none.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
+    problems: list[str] = []
     for path in paths:
-        if (path / "config.yaml").is_file():
-            found[path] = None
-            continue
         inside = sorted(each.parent for each in path.glob("*/config.yaml"))
-        if not inside:
-            raise CheckpointError(f"{path}: no run folder, and none lies in it")
-        found |= dict.fromkeys(inside)
-    return list(found)
+        runs = [path] if (path / "config.yaml").is_file() else inside
+        if not runs:
+            what = "no run folder, and none lies in it" if path.is_dir() else "no such folder"
+            problems.append(f"{path}: {what}")
+        for run in runs:
+            found.setdefault(run.resolve(), run)
+    if problems:
+        raise CheckpointError(*problems)
+    return list(found.values())
+
+
+def _share_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {
+        sys.intern(key): value for key, value in pairs
+    }  # a run with a row a step would hold each name thousands of times
+
+
+_decode = json.JSONDecoder(object_pairs_hook=_share_keys, parse_constant=lambda _: None).decode  # NaN: no number
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -69,7 +85,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     with disk_errors(path, "cannot be read"):
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
-                rows.append(json.loads(line))
+                rows.append(_decode(line))
             except ValueError:
                 break
     return rows
