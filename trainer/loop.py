@@ -106,6 +106,7 @@ class Loop:
                     break
             self._clock.stop()
             loss, correct = self.sums.read()
+            self._log_measured()  # also of a run that ends here
             if (bad := self.sums.bad_step) is not None:
                 return Outcome("diverged", bad, f"the training loss stopped being finite at step {bad}")
             if not self._weights_are_finite():  # the next loss would tell, but a checkpoint comes first
@@ -206,11 +207,13 @@ class Loop:
         generators: Mapping[str, Tensor | None],
     ) -> None:
         """Let the probes that are due look at the step between its gradient and its update."""
-        parts, scale = self.parts, self.parts.scaler.get_scale()
+        parts, scaler = self.parts, self.parts.scaler
+        scale = scaler.scale(torch.ones((), device=parts.compute.device)) if scaler.is_enabled() else None
+        used = [parameter.grad is not None for parameter in self._trained]
 
         def gradient() -> tuple[Tensor, ...]:
             found = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self._trained]
-            return tuple(found if scale == 1 else [g / scale for g in found])
+            return tuple(found if scale is None else [g / scale for g in found])
 
         def loss_and_gradient() -> tuple[Tensor, tuple[Tensor, ...]]:
             set_random_state(generators, parts.compute.device)
@@ -222,8 +225,8 @@ class Loop:
         def next_parameters() -> tuple[Tensor, ...]:
             with untouched(parts.model):
                 before = copy.deepcopy(parts.optimizer.state_dict())
-                for parameter, g in zip(self._trained, ours, strict=True):
-                    parameter.grad = g.clone()
+                for parameter, g, has_one in zip(self._trained, ours, used, strict=True):
+                    parameter.grad = g.clone() if has_one else None  # without one, an optimizer passes it over
                 self._clip()
                 parts.optimizer.step()
                 parts.optimizer.load_state_dict(before)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainer.config.probe import Walk
 from trainer.observe import View
 from trainer.probes.due import Steps
-from trainer.probes.gradients import Objective, inner, norm
+from trainer.probes.gradients import Change, Objective, change, flat, norm
 from trainer.probes.untouched import untouched
 
 _SHORTEST, _LONGEST = 0.5, 4.0  # of the reference rate, as in the paper's figure 4
@@ -47,9 +47,9 @@ def walk_along_gradient(
     The model is left as it was: weights, buffers, `.grad`, modes and generators.
     """
     losses: list[Tensor] = []
-    distances: list[Tensor] = []
-    cosines: list[Tensor] = []
-    here = norm(gradient)
+    changes: list[Change] = []
+    here = flat(gradient)
+    grad_norm = norm(here)
     with untouched(model):
         parameters = [p for p in model.parameters() if p.requires_grad]
         start = [p.detach().clone() for p in parameters]
@@ -59,10 +59,14 @@ def walk_along_gradient(
                     torch.sub(w, g, alpha=eta, out=parameter)
             there, new = objective()
             losses.append(there)
-            distances.append(norm([a - b for a, b in zip(new, gradient, strict=True)]))
-            cosines.append(inner(new, gradient) / (norm(new) * here))
+            changes.append(change(flat(new), here, grad_norm))
     return GradientWalk(
-        step_sizes.to(loss.device), loss, here, torch.stack(losses), torch.stack(distances), torch.stack(cosines)
+        step_sizes.to(grad_norm),
+        loss,
+        grad_norm,
+        torch.stack(losses),
+        torch.stack([each.distance for each in changes]),
+        torch.stack([each.cosine for each in changes]),
     )
 
 
