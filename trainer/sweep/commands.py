@@ -125,6 +125,10 @@ def rerun(
 ) -> None:
     """Run here what is missing or has failed: of a sweep of this machine, or of one of W&B's, into that sweep."""
     if _REMOTE.fullmatch(target):
+        if jobs is not None or per_device != 1 or as_json:
+            raise SweepError(
+                "--jobs, --per-device and --json go with a sweep file; one of W&B's is run one point a device"
+            )
         from trainer.sweep import remote
 
         raise typer.Exit(remote.rerun(target, runs=runs, devices=devices.split(",")))
