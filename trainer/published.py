@@ -6,6 +6,7 @@ stays at our default, except for the amounts in `OUR_READING`, without which the
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from itertools import product
 from typing import Any
@@ -36,19 +37,55 @@ class Row:
     printed: Mapping[str, Any]  # the figures
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """A table, or a passage with figures, of one of the reports."""
+
+    id: str
+    sweep: str
+    where: str  # in the report
+    title: str
+    decimals: Mapping[str, int]  # that a figure is printed with; YAML does not keep its zeros
+    rows: tuple[Row, ...]
+    claims: tuple[Mapping[str, Any], ...]  # `text`, and `check`: how runs can decide it
+    notes: tuple[str, ...]
+
+    @property
+    def report(self) -> str:
+        """Four hex digits, as in the ids."""
+        return self.id.partition("-")[0]
+
+
+@cache
+def experiments() -> tuple[Experiment, ...]:
+    """All of them, in the reports' order."""
+    text = (files("trainer") / "published.yaml").read_text(encoding="utf-8")
+    return tuple(
+        Experiment(
+            each["id"],
+            each["sweep"],
+            each["where"],
+            each["title"],
+            each.get("printed_decimals", {}),
+            tuple(
+                Row(
+                    each["id"],
+                    each["sweep"],
+                    _merged(each.get("common", {}), row["set"]),
+                    {key: value for key, value in row.items() if key != "set"},
+                )
+                for row in each["rows"]
+            ),
+            tuple(each.get("claims", ())),
+            tuple(each.get("notes", ())),
+        )
+        for each in yaml.safe_load(text)["experiments"]
+    )
+
+
 def rows() -> list[Row]:
     """All rows of all experiments, qualitative ones included, in the reports' order."""
-    text = (files("trainer") / "published.yaml").read_text(encoding="utf-8")
-    return [
-        Row(
-            experiment["id"],
-            experiment["sweep"],
-            _merged(experiment.get("common", {}), row["set"]),
-            {key: value for key, value in row.items() if key != "set"},
-        )
-        for experiment in yaml.safe_load(text)["experiments"]
-        for row in experiment["rows"]
-    ]
+    return [row for experiment in experiments() for row in experiment.rows]
 
 
 def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
