@@ -1,6 +1,7 @@
 """A trained network, back from its run folder or checkpoint."""
 
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -40,12 +41,34 @@ def evaluate_trained(
 def load_trained(path: Path, changes: dict[str, object]) -> tuple[RunConfig, nn.Module, ImageSet]:
     """(config, the network that was evaluated in training, its data). `path` is a run folder or a checkpoint file;
     `changes` are dotted config keys to use instead of the run's, such as `data.root`."""
-    state = load_checkpoint(path / "checkpoint.pt" if path.is_dir() else path)
+    state = load_checkpoint(_file(path))
     config = validate(lay_over(state["config"], nest(changes)))
     image_set = load_image_set(config.data, seed=config.seed)
     model = build_network(config.model, image_set)
+    _take_weights(model, state, path)
+    return config, model.eval(), image_set
+
+
+def load_weights(model: nn.Module, path: Path) -> float:
+    """Put the evaluated weights of a run folder or checkpoint file into its network: of which epoch they are."""
+    state = load_checkpoint(_file(path))
+    _take_weights(model, state, path)
+    return state["epoch"] if "epoch" in state else state["counters"]["epoch"]  # a checkpoint of before 2026-11-21
+
+
+def kept_epochs(run: Path) -> dict[float, Path]:
+    """The epochs of which a run keeps the weights (`probe.path.every_epochs`), in order, and where. May be empty."""
+    files = {float(path.stem): path for path in (run / "path").glob("*.pt")}
+    return dict(sorted(files.items()))
+
+
+def _file(path: Path) -> Path:
+    return path / "checkpoint.pt" if path.is_dir() else path
+
+
+def _take_weights(model: nn.Module, state: dict[str, Any], path: Path) -> None:
     try:
         model.load_state_dict(state["evaluated"])
     except RuntimeError as error:
+        config = validate(state["config"])
         raise CheckpointError(f"{path}: its weights do not fit {config.model.name} on {config.data.name}") from error
-    return config, model.eval(), image_set

@@ -1,0 +1,58 @@
+"""How far a measurement has come, on stderr: a live bar on a terminal, a line now and then elsewhere."""
+
+import datetime
+import time
+from contextlib import AbstractContextManager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_SECONDS = 15  # between two lines
+
+
+class Watched(AbstractContextManager["Watched"]):
+    """`advance` after each of `total` steps, of which `done` were there before."""
+
+    def __init__(self, title: str, total: int, *, done: int = 0) -> None:
+        self._title, self._total, self._done, self._before = title, total, done, done
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console, self._bar = console, _bar(console) if console.is_terminal else None
+        self._began = self._said = time.monotonic()
+
+    def __enter__(self) -> "Watched":
+        if self._bar:
+            self._task = self._bar.add_task(self._title, total=self._total, completed=self._done, note="")
+            self._bar.start()
+        else:
+            self._say(f"{self._title}: {self._done} of {self._total} done")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def advance(self, note: str = "") -> None:
+        self._done += 1
+        now = time.monotonic()
+        if self._bar:
+            self._bar.update(self._task, completed=self._done, note=note)
+        elif now - self._said >= _SECONDS:
+            self._said = now
+            left = (now - self._began) / (self._done - self._before) * (self._total - self._done)
+            parts = [f"{self._title}: {self._done} of {self._total} done", *([note] if note else [])]
+            self._say(", ".join([*parts, f"about {datetime.timedelta(seconds=round(left))} left"]))
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False)
+
+
+def _bar(console: Console) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=True)

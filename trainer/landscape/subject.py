@@ -1,0 +1,93 @@
+"""What is measured: a run's trained network, and the images over which its loss is taken."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from trainer.config import RunConfig
+from trainer.data.batches import Normalize
+from trainer.data.images import Split
+from trainer.device import Compute, choose_compute, deterministic_kernels
+from trainer.losses import build_loss
+from trainer.seeds import generator
+from trainer.trained import load_trained, load_weights
+
+Of = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network in evaluation mode, in float32, and N images of a split without augmentation."""
+
+    run: Path
+    config: RunConfig
+    model: nn.Module
+    epoch: float  # of which the weights are
+    split: Split  # [N], on the device
+    normalize: Normalize
+    loss_fn: nn.Module  # the run's own, without penalties: logits [N, K], targets [N] -> losses [N]
+    compute: Compute
+    seed: int  # of what is drawn: images, directions, vectors
+    settings: Mapping[str, Any]  # which network and images these are, for a result to say
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Those that were trained: the space of a surface or a Hessian."""
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+
+def load_subject(
+    run: Path, *, of: Of, images: int, seed: int, data_root: Path | None = None, device: str | None = None
+) -> Subject:
+    """The final network of a run folder, and the first `images` of its split `of` in an order drawn from `seed`; all,
+    where there are no more. Raises UserError."""
+    changes = {"data.root": str(data_root) if data_root else None, "train.device": device, "train.precision": "float32"}
+    config, model, image_set = load_trained(run, {key: value for key, value in changes.items() if value is not None})
+    compute = choose_compute(config.train)
+    whole = image_set.train if of == "train" else image_set.test
+    picked = torch.randperm(len(whole), generator=generator(seed, "images measured"))[:images]
+    settings = {
+        "model": config.model.name,
+        "data": config.data.name,
+        "loss": config.loss.name,
+        "split": of,
+        "images": len(picked),
+        "seed": seed,
+    }
+    return Subject(
+        run=run,
+        config=config,
+        epoch=load_weights(model, run),
+        model=compute.place(model),
+        split=whole.select(picked).to(compute.device),
+        normalize=Normalize(image_set.mean, image_set.std, compute.device),
+        loss_fn=build_loss(config.loss, image_set.num_classes).to(compute.device),
+        compute=compute,
+        seed=seed,
+        settings=settings,
+    )
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Eight hex digits of a network's weights and buffers."""
+    total = hashlib.sha256()
+    for value in model.state_dict().values():
+        total.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()[:8]
+
+
+@contextlib.contextmanager
+def full_precision(subject: Subject) -> Iterator[None]:
+    """Inside, convolutions on CUDA do not round to TF32, and sums repeat where the run's did."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        with deterministic_kernels(subject.config.train.deterministic):
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

@@ -1,0 +1,94 @@
+"""Loss surfaces: loss and accuracy over a line or a plane through a trained network (Li, Xu, Taylor, Studer & Goldstein
+2018, "Visualizing the Loss Landscape of Neural Nets", arXiv 1712.09913).
+
+A result, RUN/surface/NAME.json, is one object:
+
+settings   which network, images and plane
+rows       {alpha, beta, loss, accuracy} at w + alpha d1 + beta d2, alpha slowest; beta is 0 on a line; null is a loss
+           that is not finite
+path       {alpha, beta, epoch} of the kept weights, in the plane of training
+explained  shares of the path's variance along d1 and d2, in the plane of training
+cosine     of the angle between d1 and d2, in the random plane
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from trainer.errors import ConfigError
+from trainer.evaluate import evaluate
+from trainer.files import write_whole
+from trainer.landscape.directions import Direction
+from trainer.landscape.journal import Journal, digest
+from trainer.landscape.planes import Plane, coordinates, path_plane, random_plane
+from trainer.landscape.progress import Watched
+from trainer.landscape.subject import Subject, full_precision, weights_digest
+from trainer.observe import finite_or_none
+from trainer.probes.untouched import untouched
+
+PlaneName = Literal["random", "path"]
+_BATCH = 500  # images at once
+
+
+def measure_surface(subject: Subject, *, plane: PlaneName, dims: int, points: int, reach: float, folder: Path) -> Path:
+    """The result's file in `folder`; what was measured before with the same settings is not measured again.
+
+    In evaluation mode, so that norms use the running statistics of the final network everywhere. Raises UserError.
+    """
+    if plane == "random" and points % 2 == 0:
+        raise ConfigError(f"--points: {points} have none in the middle, where the network is; take {points + 1}")
+    settings = {
+        **subject.settings,
+        "epoch": subject.epoch,
+        "weights": weights_digest(subject.model),
+        "plane": plane,
+        "dims": dims,
+        "points": points,
+        "reach": reach,
+    }
+    name = f"{plane}-{dims}d-{settings['split']}{settings['images']}-{digest(settings)}"
+    result = folder / f"{name}.json"
+    if result.exists():
+        return result
+    build = random_plane if plane == "random" else path_plane
+    found = build(subject, dims, points, reach)
+    with Journal(folder / f"{name}.jsonl", settings) as journal:
+        _measure_points(subject, found, journal)
+        content = {"settings": settings, **found.said, "rows": journal.rows}
+        write_whole(result, (json.dumps(content, allow_nan=False) + "\n").encode())
+        journal.remove()
+    return result
+
+
+def _measure_points(subject: Subject, plane: Plane, journal: Journal) -> None:
+    """Add a row for each point that the journal does not have."""
+    parameters, done = subject.parameters(), len(journal.rows)
+    start = [parameter.detach().clone() for parameter in parameters]
+    title = f"surface of {subject.run.name}"
+    with full_precision(subject), untouched(subject.model), Watched(title, len(plane.points), done=done) as watched:
+        for point in plane.points[done:]:
+            move(parameters, start, plane.directions, point)
+            found = loss_and_accuracy(subject)
+            journal.add(finite_or_none({**coordinates(point), **found}))
+            watched.advance(f"loss {found['loss']:.4f}")
+
+
+def loss_and_accuracy(subject: Subject) -> dict[str, float]:
+    """`loss` and `accuracy` of the network as it is now."""
+    s = subject
+    return evaluate(s.model, s.split, s.normalize, s.loss_fn, s.compute, batch_size=_BATCH)
+
+
+@torch.no_grad()
+def move(
+    parameters: Sequence[nn.Parameter], start: Sequence[Tensor], directions: Sequence[Direction], point: Sequence[float]
+) -> None:
+    """Set the parameters to `start` and so far along each direction."""
+    for i, (parameter, w) in enumerate(zip(parameters, start, strict=True)):
+        parameter.copy_(w)
+        for distance, direction in zip(point, directions, strict=True):
+            parameter.add_(direction[i], alpha=distance)
