@@ -6,14 +6,21 @@ from trainer.config.probe import Probe as Config
 from trainer.observe import Probe
 from trainer.probes.drift import DriftProbe
 from trainer.probes.due import steps_of
+from trainer.probes.features import FeaturesProbe, featured_layers
+from trainer.probes.shift import ShiftProbe, shifting_layers
 from trainer.probes.walk import WalkProbe
 
 
 def build_probes(config: Config, model: nn.Module, *, total_steps: int) -> list[Probe]:
-    """Raises ConfigError for a layer that the network does not have."""
+    """`model` lies on its device. Raises ConfigError for a layer that the network does not have."""
+    device = next(model.parameters()).device
     probes: list[Probe] = []
     if steps := steps_of(config.walk, total_steps):
         probes.append(WalkProbe(config.walk, steps))
     if steps := steps_of(config.drift, total_steps):
-        probes.append(DriftProbe(steps, next(model.parameters()).device))
+        probes.append(DriftProbe(steps, device))
+    if steps := steps_of(config.shift, total_steps):
+        probes.append(ShiftProbe(steps, shifting_layers(model, config.shift.layers)))
+    if steps := steps_of(config.features, total_steps):
+        probes.append(FeaturesProbe(steps, featured_layers(model, config.features.layers), device))
     return probes
