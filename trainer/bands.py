@@ -22,7 +22,10 @@ Floats = NDArray[np.float64]
 Steps = NDArray[np.int64]
 
 _RATE, _SEED = "optimizer.lr", "seed"
-_CHANGES_NO_NUMBER = ("sink.", "data.root", "data.download")
+_ASIDE = (  # says nothing about what is trained, nor about what a step of `runs/*` is
+    *("sink.", "data.root", "data.download", "train.device", "train.log_every"),
+    *("probe.walk.", "probe.shift.", "probe.features.", "probe.path."),
+)
 
 
 @dataclass(frozen=True)
@@ -111,25 +114,22 @@ class Curve:
 def groups(histories: Sequence[History]) -> list[str]:
     """A label for each run. Runs of one group differ in `optimizer.lr` and `seed` alone, and in what changes no number.
 
-    A label names what tells the groups apart, the network's name first; a key that tells nothing more is left out of
-    it. Runs that are all of one group go by the network's name.
+    A label is made of what tells the groups apart, the network first, then other names; a key that tells nothing more
+    is left out. Runs that are all of one group go by the network's name.
     """
-    keys = sorted({key for history in histories for key in history.config if not key.startswith(_CHANGES_NO_NUMBER)})
-    plain = {key: [json.dumps(history.config.get(key), sort_keys=True) for history in histories] for key in keys}
-    differing = [key for key in keys if key not in (_RATE, _SEED) and len(set(plain[key])) > 1]
-    differing.sort(key=lambda key: key != "model.name")
+    keys = {key for history in histories for key in history.config if not key.startswith(_ASIDE)} - {_RATE, _SEED}
     shown: list[str] = []
     told: list[tuple[str, ...]] = [()] * len(histories)
-    for key in differing:
-        finer = [(*before, value) for before, value in zip(told, plain[key], strict=True)]
+    for key in sorted(keys, key=lambda key: (key != "model.name", not key.endswith(".name"), key)):
+        finer = [(*before, json.dumps(run.config.get(key))) for before, run in zip(told, histories, strict=True)]
         if len(set(finer)) > len(set(told)):
             told, shown = finer, [*shown, key]
-    return [_label(history, shown) for history in histories]
+    return [_label(history, shown or ["model.name"]) for history in histories]
 
 
 def _label(history: History, keys: Sequence[str]) -> str:
-    words = [f"{key}={history.config.get(key)}" for key in keys if key != "model.name"]
-    return ", ".join([str(history.config["model.name"])] * ("model.name" in keys or not keys) + words)
+    words = ((key, history.config.get(key)) for key in keys)
+    return ", ".join(f"{value}" if key.endswith(".name") else f"{key}={value}" for key, value in words)
 
 
 def bands(histories: Sequence[History], key: str = "runs/loss", *, from_step: int = 0, gap: int = 1) -> Bands:
@@ -166,34 +166,33 @@ def bands(histories: Sequence[History], key: str = "runs/loss", *, from_step: in
     return Bands(tuple(found), tuple(notes))
 
 
-def loss_bands(histories: Sequence[History], key: str = "runs/loss") -> list[dict[str, Any]]:
+def loss_bands(
+    histories: Sequence[History], key: str = "runs/loss", *, from_step: int = 0, gap: int = 1
+) -> list[dict[str, Any]]:
     """The bands as rows, one a group, seed and step: `group`, `seed`, `step`, `low`, `mean`, `high`."""
-    return as_rows(bands(histories, key).bands)
-
-
-def as_rows(found: Iterable[Band]) -> list[dict[str, Any]]:
     return [
         {"group": band.group, "seed": band.seed, "step": step, "low": low, "mean": mean, "high": high}
-        for band in found
+        for band in bands(histories, key, from_step=from_step, gap=gap).bands
         for step, low, mean, high in zip(
             band.steps.tolist(), band.low.tolist(), band.mean.tolist(), band.high.tolist(), strict=True
         )
     ]
 
 
-def probe_medians(histories: Sequence[History]) -> dict[str, dict[int, dict[str, float]]]:
-    """The paper's quantities, `probe/*`, by group, seed and name: the median over rates and steps, and over layers for
+def has_rows(histories: Iterable[History], key: str) -> bool:
+    return any(key in row for history in histories for row in history.rows)
+
+
+def probe_medians(histories: Sequence[History], *, from_step: int = 0) -> dict[tuple[str, int, str], float]:
+    """The paper's quantities, `probe/*`, by (group, seed, name): the median over rates and steps, and over layers for
     what is measured in each. Values that are not finite are left out. Empty where no run has any."""
     values: dict[tuple[str, int, str], list[float]] = defaultdict(list)
     for group, history in zip(groups(histories), histories, strict=True):
-        for row in history.rows:
+        for row in (row for row in history.rows if row["step"] >= from_step):
             for key, value in row.items():
                 if key.startswith("probe/") and value is not None:
                     values[group, history.config[_SEED], "/".join(key.split("/")[:2])].append(value)
-    found: dict[str, dict[int, dict[str, float]]] = {}
-    for (group, seed, name), measured in sorted(values.items()):
-        found.setdefault(group, {}).setdefault(seed, {})[name] = float(np.median(measured))
-    return found
+    return {key: float(np.median(measured)) for key, measured in sorted(values.items())}
 
 
 def _band(runs: Sequence[Curve], *, end: int | None, from_step: int, gap: int) -> Band:

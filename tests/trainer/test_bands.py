@@ -164,7 +164,8 @@ def test_groups_are_told_by_what_differs_apart_from_rate_and_seed_in_as_few_word
         "vgg_a_bn, model.dropout=0.5",
     ]
     assert labels({"train.order": ["a"]}, {"train.order": ["b"]}) == ["train.order=['a']", "train.order=['b']"]
-    elsewhere = {"sink.wandb.mode": "offline", "data.root": "/data"}
+    assert labels({"optimizer.name": "sgd"}, {"optimizer.name": "adam", "optimizer.eps": 1e-8}) == ["sgd", "adam"]
+    elsewhere = {"sink.wandb.mode": "offline", "data.root": "/data", "probe.walk.every": 30}
     assert labels({}, elsewhere) == ["vgg_a", "vgg_a"]
 
 
@@ -178,6 +179,8 @@ def test_the_papers_numbers_are_medians_over_rates_steps_and_layers() -> None:
         history([0.5], lr=0.1),
     ]
     assert probe_medians(runs) == {
-        "vgg_a": {0: {"probe/beta": 3.0}, 1: {"probe/beta": 6.0}},
-        "vgg_a_bn": {0: {"probe/shift_l2": 5.0}},
+        ("vgg_a", 0, "probe/beta"): 3.0,
+        ("vgg_a", 1, "probe/beta"): 6.0,
+        ("vgg_a_bn", 0, "probe/shift_l2"): 5.0,
     }
+    assert probe_medians(runs, from_step=2) == {("vgg_a", 0, "probe/beta"): 9.0}
