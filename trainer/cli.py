@@ -11,6 +11,7 @@ import typer
 from typer import Argument, Option
 
 from trainer.errors import ConfigError, UserError
+from trainer.gallery.commands import app as panels_app
 from trainer.landscape.commands import app as probe_app
 from trainer.sweep.commands import app as sweep_app
 
@@ -31,6 +32,7 @@ app.add_typer(bench_app, name="bench")
 schedule_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at learning-rate schedules.")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(sweep_app, name="sweep")
+app.add_typer(panels_app, name="panels")
 app.add_typer(probe_app, name="probe")
 
 _TAKES_ANY_KEY = {"allow_extra_args": True, "ignore_unknown_options": True}  # for --KEY=VALUE, as a W&B agent may write
@@ -266,11 +268,11 @@ def preview_schedule(
     lr: LrFlag = None,
     recipe: RecipeFlag = None,
     file: FileFlag = None,
-    out: Annotated[Path, Option(help="The PNG or SVG to write.", metavar="FILE")] = Path("schedule.png"),
+    out: Annotated[Path, Option(help="The PNG, SVG or HTML to write.", metavar="FILE")] = Path("schedule.png"),
 ) -> None:
     """Draw the learning rate over a run."""
     config = _load(_words(words, False, model, epochs, lr), recipe, file).config
-    from trainer.figures.schedule import draw_schedule
+    from trainer.panels.schedule import draw_schedule
     from trainer.plan import steps_per_epoch
 
     draw_schedule(config, out, steps_per_epoch=steps_per_epoch(config))

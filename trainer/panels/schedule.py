@@ -2,6 +2,7 @@
 
 import textwrap
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,45 +10,36 @@ import numpy as np
 
 from trainer.config.run import RunConfig
 from trainer.config.schedule import ReduceOnPlateau, Schedule
-from trainer.figures.render import render
+from trainer.panels.panel import Row
+from trainer.panels.registry import panel
+from trainer.panels.render import render
 from trainer.schedules import RateSchedule
 
-_WIDTH, _HEIGHT = 720, 320  # of the plot, in the spec's pixels
+_WIDTH = 720  # of the plot, in the spec's pixels
 _TEXT_WIDTH = 125  # characters of a subtitle's line that fit over it
-_SHORT_NUMBER = "datum.value && datum.value < 1e-3 ? format(datum.value, '.3~e') : format(datum.value, '~g')"
 
 
-def draw_schedule(config: RunConfig, path: Path, *, steps_per_epoch: int) -> None:
-    """Draw the whole run's rate into a PNG or SVG. Raises ConfigError for another suffix, DiskError."""
-    render(schedule_spec(config, steps_per_epoch=steps_per_epoch), path)
+def draw_schedule(config: RunConfig, path: Path, *, steps_per_epoch: int, theme: str = "light") -> None:
+    """Draw the whole run's rate by the panel `rate_curve`. Raises ConfigError for another suffix, DiskError."""
+    render(schedule_chart(config, steps_per_epoch=steps_per_epoch), path, theme=theme)
 
 
-def schedule_spec(config: RunConfig, *, steps_per_epoch: int) -> dict[str, Any]:
-    """Vega-Lite: rate by epoch, in stairs where it moves by epochs; a plateau's with the earliest cuts there can be."""
+def schedule_chart(config: RunConfig, *, steps_per_epoch: int) -> dict[str, Any]:
+    """Rate by epoch, in stairs where it moves by epochs; a plateau's with the earliest cuts there can be."""
+    epochs, schedule = config.train.epochs, config.schedule
+    rows = schedule_rows(config, steps_per_epoch=steps_per_epoch)
+    return panel("rate_curve").chart(rows, title=f"{schedule.name}, {epochs} epochs", subtitle=_subtitle(schedule))
+
+
+def schedule_rows(config: RunConfig, *, steps_per_epoch: int) -> list[Row]:
+    """The points of the curve; of a stair both ends."""
     rates = rate_at_each_step(config, steps_per_epoch=steps_per_epoch)
     shown = [*_outline(rates, 2 * _WIDTH), len(rates)]  # the last step's rate holds to its end
-    points = [{"epoch": step / steps_per_epoch, "rate": rates[min(step, len(rates) - 1)]} for step in shown]
-    epochs, schedule = config.train.epochs, config.schedule
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "title": {"text": f"{schedule.name}, {epochs} epochs", "subtitle": _subtitle(schedule)},
-        "width": _WIDTH,
-        "height": _HEIGHT,
-        "data": {"values": points},
-        "mark": {
-            "type": "line",
-            "interpolate": "step-after" if schedule.interval == "epoch" else "linear",
-            "strokeWidth": 2,
-            "strokeJoin": "round",
-        },
-        "encoding": {
-            "x": {"field": "epoch", "type": "quantitative", "title": "epoch",
-                  "scale": {"domain": [0, epochs], "nice": False},
-                  "axis": {"grid": False, "tickMinStep": 1, "tickCount": 10, "labelFlush": False}},
-            "y": {"field": "rate", "type": "quantitative", "title": "learning rate", "scale": {"zero": True},
-                  "axis": {"tickCount": 5, "labelExpr": _SHORT_NUMBER}},
-        },
-    }  # fmt: skip
+    points = [(step / steps_per_epoch, rates[min(step, len(rates) - 1)]) for step in shown]
+    if config.schedule.interval == "epoch":
+        edges = [(later[0], earlier[1]) for earlier, later in pairwise(points)]
+        points = [points[0], *(point for ends in zip(edges, points[1:], strict=True) for point in ends)]
+    return [{"group": "schedule", "run": "schedule", "epoch": epoch, "rate": rate} for epoch, rate in points]
 
 
 @dataclass

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from trainer.errors import ConfigError, DiskError
-from trainer.figures.render import render
+from trainer.panels.render import render
 
 DOTS: dict[str, Any] = {
     "title": "two dots",
@@ -35,7 +35,7 @@ def test_an_svg_holds_its_words_as_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["dots.pdf", "dots"])
 def test_another_suffix_is_refused_with_the_right_ones(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match=r"written as \.png or \.svg"):
+    with pytest.raises(ConfigError, match=r"written as \.png, \.svg or \.html"):
         render(DOTS, tmp_path / name)
     assert not list(tmp_path.iterdir())
 

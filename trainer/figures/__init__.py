@@ -1,1 +1,0 @@
-"""Charts: what is drawn is a Vega-Lite spec, a plain dict; `render` makes a file of any of them."""

@@ -1,0 +1,100 @@
+"""Panels of what `trainer inspect` has found, from RUN/inspect/inspect.json."""
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from trainer.history import History
+from trainer.panels.panel import Column, Panel, Preset, Row
+
+_MOST_LAYERS = 60  # that can be read under each other
+_PASS_THROUGH = ("Identity", "Dropout", "Dropout2d", "Flatten")  # which say nothing of their own
+
+Numbers = Mapping[str, Any]
+"""What an inspect.json holds."""
+
+
+def reliability_rows(numbers: Numbers, group: str) -> list[Row]:
+    """A row a bin, empty ones too; shares in percent."""
+    bins = numbers["calibration"]["bins"]
+    total = sum(each["images"] for each in bins) or 1
+    return [
+        {
+            "group": group,
+            "low": 100 * each["above"],
+            "high": 100 * each["to"],
+            "images": each["images"],
+            "share": 100 * each["images"] / total,
+            "confidence": None if each["confidence"] is None else 100 * each["confidence"],
+            "accuracy": None if each["accuracy"] is None else 100 * each["accuracy"],
+        }
+        for each in bins
+    ]
+
+
+def layer_rows(numbers: Numbers, group: str) -> list[Row]:
+    """A row a layer, in the network's order; of a deep network those with matrices of weights, then the first 60."""
+    rows = [row for row in numbers["layers"]["rows"] if row["kind"] not in _PASS_THROUGH]
+    if len(rows) > _MOST_LAYERS:
+        rows = [row for row in rows if row["kind"] in ("Conv2d", "Linear")] or rows
+    return [
+        {
+            "group": group,
+            "layer": f"{row['layer']} ({row['kind']})",
+            "order": order,
+            "activation_std": row["activation_std"],
+            "dead": 100 * row["dead"],
+            "weight_norm": row["weight_norm"],
+        }
+        for order, row in enumerate(rows[:_MOST_LAYERS])
+    ]
+
+
+def _of_runs(make: Callable[[Numbers, str], list[Row]]) -> Callable[[Sequence[History]], list[Row]]:
+    def rows(histories: Sequence[History]) -> list[Row]:
+        found: list[Row] = []
+        for history in histories:
+            with contextlib.suppress(OSError, ValueError):  # a run that was not inspected has nothing to draw
+                path = history.folder / "inspect" / "inspect.json"
+                found += make(json.loads(path.read_text(encoding="utf-8")), history.name)
+        return found
+
+    return rows
+
+
+INSPECTED = (
+    Panel(
+        "reliability",
+        1,
+        "Is it as sure as it is right?",
+        "Test images by confidence, in 15 bins; on the dashed line a network is right as often as it says.",
+        {
+            "group": Column("text", "run"),
+            "low": Column("number", "a bin's lower edge (%)"),
+            "high": Column("number", "a bin's upper edge (%)"),
+            "images": Column("number", "images"),
+            "share": Column("number", "share of the test images (%)"),
+            "confidence": Column("number", "mean confidence (%)"),
+            "accuracy": Column("number", "accuracy (%)"),
+        },
+        _of_runs(reliability_rows),
+        Preset("wandb/scatter/v0", {"x": "confidence", "y": "accuracy"}, {}),
+    ),
+    Panel(
+        "layer_statistics",
+        1,
+        "What the layers put out, and how large their weights are",
+        "Over test images; a dead channel is 0 for every image at every pixel.",
+        {
+            "group": Column("text", "run"),
+            "layer": Column("text", "layer"),
+            "order": Column("number", "its place in the network, from 0"),
+            "activation_std": Column("number", "standard deviation of the outputs"),
+            "dead": Column("number", "dead channels (%)"),
+            "weight_norm": Column("number", "L2 norm of the weights"),
+        },
+        _of_runs(layer_rows),
+        Preset("wandb/bar/v0", {"label": "layer", "value": "activation_std"}, {}),
+    ),
+)

@@ -1,0 +1,71 @@
+"""Rows of the loss around trained weights, from what `trainer probe surface` left in the run folders."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trainer.files import disk_errors
+from trainer.history import History
+from trainer.panels.groups import grouped
+from trainer.panels.panel import Row
+
+_PLANES = {"random": "random direction", "path": "directions of training"}
+
+
+@dataclass(frozen=True)
+class _Surface:
+    label: str  # the run's, and what else tells this surface from the others
+    content: dict[str, Any]
+
+
+def lines(histories: Sequence[History]) -> list[Row]:
+    """`group, alpha, loss` of every surface of one dimension. A loss that is not finite is null."""
+    return [
+        {"group": surface.label, "alpha": row["alpha"], "loss": row["loss"]}
+        for surface in _surfaces(histories, dims=1)
+        for row in surface.content["rows"]
+    ]
+
+
+def planes(histories: Sequence[History]) -> list[Row]:
+    """`surface, kind, alpha, alpha_end, beta, beta_end, loss, epoch` of every surface of two dimensions: its cells, edge
+    to edge, the kept weights on the way of training, where they lie in its plane, and the trained network."""
+    found: list[Row] = []
+    for surface in _surfaces(histories, dims=2):
+        empty = dict.fromkeys(("alpha_end", "beta_end", "loss", "epoch"))
+        place = {"surface": surface.label}
+        points, path = surface.content["rows"], surface.content.get("path", [])
+        across, up = (_edges([point[axis] for point in points]) for axis in ("alpha", "beta"))
+        for point in points:
+            (left, right), (low, high) = across[point["alpha"]], up[point["beta"]]
+            edges = {"alpha": left, "alpha_end": right, "beta": low, "beta_end": high}
+            found.append({**empty, **place, "kind": "cell", **edges, "loss": point["loss"]})
+        found += [{**empty, **place, "kind": "path", **point} for point in path]
+        found.append({**empty, **place, "kind": "network", "alpha": 0.0, "beta": 0.0})
+    return found
+
+
+def _surfaces(histories: Sequence[History], *, dims: int) -> Iterator[_Surface]:
+    for label, runs in grouped(histories).items():
+        for run in runs:
+            for path in sorted((run.folder / "surface").glob(f"*-{dims}d-*.json")):
+                with disk_errors(path, "cannot be read"):
+                    content = json.loads(path.read_text(encoding="utf-8"))
+                name = label if len(runs) == 1 else run.name
+                yield _Surface(f"{name}, {_described(content)}", content)
+
+
+def _described(content: dict[str, Any]) -> str:
+    settings = content["settings"]
+    plane = f"{_PLANES[settings['plane']]}{'s' if settings['dims'] == 2 and settings['plane'] == 'random' else ''}"
+    if settings["plane"] == "path":
+        plane += f" ({' + '.join(f'{share:.0%}' for share in content['explained'])} of the way)"
+    return f"{plane}, {settings['images']} {settings['split']} images"
+
+
+def _edges(values: Sequence[float]) -> dict[float, tuple[float, float]]:
+    """Each distinct coordinate with the edges of its cell: half way to its neighbours, and as far on the outside."""
+    places = sorted(set(values))
+    half = (places[1] - places[0]) / 2 if len(places) > 1 else 0.5
+    return {place: (place - half, place + half) for place in places}
