@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special, stats
 
 LEVEL = 0.05
 """Share of false alarms that each test, and each table of pairs, is allowed."""
@@ -134,7 +134,7 @@ def welch_p(
     df = np.where(
         varies, 1 / ((share_a / safe) ** 2 / (n_a - 1) + (share_b / safe) ** 2 / (n_b - 1) + ~varies), n_a + n_b - 2
     )
-    p = 2 * stats.t.sf(np.abs(diff) / np.sqrt(safe), df)
+    p = 2 * special.stdtr(df, -np.abs(diff) / np.sqrt(safe))
     return np.where(varies, p, np.where(diff == 0, 1.0, 0.0)), df
 
 
@@ -145,7 +145,7 @@ def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
         return None
     n, mean, std = len(differences), math.fsum(differences) / len(differences), _std(differences)
     half = _quantile(n - 1) * std / math.sqrt(n)
-    p = float(2 * stats.t.sf(abs(mean) * math.sqrt(n) / std, n - 1)) if std else float(mean == 0)
+    p = float(2 * special.stdtr(n - 1, -abs(mean) * math.sqrt(n) / std)) if std else float(mean == 0)
     return Difference(mean, mean - half, mean + half, n - 1, p)
 
 
@@ -235,8 +235,8 @@ def power(difference: float, std: float, n: int) -> float:
     if away > 38:  # where scipy's noncentral t has no digits left
         return 1.0
     edge = _quantile(df)
-    wrong_side = stats.nct.cdf(-edge, df, away) if away < 5 else 0.0  # beyond, below 1e-11 and at last NaN
-    return float(stats.nct.sf(edge, df, away) + wrong_side)
+    wrong_side = special.nctdtr(df, away, -edge) if away < 5 else 0.0  # beyond, below 1e-11 and at last NaN
+    return float(1 - special.nctdtr(df, away, edge) + wrong_side)
 
 
 def prediction_of_difference(a: Sequence[float], b: Sequence[float]) -> tuple[float, float] | None:
@@ -313,4 +313,4 @@ def _std(values: Sequence[float]) -> float:
 @cache
 def _quantile(df: float) -> float:
     """Of Student's t, two-sided 95 %."""
-    return float(stats.t.ppf(1 - LEVEL / 2, df))
+    return float(special.stdtrit(df, 1 - LEVEL / 2))

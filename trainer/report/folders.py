@@ -1,0 +1,205 @@
+"""Run folders as a report needs them: what each came to, its curves by epoch, and what is wrong with it."""
+
+import json
+import math
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+from trainer.config.overrides import flatten, read_words
+from trainer.errors import ConfigError, UserError
+from trainer.history import History, read_history
+
+Kind = Literal[
+    "missing",
+    "running",
+    "interrupted",
+    "stopped",
+    "diverged",
+    "failed",
+    "unreadable",
+    "cut short",
+    "not a number",
+    "there twice",
+    "other settings",
+    "not in the sweep",
+]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What keeps a run, or a point, from counting like the others. Named on the page, none left out."""
+
+    kind: Kind
+    where: str  # a run folder, or a point
+    message: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that could be read. Accuracies are in percent."""
+
+    history: History  # its rows are those of epochs' ends
+    seed: int
+    status: str  # finished, or what became of it instead
+    words: Mapping[str, Any]  # flat, that its command gave: a recipe stands nowhere else
+    values: Mapping[str, float]  # by measure; what was not logged, or not finite, is not there
+    provenance: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.history.name
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.history.config
+
+    def accuracy_at(self, epoch: float) -> float | None:
+        """Test accuracy after this epoch; None where it was not evaluated there."""
+        found = [row["test/accuracy"] for row in self.history.having("test/accuracy") if row["epoch"] == epoch]
+        return 100 * found[-1] if found else None
+
+
+_CURVES = ("epoch", "step", "train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy",
+           "optimizer/lr", "time/train_seconds")  # fmt: skip
+_PERCENT = {
+    "test_acc": "test/accuracy",
+    "best_test_acc": "test/accuracy_best",
+    "headline": "headline/accuracy",
+    "train_acc": "train/accuracy",
+    "best_val_acc": "val/accuracy_best",
+}
+_PLAIN = {"seconds_total": "time/train_seconds", "params": "model/trainable_parameters"}
+_CONVERGED_WITHIN = 1.0  # percentage points
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The folders in `folder` that a run has begun to write, broken ones too."""
+    marks = ("config.yaml", "run.json", "metrics.jsonl", "summary.json", "checkpoint.pt", ".lock")
+    return sorted(each for each in folder.iterdir() if each.is_dir() and any((each / mark).exists() for mark in marks))
+
+
+def read_run(folder: Path, *, metric: str) -> tuple[Run | None, list[Problem]]:
+    """A run, and what is wrong with it; no run where it cannot be read. `metric`: what its sweep goes by."""
+    where = str(folder)
+    try:
+        history = read_history(folder)
+    except (UserError, UnicodeDecodeError) as error:
+        return None, [Problem("unreadable", where, _reason(error, where))]
+    if not isinstance(history.summary, dict) or not all(isinstance(row, dict) for row in history.rows):
+        return None, [Problem("unreadable", where, "summary.json or metrics.jsonl does not hold what a run writes")]
+    provenance = _object(folder / "run.json")
+    rows, summary = history.rows, history.summary
+    values, odd = _values(rows, summary, metric)
+    slim = [{key: row[key] for key in _CURVES if key in row} for row in rows if _ends_an_epoch(row)]
+    run = Run(
+        replace(history, rows=slim),
+        int(history.config.get("seed") or 0),
+        str(summary.get("status") or provenance.get("status") or "failed"),
+        _words(provenance.get("command")),
+        values,
+        provenance,
+    )
+    if run.status != "finished":
+        odd = []  # its state says enough
+    return run, [*_state(run, folder), *(Problem("not a number", where, key) for key in odd), *_cut(folder, len(rows))]
+
+
+def _values(rows: list[dict[str, Any]], summary: Mapping[str, Any], metric: str) -> tuple[dict[str, float], list[str]]:
+    """(measures, the keys of the summary whose value is no finite number)."""
+    values: dict[str, float] = {}
+    usable: dict[str, float] = {}
+    odd: list[str] = []
+    for key in dict.fromkeys([*_PERCENT.values(), *_PLAIN.values(), metric]):
+        value = summary.get(key)
+        if isinstance(value, int | float) and math.isfinite(value):
+            usable[key] = value
+        elif key in summary:
+            odd.append(f"{key} is {'null' if value is None else value}")
+    values |= {name: 100 * usable[key] for name, key in _PERCENT.items() if key in usable}
+    values |= {name: usable[key] for name, key in _PLAIN.items() if key in usable}
+    if metric in usable:
+        values["metric"] = usable[metric] * (100 if "accuracy" in metric else 1)
+    if "seconds_total" in values and summary.get("epoch"):
+        values["seconds_per_epoch"] = values["seconds_total"] / summary["epoch"]
+    if "params" in values:
+        values["size_mb"] = values["params"] * 4 / 2**20
+    if "train_acc" in values and "test_acc" in values:
+        values["gap_points"] = values["train_acc"] - values["test_acc"]
+    cosines, ratios = ([row[key] for row in rows if row.get(key) is not None] for key in _GRADIENTS)
+    if cosines:
+        values["gradient_cosine"] = fmean(cosines)
+    if ratios:
+        values["lipschitz"] = max(ratios)
+    if (converged := _convergence(rows)) is not None:
+        values["convergence_epochs"] = converged
+    return values, odd
+
+
+_GRADIENTS = ("runs/grad_cosine", "runs/lipschitz")
+
+
+def _convergence(rows: list[dict[str, Any]]) -> float | None:
+    """The first epoch whose test accuracy is within a point of the run's best; none where it was looked at but twice.
+    Our reading: no report defines it."""
+    tested = [(row["epoch"], 100 * row["test/accuracy"]) for row in rows if row.get("test/accuracy") is not None]
+    if len(tested) < 3:
+        return None
+    best = max(accuracy for _, accuracy in tested)
+    return next(epoch for epoch, accuracy in tested if accuracy >= best - _CONVERGED_WITHIN)
+
+
+def _ends_an_epoch(row: Mapping[str, Any]) -> bool:
+    return any(row.get(key) is not None for key in ("train/accuracy", "val/accuracy", "test/accuracy"))
+
+
+def _state(run: Run, folder: Path) -> Iterator[Problem]:
+    """What became of a run that did not finish. A run that a kill ended still says that it is running."""
+    last = run.history.rows[-1]["epoch"] if run.history.rows else 0
+    where = str(folder)
+    match run.status:
+        case "finished":
+            if "metric" not in run.values:
+                yield Problem("not a number", where, "finished without the figure that the sweep goes by")
+        case "running":
+            yield Problem("running", where, f"at epoch {last:g}, or killed there: it left no summary")
+        case "stopped":
+            yield Problem("stopped", where, f"ended early by its sweep, after epoch {last:g}")
+        case "diverged":
+            why = run.history.summary.get("reason") or "the loss stopped being finite"
+            yield Problem("diverged", where, f"{why}, after epoch {last:g}")
+        case "interrupted":
+            yield Problem("interrupted", where, f"after epoch {last:g}; `trainer train --resume` goes on with it")
+        case other:
+            yield Problem("failed", where, f"{other}, after epoch {last:g}")
+
+
+def _cut(folder: Path, read: int) -> Iterator[Problem]:
+    path = folder / "metrics.jsonl"
+    if path.exists() and (lines := len(path.read_bytes().splitlines())) > read:
+        yield Problem("cut short", str(folder), f"metrics.jsonl: line {read + 1} of {lines} is no JSON; none after it")
+
+
+def _words(command: Any) -> dict[str, Any]:
+    """The `KEY=VALUE` words of a command line."""
+    try:
+        found = [word.removeprefix("--") for word in shlex.split(str(command or ""))]
+        return flatten(read_words(word for word in found if "=" in word and word.partition("=")[0][:1].isalpha()))
+    except (ValueError, ConfigError):
+        return {}
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _reason(error: Exception, where: str) -> str:
+    said = error.problems[0] if isinstance(error, UserError) else "not UTF-8 text"
+    return said.removeprefix(where).lstrip("/: ")
