@@ -30,7 +30,7 @@ class Ritz:
     """What k steps know of a symmetric matrix's spectrum: k values, largest first."""
 
     values: Tensor  # [k] float64
-    residuals: Tensor  # [k] ||A y - value y|| of the Ritz vector y: an eigenvalue lies no farther from the value
+    residuals: Tensor  # [k] ||A y - value y|| of the Ritz vector y, within which of the value an eigenvalue lies
 
 
 class Lanczos:
@@ -72,10 +72,13 @@ class Lanczos:
         self._basis[len(self.alphas)] = following
 
     def ritz(self) -> Ritz:
+        """Residuals as the recurrence gives them, |last beta x last entry of the tridiagonal's eigenvector|, and no less
+        than a rounding of the largest value: that of the products themselves is not in them."""
         beside = torch.tensor(self.betas[:-1], dtype=torch.float64)
         tridiagonal = torch.diag(torch.tensor(self.alphas, dtype=torch.float64)) + beside.diag(1) + beside.diag(-1)
         values, vectors = torch.linalg.eigh(tridiagonal)
-        return Ritz(values.flip(0), (self.betas[-1] * vectors[-1]).abs().flip(0))
+        rounding = torch.finfo(self._basis.dtype).eps * values.abs().max()
+        return Ritz(values.flip(0), (self.betas[-1] * vectors[-1]).abs().clamp(min=rounding).flip(0))
 
     def _outside_basis(self, w: Tensor, k: int) -> Tensor:
         """`w` less what of it the first k basis vectors span; twice, for once leaves what rounding has made."""
@@ -89,7 +92,9 @@ def rademacher(size: int, draw: torch.Generator) -> Tensor:
     return torch.randint(2, (size,), generator=draw).mul_(2).sub_(1).to(torch.float32)
 
 
-def mean_and_error(samples: Sequence[float]) -> tuple[float, float | None]:
-    """(the mean of Hutchinson's samples v A v, which estimates A's trace; its standard error, None of a single one)."""
+def mean_and_error(samples: Sequence[float]) -> tuple[float | None, float | None]:
+    """(the mean of Hutchinson's samples v A v, which estimates A's trace; its standard error). None for too few."""
+    if not samples:
+        return None, None
     values = torch.tensor(samples, dtype=torch.float64)
     return values.mean().item(), (values.std() / len(values) ** 0.5).item() if len(values) > 1 else None

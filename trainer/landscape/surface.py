@@ -14,7 +14,7 @@ cosine     of the angle between d1 and d2, in the random plane
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +62,19 @@ def measure_surface(subject: Subject, *, plane: PlaneName, dims: int, points: in
         write_whole(result, (json.dumps(content, allow_nan=False) + "\n").encode())
         journal.remove()
     return result
+
+
+def as_text(result: dict[str, Any]) -> str:
+    """A result in a few lines."""
+    settings, rows = result["settings"], [row for row in result["rows"] if row["loss"] is not None]
+    lines = [f"{len(result['rows'])} points over {settings['images']} images of {settings['split']}"]
+    for name, pick in (("lowest", min), ("highest", max)):
+        if rows:
+            row = pick(rows, key=lambda row: row["loss"])
+            lines.append(f"{name:<8} loss {row['loss']:.4f} at ({row['alpha']:.3g}, {row['beta']:.3g})")
+    if shares := result.get("explained"):
+        lines.append(f"the path's variance along them: {', '.join(f'{share:.1%}' for share in shares)}")
+    return "\n".join(lines)
 
 
 def _measure_points(subject: Subject, plane: Plane, journal: Journal) -> None:

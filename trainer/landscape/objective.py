@@ -1,0 +1,62 @@
+"""A subject's mean loss as a function of its parameters, to be differentiated twice."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from models.layers import HandmadeBatchNorm
+from trainer.landscape.curvature import hessian_product
+from trainer.landscape.subject import Subject
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The sum of `parts`, which is the mean loss of N images; P parameters that were trained."""
+
+    model: nn.Module  # a copy of the subject's, of which weights may be loaded
+    parameters: list[nn.Parameter]
+    parts: list[Callable[[], Tensor]]
+
+    @property
+    def size(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters)
+
+    def loss_and_gradient_norm(self) -> tuple[float, float]:
+        loss, gradient = 0.0, [torch.zeros_like(parameter) for parameter in self.parameters]
+        for part in self.parts:
+            value = part()
+            found = torch.autograd.grad(value, self.parameters, materialize_grads=True)
+            loss += value.item()
+            gradient = [total + g for total, g in zip(gradient, found, strict=True)]
+        return loss, torch.stack([g.norm() for g in gradient]).norm().item()
+
+    def hessian_product(self, vector: Tensor) -> Tensor:
+        """H v [P]."""
+        with sdpa_kernel(SDPBackend.MATH):  # the fused forms of attention have no second derivative
+            return hessian_product(self.parts, self.parameters, vector)
+
+
+def build_objective(subject: Subject, *, chunk: int, batch_statistics: bool, dtype: torch.dtype) -> Objective:
+    """In evaluation mode, at most `chunk` images at once; with `batch_statistics` a norm uses those of a chunk, a batch
+    of its own. Nothing but norms is ever in training mode: another dropout mask would be another loss."""
+    model = copy.deepcopy(subject.model).to(dtype).eval()
+    loss_fn = copy.deepcopy(subject.loss_fn).to(dtype)
+    for layer in model.modules():
+        if batch_statistics and isinstance(layer, _BatchNorm | HandmadeBatchNorm):
+            layer.train()
+    split, n = subject.split, len(subject.split)
+
+    def part(images: Tensor, labels: Tensor) -> Tensor:
+        inputs = subject.normalize(images, subject.compute.memory_format).to(dtype)
+        return loss_fn(model(inputs), labels).sum() / n
+
+    pieces = math.ceil(n / chunk)  # of sizes that differ by at most one: no small last batch
+    chunks = zip(split.images.tensor_split(pieces), split.labels.tensor_split(pieces), strict=True)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return Objective(model, trained, [lambda x=x, y=y: part(x, y) for x, y in chunks])
