@@ -13,19 +13,31 @@ from trainer.report.statistics import Verdict, prediction_interval, verdict
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A figure of a published row against the runs of its point."""
+class Answer:
+    """A published row, and the point of ours that it asks for."""
 
     experiment: Experiment
     row: Row
     name: str  # of the row within its table
+    point: Point | None
+    others: tuple[Point, ...]  # all points of the table
+    differences: tuple[str, ...]  # of our settings from those that the row prints
+    unsaid: tuple[str, ...]  # what the report does not say, and we have taken
+
+    def sample(self, measure: str) -> Values:
+        return self.point.sample(measure) if self.point else {}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A figure of a published row against the runs of its point."""
+
+    answer: Answer
     figure: Figure
     headline: bool  # whether it is the row's first
-    point: Point | None
     sample: Values
     verdict: Verdict
     interval: tuple[float, float] | None  # that holds one more run, rounding included
-    differences: tuple[str, ...]  # of our settings from those that the row prints
 
     @property
     def mean(self) -> float | None:
@@ -34,63 +46,81 @@ class Comparison:
     @property
     def reproduced(self) -> bool:
         """Whether the verdict is about the published settings, and there is one."""
-        return bool(self.sample) and not self.differences and self.verdict != "undecided"
+        return bool(self.sample) and not self.answer.differences and self.verdict != "undecided"
 
 
-def compared(answered: Sequence[Experiment], points: Sequence[Point]) -> Iterable[Comparison]:
+_UNSAID = {
+    "optimizer": "optimizer.name",
+    "lr": "optimizer.lr",
+    "momentum": "optimizer.momentum",
+    "weight_decay": "optimizer.weight_decay",
+    "batch_size": "train.batch_size",
+    "epochs": "train.epochs",
+    "scheduler": "schedule.name",
+    "loss": "loss.name",
+    "activation": "model.act",
+    "dropout": "model.dropout",
+    "augmentation": "augment.crop.padding",
+}
+
+
+def answers_of(answered: Sequence[Experiment], points: Sequence[Point]) -> list[Answer]:
+    """Each row of these experiments with the first point that agrees with it in all that tells the points apart."""
     varying = {
         key
         for key in {key for point in points for key in point.config}
         if len({key_of(point.config.get(key)) for point in points if point.config}) > 1
     }
+    found: list[Answer] = []
     for experiment in answered:
-        names = row_names(experiment)
-        for name, row in zip(names, experiment.rows, strict=True):
-            point, asked = _point_of(row, points, varying)
-            for number, figure in enumerate(figures(row, experiment)):
-                yield _comparison(experiment, row, name, figure, number == 0, point, asked)
+        for name, row in zip(row_names(experiment), experiment.rows, strict=True):
+            asked = flatten(read_words(runs_of(row)[0]))
+            point = next((each for each in points if _agrees(each.config, asked, varying)), None)
+            config = point.config if point else {}
+            differences = tuple(_differences(asked, config)) if config else ()
+            unsaid = tuple(f"{key}={short(config[key])}" for key in _taken(row) if key in config)
+            found.append(Answer(experiment, row, name, point, tuple(points), differences, unsaid))
+    return found
 
 
-def _comparison(
-    experiment: Experiment,
-    row: Row,
-    name: str,
-    figure: Figure,
-    headline: bool,
-    point: Point | None,
-    asked: Mapping[str, Any],
-) -> Comparison:
-    sample = {run.seed: value for run in point.runs if (value := figure.of(run)) is not None} if point else {}
+def _agrees(config: Mapping[str, Any], asked: Mapping[str, Any], varying: set[str]) -> bool:
+    return bool(config) and all(key_of(config.get(key)) == key_of(asked[key]) for key in asked.keys() & varying)
+
+
+def _differences(asked: Mapping[str, Any], config: Mapping[str, Any]) -> Iterable[str]:
+    whole = {"data.name": "cifar10", "data.train_size": None}
+    for key, theirs in {**whole, **asked}.items():
+        if key_of(config.get(key)) != key_of(theirs):
+            said = "all" if key == "data.train_size" else short(theirs)
+            yield f"{key}: {short(config.get(key))} here, {said} published"
+
+
+def _taken(row: Row) -> Iterable[str]:
+    """The config keys of what a report could say about a row, and does not."""
+    return (ours for theirs, ours in _UNSAID.items() if theirs in row.settings and row.settings[theirs] is None)
+
+
+def compared(answers: Sequence[Answer]) -> list[Comparison]:
+    """All figures of all rows, the headline of each row first."""
+    return [
+        _comparison(answer, figure, number == 0)
+        for answer in answers
+        for number, figure in enumerate(figures(answer.row, answer.experiment))
+    ]
+
+
+def _comparison(answer: Answer, figure: Figure, headline: bool) -> Comparison:
+    sample = answer.sample(figure.measure)
     values = list(sample.values())
     found: Verdict = "undecided"
     interval: tuple[float, float] | None = None
     if figure.judged == "by runs":
         found = verdict(figure.value, values, rounding=figure.rounding)
         interval = prediction_interval(values, rounding=figure.rounding)
-    elif figure.judged == "exactly" and values:
-        interval = (min(values) - figure.rounding, max(values) + figure.rounding)
-        found = "consistent" if interval[0] <= figure.value <= interval[1] else (
-            "higher" if figure.value < interval[0] else "lower"
-        )  # fmt: skip
-    differences = tuple(_departures(asked, point.config)) if point and point.config else ()
-    return Comparison(experiment, row, name, figure, headline, point, sample, found, interval, differences)
-
-
-def _point_of(row: Row, points: Sequence[Point], varying: set[str]) -> tuple[Point | None, dict[str, Any]]:
-    """(the first point that agrees with a row in all that tells the points apart, what the row prints in our words)."""
-    asked = flatten(read_words(runs_of(row)[0]))
-    for point in points:
-        if point.config and all(key_of(point.config.get(key)) == key_of(asked[key]) for key in asked.keys() & varying):
-            return point, asked
-    return None, asked
-
-
-def _departures(asked: Mapping[str, Any], config: Mapping[str, Any]) -> Iterable[str]:
-    whole = {"data.name": "cifar10", "data.train_size": None}
-    for key, theirs in {**whole, **asked}.items():
-        if key_of(config.get(key)) != key_of(theirs):
-            said = "all" if key == "data.train_size" else short(theirs)
-            yield f"{key}: {short(config.get(key))} here, {said} published"
+    elif figure.judged == "exactly" and values:  # the same in each run, so that one is enough
+        low, high = interval = (min(values) - figure.rounding, max(values) + figure.rounding)
+        found = "higher" if figure.value < low else "lower" if figure.value > high else "consistent"
+    return Comparison(answer, figure, headline, sample, found, interval)
 
 
 def row_names(experiment: Experiment) -> list[str]:

@@ -57,9 +57,12 @@ class Run:
     def config(self) -> Mapping[str, Any]:
         return self.history.config
 
-    def accuracy_at(self, epoch: float) -> float | None:
-        """Test accuracy after this epoch; None where it was not evaluated there."""
-        found = [row["test/accuracy"] for row in self.history.having("test/accuracy") if row["epoch"] == epoch]
+    def measure(self, name: str) -> float | None:
+        """A value by its name; `test_acc_at 25` is the test accuracy after that epoch. None where it was not logged."""
+        name, _, epoch = name.partition(" ")
+        if not epoch:
+            return self.values.get(name)
+        found = [row["test/accuracy"] for row in self.history.having("test/accuracy") if row["epoch"] == float(epoch)]
         return 100 * found[-1] if found else None
 
 

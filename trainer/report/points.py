@@ -26,7 +26,7 @@ class Point:
     runs: tuple[Run, ...]  # that finished, one a seed
 
     def sample(self, measure: str = "metric") -> Values:
-        return {run.seed: run.values[measure] for run in self.runs if measure in run.values}
+        return {run.seed: value for run in self.runs if (value := run.measure(measure)) is not None}
 
 
 def sweep_points(sweep: Sweep, varied: list[str], runs: list[Run]) -> tuple[list[Point], list[Problem], int | None]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from trainer.published import Experiment, Row
-from trainer.report.folders import Run
 from trainer.report.statistics import rounding_of
 
 Judged = Literal["by runs", "exactly", "not at all"]
@@ -19,13 +18,9 @@ class Figure:
     value: float  # in `unit`
     rounding: float  # half a unit of the last decimal
     unit: str
-    measure: str  # key of Run.values, or test_acc_at EPOCH
+    measure: str  # of a run: `Run.measure`
     judged: Judged
     why: str = ""
-
-    def of(self, run: Run) -> float | None:
-        name, _, epoch = self.measure.partition(" ")
-        return run.accuracy_at(float(epoch)) if name == "test_acc_at" else run.values.get(name)
 
 
 _ACCURACIES = {

@@ -209,7 +209,8 @@ def top_group(samples: Mapping[str, Mapping[int, float]], pairs: Sequence[Pair],
         for pair in pairs
         if best in (pair.a, pair.b) and pair.split in ("higher", "lower")
     }
-    return sorted(means.keys() - apart, key=lambda name: means[name], reverse=highest)
+    kept = [name for name in means if name not in apart]
+    return sorted(kept, key=lambda name: means[name], reverse=highest)
 
 
 @cache

@@ -14,7 +14,8 @@ from trainer.config.explain import did_you_mean
 from trainer.config.overrides import flatten
 from trainer.errors import CheckpointError, UserError
 from trainer.published import Experiment, experiments
-from trainer.report.comparisons import Comparison, compared
+from trainer.report.claims import Claim, claims_of
+from trainer.report.comparisons import Answer, Comparison, answers_of, compared
 from trainer.report.folders import Problem, Run, read_run, run_folders
 from trainer.report.points import (
     Point,
@@ -41,9 +42,20 @@ class Table:
     points: tuple[Point, ...]
     unfinished: tuple[Run, ...]  # that could be read, and do not count
     problems: tuple[Problem, ...]
-    comparisons: tuple[Comparison, ...]
-    experiments: tuple[Experiment, ...]
+    answers: tuple[Answer, ...]  # published rows
     expected: int | None  # runs that there are to be; None: nobody said
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        return compared(self.answers)
+
+    @cached_property
+    def claims(self) -> list[Claim]:
+        return claims_of(self.answers)
+
+    @property
+    def experiments(self) -> list[Experiment]:
+        return list({answer.experiment.id: answer.experiment for answer in self.answers}.values())
 
     @cached_property
     def samples(self) -> dict[str, Values]:
@@ -75,7 +87,7 @@ class Table:
         both = [
             (each.figure.value, each.mean)
             for each in self.comparisons
-            if each.experiment is experiment and each.headline and each.mean is not None
+            if each.answer.experiment is experiment and each.headline and each.mean is not None
         ]
         return agreement([published for published, _ in both], [mean for _, mean in both])
 
@@ -147,8 +159,7 @@ def read_table(folder: Path) -> Table:
         tuple(points),
         tuple(unfinished),
         (*more, *others, *problems),
-        tuple(compared(answered, points)),
-        answered,
+        tuple(answers_of(answered, points)),
         expected,
     )
 
@@ -160,7 +171,7 @@ def _plain_table(name: str, folders: Sequence[Path]) -> Table:
     points, unfinished, others = settled(grouped(found, keys, label_of_keys))
     question = f"What differs with {' and '.join(keys)}?" if keys else "What do these runs come to?"
     return Table(
-        name, question, metric, True, tuple(keys), tuple(points), tuple(unfinished), (*others, *problems), (), (), None
+        name, question, metric, True, tuple(keys), tuple(points), tuple(unfinished), (*others, *problems), (), None
     )
 
 

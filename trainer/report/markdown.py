@@ -1,0 +1,74 @@
+"""NAME.md, in the form of docs/results: the answer first, then figures, pictures, what it took."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from trainer.report import grids
+from trainer.report.charts import Chart
+from trainer.report.grids import Grid
+from trainer.report.tables import Table
+from trainer.report.words import certainty_note, finding, floor_text, order_text
+
+
+def as_markdown(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str]) -> str:
+    """`pictures`: the file of each chart, as a link from the page."""
+    return "\n".join(_lines(table, charts, pictures)) + "\n"
+
+
+def _lines(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str]) -> Iterable[str]:
+    found = finding(table)
+    yield f"# {table.question}"
+    yield ""
+    yield f"**{found.text}** {certainty_note(found)}"
+    yield ""
+    for experiment in table.experiments:
+        yield from _grid(grids.published(table, experiment, headlines=True))
+        yield order_text(table.order(experiment))
+        yield ""
+    yield from _grid(grids.points(table))
+    for chart in charts:
+        yield f"![{chart.title}. {chart.alt}]({pictures[chart.name]})"
+        yield ""
+        yield f"{chart.title}: {chart.about[:1].lower()}{chart.about[1:]}"
+        yield ""
+    if table.pairs:
+        yield "## Which differences are sure"
+        yield ""
+        yield from _grid(grids.pairs(table))
+        yield floor_text(table)
+        yield ""
+    yield from _section("## What the report says", [grids.claims(table), grids.by_eye(table)])
+    notes = [f"- {experiment.id}: {note}" for experiment in table.experiments for note in experiment.notes]
+    if notes:
+        yield from ["Where the report is silent, or contradicts itself:", "", *notes, ""]
+    others = [grids.published(table, experiment, headlines=False) for experiment in table.experiments]
+    yield from _section("## Other published figures", others)
+    yield from _section("## Settings", [grids.departures(table)])
+    yield from ["## What is missing", ""]
+    if table.problems:
+        yield from _grid(grids.problems(table))
+    else:
+        yield from ["Nothing: every run that there is to be has finished, and counts.", ""]
+    yield from _section("## How", [grids.provenance(table)])
+    yield "Each run's numbers: [results.json](results.json), [results.csv](results.csv)."
+
+
+def _section(title: str, tables: Sequence[Grid]) -> Iterable[str]:
+    filled = [grid for grid in tables if grid.rows]
+    if filled:
+        yield from [title, ""]
+        for grid in filled:
+            yield from _grid(grid)
+
+
+def _grid(grid: Grid) -> Iterable[str]:
+    yield f"{grid.caption}."
+    yield ""
+    yield f"| {' | '.join(map(_cell, grid.header))} |"
+    yield "|" + "|".join("---" if place in grid.text else "---:" for place in range(len(grid.header))) + "|"
+    for row in grid.rows:
+        yield f"| {' | '.join(map(_cell, row))} |"
+    yield ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
