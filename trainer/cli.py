@@ -12,6 +12,7 @@ from typer import Argument, Option
 
 from trainer.errors import ConfigError, UserError
 from trainer.gallery.commands import app as panels_app
+from trainer.inspect.commands import compare, inspect
 from trainer.landscape.commands import app as probe_app
 from trainer.sweep.commands import app as sweep_app
 
@@ -157,6 +158,10 @@ def evaluate(
     for key, value in found.items():
         typer.echo(f"{key:<22} {value:.2%}" if "accuracy" in key else f"{key:<22} {value}")
     return None
+
+
+app.command()(inspect)
+app.command()(compare)
 
 
 @app.command("models")

@@ -79,6 +79,7 @@ INSPECTED = (
             "accuracy": Column("number", "accuracy (%)"),
         },
         _of_runs(reliability_rows),
+        "runs that `trainer inspect` has looked at",
         Preset("wandb/scatter/v0", {"x": "confidence", "y": "accuracy"}, {}),
     ),
     Panel(
@@ -95,6 +96,7 @@ INSPECTED = (
             "weight_norm": Column("number", "L2 norm of the weights"),
         },
         _of_runs(layer_rows),
+        "runs that `trainer inspect` has looked at",
         Preset("wandb/bar/v0", {"label": "layer", "value": "activation_std"}, {}),
     ),
 )

@@ -2,6 +2,7 @@
 
 from trainer.config.explain import did_you_mean
 from trainer.errors import ConfigError
+from trainer.panels.inspected import INSPECTED
 from trainer.panels.panel import Column, Panel, Preset
 from trainer.panels.rows_curves import ablation, accuracy_time_size, confusion, curves, rates
 from trainer.panels.rows_landscape import along_the_gradient, cosines, loss_band, shifts
@@ -117,7 +118,7 @@ PANELS = (
         "gradient_cosine",
         1,
         "Cosine of gradients",
-        "Along one batch's gradient, least to greatest; and from step to step, as the reports take it.",
+        "Least and greatest along one batch's gradient; and of successive steps, as in the reports, averaged over stretches.",
         {"group": _GROUP, "measure": _text("along the gradient, or from step to step"), "step": _STEP, **_ALONG},
         cosines,
         _WALK,
@@ -191,6 +192,7 @@ PANELS = (
         accuracy_time_size,
         "finished runs",
     ),
+    *INSPECTED,
 )  # fmt: skip
 
 

@@ -1,0 +1,183 @@
+"""What passes through a network's layers for given images: maps, statistics, first filters. Nothing of it is moved.
+
+N images, C channels, H x W pixels.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.network import Network
+from trainer.config.explain import did_you_mean
+from trainer.errors import ConfigError
+from trainer.inspect.predictions import plain
+
+_SHOWN = 4  # layers, where none are asked for
+
+
+@contextmanager
+def watched(net: nn.Module, see: Callable[[str, nn.Module, Tensor], None]) -> Iterator[None]:
+    """Inside, `see(name, layer, output)` is called after every layer and container, an inner one before its outer one.
+
+    Of several outputs the first is seen.
+    """
+
+    def hook_of(name: str) -> Any:
+        def hook(layer: nn.Module, _: Any, output: Any) -> None:
+            while isinstance(output, tuple | list) and output:
+                output = output[0]
+            if isinstance(output, Tensor):
+                see(name, layer, output)
+
+        return hook
+
+    hooks = [layer.register_forward_hook(hook_of(name)) for name, layer in net.named_modules() if name]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@torch.no_grad()
+def output_shapes(net: nn.Module, images: Tensor) -> dict[str, tuple[int, ...]]:
+    """Of each layer and container, in the order in which they are done with `images`."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    tokens = getattr(net, "output_fmt", "NCHW") == "NHWC"  # how some of timm's transformers lay out their tokens
+
+    def see(name: str, _: nn.Module, output: Tensor) -> None:
+        shapes.pop(name, None)
+        shapes[name] = tuple((output.flatten(1, 2) if tokens and output.ndim == 4 else output).shape)
+
+    with watched(net.eval(), see):
+        net(images)
+    return shapes
+
+
+def has_maps(shape: tuple[int, ...]) -> bool:
+    """Whether an output is maps [N, C, h, w] of more than one pixel."""
+    return len(shape) == 4 and shape[2] * shape[3] > 1
+
+
+def stages(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """The parts of a network that make maps, at most four of them: of `features`, or, of a timm network, its own."""
+    prefix = "features." if isinstance(net, Network) else ""
+    inside = net.features if isinstance(net, Network) else net
+    parts = [prefix + name for name, _ in inside.named_children()]
+    parts += [  # timm's stages lie one deeper where they have a container of their own
+        f"{name}.{child}" for name in ("stages", "layers", "blocks") for child, _ in _children(net, name)
+    ]
+    found = [name for name in shapes if name in parts and has_maps(shapes[name])]
+    if len(found) <= _SHOWN:
+        return found
+    return [found[round(i * (len(found) - 1) / (_SHOWN - 1))] for i in range(_SHOWN)]
+
+
+def _children(net: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
+    part = getattr(net, name, None)
+    return part.named_children() if isinstance(part, nn.Module) else iter(())
+
+
+def last_maps(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    """The layer done last whose maps have more than one pixel: the last convolutional features; of a sequence its last
+    part. None where there are none, and where what comes last are tokens, as in a vision transformer."""
+    layers = dict(net.named_modules())
+    last = next((name for name in reversed(list(shapes)) if len(shapes[name]) > 2 and prod(shapes[name][2:]) > 1), None)
+    if last is None or not has_maps(shapes[last]):
+        return None
+    while isinstance(layers[last], nn.Sequential):
+        last = f"{last}.{list(layers[last].named_children())[-1][0]}"
+    return last
+
+
+def check_layers(asked: list[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises ConfigError with a line for each name that is no layer, or one without maps."""
+    with_maps = [name for name, shape in shapes.items() if has_maps(shape)]
+    unknown = [
+        f"--layers: {name!r} makes no maps of more than one pixel, but {'x'.join(map(str, shapes[name][1:]))}"
+        if name in shapes
+        else f"--layers: no layer is called {name!r}{did_you_mean(name, with_maps)}"
+        for name in asked
+        if name not in with_maps
+    ]
+    if unknown:
+        raise ConfigError(*unknown)
+
+
+@torch.no_grad()
+def feature_maps(net: nn.Module, images: Tensor, names: list[str]) -> dict[str, Tensor]:
+    """[N, C, h, w] float32 of each of these layers, on the CPU, in evaluation."""
+    maps: dict[str, Tensor] = {}
+
+    def see(name: str, _: nn.Module, output: Tensor) -> None:
+        if name in names:
+            maps[name] = output.float().to("cpu", copy=True)  # a copy: what follows may be done in place
+
+    with watched(net.eval(), see):
+        net(images)
+    return {name: maps[name] for name in names}
+
+
+@dataclass(frozen=True)
+class Filters:
+    layer: str
+    weights: Tensor  # [F, C, h, w] float32, on the CPU
+
+
+def first_filters(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Filters | None:
+    """Of the convolution that sees the images. None where a network begins with something else."""
+    layers = dict(net.named_modules())
+    first = next((name for name in shapes if any(True for _ in layers[name].parameters(recurse=False))), None)
+    conv = layers[first] if first else None
+    if not isinstance(conv, nn.Conv2d) or conv.in_channels not in (1, 3):
+        return None
+    return Filters(str(first), conv.weight.detach().float().cpu())
+
+
+@torch.no_grad()
+def statistics(net: nn.Module, images: Tensor) -> list[dict[str, Any]]:
+    """A row a layer without layers of its own, in the order in which `images` pass: of its outputs over all images,
+    positions and channels, and of its weights (biases apart). Standard deviations are a population's; null where there
+    is nothing.
+
+    `dead` is the share of channels (of the second axis where an output is maps, of the last otherwise) that are 0 for
+    every image at every position.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    lowest = {name for name, layer in net.named_modules() if not any(True for _ in layer.children())}
+
+    def see(name: str, layer: nn.Module, output: Tensor) -> None:
+        if name not in lowest or not output.is_floating_point() or output.ndim < 2:
+            return
+        values, weight = output.double(), getattr(layer, "weight", None)
+        row: dict[str, Any] = {
+            "layer": name,
+            "kind": type(layer).__name__,
+            "shape": list(output.shape[1:]),
+            "activation_mean": plain(values.mean().item()),
+            "activation_std": plain(values.std(correction=0).item()),
+            "dead": (values == 0)
+            .transpose(-1, 1 if values.ndim == 4 else -1)
+            .flatten(0, -2)
+            .all(0)
+            .double()
+            .mean()
+            .item(),
+            "weight_mean": None,
+            "weight_std": None,
+            "weight_norm": None,
+        }
+        if isinstance(weight, Tensor):
+            own = weight.double()
+            row["weight_mean"], row["weight_std"] = plain(own.mean().item()), plain(own.std(correction=0).item())
+            row["weight_norm"] = plain(own.norm().item())
+        rows[name] = row  # of a layer that is used twice, its last use
+
+    with watched(net.eval(), see):
+        net(images)
+    return list(rows.values())

@@ -1,0 +1,78 @@
+"""A trained network with what is needed to look at it: its test set, its device, its layers."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from trainer.config import RunConfig
+from trainer.config.explain import did_you_mean
+from trainer.data.batches import Normalize
+from trainer.data.images import ImageSet
+from trainer.device import Compute, choose_compute
+from trainer.errors import ConfigError
+from trainer.inspect.layers import output_shapes
+from trainer.inspect.predictions import Predictions, predict_test
+from trainer.trained import load_trained
+
+
+@dataclass(frozen=True)
+class Subject:
+    path: Path  # a run folder, or a checkpoint in one
+    config: RunConfig
+    model: nn.Module  # on the device, in evaluation mode
+    image_set: ImageSet  # of its training images one is left
+    compute: Compute
+
+    @property
+    def folder(self) -> Path:
+        return self.path if self.path.is_dir() else self.path.parent
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+    @property
+    def network(self) -> str:
+        return self.config.model.name
+
+    @cached_property
+    def found(self) -> Predictions:
+        return predict_test(self.config, self.model, self.image_set, self.compute)
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the layers' outputs, as `layers.output_shapes` has them."""
+        return output_shapes(self.model, self.pictures(torch.tensor([0])))
+
+    def pictures(self, index: Tensor) -> Tensor:
+        """[M, C, H, W] float32: test images at `index` [M], normalised, on the device."""
+        normalize = Normalize(self.image_set.mean, self.image_set.std, self.compute.device)
+        return normalize(self.image_set.test.images[index].to(self.compute.device), self.compute.memory_format)
+
+    def picture(self, asked: str | None) -> int:
+        """The place in the test set of what a person asks for: a number, or a class for its first image; the first cat
+        where nothing is asked, of a set without cats the first image. Raises ConfigError."""
+        labels, names = self.image_set.test.labels, self.image_set.class_names
+        if asked is None:
+            asked = "cat" if "cat" in names else "0"
+        if asked.lstrip("-").isdecimal() and asked not in names:
+            if 0 <= int(asked) < len(labels):
+                return int(asked)
+            raise ConfigError(f"--picture: {asked}: the test set has {len(labels)} pictures, 0 to {len(labels) - 1}")
+        if asked not in names:
+            raise ConfigError(f"--picture: no class is called {asked!r}{did_you_mean(asked, names)}")
+        index = (labels == names.index(asked)).nonzero()
+        if not len(index):
+            raise ConfigError(f"--picture: no test image is of class {asked!r}")
+        return int(index[0])
+
+
+def load_subject(path: Path, changes: dict[str, object]) -> Subject:
+    """`changes` are dotted config keys to use instead of the run's, such as `data.root`. Raises UserError."""
+    config, model, image_set = load_trained(path, changes)
+    compute = choose_compute(config.train)
+    one = image_set.train.select(torch.tensor([0]))  # its shape is asked for; the rest is memory
+    return Subject(path, config, compute.place(model).eval(), replace(image_set, train=one, val=None), compute)
