@@ -40,8 +40,8 @@ class McNemar:
     only_second: int
     both_wrong: int
     p: float
-    """Exact and two-sided (McNemar 1947): were the networks equally good, then of the n images that one alone gets right
-    each would get as many as heads in n tosses, and p = min(1, 2 P[Binomial(n, 1/2) <= the smaller])."""
+    """Exact and two-sided (McNemar 1947): were the networks equally good, then of the n images that one alone gets
+    right each would get as many as heads in n tosses, and p = min(1, 2 P[Binomial(n, 1/2) <= the smaller])."""
 
 
 def mcnemar(first: Tensor, second: Tensor) -> McNemar:

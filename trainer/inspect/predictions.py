@@ -1,7 +1,7 @@
 """A network's predictions on its test set, and what they say: confusions, classes, calibration, mistakes.
 
-N images, K classes. An image whose logits are not all finite counts as predicted, since argmax names a class, but has no
-confidence: calibration and mistakes leave it out, and `not_finite` says how many there are.
+N images, K classes. An image whose logits are not all finite counts as predicted, since argmax names a class, but has
+no confidence: calibration and mistakes leave it out, and `not_finite` says how many there are.
 """
 
 from dataclasses import dataclass
@@ -114,7 +114,7 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """Expected calibration error (eq. 3): the sum over bins of |B_m| / n |acc(B_m) - conf(B_m)|; NaN of no image."""
+        """Expected calibration error (eq. 3): the sum over bins of |B_m| / n |acc(B_m) - conf(B_m)|; NaN of none."""
         gap = (self.accuracy - self.confidence).abs().nan_to_num(0.0)
         return (self.images / self.images.sum() * gap).sum().item()
 
