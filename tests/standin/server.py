@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(self._put)
 
     def do_GET(self) -> None:
-        self._serve(lambda path, body: {})
+        self._serve(self._get)
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -157,6 +157,10 @@ class _Handler(BaseHTTPRequestHandler):
             return store.file_stream(path.split("/")[-2], json.loads(body))
         return {}  # telemetry
 
+    def _get(self, path: str, body: bytes) -> dict[str, Any] | bytes:
+        _, what, *rest = path.split("/", 3)
+        return self.standin.store.run(rest[0]).files[rest[1]] if what == "download" else {}
+
     def _put(self, path: str, body: bytes) -> dict[str, Any]:
         _, _, owner, name = path.split("/", 3)
         store = self.standin.store
@@ -168,8 +172,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         return gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
 
-    def _reply(self, status: int, payload: dict[str, Any]) -> None:
-        body = json.dumps(payload).encode()
+    def _reply(self, status: int, payload: dict[str, Any] | bytes) -> None:
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

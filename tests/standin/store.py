@@ -130,6 +130,7 @@ class Store:
         self.sweeps: dict[str, Sweep] = {}
         self.artifacts: dict[str, dict[str, Any]] = {}  # the client's description of each, by id
         self.agents: dict[str, str] = {}  # agent id -> sweep id
+        self.unknown_projects: set[str] = set()  # all others are there
         self._ids = itertools.count(1)
 
     @property
@@ -166,7 +167,9 @@ class Store:
 
     # Fields of the query roots.
 
-    def _project(self, name: str | None = None, **_: Any) -> dict[str, Any]:
+    def _project(self, name: str | None = None, **_: Any) -> dict[str, Any] | None:
+        if name in self.unknown_projects:
+            return None
         return {
             "id": name,
             "internalId": "1",
@@ -175,8 +178,10 @@ class Store:
             "entity": {"id": ENTITY, "name": ENTITY},
             "bucket": self._node,
             "run": self._node,
-            "runs": lambda filters=None, **_: self._connection(json.loads(filters or "{}")),
-            "runCount": lambda filters=None, **_: len(self._matching(json.loads(filters or "{}"))),
+            "runs": lambda filters=None, **_: self._connection({**json.loads(filters or "{}"), "project": name}),
+            "runCount": lambda filters=None, **_: len(
+                self._matching({**json.loads(filters or "{}"), "project": name})
+            ),
             "sweep": self._sweep,
             "totalSweeps": len(self._sweeps_of(name)),
             "sweeps": lambda **_: _connection(self._node_of(sweep) for sweep in self._sweeps_of(name)),
@@ -184,16 +189,32 @@ class Store:
 
     def _node(self, name: str, **_: Any) -> dict[str, Any] | None:
         run = self.runs.get(name)
-        return run.node() if run and run.upserts else None
+        return self._node_of_run(run) if run and run.upserts else None
+
+    def _node_of_run(self, run: Run) -> dict[str, Any]:
+        def files(names: Iterable[str] = (), **_: Any) -> dict[str, Any]:
+            found = [(name, body) for name, body in run.files.items() if not names or name in names]
+            return _connection(
+                {
+                    "id": name,
+                    "name": name,
+                    "url": f"{self.url}/download/{run.id}/{name}",
+                    "sizeBytes": len(body),
+                    "mimetype": "application/octet-stream",
+                }
+                for name, body in found
+            )
+
+        return {**run.node(), "fileCount": len(run.files), "files": files}
 
     def _matching(self, filters: Mapping[str, Any]) -> list[Run]:
-        """The runs of a sweep or a group; other filters are not understood and let everything through."""
+        """The runs of a project, a sweep or a group; other filters are not understood and let everything through."""
         filters = {**filters, **{key: each[key] for each in filters.get("$and", []) for key in each}}
-        wanted = {key: filters[key] for key in ("sweep", "group") if key in filters}
+        wanted = {key: filters[key] for key in ("project", "sweep", "group") if key in filters}
         return [run for run in self.runs.values() if all(getattr(run, key) == wanted[key] for key in wanted)]
 
     def _connection(self, filters: Mapping[str, Any]) -> dict[str, Any]:
-        return _connection(run.node() for run in self._matching(filters))
+        return _connection(self._node_of_run(run) for run in self._matching(filters))
 
     def _sweeps_of(self, project: str | None) -> list[Sweep]:
         return [sweep for sweep in self.sweeps.values() if sweep.project == project]

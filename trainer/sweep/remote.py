@@ -72,7 +72,7 @@ def start(path: Path, *, agents: int, devices: Sequence[str], warn: Callable[[Ch
     found = check(read_sweep(path))
     warn(found)
     envs = [device_env(devices[number % len(devices)]) for number in range(agents)]
-    with _asking() as api:
+    with asking() as api:
         place = _register(path, found.sweep)
         typer.echo(api.sweep(str(place)).url)
     typer.echo(f"more agents, on any machine: wandb agent -f {place}", err=True)
@@ -83,7 +83,7 @@ def start(path: Path, *, agents: int, devices: Sequence[str], warn: Callable[[Ch
 def progress_of(id: str) -> tuple[Sweep, Progress]:
     """How far a sweep of W&B's is, named by ENTITY/PROJECT/ID or its page. Raises SweepError."""
     place = read_place(id)
-    with _asking() as api:
+    with asking() as api:
         sweep = parse_sweep(yaml.safe_dump(api.sweep(str(place)).config), Path(str(place)))
         runs = api.runs(f"{place.entity}/{place.project}", filters={"sweep": place.id}, lazy=False)
         attempts = [attempt for run in runs if (attempt := _attempt(run, sweep))]
@@ -115,7 +115,7 @@ def rerun(id: str, *, runs: Path, devices: Sequence[str]) -> int:
 
 def list_sweeps(project: str) -> list[str]:
     """A line for each sweep of ENTITY/PROJECT, or of a project of the account's own. Raises SweepError."""
-    with _asking() as api:
+    with asking() as api:
         entity, _, name = project.rpartition("/")
         return [
             f"{sweep.entity}/{sweep.project}/{sweep.id}  {str(sweep.state).lower():<8}  {sweep.name}  {sweep.url}"
@@ -134,7 +134,7 @@ def read_place(id: str) -> Place:
 
 
 @contextmanager
-def _asking() -> Iterator[wandb.Api]:
+def asking() -> Iterator[wandb.Api]:
     """The server; what it refuses, or that it is away, as a SweepError of one line."""
     try:
         yield _log_in()
