@@ -34,7 +34,7 @@ def _telling(histories: Sequence[History], over: Collection[str]) -> list[str]:
     ours = [key for key in keys if key not in over and not key.startswith(_ASIDE)]
     kept: list[str] = []
     parts = 1
-    for key in sorted(ours, key=lambda key: (not key.endswith(".name"), key)):
+    for key in sorted(ours, key=lambda key: (key != "model.name", not key.endswith(".name"), key)):
         split = len({tuple(_value(history, each) for each in [*kept, key]) for history in histories})
         if split > parts:
             kept, parts = [*kept, key], split

@@ -71,11 +71,12 @@ class Panel:
     def chart(
         self, rows: Sequence[Row], *, title: str | None = None, subtitle: str | Sequence[str] | None = None
     ) -> dict[str, Any]:
-        """A whole Vega-Lite spec: columns under their own names, the rows inside. Legends of one entry are left out."""
+        """A whole Vega-Lite spec: columns under their own names, the rows inside. Legends of one entry are left
+        out."""
         words: dict[str, Any] = {"title": title or self.title, "subtitle": self.about if subtitle is None else subtitle}
         filled = _filled(self.spec, {"field": dict.fromkeys(self.columns, None), "string": words})
         filled["data"] = {"values": [{column: row.get(column) for column in self.columns} for row in rows]}
-        return _without_idle_legends(filled, rows)
+        return _with_fitting_legends(filled, rows)
 
 
 def holes(spec: Any, kind: Literal["field", "string"]) -> set[str]:
@@ -102,18 +103,23 @@ def _filled(part: Any, values: Mapping[str, Mapping[str, Any]]) -> Any:
     return _HOLE.sub(lambda hole: str(value(hole)), part)
 
 
-_WITH_LEGENDS = ("color", "strokeDash", "shape", "size")
+_TELLING = ("color", "strokeDash", "shape", "size")
 
 
-def _without_idle_legends(part: Any, rows: Sequence[Row]) -> Any:
-    """`part` with no legend for what is the same in all rows."""
+def _with_fitting_legends(part: Any, rows: Sequence[Row]) -> Any:
+    """`part` with no legend for what is the same in all rows, and with groups in their own order; told that order, Vega
+    makes one legend of colour and dash."""
     if isinstance(part, list):
-        return [_without_idle_legends(each, rows) for each in part]
+        return [_with_fitting_legends(each, rows) for each in part]
     if not isinstance(part, dict):
         return part
-    found = {key: value if key == "data" else _without_idle_legends(value, rows) for key, value in part.items()}
-    for channel in _WITH_LEGENDS:
+    found = {key: value if key == "data" else _with_fitting_legends(value, rows) for key, value in part.items()}
+    for channel in _TELLING:
         encoding = found.get(channel)
-        if isinstance(encoding, dict) and "field" in encoding and len({row[encoding["field"]] for row in rows}) < 2:
-            encoding["legend"] = None
+        if isinstance(encoding, dict) and "field" in encoding:
+            values = list(dict.fromkeys(row[encoding["field"]] for row in rows))
+            if len(values) < 2:
+                encoding["legend"] = None
+            elif encoding["field"] == "group":
+                encoding["scale"] = {"domain": values, **encoding.get("scale", {})}
     return found

@@ -1,15 +1,17 @@
 """Rows of what the probes measure: along the gradient (`probe/*`) and from step to step (`runs/*`)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from trainer.bands import loss_bands
 from trainer.history import History
 from trainer.panels.groups import counted, grouped
 from trainer.panels.panel import Row, Rows
-from trainer.panels.thin import thin
+from trainer.panels.thin import over, thin
 
 _BAND = {"low": "min", "mean": "mean", "high": "max"}
+_MEANS = {"low": "mean", "high": "mean"}
+_STRETCHES = 100  # points of a line that is averaged over steps
 PAPER, REPORTS = "along the gradient", "from step to step"
 """The two families of measurements, as panels call them."""
 
@@ -36,11 +38,14 @@ def along_the_gradient(low: str, high: str, mean: str | None = None) -> Rows:
 
 def cosines(histories: Sequence[History]) -> list[Row]:
     """`group, measure, step, low, high` of the cosines of gradients: the paper's, from the least to the greatest along
-    the gradient, and the reports', of successive steps."""
+    the gradient; and the reports', of successive steps, which are so many and so unlike that `low` and `high` are both
+    the mean over a group's runs and a stretch of steps, a hundredth of them all."""
     paper = {"low": "probe/grad_cosine_min", "high": "probe/grad_cosine_max"}
     reports = {"low": "runs/grad_cosine", "high": "runs/grad_cosine"}
-    found = [*_band(histories, paper, {"measure": PAPER}), *_band(histories, reports, {"measure": REPORTS})]
-    return thin(found, by=["group", "measure"], how={"low": "min", "high": "max"})
+    found = _band(histories, paper, {"measure": PAPER})
+    successive = _band(histories, reports, {"measure": REPORTS}, _MEANS)
+    groups = len({row["group"] for row in successive})
+    return [*found, *thin(successive, by=["group"], how=_MEANS, limit=_STRETCHES * groups)]
 
 
 def shifts(metric: str) -> Rows:
@@ -50,7 +55,7 @@ def shifts(metric: str) -> Rows:
 
     def rows(histories: Sequence[History]) -> list[Row]:
         found: list[Row] = []
-        for label, runs in grouped(histories).items():
+        for label, runs in grouped(histories, over=_rates_where_more_differs(histories)).items():
             layers = dict.fromkeys(key for run in runs for row in run.rows for key in row if key.startswith(prefix))
             for order, key in enumerate(layers):
                 at: dict[int, list[float]] = {}
@@ -65,8 +70,10 @@ def shifts(metric: str) -> Rows:
     return rows
 
 
-def _band(histories: Sequence[History], keys: Mapping[str, str], extra: Row) -> list[Row]:
-    """The lowest, mean and highest over a group's runs of three columns, at each step where a run has them all."""
+def _band(
+    histories: Sequence[History], keys: Mapping[str, str], extra: Row, how: Mapping[str, str] = _BAND
+) -> list[Row]:
+    """Columns over a group's runs, as `how` says, at each step where a run has all of `keys`."""
     found: list[Row] = []
     for label, runs in grouped(histories, over=_rates_where_more_differs(histories)).items():
         at: dict[int, list[Row]] = {}
@@ -77,15 +84,11 @@ def _band(histories: Sequence[History], keys: Mapping[str, str], extra: Row) -> 
             {
                 **group,
                 "step": step,
-                **{column: _over(column, (row[key] for row in rows)) for column, key in keys.items()},
+                **{column: over([row[key] for row in rows], how[column]) for column, key in keys.items()},
             }
             for step, rows in sorted(at.items())
         ]
-    return thin(found, by=["group"], how={column: _BAND[column] for column in keys})
-
-
-def _over(column: str, values: Iterable[float]) -> float:
-    return {"low": min, "high": max, "mean": fmean}[column](list(values))
+    return thin(found, by=["group"], how={column: how[column] for column in keys})
 
 
 def _rates_where_more_differs(histories: Sequence[History]) -> list[str]:

@@ -37,10 +37,11 @@ def thin(
 
 
 def _one(stretch: Sequence[Row], how: Mapping[str, str]) -> Row:
-    return {**stretch[0], **{column: _over([row[column] for row in stretch], what) for column, what in how.items()}}
+    return {**stretch[0], **{column: over([row[column] for row in stretch], what) for column, what in how.items()}}
 
 
-def _over(values: Sequence[Any], what: str) -> Any:
+def over(values: Sequence[Any], what: str) -> Any:
+    """The `first`, `min`, `max` or `mean` of what is not null; null where nothing is left."""
     known = [value for value in values if value is not None]
     if what == "first" or not known:
         return values[0] if what == "first" else None
