@@ -65,7 +65,10 @@ def has_maps(shape: tuple[int, ...]) -> bool:
 
 
 def stages(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """The parts of a network that make maps, at most four of them: of `features`, or, of a timm network, its own."""
+    """The parts of a network that make maps, at most four of them: of `features`, or, of a timm network, its own. None of
+    a network whose last features are no maps."""
+    if last_maps(net, shapes) is None:
+        return []
     prefix = "features." if isinstance(net, Network) else ""
     inside = net.features if isinstance(net, Network) else net
     parts = [prefix + name for name, _ in inside.named_children()]
