@@ -1,0 +1,141 @@
+"""A run with every probe on is, to the bit, the run with none; and one that was broken writes the same rows."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from trainer import tally
+from trainer.checkpoint import load_checkpoint
+from trainer.config import load_config
+from trainer.loop import Loop
+from trainer.observe import View
+from trainer.probes.features import FeaturesProbe
+from trainer.probes.shift import ShiftProbe
+from trainer.probes.walk import WalkProbe
+from trainer.run import resume_run, start_run
+
+PROBES = [
+    "probe.drift.every=1", "probe.walk.every=2", "probe.walk.points=2", "probe.shift.at=[1,4]",
+    "probe.shift.layers=[2,3]", "probe.features.log_spaced=3",
+]  # fmt: skip
+DROPOUT = ["model.name=handmade_cnn", "model.channels=[4,4]", "model.dropout=0.3"]
+GHOST = ["model.name=fastresnet9", "model.width=2", "model.ghost_size=4"]
+RUNS = {
+    "SGD with momentum, ghost norm, EMA": [*GHOST, "train.ema.decay=0.9"],
+    "nesterov": [*DROPOUT, "optimizer.name=sgd", "optimizer.nesterov=true"],
+    "Adam, clipped": [*DROPOUT, "optimizer.name=adam", "train.clip_grad_norm=0.1"],
+    "Lookahead": [*DROPOUT, "optimizer.name=sgd", "optimizer.lookahead.steps=2"],
+    "Muon": [*DROPOUT, "optimizer.name=muon"],
+    "Muon with AdamW and Lookahead": [
+        *DROPOUT, "optimizer.name=muon", "optimizer.rest=adamw", "optimizer.lookahead.steps=3",
+    ],
+    "in parts, penalties": [*GHOST, "train.accumulate=2", "loss.l2=0.01"],
+    "bfloat16": [*DROPOUT, "train.precision=bfloat16"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def base(image_folder: Path) -> list[str]:
+    """Two epochs of three steps."""
+    return [
+        "data.name=folder", f"data.root={image_folder}", "data.image_size=8", "train.epochs=2", "train.batch_size=16",
+        "train.device=cpu", "train.precision=float32", "augment.crop.padding=1", "sink.wandb.mode=disabled",
+    ]  # fmt: skip
+
+
+def train(words: list[str], runs: Path, name: str) -> Path:
+    return start_run(load_config(words).config, runs=runs, name=name).folder
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl without what a clock wrote."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if not key.startswith("time/")} for line in lines]
+
+
+def leaves(content: Any, path: str = "") -> dict[str, Any]:
+    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else None
+    if inner is None:
+        return {path: content}
+    return {place: leaf for key, value in inner for place, leaf in leaves(value, f"{path}/{key}").items()}
+
+
+def differing(one: Path, other: Path, *, apart_from: tuple[str, ...]) -> list[str]:
+    """What is not the same, to the bit, in two checkpoints."""
+    ours, theirs = (leaves(load_checkpoint(folder / "checkpoint.pt")) for folder in (one, other))
+    keys = [key for key in ours | theirs if not key.startswith(apart_from)]
+    return [key for key in keys if not same(ours.get(key), theirs.get(key))]
+
+
+def same(one: Any, other: Any) -> bool:
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+_CLOCKED = ("/counters/train_seconds", "/counters/latest/time/", "/sinks")
+
+
+@pytest.mark.parametrize("words", RUNS.values(), ids=RUNS.keys())
+def test_every_probe_leaves_the_run_as_it_is_without(tmp_path: Path, base: list[str], words: list[str]) -> None:
+    with_probes = train([*base, *words, *PROBES], tmp_path, "with")
+    without = train([*base, *words], tmp_path, "without")
+    assert differing(with_probes, without, apart_from=(*_CLOCKED, "/config/probe", "/probes")) == []
+    of_training = [row for row in rows(with_probes) if "train/loss" in row]
+    assert of_training == rows(without)
+    measured = set().union(*rows(with_probes))
+    assert {"runs/beta", "probe/beta"} <= measured
+    assert any(key.startswith("probe/shift_l2/") for key in measured)
+    assert any(key.startswith("probe/feature_shift/") for key in measured)
+
+
+class _Broken(BaseException):
+    """Stands for a sudden end: nothing in the program catches it."""
+
+
+@pytest.mark.parametrize(("how", "step"), [("killed", 5), ("terminated", 2)])
+def test_a_broken_run_writes_the_rows_of_the_unbroken_one(
+    tmp_path: Path, base: list[str], monkeypatch: pytest.MonkeyPatch, how: str, step: int
+) -> None:
+    words = [*base, *GHOST, *PROBES, "schedule.name=constant"]
+    unbroken = train(words, tmp_path, "unbroken")
+    take_step = Loop._step
+
+    def break_at(loop: Loop, *batch: Any) -> None:
+        take_step(loop, *batch)
+        if loop.counters.step == step:
+            if how == "killed":
+                raise _Broken
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_step", break_at)
+        if how == "killed":
+            with pytest.raises(_Broken):
+                train(words, tmp_path, "broken")
+        else:
+            train(words, tmp_path, "broken")
+    broken = resume_run(tmp_path / "broken").folder
+    assert rows(broken) == rows(unbroken)
+    assert differing(broken, unbroken, apart_from=_CLOCKED) == []
+
+
+def test_the_time_of_a_rare_probe_is_not_training_time(
+    tmp_path: Path, base: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(tally, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def take_an_hour(probe: object, view: View) -> dict[str, float]:
+        now[0] += 3600
+        return {"probe/beta": 1.0}
+
+    for probe in (WalkProbe, ShiftProbe, FeaturesProbe):
+        monkeypatch.setattr(probe, "measure", take_an_hour)
+    folder = train([*base, *GHOST, *PROBES], tmp_path, "a")
+    assert now[0] > 3 * 3600
+    assert json.loads((folder / "summary.json").read_text())["time/train_seconds"] == 0
