@@ -19,9 +19,13 @@ def evaluate(
     *,
     tta: Tta = "none",
     batch_size: int = 500,
+    confusion: Tensor | None = None,
 ) -> dict[str, float]:
     """`loss`, the mean over the split, and `accuracy`, a fraction, both of the averaged views; with test-time
-    augmentation also `accuracy_plain`, of the image alone. The model is left in the mode it was in."""
+    augmentation also `accuracy_plain`, of the image alone. The model is left in the mode it was in.
+
+    `confusion` [K, K], where given, is set to the images by true class, then by predicted, of the averaged views.
+    """
     was_training = model.training
     model.eval()
     plain, averaged = predict(model, split.images, normalize, compute, tta=tta, batch_size=batch_size)
@@ -30,6 +34,9 @@ def evaluate(
     def accuracy(logits: Tensor) -> float:
         return (logits.argmax(1) == split.labels).sum().item() / len(split)
 
+    if confusion is not None:
+        place = split.labels * len(confusion) + averaged.argmax(1)
+        confusion.copy_(torch.bincount(place, minlength=confusion.numel()).view_as(confusion))
     found = {"loss": loss_fn(averaged, split.labels).mean().item(), "accuracy": accuracy(averaged)}
     return found if tta == "none" else found | {"accuracy_plain": accuracy(plain)}
 

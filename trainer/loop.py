@@ -24,6 +24,7 @@ from trainer.swa import Swa
 from trainer.tally import Clock, Counters, Sums
 
 _LOOK_EVERY = 20  # steps between two reads of a GPU's running sums, for the progress bar and for a loss gone NaN
+_MOST_CLASSES = 100  # of which a confusion matrix is kept
 
 Keep = Callable[[str, Mapping[str, Any]], None]
 """Puts a state on disk under a name: `checkpoint`, all that a resume needs; `best`, the weights of the best epoch;
@@ -53,6 +54,7 @@ class Parts:
     batches: TrainingBatches
     val: Split | None
     test: Split
+    class_names: tuple[str, ...]
     probes: Sequence[Probe]
     keep_best: bool
     path_every: int  # epochs between weights kept on the way; 0: none
@@ -88,6 +90,7 @@ class Loop:
         self.counters, self.sums = Counters(), Sums(parts.compute.device)
         self._best: dict[str, Any] = {}  # the best epoch's weights, where they are to be restored
         self._clock = Clock(parts.compute, self.counters)
+        self.confusion: Tensor | None = None  # [K, K] of the last look at the test set, by true class, then predicted
         self._trained = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
         self._measured: list[tuple[float, int, Measured]] = []  # (epoch, step, what the probes found), not yet logged
 
@@ -392,9 +395,18 @@ class Loop:
 
     def _evaluate(self, name: str, split: Split) -> dict[str, float]:
         parts = self.parts
-        tta, batch_size = parts.config.tta, parts.config.eval_batch_size
+        classes = len(parts.class_names)
+        if split is parts.test and classes <= _MOST_CLASSES:
+            self.confusion = torch.zeros(classes, classes, dtype=torch.int64, device=parts.compute.device)
         found = evaluate(
-            parts.evaluated, split, parts.normalize, parts.loss_fn, parts.compute, tta=tta, batch_size=batch_size
+            parts.evaluated,
+            split,
+            parts.normalize,
+            parts.loss_fn,
+            parts.compute,
+            tta=parts.config.tta,
+            batch_size=parts.config.eval_batch_size,
+            confusion=self.confusion if split is parts.test else None,
         )
         return {f"{name}/{key}": value for key, value in found.items()}
 

@@ -1,6 +1,7 @@
 """From a RunConfig to a trained network in a run folder, and on from where a run was broken off."""
 
 import contextlib
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -117,6 +118,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
         batches=batches,
         val=image_set.val.to(device) if image_set.val else None,
         test=image_set.test.to(device),
+        class_names=image_set.class_names,
         probes=build_probes(config.probe, model, total_steps=train.epochs * batches.per_epoch),
         keep_best=train.keep_best or config.sink.wandb.checkpoint,
         path_every=config.probe.path.every_epochs,
@@ -161,9 +163,17 @@ def _train(config: RunConfig, parts: Parts, folder: Path, state: dict[str, Any] 
             with contextlib.suppress(UserError):  # a full disk must not hide what went wrong first
                 _finish(sinks, _summary(loop, Outcome("failed", loop.counters.step), config.protocol))
             raise
+        _keep_confusion(loop, folder)
         summary = _summary(loop, outcome, config.protocol)
         hint = _finish(sinks, summary)
         return RunResult(folder, outcome.status, summary, outcome.message, stop.signal, hint)
+
+
+def _keep_confusion(loop: Loop, folder: Path) -> None:
+    """Write confusion.json, of the last look at the test set that this process took."""
+    if loop.confusion is not None:
+        content = {"classes": loop.parts.class_names, "counts": loop.confusion.tolist()}
+        write_whole(folder / "confusion.json", (json.dumps(content) + "\n").encode())
 
 
 def _who_stopped(outcome: Outcome, supervisors: Sequence[Supervisor]) -> Outcome:

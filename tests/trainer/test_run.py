@@ -20,6 +20,7 @@ from trainer.config import RunConfig, load_config
 from trainer.data.sources import load_image_set
 from trainer.device import choose_compute
 from trainer.errors import CheckpointError, ConfigError
+from trainer.history import read_history
 from trainer.loop import Loop
 from trainer.run import build_parts, resume_run, start_run
 from trainer.schedules import RateSchedule
@@ -69,7 +70,8 @@ def test_a_run_leaves_its_folder_behind(tmp_path: Path, small_run: list[str]) ->
     folder = tmp_path / "a"
     assert result.folder == folder
     assert {path.name for path in folder.iterdir()} == {
-        ".lock", "best.pt", "checkpoint.pt", "config.yaml", "metrics.jsonl", "pictures", "run.json", "summary.json",
+        ".lock", "best.pt", "checkpoint.pt", "config.yaml", "confusion.json", "metrics.jsonl",
+        "pictures", "run.json", "summary.json",
     }  # fmt: skip
     summary, run = (json.loads((folder / name).read_text()) for name in ("summary.json", "run.json"))
     wanted = ["test/accuracy", "test/accuracy_best", "test/accuracy_plain", "test/loss", "train/accuracy",
@@ -81,6 +83,17 @@ def test_a_run_leaves_its_folder_behind(tmp_path: Path, small_run: list[str]) ->
     assert load_config(file=folder / "config.yaml", recipe="none").config == config_of(
         [*small_run, "data.val_fraction=0.25", "train.keep_best=true"]
     )
+
+
+def test_the_confusion_counts_every_test_image_and_its_diagonal_is_the_accuracy(
+    tmp_path: Path, small_run: list[str]
+) -> None:
+    result = start_run(config_of([*small_run, "train.tta=hflip"]), runs=tmp_path, name="a")
+    history = read_history(tmp_path / "a")
+    assert history.classes == ["bright", "dark"]
+    assert [sum(line) for line in history.confusion] == [8, 8]
+    right = sum(line[i] for i, line in enumerate(history.confusion))
+    assert right / 16 == result.summary["test/accuracy"]
 
 
 def test_it_learns_what_can_be_learned(tmp_path: Path, small_run: list[str]) -> None:

@@ -118,7 +118,7 @@ PANELS = (
         "gradient_cosine",
         1,
         "Cosine of gradients",
-        "Least and greatest along one batch's gradient; and of successive steps, as in the reports, averaged over stretches.",
+        "Least and greatest along one batch's gradient; and of successive steps, as in the reports, smoothed.",
         {"group": _GROUP, "measure": _text("along the gradient, or from step to step"), "step": _STEP, **_ALONG},
         cosines,
         _WALK,

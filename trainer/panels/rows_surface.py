@@ -29,8 +29,8 @@ def lines(histories: Sequence[History]) -> list[Row]:
 
 
 def planes(histories: Sequence[History]) -> list[Row]:
-    """`surface, kind, alpha, alpha_end, beta, beta_end, loss, epoch` of every surface of two dimensions: its cells, edge
-    to edge, the kept weights on the way of training, where they lie in its plane, and the trained network."""
+    """`surface, kind, alpha, alpha_end, beta, beta_end, loss, epoch` of every surface of two dimensions: its cells,
+    edge to edge, the kept weights on the way of training, where they lie in its plane, and the trained network."""
     found: list[Row] = []
     for surface in _surfaces(histories, dims=2):
         empty = dict.fromkeys(("alpha_end", "beta_end", "loss", "epoch"))

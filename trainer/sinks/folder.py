@@ -2,7 +2,8 @@
 
 config.yaml    the resolved config        run.json       provenance, status, times
 metrics.jsonl  a row a record             summary.json   the headline numbers
-checkpoint.pt  what a resume needs        pictures/
+checkpoint.pt  what a resume needs        confusion.json  test images by true class, then by predicted
+pictures/
 """
 
 import json
