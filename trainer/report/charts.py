@@ -67,8 +67,12 @@ def _ablation(table: Table, ranked: list[Point]) -> Chart | None:
 
 def _curves(ranked: list[Point]) -> Chart | None:
     rows: list[Row] = []
-    for point in ranked[:MOST_CURVES]:
-        for split, name in (("train", "training"), ("val", "validation"), ("test", "test")):
+    shown_points = ranked[:MOST_CURVES]
+    tested = max((len(run.history.having("test/accuracy")) for point in shown_points for run in point.runs), default=0)
+    crowded = len(shown_points) > 3 and tested > 2
+    splits = {"train": "training", "val": "validation", "test": "test"}
+    for point in shown_points:
+        for split, name in splits.items() if not crowded else [("test", "test")]:
             at: dict[float, list[float]] = {}
             for run in point.runs:
                 for row in run.history.having(f"{split}/accuracy"):
@@ -82,9 +86,9 @@ def _curves(ranked: list[Point]) -> Chart | None:
         return None
     shown = panel("learning_curves")
     rest = f" The {MOST_CURVES} best of {len(ranked)} configurations." if len(ranked) > MOST_CURVES else ""
-    about = shown.about + rest
+    about = f"{shown.about}{rest}{' Of the test set alone.' if crowded else ''}"
     small = thin(rows, by=["group", "split"], how={"accuracy": "mean", "low": "min", "high": "max"})
-    alt = f"Accuracy of training and test over {max(row['epoch'] for row in rows):g} epochs, a line a configuration."
+    alt = f"Accuracy over {max(row['epoch'] for row in rows):g} epochs, a line a configuration."
     return Chart(shown.name, shown.title, about, alt, shown.chart(small, subtitle=about))
 
 

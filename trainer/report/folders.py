@@ -63,7 +63,7 @@ class Run:
         if not epoch:
             return self.values.get(name)
         found = [row["test/accuracy"] for row in self.history.having("test/accuracy") if row["epoch"] == float(epoch)]
-        return 100 * found[-1] if found else None
+        return _percent(found[-1]) if found else None
 
 
 _CURVES = ("epoch", "step", "train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy",
@@ -122,10 +122,10 @@ def _values(rows: list[dict[str, Any]], summary: Mapping[str, Any], metric: str)
             usable[key] = value
         elif key in summary:
             odd.append(f"{key} is {'null' if value is None else value}")
-    values |= {name: 100 * usable[key] for name, key in _PERCENT.items() if key in usable}
+    values |= {name: _percent(usable[key]) for name, key in _PERCENT.items() if key in usable}
     values |= {name: usable[key] for name, key in _PLAIN.items() if key in usable}
     if metric in usable:
-        values["metric"] = usable[metric] * (100 if "accuracy" in metric else 1)
+        values["metric"] = _percent(usable[metric]) if "accuracy" in metric else usable[metric]
     if "seconds_total" in values and summary.get("epoch"):
         values["seconds_per_epoch"] = values["seconds_total"] / summary["epoch"]
     if "params" in values:
@@ -143,6 +143,10 @@ def _values(rows: list[dict[str, Any]], summary: Mapping[str, Any], metric: str)
 
 
 _GRADIENTS = ("runs/grad_cosine", "runs/lipschitz")
+
+
+def _percent(fraction: float) -> float:
+    return round(100 * fraction, 8)  # 39.52 of 0.3952, which binary floats would make 39.519999999999996
 
 
 def _convergence(rows: list[dict[str, Any]]) -> float | None:

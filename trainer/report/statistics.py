@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 LEVEL = 0.05
 """Share of false alarms that each test, and each table of pairs, is allowed."""
@@ -272,6 +272,8 @@ def agreement(published: Sequence[float], reproduced: Sequence[float]) -> Order 
     """None of fewer than two rows, and where all of one side are tied."""
     if len(published) < 2 or len(set(published)) == 1 or len(set(reproduced)) == 1:
         return None
+    from scipy import stats  # which takes seconds to load, and all else does without
+
     found: Any = stats.kendalltau(published, reproduced)  # its default is variant b
     return Order(float(found.statistic), float(found.pvalue), len(published))
 
@@ -302,7 +304,7 @@ def noise_floor(samples: Sequence[Sequence[float]]) -> NoiseFloor | None:
     if df == 0:
         return None
     squares = math.fsum((len(sample) - 1) * _std(sample) ** 2 for sample in samples if len(sample) > 1)
-    low, high = (math.sqrt(squares / stats.chi2.ppf(q, df)) for q in (1 - LEVEL / 2, LEVEL / 2))
+    low, high = (math.sqrt(squares / special.chdtri(df, upper)) for upper in (LEVEL / 2, 1 - LEVEL / 2))
     return NoiseFloor(math.sqrt(squares / df), float(low), float(high), df)
 
 

@@ -71,7 +71,8 @@ class Table:
 
     @cached_property
     def floor(self) -> NoiseFloor | None:
-        return noise_floor([list(sample.values()) for sample in self.samples.values()])
+        different = {tuple(sample.items()) for sample in self.samples.values()}  # identical results are one observation
+        return noise_floor([[value for _, value in sample] for sample in sorted(different)])
 
     @property
     def runs(self) -> list[Run]:
