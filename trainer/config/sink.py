@@ -18,6 +18,8 @@ class WandbSink(Section):
     """Name under which W&B shows runs together."""
     tags: tuple[str, ...] = ()
     """Words that W&B can filter runs by."""
+    panels: str | None = None
+    """Entity to which `trainer panels push` has pushed the panels; null: W&B's own charts draw the run's tables."""
     checkpoint: bool = False
     """Upload the best checkpoint as an artifact when the run ends."""
     init_timeout: PositiveFloat = 30

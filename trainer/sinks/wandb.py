@@ -19,6 +19,7 @@ from trainer.config.overrides import flatten
 from trainer.config.sink import WandbSink as Config
 from trainer.errors import first_line
 from trainer.observe import Progress, Record, RunInfo, Status
+from trainer.sinks.tables import panel_tables
 
 Mode = Literal["online", "offline", "disabled"]
 
@@ -56,6 +57,9 @@ class WandbSink:
             self._run = self._begin(run)
             if self._run is not None:
                 self._memory = {"id": self._run.id}
+                provenance = run.folder / "run.json"  # git, versions, device, command: for who reads the run back
+                if provenance.exists():
+                    self._run.save(provenance, base_path=run.folder, policy="now", glob=False)
 
     def progress(self, progress: Progress) -> None:
         pass
@@ -92,6 +96,9 @@ class WandbSink:
         run, self._run = self._run, None
         if run is None:
             return None
+        if status != "interrupted":  # an interrupted run goes on, and sends them at its end
+            with self._reported("the tables of the panels are not sent"):
+                self._send_tables(run)
         with self._reported("the summary is not sent"):
             run.summary.update({**summary, "status": status})
         if self.config.checkpoint and status not in ("stopped", "interrupted"):
@@ -195,6 +202,22 @@ class WandbSink:
         if project == Config.model_fields["project"].default:
             project = settings.project or project
         return {"project": project, "entity": self.config.entity, "id": settings.run_id or self._memory["id"]}
+
+    def _send_tables(self, run: wandb.Run) -> None:
+        """What the panels draw of this run, in one row: once, since each table becomes an artifact."""
+        if not (self._folder / "metrics.jsonl").exists():
+            return
+        charts = {
+            table.key: wandb.plot_table(
+                vega_spec_name=table.chart,
+                data_table=wandb.Table(columns=table.columns, data=[list(row.values()) for row in table.rows]),
+                fields=table.fields,
+                string_fields=table.words,
+            )
+            for table in panel_tables(self._folder, self.config.panels)
+        }
+        if charts:
+            run.log(charts)
 
     def _send_checkpoint(self, run: wandb.Run) -> None:
         best = self._folder / "best.pt"
