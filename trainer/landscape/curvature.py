@@ -14,7 +14,7 @@ def hessian_product(
     parts: Iterable[Callable[[], Tensor]], parameters: Sequence[nn.Parameter], vector: Tensor
 ) -> Tensor:
     """H v [P] of a loss that is the sum of `parts`, each computed and differentiated twice in turn: the gradient of
-    g(w) v (Pearlmutter 1994, eq. 3, by reverse mode twice)."""
+    g(w) v (Pearlmutter 1994), by reverse mode twice."""
     total = torch.zeros_like(vector)
     for part in parts:
         gradient = torch.autograd.grad(part(), parameters, create_graph=True, materialize_grads=True)
@@ -72,8 +72,8 @@ class Lanczos:
         self._basis[len(self.alphas)] = following
 
     def ritz(self) -> Ritz:
-        """Residuals as the recurrence gives them, |last beta x last entry of the tridiagonal's eigenvector|, and no less
-        than a rounding of the largest value: that of the products themselves is not in them."""
+        """Residuals as the recurrence gives them, |last beta x last entry of the tridiagonal's eigenvector|, no less
+        than a rounding of the largest value; that of the products is not in them."""
         beside = torch.tensor(self.betas[:-1], dtype=torch.float64)
         tridiagonal = torch.diag(torch.tensor(self.alphas, dtype=torch.float64)) + beside.diag(1) + beside.diag(-1)
         values, vectors = torch.linalg.eigh(tridiagonal)
