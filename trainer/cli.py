@@ -14,6 +14,7 @@ from trainer.errors import ConfigError, UserError
 from trainer.gallery.commands import app as panels_app
 from trainer.inspect.commands import compare, inspect
 from trainer.landscape.commands import app as probe_app
+from trainer.report.commands import report
 from trainer.sweep.commands import app as sweep_app
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ def evaluate(
 
 app.command()(inspect)
 app.command()(compare)
+app.command()(report)
 
 
 @app.command("models")

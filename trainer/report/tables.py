@@ -35,6 +35,7 @@ from trainer.sweep.points import points_of
 @dataclass(frozen=True)
 class Table:
     name: str
+    folder: Path  # that its runs lie in, or most of them
     question: str
     metric: str  # key of a run's summary that it goes by
     highest: bool
@@ -111,7 +112,7 @@ def read_tables(targets: Sequence[str], runs: Path) -> list[Table]:
         raise CheckpointError(*problems)
     tables = [read_table(folder) for folder in dict.fromkeys(folders)]
     if single:
-        tables.append(_plain_table("runs", list(dict.fromkeys(single))))
+        tables.append(_plain_table("runs", runs, list(dict.fromkeys(single))))
     return tables
 
 
@@ -119,11 +120,11 @@ def _folder_of(target: str, runs: Path) -> Path:
     path = Path(target)
     if path.suffix in (".yaml", ".yml"):
         path = runs / path.stem
-    elif not path.is_dir() and (runs / target).is_dir():
+    elif not path.is_dir():
         path = runs / target
     if not path.is_dir():
         begun = [each.parent.name for each in runs.glob("*/*.yaml") if each.stem == each.parent.name]
-        raise CheckpointError(f"{target}: no run was begun under {path}{did_you_mean(path.name, begun)}")
+        raise CheckpointError(f"{target}: no such folder, and no such sweep in {runs}{did_you_mean(path.name, begun)}")
     if (path / "config.yaml").is_file() or run_folders(path):
         return path
     inside = sorted(str(each.parent) for each in path.glob("*/*.yaml") if each.stem == each.parent.name)
@@ -135,12 +136,12 @@ def read_table(folder: Path) -> Table:
     """Of a sweep's folder, or of one with runs in it."""
     path = folder / f"{folder.resolve().name}.yaml"
     if not path.is_file():
-        return _plain_table(folder.resolve().name, run_folders(folder))
+        return _plain_table(folder.resolve().name, folder, run_folders(folder))
     try:
         sweep = read_sweep(path)
     except UserError as error:
         broken = [Problem("unreadable", str(path), problem.removeprefix(f"{path}: ")) for problem in error.problems]
-        table = _plain_table(folder.name, run_folders(folder))
+        table = _plain_table(folder.name, folder, run_folders(folder))
         return replace(table, problems=(*broken, *table.problems))
     metric = sweep.file.metric.name if sweep.file.metric else "test/accuracy"
     highest = sweep.file.metric is None or sweep.file.metric.goal == "maximize"
@@ -153,6 +154,7 @@ def read_table(folder: Path) -> Table:
         points = [point if point.config else replace(point, config=_resolved(point, sweep)) for point in points]
     return Table(
         sweep.name,
+        folder,
         _question(path),
         metric,
         highest,
@@ -165,14 +167,24 @@ def read_table(folder: Path) -> Table:
     )
 
 
-def _plain_table(name: str, folders: Sequence[Path]) -> Table:
+def _plain_table(name: str, folder: Path, folders: Sequence[Path]) -> Table:
     metric = "test/accuracy"
     found, problems = _read(folders, metric)
     keys = telling_keys([run.config for run in found])
     points, unfinished, others = settled(grouped(found, keys, label_of_keys))
     question = f"What differs with {' and '.join(keys)}?" if keys else "What do these runs come to?"
     return Table(
-        name, question, metric, True, tuple(keys), tuple(points), tuple(unfinished), (*others, *problems), (), None
+        name,
+        folder,
+        question,
+        metric,
+        True,
+        tuple(keys),
+        tuple(points),
+        tuple(unfinished),
+        (*others, *problems),
+        (),
+        None,
     )
 
 

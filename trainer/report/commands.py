@@ -1,0 +1,65 @@
+"""`trainer report`: a page of each sweep, and the whole catalogue. scipy and the charts are imported inside."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+RunsFlag = Annotated[Path, Option(help="Where sweeps' folders lie.", metavar="DIR")]
+OutFlag = Annotated[
+    Path | None,
+    Option(help="Where the report is written; a folder for each of several. report/ beside the runs where not given.",
+           metavar="DIR"),
+]  # fmt: skip
+Targets = Annotated[
+    list[str],
+    Argument(
+        metavar="SWEEP_OR_FOLDER...",
+        help="A sweep file or its name, a folder of runs, or run folders; `index`: the whole catalogue instead.",
+    ),
+]
+JsonFlag = Annotated[bool, Option("--json", help="Print one JSON object on stdout and nothing else.")]
+
+
+def report(targets: Targets, out: OutFlag = None, runs: RunsFlag = Path("runs"), as_json: JsonFlag = False) -> None:
+    """Published against reproduced, and how sure we are: a page, its figures, Markdown with pictures.
+
+    The last line on stdout is the page.
+    """
+    if targets == ["index"]:
+        return _index(runs, out, as_json)
+    from trainer.report.export import as_json as content_of
+    from trainer.report.tables import read_tables
+    from trainer.report.words import finding
+    from trainer.report.write import write_report
+
+    tables = read_tables(targets, runs)
+    for table in tables:
+        place = table.folder / "report" if out is None else out / table.name if len(tables) > 1 else out
+        files = write_report(table, place)
+        if not as_json:
+            for problem in table.problems:
+                typer.echo(f"{problem.kind}: {problem.where}: {problem.message}", err=True)
+            typer.echo(finding(table).text)
+            typer.echo(str(files[0]))
+    if as_json:
+        typer.echo(json.dumps([content_of(table) for table in tables], allow_nan=False, default=str))
+
+
+def _index(runs: Path, out: Path | None, as_json: bool) -> None:
+    from trainer.files import disk_errors, write_whole
+    from trainer.report import index
+
+    lines, tables = index.catalogue(runs)
+    place = out or runs
+    with disk_errors(place, "cannot be made"):
+        place.mkdir(parents=True, exist_ok=True)
+    page = place / "index.md"
+    write_whole(page, index.as_markdown(lines, tables, beside=place).encode())
+    if as_json:
+        typer.echo(json.dumps(index.as_json(lines), allow_nan=False))
+    else:
+        typer.echo(index.coverage(lines))
+        typer.echo(str(page))
