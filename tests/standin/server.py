@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from standin.graph import answer
-from standin.store import ENTITY, Run, Store
+from standin.store import ENTITY, Refused, Run, Store
 
 API_KEY = "0123456789" * 4
 
@@ -152,7 +152,10 @@ class _Handler(BaseHTTPRequestHandler):
         store = self.standin.store
         if path == "/graphql":
             asked = json.loads(body)
-            return {"data": answer(asked["query"], asked.get("variables") or {}, store.roots)}
+            try:
+                return {"data": answer(asked["query"], asked.get("variables") or {}, store.roots)}
+            except Refused as refused:
+                return {"data": None, "errors": [{"message": str(refused)}]}
         if path.endswith("/file_stream"):
             return store.file_stream(path.split("/")[-2], json.loads(body))
         return {}  # telemetry

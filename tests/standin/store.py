@@ -120,6 +120,10 @@ class Sweep:
         }
 
 
+class Refused(Exception):  # noqa: N818 - what the server answers, no mistake of its own
+    """A mutation that the server answers with an error."""
+
+
 class Store:
     """The server's memory and the roots of its GraphQL answers. Use under `lock`."""
 
@@ -129,6 +133,7 @@ class Store:
         self.runs: dict[str, Run] = {}
         self.sweeps: dict[str, Sweep] = {}
         self.artifacts: dict[str, dict[str, Any]] = {}  # the client's description of each, by id
+        self.charts: dict[str, dict[str, Any]] = {}  # the client's input for each custom chart, by ENTITY/NAME
         self.agents: dict[str, str] = {}  # agent id -> sweep id
         self.unknown_projects: set[str] = set()  # all others are there
         self._ids = itertools.count(1)
@@ -179,9 +184,7 @@ class Store:
             "bucket": self._node,
             "run": self._node,
             "runs": lambda filters=None, **_: self._connection({**json.loads(filters or "{}"), "project": name}),
-            "runCount": lambda filters=None, **_: len(
-                self._matching({**json.loads(filters or "{}"), "project": name})
-            ),
+            "runCount": lambda filters=None, **_: len(self._matching({**json.loads(filters or "{}"), "project": name})),
             "sweep": self._sweep,
             "totalSweeps": len(self._sweeps_of(name)),
             "sweeps": lambda **_: _connection(self._node_of(sweep) for sweep in self._sweeps_of(name)),
@@ -274,6 +277,13 @@ class Store:
         artifact["state"] = "COMMITTED"
         return {"artifact": {"id": input["artifactID"], "digest": artifact.get("digest")}}
 
+    def _create_custom_chart(self, input: Mapping[str, Any]) -> dict[str, Any]:
+        id = f"{input['entity']}/{input['name']}"
+        if id in self.charts:
+            raise Refused(f"{id} already exists")
+        self.charts[id] = dict(input)
+        return {"chart": {"id": id}}
+
     def _upsert_sweep(self, input: Mapping[str, Any]) -> dict[str, Any]:
         id = input.get("id") or f"sweep{next(self._ids)}"
         if id not in self.sweeps:
@@ -339,6 +349,7 @@ _MUTATIONS = (
     "createArtifactManifest",
     "createArtifactFiles",
     "commitArtifact",
+    "createCustomChart",
     "upsertSweep",
     "createAgent",
     "agentHeartbeat",
