@@ -1,0 +1,55 @@
+"""Tests of a difference, against scipy's and by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from scipy import stats
+
+from trainer.history import History
+from trainer.inspect.differences import config_differences, mcnemar, welch_between_groups
+
+
+def history(name: str, accuracy: float | None = None, **config: Any) -> History:
+    summary = {} if accuracy is None else {"headline/accuracy": accuracy}
+    return History(Path(name), {key.replace("__", "."): value for key, value in config.items()}, [], summary, [])
+
+
+@pytest.mark.parametrize(
+    ("both", "first", "second", "neither"), [(50, 9, 2, 3), (10, 4, 4, 0), (0, 0, 7, 1), (5, 60, 41, 9)]
+)
+def test_mcnemar_is_the_binomial_test_of_the_disagreements(both: int, first: int, second: int, neither: int) -> None:
+    right = torch.tensor([True] * (both + first) + [False] * (second + neither))
+    other = torch.tensor([True] * both + [False] * first + [True] * second + [False] * neither)
+    found = mcnemar(right, other)
+    assert (found.both_right, found.only_first, found.only_second, found.both_wrong) == (both, first, second, neither)
+    assert found.p == pytest.approx(stats.binomtest(first, first + second, 0.5).pvalue, rel=1e-9)
+
+
+def test_networks_that_never_disagree_are_not_told_apart() -> None:
+    assert mcnemar(torch.tensor([True, False]), torch.tensor([True, False])).p == 1
+
+
+def test_only_keys_that_differ_are_shown() -> None:
+    one = history("a", optimizer__lr=0.1, seed=0, sink__wandb__mode="offline")
+    other = history("b", optimizer__lr=0.1, seed=1, optimizer__momentum=0.9, sink__wandb__mode="disabled")
+    assert config_differences([one, other]) == {"optimizer.momentum": ["absent", 0.9], "seed": [0, 1]}
+
+
+def test_welch_between_groups_of_seeds_is_scipys() -> None:
+    accuracies = {"sgd": [0.90, 0.91, 0.93], "adam": [0.88, 0.89, 0.895, 0.87]}
+    runs = [
+        history(f"{name}{seed}", accuracy, optimizer__name=name, seed=seed)
+        for name, values in accuracies.items()
+        for seed, accuracy in enumerate(values)
+    ]
+    found = welch_between_groups(runs)
+    assert found is not None
+    expected = stats.ttest_ind(accuracies["sgd"], accuracies["adam"], equal_var=False)
+    (pair,) = found["pairs"]
+    assert pair["difference"]["p"] == pytest.approx(expected.pvalue)
+
+
+def test_two_single_runs_are_no_groups() -> None:
+    assert welch_between_groups([history("a", 0.9, lr=1, seed=0), history("b", 0.8, lr=2, seed=0)]) is None
