@@ -43,10 +43,9 @@ def sweep_points(sweep: Sweep, varied: list[str], runs: list[Run]) -> tuple[list
     for run in runs:
         values = {key: run.config.get(key, run.words.get(key)) for key in varied}
         key = key_of(values)
-        if key not in groups:
-            groups[key] = Point(_label(values) or "all", values, {}, ())
-            if grid:
-                problems.append(Problem("not in the sweep", str(run.history.folder), f"its point is {_label(values)}"))
+        if grid and key not in seeds:
+            problems.append(Problem("not in the sweep", str(run.history.folder), f"its point is {_label(values)}"))
+        groups.setdefault(key, Point(_label(values) or "all", values, {}, ()))
         groups[key] = replace(groups[key], runs=(*groups[key].runs, run))
     for key, asked in seeds.items():
         there = {run.seed for run in groups[key].runs}

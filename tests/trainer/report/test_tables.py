@@ -1,0 +1,195 @@
+"""From folders to tables: what counts, what is named instead, and which published row a point answers."""
+
+import json
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from trainer.checks import complete_parts
+from trainer.config import load_config
+from trainer.config.overrides import flatten, read_words
+from trainer.errors import CheckpointError
+from trainer.published import experiments, runs_of
+from trainer.report.comparisons import answers_of
+from trainer.report.points import Point, key_of
+from trainer.report.tables import Table, read_table, read_tables
+from trainer.report.words import finding
+from trainer.sweep.file import read_sweep
+from trainer.sweep.points import points_of
+
+SWEEPS = Path(__file__).parents[3] / "sweeps"
+NAMES = ["reduce_on_plateau", "step", "linear", "exponential", "cosine", "constant"]
+
+
+def kinds(table: Table) -> dict[str, list[str]]:
+    """The names of what is wrong, by kind."""
+    found: dict[str, list[str]] = {}
+    for problem in table.problems:
+        found.setdefault(problem.kind, []).append(Path(problem.where).name)
+    return {kind: sorted(names) for kind, names in found.items()}
+
+
+def test_a_whole_sweep_has_its_points_in_the_files_order_and_nothing_wrong(write_schedules) -> None:
+    folder = write_schedules({name: [0.90, 0.91, 0.92, 0.905, 0.915] for name in reversed(NAMES)})
+    table = read_table(folder)
+    assert [point.label for point in table.points] == NAMES
+    assert table.question == "Which learning-rate schedule is best for ResNet18?"
+    assert (table.expected, table.problems) == (30, ())
+    assert table.samples["cosine"] == {0: 90.0, 1: 91.0, 2: 92.0, 3: 90.5, 4: 91.5}
+
+
+def test_each_published_row_meets_its_point_and_gets_a_verdict(write_schedules) -> None:
+    folder = write_schedules({**{name: [0.90, 0.91, 0.92, 0.905, 0.915] for name in NAMES}, "linear": [0.5] * 5})
+    heads = {each.answer.name: each for each in read_table(folder).comparisons if each.headline}
+    assert {name: each.answer.point and each.answer.point.label for name, each in heads.items()} == {
+        name: name for name in NAMES if name != "constant"
+    }
+    assert all(each.answer.differences == () and each.reproduced for each in heads.values())
+    assert (heads["cosine"].figure.printed, heads["cosine"].verdict) == ("91.91%", "consistent")
+    assert heads["linear"].verdict == "lower"
+
+
+def test_what_a_report_leaves_open_is_told_with_our_value(write_schedules) -> None:
+    first = read_table(write_schedules({name: [0.9] for name in NAMES})).answers[0]
+    assert "optimizer.momentum=0.9" in first.unsaid and "train.batch_size=128" in first.unsaid
+
+
+def test_runs_at_other_settings_are_no_verdict_on_the_published_figures(write_schedules) -> None:
+    table = read_table(write_schedules({name: [0.4, 0.41, 0.42] for name in NAMES}, "train.epochs=5"))
+    assert table.comparisons[0].answer.differences == ("train.epochs: 5 here, 25 published",)
+    assert not any(each.reproduced for each in table.comparisons)
+    assert "no verdict on the published figures" in finding(table).text
+
+
+def test_missing_seeds_are_named(write_schedules) -> None:
+    table = read_table(write_schedules({name: [0.9] * 5 for name in NAMES} | {"step": [0.9, 0.9]}))
+    assert [(problem.where, problem.message) for problem in table.problems] == [("step", "seeds 2, 3, 4")]
+
+
+@pytest.mark.slow
+def test_the_row_of_a_point_without_a_run_is_its_all_the_same(write_schedules) -> None:
+    """The config of such a point is what the sweep's file makes of it, for which torch is loaded."""
+    table = read_table(write_schedules({name: [0.9] * 5 for name in NAMES[1:]}))
+    assert [(problem.where, problem.message) for problem in table.problems] == [(NAMES[0], "seeds 0, 1, 2, 3, 4")]
+    first = table.comparisons[0]
+    assert first.answer.point is table.points[0] and first.sample == {} and first.verdict == "undecided"
+
+
+def test_what_is_broken_or_unfinished_is_named_and_does_not_count(write_schedules, write_run) -> None:
+    folder = write_schedules({name: [0.9, 0.91, 0.92, 0.9, 0.91] for name in NAMES})
+    words = json.loads((folder / "cosine-s0" / "run.json").read_text())["command"].split()[2:-2]
+    for name, status in [("ran-into", "diverged"), ("halted", "interrupted"), ("alive", "running"), ("cut", "stopped")]:
+        write_run(folder / name, words, status=status, accuracy=None)
+    (folder / "linear-s0" / "config.yaml").unlink()
+    (folder / "linear-s1" / "config.yaml").write_text("a: [")
+    (folder / "linear-s2" / "summary.json").write_text("[1, 2]")
+    (folder / "linear-s3" / "metrics.jsonl").write_bytes(b"\xff\xfe")
+    (folder / "step-s0" / "summary.json").write_text('{"status": "finished", "test/accuracy": NaN}')
+    with (folder / "step-s1" / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 4, "st')
+    (folder / "step-s2" / "summary.json").write_text("{")
+    copytree(folder / "constant-s0", folder / "constant-s0-again")
+    (folder / "notes").mkdir()
+
+    table = read_table(folder)
+    assert kinds(table) == {
+        "diverged": ["ran-into"],
+        "interrupted": ["halted"],
+        "running": ["alive"],
+        "stopped": ["cut"],
+        "unreadable": ["linear-s0", "linear-s1", "linear-s2", "linear-s3"],
+        "not a number": ["step-s0", "step-s0", "step-s2"],
+        "cut short": ["step-s1"],
+        "there twice": ["constant-s0-again"],
+        "missing": ["linear"],
+    }
+    assert {label: len(sample) for label, sample in table.samples.items()} == {
+        "reduce_on_plateau": 5, "step": 3, "linear": 1, "exponential": 5, "cosine": 5, "constant": 5,
+    }  # fmt: skip
+    finding(table)
+
+
+def test_runs_of_another_config_are_a_point_of_their_own(write_schedules, write_run) -> None:
+    folder = write_schedules({name: [0.9, 0.91, 0.92] for name in NAMES})
+    path = folder / "cosine-s2" / "config.yaml"
+    path.write_text(path.read_text().replace("batch_size: 128", "batch_size: 64", 1))
+    table = read_table(folder)
+    assert [point.label for point in table.points][-1] == "cosine (train.batch_size=64)"
+    assert kinds(table)["other settings"] == ["cosine-s2"]
+    assert table.samples["cosine"].keys() == {0, 1}
+
+
+def test_where_a_run_may_be_logged_makes_no_other_config(write_schedules) -> None:
+    folder = write_schedules({name: [0.9, 0.91] for name in NAMES})
+    path = folder / "cosine-s1" / "config.yaml"
+    path.write_text(path.read_text().replace("root: data", "root: /elsewhere").replace("device: auto", "device: cpu"))
+    assert len(read_table(folder).points) == 6
+
+
+def test_a_run_that_is_no_point_of_the_file_is_shown_and_named(write_schedules) -> None:
+    folder = write_schedules({name: [0.9, 0.91] for name in [*NAMES, "one_cycle"]})
+    table = read_table(folder)
+    assert kinds(table)["not in the sweep"] == ["one_cycle-s0", "one_cycle-s1"]
+    assert table.points[-1].label == "one_cycle"
+
+
+def test_a_sweep_file_that_cannot_be_read_is_named_and_its_runs_are_still_told_apart(write_schedules) -> None:
+    folder = write_schedules({name: [0.9, 0.91] for name in NAMES})
+    (folder / "lr_scheduler.yaml").write_text("method: [")
+    table = read_table(folder)
+    assert kinds(table)["unreadable"] == ["lr_scheduler.yaml"]
+    assert {point.label for point in table.points} == set(NAMES)
+
+
+def test_a_swept_recipe_is_read_off_the_command(tmp_path: Path, write_run) -> None:
+    folder = tmp_path / "best_simp_res9"
+    for recipe in ("simp_res9", "simp_res9_best"):
+        write_run(folder / recipe, [f"recipe={recipe}", "train.epochs=150", "seed=0"])
+    (folder / "best_simp_res9.yaml").write_bytes((SWEEPS / "best_simp_res9.yaml").read_bytes())
+    table = read_table(folder)
+    assert [(point.label, len(point.runs)) for point in table.points] == [("simp_res9", 1), ("simp_res9_best", 1)]
+    assert kinds(table) == {"missing": ["simp_res9", "simp_res9_best"]}
+
+
+def test_plain_folders_are_told_apart_by_the_keys_in_which_they_differ(tmp_path: Path, write_run) -> None:
+    for rate in (0.1, 0.2):
+        for seed in (0, 1):
+            write_run(tmp_path / f"r{rate}-{seed}", [f"optimizer.lr={rate}", f"seed={seed}"])
+    table = read_table(tmp_path)
+    assert [(point.label, len(point.runs)) for point in table.points] == [("lr=0.1", 2), ("lr=0.2", 2)]
+    assert (table.comparisons, table.expected, table.problems) == ([], None, ())
+    again = read_tables([str(each) for each in sorted(tmp_path.iterdir())], tmp_path)
+    assert [point.label for point in again[0].points] == ["lr=0.1", "lr=0.2"]
+
+
+def test_a_target_is_a_file_a_name_or_a_folder(write_schedules) -> None:
+    folder = write_schedules({name: [0.9] for name in NAMES})
+    for target in ("lr_scheduler", "sweeps/lr_scheduler.yaml", str(folder)):
+        assert [table.name for table in read_tables([target], folder.parent)] == ["lr_scheduler"]
+
+
+def test_a_target_that_is_not_there_is_a_line_with_the_nearest(write_schedules) -> None:
+    folder = write_schedules({"cosine": [0.9]})
+    with pytest.raises(CheckpointError) as error:
+        read_tables(["lr_schedule", str(folder.parent)], folder.parent)
+    first, second = error.value.problems
+    assert "did you mean 'lr_scheduler'?" in first
+    assert second == f"{folder.parent}: no run folder, and none lies in it; its sweeps are {folder}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", experiments(), ids=lambda experiment: experiment.id)
+def test_each_published_row_finds_the_first_point_of_its_sweep_that_has_all_it_says(experiment) -> None:
+    """A plain second way: every word of a row against every resolved point, as tests/sweeps has it."""
+    sweep = read_sweep(SWEEPS / f"{experiment.sweep}.yaml")
+    points: list[Point] = []
+    for point in points_of(sweep):
+        if point.values.get("seed", 0) == sweep.space["seed"].choices[0]:
+            config = flatten(load_config(point.words, complete=complete_parts).config.model_dump(mode="json"))
+            points.append(Point(point.label([k for k in sweep.varied if k != "seed"]), {}, config, ()))
+    for answer in answers_of([experiment], points):
+        said = flatten(load_config(runs_of(answer.row)[0], recipe="none", complete=complete_parts).config.model_dump())
+        asked = {key: said[key] for key in flatten(read_words(runs_of(answer.row)[0]))}
+        agreeing = [point for point in points if all(key_of(point.config[k]) == key_of(v) for k, v in asked.items())]
+        assert answer.point is agreeing[0] and answer.differences == ()
