@@ -185,12 +185,15 @@ def has_rows(histories: Iterable[History], key: str) -> bool:
 
 def probe_medians(histories: Sequence[History], *, from_step: int = 0) -> dict[tuple[str, int, str], float]:
     """The paper's quantities, `probe/*`, by (group, seed, name): the median over rates and steps, and over layers for
-    what is measured in each. Values that are not finite are left out. Empty where no run has any."""
+    what is measured in each. Values that are not finite are left out. Empty where no run has any.
+
+    `probe/feature_*` is not of the paper.
+    """
     values: dict[tuple[str, int, str], list[float]] = defaultdict(list)
     for group, history in zip(groups(histories), histories, strict=True):
         for row in (row for row in history.rows if row["step"] >= from_step):
             for key, value in row.items():
-                if key.startswith("probe/") and value is not None:
+                if key.startswith("probe/") and not key.startswith("probe/feature_") and value is not None:
                     values[group, history.config[_SEED], "/".join(key.split("/")[:2])].append(value)
     return {key: float(np.median(measured)) for key, measured in sorted(values.items())}
 
