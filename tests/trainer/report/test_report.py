@@ -1,0 +1,224 @@
+"""The report as files: a page that needs nothing else, Markdown, JSON, CSV; and the catalogue."""
+
+import csv
+import json
+import math
+import re
+import resource
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+
+from trainer.cli import main
+from trainer.published import experiments
+from trainer.report.index import catalogue
+from trainer.report.tables import read_table
+from trainer.report.words import finding
+from trainer.report.write import write_report
+
+NAMES = ["reduce_on_plateau", "step", "linear", "exponential", "cosine", "constant"]
+MEANS = dict(zip(NAMES, [0.905, 0.906, 0.906, 0.9065, 0.92, 0.90], strict=True))
+
+
+@pytest.fixture
+def folder(write_schedules) -> Path:
+    """A sweep with all that a page shows: verdicts, a missing seed, one diverged run."""
+    found = write_schedules({name: [mean - 0.002, mean, mean + 0.002] for name, mean in MEANS.items()})
+    summary = found / "constant-s2" / "summary.json"
+    summary.write_text(summary.read_text().replace('"finished"', '"diverged"'))
+    return found
+
+
+class Outline(HTMLParser):
+    """What a reader's tools see of a page."""
+
+    void = ("meta", "link", "br", "img")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, str] = {}
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script" and (name := self.tags[-1][1].get("id")):
+            self.texts[name] = data
+
+
+def run_here(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code of `trainer WORDS` in this process."""
+    monkeypatch.setattr(sys, "argv", ["trainer", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def test_the_page_is_whole_and_needs_nothing_else(folder: Path, tmp_path: Path) -> None:
+    table = read_table(folder)
+    page, *others = write_report(table, tmp_path / "out")
+    assert {each.name for each in others} == {
+        "lr_scheduler.md", "results.json", "results.csv", "lr_scheduler-ablation.svg",
+        "lr_scheduler-learning_curves.svg", "lr_scheduler-accuracy_time_size.svg",
+    }  # fmt: skip
+    text = page.read_text()
+    outline = Outline(text)
+    assert not outline.open
+    tags = outline.tags
+    assert ("html", {"lang": "en"}) in tags
+    headings = [int(tag[1]) for tag, _ in tags if re.fullmatch("h[1-6]", tag)]
+    assert headings.count(1) == 1 and headings[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(headings))
+    assert all(attributes.get("scope") in ("col", "row") for tag, attributes in tags if tag == "th")
+    linked = [value for _, attributes in tags for key in ("src", "href") if (value := attributes.get(key))]
+    assert linked == ["data:,"]
+    assert {"spec-ablation", "spec-learning_curves", "spec-accuracy_time_size", "looks"} == outline.texts.keys()
+    spec = json.loads(outline.texts["spec-ablation"])
+    kinds = [row["kind"] for row in spec["data"]["values"]]
+    assert (kinds.count("one seed"), kinds.count("mean"), kinds.count("published")) == (17, 6, 5)
+    for said in ("Which learning-rate schedule", "91.91%", "constant-s2", "diverged", finding(table).certainty):
+        assert said in text
+
+
+def test_names_cannot_break_out_of_the_page(tmp_path: Path, write_run) -> None:
+    evil = "</script><script>alert(1)</script>|x"
+    for seed in (0, 1):
+        for value in ("a", evil):
+            where = write_run(tmp_path / "runs" / f"{seed}{len(value)}", [f"seed={seed}"])
+            config = yaml.safe_load((where / "config.yaml").read_text())
+            (where / "config.yaml").write_text(yaml.safe_dump({**config, "odd": value}))
+    page, markdown, *_ = write_report(read_table(tmp_path / "runs"), tmp_path / "out")
+    assert "<script>alert" not in page.read_text()
+    assert Outline(page.read_text()).open == []
+    assert "\\|x" in markdown.read_text()
+
+
+def test_results_say_what_the_page_says(folder: Path, tmp_path: Path) -> None:
+    table = read_table(folder)
+    write_report(table, tmp_path)
+    content = json.loads((tmp_path / "results.json").read_text(), parse_constant=lambda word: pytest.fail(word))
+    assert content["answer"] == finding(table).text
+    cosine = next(point for point in content["points"] if point["label"] == "cosine")
+    assert cosine["summary"]["test_acc"]["mean"] == pytest.approx(92.0)
+    assert cosine["summary"]["test_acc"]["std"] == pytest.approx(0.2)
+    head = next(each for each in content["published"] if each["row"] == "cosine" and each["headline"])
+    half = 4.302653 * 0.2 * math.sqrt(4 / 3) + 0.005
+    assert head["one_more_run_within"] == pytest.approx([92 - half, 92 + half], abs=1e-5)
+    assert (head["verdict"], head["at_published_settings"]) == ("consistent", True)
+    assert {problem["kind"] for problem in content["problems"]} == {"missing", "diverged"}
+    rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
+    assert (len(rows), [row["run"] for row in rows if row["counts"] == "False"]) == (18, ["constant-s2"])
+    assert {row["test_acc"] for row in rows if row["configuration"] == "cosine"} == {"91.8", "92.0", "92.2"}
+
+
+def test_markdown_shows_the_pictures_that_lie_beside_it(folder: Path, tmp_path: Path) -> None:
+    write_report(read_table(folder), tmp_path)
+    text = (tmp_path / "lr_scheduler.md").read_text()
+    pictures = re.findall(r"!\[[^]]+]\(([^)]+)\)", text)
+    assert len(pictures) == 3 and all((tmp_path / name).is_file() for name in pictures)
+    assert "| cosine | 91.91% | 92.00 ± 0.20 (n=3) | [91.00, 93.00] | consistent |" in text
+
+
+def test_the_answer_says_how_sure_it_is(write_schedules) -> None:
+    sure = read_table(write_schedules({name: [mean - 0.002, mean, mean + 0.002] for name, mean in MEANS.items()}))
+    assert finding(sure).certainty == "sure at the 5% level"
+    assert finding(sure).text.startswith("Best by test accuracy is cosine, 92.00 ± 0.20% (n=3)")
+
+
+@pytest.mark.parametrize(
+    ("values", "certainty", "said"),
+    [
+        ({"cosine": [0.9]}, "one configuration", "nothing to hold it against"),
+        ({"cosine": [0.9], "step": [0.8]}, "too few runs", "one run alone"),
+        ({"cosine": [0.90, 0.92], "step": [0.91, 0.90]}, "noise does not tell", "noise does not split it from step"),
+        ({"cosine": [0.9, 0.9], "step": [0.9, 0.9]}, "noise does not tell", "identical results"),
+        ({"cosine": [None]}, "no runs", "no answer yet"),
+    ],
+)
+def test_an_unsure_answer_says_why(tmp_path: Path, write_run, values, certainty: str, said: str) -> None:
+    for name, accuracies in values.items():
+        for seed, accuracy in enumerate(accuracies):
+            words = [f"schedule.name={name}", f"seed={seed}"]
+            write_run(tmp_path / f"{name}{seed}", words, accuracy=accuracy, status="finished" if accuracy else "failed")
+    found = finding(read_table(tmp_path))
+    assert found.certainty == certainty and said in found.text
+
+
+def test_the_choice_of_the_best_epoch_on_the_test_set_is_shown_with_what_it_buys(tmp_path: Path, write_run) -> None:
+    for seed in (0, 1):
+        write_run(tmp_path / "runs" / str(seed), [f"seed={seed}"], accuracy=0.90, best=0.91)
+    _, markdown, *_ = write_report(read_table(tmp_path / "runs"), tmp_path / "out")
+    assert "chosen on the test set" in markdown.read_text() and "| +1.00 |" in markdown.read_text()
+
+
+def test_the_command_writes_the_page_and_names_it_last(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(["report", "lr_scheduler", "--runs", str(folder.parent)], monkeypatch) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == str(folder / "report" / "index.html")
+    assert "diverged" in said.err and (folder / "report" / "index.html").is_file()
+    assert run_here(["report", "lr_scheduler", "--runs", str(folder.parent), "--json"], monkeypatch) == 0
+    assert json.loads(capsys.readouterr().out)[0]["name"] == "lr_scheduler"
+
+
+def test_a_target_that_is_not_there_ends_with_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(["report", "nothing", "--runs", str(tmp_path)], monkeypatch) == 2
+    assert capsys.readouterr().err == f"error: nothing: no such folder, and no such sweep in {tmp_path}\n"
+
+
+def test_the_catalogue_has_all_rows_with_a_figure(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines, tables = catalogue(folder.parent)
+    assert (len(lines), len(tables)) == (130, 1)
+    states = {line.comparison.answer.name: line.state for line in lines if line.sweep == "lr_scheduler"}
+    assert states["cosine"] == "consistent" and "no runs" not in states.values()
+    assert {line.state for line in lines if line.sweep != "lr_scheduler"} == {"no runs"}
+    assert run_here(["report", "index", "--runs", str(folder.parent), "--out", str(tmp_path / "o")], monkeypatch) == 0
+    assert "] 5 of 130 published rows have a verdict" in capsys.readouterr().out
+    text = (tmp_path / "o" / "index.md").read_text()
+    assert all(f"## {experiment.title}\n" in text for experiment in experiments() if "loss_range" not in experiment.id
+               and any("qualitative" not in row.printed for row in experiment.rows))  # fmt: skip
+
+
+@pytest.mark.slow
+def test_500_runs_of_200_epochs_take_less_than_20_s_and_1_gb(tmp_path: Path, write_run) -> None:
+    """Of processor time, which a busy machine does not stretch: one thread does nearly all of it."""
+    first = write_run(tmp_path / "first", epochs=200)
+    rows, config = (first / "metrics.jsonl").read_text(), (first / "config.yaml").read_text()
+    summary, provenance = (first / "summary.json").read_text(), (first / "run.json").read_text()
+    for number in range(500):
+        run = tmp_path / "runs" / f"r{number:03}"
+        run.mkdir(parents=True)
+        seeded = config.replace("seed: 0", f"seed: {number % 5}").replace("lr: 0.1", f"lr: {0.001 * (1 + number // 5)}")
+        (run / "config.yaml").write_text(seeded)
+        (run / "metrics.jsonl").write_text(rows)
+        accuracy = 0.9 + 0.001 * (number // 5) + 0.01 * math.sin(number)
+        (run / "summary.json").write_text(summary.replace('"test/accuracy": 0.9,', f'"test/accuracy": {accuracy},'))
+        (run / "run.json").write_text(provenance)
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    words = ["report", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    code = "from trainer.cli import main; main()"
+    subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True, timeout=300)
+    after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - began
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{seconds:.1f} s of processor, {wall:.1f} s, {after.ru_maxrss / 1e6:.2f} GB")
+    assert len(json.loads((tmp_path / "out" / "results.json").read_text())["points"]) == 100
+    assert seconds < 20 and after.ru_maxrss < 1e6
