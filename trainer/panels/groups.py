@@ -12,7 +12,7 @@ _ASIDE = ("seed", "sink.", "probe.", "data.root", "train.device", "train.log_eve
 def grouped(histories: Sequence[History], *, over: Collection[str] = ()) -> dict[str, list[History]]:
     """Runs by label, in the order of their first: together are those whose configs differ in the seed alone, and in the
     keys `over`. One run alone is called by its name, several that are all the same by their network's."""
-    keys = _telling(histories, over)
+    keys = telling(histories, over)
     groups: dict[str, list[History]] = {}
     for history in histories:
         groups.setdefault(_label(history, keys), []).append(history)
@@ -27,7 +27,7 @@ def counted(label: str, runs: int) -> str:
     return label if runs == 1 else f"{label} (n={runs})"
 
 
-def _telling(histories: Sequence[History], over: Collection[str]) -> list[str]:
+def telling(histories: Sequence[History], over: Collection[str] = ()) -> list[str]:
     """The keys that tell the runs apart, as few as do: names first, and none that adds nothing to those before it, as a
     schedule's knobs add nothing to its name."""
     keys = {key for history in histories for key in history.config}

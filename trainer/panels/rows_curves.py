@@ -1,11 +1,12 @@
 """Rows of what a run logs anyway: accuracy, loss and rate by epoch, what it came to, what it cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from trainer.history import History
 from trainer.panels.groups import counted, grouped
 from trainer.panels.panel import Row, Rows
+from trainer.panels.published_ticks import printed_accuracies
 from trainer.panels.thin import thin
 
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
@@ -44,11 +45,12 @@ def rates(histories: Sequence[History]) -> list[Row]:
     return thin(found, by=["group", "run"], how={"rate": "max"})
 
 
-def ablation(histories: Sequence[History], published: Mapping[str, float] | None = None) -> list[Row]:
+def ablation(histories: Sequence[History]) -> list[Row]:
     """`group, order, kind, accuracy, low, high`, in percent: each run that has a headline accuracy, and over them the
     mean with mean +- sample standard deviation, the best group first. A group's label says how many of its runs that
-    are. `published`: a report's percentage by group, as `grouped` calls it."""
+    are. What a report printed is a tick, where a published row of the runs' sweep has the group's settings."""
     groups = grouped(histories)
+    published = printed_accuracies(groups)
     values = {label: [value for run in runs if (value := _headline(run)) is not None] for label, runs in groups.items()}
     found: list[Row] = []
     ranked = sorted(groups, key=lambda label: fmean(values[label] or [-1]), reverse=True)
@@ -60,7 +62,7 @@ def ablation(histories: Sequence[History], published: Mapping[str, float] | None
         if ours:
             mean, spread = fmean(ours), stdev(ours) if len(ours) > 1 else 0.0
             found.append({**place, "kind": "mean", "accuracy": mean, "low": mean - spread, "high": mean + spread})
-        if (figure := (published or {}).get(label)) is not None:
+        if (figure := published.get(label)) is not None:
             found.append({**place, "kind": "published", "accuracy": figure, "low": figure, "high": figure})
     return found
 

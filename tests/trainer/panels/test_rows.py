@@ -1,0 +1,179 @@
+"""From runs to rows: hand-made histories with numbers that one can add up."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainer.config.overrides import flatten, read_words
+from trainer.history import History
+from trainer.panels.groups import grouped
+from trainer.panels.registry import PANELS, panel
+from trainer.panels.rows_curves import ablation
+from trainer.panels.thin import thin
+from trainer.published import rows as published_rows
+from trainer.published import runs_of
+
+
+def run(
+    name: str = "a",
+    rows: list[dict[str, Any]] | None = None,
+    summary: dict[str, Any] | None = None,
+    confusion: list[list[int]] | None = None,
+    **config: Any,
+) -> History:
+    settings = {"model.name": "vgg_a", "seed": 0, "optimizer.lr": 0.1} | {
+        key.replace("__", "."): value for key, value in config.items()
+    }
+    numbered = [{"epoch": float(i + 1), "step": i, **row} for i, row in enumerate(rows or [])]
+    classes = ["cat", "dog"] if confusion else []
+    return History(Path("nowhere") / name, settings, numbered, summary or {}, confusion or [], classes)
+
+
+def test_one_run_goes_by_its_name_and_its_seeds_by_their_network() -> None:
+    assert list(grouped([run("first")])) == ["first"]
+    assert list(grouped([run("first"), run("second", seed=1)])) == ["vgg_a"]
+
+
+def test_groups_are_told_apart_by_as_few_keys_as_do_it_and_never_by_the_seed() -> None:
+    runs = [
+        run("a", schedule__name="cosine", schedule__final_factor=0.0),
+        run("b", schedule__name="step", schedule__step_size=30),
+        run("c", schedule__name="step", schedule__step_size=30, seed=1),
+        run("d", schedule__name="step", schedule__step_size=30, optimizer__lr=0.2),
+    ]
+    found = {label: [each.name for each in group] for label, group in grouped(runs).items()}
+    assert found == {"cosine, lr=0.1": ["a"], "step, lr=0.1": ["b", "c"], "step, lr=0.2": ["d"]}
+
+
+def test_what_is_not_trained_tells_no_groups_apart() -> None:
+    runs = [run("a", data__root="/here", sink__wandb__group="x"), run("b", data__root="/there", probe__walk__every=30)]
+    assert list(grouped(runs)) == ["vgg_a"]
+
+
+def test_learning_curves_are_percent_with_mean_lowest_and_highest_over_the_seeds() -> None:
+    rows = panel("learning_curves").rows(
+        [run("a", [{"test/accuracy": 0.5}]), run("b", [{"test/accuracy": 0.7}, {"test/accuracy": 0.9}], seed=1)]
+    )
+    first, second = rows
+    assert first == {"group": "vgg_a (n=2)", "split": "test", "epoch": 1.0, "accuracy": 60.0, "low": 50.0, "high": 70.0}
+    assert (second["epoch"], second["accuracy"], second["low"], second["high"]) == (2.0, 90.0, 90.0, 90.0)
+
+
+def test_an_ablation_has_each_seed_the_mean_with_its_spread_best_group_first() -> None:
+    runs = [
+        run(f"{act}{seed}", summary={"headline/accuracy": value}, model__act=act, seed=seed)
+        for act, values in {"relu": [0.8, 0.9], "elu": [0.95, None]}.items()
+        for seed, value in enumerate(values)
+    ]
+    rows = ablation(runs)
+    assert [(row["group"], row["kind"], row["order"]) for row in rows] == [
+        ("act=elu (n=1 of 2)", "one seed", 0),
+        ("act=elu (n=1 of 2)", "mean", 0),
+        ("act=relu (n=2)", "one seed", 1),
+        ("act=relu (n=2)", "one seed", 1),
+        ("act=relu (n=2)", "mean", 1),
+    ]
+    mean = rows[4]
+    spread = 10 / 2**0.5  # of 80 and 90, with n - 1
+    assert (mean["accuracy"], mean["low"], mean["high"]) == pytest.approx((85, 85 - spread, 85 + spread))
+    assert rows[1]["low"] == rows[1]["high"] == 95  # one seed has no spread
+
+
+def test_a_published_figure_stands_beside_runs_of_its_settings_and_no_others() -> None:
+    row = next(
+        row for row in published_rows() if row.experiment == "b35c-t5-lr-scheduler" and row.settings["scheduler"]
+    )
+    config = flatten(read_words(runs_of(row)[0])) | {"schedule.final_factor": 0.0}
+    other = config | {"schedule.name": "constant"}
+    small = config | {"train.epochs": 1, "schedule.name": "constant"}
+    runs = [
+        History(Path("runs", row.sweep, f"{i}"), settings, [], {"headline/accuracy": 0.5}, [])
+        for i, settings in enumerate((config, other))
+    ]
+    ticks = [(each["group"], each["accuracy"]) for each in ablation(runs) if each["kind"] == "published"]
+    assert ticks == [(f"{row.settings['scheduler']} (n=1)", row.printed["test_acc"])]
+    assert [each for each in ablation([*runs[1:], replace(runs[0], config=small)]) if each["kind"] == "published"] == []
+
+
+def test_a_confusion_is_summed_over_runs_and_its_rates_are_of_the_true_class() -> None:
+    rows = panel("confusion_matrix").rows([run("a", confusion=[[3, 1], [0, 4]]), run("b", confusion=[[1, 3], [0, 4]])])
+    assert [(row["actual"], row["predicted"], row["images"], row["rate"]) for row in rows] == [
+        ("cat", "cat", 4, 50.0),
+        ("cat", "dog", 4, 50.0),
+        ("dog", "cat", 0, 0.0),
+        ("dog", "dog", 8, 100.0),
+    ]
+
+
+def walked(low: float, high: float) -> dict[str, float]:
+    return {"probe/loss_min": low, "probe/loss": (low + high) / 2, "probe/loss_max": high}
+
+
+def test_with_and_without_a_norm_are_two_groups_over_all_their_rates() -> None:
+    runs = [
+        run(f"{norm}{rate}", [walked(1 - rate, 2 + rate)], model__norm=norm, optimizer__lr=rate)
+        for norm in ("none", "batch")
+        for rate in (0.25, 0.5)
+    ]
+    rows = panel("loss_variation").rows(runs)
+    assert rows == [
+        {"group": f"norm={norm} (n=2)", "step": 0, "low": 0.5, "high": 2.5, "mean": 1.5} for norm in ("none", "batch")
+    ]
+
+
+def test_rates_alone_are_groups_of_their_own() -> None:
+    rows = panel("beta").rows([run(f"{lr}", [{"probe/beta": lr}], optimizer__lr=lr) for lr in (0.1, 0.2)])
+    assert [(row["group"], row["mean"]) for row in rows] == [("lr=0.1", 0.1), ("lr=0.2", 0.2)]
+
+
+def test_the_papers_cosines_and_the_reports_keep_their_names_and_the_reports_are_averaged_over_stretches() -> None:
+    probed = {"probe/grad_cosine_min": -0.5, "probe/grad_cosine_max": 0.75}
+    rows = panel("gradient_cosine").rows([run("a", [probed, *({"runs/grad_cosine": i / 1000} for i in range(400))])])
+    assert rows[0] == {"group": "a", "measure": "along the gradient", "step": 0, "low": -0.5, "high": 0.75}
+    reports = rows[1:]
+    assert len(reports) == 100 and {row["measure"] for row in reports} == {"from step to step"}
+    assert reports[0]["low"] == reports[0]["high"] == pytest.approx((0 + 1 + 2 + 3) / 4 / 1000)
+
+
+def test_the_shift_is_by_layer_in_the_networks_order_without_the_first_whose_shift_is_nothing() -> None:
+    shifts = {"probe/shift_l2/z": 0.0, "probe/shift_l2/b": 2.0, "probe/shift_l2/a": 3.0, "probe/shift_cosine/a": 0.5}
+    rows = panel("shift").rows([run("one", [shifts]), run("two", [shifts | {"probe/shift_l2/a": 5.0}], seed=1)])
+    assert [(row["layer"], row["order"], row["shift"]) for row in rows] == [("b", 1, 2.0), ("a", 2, 4.0)]
+    assert [row["shift"] for row in panel("shift_cosine").rows([run("one", [shifts])])] == [0.5]
+
+
+def test_the_band_is_that_of_sibling_runs() -> None:
+    runs = [run(f"{lr}", [{"runs/loss": 2 * lr}, {"runs/loss": lr}], optimizer__lr=lr) for lr in (0.1, 0.3)]
+    rows = panel("loss_band").rows(runs)
+    assert [(row["step"], row["low"], row["mean"], row["high"]) for row in rows] == [
+        (0, pytest.approx(0.2), pytest.approx(0.4), pytest.approx(0.6)),
+        (1, pytest.approx(0.1), pytest.approx(0.2), pytest.approx(0.3)),
+    ]
+
+
+@pytest.mark.parametrize("shown", PANELS, ids=lambda shown: shown.name)
+def test_runs_that_have_nothing_to_draw_give_no_rows(shown: Any) -> None:
+    assert shown.rows([run("a"), run("b", [{"train/other": 1.0}], seed=1)]) == []
+    assert shown.rows([]) == []
+
+
+def test_a_table_thinned_keeps_its_extremes_and_its_lines_apart() -> None:
+    rows = [{"line": line, "x": x, "low": -x, "high": x} for line in "ab" for x in range(1000)]
+    found = thin(rows, by=["line"], how={"low": "min", "high": "max"}, limit=20)
+    assert len(found) == 20
+    assert [row["x"] for row in found if row["line"] == "a"] == list(range(0, 1000, 100))
+    assert (min(row["low"] for row in found), max(row["high"] for row in found)) == (-999, 999)
+    assert thin(rows, by=["line"], how={}, limit=2000) == rows
+
+
+def test_a_stretch_is_averaged_over_what_is_known() -> None:
+    rows = [{"x": 0, "y": 1.0}, {"x": 1, "y": None}, {"x": 2, "y": 3.0}, {"x": 3, "y": None}]
+    assert thin(rows, by=[], how={"y": "mean"}, limit=1) == [{"x": 0, "y": 2.0}]
+
+
+def test_no_table_is_larger_than_wandb_draws() -> None:
+    long = run("a", [{"probe/beta": 1.0, "probe/grad_l2_min": 0.0, "probe/grad_l2_max": 1.0}] * 25_000)
+    assert 9_000 < len(panel("beta").rows([long])) <= 10_000
+    assert len(panel("gradient_predictiveness").rows([long])) <= 10_000
