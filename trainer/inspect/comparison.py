@@ -1,5 +1,6 @@
 """What `trainer compare` finds of runs, as one JSON object, and as text."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -52,9 +53,11 @@ def _predictions_compared(folders: Sequence[Path], changes: dict[str, object]) -
 def as_text(found: dict[str, Any]) -> str:
     """Tables for a terminal; the last lines say how sure a difference is."""
     names = [Path(run).resolve().name for run in found["runs"]]
+    config = {key: [_typed(value) for value in values] for key, values in found["config"].items()}
+    results = {key: [_shown(key, value) for value in values] for key, values in found["results"].items()}
     parts = [
-        _table("config", names, found["config"]) if found["config"] else "config: no difference",
-        _table("results", names, found["results"]) if found["results"] else "results: none of the runs has ended",
+        _table("config", names, config) if config else "config: no difference",
+        _table("results", names, results) if results else "results: none of the runs has ended",
     ]
     if found["mcnemar"]:
         parts.append(_mcnemar_line(found["mcnemar"], names))
@@ -88,13 +91,19 @@ def _welch_lines(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _table(title: str, names: Sequence[str], rows: dict[str, list[Any]]) -> str:
-    cells = [[title, *names], *([key, *(_shown(key, value) for value in values)] for key, values in rows.items())]
+def _table(title: str, names: Sequence[str], rows: dict[str, list[str]]) -> str:
+    cells = [[title, *names], *([key, *values] for key, values in rows.items())]
     widths = [max(len(row[i]) for row in cells) for i in range(len(names) + 1)]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells)
 
 
+def _typed(value: Any) -> str:
+    """A config value as it is typed."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _shown(key: str, value: Any) -> str:
+    """A result with its unit."""
     match value:
         case None:
             return "-"
@@ -104,7 +113,7 @@ def _shown(key: str, value: Any) -> str:
             return f"{value:,.1f} s"
         case float():
             return f"{value:.6g}"
-        case int() if not isinstance(value, bool):
-            return f"{value:,}" if key == "model/parameters" else str(value)
+        case int() if key == "model/parameters":
+            return f"{value:,}"
         case _:
             return str(value)

@@ -65,25 +65,18 @@ def has_maps(shape: tuple[int, ...]) -> bool:
 
 
 def stages(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """The parts of a network that make maps, at most four of them: of `features`, or, of a timm network, its own. None of
-    a network whose last features are no maps."""
+    """The parts of a network that make maps, at most four of them: of `features`, or, of a timm network, its own. None
+    where its last features are no maps."""
     if last_maps(net, shapes) is None:
         return []
     prefix = "features." if isinstance(net, Network) else ""
     inside = net.features if isinstance(net, Network) else net
-    parts = [prefix + name for name, _ in inside.named_children()]
-    parts += [  # timm's stages lie one deeper where they have a container of their own
-        f"{name}.{child}" for name in ("stages", "layers", "blocks") for child, _ in _children(net, name)
-    ]
+    timms = [each["module"] for each in getattr(net, "feature_info", [])]
+    parts = timms or [prefix + name for name, _ in inside.named_children()]
     found = [name for name in shapes if name in parts and has_maps(shapes[name])]
     if len(found) <= _SHOWN:
         return found
     return [found[round(i * (len(found) - 1) / (_SHOWN - 1))] for i in range(_SHOWN)]
-
-
-def _children(net: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
-    part = getattr(net, name, None)
-    return part.named_children() if isinstance(part, nn.Module) else iter(())
 
 
 def last_maps(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> str | None:

@@ -46,7 +46,7 @@ def test_welch_between_groups_of_seeds_is_scipys() -> None:
     ]
     found = welch_between_groups(runs)
     assert found is not None
-    expected = stats.ttest_ind(accuracies["sgd"], accuracies["adam"], equal_var=False)
+    expected: Any = stats.ttest_ind(accuracies["sgd"], accuracies["adam"], equal_var=False)
     (pair,) = found["pairs"]
     assert pair["difference"]["p"] == pytest.approx(expected.pvalue)
 

@@ -141,9 +141,10 @@ def test_a_network_that_begins_with_a_linear_layer_has_no_filters() -> None:
 
 
 def test_statistics_of_a_layer_that_is_known() -> None:
-    net = nn.Sequential(nn.Conv2d(1, 2, 1, bias=False), nn.ReLU())
+    layer = nn.Conv2d(1, 2, 1, bias=False)
+    net = nn.Sequential(layer, nn.ReLU())
     with torch.no_grad():
-        net[0].weight.copy_(torch.tensor([3.0, -4.0]).view(2, 1, 1, 1))
+        layer.weight.copy_(torch.tensor([3.0, -4.0]).view(2, 1, 1, 1))
     conv, relu = statistics(net, torch.tensor([1.0, 2.0]).view(2, 1, 1, 1))  # outputs 3 6 and -4 -8, then 3 6 and 0 0
     assert conv["weight_norm"] == 5 and conv["weight_mean"] == -0.5 and conv["weight_std"] == 3.5
     assert conv["activation_mean"] == -0.75 and conv["dead"] == 0
@@ -152,9 +153,9 @@ def test_statistics_of_a_layer_that_is_known() -> None:
 
 
 def test_statistics_of_a_network_of_nan_are_null() -> None:
-    net = nn.Sequential(nn.Conv2d(1, 2, 1))
-    nn.init.constant_(net[0].weight, math.nan)
-    (row,) = statistics(net, torch.ones(1, 1, 2, 2))
+    layer = nn.Conv2d(1, 2, 1)
+    nn.init.constant_(layer.weight, math.nan)
+    (row,) = statistics(nn.Sequential(layer), torch.ones(1, 1, 2, 2))
     assert row["activation_mean"] is None and row["weight_norm"] is None and row["dead"] == 0
 
 
