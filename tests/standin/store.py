@@ -71,7 +71,7 @@ class Run:
             "project": {"id": self.project, "name": self.project, "entity": {"id": ENTITY, "name": ENTITY}},
             "projectId": "1",
             "config": json.dumps(self.raw_config),
-            "wandbConfig": json.dumps(self.raw_config.get("_wandb", {})),
+            "wandbConfig": json.dumps(self.raw_config.get("_wandb", {}).get("value", {})),
             "summaryMetrics": json.dumps(self.summary),
             "historyLineCount": len(history),
             "eventsLineCount": len(events),

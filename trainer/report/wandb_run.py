@@ -77,14 +77,15 @@ def _as_if_once(rows: Iterable[Row]) -> list[Row]:
 
 
 def summary_of(told: Mapping[str, Any], rows: Sequence[Row], state: str) -> Row:
-    """summary.json; empty where the run has not said how it ended. W&B adds the last value of whatever was logged: of
-    that a folder has only what stands in the row of an epoch's end."""
+    """summary.json; empty where the run has not said how it ended. W&B has no nulls in it, and adds the last value of
+    whatever was logged: of that a folder has only what stands in the row of an epoch's end."""
     if state in UNDER_WAY or "status" not in told:
         return {}
     logged = {key for row in rows for key in row}
     at_epochs_end = {key for row in rows if "train/accuracy" in row for key in row if not key.startswith("optimizer/")}
     beside = logged - at_epochs_end - {"epoch", "step"}
-    return {key: _finite(value) for key, value in told.items() if _is_the_folders(key, value) and key not in beside}
+    nulls = dict.fromkeys([*at_epochs_end, *(["headline/accuracy"] if "headline/protocol" in told else [])])
+    return nulls | {k: _finite(value) for k, value in told.items() if _is_the_folders(k, value) and k not in beside}
 
 
 def status_of(state: str, summary: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ W&B is one line on stderr, never the end of a run.
 import os
 import secrets
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
@@ -57,9 +58,7 @@ class WandbSink:
             self._run = self._begin(run)
             if self._run is not None:
                 self._memory = {"id": self._run.id}
-                provenance = run.folder / "run.json"  # git, versions, device, command: for who reads the run back
-                if provenance.exists():
-                    self._run.save(provenance, base_path=run.folder, policy="now", glob=False)
+                self._send_provenance(self._run)
 
     def progress(self, progress: Progress) -> None:
         pass
@@ -202,6 +201,12 @@ class WandbSink:
         if project == Config.model_fields["project"].default:
             project = settings.project or project
         return {"project": project, "entity": self.config.entity, "id": settings.run_id or self._memory["id"]}
+
+    def _send_provenance(self, run: wandb.Run) -> None:
+        """Git, versions, device and command, for who reads the run back."""
+        if (self._folder / "run.json").exists():
+            copied = shutil.copy(self._folder / "run.json", run.dir)  # what lies there is sent without a word
+            run.save(copied, base_path=run.dir, policy="now", glob=False)
 
     def _send_tables(self, run: wandb.Run) -> None:
         """What the panels draw of this run, in one row: once, since each table becomes an artifact."""
