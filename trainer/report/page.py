@@ -16,9 +16,11 @@ from trainer.report.grids import Grid
 from trainer.report.tables import Table
 from trainer.report.words import certainty_note, finding, floor_text, order_text
 
-_GOOD = ("consistent", "holds", "sure")
-_BAD = ("higher", "lower", "does not hold", "diverged", "failed", "unreadable", "the first is")
+_GOOD = ("consistent", "holds", "the first is")
+_BAD = ("higher", "lower", "does not hold", "diverged", "failed", "unreadable")
 _OPEN = ("undecided", "no runs", "not compared", "not split", "identical")
+
+_LONG = 24  # characters, from which on a column of words needs room
 
 _READING = (
     "± is the sample standard deviation over seeds, n the number of runs, brackets are 95% intervals.",
@@ -29,7 +31,7 @@ _READING = (
     " tables of equal configurations no pair is called different. The top group are those that this does not split"
     " from the best.",
     "Seeds for 80% power: how many a t-test would need of each configuration, were the difference and the spread"
-    " what they seem here.",
+    " what they seem here, at 5% over the number of pairs.",
 )
 
 
@@ -166,7 +168,9 @@ def _mark(text: str) -> str:
 
 
 def _kind(place: int, grid: Grid) -> str:
-    return ' class="words"' if place in grid.text else ' class="number"'
+    if place not in grid.text:
+        return ' class="number"'
+    return ' class="long"' if any(len(row[place]) > _LONG for row in grid.rows) else ""
 
 
 def _details(summary: str, tables: Sequence[Grid]) -> Iterable[str]:

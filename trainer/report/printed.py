@@ -70,7 +70,8 @@ def _figures(row: Row, experiment: Experiment) -> Iterator[Figure]:
             yield figure(key, name, printed, unit, key, judged, why)
         elif key == "test_error":
             error = figure(key, "test accuracy", printed, "%", "test_acc")
-            yield replace(error, printed=f"error {error.printed}", value=100 - printed)
+            accuracy = f"{100 - printed:.{experiment.decimals.get(key, 2)}f}%"
+            yield replace(error, printed=f"{accuracy} (error {error.printed})", value=100 - printed)
         elif key == "best_test_acc_fraction":
             share = figure(key, "best test accuracy", printed, "", "best_test_acc")
             yield replace(share, value=100 * printed, rounding=100 * share.rounding, unit="%")

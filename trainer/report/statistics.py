@@ -107,7 +107,7 @@ class Pair:
     p_holm: float | None  # corrected for all pairs of the table
     split: Split
     paired: Difference | None  # over the seeds that both have; None where they share fewer than three
-    seeds_needed: int | None  # a configuration, for 80 % power at this difference and spread; None: not to be had
+    seeds_needed: int | None  # a configuration, for 80 % power at this difference and spread, at the table's correction
 
 
 def welch(a: Sequence[float], b: Sequence[float]) -> Difference:
@@ -175,7 +175,7 @@ def all_pairs(samples: Mapping[str, Mapping[int, float]]) -> list[Pair]:
             p_holm := next(adjusted) if difference.p is not None else None,
             _split(difference, p_holm, filled[a], filled[b]),
             paired(filled[a], filled[b]),
-            _seeds_for(difference, filled[a], filled[b]),
+            _seeds_for(difference, filled[a], filled[b], level=LEVEL / max(1, len(tested))),
         )
         for (a, b), difference in zip(pairs, found, strict=True)
     ]
@@ -191,11 +191,11 @@ def _split(difference: Difference, p_holm: float | None, a: Mapping[int, float],
     return "higher" if difference.mean > 0 else "lower"
 
 
-def _seeds_for(difference: Difference, a: Mapping[int, float], b: Mapping[int, float]) -> int | None:
+def _seeds_for(difference: Difference, a: Mapping[int, float], b: Mapping[int, float], *, level: float) -> int | None:
     if difference.p is None:
         return None
     pooled = math.sqrt((_std(list(a.values())) ** 2 + _std(list(b.values())) ** 2) / 2)
-    return seeds_needed(difference.mean, pooled)
+    return seeds_needed(difference.mean, pooled, level)
 
 
 def top_group(samples: Mapping[str, Mapping[int, float]], pairs: Sequence[Pair], *, highest: bool = True) -> list[str]:
@@ -214,29 +214,30 @@ def top_group(samples: Mapping[str, Mapping[int, float]], pairs: Sequence[Pair],
 
 
 @cache
-def seeds_needed(difference: float, std: float) -> int | None:
+def seeds_needed(difference: float, std: float, level: float = LEVEL) -> int | None:
     """Smallest n a group at which a two-sample t-test finds `difference` with 80 % power, by the noncentral t.
 
-    None where there is no difference to find, and where more than 10,000 seeds would be needed.
+    In a table of m pairs `level` is 5 % / m: what is found there is found after Holm's correction, whatever the others
+    are. None where there is no difference to find, and where more than 10,000 seeds would be needed.
     """
-    if difference == 0 or power(difference, std, MOST_SEEDS) < POWER:
+    if difference == 0 or power(difference, std, MOST_SEEDS, level) < POWER:
         return None
     low, high = 1, MOST_SEEDS  # power rises with n
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(difference, std, middle) >= POWER else (middle, high)
+        low, high = (low, middle) if power(difference, std, middle, level) >= POWER else (middle, high)
     return high
 
 
-def power(difference: float, std: float, n: int) -> float:
+def power(difference: float, std: float, n: int, level: float = LEVEL) -> float:
     """Of a two-sided two-sample t-test with n values a group of one standard deviation (Cohen 1988, section 2.3)."""
     if std == 0:
         return float(difference != 0)
     away, df = abs(difference) / std * math.sqrt(n / 2), 2 * n - 2
-    if away > 38:  # where scipy's noncentral t has no digits left
+    edge = float(special.stdtrit(df, 1 - level / 2))
+    if away > 5 * edge + 8:  # missed with less than 1e-10, and soon beyond what scipy's noncentral t can do
         return 1.0
-    edge = _quantile(df)
-    wrong_side = special.nctdtr(df, away, -edge) if away < 5 else 0.0  # beyond, below 1e-11 and at last NaN
+    wrong_side = special.nctdtr(df, away, -edge) if away < 3 else 0.0  # beyond, below 1e-6 and soon NaN
     return float(1 - special.nctdtr(df, away, edge) + wrong_side)
 
 

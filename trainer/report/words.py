@@ -48,6 +48,12 @@ def of_mean(values: Values, *, digits: int = 2) -> str:
     return interval((found.low, found.high) if found else None, digits=digits)
 
 
+def p_text(p: float) -> str:
+    """`p = 0.032`, `p < 0.001`."""
+    said = chance(p)
+    return f"p {said}" if said.startswith("<") else f"p = {said}"
+
+
 def chance(p: float | None) -> str:
     """A p-value: `0.032`, `< 0.001`."""
     if p is None:
@@ -131,7 +137,8 @@ def _sentences(table: Table) -> Iterable[str]:
 
 def _seeds_hint(table: Table, best: str, near: Sequence[str]) -> Iterable[str]:
     for pair in table.pairs:
-        if {pair.a, pair.b} == {best, near[-1]} and pair.seeds_needed:
+        had = min(len(table.samples[name]) for name in (pair.a, pair.b))
+        if {pair.a, pair.b} == {best, near[-1]} and pair.seeds_needed and pair.seeds_needed > had:
             yield f"To tell it from {near[-1]}, were that as far off as it looks, takes {pair.seeds_needed} seeds each."
 
 
@@ -179,7 +186,7 @@ def order_text(order: Order | None) -> str:
     if order is None:
         return "The order of the rows cannot be compared: fewer than two have runs, or all are equal."
     agrees = "the same" if order.tau == 1 else "the reverse" if order.tau == -1 else f"tau-b = {order.tau:.2f}"
-    return f"Order of the {order.n} rows, published against ours: {agrees} (Kendall, p = {chance(order.p)})."
+    return f"Order of the {order.n} rows, published against ours: {agrees} (Kendall, {p_text(order.p)})."
 
 
 def floor_text(table: Table) -> str:

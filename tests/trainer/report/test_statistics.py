@@ -1,6 +1,7 @@
 """Against printed examples, scipy's own tests where they have one, and simulations of what a level promises."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,21 @@ def test_power_is_what_simulated_experiments_find() -> None:
     known: Any = stats.ttest_ind(draw[0], draw[1])
     found = np.mean(known.pvalue < 0.05)
     assert power(2.0, 1.0, 5) == pytest.approx(found, abs=4 * math.sqrt(0.25 / 20_000))
+
+
+def test_power_is_a_probability_wherever_it_is_asked() -> None:
+    """Scipy's noncentral t is NaN in places."""
+    effects, seeds = 10.0 ** np.arange(-3, 5, 0.1), [2, 3, 5, 10, 30, 50, 100, 300, 1000, 10_000]
+    for level in (0.05, 0.05 / 15, 0.05 / 5000):
+        for n in seeds:
+            found = [power(float(effect), 1.0, n, level) for effect in effects]
+            assert all(0 <= each <= 1 + 1e-9 for each in found)
+            assert all(after >= before - 1e-6 for before, after in pairwise(found))
+
+
+def test_a_table_needs_more_seeds_than_a_pair_of_its_own() -> None:
+    """Of three pairs the level is 5 % / 3: for an effect of one, 22.42 a group by statsmodels' solve_power."""
+    assert (seeds_needed(1.0, 1.0), seeds_needed(1.0, 1.0, 0.05 / 3)) == (17, 23)
 
 
 def test_seeds_of_no_difference_and_of_a_hopeless_one_cannot_be_had() -> None:
