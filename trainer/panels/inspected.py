@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from trainer.history import History
@@ -33,20 +34,23 @@ def reliability_rows(numbers: Numbers, group: str) -> list[Row]:
 
 
 def layer_rows(numbers: Numbers, group: str) -> list[Row]:
-    """A row a layer, in the network's order; of a deep network those with matrices of weights, then the first 60."""
-    rows = [row for row in numbers["layers"]["rows"] if row["kind"] not in _PASS_THROUGH]
-    if len(rows) > _MOST_LAYERS:
-        rows = [row for row in rows if row["kind"] in ("Conv2d", "Linear")] or rows
+    """A row a layer, in the network's order. Of a network of more than 60 those with matrices of weights, the first 60;
+    as dead counts then what is so in any layer from there to the next, such as the activation that follows."""
+    layers = [row for row in numbers["layers"]["rows"] if row["kind"] not in _PASS_THROUGH]
+    shown = range(len(layers))
+    if len(layers) > _MOST_LAYERS:
+        shown = [i for i, row in enumerate(layers) if row["kind"] in ("Conv2d", "Linear")] or shown
     return [
         {
             "group": group,
-            "layer": f"{row['layer']} ({row['kind']})",
+            "layer": f"{layers[here]['layer']} ({layers[here]['kind']})",
             "order": order,
-            "activation_std": row["activation_std"],
-            "dead": 100 * row["dead"],
-            "weight_norm": row["weight_norm"],
+            "activation_std": layers[here]["activation_std"],
+            "dead": 100 * max(row["dead"] for row in layers[here:until]),
+            "weight_norm": layers[here]["weight_norm"],
         }
-        for order, row in enumerate(rows[:_MOST_LAYERS])
+        for order, (here, until) in enumerate(pairwise([*shown, len(layers)]))
+        if order < _MOST_LAYERS
     ]
 
 
@@ -84,13 +88,13 @@ INSPECTED = (
         "layer_statistics",
         1,
         "What the layers put out, and how large their weights are",
-        "Over test images; a dead channel is 0 for every image at every pixel.",
+        "A dead channel is 0 for every image at every pixel, in a layer or up to the next one shown.",
         {
             "group": Column("text", "run"),
             "layer": Column("text", "layer"),
             "order": Column("number", "its place in the network, from 0"),
             "activation_std": Column("number", "standard deviation of the outputs"),
-            "dead": Column("number", "dead channels (%)"),
+            "dead": Column("number", "dead channels, of it or of what follows up to the next layer shown (%)"),
             "weight_norm": Column("number", "L2 norm of the weights"),
         },
         _of_runs(layer_rows),
