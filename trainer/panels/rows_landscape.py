@@ -17,10 +17,16 @@ PAPER, REPORTS = "along the gradient", "from step to step"
 
 
 def loss_band(histories: Sequence[History]) -> list[Row]:
-    """`group, seed, step, low, mean, high` of `runs/loss` over runs that differ in their rate alone, the reports' way;
-    what `trainer.bands` has to say of runs that are missing or diverged is told by `trainer probe bands`."""
+    """`group, seed, step, low, mean, high` of `runs/loss` over runs that differ in their rate alone, the reports' way.
+
+    Of many steps, all three are averaged over stretches, a hundredth of the run each: a step's loss is its batch's, and
+    a stretch's extremes would draw that noise as width. So the band keeps its area and mean width. What there is to
+    say of runs that are missing or diverged, `trainer probe bands` says.
+    """
     measured = [history for history in histories if history.having("runs/loss")]
-    return thin(loss_bands(measured), by=["group", "seed"], how=_BAND) if measured else []
+    rows = loss_bands(measured) if measured else []
+    lines = len({(row["group"], row["seed"]) for row in rows})
+    return thin(rows, by=["group", "seed"], how=dict.fromkeys(_BAND, "mean"), limit=_STRETCHES * lines)
 
 
 def along_the_gradient(low: str, high: str, mean: str | None = None) -> Rows:

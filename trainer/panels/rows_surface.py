@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from trainer.files import disk_errors
@@ -29,18 +30,23 @@ def lines(histories: Sequence[History]) -> list[Row]:
 
 
 def planes(histories: Sequence[History]) -> list[Row]:
-    """`surface, kind, alpha, alpha_end, beta, beta_end, loss, epoch` of every surface of two dimensions: its cells,
-    edge to edge, the kept weights on the way of training, where they lie in its plane, and the trained network."""
+    """`surface, kind, alpha, alpha_end, beta, beta_end, loss, band, epoch` of every surface of two dimensions: its
+    cells, edge to edge, the kept weights on the way of training, where they lie in its plane, and the trained network.
+    `band` is the tenth of all cells that a loss is in; one that is not finite is null and in none."""
     found: list[Row] = []
-    for surface in _surfaces(histories, dims=2):
-        empty = dict.fromkeys(("alpha_end", "beta_end", "loss", "epoch"))
+    surfaces = list(_surfaces(histories, dims=2))
+    band = _tenths([row["loss"] for surface in surfaces for row in surface.content["rows"]])
+    for surface in surfaces:
+        empty = dict.fromkeys(("alpha_end", "beta_end", "loss", "band", "epoch"))
         place = {"surface": surface.label}
         points, path = surface.content["rows"], surface.content.get("path", [])
         across, up = (_edges([point[axis] for point in points]) for axis in ("alpha", "beta"))
         for point in points:
             (left, right), (low, high) = across[point["alpha"]], up[point["beta"]]
             edges = {"alpha": left, "alpha_end": right, "beta": low, "beta_end": high}
-            found.append({**empty, **place, "kind": "cell", **edges, "loss": point["loss"]})
+            found.append(
+                {**empty, **place, "kind": "cell", **edges, "loss": point["loss"], "band": band.get(point["loss"])}
+            )
         found += [{**empty, **place, "kind": "path", **point} for point in path]
         found.append({**empty, **place, "kind": "network", "alpha": 0.0, "beta": 0.0})
     return found
@@ -62,6 +68,14 @@ def _described(content: dict[str, Any]) -> str:
     if settings["plane"] == "path":
         plane += f" ({' + '.join(f'{share:.0%}' for share in content['explained'])} of the way)"
     return f"{plane}, {settings['images']} {settings['split']} images"
+
+
+def _tenths(losses: Sequence[float | None]) -> dict[float | None, str]:
+    """The tenth of all that are finite in which each lies, as `1.2 to 1.4`; as few words as there are tenths."""
+    ranked = sorted(loss for loss in losses if loss is not None)
+    cuts = [len(ranked) * i // 10 for i in range(11)]
+    tenths = [ranked[a:b] for a, b in pairwise(cuts) if a < b]
+    return {loss: f"{tenth[0]:.3g} to {tenth[-1]:.3g}" for tenth in tenths for loss in tenth}
 
 
 def _edges(values: Sequence[float]) -> dict[float, tuple[float, float]]:

@@ -40,7 +40,7 @@ def _look(*, ground: str, text: str, quiet: str, grid: str, line: str) -> dict[s
         "axis": {**words, "titleFontWeight": "normal", "titlePadding": 8, "gridColor": grid, "domainColor": line,
                  "tickColor": line},
         "header": {**words, "titleFontWeight": "normal"},
-        "legend": {**words, "titleFontWeight": "normal", "labelLimit": 260, "symbolBaseStrokeColor": quiet,
+        "legend": {**words, "titleFontWeight": "normal", "labelLimit": 330, "symbolBaseStrokeColor": quiet,
                    "symbolBaseFillColor": quiet, "gradientStrokeColor": line},
         "text": {"color": text},
         "mark": {"tooltip": True},

@@ -104,3 +104,27 @@ def test_without_a_push_the_tables_are_those_of_the_presets(
         preset = panel(key.removeprefix("panels/")).preset
         assert preset is not None and chart["panelDefId"] == preset.name
         assert set(chart["fieldSettings"].values()) == set(columns_of(server, f"{key}_table"))
+
+
+def test_an_offline_run_has_its_tables(
+    server: Standin, tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = start_run(load_config([*small_run, "sink.wandb.mode=offline"]).config, runs=tmp_path / "runs", name="a")
+    wandb.teardown()
+    assert server.requests == []
+    found = {path.name.split(".")[0].rpartition("_table")[0] for path in result.folder.rglob("*.table.json")}
+    assert found == {"learning_curves", "loss_curves", "rate_curve", "confusion_matrix"}
+
+
+def test_tables_that_cannot_be_made_cost_a_line_and_not_the_run(
+    server: Standin,
+    tmp_path: Path,
+    small_run: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(wandb, "plot_table", lambda **_: 1 / 0)
+    result = start_run(load_config([*small_run, "sink.wandb.mode=auto"]).config, runs=tmp_path / "runs", name="a")
+    assert result.status == "finished"
+    assert "wandb: the tables of the panels are not sent: division by zero\n" in capfd.readouterr().err
+    assert server.only_run.summary["status"] == "finished"

@@ -1,5 +1,7 @@
 """From runs to rows: hand-made histories with numbers that one can add up."""
 
+import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -151,6 +153,49 @@ def test_the_band_is_that_of_sibling_runs() -> None:
         (0, pytest.approx(0.2), pytest.approx(0.4), pytest.approx(0.6)),
         (1, pytest.approx(0.1), pytest.approx(0.2), pytest.approx(0.3)),
     ]
+
+
+def test_a_long_band_keeps_its_mean_width() -> None:
+    runs = [run(f"{lr}", [{"runs/loss": lr * (i % 7)} for i in range(700)], optimizer__lr=lr) for lr in (0.1, 0.3)]
+    rows = panel("loss_band").rows(runs)
+    assert len(rows) == 100
+    assert sum(row["high"] - row["low"] for row in rows) / 100 == pytest.approx(0.2 * 3)
+
+
+def surface(folder: Path, dims: int, rows: list[dict[str, Any]], **more: Any) -> None:
+    settings = {"plane": "path" if more else "random", "dims": dims, "images": 200, "split": "train"}
+    (folder / "surface").mkdir(parents=True, exist_ok=True)
+    path = folder / "surface" / f"{settings['plane']}-{dims}d-train200-0.json"
+    path.write_text(json.dumps({"settings": settings, "rows": rows, **more}))
+
+
+def test_a_surface_is_cells_from_edge_to_edge_in_tenths_with_the_way_of_training(tmp_path: Path) -> None:
+    points: list[dict[str, Any]] = [{"alpha": a, "beta": b, "loss": a + 10 * b} for a in (0.0, 1.0) for b in (0.0, 2.0)]
+    points[0]["loss"] = None
+    surface(tmp_path, 2, points, path=[{"alpha": 0.5, "beta": 0.5, "epoch": 1.0}], explained=[0.75, 0.125])
+    rows = panel("surface_2d").rows([replace(run("a"), folder=tmp_path)])
+    cells = [row for row in rows if row["kind"] == "cell"]
+    edges = [(row["alpha"], row["alpha_end"], row["beta"], row["beta_end"]) for row in cells]
+    assert edges == [(-0.5, 0.5, -1, 1), (-0.5, 0.5, 1, 3), (0.5, 1.5, -1, 1), (0.5, 1.5, 1, 3)]
+    assert [row["band"] for row in cells] == [None, "20 to 20", "1 to 1", "21 to 21"]
+    assert [(row["kind"], row["alpha"], row["epoch"]) for row in rows[4:]] == [
+        ("path", 0.5, 1.0),
+        ("network", 0.0, None),
+    ]
+    assert rows[0]["surface"] == f"{tmp_path.name}, directions of training (75% + 12% of the way), 200 train images"
+
+
+def test_ten_bands_hold_a_tenth_of_the_cells_each(tmp_path: Path) -> None:
+    surface(tmp_path, 2, [{"alpha": float(i), "beta": 0.0, "loss": float(i)} for i in range(50)])
+    bands = [row["band"] for row in panel("surface_2d").rows([replace(run("a"), folder=tmp_path)]) if row["band"]]
+    assert set(Counter(bands).values()) == {5} and bands[0] == "0 to 4" and bands[-1] == "45 to 49"
+
+
+def test_a_line_is_a_surface_of_its_own_panel(tmp_path: Path) -> None:
+    surface(tmp_path, 1, [{"alpha": -1.0, "beta": 0.0, "loss": 2.0}, {"alpha": 1.0, "beta": 0.0, "loss": None}])
+    rows = panel("surface_1d").rows([replace(run("a"), folder=tmp_path)])
+    assert [(row["alpha"], row["loss"]) for row in rows] == [(-1.0, 2.0), (1.0, None)]
+    assert rows[0]["group"] == f"{tmp_path.name}, random direction, 200 train images"
 
 
 @pytest.mark.parametrize("shown", PANELS, ids=lambda shown: shown.name)
