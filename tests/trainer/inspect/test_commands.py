@@ -1,13 +1,16 @@
 """`trainer inspect` and `trainer compare` as a person meets them."""
 
 import json
+import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from standin import Standin
 
 from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.cli import main
@@ -133,14 +136,39 @@ def test_an_untrained_network_of_nan_is_drawn_and_said_to_be_one(
     assert (broken / "inspect" / "grad_cam.png").exists() and not (broken / "inspect" / "mistakes.png").exists()
 
 
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
+    """W&B's stand-in, and an environment that knows no other server."""
+    for name in os.environ:
+        if name.startswith("WANDB_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "")  # so that what the sink sets is taken back,
+    monkeypatch.delenv("WANDB_ERROR_REPORTING")
+    with Standin() as server:
+        for name, value in server.env(tmp_path / "home").items():
+            monkeypatch.setenv(name, value)
+        yield server
+        import wandb
+
+        wandb.teardown()
+
+
 @pytest.mark.slow
-def test_pictures_go_to_weights_and_biases(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    run = tmp_path / "ghost0"
-    shutil.copytree(runs / "ghost0", run)
+def test_pictures_and_the_panels_tables_go_to_the_page_of_the_run(
+    server: Standin, small_run: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [word for word in small_run if not word.startswith("sink.")]
+    run = start_run(load_config([*words, "sink.wandb.mode=online"]).config, runs=tmp_path, name="mirrored").folder
+    trained = dict(server.only_run.summary)
     assert run_here(["inspect", str(run), "--wandb"], monkeypatch) == 0
-    (media,) = run.glob("wandb/offline-run-*/files/media/images/inspect")
-    assert {path.stem.rsplit("_", 2)[0] for path in media.iterdir()} == PICTURES  # NAME_STEP_HASH
+    sent = server.only_run  # the one that training began
+    assert {key.removeprefix("inspect/") for key in sent.summary if key.startswith("inspect/")} == {
+        *(PICTURES - {"mistakes"}), "accuracy", "calibration_error",
+    } | ({"mistakes"} & {path.stem for path in (run / "inspect").iterdir()})  # fmt: skip
+    assert (run / "inspect" / "filters.png").read_bytes() in sent.files.values()
+    assert any(key.startswith("panels/reliability") for key in sent.summary)
+    kept = {key: value for key, value in trained.items() if not key.startswith(("_", "panels/"))}
+    assert sent.summary.items() >= kept.items()
 
 
 def test_compare_shows_the_keys_that_differ_and_tests_two_networks(
