@@ -135,6 +135,7 @@ class Store:
         self.artifacts: dict[str, dict[str, Any]] = {}  # the client's description of each, by id
         self.charts: dict[str, dict[str, Any]] = {}  # the client's input for each custom chart, by ENTITY/NAME
         self.agents: dict[str, str] = {}  # agent id -> sweep id
+        self.views: dict[str, dict[str, Any]] = {}  # reports and workspaces as they were last sent, by id
         self.unknown_projects: set[str] = set()  # all others are there
         self._ids = itertools.count(1)
 
@@ -145,7 +146,8 @@ class Store:
         viewer = {"id": ENTITY, "entity": ENTITY, "username": ENTITY, "flags": "{}", "teams": {"edges": []}}
         server = {"features": [], "cliVersionInfo": "{}", "latestLocalVersionInfo": None}
         entity = {"id": ENTITY, "name": ENTITY}
-        return {**project, **fields, "viewer": viewer, "serverInfo": server, "entity": lambda **_: entity}
+        models = {"models": lambda **_: _connection(self._projects())}
+        return {**project, **models, **fields, "viewer": viewer, "serverInfo": server, "entity": lambda **_: entity}
 
     def run(self, id: str) -> Run:
         return self.runs.setdefault(id, Run(id))
@@ -186,9 +188,20 @@ class Store:
             "runs": lambda filters=None, **_: self._connection({**json.loads(filters or "{}"), "project": name}),
             "runCount": lambda filters=None, **_: len(self._matching({**json.loads(filters or "{}"), "project": name})),
             "sweep": self._sweep,
+            "allViews": lambda viewType="runs", **_: _connection(  # noqa: N803 - the server's spelling
+                view for view in self.views.values() if (view["projectName"], view["type"]) == (name, viewType)
+            ),
             "totalSweeps": len(self._sweeps_of(name)),
             "sweeps": lambda **_: _connection(self._node_of(sweep) for sweep in self._sweeps_of(name)),
         }
+
+    def _projects(self) -> list[dict[str, Any]]:
+        names = sorted({each.project for each in [*self.runs.values(), *self.sweeps.values()]})
+        return [
+            {"__typename": "Project", "id": name, "name": name, "entityName": ENTITY, "isBenchmark": False,
+             "createdAt": "2026-01-01T00:00:00"}
+            for name in names
+        ]  # fmt: skip
 
     def _node(self, name: str, **_: Any) -> dict[str, Any] | None:
         run = self.runs.get(name)
@@ -291,6 +304,14 @@ class Store:
         project = {"id": self.sweeps[id].project, "name": self.sweeps[id].project, "entity": {"name": ENTITY}}
         return {"sweep": {"id": id, "name": id, "project": project}, "configValidationWarnings": []}
 
+    def _upsert_view(self, input: Mapping[str, Any]) -> dict[str, Any]:
+        """A report or a workspace: by its id, or a new one."""
+        id = input.get("id") or f"view{next(self._ids)}"
+        inserted = id not in self.views
+        project = {"id": "1", "name": input["projectName"], "entityName": input["entityName"]}
+        self.views[id] = {**input, "id": id, "project": project, "updatedAt": "2026-01-01T00:00:00"}
+        return {"view": self.views[id], "inserted": inserted}
+
     def _create_agent(self, input: Mapping[str, Any]) -> dict[str, Any]:
         id = f"agent-{next(self._ids)}"
         self.agents[id] = input["sweep"]
@@ -351,6 +372,7 @@ _MUTATIONS = (
     "commitArtifact",
     "createCustomChart",
     "upsertSweep",
+    "upsertView",
     "createAgent",
     "agentHeartbeat",
 )

@@ -11,13 +11,13 @@ from trainer.report.words import certainty_note, finding, floor_text, order_text
 
 def as_markdown(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str]) -> str:
     """`pictures`: the file of each chart, as a link from the page."""
-    return "\n".join(_lines(table, charts, pictures)) + "\n"
+    rest = "Each run's numbers: [results.json](results.json), [results.csv](results.csv)."
+    return "\n".join([f"# {table.question}", "", *body(table, charts, pictures), rest]) + "\n"
 
 
-def _lines(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str]) -> Iterable[str]:
+def body(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str]) -> Iterable[str]:
+    """The lines between the title and what says where the numbers lie."""
     found = finding(table)
-    yield f"# {table.question}"
-    yield ""
     yield f"**{found.text}** {certainty_note(found)}"
     yield ""
     for experiment in table.experiments:
@@ -30,10 +30,11 @@ def _lines(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str]) -
         yield ""
         yield f"{chart.title}: {chart.about[:1].lower()}{chart.about[1:]}"
         yield ""
-    if table.pairs:
+    if table.pairs or table.floor:
         yield "## Which differences are sure"
         yield ""
-        yield from _grid(grids.pairs(table))
+        if table.pairs:
+            yield from _grid(grids.pairs(table))
         yield floor_text(table)
         yield ""
     yield from _section("## What the report says", [grids.claims(table), grids.by_eye(table)])
@@ -49,7 +50,6 @@ def _lines(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str]) -
     else:
         yield from ["Nothing: every run that there is to be has finished, and counts.", ""]
     yield from _section("## How", [grids.provenance(table)])
-    yield "Each run's numbers: [results.json](results.json), [results.csv](results.csv)."
 
 
 def _section(title: str, tables: Sequence[Grid]) -> Iterable[str]:

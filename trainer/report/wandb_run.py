@@ -6,8 +6,10 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from trainer.config.load import validate
 from trainer.config.overrides import flatten, nest, write_word
 from trainer.config.run import RunConfig
+from trainer.errors import ConfigError
 
 Row = dict[str, Any]
 
@@ -24,7 +26,17 @@ def config_of(told: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """
     flat = flatten(told)  # of a sweep's nested parameter the same values come twice
     ours = {key: value for key, value in flat.items() if key.partition(".")[0] in RunConfig.model_fields}
-    return nest(ours), [write_word(key, value) for key, value in flat.items() if key not in ours]
+    return _typed(nest(ours)), [write_word(key, value) for key, value in flat.items() if key not in ours]
+
+
+def _typed(config: dict[str, Any]) -> dict[str, Any]:
+    """The config in the order and the types of its sections, which W&B does not keep: 1.0 comes back as 1. As it is
+    where it is not one of today's."""
+    try:
+        own = validate(config).model_dump(mode="json")
+    except ConfigError:
+        return config
+    return own if flatten(own) == flatten(config) else config
 
 
 def rows_of(told: Iterable[Mapping[str, Any]]) -> list[Row]:

@@ -161,6 +161,8 @@ def test_a_run_that_was_trained_comes_back_as_its_folder_has_it(
     original = read_history(result.folder)
     assert original.confusion and any("probe/beta" in row for row in original.rows)
     same(read_history(folder / "a"), original)
+    texts = [json.dumps(history.config, sort_keys=True) for history in (read_history(folder / "a"), original)]
+    assert texts[0] == texts[1]  # so that 1.0 is not 1
     run, first = (json.loads((each / "run.json").read_text()) for each in (folder / "a", result.folder))
     mark = run.pop("wandb")
     assert run == first
