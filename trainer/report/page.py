@@ -93,7 +93,7 @@ def _main(table: Table, charts: Sequence[Chart]) -> Iterable[str]:
         yield "<noscript><p>The charts need JavaScript; the tables hold their figures.</p></noscript>"
         for chart in charts:
             yield from _figure(chart)
-    if table.pairs:
+    if table.pairs or table.floor:
         yield "<h2>Which differences are sure</h2>"
         yield f"<p>{escape(floor_text(table))}</p>"
         yield from _grid(grids.pairs(table))

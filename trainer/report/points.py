@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,15 +37,15 @@ def sweep_points(sweep: Sweep, varied: list[str], runs: list[Run]) -> tuple[list
     seeds: dict[str, list[int]] = {}
     for point in grid:
         values = {key: point.values[key] for key in varied}
-        groups.setdefault(key_of(values), Point(point.label(varied) or "all", values, {}, ()))
+        groups.setdefault(key_of(values), Point(label_of(values) or "all", values, {}, ()))
         seeds.setdefault(key_of(values), []).append(int(point.values.get("seed", 0)))
     problems: list[Problem] = []
     for run in runs:
         values = {key: run.config.get(key, run.words.get(key)) for key in varied}
         key = key_of(values)
         if grid and key not in seeds:
-            problems.append(Problem("not in the sweep", str(run.history.folder), f"its point is {_label(values)}"))
-        groups.setdefault(key, Point(_label(values) or "all", values, {}, ()))
+            problems.append(Problem("not in the sweep", str(run.history.folder), f"its point is {label_of(values)}"))
+        groups.setdefault(key, Point(label_of(values) or "all", values, {}, ()))
         groups[key] = replace(groups[key], runs=(*groups[key].runs, run))
     for key, asked in seeds.items():
         there = {run.seed for run in groups[key].runs}
@@ -59,11 +59,11 @@ def sweep_points(sweep: Sweep, varied: list[str], runs: list[Run]) -> tuple[list
     return list(groups.values()), problems, expected
 
 
-def grouped(runs: list[Run], keys: list[str], label: Callable[[Mapping[str, Any]], str]) -> list[Point]:
+def grouped(runs: list[Run], keys: list[str]) -> list[Point]:
     groups: dict[str, Point] = {}
     for run in runs:
         values = {key: run.config.get(key) for key in keys}
-        point = groups.setdefault(key_of(values), Point(label(values) or "all", values, {}, ()))
+        point = groups.setdefault(key_of(values), Point(label_of(values) or "all", values, {}, ()))
         groups[key_of(values)] = replace(point, runs=(*point.runs, run))
     return list(groups.values())
 
@@ -146,13 +146,10 @@ def telling_keys(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     return kept
 
 
-def _label(values: Mapping[str, Any]) -> str:
-    return " ".join(short(value) for value in values.values())
-
-
-def label_of_keys(values: Mapping[str, Any]) -> str:
+def label_of(values: Mapping[str, Any]) -> str:
+    """`vgg_a lr=0.1`: words speak for themselves, numbers do not."""
     return " ".join(
-        short(value) if key.endswith(".name") else f"{key.rpartition('.')[2]}={short(value)}"
+        short(value) if isinstance(value, str) or key.endswith(".name") else f"{key.rpartition('.')[2]}={short(value)}"
         for key, value in values.items()
     )
 

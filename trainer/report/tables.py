@@ -22,7 +22,6 @@ from trainer.report.points import (
     Values,
     grouped,
     key_of,
-    label_of_keys,
     settled,
     sweep_points,
     telling_keys,
@@ -171,7 +170,7 @@ def _plain_table(name: str, folder: Path, folders: Sequence[Path]) -> Table:
     metric = "test/accuracy"
     found, problems = _read(folders, metric)
     keys = telling_keys([run.config for run in found])
-    points, unfinished, others = settled(grouped(found, keys, label_of_keys))
+    points, unfinished, others = settled(grouped(found, keys))
     question = f"What differs with {' and '.join(keys)}?" if keys else "What do these runs come to?"
     return Table(
         name,
