@@ -167,7 +167,8 @@ def settings(table: Table) -> Grid:
 
 
 def problems(table: Table) -> Grid:
-    rows = tuple((problem.where, problem.kind, problem.message) for problem in table.problems)
+    here = f"{table.folder}/"  # whose machine it was is no reader's business
+    rows = tuple((problem.where.removeprefix(here), problem.kind, problem.message) for problem in table.problems)
     return Grid("What is missing or does not count", ("run or configuration", "what", "why"), rows, (0, 1, 2))
 
 
