@@ -37,7 +37,8 @@ class Shift(When):
     """`probe/shift_*`: internal covariate shift of each layer (Santurkar et al. 2018, definition 2.1)."""
 
     layers: tuple[str, ...] = ()
-    """Names of layers, or their places in the network from 1; empty: all. Each costs a gradient."""
+    """Names of layers, or their places in the network from 1; empty: all but the first, which cannot shift. Each costs
+    a gradient."""
 
 
 class Features(When):
