@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from trainer.errors import UserError
+
 RunsFlag = Annotated[Path, Option(help="Where sweeps' folders lie.", metavar="DIR")]
 OutFlag = Annotated[
     Path | None,
@@ -14,16 +16,34 @@ OutFlag = Annotated[
            metavar="DIR"),
 ]  # fmt: skip
 Targets = Annotated[
-    list[str],
+    list[str] | None,
     Argument(
-        metavar="SWEEP_OR_FOLDER...",
+        metavar="[SWEEP_OR_FOLDER]...",
         help="A sweep file or its name, a folder of runs, or run folders; `index`: the whole catalogue instead.",
     ),
 ]
+FromWandbFlag = Annotated[
+    list[str] | None,
+    Option("--from-wandb", help="Fetch W&B's runs into folders first, and report on them.",
+           metavar="ENTITY/PROJECT[/SWEEP]"),
+]  # fmt: skip
+WandbFlag = Annotated[
+    bool,
+    Option("--wandb", help="Also create or update a W&B report of each table, and a workspace, where the runs are."),
+]
+WandbProjectFlag = Annotated[str | None, Option(help="As --wandb, in this project instead.", metavar="ENTITY/PROJECT")]
 JsonFlag = Annotated[bool, Option("--json", help="Print one JSON object on stdout and nothing else.")]
 
 
-def report(targets: Targets, out: OutFlag = None, runs: RunsFlag = Path("runs"), as_json: JsonFlag = False) -> None:
+def report(
+    targets: Targets = None,
+    out: OutFlag = None,
+    runs: RunsFlag = Path("runs"),
+    from_wandb: FromWandbFlag = None,
+    to_wandb: WandbFlag = False,
+    wandb_project: WandbProjectFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
     """Published against reproduced, and how sure we are: a page, its figures, Markdown with pictures.
 
     The last line on stdout is the page.
@@ -35,7 +55,10 @@ def report(targets: Targets, out: OutFlag = None, runs: RunsFlag = Path("runs"),
     from trainer.report.words import finding
     from trainer.report.write import write_report
 
-    tables = read_tables(targets, runs)
+    asked = [*(targets or []), *_brought(from_wandb or [], runs)]
+    if not asked:
+        raise UserError("report: name a sweep or a folder with runs, or --from-wandb ENTITY/PROJECT[/SWEEP]")
+    tables = read_tables(asked, runs)
     for table in tables:
         place = table.folder / "report" if out is None else out / table.name if len(tables) > 1 else out
         files = write_report(table, place)
@@ -44,8 +67,24 @@ def report(targets: Targets, out: OutFlag = None, runs: RunsFlag = Path("runs"),
                 typer.echo(f"{problem.kind}: {problem.where}: {problem.message}", err=True)
             typer.echo(finding(table).text)
             typer.echo(str(files[0]))
+    if to_wandb or wandb_project:
+        from trainer.report.to_wandb import publish
+
+        for page in publish(tables, wandb_project):
+            typer.echo(f"W&B: {page}", err=True)
     if as_json:
         typer.echo(json.dumps([content_of(table) for table in tables], allow_nan=False, default=str))
+
+
+def _brought(paths: list[str], runs: Path) -> list[str]:
+    """The folders of what was fetched, in runs/wandb/ENTITY/PROJECT."""
+    from trainer.report.from_wandb import bring, place_in
+
+    return [
+        str(folder)
+        for path in paths
+        for folder in bring(path, place_in(runs, path), say=lambda line: typer.echo(line, err=True))
+    ]
 
 
 def _index(runs: Path, out: Path | None, as_json: bool) -> None:

@@ -69,6 +69,12 @@ def bring(path: str, into: Path, *, say: Say = lambda _: None) -> list[Path]:
     return folders
 
 
+def place_in(runs: Path, path: str) -> Path:
+    """`runs`/wandb/ENTITY/PROJECT: apart from what was trained here. Raises SweepError for another path."""
+    entity, project, _ = _read_path(path)
+    return runs / "wandb" / _file_name(entity) / _file_name(project)
+
+
 def _read_path(path: str) -> tuple[str, str, str | None]:
     from trainer.sweep.remote import read_place
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 from standin import Run, Standin, Sweep
 from standin.store import ENTITY
 
+from trainer.cli import main
 from trainer.config import load_config
 from trainer.config.overrides import flatten
 from trainer.config.sink import WandbSink as Config
@@ -73,7 +75,8 @@ def folder_of(path: Path, *, lr: float = 0.1, seed: int = 0, epochs: int = 2, st
     named = {"headline/protocol": "best_val", "headline/accuracy": None}
     summary = {"status": status, "ended": "2026-01-01T00:01:00+00:00", **measured, **named}
     (path / "summary.json").write_text(json.dumps(summary))
-    run = {"seed": seed, "command": f"trainer train recipe=none optimizer.lr={lr} seed={seed}", "status": status}
+    command = f"trainer train recipe=none optimizer.lr={lr} seed={seed}"
+    run = {"seed": seed, "command": command, "status": status, "ended": summary["ended"]}
     (path / "run.json").write_text(json.dumps(run))
     return path
 
@@ -169,7 +172,9 @@ def test_a_run_that_was_trained_comes_back_as_its_folder_has_it(
     assert (mark["id"], mark["url"]) == (server.only_run.id, f"{server.url}/{ENTITY}/p/runs/{server.only_run.id}")
 
 
-def test_a_report_of_what_was_brought_is_the_report_of_the_folders(server: Standin, tmp_path: Path) -> None:
+@pytest.fixture
+def rates(server: Standin, tmp_path: Path) -> Path:
+    """A sweep's folder, three of its four runs in it, and the same on the server."""
     server.store.sweeps["s1"] = Sweep("s1", "p", yaml.safe_dump(yaml.safe_load(GRID)))  # W&B keeps no comments
     (tmp_path / "sweeps").mkdir()
     (tmp_path / "sweeps" / "rates.yaml").write_text(GRID)
@@ -178,14 +183,43 @@ def test_a_report_of_what_was_brought_is_the_report_of_the_folders(server: Stand
         folder = folder_of(runs / f"run{number}", lr=lr, seed=seed, status="diverged" if seed else "finished")
         put(server, folder, id=f"r{number}", sweep="s1", config={"recipe": "none", "optimizer": {"lr": lr}})
     (runs / "rates.yaml").write_text(GRID)
+    return runs
 
+
+def test_a_table_of_what_was_brought_is_the_table_of_the_folders(rates: Path, tmp_path: Path) -> None:
     assert bring(f"{ENTITY}/p/s1", tmp_path / "brought") == [tmp_path / "brought" / "rates"]
     for number in range(3):
-        same(read_history(tmp_path / "brought" / "rates" / f"run{number}"), read_history(runs / f"run{number}"))
-    ours, theirs = read_table(tmp_path / "brought" / "rates"), read_table(runs)
+        same(read_history(tmp_path / "brought" / "rates" / f"run{number}"), read_history(rates / f"run{number}"))
+    ours, theirs = read_table(tmp_path / "brought" / "rates"), read_table(rates)
     assert told(ours) == told(theirs)
     assert ours.question == "Which rate is best?"
     assert {problem.kind for problem in ours.problems} == {"diverged", "missing", "not a number"}
+
+
+@pytest.mark.slow
+def test_the_report_of_a_sweep_on_wandb_is_the_report_of_its_folder_and_is_published(
+    server: Standin, rates: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def report(*words: str) -> dict[str, str]:
+        monkeypatch.setattr(sys, "argv", ["trainer", "report", *words, "--out", "out"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        return {path.name: path.read_text() for path in Path("out").iterdir()}
+
+    theirs = report("rates")
+    assert "W&B" not in capsys.readouterr().err
+    ours = report("--from-wandb", f"{ENTITY}/p/s1", "--wandb")
+    there = "runs/wandb/standin/p/rates"
+    found, err = capsys.readouterr()
+    assert found.splitlines()[-1] == "out/index.html"
+    assert f"{there}: 3 runs, 3 of them fetched\n" in err
+    assert f"W&B: {server.url}/{ENTITY}/p/reports/rates:-Which-rate-is-best%3F--" in err
+    assert ours["results.csv"] == theirs["results.csv"]
+    assert ours["rates.md"].replace(there, "runs/rates") == theirs["rates.md"]
+    results = json.loads(ours["results.json"].replace(there, "runs/rates"))
+    assert [run.pop("wandb")["id"] for run in results["provenance"]] == ["r0", "r2", "r1"]
+    assert results == json.loads(theirs["results.json"])
 
 
 def test_a_swept_recipe_is_known_also_where_the_run_has_not_said_its_command(server: Standin, tmp_path: Path) -> None:
