@@ -1,26 +1,19 @@
 """The training loop: `Loop.fit` on one screen, and what it carries from step to step."""
 
 import contextlib
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from trainer.config.train import Train
-from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.images import Split
-from trainer.device import Compute
-from trainer.early_stop import Monitor
-from trainer.ema import Ema
 from trainer.evaluate import evaluate
 from trainer.observe import Probe, Progress, Record, Sink, Status, View
-from trainer.probes.untouched import untouched
-from trainer.schedules import RateSchedule
+from trainer.parts import Parts
 from trainer.seeds import random_state, set_random_state
-from trainer.swa import Swa
+from trainer.step import Step
 from trainer.tally import Clock, Counters, Sums
 
 _LOOK_EVERY = 20  # steps between two reads of a GPU's running sums, for the progress bar and for a loss gone NaN
@@ -31,40 +24,6 @@ Keep = Callable[[str, Mapping[str, Any]], None]
 `path/EPOCH`, those on the way."""
 
 Measured = Mapping[str, Tensor | float]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a run is made of, built from its config."""
-
-    config: Train
-    compute: Compute
-    model: nn.Module
-    forward: Callable[[Tensor], Tensor]  # the model, or its compiled form
-    ema: Ema | None
-    swa: Swa | None
-    monitor: Monitor
-    loss_fn: nn.Module  # logits [N, K], targets [N] or [N, K] -> losses [N]
-    reduction: Literal["mean", "sum"]  # of a batch's losses, for the gradient
-    penalty: Callable[[], Tensor] | None  # added to it
-    optimizer: torch.optim.Optimizer
-    schedule: RateSchedule
-    scaler: torch.amp.GradScaler
-    normalize: Normalize
-    batches: TrainingBatches
-    val: Split | None
-    test: Split
-    class_names: tuple[str, ...]
-    probes: Sequence[Probe]
-    keep_best: bool
-    path_every: int  # epochs between weights kept on the way; 0: none
-
-    @property
-    def evaluated(self) -> nn.Module:
-        """The network that is evaluated and kept: the average where there is one."""
-        if self.swa and self.swa.count:
-            return self.swa.average
-        return self.ema.average if self.ema else self.model
 
 
 @dataclass(frozen=True)
@@ -91,7 +50,6 @@ class Loop:
         self._best: dict[str, Any] = {}  # the best epoch's weights, where they are to be restored
         self._clock = Clock(parts.compute, self.counters)
         self.confusion: Tensor | None = None  # [K, K] of the last look at the test set, by true class, then predicted
-        self._trained = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
         self._measured: list[tuple[float, int, Measured]] = []  # (epoch, step, what the probes found), not yet logged
 
     def fit(self) -> Outcome:
@@ -151,98 +109,28 @@ class Loop:
         """One optimizer update on one batch [N, C, H, W]; the probes that are due look at it before it is made."""
         counters = self.counters
         due = [probe for probe in self.parts.probes if probe.due(counters.step)]
-        generators = random_state(self.parts.compute.device) if due else {}
-        loss = self._backward(images, targets, self.sums)
+        step = Step(self.parts, images, targets, replayed=bool(due))
+        loss = step.backward(lambda loss, correct: self.sums.add(loss, correct, counters.step))
         if due:
-            self._probe(due, images, targets, loss, generators)
-        self._update()
+            self._probe(due, step.view(loss, step=counters.step, epoch=self.epoch, lr=self.lr))
+        step.update()
         counters.step += 1
         counters.step_in_epoch += 1
         counters.images_seen += len(targets)
-
-    def _backward(self, images: Tensor, targets: Tensor, sums: Sums | None) -> Tensor:
-        """The objective [] of one batch [N, C, H, W], and its gradient, scaled, into `.grad`; in `accumulate` parts."""
-        parts, n = self.parts, len(targets)
-        pieces = min(parts.config.accumulate, n)
-        objective = torch.zeros((), device=parts.compute.device)
-        parts.optimizer.zero_grad(set_to_none=True)
-        for x, y in zip(images.tensor_split(pieces), targets.tensor_split(pieces), strict=True):
-            with parts.compute.autocast():
-                logits = parts.forward(x)
-            logits = logits.float()
-            loss = parts.loss_fn(logits, y).sum()
-            share = loss if parts.reduction == "sum" else loss / n
-            parts.scaler.scale(share).backward()
-            objective += share.detach()
-            if sums:
-                labels = y if y.ndim == 1 else y.argmax(1)
-                sums.add(loss, (logits.argmax(1) == labels).sum(), self.counters.step)
-        if parts.penalty:
-            penalty = parts.penalty()
-            parts.scaler.scale(penalty).backward()
-            objective += penalty.detach()
-        return objective
-
-    def _update(self) -> None:
-        """The optimizer's step along `.grad`."""
-        parts = self.parts
-        if parts.config.clip_grad_norm:
-            parts.scaler.unscale_(parts.optimizer)
-            self._clip()
-        parts.scaler.step(parts.optimizer)
-        parts.scaler.update()
-
-    def _clip(self) -> None:
-        if self.parts.config.clip_grad_norm:
-            nn.utils.clip_grad_norm_(self._trained, self.parts.config.clip_grad_norm)
 
     def _watch_the_clock(self) -> None:
         limit = self.parts.config.max_seconds
         if limit is not None and self._clock.metrics()["time/train_seconds"] >= limit:
             self.counters.ended = f"stopped after train.max_seconds={limit:g}"
 
-    def _probe(
-        self,
-        due: Sequence[Probe],
-        images: Tensor,
-        targets: Tensor,
-        loss: Tensor,
-        generators: Mapping[str, Tensor | None],
-    ) -> None:
+    def _probe(self, due: Sequence[Probe], view: View) -> None:
         """Let the probes that are due look at the step between its gradient and its update."""
-        parts, scaler = self.parts, self.parts.scaler
-        scale = scaler.scale(torch.ones((), device=parts.compute.device)) if scaler.is_enabled() else None
-        used = [parameter.grad is not None for parameter in self._trained]
-
-        def gradient() -> tuple[Tensor, ...]:
-            found = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self._trained]
-            return tuple(found if scale is None else [g / scale for g in found])
-
-        def loss_and_gradient() -> tuple[Tensor, tuple[Tensor, ...]]:
-            set_random_state(generators, parts.compute.device)
-            found = self._backward(images, targets, None)
-            return found, gradient()
-
-        ours = gradient()
-
-        def next_parameters() -> tuple[Tensor, ...]:
-            with untouched(parts.model):
-                before = copy.deepcopy(parts.optimizer.state_dict())
-                for parameter, g, has_one in zip(self._trained, ours, used, strict=True):
-                    parameter.grad = g.clone() if has_one else None  # without one, an optimizer passes it over
-                self._clip()
-                parts.optimizer.step()
-                parts.optimizer.load_state_dict(before)
-                return tuple(parameter.detach().clone() for parameter in self._trained)
-
-        step, epoch = self.counters.step, self.epoch
-        view = View(step, epoch, self.lr, parts.model, images, targets, loss, ours, loss_and_gradient, next_parameters)
         found: dict[str, Tensor | float] = {}
         for probe in due:
             with self._clock.paused() if probe.clocked_apart else contextlib.nullcontext():
                 found |= probe.measure(view)
         if found:
-            self._measured.append((epoch, step, found))
+            self._measured.append((view.epoch, view.step, found))
 
     def _log_measured(self) -> None:
         """Read what the probes have put aside, all at once."""

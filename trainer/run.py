@@ -22,11 +22,12 @@ from trainer.early_stop import Monitor
 from trainer.ema import Ema
 from trainer.errors import CheckpointError, UserError
 from trainer.files import disk_errors, write_whole
-from trainer.loop import Loop, Outcome, Parts
+from trainer.loop import Loop, Outcome
 from trainer.losses import build_loss, build_penalty
 from trainer.networks import initial_network, refuse_one_image
 from trainer.observe import RunInfo, Sink, Status, Supervisor, finite_or_none
 from trainer.optimizers import build_optimizer
+from trainer.parts import Parts
 from trainer.probes.build import build_probes
 from trainer.provenance import command_line, now, provenance
 from trainer.run_folder import config_hash, locked, new_folder, read_config, read_summary, same_run

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from trainer.config import RunConfig, load_config
 from trainer.data.sources import load_image_set
 from trainer.device import choose_compute
-from trainer.loop import Loop, Parts
+from trainer.loop import Loop
 from trainer.losses import build_loss
 from trainer.observe import Record
+from trainer.parts import Parts
 from trainer.probes.build import build_probes
 from trainer.run import build_parts
 
