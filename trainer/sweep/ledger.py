@@ -93,6 +93,7 @@ class Ledger:
         self._folder = folder
         self._id = uuid.uuid4().hex
         self._mutex = folder / ".ledger.lock"
+        self._wanted: set[str] = set()  # keys of the points that were asked for here
         self._distributions = _distributions(sweep) if sweep.file.method == "bayes" else {}
         folder.mkdir(parents=True, exist_ok=True)
         with self._alone_here():  # two that make the tables at once get into each other's way
@@ -130,6 +131,7 @@ class Ledger:
         Raises SweepError where a point now has another config than the one that it was begun with.
         """
         with self._locked():
+            self._wanted |= {entry.point.key for entry in entries}
             known = self._by_point()
             changed = [
                 f"{entry.run}: was begun as config {before} and is {entry.config} now, since a recipe or a default has"
@@ -150,10 +152,17 @@ class Ledger:
         known so far, of which `entry_of` makes an Entry. None where there is nothing to do."""
         with self._locked():
             for trial in self._trials(TrialState.WAITING):
+                if self._is_foreign(trial):
+                    continue
                 self._storage.record_heartbeat(trial._trial_id)  # before it runs: else nobody could find it lost
                 if self._set_state(trial._trial_id, TrialState.RUNNING) and (claim := self._take(trial)):
                     return claim
             return self._propose(entry_of) if self._sweep.file.method == "bayes" else None
+
+    def _is_foreign(self, trial: FrozenTrial) -> bool:
+        """Whether it waits since a time when the file had more points. A bayes search's points are all its own."""
+        point = trial.user_attrs.get("point")
+        return self._sweep.file.method != "bayes" and point is not None and Point(point).key not in self._wanted
 
     def _propose(self, entry_of: Callable[[Point], Entry]) -> Claim | None:
         for _ in range(20):  # a small space soon repeats itself

@@ -39,6 +39,15 @@ def test_another_metric_is_another_sweep(tmp_path: Path) -> None:
         begun(tmp_path, metric={"name": "test/loss", "goal": "minimize"})
 
 
+def test_a_point_that_has_left_the_file_is_not_run_though_it_waits(tmp_path: Path) -> None:
+    begun(tmp_path).__enter__().__exit__()
+    with begun(tmp_path, {"seed": {"values": [0, 2]}}) as ledger:
+        assert [claimed(ledger).point.values["seed"] for _ in range(2)] == [0, 2]
+        assert ledger.claim(entry_of) is None
+    with begun(tmp_path) as ledger:
+        assert claimed(ledger).point.values["seed"] in (0, 1, 2), "back in the file, it is run"
+
+
 def test_a_proposal_that_was_cut_off_leaves_the_ledger_readable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
