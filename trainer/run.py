@@ -99,6 +99,8 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
         num_classes=image_set.num_classes,
         mean=image_set.mean,
     )
+    steps = train.epochs * batches.per_epoch
+    steps = min(steps, train.max_steps or steps)
     if batches.smallest < 2 * train.accumulate:
         refuse_one_image(model, config.model.name, image_set)
     return Parts(
@@ -120,7 +122,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
         val=image_set.val.to(device) if image_set.val else None,
         test=image_set.test.to(device),
         class_names=image_set.class_names,
-        probes=build_probes(config.probe, model, total_steps=train.epochs * batches.per_epoch),
+        probes=build_probes(config.probe, model, total_steps=steps),
         keep_best=train.keep_best or config.sink.wandb.checkpoint,
         path_every=config.probe.path.every_epochs,
     )

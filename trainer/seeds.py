@@ -14,7 +14,11 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
 
 def random_state(device: torch.device) -> dict[str, torch.Tensor | None]:
     """Where torch's own generators stand, which dropout draws from; batches draw from (seed, epoch) alone."""
-    on_device = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    on_device = None
+    if device.type == "cuda":
+        on_device = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        on_device = torch.mps.get_rng_state()
     return {"cpu": torch.get_rng_state(), "device": on_device}
 
 
@@ -22,5 +26,8 @@ def set_random_state(state: Mapping[str, torch.Tensor | None], device: torch.dev
     """Put them back to where `random_state` saw them."""
     if (cpu := state["cpu"]) is not None:
         torch.set_rng_state(cpu)
-    if device.type == "cuda" and (on_device := state["device"]) is not None:
-        torch.cuda.set_rng_state(on_device, device)
+    if (on_device := state["device"]) is not None:
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(on_device, device)
+        elif device.type == "mps":
+            torch.mps.set_rng_state(on_device)

@@ -75,6 +75,8 @@ class Step:
         ours = gradient()
 
         def next_parameters() -> tuple[Tensor, ...]:
+            if scale is not None and not all(g.isfinite().all() for g in ours):
+                return tuple(parameter.detach().clone() for parameter in trained)  # the scaler passes this step over
             with untouched(parts.model):
                 before = copy.deepcopy(parts.optimizer.state_dict())
                 for parameter, g, has_one in zip(trained, ours, used, strict=True):

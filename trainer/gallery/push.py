@@ -26,11 +26,17 @@ def push_panels(entity: str, names: Sequence[str]) -> Iterator[str]:
                 spec=each.spec,
             )
         except Exception as error:
-            if "exist" not in str(error).lower() and "duplicate" not in str(error).lower():
+            if not _is_there_already(error):
                 raise ConfigError(f"{entity}/{each.pushed_name}: {first_line(error)}") from error
             yield f"{entity}/{each.pushed_name}: is there already"
         else:
             yield f"{entity}/{each.pushed_name}: pushed"
+
+
+def _is_there_already(error: Exception) -> bool:
+    """By the words of the refusal: no call lists an entity's charts. That the entity "does not exist" is another."""
+    said = str(error).lower()
+    return "already exist" in said or "duplicate" in said
 
 
 def _api() -> wandb.Api:

@@ -96,6 +96,7 @@ def measure_hessian(
             title = f"Hessian of {subject.run.name} at epoch {epoch:g}"
             ritz, samples = _measure(objective, subject, journal, steps, iterations, trace_samples, title)
             trace, trace_error = mean_and_error(samples)
+            rows = {row["epoch"]: row for row in _rows(result)}  # another process may have added an epoch of its own
             rows[epoch] = {
                 **which,
                 "parameters": objective.size,

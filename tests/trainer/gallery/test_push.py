@@ -69,6 +69,16 @@ def test_a_server_that_refuses_is_one_line(server: Standin) -> None:
         list(push_panels("us", ["beta"]))
 
 
+def test_an_entity_that_does_not_exist_is_no_chart_that_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Api:
+        def create_custom_chart(self, **_: Any) -> None:
+            raise ValueError("entity nobody does not exist")
+
+    monkeypatch.setattr("trainer.gallery.push.wandb.Api", Api)
+    with pytest.raises(ConfigError, match="entity nobody does not exist"):
+        list(push_panels("nobody", ["beta"]))
+
+
 def test_an_unknown_panel_is_refused_with_the_nearest_before_anything_is_sent(server: Standin) -> None:
     with pytest.raises(ConfigError, match="did you mean 'beta'"):
         list(push_panels("us", ["loss_band", "betta"]))
