@@ -5,7 +5,7 @@ from trainer.errors import ConfigError
 from trainer.panels.inspected import INSPECTED
 from trainer.panels.panel import Column, Panel, Preset
 from trainer.panels.rows_curves import ablation, accuracy_time_size, confusion, curves, rates
-from trainer.panels.rows_landscape import along_the_gradient, cosines, loss_band, shifts
+from trainer.panels.rows_landscape import along_the_gradient, cosines, mean_with_extremes, run_band, shifts
 from trainer.panels.rows_surface import lines, planes
 
 
@@ -20,7 +20,10 @@ def _number(meaning: str) -> Column:
 _GROUP = _text("runs that are the same but for their seed")
 _STEP, _EPOCH = _number("training step, from 0"), _number("epochs done")
 _SPREAD = {"low": _number("lowest over the group's runs"), "high": _number("highest over the group's runs")}
-_ALONG = {"low": _number("least along the gradient"), "high": _number("greatest along the gradient")}
+_ALONG = {"low": _number("least along the gradient, mean over the group's runs"),
+          "high": _number("greatest along the gradient, mean over the group's runs")}  # fmt: skip
+_BETWEEN = {"group": _text("all but rate and seed"), "seed": _number("seed"), "step": _STEP}
+_SIBLINGS = "runs of two or more rates, trained with probe.drift.every=1"
 _WALK, _SHIFT = "a run trained with probe.walk.every=30", "a run trained with probe.shift.every=30"
 _LINES = {"step": "step", "lineKey": "lineKey", "lineVal": "lineVal"}
 
@@ -76,20 +79,40 @@ PANELS = (
     Panel(
         "loss_band",
         1,
-        "Training loss between learning rates",
+        "Training loss from step to step, between learning rates",
         "Lowest, mean and highest of runs that differ in their rate alone, smoothed; a band a seed.",
-        {"group": _text("all but rate and seed"), "seed": _number("seed"), "step": _STEP,
-         "low": _number("lowest over rates (nats)"), "mean": _number("mean over rates (nats)"),
+        {**_BETWEEN, "low": _number("lowest over rates (nats)"), "mean": _number("mean over rates (nats)"),
          "high": _number("highest over rates (nats)")},
-        loss_band,
-        "runs of two or more rates, trained with probe.drift.every=1",
+        run_band("runs/loss"),
+        _SIBLINGS,
+    ),
+    Panel(
+        "gradient_distance_band",
+        1,
+        "Distance of gradients from step to step, between learning rates",
+        "Lowest, mean and highest of runs that differ in their rate alone, smoothed; a band a seed.",
+        {**_BETWEEN, "low": _number("lowest L2 distance over rates"), "mean": _number("mean over rates"),
+         "high": _number("highest over rates")},
+        run_band("runs/grad_distance"),
+        _SIBLINGS,
+    ),
+    Panel(
+        "run_beta_band",
+        1,
+        "Effective beta from step to step, between learning rates",
+        "Change of the gradient per length of the step: lowest, mean and highest over rates, smoothed; a band a seed.",
+        {**_BETWEEN, "low": _number("lowest over rates"), "mean": _number("mean over rates"),
+         "high": _number("highest over rates: the report's")},
+        run_band("runs/beta"),
+        _SIBLINGS,
     ),
     Panel(
         "loss_variation",
         1,
         "Loss along the gradient",
-        "Least to greatest on the way down one batch's gradient; the line: where the step stands.",
-        {"group": _GROUP, "step": _STEP, "mean": _number("loss at the step's weights (nats)"), **_ALONG},
+        "Least to greatest on the way down one batch's gradient; line: at the step's weights. Means over the runs.",
+        {"group": _GROUP, "step": _STEP, **_ALONG,
+         "mean": _number("loss at the step's weights (nats), mean over the group's runs")},
         along_the_gradient("probe/loss_min", "probe/loss_max", "probe/loss"),
         _WALK,
         _stacked("low", "mean", "high"),
@@ -98,7 +121,7 @@ PANELS = (
         "gradient_predictiveness",
         1,
         "How far the gradient moves along itself",
-        "From the least to the greatest distance to the step's gradient, on the way down it.",
+        "Least to greatest distance to the step's gradient, on the way down it. Means over a group's runs.",
         {"group": _GROUP, "step": _STEP, **_ALONG},
         along_the_gradient("probe/grad_l2_min", "probe/grad_l2_max"),
         _WALK,
@@ -110,7 +133,7 @@ PANELS = (
         "Effective beta-smoothness along the gradient",
         "Greatest change of the gradient per distance walked; mean over a group's runs, and from lowest to highest.",
         {"group": _GROUP, "step": _STEP, "mean": _number("mean over the group's runs"), **_SPREAD},
-        along_the_gradient("probe/beta", "probe/beta", "probe/beta"),
+        mean_with_extremes("probe/beta"),
         _WALK,
         Preset("wandb/line/v0", {"x": "step", "y": "mean"}, {}),
     ),
@@ -118,7 +141,7 @@ PANELS = (
         "gradient_cosine",
         1,
         "Cosine of gradients",
-        "Least and greatest along one batch's gradient; and of successive steps, as in the reports, smoothed.",
+        "Least and greatest along one batch's gradient; and of successive steps, smoothed. Means over a group's runs.",
         {"group": _GROUP, "measure": _text("along the gradient, or from step to step"), "step": _STEP, **_ALONG},
         cosines,
         _WALK,
@@ -165,8 +188,9 @@ PANELS = (
         "surface_1d",
         1,
         "Loss on the way out from the trained weights",
-        "Each filter of a random direction has the norm of the network's (Li et al. 2018); 0: the trained network.",
-        {"group": _GROUP, "alpha": _number("distance, in norms of the filters"), "loss": _number("mean loss (nats)")},
+        "Each filter of the random direction is as long as the network's (Li et al. 2018); 0: the trained network.",
+        {"group": _text("run, and what else tells its lines apart"),
+         "alpha": _number("distance, in norms of the filters"), "loss": _number("mean loss (nats)")},
         lines,
         "`trainer probe surface RUN --dims 1`",
     ),

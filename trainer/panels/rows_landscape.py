@@ -7,51 +7,69 @@ from trainer.bands import loss_bands
 from trainer.history import History
 from trainer.panels.groups import counted, grouped
 from trainer.panels.panel import Row, Rows
-from trainer.panels.thin import over, thin
+from trainer.panels.thin import LIMIT, over, thin
 
-_BAND = {"low": "min", "mean": "mean", "high": "max"}
-_MEANS = {"low": "mean", "high": "mean"}
+_EXTREMES = {"low": "min", "mean": "mean", "high": "max"}
 _STRETCHES = 100  # points of a line that is averaged over steps
 PAPER, REPORTS = "along the gradient", "from step to step"
 """The two families of measurements, as panels call them."""
 
 
-def loss_band(histories: Sequence[History]) -> list[Row]:
-    """`group, seed, step, low, mean, high` of `runs/loss` over runs that differ in their rate alone, the reports' way.
+def run_band(key: str) -> Rows:
+    """`group, seed, step, low, mean, high` of a metric over runs that differ in their rate alone, the reports' way.
 
-    Of many steps, all three are averaged over stretches, a hundredth of the run each: a step's loss is its batch's, and
-    a stretch's extremes would draw that noise as width. So the band keeps its area and mean width. What there is to
+    Of many steps, all three are averaged over stretches, a hundredth of the run each: a step's value is its batch's,
+    and a stretch's extremes would draw that noise as width. So the band keeps its area and mean width. What there is to
     say of runs that are missing or diverged, `trainer probe bands` says.
     """
-    measured = [history for history in histories if history.having("runs/loss")]
-    rows = loss_bands(measured) if measured else []
-    lines = len({(row["group"], row["seed"]) for row in rows})
-    return thin(rows, by=["group", "seed"], how=dict.fromkeys(_BAND, "mean"), limit=_STRETCHES * lines)
+
+    def rows(histories: Sequence[History]) -> list[Row]:
+        measured = [history for history in histories if history.having(key)]
+        found = loss_bands(measured, key) if measured else []
+        lines = len({(row["group"], row["seed"]) for row in found})
+        return thin(
+            found, by=["group", "seed"], how=dict.fromkeys(_EXTREMES, "mean"), limit=min(LIMIT, _STRETCHES * lines)
+        )
+
+    return rows
 
 
 def along_the_gradient(low: str, high: str, mean: str | None = None) -> Rows:
     """`group, step, low, high` and, where `mean` is given, `mean` of three metrics of the same row.
 
-    Several runs of a group make one band: the lowest, the mean and the highest over them at each step.
+    Each is the mean over a group's runs, so that a band is as wide as that of a run, however far its runs lie apart.
     """
+    keys = {"low": low, "high": high, **({"mean": mean} if mean else {})}
+    how = dict.fromkeys(keys, "mean")
 
     def rows(histories: Sequence[History]) -> list[Row]:
-        keys = {"low": low, "high": high, **({"mean": mean} if mean else {})}
-        return _band(histories, keys, {})
+        return _band(histories, keys, how, limit=LIMIT // len(keys))
+
+    return rows
+
+
+def mean_with_extremes(key: str) -> Rows:
+    """`group, step, low, mean, high` of one metric: the lowest, the mean and the highest over a group's runs."""
+
+    def rows(histories: Sequence[History]) -> list[Row]:
+        return _band(histories, dict.fromkeys(_EXTREMES, key), _EXTREMES, limit=LIMIT)
 
     return rows
 
 
 def cosines(histories: Sequence[History]) -> list[Row]:
-    """`group, measure, step, low, high` of the cosines of gradients: the paper's, from the least to the greatest along
-    the gradient; and the reports', of successive steps, which are so many and so unlike that `low` and `high` are both
-    the mean over a group's runs and a stretch of steps, a hundredth of them all."""
+    """`group, measure, step, low, high` of the cosines of gradients, means over a group's runs: the paper's, from the
+    least to the greatest along the gradient; and the reports', of successive steps, which are so many and so unlike
+    that `low` and `high` are both the mean over a stretch of steps, a hundredth of them all."""
+    limit = LIMIT // 4  # two halves, each a table of two columns that a preset stacks
     paper = {"low": "probe/grad_cosine_min", "high": "probe/grad_cosine_max"}
     reports = {"low": "runs/grad_cosine", "high": "runs/grad_cosine"}
-    found = _band(histories, paper, {"measure": PAPER})
-    successive = _band(histories, reports, {"measure": REPORTS}, _MEANS)
-    groups = len({row["group"] for row in successive})
-    return [*found, *thin(successive, by=["group"], how=_MEANS, limit=_STRETCHES * groups)]
+    how = dict.fromkeys(paper, "mean")
+    found = [{**row, "measure": PAPER} for row in _band(histories, paper, how, limit=limit)]
+    successive = _band(histories, reports, how, limit=None)
+    lines = len({row["group"] for row in successive})
+    smooth = thin(successive, by=["group"], how=how, limit=min(limit, _STRETCHES * lines))
+    return [*found, *({**row, "measure": REPORTS} for row in smooth)]
 
 
 def shifts(metric: str) -> Rows:
@@ -61,7 +79,7 @@ def shifts(metric: str) -> Rows:
 
     def rows(histories: Sequence[History]) -> list[Row]:
         found: list[Row] = []
-        for label, runs in grouped(histories, over=_rates_where_more_differs(histories)).items():
+        for label, runs in grouped(histories).items():
             layers = dict.fromkeys(key for run in runs for row in run.rows for key in row if key.startswith(prefix))
             for order, key in enumerate(layers):
                 at: dict[int, list[float]] = {}
@@ -77,27 +95,17 @@ def shifts(metric: str) -> Rows:
 
 
 def _band(
-    histories: Sequence[History], keys: Mapping[str, str], extra: Row, how: Mapping[str, str] = _BAND
+    histories: Sequence[History], keys: Mapping[str, str], how: Mapping[str, str], *, limit: int | None
 ) -> list[Row]:
-    """Columns over a group's runs, as `how` says, at each step where a run has all of `keys`."""
+    """Columns over those of a group's runs that have all of `keys` at a step, as `how` says; of more rows than `limit`,
+    means over stretches of steps, since a stretch's extremes would be the noise of its batches."""
     found: list[Row] = []
-    for label, runs in grouped(histories, over=_rates_where_more_differs(histories)).items():
+    for label, runs in grouped(histories).items():
         at: dict[int, list[Row]] = {}
         for row in (row for run in runs for row in run.having(*keys.values())):
             at.setdefault(row["step"], []).append(row)
-        group = {"group": counted(label, len(runs)), **extra}
-        found += [
-            {
-                **group,
-                "step": step,
-                **{column: over([row[key] for row in rows], how[column]) for column, key in keys.items()},
-            }
-            for step, rows in sorted(at.items())
-        ]
-    return thin(found, by=["group"], how={column: how[column] for column in keys})
-
-
-def _rates_where_more_differs(histories: Sequence[History]) -> list[str]:
-    """With and without BatchNorm at five rates are two groups; five rates of one network are five."""
-    over = ["optimizer.lr"]
-    return over if len(grouped(histories, over=over)) > 1 else []
+        group = counted(label, len(runs))
+        for step, rows in sorted(at.items()):
+            values = {column: over([row[key] for row in rows], how[column]) for column, key in keys.items()}
+            found.append({"group": group, "step": step, **values})
+    return found if limit is None else thin(found, by=["group"], how=dict.fromkeys(keys, "mean"), limit=limit)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +12,7 @@ from trainer.panels.groups import grouped
 from trainer.panels.panel import Row
 
 _PLANES = {"random": "random direction", "path": "directions of training"}
+_FINER = ("seed", "reach", "points", "epoch", "weights")  # settings, in the order in which they are told
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,11 @@ class _Surface:
 
 
 def lines(histories: Sequence[History]) -> list[Row]:
-    """`group, alpha, loss` of every surface of one dimension. A loss that is not finite is null."""
+    """`group, alpha, loss` of every line along a random direction; one of training has another unit. A loss that is not
+    finite is null."""
     return [
         {"group": surface.label, "alpha": row["alpha"], "loss": row["loss"]}
-        for surface in _surfaces(histories, dims=1)
+        for surface in _surfaces(histories, "random-1d")
         for row in surface.content["rows"]
     ]
 
@@ -34,7 +36,7 @@ def planes(histories: Sequence[History]) -> list[Row]:
     cells, edge to edge, the kept weights on the way of training, where they lie in its plane, and the trained network.
     `band` is the tenth of all cells that a loss is in; one that is not finite is null and in none."""
     found: list[Row] = []
-    surfaces = list(_surfaces(histories, dims=2))
+    surfaces = _surfaces(histories, "*-2d")
     band = _tenths([row["loss"] for surface in surfaces for row in surface.content["rows"]])
     for surface in surfaces:
         empty = dict.fromkeys(("alpha_end", "beta_end", "loss", "band", "epoch"))
@@ -52,10 +54,34 @@ def planes(histories: Sequence[History]) -> list[Row]:
     return found
 
 
-def _surfaces(histories: Sequence[History], *, dims: int) -> Iterator[_Surface]:
+def _surfaces(histories: Sequence[History], kind: str) -> list[_Surface]:
+    """Of the files that begin with `kind`, each under a label of its own: where settings alone tell two apart, with
+    those that do."""
+    alike: dict[str, list[_Surface]] = {}
+    for surface in _read(histories, kind):
+        alike.setdefault(surface.label, []).append(surface)
+    return [each for same in alike.values() for each in _told_apart(same)]
+
+
+def _told_apart(same: Sequence[_Surface]) -> Iterator[_Surface]:
+    settings = [surface.content["settings"] for surface in same]
+    keys: list[str] = []
+    for key in _FINER:
+        if _kinds(settings, [*keys, key]) > _kinds(settings, keys):
+            keys.append(key)
+    for surface, said in zip(same, settings, strict=True):
+        words = (f"{key} {said[key]:g}" if key != "weights" else f"{key} {said[key]}" for key in keys)
+        yield replace(surface, label=", ".join([surface.label, *words]))
+
+
+def _kinds(settings: Sequence[dict[str, Any]], keys: Sequence[str]) -> int:
+    return len({tuple(said.get(key) for key in keys) for said in settings})
+
+
+def _read(histories: Sequence[History], kind: str) -> Iterator[_Surface]:
     for label, runs in grouped(histories).items():
         for run in runs:
-            for path in sorted((run.folder / "surface").glob(f"*-{dims}d-*.json")):
+            for path in sorted((run.folder / "surface").glob(f"{kind}-*.json")):
                 with disk_errors(path, "cannot be read"):
                     content = json.loads(path.read_text(encoding="utf-8"))
                 name = label if len(runs) == 1 else run.name

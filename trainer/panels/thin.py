@@ -17,9 +17,10 @@ def thin(
     how: Mapping[str, str],
     limit: int = LIMIT,
 ) -> list[Row]:
-    """At most `limit` rows. Where there are more, each line (the rows that share `by`, in order) is cut into equal
-    stretches, and a stretch becomes one row: `how` says for a column whether it is the `first`, `min`, `max` or
-    `mean` of the stretch. So no extreme of a band is lost, and what is between is an average that is there to see.
+    """At most `limit` rows, or one a line. Where there are more, each line (the rows that share `by`, in order) is cut
+    into equal stretches, and a stretch becomes one row: `how` says for a column whether it is the `first`, `min`, `max`
+    or `mean` of the stretch. With `min` and `max` no extreme is lost, and noise is drawn as width; with `mean` a band
+    keeps its mean width.
 
     Nulls are left out of all three; a stretch of nulls stays null.
     """
@@ -29,8 +30,9 @@ def thin(
     for row in rows:
         lines.setdefault(tuple(row[key] for key in by), []).append(row)
     thinned: list[Row] = []
+    spare = max(0, limit - len(lines))  # beyond the one row that each line has in any case
     for line in lines.values():
-        count = max(1, min(len(line), limit * len(line) // len(rows)))
+        count = min(len(line), 1 + spare * len(line) // len(rows))
         edges = [len(line) * i // count for i in range(count + 1)]
         thinned += [_one(line[a:b], how) for a, b in pairwise(edges)]
     return thinned

@@ -113,16 +113,55 @@ def walked(low: float, high: float) -> dict[str, float]:
     return {"probe/loss_min": low, "probe/loss": (low + high) / 2, "probe/loss_max": high}
 
 
-def test_with_and_without_a_norm_are_two_groups_over_all_their_rates() -> None:
+def test_a_band_along_the_gradient_is_as_wide_as_that_of_a_run_however_far_its_seeds_lie_apart() -> None:
+    ends = [(1.0, 1.5), (3.0, 3.5)]
+    shown = {
+        "loss_variation": ["probe/loss_min", "probe/loss_max"],
+        "gradient_predictiveness": ["probe/grad_l2_min", "probe/grad_l2_max"],
+        "gradient_cosine": ["probe/grad_cosine_min", "probe/grad_cosine_max"],
+    }
+    for name, keys in shown.items():
+        runs = [
+            run(f"{seed}", [{"probe/loss": 1.0, **dict(zip(keys, each, strict=True))}], seed=seed)
+            for seed, each in enumerate(ends)
+        ]
+        (row,) = panel(name).rows(runs)
+        assert (row["group"], row["low"], row["high"]) == ("vgg_a (n=2)", 2.0, 2.5)
+
+
+def test_the_line_of_the_loss_is_that_at_the_steps_weights() -> None:
+    (row,) = panel("loss_variation").rows(
+        [run("a", [{"probe/loss_min": 1.0, "probe/loss": 1.25, "probe/loss_max": 9.0}])]
+    )
+    assert row["mean"] == 1.25
+
+
+def test_the_spread_of_beta_is_that_of_the_seeds() -> None:
+    rows = panel("beta").rows(
+        [run(f"{seed}", [{"probe/beta": beta}], seed=seed) for seed, beta in enumerate((1, 2, 6))]
+    )
+    assert rows == [{"group": "vgg_a (n=3)", "step": 0, "low": 1, "mean": 3, "high": 6}]
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("beta", "probe/beta"), ("shift", "probe/shift_l2/a"), ("gradient_cosine", "runs/grad_cosine")]
+)
+def test_runs_of_other_rates_are_never_one_group_along_the_gradient(name: str, key: str) -> None:
     runs = [
-        run(f"{norm}{rate}", [walked(1 - rate, 2 + rate)], model__norm=norm, optimizer__lr=rate)
-        for norm in ("none", "batch")
+        run(f"{model}{rate}", [{key: 0.5}], model__name=model, optimizer__lr=rate)
+        for model in ("vgg_a", "vgg_a_bn")
         for rate in (0.25, 0.5)
     ]
-    rows = panel("loss_variation").rows(runs)
-    assert rows == [
-        {"group": f"norm={norm} (n=2)", "step": 0, "low": 0.5, "high": 2.5, "mean": 1.5} for norm in ("none", "batch")
-    ]
+    labels = [row["group"] for row in panel(name).rows(runs)]
+    assert labels == ["vgg_a, lr=0.25", "vgg_a, lr=0.5", "vgg_a_bn, lr=0.25", "vgg_a_bn, lr=0.5"]
+
+
+@pytest.mark.parametrize("name", ["loss_variation", "beta"])
+def test_a_long_table_along_the_gradient_does_not_widen_its_bands(name: str) -> None:
+    noisy = ({"probe/beta": 1.0 + i % 5, **walked(1.0 + i % 5, 2.0 + i % 5)} for i in range(30_000))
+    rows = panel(name).rows([run("a", list(noisy))])
+    assert len(rows) < 30_000
+    assert {round(row["high"] - row["low"], 6) for row in rows} == {1.0 if name == "loss_variation" else 0.0}
 
 
 def test_rates_alone_are_groups_of_their_own() -> None:
@@ -146,9 +185,13 @@ def test_the_shift_is_by_layer_in_the_networks_order_without_the_first_whose_shi
     assert [row["shift"] for row in panel("shift_cosine").rows([run("one", [shifts])])] == [0.5]
 
 
-def test_the_band_is_that_of_sibling_runs() -> None:
-    runs = [run(f"{lr}", [{"runs/loss": 2 * lr}, {"runs/loss": lr}], optimizer__lr=lr) for lr in (0.1, 0.3)]
-    rows = panel("loss_band").rows(runs)
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("loss_band", "runs/loss"), ("gradient_distance_band", "runs/grad_distance"), ("run_beta_band", "runs/beta")],
+)
+def test_a_reports_band_is_that_of_sibling_runs(name: str, key: str) -> None:
+    runs = [run(f"{lr}", [{key: 2 * lr}, {key: lr}], optimizer__lr=lr) for lr in (0.1, 0.3)]
+    rows = panel(name).rows(runs)
     assert [(row["step"], row["low"], row["mean"], row["high"]) for row in rows] == [
         (0, pytest.approx(0.2), pytest.approx(0.4), pytest.approx(0.6)),
         (1, pytest.approx(0.1), pytest.approx(0.2), pytest.approx(0.3)),
@@ -162,10 +205,15 @@ def test_a_long_band_keeps_its_mean_width() -> None:
     assert sum(row["high"] - row["low"] for row in rows) / 100 == pytest.approx(0.2 * 3)
 
 
-def surface(folder: Path, dims: int, rows: list[dict[str, Any]], **more: Any) -> None:
-    settings = {"plane": "path" if more else "random", "dims": dims, "images": 200, "split": "train"}
+def surface(
+    folder: Path, dims: int, rows: list[dict[str, Any]], said: dict[str, Any] | None = None, **more: Any
+) -> None:
+    first = {"seed": 0, "reach": 1.0, "points": 21, "epoch": 5.0, "weights": "da936108"}
+    settings = {"plane": "path" if more else "random", "dims": dims, "images": 200, "split": "train", **first}
+    settings |= said or {}
     (folder / "surface").mkdir(parents=True, exist_ok=True)
-    path = folder / "surface" / f"{settings['plane']}-{dims}d-train200-0.json"
+    number = len(list((folder / "surface").iterdir()))
+    path = folder / "surface" / f"{settings['plane']}-{dims}d-train200-{number}.json"
     path.write_text(json.dumps({"settings": settings, "rows": rows, **more}))
 
 
@@ -198,6 +246,34 @@ def test_a_line_is_a_surface_of_its_own_panel(tmp_path: Path) -> None:
     assert rows[0]["group"] == f"{tmp_path.name}, random direction, 200 train images"
 
 
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ([{"seed": 1}, {"reach": 0.5}], ["seed 0, reach 1", "seed 1, reach 1", "seed 0, reach 0.5"]),
+        ([{"points": 11}], ["points 21", "points 11"]),
+        ([{"epoch": 7.0, "weights": "0328c601"}], ["epoch 5", "epoch 7"]),
+        ([{"weights": "0328c601"}], ["weights da936108", "weights 0328c601"]),
+    ],
+)
+@pytest.mark.parametrize(("name", "dims", "column"), [("surface_1d", 1, "group"), ("surface_2d", 2, "surface")])
+def test_surfaces_of_one_run_are_told_apart_by_the_settings_in_which_they_differ(
+    tmp_path: Path, said: list[dict[str, Any]], words: list[str], name: str, dims: int, column: str
+) -> None:
+    for settings in ({}, *said):
+        surface(tmp_path, dims, [{"alpha": 0.0, "beta": 0.0, "loss": 1.0}], settings)
+    labels = dict.fromkeys(row[column] for row in panel(name).rows([replace(run("a"), folder=tmp_path)]))
+    assert [label.partition("200 train images, ")[2] for label in labels] == words
+
+
+def test_a_line_along_the_way_of_training_is_not_among_those_along_random_directions(tmp_path: Path) -> None:
+    point = {"alpha": 0.0, "beta": 0.0, "loss": 1.0}
+    surface(tmp_path, 1, [point], path=[], explained=[0.75])
+    shown, one = panel("surface_1d"), replace(run("a"), folder=tmp_path)
+    assert shown.rows([one]) == []
+    surface(tmp_path, 1, [point])
+    assert len(shown.rows([one])) == 1
+
+
 @pytest.mark.parametrize("shown", PANELS, ids=lambda shown: shown.name)
 def test_runs_that_have_nothing_to_draw_give_no_rows(shown: Any) -> None:
     assert shown.rows([run("a"), run("b", [{"train/other": 1.0}], seed=1)]) == []
@@ -218,7 +294,19 @@ def test_a_stretch_is_averaged_over_what_is_known() -> None:
     assert thin(rows, by=[], how={"y": "mean"}, limit=1) == [{"x": 0, "y": 2.0}]
 
 
-def test_no_table_is_larger_than_wandb_draws() -> None:
-    long = run("a", [{"probe/beta": 1.0, "probe/grad_l2_min": 0.0, "probe/grad_l2_max": 1.0}] * 25_000)
-    assert 9_000 < len(panel("beta").rows([long])) <= 10_000
-    assert len(panel("gradient_predictiveness").rows([long])) <= 10_000
+@pytest.mark.parametrize("lengths", [(1,) * 600 + (9_990,), (25_000,), (7_000, 4_000)])
+def test_lines_of_any_length_are_thinned_to_the_limit(lengths: tuple[int, ...]) -> None:
+    rows = [{"line": line, "x": x} for line, length in enumerate(lengths) for x in range(length)]
+    found = thin(rows, by=["line"], how={"x": "mean"})
+    assert 9_000 < len(found) <= 10_000 and {row["line"] for row in found} == set(range(len(lengths)))
+
+
+@pytest.mark.parametrize("name", ["loss_variation", "gradient_predictiveness", "beta", "gradient_cosine", "shift"])
+def test_no_table_is_larger_than_wandb_draws_as_a_presets_neither(name: str) -> None:
+    kinds = ("loss_min", "loss", "loss_max", "grad_l2_min", "grad_l2_max", "grad_cosine_min", "grad_cosine_max", "beta")
+    layers = {f"probe/shift_l2/{layer}": 1.0 for layer in "abc"}
+    row = {"runs/grad_cosine": 0.5, **{f"probe/{kind}": 1.0 for kind in kinds}, **layers}
+    shown = panel(name)
+    rows = shown.rows([run("a", [row] * 11_000)])
+    assert shown.preset is not None
+    assert len(rows) <= 10_000 and 5_000 < len(shown.preset.table(rows)) <= 10_000
