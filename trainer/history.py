@@ -1,11 +1,13 @@
 """A run read back from its folder: config, rows, summary. Numbers only; its weights are `trained`'s business."""
 
 import json
+import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from trainer.config.overrides import flatten
 from trainer.config.recipes import read_settings_file
@@ -30,23 +32,52 @@ class History:
 
     def having(self, *keys: str) -> list[dict[str, Any]]:
         """The rows in which all of these are finite numbers."""
-        return [row for row in self.rows if all(row.get(key) is not None for key in keys)]
+        return [row for row in self.rows if all(is_finite(row.get(key)) for key in keys)]
+
+
+def is_finite(value: Any) -> TypeGuard[float]:
+    """Whether this is a number that can be counted with."""
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def read_history(folder: Path) -> History:
-    """A row that a kill cut short is left out, and all after. Raises CheckpointError for what is no run folder."""
+    """A row that a kill cut short is left out, and all after. Raises CheckpointError for what is no run folder, and for
+    files that hold what no run writes."""
     config = folder / "config.yaml"
     if not config.is_file():
         raise CheckpointError(f"{folder}: not a run folder (no config.yaml in it)")
-    confusion = _json(folder / "confusion.json", {})
-    return History(
-        folder,
-        flatten(read_settings_file(config)),
-        _rows(folder / "metrics.jsonl"),
-        _json(folder / "summary.json", {}),
-        confusion.get("counts", []),
-        confusion.get("classes", []),
-    )
+    settings, rows = flatten(read_settings_file(config)), _rows(folder / "metrics.jsonl")
+    summary, confusion = _json(folder / "summary.json", {}), _json(folder / "confusion.json", {})
+    problems = [
+        f"{folder}/{name}: expected a JSON object"
+        for name, content in (("summary.json", summary), ("confusion.json", confusion))
+        if not isinstance(content, dict)
+    ]
+    if problems or (problems := [f"{folder}/{problem}" for problem in _odd(settings, rows, summary)]):
+        raise CheckpointError(*problems)
+    return History(folder, settings, rows, summary, confusion.get("counts", []), confusion.get("classes", []))
+
+
+def _odd(config: Mapping[str, Any], rows: Sequence[Any], summary: Mapping[str, Any]) -> Iterator[str]:
+    """What no run writes, the first of each file: who reads a history need not look again."""
+    seed = config.get("seed")
+    if not isinstance(seed, int | None):
+        yield f"config.yaml: seed: {seed!r} is no whole number"
+    if not ((epoch := summary.get("epoch")) is None or is_finite(epoch)):
+        yield f"summary.json: epoch: {epoch!r} is no number"
+    yield from islice(_odd_in_rows(rows), 1)
+
+
+def _odd_in_rows(rows: Sequence[Any]) -> Iterator[str]:
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            yield f"metrics.jsonl: line {number}: expected a JSON object"
+        elif not is_finite(row.get("epoch")):
+            yield f"metrics.jsonl: line {number}: epoch: {row.get('epoch')!r} is no number"
+        else:
+            for key, value in row.items():
+                if not (value is None or is_finite(value)):
+                    yield f"metrics.jsonl: line {number}: {key}: {value!r} is no number"
 
 
 def find_runs(paths: Iterable[Path]) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from trainer.config.overrides import flatten, read_words
 from trainer.published import Experiment, Row, runs_of
-from trainer.report.points import Point, Values, key_of, short
+from trainer.report.points import Point, Values, decisive, key_of, short
 from trainer.report.printed import Figure, figures
 from trainer.report.statistics import Verdict, prediction_interval, verdict
 
@@ -21,7 +21,7 @@ class Answer:
     name: str  # of the row within its table
     point: Point | None
     others: tuple[Point, ...]  # all points of the table
-    differences: tuple[str, ...]  # of our settings from those that the row prints
+    differences: tuple[str, ...]  # of our settings from those that the row prints, and from the sweep's file
     unsaid: tuple[str, ...]  # what the report does not say, and we have taken
 
     def sample(self, measure: str) -> Values:
@@ -64,8 +64,11 @@ _UNSAID = {
 }
 
 
-def answers_of(answered: Sequence[Experiment], points: Sequence[Point]) -> list[Answer]:
-    """Each row of these experiments with the first point that agrees with it in all that tells the points apart."""
+def answers_of(
+    answered: Sequence[Experiment], points: Sequence[Point], filed: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[Answer]:
+    """Each row of these experiments with the first point that agrees with it in all that tells the points apart.
+    `filed`: by the label of a point, the config that the sweep's file makes of it."""
     varying = {
         key
         for key in {key for point in points for key in point.config}
@@ -77,7 +80,9 @@ def answers_of(answered: Sequence[Experiment], points: Sequence[Point]) -> list[
             asked = flatten(read_words(runs_of(row)[0]))
             point = next((each for each in points if _agrees(each.config, asked, varying)), None)
             config = point.config if point else {}
-            differences = tuple(_differences(asked, config)) if config else ()
+            differences = (
+                tuple(_differences(asked, config, (filed or {}).get(point.label, {}))) if point and config else ()
+            )
             unsaid = tuple(f"{key}={short(config[key])}" for key in _taken(row) if key in config)
             found.append(Answer(experiment, row, name, point, tuple(points), differences, unsaid))
     return found
@@ -87,12 +92,17 @@ def _agrees(config: Mapping[str, Any], asked: Mapping[str, Any], varying: set[st
     return bool(config) and all(key_of(config.get(key)) == key_of(asked[key]) for key in asked.keys() & varying)
 
 
-def _differences(asked: Mapping[str, Any], config: Mapping[str, Any]) -> Iterable[str]:
-    whole = {"data.name": "cifar10", "data.train_size": None}
-    for key, theirs in {**whole, **asked}.items():
+def _differences(asked: Mapping[str, Any], config: Mapping[str, Any], filed: Mapping[str, Any]) -> Iterable[str]:
+    """From what is printed; and in all else from the sweep's file, which is our reading of what is not."""
+    printed = {"data.name": "cifar10", "data.train_size": None, **asked}
+    for key, theirs in printed.items():
         if key_of(config.get(key)) != key_of(theirs):
             said = "all" if key == "data.train_size" else short(theirs)
             yield f"{key}: {short(config.get(key))} here, {said} published"
+    for key, ours in decisive(config).items() if filed else ():  # a key that is younger than the run is not there
+        if key not in printed and key_of(ours) != key_of(filed.get(key)):
+            theirs = short(filed[key]) if key in filed else "absent"
+            yield f"{key}: {short(ours)} here, {theirs} in the sweep's file"
 
 
 def _taken(row: Row) -> Iterable[str]:

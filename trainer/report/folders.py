@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from trainer.config.overrides import flatten, read_words
 from trainer.errors import ConfigError, UserError
-from trainer.history import History, read_history
+from trainer.history import History, is_finite, read_history
 
 Kind = Literal[
     "missing",
@@ -92,9 +92,7 @@ def read_run(folder: Path, *, metric: str) -> tuple[Run | None, list[Problem]]:
         history = read_history(folder)
     except (UserError, UnicodeDecodeError) as error:
         return None, [Problem("unreadable", where, _reason(error, where))]
-    if not isinstance(history.summary, dict) or not all(isinstance(row, dict) for row in history.rows):
-        return None, [Problem("unreadable", where, "summary.json or metrics.jsonl does not hold what a run writes")]
-    provenance = _object(folder / "run.json")
+    provenance, wrong = _provenance(folder / "run.json")
     rows, summary = history.rows, history.summary
     values, odd = _values(rows, summary, metric)
     slim = [{key: row[key] for key in _CURVES if key in row} for row in rows if _ends_an_epoch(row)]
@@ -108,7 +106,9 @@ def read_run(folder: Path, *, metric: str) -> tuple[Run | None, list[Problem]]:
     )
     if run.status != "finished":
         odd = []  # its state says enough
-    return run, [*_state(run, folder), *(Problem("not a number", where, key) for key in odd), *_cut(folder, len(rows))]
+    wrong = [Problem("unreadable", where, each) for each in wrong]
+    wrong += [*_state(run, folder), *(Problem("not a number", where, key) for key in odd), *_cut(folder, len(rows))]
+    return run, wrong
 
 
 def _values(rows: list[dict[str, Any]], summary: Mapping[str, Any], metric: str) -> tuple[dict[str, float], list[str]]:
@@ -118,7 +118,7 @@ def _values(rows: list[dict[str, Any]], summary: Mapping[str, Any], metric: str)
     odd: list[str] = []
     for key in dict.fromkeys([*_PERCENT.values(), *_PLAIN.values(), metric]):
         value = summary.get(key)
-        if isinstance(value, int | float) and math.isfinite(value):
+        if is_finite(value):
             usable[key] = value
         elif key in summary:
             odd.append(f"{key} is {'null' if value is None else value}")
@@ -199,12 +199,23 @@ def _words(command: Any) -> dict[str, Any]:
         return {}
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _provenance(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """(run.json, what is wrong with it): a run counts without, for none of its figures stands there."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse, parse_float=_finite)
+    except FileNotFoundError:
+        return {}, []
+    except (OSError, ValueError) as error:
+        return {}, [f"run.json: {error}; the run counts without what it says of code and machine"]
+    return (content, []) if isinstance(content, dict) else ({}, ["run.json: expected a JSON object"])
+
+
+def _refuse(word: str) -> float:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _finite(text: str) -> float:
+    return value if math.isfinite(value := float(text)) else _refuse(text)
 
 
 def _reason(error: Exception, where: str) -> str:

@@ -149,8 +149,8 @@ def read_table(folder: Path) -> Table:
     points, more, expected = sweep_points(sweep, varied, found)
     points, unfinished, others = settled(points)
     answered = tuple(experiment for experiment in experiments() if experiment.sweep == sweep.name)
-    if answered:
-        points = [point if point.config else replace(point, config=_resolved(point, sweep)) for point in points]
+    filed = {point.label: _resolved(point, sweep) for point in points} if answered else {}
+    points = [point if point.config else replace(point, config=filed.get(point.label, {})) for point in points]
     return Table(
         sweep.name,
         folder,
@@ -161,7 +161,7 @@ def read_table(folder: Path) -> Table:
         tuple(points),
         tuple(unfinished),
         (*more, *others, *problems),
-        tuple(answers_of(answered, points)),
+        tuple(answers_of(answered, points, filed)),
         expected,
     )
 
@@ -205,14 +205,13 @@ def _question(path: Path) -> str:
 
 
 def _resolved(point: Point, sweep: Sweep) -> dict[str, Any]:
-    """The config that a point without runs would have; empty where it has none."""
-    from trainer.sweep.check import resolve  # loads torch, which a report of finished runs does without
+    """The config that the sweep's file makes of a point; empty where it has no such point."""
+    from trainer.sweep.check import resolve  # loads torch: a network's own defaults stand in its builder alone
 
-    first = next(
-        each
-        for each in points_of(sweep)
-        if key_of({k: each.values.get(k) for k in point.values}) == key_of(point.values)
-    )
+    asked = key_of(point.values)
+    first = next((e for e in points_of(sweep) if key_of({k: e.values.get(k) for k in point.values}) == asked), None)
+    if first is None:
+        return {}
     try:
         return flatten(resolve(first, sweep).model_dump(mode="json"))
     except UserError:

@@ -10,11 +10,13 @@ from trainer.checks import complete_parts
 from trainer.config import load_config
 from trainer.config.overrides import flatten, read_words
 from trainer.errors import CheckpointError
+from trainer.history import History
 from trainer.published import experiments, runs_of
 from trainer.report.comparisons import answers_of
 from trainer.report.points import Point, key_of
 from trainer.report.tables import Table, read_table, read_tables
 from trainer.report.words import finding
+from trainer.report.write import write_report
 from trainer.sweep.file import read_sweep
 from trainer.sweep.points import points_of
 
@@ -60,6 +62,27 @@ def test_runs_at_other_settings_are_no_verdict_on_the_published_figures(write_sc
     assert table.comparisons[0].answer.differences == ("train.epochs: 5 here, 25 published",)
     assert not any(each.reproduced for each in table.comparisons)
     assert "no verdict on the published figures" in finding(table).text
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("model.stochastic_depth=0.2", "model.stochastic_depth: 0.2 here, 0.0 in the sweep's file"),
+        ("train.max_steps=10", "train.max_steps: 10 here, null in the sweep's file"),
+        ("data.val_fraction=0.5", "data.val_fraction: 0.5 here, 0.0 in the sweep's file"),
+        ("augment.mix.name=mixup", "augment.mix.name: mixup here, none in the sweep's file"),
+    ],
+)
+def test_what_no_row_prints_is_held_against_the_sweeps_file(write_schedules, word: str, said: str) -> None:
+    table = read_table(write_schedules({name: [0.4, 0.41, 0.42] for name in NAMES}, word))
+    assert all(said in answer.differences for answer in table.answers)
+    assert not any(each.reproduced for each in table.comparisons)
+
+
+def test_where_runs_are_logged_and_computed_is_no_other_setting(write_schedules) -> None:
+    words = ("sink.wandb.mode=disabled", "data.root=/elsewhere", "train.device=cpu", "train.log_every=7")
+    table = read_table(write_schedules({name: [0.4, 0.41, 0.42] for name in NAMES}, *words))
+    assert all(answer.differences == () for answer in table.answers)
 
 
 def test_missing_seeds_are_named(write_schedules) -> None:
@@ -108,6 +131,44 @@ def test_what_is_broken_or_unfinished_is_named_and_does_not_count(write_schedule
         "reduce_on_plateau": 5, "step": 3, "linear": 1, "exponential": 5, "cosine": 5, "constant": 5,
     }  # fmt: skip
     finding(table)
+
+
+ROW = '{"epoch": 1.0, "step": 10, "test/accuracy": 0.9}\n'
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("metrics.jsonl", ROW, '{"step": 10, "test/accuracy": 0.9}', "metrics.jsonl: line 1: epoch: None is no number"),
+        ("metrics.jsonl", "0.9}", '"0.9"}', "metrics.jsonl: line 1: test/accuracy: '0.9' is no number"),
+        ("metrics.jsonl", "0.9}", "1e999}", "metrics.jsonl: line 1: test/accuracy: inf is no number"),
+        ("metrics.jsonl", ROW, "[1]", "metrics.jsonl: line 1: expected a JSON object"),
+        ("config.yaml", "seed: 0", "seed: abc", "config.yaml: seed: 'abc' is no whole number"),
+        ("summary.json", '"epoch": 3.0', '"epoch": "2"', "summary.json: epoch: '2' is no number"),
+        ("confusion.json", "", "[]", "confusion.json: expected a JSON object"),
+        ("run.json", '"cores": 2', '"cores": NaN', "run.json: NaN is no JSON"),
+        ("run.json", '"cores": 2', '"cores": 1e999', "run.json: 1e999 is no JSON"),
+    ],
+)
+def test_what_no_run_writes_is_unreadable_by_name_and_the_report_goes_on(
+    tmp_path: Path, write_run, file: str, old: str, new: str, said: str
+) -> None:
+    for seed in range(3):
+        write_run(tmp_path / "runs" / f"s{seed}", [f"seed={seed}"], accuracy=0.9 + seed / 100)
+    path = tmp_path / "runs" / "s0" / file
+    text = {"metrics.jsonl": ROW, "confusion.json": ""}.get(file) or (path.read_text() if path.exists() else "")
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    table = read_table(tmp_path / "runs")
+    (problem,) = table.problems
+    assert problem.kind == "unreadable" and problem.message.startswith(said)
+    assert len(table.runs) == (3 if file == "run.json" else 2)  # which holds no figure
+    write_report(table, tmp_path / "out")
+
+
+def test_only_rows_with_a_finite_number_have_it() -> None:
+    rows = [{"a": value} for value in (1.0, None, float("nan"), float("inf"), "1", 0)]
+    assert History(Path(), {}, rows, {}, []).having("a") == [{"a": 1.0}, {"a": 0}]
 
 
 def test_runs_of_another_config_are_a_point_of_their_own(write_schedules, write_run) -> None:
