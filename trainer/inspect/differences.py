@@ -7,7 +7,7 @@ from typing import Any
 from scipy import stats
 from torch import Tensor
 
-from trainer.history import History
+from trainer.history import History, is_finite
 from trainer.panels.groups import grouped
 from trainer.report.statistics import all_pairs
 
@@ -53,13 +53,15 @@ def mcnemar(first: Tensor, second: Tensor) -> McNemar:
 
 def welch_between_groups(histories: Sequence[History], key: str = "headline/accuracy") -> dict[str, Any] | None:
     """Runs that are the same but for their seed are a group; each pair of groups by Welch's t-test, with Holm's
-    correction over all pairs. None where there are not two groups of at least two finished runs each.
+    correction over all pairs. None where there are not two groups of at least two finished runs each: a run that is
+    under way or was cut short has a figure too, but not that of its settings.
 
     A group's runs of one seed count once, the last of them: the same seed again is no further draw.
     """
     samples: dict[str, Mapping[int, float]] = {}
     for label, runs in grouped(histories).items():
-        sample = {run.config.get("seed", 0): value for run in runs if (value := run.summary.get(key)) is not None}
+        finished = [run for run in runs if run.summary.get("status") == "finished"]
+        sample = {run.config.get("seed", 0): value for run in finished if is_finite(value := run.summary.get(key))}
         if len(sample) > 1:
             samples[label] = sample
     if len(samples) < 2:

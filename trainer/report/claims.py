@@ -6,21 +6,24 @@ A claim's `check` in published.yaml is a list of parts, each about rows that are
     of, over, points           by so many points:        what a single run of each would show, and Welch's test
     of, over, percent | times  a ratio:                  the same, of the ratio by its relative errors
     of, reaches                a level:                  the interval of the mean
-    range, points              best minus worst of rows: as over
+    range, points              best minus worst of rows: as over; Welch's p is corrected for all pairs of these rows
     best                       the best of its table:    Welch's test against each other row, Holm's correction
     not_here                   a reason why runs cannot tell
 
-A claim holds where all its parts do, and does not where one does not. Less than three runs decide nothing.
+A claim holds where all its parts do, and does not where one does not. Less than three runs decide nothing, and a row
+without runs leaves open which is best.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, Literal
 
 from trainer.published import Experiment
 from trainer.report.comparisons import Answer
 from trainer.report.points import Values
+from trainer.report.printed import definition_of
 from trainer.report.statistics import (
     FEWEST_FOR_A_VERDICT,
     LEVEL,
@@ -88,6 +91,8 @@ def _decide(part: Mapping[str, Any], own: Experiment, answers: Sequence[Answer])
         decided = _by_kind(part, measure, sample, own, answers, used)
     except _UndecidedError as reason:
         return _Part("undecided", str(reason))
+    if why := definition_of(measure):
+        decided = _Part(decided.outcome, f"{decided.why}, {why}")
     if any(each.differences for each in used) and measure != "params":
         return _Part("undecided", f"not at the published settings; at ours: {decided.outcome}, {decided.why}")
     return decided
@@ -109,11 +114,13 @@ def _by_kind(
         case {"range": which, "points": points}:
             rows = [each for each in answers if each.experiment is own and _says(each, which)]
             used += rows
-            samples = [list(_sample(each, measure, FEWEST_FOR_A_VERDICT).values()) for each in rows]
+            samples = {each.name: _sample(each, measure, FEWEST_FOR_A_VERDICT) for each in rows}
             if len(samples) < 2:
                 raise _UndecidedError("fewer than two of its rows have runs")
-            ranked = sorted(samples, key=lambda values: math.fsum(values) / len(values))
-            return _amount(ranked[-1], ranked[0], points, _rounding(part, points), "points")
+            worst, *_, best = sorted(samples, key=lambda name: fmean(samples[name].values()))
+            ends = [pair.p_holm for pair in all_pairs(samples) if {pair.a, pair.b} == {worst, best}]
+            a, b = (list(samples[name].values()) for name in (best, worst))
+            return _amount(a, b, points, _rounding(part, points), "points", p=ends[0])  # chosen by looking at the runs
         case {"of": of, "above": above}:
             a, b = list(sample(of).values()), list(sample(above).values())
             return _is_higher(welch(a, b))
@@ -171,9 +178,12 @@ def _is_best(best: Answer, own: Experiment, answers: Sequence[Answer], measure: 
     used += rows
     if best.point is None:
         raise _UndecidedError(f"{best.name}: no run")
-    samples = {each.point.label: _sample(each, measure, FEWEST_FOR_A_VERDICT) for each in rows if each.point}
+    samples = {each.point.label if each.point else each.name: each.sample(measure) for each in rows}
     if len(samples) < 2:
-        samples |= {point.label: values for point in best.others if (values := point.sample(measure))}
+        samples |= {point.label: point.sample(measure) for point in best.others}
+    if absent := [name for name, sample in samples.items() if len(sample) < FEWEST_FOR_A_VERDICT]:
+        had = ", ".join(f"{name}: n = {len(samples[name])}" for name in absent)
+        raise _UndecidedError(f"{had}; a verdict takes {FEWEST_FOR_A_VERDICT}")
     if len(samples) < 2:
         raise _UndecidedError("there is nothing to hold it against")
     label = best.point.label
@@ -188,8 +198,11 @@ def _is_best(best: Answer, own: Experiment, answers: Sequence[Answer], measure: 
     return _Part("undecided", f"{top[0]} is higher, and noise does not split them")
 
 
-def _amount(a: Sequence[float], b: Sequence[float], claimed: float, rounding: float, unit: str) -> _Part:
-    """Whether single runs may differ by what is claimed, and the means do differ that way."""
+def _amount(
+    a: Sequence[float], b: Sequence[float], claimed: float, rounding: float, unit: str, p: float | None = None
+) -> _Part:
+    """Whether single runs may differ by what is claimed, and the means do differ that way. `p`: corrected, of samples
+    that were chosen among several; Welch's where not given."""
     interval, difference = prediction_of_difference(a, b), welch(a, b)
     if interval is None or difference.p is None:
         raise _UndecidedError("fewer than two runs")
@@ -197,13 +210,16 @@ def _amount(a: Sequence[float], b: Sequence[float], claimed: float, rounding: fl
     said = f"{difference.mean:+.2f} {unit}, single runs within [{low:+.2f}, {high:+.2f}]"
     if not low <= claimed <= high:
         return _Part("does not hold", said)
-    if difference.p < LEVEL and difference.mean * claimed > 0:
+    p = difference.p if p is None else p
+    if p < LEVEL and difference.mean * claimed > 0:
         return _Part("holds", said)
-    return _Part("undecided", f"{said}; the difference itself is not sure, p = {difference.p:.2g}")
+    return _Part("undecided", f"{said}; the difference itself is not sure, p = {p:.2g}")
 
 
 def _ratio(a: Sequence[float], b: Sequence[float], part: Mapping[str, Any], *, exact: bool) -> _Part:
     """A ratio as a difference of logarithms; a count as it is."""
+    if min(*a, *b) <= 0:
+        raise _UndecidedError(f"a ratio needs figures above 0; the smallest is {min(*a, *b):g}")
     times = part["times"] if "times" in part else 1 + part["percent"] / 100
     unit = 1.0 if "times" in part else 0.01
     rounding = _rounding(part, part.get("times", part.get("percent"))) * unit

@@ -104,10 +104,10 @@ def pairs(table: Table) -> Grid:
     header = (
         "pair",
         "difference",
-        "95% interval",
+        "95% interval, this pair alone",
         "p (Holm)",
         "finding",
-        "paired by seed",
+        "paired by seed (uncorrected, decides nothing)",
         "seeds for 80% power, corrected",
     )
     rows = tuple(
@@ -149,6 +149,9 @@ def departures(table: Table) -> Grid:
             found.setdefault((text, "differs"), []).append(answer.name)
         for text in answer.unsaid:
             found.setdefault((text, "not said by the report; ours"), []).append(answer.name)
+    for each in table.comparisons:
+        if each.figure.why and each.figure.judged == "by runs":
+            found.setdefault((each.figure.name, each.figure.why), []).append(each.answer.name)
     total = len(table.answers)
     rows = tuple(
         (text, kind, "all" if len(names) == total else ", ".join(names)) for (text, kind), names in found.items()

@@ -6,7 +6,7 @@ from trainer.report import grids
 from trainer.report.charts import Chart
 from trainer.report.grids import Grid
 from trainer.report.tables import Table
-from trainer.report.words import certainty_note, finding, floor_text, order_text
+from trainer.report.words import certainty_note, finding, floor_text, order_of
 
 
 def as_markdown(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str]) -> str:
@@ -22,7 +22,7 @@ def body(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str]) -> 
     yield ""
     for experiment in table.experiments:
         yield from _grid(grids.published(table, experiment, headlines=True))
-        yield order_text(table.order(experiment))
+        yield order_of(table, experiment)
         yield ""
     yield from _grid(grids.points(table))
     for chart in charts:

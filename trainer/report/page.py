@@ -14,7 +14,7 @@ from trainer.report import grids
 from trainer.report.charts import Chart
 from trainer.report.grids import Grid
 from trainer.report.tables import Table
-from trainer.report.words import certainty_note, finding, floor_text, order_text
+from trainer.report.words import certainty_note, finding, floor_text, order_of
 
 _GOOD = ("consistent", "holds", "the first is")
 _BAD = ("higher", "lower", "does not hold", "diverged", "failed", "unreadable")
@@ -27,9 +27,12 @@ _READING = (
     "A published figure is one run. It is consistent with ours where it lies in the interval that one more run of ours"
     " would fall into with 95%: mean ± t · s · √(1 + 1/n), t with n less one degrees of freedom, and half a unit of its"
     " last printed decimal. Higher and lower say where ours are. Fewer than three runs have no verdict.",
-    "Pairs are tested by Welch's t-test; p is corrected for all pairs of the table after Holm, so that in 95 of 100"
-    " tables of equal configurations no pair is called different. The top group are those that this does not split"
-    " from the best.",
+    "Consistent is not confirmed: with three seeds the interval is wide, five standard deviations to either side. Each"
+    " verdict errs in 1 of 20 by chance, so that of many some do.",
+    "Claims are tested one by one, uncorrected.",
+    "Pairs are tested by Welch's t-test; p is corrected for all pairs of the table after Holm, so that in at least"
+    " 95 of 100 tables of equal configurations no pair is called different. The top group are those that this does not"
+    " split from the best.",
     "Seeds for 80% power: how many a t-test would need of each configuration, were the difference and the spread"
     " what they seem here, at 5% over the number of pairs.",
 )
@@ -84,7 +87,7 @@ def _main(table: Table, charts: Sequence[Chart]) -> Iterable[str]:
             yield f"<h3>{escape(experiment.title)}</h3>"
             yield from _grid(grids.published(table, experiment, headlines=True))
             if any(each.headline for each in table.comparisons if each.answer.experiment is experiment):
-                yield f"<p>{escape(order_text(table.order(experiment)))}</p>"
+                yield f"<p>{escape(order_of(table, experiment))}</p>"
             yield from _details("Its other figures", [grids.published(table, experiment, headlines=False)])
     yield "<h2>Every configuration</h2>"
     yield from _grid(grids.points(table))

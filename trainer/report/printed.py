@@ -20,7 +20,7 @@ class Figure:
     unit: str
     measure: str  # of a run: `Run.measure`
     judged: Judged
-    why: str = ""
+    why: str = ""  # it is not judged, or by what reading of ours
 
 
 _ACCURACIES = {
@@ -35,10 +35,21 @@ _OTHERS: dict[str, tuple[str, str, Judged, str]] = {
     "size_mb": ("size of the weights", "MiB", "not at all", "computed as four bytes a parameter, buffers apart"),
     "seconds_total": ("training time", "s", "not at all", "the report's hardware is not named"),
     "seconds_per_epoch": ("time an epoch", "s", "not at all", "the report's hardware is not named"),
-    "convergence_epochs": ("epochs to convergence", "epochs", "by runs", ""),
+    "convergence_epochs": (
+        "epochs to convergence",
+        "epochs",
+        "by runs",
+        "our definition, no report has one: the first epoch whose test accuracy is within a point of the run's best",
+    ),
     "gradient_cosine": ("cosine of successive gradients", "", "by runs", ""),
     "lipschitz": ("largest gradient difference over distance", "", "by runs", ""),
 }
+
+
+def definition_of(measure: str) -> str:
+    """Where a measure that is judged has no definition but ours: which; else nothing."""
+    _, _, judged, why = _OTHERS.get(measure, ("", "", "by runs", ""))
+    return why if judged == "by runs" else ""
 
 
 def figures(row: Row, experiment: Experiment) -> list[Figure]:

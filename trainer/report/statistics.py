@@ -288,14 +288,16 @@ class NoiseFloor:
     high: float
     df: int
 
-    def resolves(self, n: int) -> float | None:
-        """The smallest difference of two configurations that n seeds each find with 80 % power. None where n < 2."""
-        if n < 2:
-            return None
-        low, high = 0.0, 40.0  # standard deviations; with two seeds a group it takes 5.9 of them
+    def resolves(self, n: int, *, tests: int = 1) -> float:
+        """The smallest difference of two configurations that n > 1 seeds each find with 80 % power, as one of so many
+        pairs of its table, at 5 % / `tests` (Bonferroni's bound: what is found there Holm finds too)."""
+        level = LEVEL / tests
+        low, high = 0.0, 8.0  # standard deviations; with two seeds a group it takes 5.9 of them for one test
+        while power(high, 1.0, n, level) < POWER:
+            high *= 2
         for _ in range(60):
             middle = (low + high) / 2
-            low, high = (low, middle) if power(middle, 1.0, n) >= POWER else (middle, high)
+            low, high = (low, middle) if power(middle, 1.0, n, level) >= POWER else (middle, high)
         return high * self.std
 
 

@@ -20,6 +20,7 @@ from trainer.report.folders import Problem, Run, read_run, run_folders
 from trainer.report.points import (
     Point,
     Values,
+    decisive,
     grouped,
     key_of,
     settled,
@@ -29,6 +30,8 @@ from trainer.report.points import (
 from trainer.report.statistics import NoiseFloor, Order, Pair, agreement, all_pairs, noise_floor, top_group
 from trainer.sweep.file import Sweep, read_sweep
 from trainer.sweep.points import points_of
+
+_NOT_OVER = ("finished", "running", "interrupted", "stopped")  # finished: a second run of its seed
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,21 @@ class Table:
     def floor(self) -> NoiseFloor | None:
         different = {tuple(sample.items()) for sample in self.samples.values()}  # identical results are one observation
         return noise_floor([[value for _, value in sample] for sample in sorted(different)])
+
+    @property
+    def empty(self) -> list[str]:
+        """The configurations of which no run counts."""
+        return [label for label, sample in self.samples.items() if not sample]
+
+    @cached_property
+    def lost(self) -> list[Run]:
+        """That diverged or failed, and whose seed no other run of their configuration has made good."""
+        good = {(key_of(decisive(run.config)), run.seed) for point in self.points for run in point.runs}
+        return [
+            run
+            for run in self.unfinished
+            if run.status not in _NOT_OVER and (key_of(decisive(run.config)), run.seed) not in good
+        ]
 
     @property
     def runs(self) -> list[Run]:

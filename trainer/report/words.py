@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from trainer.published import Experiment
 from trainer.report.comparisons import Comparison
 from trainer.report.points import Values
 from trainer.report.statistics import Order, Pair, describe
@@ -13,7 +14,10 @@ from trainer.report.tables import Table
 NONE = "-"
 """Where there is no number."""
 
-Certainty = Literal["sure at the 5% level", "noise does not tell", "too few runs", "one configuration", "no runs"]
+Certainty = Literal[
+    "sure at the 5% level", "incomplete", "noise does not tell", "too few runs", "one configuration", "no runs"
+]
+_MOST_NAMED = 5  # configurations in a sentence
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,13 @@ def verdict_of(comparison: Comparison) -> str:
     said = comparison.verdict
     if said == "undecided":
         return f"undecided (n={len(comparison.sample)})"
+    said = f"{said}, our definition" if figure.why else said
     return f"{said}, other settings" if comparison.answer.differences and figure.judged == "by runs" else said
 
 
 def several(names: Sequence[str]) -> str:
+    if len(names) > _MOST_NAMED:
+        return f"{', '.join(names[: _MOST_NAMED - 1])} and {len(names) - _MOST_NAMED + 1} more"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -100,7 +107,9 @@ def _certainty(table: Table) -> Certainty:
         return "one configuration"
     if any(len(sample) < 2 for sample in samples):
         return "too few runs"
-    return "sure at the 5% level" if len(table.top) == 1 else "noise does not tell"
+    if len(table.top) > 1:
+        return "noise does not tell"
+    return "incomplete" if table.empty or table.lost else "sure at the 5% level"
 
 
 def _sentences(table: Table) -> Iterable[str]:
@@ -108,34 +117,52 @@ def _sentences(table: Table) -> Iterable[str]:
     filled = {label: sample for label, sample in table.samples.items() if sample}
     if not filled:
         yield "No run of this table has finished, so there is no answer yet."
+        yield from _absent(table)
         return
     best = table.top[0]
     said = f"{best}, {spread(filled[best], digits=digits, unit='%' * table.percent)}"
     word = "highest" if table.highest else "lowest"
     others = len(filled) - 1
-    near = [name for name in table.top if name != best]
+    same = {name for pair in table.pairs if pair.split == "identical" and best in (pair.a, pair.b)
+            for name in (pair.a, pair.b)}  # fmt: skip
+    near = [name for name in table.top if name not in {best, *same}]
     match _certainty(table):
         case "one configuration":
             yield f"{said}; there is nothing to hold it against."
         case "too few runs":
             yield f"The {word} {metric_name(table)} is that of {said}, but a configuration has one run alone: no spread"
             yield "is known, and so no difference is sure."
-        case "sure at the 5% level":
+        case "sure at the 5% level" | "incomplete":
             worst = max((pair.p_holm or 0.0 for pair in table.pairs if best in (pair.a, pair.b)), default=0.0)
             rest = f"each of the other {others}" if others > 1 else "the other"
             yield f"Best by {metric_name(table)} is {said}: apart from {rest} beyond the seeds' noise"
             yield f"(Holm-corrected p {chance(worst) if worst < 0.001 else f'at most {worst:.2g}'})."
         case _:
-            yield f"The {word} {metric_name(table)} is that of {said},"
-            yield f"but noise does not split it from {several(near)}."
-            if len(near) < others:
-                yield f"The other {others - len(near)} are {'lower' if table.highest else 'higher'} beyond noise."
+            yield f"The {word} {metric_name(table)} is that of {said}" + ("," if near else ".")
+            if near:
+                yield f"but noise does not split it from {several(near)}."
+            if apart := len(filled) - len(table.top):
+                rest = "The other one is" if apart == 1 else f"The other {apart} are"
+                yield f"{rest} {'lower' if table.highest else 'higher'} beyond noise."
             yield from _seeds_hint(table, best, near)
     yield from _same(table.pairs)
+    yield from _absent(table)
     yield from _against_published(table)
 
 
+def _absent(table: Table) -> Iterable[str]:
+    """What the answer is not of."""
+    if table.empty and len(table.empty) < len(table.points):
+        have = "has" if len(table.empty) == 1 else "have"
+        yield f"Of {len(table.points)} configurations {len(table.empty)} {have} no run yet: {several(table.empty)}."
+    if lost := len(table.lost):
+        said = "run diverged or failed and is" if lost == 1 else "runs diverged or failed and are"
+        yield f"{lost} {said} left out: this is of the runs that finished."
+
+
 def _seeds_hint(table: Table, best: str, near: Sequence[str]) -> Iterable[str]:
+    if not near:
+        return
     for pair in table.pairs:
         had = min(len(table.samples[name]) for name in (pair.a, pair.b))
         if {pair.a, pair.b} == {best, near[-1]} and pair.seeds_needed and pair.seeds_needed > had:
@@ -153,10 +180,14 @@ def _against_published(table: Table) -> Iterable[str]:
     heads = [each for each in table.comparisons if each.headline]
     if not heads:
         return
-    apart = [each for each in heads if each.sample and each.answer.differences]
-    if apart:
+    run = [each for each in heads if each.sample]
+    apart = [each for each in run if each.answer.differences]
+    if apart and len(apart) == len(run):
         yield "These runs are not at the published settings, so they are no verdict on the published figures."
         return
+    if apart:
+        yield f"{len(apart)} of {len(heads)} rows {'is' if len(apart) == 1 else 'are'} run at other settings than the"
+        yield "published ones, and so without a verdict."
     counts = Counter(each.verdict for each in heads if each.reproduced)
     judged = counts.total()
     if not judged:
@@ -171,14 +202,24 @@ def certainty_note(found: Finding) -> str:
     match found.certainty:
         case "sure at the 5% level":
             return "Sure at the 5% level, corrected for all pairs of the table."
+        case "incomplete":
+            return "Best of those that finished, at the 5% level; what is missing may be better."
         case "noise does not tell":
-            return "Not sure: the seeds' noise is as large as the difference."
+            return "Not sure: with these seeds the difference cannot be told from noise."
         case "too few runs":
             return "Not sure: a spread takes at least two runs of each configuration."
         case "one configuration":
             return "A level, no comparison."
         case "no runs":
             return "Nothing has been measured."
+
+
+def order_of(table: Table, experiment: Experiment) -> str:
+    """The order of an experiment's rows against ours."""
+    heads = [each for each in table.comparisons if each.headline and each.answer.experiment is experiment]
+    differ = any(each.sample and each.answer.differences for each in heads)
+    order = table.order(experiment)
+    return f"{order_text(order)[:-1]} (not at the published settings)." if order and differ else order_text(order)
 
 
 def order_text(order: Order | None) -> str:
@@ -199,8 +240,8 @@ def floor_text(table: Table) -> str:
         f"Noise floor: the seed alone makes a standard deviation of {floor.std:.{digits}f}{unit}, 95% interval"
         f" {interval((floor.low, floor.high), digits=digits)} ({floor.df} degrees of freedom)."
     )
-    seeds = max(len(sample) for sample in table.samples.values())
-    seen = floor.resolves(seeds)
-    if seen is None:
-        return said
-    return f"{said} With {seeds} seeds each, a pair is told apart with 80% power from {seen:.{digits}f}{unit} on."
+    seeds = min(len(sample) for sample in table.samples.values() if len(sample) > 1)
+    tested = sum(pair.p_holm is not None for pair in table.pairs)
+    seen = floor.resolves(seeds, tests=max(1, tested))
+    of = "a pair in this table, corrected," if tested > 1 else "a pair"
+    return f"{said} With {seeds} seeds each, {of} is told apart with 80% power from {seen:.{digits}f}{unit} on."

@@ -12,7 +12,7 @@ from trainer.inspect.differences import config_differences, mcnemar, welch_betwe
 
 
 def history(name: str, accuracy: float | None = None, **config: Any) -> History:
-    summary = {} if accuracy is None else {"headline/accuracy": accuracy}
+    summary = {} if accuracy is None else {"status": "finished", "headline/accuracy": accuracy}
     return History(Path(name), {key.replace("__", "."): value for key, value in config.items()}, [], summary, [])
 
 
@@ -53,3 +53,11 @@ def test_welch_between_groups_of_seeds_is_scipys() -> None:
 
 def test_two_single_runs_are_no_groups() -> None:
     assert welch_between_groups([history("a", 0.9, lr=1, seed=0), history("b", 0.8, lr=2, seed=0)]) is None
+
+
+@pytest.mark.parametrize("status", ["diverged", "interrupted", "stopped", "failed"])
+def test_only_finished_runs_are_of_a_group(status: str) -> None:
+    runs = [history(f"{lr}{seed}", 0.9 + seed / 100, lr=lr, seed=seed) for lr in (1, 2) for seed in (0, 1, 2)]
+    runs[-1].summary.update({"status": status, "headline/accuracy": 0.1})
+    found = welch_between_groups(runs)
+    assert found is not None and [list(sample) for sample in found["groups"].values()] == [[0, 1, 2], [0, 1]]

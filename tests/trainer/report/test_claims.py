@@ -139,6 +139,34 @@ def test_a_range_is_that_of_the_best_over_the_worst_row() -> None:
     assert outcome({"range": {}, "points": 1.0}, points)[0] == "does not hold"
 
 
+def test_a_range_that_was_picked_from_many_rows_is_held_against_all_their_pairs() -> None:
+    """Best and worst of six rows: p = 0.008 of that pair alone, fifteen times that after Holm."""
+    means = [90.0, 90.17, 90.18, 90.19, 90.2, 90.4]
+    points = {f"r{n}": a_point(f"r{n}", {"test_acc": around(mean)}) for n, mean in enumerate(means)}
+    found, why = outcome({"range": {}, "points": 0.4}, points)
+    assert found == "undecided" and "not sure" in why
+    ends = {name: points[name] for name in ("r0", "r5")}
+    assert outcome({"range": {}, "points": 0.4}, ends)[0] == "holds"
+
+
+@pytest.mark.parametrize("runs", [[], [89.0], [89.0, 89.1]])
+def test_the_best_of_a_table_is_open_while_a_row_is_absent(runs: list[float]) -> None:
+    points = {**accuracies(a=92.0, b=90.0), "c": a_point("c", {"test_acc": runs})}
+    assert outcome({"best": A}, points) == ("undecided", f"c: n = {len(runs)}; a verdict takes 3")
+
+
+def test_a_ratio_to_nothing_is_undecided() -> None:
+    points = {"a": a_point("a", {"seconds_total": [300, 310, 290]}), "b": a_point("b", {"seconds_total": [0, 1, 2]})}
+    found, why = outcome({"of": A, "over": B, "measure": "seconds_total", "times": 3}, points)
+    assert found == "undecided" and "above 0" in why
+
+
+def test_a_claim_on_what_no_report_defines_says_that_the_definition_is_ours() -> None:
+    points = {name: a_point(name, {"convergence_epochs": [n, n + 1, n + 2]}) for name, n in (("a", 10), ("b", 30))}
+    check = {"of": A, "over": B, "measure": "convergence_epochs", "percent": -66}
+    assert "our definition" in outcome(check, points)[1]
+
+
 def test_less_than_three_runs_and_other_settings_decide_nothing() -> None:
     points = {**accuracies(a=91.0), "b": a_point("b", {"test_acc": [90.0, 90.1]})}
     assert outcome({"of": A, "above": B}, points) == ("undecided", "b: n = 2, a verdict takes 3")

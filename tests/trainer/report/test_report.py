@@ -11,6 +11,7 @@ import time
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import yaml
@@ -19,7 +20,7 @@ from trainer.cli import main
 from trainer.published import experiments
 from trainer.report.index import catalogue
 from trainer.report.tables import read_table
-from trainer.report.words import finding
+from trainer.report.words import finding, order_of
 from trainer.report.write import write_report
 
 NAMES = ["reduce_on_plateau", "step", "linear", "exponential", "cosine", "constant"]
@@ -166,6 +167,49 @@ def test_an_unsure_answer_says_why(tmp_path: Path, write_run, values, certainty:
             write_run(tmp_path / f"{name}{seed}", words, accuracy=accuracy, status="finished" if accuracy else "failed")
     found = finding(read_table(tmp_path))
     assert found.certainty == certainty and said in found.text
+
+
+def test_an_answer_from_part_of_a_table_says_of_which_part(write_schedules, write_run) -> None:
+    means = {name: [mean - 0.002, mean, mean + 0.002] for name, mean in MEANS.items() if name != "linear"}
+    table = read_table(write_schedules({**means, "constant": [0.9, 0.9, 0.9]}))
+    found = finding(table)
+    assert found.certainty == "incomplete"
+    assert "Of 6 configurations 1 has no run yet: linear." in found.text
+    for seed in (1, 2):
+        summary = table.folder / f"constant-s{seed}" / "summary.json"
+        summary.write_text(summary.read_text().replace('"finished"', '"diverged"'))
+    found = finding(read_table(table.folder))
+    assert found.certainty != "sure at the 5% level"
+    assert "2 runs diverged or failed and are left out: this is of the runs that finished." in found.text
+
+
+def test_a_lost_run_whose_seed_was_run_again_is_not_missed(write_schedules) -> None:
+    folder = write_schedules({name: [mean - 0.002, mean, mean + 0.002] for name, mean in MEANS.items()})
+    copytree(folder / "step-s0", folder / "step-s0-first")
+    summary = folder / "step-s0-first" / "summary.json"
+    summary.write_text(summary.read_text().replace('"finished"', '"failed"'))
+    assert finding(read_table(folder)).certainty == "sure at the 5% level"
+
+
+def test_rows_at_other_settings_do_not_take_the_verdicts_of_the_others(write_schedules) -> None:
+    folder = write_schedules({name: [mean - 0.002, mean, mean + 0.002] for name, mean in MEANS.items()})
+    for path in folder.glob("cosine-s*/config.yaml"):
+        path.write_text(path.read_text().replace("batch_size: 128", "batch_size: 64", 1))
+    table = read_table(folder)
+    said = finding(table).text
+    assert "1 of 5 rows is run at other settings than the published ones" in said
+    assert "Of 5 published headline figures 4 have a verdict" in said
+    assert order_of(table, table.experiments[0]).endswith("(not at the published settings).")
+
+
+def test_an_identical_twin_of_the_best_is_not_called_noise(tmp_path: Path, write_run) -> None:
+    values = {"cosine": [0.90, 0.91], "step": [0.90, 0.91], "linear": [0.5, 0.51]}
+    for name, accuracies in values.items():
+        for seed, accuracy in enumerate(accuracies):
+            write_run(tmp_path / f"{name}{seed}", [f"schedule.name={name}", f"seed={seed}"], accuracy=accuracy)
+    said = finding(read_table(tmp_path)).text
+    assert "noise does not split" not in said
+    assert "The other one is lower beyond noise. cosine and step came to identical results" in said
 
 
 def test_the_choice_of_the_best_epoch_on_the_test_set_is_shown_with_what_it_buys(tmp_path: Path, write_run) -> None:

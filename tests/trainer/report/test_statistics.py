@@ -215,8 +215,17 @@ def test_the_difference_that_the_floor_lets_n_seeds_find_has_the_promised_power(
     found = noise_floor([A1])
     assert found
     difference = found.resolves(5)
-    assert difference and power(difference, found.std, 5) == pytest.approx(0.8)
-    assert found.resolves(1) is None
+    assert power(difference, found.std, 5) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("tests", [15, 780])
+def test_a_pair_of_a_table_is_told_apart_at_the_tables_correction(tests: int) -> None:
+    """Two seeds each: at that distance a t-test at 5 % / m, by scipy's own noncentral t, finds 80 %."""
+    found = noise_floor([[1.0, 2.0], [3.0, 4.0]])
+    assert found is not None
+    away = found.resolves(2, tests=tests) / found.std
+    edge = stats.t.ppf(1 - 0.025 / tests, 2)
+    assert stats.nct.sf(edge, 2, away) == pytest.approx(0.8, abs=1e-3)
 
 
 # What a level of 5 % promises, by simulation; each count within four standard errors of its binomial.
