@@ -246,7 +246,10 @@ def terminal_without_a_person() -> Generator[list[str]]:
             patch.setattr(sys, "stdin", stdin)
             yield shown
         stderr.write("that was all\n")
-        shown += os.read(person, 10_000).decode().splitlines()[:-1]
+        said = ""
+        while "that was all" not in said:  # a terminal hands on what it has so far
+            said += os.read(person, 10_000).decode()
+        shown += said.splitlines()[:-1]
     os.close(person)
 
 
