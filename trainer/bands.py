@@ -5,7 +5,6 @@ between the lowest and the highest at each step. That tells how much training de
 along one gradient is another thing (Santurkar et al. 2018, figure 4; `probe/*`, section 3.1). Both from run folders.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,16 +15,16 @@ from numpy.typing import NDArray
 
 from trainer.config.explain import did_you_mean
 from trainer.errors import CheckpointError
+from trainer.groups import ASIDE, label, telling
 from trainer.history import History
 
 Floats = NDArray[np.float64]
 Steps = NDArray[np.int64]
 
 _RATE, _SEED = "optimizer.lr", "seed"
-_ASIDE = (  # says nothing about what is trained, nor about what a step of `runs/*` is
-    *("sink.", "data.root", "data.download", "train.device", "train.log_every"),
-    *("probe.walk.", "probe.shift.", "probe.features.", "probe.path."),
-)
+_ASIDE = tuple(key for key in ASIDE if key != "probe.") + tuple(
+    f"probe.{probe}." for probe in ("walk", "shift", "features", "path")
+)  # but not `probe.drift`: between which steps `runs/*` is
 
 
 @dataclass(frozen=True)
@@ -117,19 +116,8 @@ def groups(histories: Sequence[History]) -> list[str]:
     A label is made of what tells the groups apart, the network first, then other names; a key that tells nothing more
     is left out. Runs that are all of one group go by the network's name.
     """
-    keys = {key for history in histories for key in history.config if not key.startswith(_ASIDE)} - {_RATE, _SEED}
-    shown: list[str] = []
-    told: list[tuple[str, ...]] = [()] * len(histories)
-    for key in sorted(keys, key=lambda key: (key != "model.name", not key.endswith(".name"), key)):
-        finer = [(*before, json.dumps(run.config.get(key))) for before, run in zip(told, histories, strict=True)]
-        if len(set(finer)) > len(set(told)):
-            told, shown = finer, [*shown, key]
-    return [_label(history, shown or ["model.name"]) for history in histories]
-
-
-def _label(history: History, keys: Sequence[str]) -> str:
-    words = ((key, history.config.get(key)) for key in keys)
-    return ", ".join(f"{value}" if key.endswith(".name") else f"{key}={value}" for key, value in words)
+    keys = telling(histories, {_RATE}, _ASIDE) or ["model.name"]
+    return [label(history, keys) for history in histories]
 
 
 def bands(histories: Sequence[History], key: str = "runs/loss", *, from_step: int = 0, gap: int = 1) -> Bands:

@@ -59,7 +59,7 @@ def _of_runs(make: Callable[[Numbers, str], list[Row]]) -> Callable[[Sequence[Hi
         found: list[Row] = []
         for history in histories:
             with contextlib.suppress(OSError, ValueError):  # a run that was not inspected has nothing to draw
-                path = history.folder / "inspect" / "inspect.json"
+                path = history.inspected or history.folder / "inspect" / "inspect.json"
                 found += make(json.loads(path.read_text(encoding="utf-8")), history.name)
         return found
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from trainer.config.overrides import flatten, read_words
+from trainer.groups import telling
 from trainer.history import History
-from trainer.panels.groups import telling
 from trainer.published import Row, rows, runs_of
 
 

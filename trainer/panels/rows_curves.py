@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
+from trainer.groups import counted, grouped
 from trainer.history import History
-from trainer.panels.groups import counted, grouped
 from trainer.panels.panel import Row, Rows
 from trainer.panels.published_ticks import printed_accuracies
 from trainer.panels.thin import thin

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from trainer.bands import loss_bands
+from trainer.groups import counted, grouped
 from trainer.history import History
-from trainer.panels.groups import counted, grouped
 from trainer.panels.panel import Row, Rows
 from trainer.panels.thin import LIMIT, over, thin
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 from trainer.files import disk_errors
+from trainer.groups import grouped
 from trainer.history import History
-from trainer.panels.groups import grouped
 from trainer.panels.panel import Row
 
 _PLANES = {"random": "random direction", "path": "directions of training"}

@@ -120,9 +120,9 @@ def test_the_table_names_groups_and_numbers(sweep_folder: Path) -> None:
     head, _, columns, first, second, ratio, *_ = said.splitlines()
     assert head.startswith("runs/loss: mean +- standard deviation over seeds")
     assert columns.split() == ["group", "rates", "steps", "mean", "width", "area", "mean", "level", "beta"]
-    assert first.split()[:4] == ["model.act=relu", "0.01", "0.1", "2-4"]
-    assert second.startswith("model.act=tanh")
-    assert ratio.startswith("model.act=tanh / model.act=relu ")
+    assert first.split()[:4] == ["act=relu", "0.01", "0.1", "2-4"]
+    assert second.startswith("act=tanh")
+    assert ratio.startswith("act=tanh / act=relu ")
 
 
 def test_a_folder_without_runs_and_a_metric_that_no_run_has_are_one_line(sweep_folder: Path, tmp_path: Path) -> None:

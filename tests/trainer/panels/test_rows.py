@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from trainer.config.overrides import flatten, read_words
+from trainer.groups import grouped
 from trainer.history import History
-from trainer.panels.groups import grouped
 from trainer.panels.registry import PANELS, panel
 from trainer.panels.rows_curves import ablation
 from trainer.panels.thin import thin

@@ -6,7 +6,8 @@ from typing import Any
 
 from trainer.history import History
 
-_ASIDE = ("seed", "sink.", "probe.", "data.root", "train.device", "train.log_every")  # train nothing else
+ASIDE = ("seed", "sink.", "probe.", "data.root", "data.download", "train.device", "train.log_every")
+"""Keys, or how they begin, that train nothing else."""
 
 
 def grouped(histories: Sequence[History], *, over: Collection[str] = ()) -> dict[str, list[History]]:
@@ -15,7 +16,7 @@ def grouped(histories: Sequence[History], *, over: Collection[str] = ()) -> dict
     keys = telling(histories, over)
     groups: dict[str, list[History]] = {}
     for history in histories:
-        groups.setdefault(_label(history, keys), []).append(history)
+        groups.setdefault(label(history, keys), []).append(history)
     if len(groups) == 1:
         (alone,) = groups.values()
         return {alone[0].name if len(alone) == 1 else str(alone[0].config.get("model.name", "all")): alone}
@@ -27,11 +28,11 @@ def counted(label: str, runs: int) -> str:
     return label if runs == 1 else f"{label} (n={runs})"
 
 
-def telling(histories: Sequence[History], over: Collection[str] = ()) -> list[str]:
+def telling(histories: Sequence[History], over: Collection[str] = (), aside: tuple[str, ...] = ASIDE) -> list[str]:
     """The keys that tell the runs apart, as few as do: names first, and none that adds nothing to those before it, as a
     schedule's knobs add nothing to its name."""
     keys = {key for history in histories for key in history.config}
-    ours = [key for key in keys if key not in over and not key.startswith(_ASIDE)]
+    ours = [key for key in keys if key not in over and not key.startswith(aside)]
     kept: list[str] = []
     parts = 1
     for key in sorted(ours, key=lambda key: (key != "model.name", not key.endswith(".name"), key)):
@@ -45,7 +46,8 @@ def _value(history: History, key: str) -> str:
     return json.dumps(history.config.get(key))
 
 
-def _label(history: History, keys: list[str]) -> str:
+def label(history: History, keys: Sequence[str]) -> str:
+    """`vgg_a_bn, lr=0.1`."""
     return ", ".join(_short(key, history.config.get(key)) for key in keys)
 
 
