@@ -25,6 +25,7 @@ class History:
     summary: dict[str, Any]  # empty while the run has not ended
     confusion: list[list[int]]  # [K, K] test images by true class, then by predicted; empty where there is none
     classes: list[str] = field(default_factory=list[str])  # their names, where there is a confusion
+    inspected: Path | None = None  # the inspect.json that holds, where it lies outside of the folder
 
     @property
     def name(self) -> str:

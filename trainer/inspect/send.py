@@ -19,6 +19,7 @@ def send(look: Inspection, numbers: dict[str, object]) -> str | None:
     memory = state.get("sinks", {}).get("wandb", {})
     config = subject.config.sink.wandb
     sink = WandbSink(_for_this(config))
+    sink.inspected = look.folder / "inspect.json"
     info = provenance(subject.compute, command_line(), subject.config.seed)
     plain = subject.config.model_dump(mode="json")
     sink.start(RunInfo(subject.name, subject.folder, plain, config_hash(subject.config), info, bool(memory), memory))

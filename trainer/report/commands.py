@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from trainer.errors import UserError
+from trainer.errors import ConfigError, UserError
 
 RunsFlag = Annotated[Path, Option(help="Where sweeps' folders lie.", metavar="DIR")]
 OutFlag = Annotated[
@@ -59,8 +59,12 @@ def report(
     if not asked:
         raise UserError("report: name a sweep or a folder with runs, or --from-wandb ENTITY/PROJECT[/SWEEP]")
     tables = read_tables(asked, runs)
-    for table in tables:
-        place = table.folder / "report" if out is None else out / table.name if len(tables) > 1 else out
+    places = [
+        table.folder / "report" if out is None else out / table.name if len(tables) > 1 else out for table in tables
+    ]
+    if twice := next((place for place in places if places.count(place) > 1), None):
+        raise ConfigError(f"report: two of the tables would lie in {twice}; report on them one by one")
+    for table, place in zip(tables, places, strict=True):
         files = write_report(table, place)
         if not as_json:
             for problem in table.problems:

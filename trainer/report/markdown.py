@@ -6,7 +6,7 @@ from trainer.report import grids
 from trainer.report.charts import Chart
 from trainer.report.grids import Grid
 from trainer.report.tables import Table
-from trainer.report.words import certainty_note, finding, floor_text, order_of
+from trainer.report.words import certainty_note, finding, floor_text, nothing_missing, order_of
 
 
 def as_markdown(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str]) -> str:
@@ -21,9 +21,11 @@ def body(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str]) -> 
     yield f"**{found.text}** {certainty_note(found)}"
     yield ""
     for experiment in table.experiments:
-        yield from _grid(grids.published(table, experiment, headlines=True))
-        yield order_of(table, experiment)
-        yield ""
+        heads = grids.published(table, experiment, headlines=True)
+        if heads.rows:
+            yield from _grid(heads)
+            yield order_of(table, experiment)
+            yield ""
     yield from _grid(grids.points(table))
     for chart in charts:
         yield f"![{chart.title}. {chart.alt}]({pictures[chart.name]})"
@@ -48,7 +50,7 @@ def body(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str]) -> 
     if table.problems:
         yield from _grid(grids.problems(table))
     else:
-        yield from ["Nothing: every run that there is to be has finished, and counts.", ""]
+        yield from [nothing_missing(table), ""]
     yield from _section("## How", [grids.provenance(table)])
 
 

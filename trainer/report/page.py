@@ -14,7 +14,7 @@ from trainer.report import grids
 from trainer.report.charts import Chart
 from trainer.report.grids import Grid
 from trainer.report.tables import Table
-from trainer.report.words import certainty_note, finding, floor_text, order_of
+from trainer.report.words import certainty_note, finding, floor_text, nothing_missing, order_of
 
 _GOOD = ("consistent", "holds", "the first is")
 _BAD = ("higher", "lower", "does not hold", "diverged", "failed", "unreadable")
@@ -107,10 +107,8 @@ def _main(table: Table, charts: Sequence[Chart]) -> Iterable[str]:
     yield "<h2>What is missing</h2>"
     if table.problems:
         yield from _grid(grids.problems(table))
-    elif table.expected is not None:
-        yield "<p>Nothing: every run that there is to be has finished, and counts.</p>"
     else:
-        yield "<p>Nothing: every run that is here has finished, and counts.</p>"
+        yield f"<p>{escape(nothing_missing(table))}</p>"
     yield "<h2>Where it comes from</h2>"
     yield from _grid(grids.provenance(table))
 

@@ -214,6 +214,12 @@ def certainty_note(found: Finding) -> str:
             return "Nothing has been measured."
 
 
+def nothing_missing(table: Table) -> str:
+    """Of a table without problems; of folders nobody has said how many runs there are to be."""
+    which = "is here" if table.expected is None else "there is to be"
+    return f"Nothing: every run that {which} has finished, and counts."
+
+
 def order_of(table: Table, experiment: Experiment) -> str:
     """The order of an experiment's rows against ours."""
     heads = [each for each in table.comparisons if each.headline and each.answer.experiment is experiment]

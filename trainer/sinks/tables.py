@@ -1,7 +1,7 @@
 """What W&B is given at a run's end for its panels: a table each, and the chart that draws it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer.history import read_history
@@ -22,10 +22,11 @@ class PanelTable:
         return [*self.rows[0]]
 
 
-def panel_tables(folder: Path, entity: str | None) -> Iterator[PanelTable]:
+def panel_tables(folder: Path, entity: str | None, inspected: Path | None = None) -> Iterator[PanelTable]:
     """Of every panel that a single run can fill and this one does: for the spec that was pushed to `entity`, or else
-    for a preset of W&B's. Raises CheckpointError for what is no run folder."""
-    history = read_history(folder)
+    for a preset of W&B's. `inspected`: an inspect.json that lies elsewhere. Raises CheckpointError for what is no run
+    folder."""
+    history = replace(read_history(folder), inspected=inspected)
     for panel in PANELS:
         if panel.preset is None or not (rows := panel.rows([history])):
             continue

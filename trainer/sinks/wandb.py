@@ -43,6 +43,7 @@ class WandbSink:
         self.config = config
         self.sync_hint: str | None = None
         self.stop_requested = False
+        self.inspected: Path | None = None  # the inspect.json to draw, where it lies outside of the folder
         self._run: wandb.Run | None = None
         self._folder = Path()
         self._incomplete = False  # the client has given up sending
@@ -219,7 +220,7 @@ class WandbSink:
                 fields=table.fields,
                 string_fields=table.words,
             )
-            for table in panel_tables(self._folder, self.config.panels)
+            for table in panel_tables(self._folder, self.config.panels, self.inspected)
         }
         if charts:
             run.log(charts)

@@ -160,12 +160,13 @@ def test_pictures_and_the_panels_tables_go_to_the_page_of_the_run(
     words = [word for word in small_run if not word.startswith("sink.")]
     run = start_run(load_config([*words, "sink.wandb.mode=online"]).config, runs=tmp_path, name="mirrored").folder
     trained = dict(server.only_run.summary)
-    assert run_here(["inspect", str(run), "--wandb"], monkeypatch) == 0
+    out = tmp_path / "elsewhere"
+    assert run_here(["inspect", str(run), "--wandb", "--out", str(out)], monkeypatch) == 0
     sent = server.only_run  # the one that training began
     assert {key.removeprefix("inspect/") for key in sent.summary if key.startswith("inspect/")} == {
         *(PICTURES - {"mistakes"}), "accuracy", "calibration_error",
-    } | ({"mistakes"} & {path.stem for path in (run / "inspect").iterdir()})  # fmt: skip
-    assert (run / "inspect" / "filters.png").read_bytes() in sent.files.values()
+    } | ({"mistakes"} & {path.stem for path in out.iterdir()})  # fmt: skip
+    assert (out / "filters.png").read_bytes() in sent.files.values()
     assert any(key.startswith("panels/reliability") for key in sent.summary)
     kept = {key: value for key, value in trained.items() if not key.startswith(("_", "panels/"))}
     assert sent.summary.items() >= kept.items()

@@ -18,7 +18,7 @@ import yaml
 
 from trainer.cli import main
 from trainer.published import experiments
-from trainer.report.index import catalogue
+from trainer.report.index import as_markdown, catalogue
 from trainer.report.tables import read_table
 from trainer.report.words import finding, order_of
 from trainer.report.write import write_report
@@ -228,6 +228,35 @@ def test_the_command_writes_the_page_and_names_it_last(
     assert "diverged" in said.err and (folder / "report" / "index.html").is_file()
     assert run_here(["report", "lr_scheduler", "--runs", str(folder.parent), "--json"], monkeypatch) == 0
     assert json.loads(capsys.readouterr().out)[0]["name"] == "lr_scheduler"
+
+
+def test_two_tables_of_one_name_do_not_lie_over_each_other(
+    tmp_path: Path, write_run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place in ("a", "b"):
+        write_run(tmp_path / place / "same" / "run")
+    words = [str(tmp_path / "a" / "same"), str(tmp_path / "b" / "same"), "--out", str(tmp_path / "out")]
+    assert run_here(["report", *words], monkeypatch) == 2
+    lies = tmp_path / "out" / "same"
+    assert (
+        capsys.readouterr().err == f"error: report: two of the tables would lie in {lies}; report on them one by one\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_of_folders_nobody_has_said_how_many_runs_there_are_to_be(tmp_path: Path, write_run) -> None:
+    write_run(tmp_path / "runs" / "one")
+    page, markdown, *_ = write_report(read_table(tmp_path / "runs"), tmp_path / "out")
+    for text in (page.read_text(), markdown.read_text()):
+        assert "Nothing: every run that is here has finished, and counts." in text
+
+
+def test_the_catalogue_links_to_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    lines, tables = catalogue(tmp_path)
+    assert "statistics.md" not in as_markdown(lines, tables, beside=tmp_path / "results")
+    (tmp_path / "statistics.md").touch()
+    assert "](../statistics.md)" in as_markdown(lines, tables, beside=tmp_path / "results")
 
 
 def test_a_target_that_is_not_there_ends_with_2(
