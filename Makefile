@@ -37,7 +37,7 @@ demo: install  ## Train FastResNet9, a quarter as wide, on the embedded images; 
 
 .PHONY: test
 test: install  ## The test suite, without what is slow or needs a GPU
-	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal --durations 20
 
 .PHONY: test-slow
 test-slow: install  ## The slow tests: many kills, trained networks
