@@ -21,12 +21,6 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, create_engine, text
@@ -35,7 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from trainer.errors import ConfigError, SweepError, first_line
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import Entry, Point
-from trainer.sweep.space import Choice, Constant, Parameter, Range
+from trainer.sweep.search import distributions_of, pruner_of, values_of
 from trainer.sweep.status import Attempt, State
 
 BEAT_SECONDS = 20
@@ -94,7 +88,7 @@ class Ledger:
         self._id = uuid.uuid4().hex
         self._mutex = folder / ".ledger.lock"
         self._wanted: set[str] = set()  # keys of the points that were asked for here
-        self._distributions = _distributions(sweep) if sweep.file.method == "bayes" else {}
+        self._distributions = distributions_of(sweep) if sweep.file.method == "bayes" else {}
         folder.mkdir(parents=True, exist_ok=True)
         with self._alone_here():  # two that make the tables at once get into each other's way
             self._storage = _open(_url(folder, storage))
@@ -104,7 +98,7 @@ class Ledger:
                     storage=self._storage,
                     study_name=sweep.name,
                     direction=sweep.file.metric.goal if sweep.file.metric else "minimize",
-                    pruner=_pruner(sweep),
+                    pruner=pruner_of(sweep),
                     load_if_exists=True,
                 )
                 self._check_definition(words)
@@ -174,7 +168,7 @@ class Ledger:
                 trial = self._study.ask(self._distributions)
             self._storage.record_heartbeat(trial._trial_id)
             if "point" not in trial.user_attrs:  # else somebody has just put one back
-                point = Point(_values(trial.params, self._sweep.space))
+                point = Point(values_of(trial.params, self._sweep.space))
                 try:
                     entry = entry_of(point)
                 except ConfigError:  # a combination that the check's samples did not meet
@@ -462,50 +456,3 @@ def _is_due(attempts: Sequence[FrozenTrial], *, retry: bool) -> bool:
     if any(state in ("finished", "stopped", "running", "waiting") for state in states):
         return False
     return not states or states[-1] == "interrupted" or retry
-
-
-def _pruner(sweep: Sweep) -> optuna.pruners.BasePruner:
-    """W&B's hyperband is one ladder of brackets, min_iter * eta**k: Optuna's successive halving. Its HyperbandPruner
-    would spread the runs over several ladders."""
-    early = sweep.file.early_terminate
-    if early is None:
-        return optuna.pruners.NopPruner()
-    if not float(early.eta).is_integer():
-        raise SweepError(f"{sweep.path}: early_terminate.eta: {early.eta}: the local engine takes whole numbers")
-    return optuna.pruners.SuccessiveHalvingPruner(
-        min_resource=int(early.first_bracket), reduction_factor=int(early.eta), min_early_stopping_rate=0
-    )
-
-
-def _distributions(sweep: Sweep) -> dict[str, BaseDistribution]:
-    """As W&B's own adapter maps them (wandb/sdk/sweeps/scheduler/optuna.py); constants are no dimension.
-
-    Raises SweepError for those that Optuna has no form for.
-    """
-    found: dict[str, BaseDistribution] = {}
-    for key, parameter in sweep.space.items():
-        match parameter:
-            case Constant():
-                pass
-            case Choice(values):
-                found[key] = CategoricalDistribution([json.dumps(value) for value in values])
-            case Range("int_uniform", low, high):
-                found[key] = IntDistribution(int(low), int(high))
-            case Range("q_uniform", low, high, q):
-                found[key] = FloatDistribution(low, high, step=q)
-            case Range("log_uniform_values", low, high):
-                found[key] = FloatDistribution(low, high, log=True)
-            case Range("uniform", low, high):
-                found[key] = FloatDistribution(low, high)
-            case Range(other):
-                raise SweepError(f"{sweep.path}: parameters.{key}: a bayes search by Optuna has no {other}")
-    return found
-
-
-def _values(params: Mapping[str, Any], space: Mapping[str, Parameter]) -> dict[str, Any]:
-    def value(key: str, parameter: Parameter) -> Any:
-        if isinstance(parameter, Constant):
-            return parameter.value
-        return json.loads(params[key]) if isinstance(parameter, Choice) else params[key]
-
-    return {key: value(key, parameter) for key, parameter in space.items()}
