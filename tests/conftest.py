@@ -1,6 +1,7 @@
 """What many tests share: a handful of images on disk, and the words of the smallest run on them."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: networks this small only lose by a second thread
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
+from standin import Standin
 
 settings.register_profile("shared machine", deadline=None, derandomize=True)  # a slow minute is no failure
 settings.load_profile("shared machine")
@@ -45,3 +47,22 @@ def small_run(image_folder: Path) -> list[str]:
         "augment.crop.padding=1",
         "sink.wandb.mode=disabled",
     ]
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
+    """W&B's stand-in, and an environment that knows no other server and nothing of the user's."""
+    for name in os.environ:
+        if name.startswith("WANDB_"):
+            monkeypatch.delenv(name)
+    for name in ("WANDB_ERROR_REPORTING", "WANDB_PROJECT", "WANDB_ENTITY"):  # what the client sets is taken back
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    with Standin() as server:
+        for name, value in server.env(tmp_path / "home").items():
+            monkeypatch.setenv(name, value)
+        yield server
+        import wandb  # not at the top: most tests do without it
+
+        wandb.teardown()

@@ -25,7 +25,7 @@ def push_panels(entity: str, names: Sequence[str]) -> Iterator[str]:
                 access="private",
                 spec=each.spec,
             )
-        except Exception as error:
+        except Exception as error:  # the client raises its own, requests' and plain ValueErrors alike
             if not _is_there_already(error):
                 raise ConfigError(f"{entity}/{each.pushed_name}: {first_line(error)}") from error
             yield f"{entity}/{each.pushed_name}: is there already"
@@ -42,5 +42,5 @@ def _is_there_already(error: Exception) -> bool:
 def _api() -> wandb.Api:
     try:
         return wandb.Api()
-    except Exception as error:
+    except Exception as error:  # no key, no server: each has a class of its own
         raise ConfigError(f"W&B: {first_line(error)}") from error

@@ -1,8 +1,6 @@
 """Panels pushed to a stand-in of W&B's server with the real client, and runs that use them."""
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +16,6 @@ from trainer.history import read_history
 from trainer.panels.panel import Panel, holes
 from trainer.panels.registry import PANELS, panel
 from trainer.run import start_run
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
-    """The stand-in, and an environment that knows no other server and nothing of the user's."""
-    for name in os.environ:
-        if name.startswith("WANDB_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("WANDB_ERROR_REPORTING", "")  # so that what the sink sets is taken back,
-    monkeypatch.delenv("WANDB_ERROR_REPORTING")
-    monkeypatch.chdir(tmp_path)
-    with Standin() as server:
-        for name, value in server.env(tmp_path / "home").items():
-            monkeypatch.setenv(name, value)
-        yield server
-        wandb.teardown()
-
 
 PROBED = ["probe.walk.at=[1,7]", "probe.drift.every=1", "probe.shift.at=[1]", "sink.wandb.mode=auto"]
 

@@ -1,10 +1,8 @@
 """`trainer inspect` and `trainer compare` as a person meets them."""
 
 import json
-import os
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -134,23 +132,6 @@ def test_an_untrained_network_of_nan_is_drawn_and_said_to_be_one(
     numbers = json.loads((broken / "inspect" / "inspect.json").read_text())
     assert numbers["calibration"]["expected_calibration_error"] is None
     assert (broken / "inspect" / "grad_cam.png").exists() and not (broken / "inspect" / "mistakes.png").exists()
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
-    """W&B's stand-in, and an environment that knows no other server."""
-    for name in os.environ:
-        if name.startswith("WANDB_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("WANDB_ERROR_REPORTING", "")  # so that what the sink sets is taken back,
-    monkeypatch.delenv("WANDB_ERROR_REPORTING")
-    with Standin() as server:
-        for name, value in server.env(tmp_path / "home").items():
-            monkeypatch.setenv(name, value)
-        yield server
-        import wandb
-
-        wandb.teardown()
 
 
 @pytest.mark.slow

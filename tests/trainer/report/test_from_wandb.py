@@ -1,9 +1,8 @@
 """Runs brought from W&B: the real client against a stand-in that holds them, and the folders that they came from."""
 
 import json
-import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,23 +39,6 @@ parameters:
   optimizer.lr: {values: [0.1, 1.0]}
   seed: {values: [0, 1]}
 """
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
-    """The stand-in, and an environment that knows no other server and nothing of the user's."""
-    for name in os.environ:
-        if name.startswith("WANDB_"):
-            monkeypatch.delenv(name)
-    for name in ("WANDB_ERROR_REPORTING", "WANDB_PROJECT", "WANDB_ENTITY"):  # what the client sets is taken back
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    with Standin() as server:
-        for name, value in server.env(tmp_path / "home").items():
-            monkeypatch.setenv(name, value)
-        yield server
-        wandb.teardown()
 
 
 def folder_of(path: Path, *, lr: float = 0.1, seed: int = 0, epochs: int = 2, status: str = "finished") -> Path:

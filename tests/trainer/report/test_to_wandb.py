@@ -2,14 +2,11 @@
 
 import importlib
 import json
-import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import wandb
 import yaml
 from standin import Run, Standin
 from standin.store import ENTITY
@@ -28,18 +25,10 @@ parameters: {optimizer.lr: {values: [0.1, 1.0]}, seed: {values: [0, 1]}}
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
-    """The stand-in with a project `p`, and an environment that knows no other server and nothing of the user's."""
-    for name in os.environ:
-        if name.startswith("WANDB_"):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    with Standin() as server:
-        for name, value in server.env(tmp_path / "home").items():
-            monkeypatch.setenv(name, value)
-        server.runs["there"] = Run("there", "p", upserts=1)
-        yield server
-        wandb.teardown()
+def server(server: Standin) -> Standin:
+    """The stand-in with a project `p`."""
+    server.runs["there"] = Run("there", "p", upserts=1)
+    return server
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from pathlib import Path
@@ -38,22 +38,6 @@ FLAT = {
     "train.max_steps": None,
 }
 SUMMARY = {"test/accuracy": 0.5, "test/accuracy_best": 0.75, "time/train_seconds": 1.5, "model/parameters": 1000}
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
-    """The stand-in, and an environment that knows no other server and nothing of the user's."""
-    for name in os.environ:
-        if name.startswith("WANDB_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("WANDB_ERROR_REPORTING", "")  # so that what the sink sets is taken back,
-    monkeypatch.delenv("WANDB_ERROR_REPORTING")
-    monkeypatch.chdir(tmp_path)
-    with Standin() as server:
-        for name, value in server.env(tmp_path / "home").items():
-            monkeypatch.setenv(name, value)
-        yield server
-        wandb.teardown()
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """What `trainer sweep` says of a sweep on W&B: the real client's Api against a stand-in that holds the runs."""
 
 import json
-import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,21 +27,10 @@ parameters:
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
-    """The stand-in with a sweep, and an environment that knows no other server and nothing of the user's."""
-    for name in os.environ:
-        if name.startswith("WANDB_"):
-            monkeypatch.delenv(name)
-    for name in ("WANDB_PROJECT", "WANDB_ENTITY"):  # the client sets them: this takes it back afterwards
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    with Standin() as server:
-        for name, value in server.env(tmp_path / "home").items():
-            monkeypatch.setenv(name, value)
-        server.store.sweeps["s1"] = Sweep("s1", "p", FILE)
-        yield server
-        wandb.teardown()
+def server(server: Standin) -> Standin:
+    """The stand-in with a sweep."""
+    server.store.sweeps["s1"] = Sweep("s1", "p", FILE)
+    return server
 
 
 def add(server: Standin, id: str, state: str, *, lr: float, seed: int, status: str = "", **summary: Any) -> None:
