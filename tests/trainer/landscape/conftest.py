@@ -20,6 +20,7 @@ def trained_words(image_folder: Path) -> list[str]:
         "train.epochs=3",
         "train.batch_size=8",
         "train.device=cpu",
+        "train.precision=float32",  # as landscapes are measured: `auto` is bfloat16 on some processors
         "augment.crop.padding=1",
         "sink.console.mode=off",
         "sink.wandb.mode=disabled",
