@@ -57,7 +57,7 @@ format: install  ## Let ruff lay out the code
 
 .PHONY: docs
 docs: install  ## Write the pages of docs/ that are made from the code
-	@$(BIN)/python -m trainer.pages
+	@$(BIN)/python docs/make_pages.py
 
 .PHONY: constraints
 constraints:  ## Solve constraints.txt anew for the newest versions (needs uv)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.cli import main
+from trainer.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 LESS = ["--data", "shapes10", "data.train_size=100", "model.width=2", "train.max_steps=2", "train.batch_size=50"]

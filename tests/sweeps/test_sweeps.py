@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from trainer.checks import complete_parts
 from trainer.config import load_config
 from trainer.config.overrides import flatten
 from trainer.published import rows, runs_of
 from trainer.sweep.file import COMMAND, Sweep, read_sweep
 from trainer.sweep.points import points_of, sample
+from trainer.training.networks import complete_parts
 
 FOLDER = Path(__file__).parents[2] / "sweeps"
 FILES = sorted(FOLDER.glob("*.yaml"))

@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from trainer.checks import complete_parts
 from trainer.config import load_config
 from trainer.published import Row, rows, runs_of
+from trainer.training.networks import complete_parts
 
 ROWS = rows()
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import UserError
-from trainer.history import read_history
 from trainer.inspect.differences import config_differences, headlines, mcnemar, welch_between_groups
 from trainer.inspect.subject import load_subject
 from trainer.panels.registry import panel
 from trainer.panels.render import render
+from trainer.runs.history import read_history
 
 
 def compare(folders: Sequence[Path], changes: dict[str, object]) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 from scipy import stats
 from torch import Tensor
 
-from trainer.groups import grouped
-from trainer.history import History, is_finite
-from trainer.report.statistics import all_pairs
+from trainer.runs.groups import grouped
+from trainer.runs.history import History, is_finite
+from trainer.statistics import all_pairs
 
 _ASIDE = ("sink.", "data.root", "data.download")  # where a run's numbers go and where its data lay
 _HEADLINES = (

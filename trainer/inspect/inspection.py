@@ -13,7 +13,6 @@ from torch import Tensor
 
 from trainer.errors import ConfigError
 from trainer.files import disk_errors, write_whole
-from trainer.history import History
 from trainer.inspect.grad_cam import grad_cam
 from trainer.inspect.layers import check_layers, feature_maps, first_filters, last_maps, stages, statistics
 from trainer.inspect.pictures import (
@@ -29,10 +28,11 @@ from trainer.inspect.pictures import (
 )
 from trainer.inspect.predictions import as_json, confident_mistakes
 from trainer.inspect.subject import Subject
-from trainer.panels.inspected import layer_rows, reliability_rows
 from trainer.panels.registry import panel
 from trainer.panels.render import render
 from trainer.panels.rows_curves import confusion
+from trainer.panels.rows_inspect import layer_rows, reliability_rows
+from trainer.runs.history import History
 
 _MAPS = 16  # of a layer, the first
 _FILTERS = 256

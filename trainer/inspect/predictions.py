@@ -14,8 +14,8 @@ from torch import Tensor
 from trainer.config import RunConfig
 from trainer.data.batches import Normalize
 from trainer.data.images import ImageSet
-from trainer.device import Compute
-from trainer.evaluate import predict
+from trainer.training.device import Compute
+from trainer.training.evaluate import predict
 
 BINS = 15  # Guo et al. 2017, section 5
 

@@ -11,11 +11,11 @@ from trainer.config import RunConfig
 from trainer.config.explain import did_you_mean
 from trainer.data.batches import Normalize
 from trainer.data.images import ImageSet
-from trainer.device import Compute, choose_compute
 from trainer.errors import ConfigError
 from trainer.inspect.layers import output_shapes
 from trainer.inspect.predictions import Predictions, predict_test
-from trainer.trained import load_trained
+from trainer.training.device import Compute, choose_compute
+from trainer.training.trained import load_trained
 
 
 @dataclass(frozen=True)

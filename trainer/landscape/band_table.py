@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from trainer.bands import Band, bands, has_rows, probe_medians
-from trainer.history import History
+from trainer.runs.bands import Band, bands, has_rows, probe_medians
+from trainer.runs.history import History
 
 BETA = "runs/beta"
 _NUMBERS: dict[str, tuple[str, Callable[[Band], float]]] = {  # of a band of the metric

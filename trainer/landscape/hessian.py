@@ -27,9 +27,9 @@ from trainer.landscape.objective import Objective, build_objective
 from trainer.landscape.progress import Watched
 from trainer.landscape.steps_file import StepsFile
 from trainer.landscape.subject import Subject, full_precision, weights_digest
-from trainer.run_folder import config_hash
+from trainer.runs.folder import config_hash
 from trainer.seeds import generator
-from trainer.trained import kept_epochs, load_weights
+from trainer.training.trained import kept_epochs, load_weights
 
 
 def epochs_asked(subject: Subject, asked: str) -> dict[float, Path]:

@@ -13,7 +13,7 @@ from trainer.landscape.directions import Direction, cosine, filter_normalised, p
 from trainer.landscape.subject import Subject
 from trainer.probes.untouched import untouched
 from trainer.seeds import generator
-from trainer.trained import kept_epochs, load_weights
+from trainer.training.trained import kept_epochs, load_weights
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from torch import nn
 from trainer.config import RunConfig
 from trainer.data.batches import Normalize
 from trainer.data.images import Split
-from trainer.device import Compute, choose_compute, deterministic_kernels
-from trainer.losses import build_loss
 from trainer.seeds import generator
-from trainer.trained import load_trained, load_weights
+from trainer.training.device import Compute, choose_compute, deterministic_kernels
+from trainer.training.losses import build_loss
+from trainer.training.trained import load_trained, load_weights
 
 Of = Literal["train", "test"]
 

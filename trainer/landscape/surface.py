@@ -20,15 +20,15 @@ import torch
 from torch import Tensor, nn
 
 from trainer.errors import ConfigError
-from trainer.evaluate import evaluate
 from trainer.files import write_whole
 from trainer.landscape.directions import Direction
 from trainer.landscape.journal import Journal, digest
 from trainer.landscape.planes import Plane, coordinates, path_plane, random_plane
 from trainer.landscape.progress import Watched
 from trainer.landscape.subject import Subject, full_precision, weights_digest
-from trainer.observe import finite_or_none
 from trainer.probes.untouched import untouched
+from trainer.protocols import finite_or_none
+from trainer.training.evaluate import evaluate
 
 PlaneName = Literal["random", "path"]
 _BATCH = 500  # images at once

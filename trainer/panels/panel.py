@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
 
-from trainer.history import History
+from trainer.runs.history import History
 
 Row = dict[str, Any]
 """One line of a table: flat, numbers and texts; null for what was not a number."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from trainer.config.overrides import flatten, read_words
-from trainer.groups import telling
-from trainer.history import History
 from trainer.published import Row, rows, runs_of
+from trainer.runs.groups import telling
+from trainer.runs.history import History
 
 
 def printed_accuracies(groups: Mapping[str, Sequence[History]]) -> dict[str, float]:

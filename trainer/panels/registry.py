@@ -2,10 +2,10 @@
 
 from trainer.config.explain import did_you_mean
 from trainer.errors import ConfigError
-from trainer.panels.inspected import INSPECTED
 from trainer.panels.panel import Column, Panel, Preset
 from trainer.panels.rows_curves import ablation, accuracy_time_size, confusion, curves, rates
-from trainer.panels.rows_landscape import along_the_gradient, cosines, mean_with_extremes, run_band, shifts
+from trainer.panels.rows_inspect import INSPECTED
+from trainer.panels.rows_probes import along_the_gradient, cosines, mean_with_extremes, run_band, shifts
 from trainer.panels.rows_surface import lines, planes
 
 
@@ -192,7 +192,7 @@ PANELS = (
         {"group": _text("run, and what else tells its lines apart"),
          "alpha": _number("distance, in norms of the filters"), "loss": _number("mean loss (nats)")},
         lines,
-        "`trainer probe surface RUN --dims 1`",
+        "`trainer landscape surface RUN --dims 1`",
     ),
     Panel(
         "surface_2d",
@@ -205,7 +205,7 @@ PANELS = (
          "beta_end": _number("a cell's upper edge"), "loss": _number("mean loss (nats)"),
          "band": _text("the tenth of all cells that it is in, from least to greatest loss"), "epoch": _EPOCH},
         planes,
-        "`trainer probe surface RUN`",
+        "`trainer landscape surface RUN`",
     ),
     Panel(
         "accuracy_time_size",

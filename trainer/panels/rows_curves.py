@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
-from trainer.groups import counted, grouped
-from trainer.history import History
 from trainer.panels.panel import Row, Rows
 from trainer.panels.published_ticks import printed_accuracies
 from trainer.panels.thin import thin
+from trainer.runs.groups import counted, grouped
+from trainer.runs.history import History
 
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 

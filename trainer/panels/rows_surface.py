@@ -1,4 +1,4 @@
-"""Rows of the loss around trained weights, from what `trainer probe surface` left in the run folders."""
+"""Rows of the loss around trained weights, from what `trainer landscape surface` left in the run folders."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -7,9 +7,9 @@ from itertools import pairwise
 from typing import Any
 
 from trainer.files import disk_errors
-from trainer.groups import grouped
-from trainer.history import History
 from trainer.panels.panel import Row
+from trainer.runs.groups import grouped
+from trainer.runs.history import History
 
 _PLANES = {"random": "random direction", "path": "directions of training"}
 _FINER = ("seed", "reach", "points", "epoch", "weights")  # settings, in the order in which they are told

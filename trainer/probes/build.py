@@ -3,12 +3,12 @@
 from torch import nn
 
 from trainer.config.probe import Probe as Config
-from trainer.observe import Probe
 from trainer.probes.drift import DriftProbe
 from trainer.probes.due import steps_of
 from trainer.probes.features import FeaturesProbe, featured_layers
 from trainer.probes.shift import ShiftProbe, shifting_layers
 from trainer.probes.walk import WalkProbe
+from trainer.protocols import Probe
 
 
 def build_probes(config: Config, model: nn.Module, *, total_steps: int) -> list[Probe]:

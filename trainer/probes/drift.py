@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer.observe import View
 from trainer.probes.due import Steps
 from trainer.probes.gradients import change, distance, flat, norm
+from trainer.protocols import View
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.observe import View
 from trainer.probes.due import Steps
 from trainer.probes.layers import layers_of, pick_layers, weight_dims
 from trainer.probes.untouched import untouched
+from trainer.protocols import View
 
 KEY = "probe.features.layers"
 _EPS = 1e-5  # added to a variance before it divides, as in BatchNorm (Ioffe & Szegedy 2015, algorithm 1)

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from trainer.errors import ConfigError
-from trainer.observe import View
 from trainer.probes.due import Steps
 from trainer.probes.gradients import change, flat, norm
 from trainer.probes.layers import layers_of, pick_layers
 from trainer.probes.untouched import untouched
+from trainer.protocols import View
 
 KEY = "probe.shift.layers"
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from trainer.config.probe import Walk
-from trainer.observe import View
 from trainer.probes.due import Steps
 from trainer.probes.gradients import Change, Objective, change, flat, norm
 from trainer.probes.untouched import untouched
+from trainer.protocols import View
 
 _SHORTEST, _LONGEST = 0.5, 4.0  # of the reference rate, as in the paper's figure 4
 _EIGHTH = _SHORTEST / _LONGEST

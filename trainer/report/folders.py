@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from trainer.config.overrides import flatten, read_words
 from trainer.errors import ConfigError, UserError
-from trainer.history import History, is_finite, read_history
+from trainer.runs.history import History, is_finite, read_history
 
 Kind = Literal[
     "missing",

@@ -14,8 +14,6 @@ from trainer.config.explain import did_you_mean
 from trainer.config.overrides import flatten
 from trainer.errors import CheckpointError, UserError
 from trainer.published import Experiment, experiments
-from trainer.report.claims import Claim, claims_of
-from trainer.report.comparisons import Answer, Comparison, answers_of, compared
 from trainer.report.folders import Problem, Run, read_run, run_folders
 from trainer.report.points import (
     Point,
@@ -27,7 +25,9 @@ from trainer.report.points import (
     sweep_points,
     telling_keys,
 )
-from trainer.report.statistics import NoiseFloor, Order, Pair, agreement, all_pairs, noise_floor, top_group
+from trainer.report.published.claims import Claim, claims_of
+from trainer.report.published.comparisons import Answer, Comparison, answers_of, compared
+from trainer.statistics import NoiseFloor, Order, Pair, agreement, all_pairs, noise_floor, top_group
 from trainer.sweep.file import Sweep, read_sweep
 from trainer.sweep.points import points_of
 

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as RichProgress
 
 from trainer.config.sink import ConsoleSink as Config
-from trainer.observe import Progress, Record, RunInfo, Status
+from trainer.protocols import Progress, Record, RunInfo, Status
 
 
 class ConsoleSink:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.files import disk_errors, write_whole
-from trainer.observe import Progress, Record, RunInfo, Status, finite_or_none
+from trainer.protocols import Progress, Record, RunInfo, Status, finite_or_none
 
 
 class FolderSink:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer.history import read_history
 from trainer.panels.panel import Row
 from trainer.panels.registry import PANELS
+from trainer.runs.history import read_history
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import wandb
 from trainer.config.overrides import flatten
 from trainer.config.sink import WandbSink as Config
 from trainer.errors import first_line
-from trainer.observe import Progress, Record, RunInfo, Status
+from trainer.protocols import Progress, Record, RunInfo, Status
 from trainer.sinks.tables import panel_tables
 
 Mode = Literal["online", "offline", "disabled"]

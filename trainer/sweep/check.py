@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from trainer.checks import complete_parts
 from trainer.config import RunConfig, load_config
 from trainer.config.explain import did_you_mean
 from trainer.errors import ConfigError, SweepError
-from trainer.run_folder import config_hash
+from trainer.runs.folder import config_hash
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import Checked, Entry, Point, points_of, sample
+from trainer.training.networks import complete_parts
 
 METRICS = (
     "train/loss",

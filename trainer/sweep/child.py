@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.run_folder import read_summary
+from trainer.runs.folder import read_summary
 from trainer.signals import end_when_closed
 from trainer.sweep.status import State
 
@@ -39,7 +39,6 @@ def train(arguments: list[str]) -> None:
     if threads := os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(int(threads))  # torch was imported, and has read it, before this child had its own
     sys.argv = ["trainer", "train", *arguments]
-    sys.modules.pop("trainer.cli", None)  # the console script has imported it
     runpy.run_module("trainer.cli", run_name="__main__")
 
 

@@ -7,10 +7,9 @@ MODULES = (
     "torch._dynamo",  # by the first optimizer
     "torchvision.transforms.v2.functional",  # by some augmentations
     "timm.layers",  # by some networks
-    "trainer.run",
-    "trainer.checks",
-    "trainer.agent",
-    "trainer.sweep.commands",  # with typer
+    "trainer.training.run",
+    "trainer.wandb_api.agent",
+    "trainer.cli.main",  # with typer
     "trainer.sinks.wandb",
 )
 

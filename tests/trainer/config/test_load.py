@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from trainer.checks import complete_parts
 from trainer.config import RunConfig, load_config
 from trainer.config.explain import section_types
 from trainer.config.load import validate
@@ -16,6 +15,7 @@ from trainer.config.overrides import flatten, lay_over, nest, read_value, read_w
 from trainer.config.recipes import recipe_names
 from trainer.config.show import with_origins
 from trainer.errors import ConfigError
+from trainer.training.networks import complete_parts
 
 
 @pytest.mark.parametrize(

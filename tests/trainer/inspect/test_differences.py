@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from trainer.history import History
 from trainer.inspect.differences import config_differences, mcnemar, welch_between_groups
+from trainer.runs.history import History
 
 
 def history(name: str, accuracy: float | None = None, **config: Any) -> History:

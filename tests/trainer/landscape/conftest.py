@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from trainer.config import load_config
-from trainer.run import start_run
+from trainer.training.run import start_run
 
 
 @pytest.fixture(scope="session")

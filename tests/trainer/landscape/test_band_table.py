@@ -1,4 +1,4 @@
-"""`trainer probe bands`: one number a band, over seeds, of one group to the other; from run folders alone."""
+"""`trainer landscape bands`: one number a band, over seeds, of one group to the other; from run folders alone."""
 
 import json
 from pathlib import Path
@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from trainer.cli import app
+from trainer.cli.main import app
 from trainer.config import load_config
 from trainer.errors import CheckpointError
-from trainer.history import History
 from trainer.landscape.band_table import as_text, band_table
-from trainer.run import start_run
+from trainer.runs.history import History
+from trainer.training.run import start_run
 
 
 def run_of(model: str, lr: float, seed: int, losses: list[float], *, beta: float | None = None) -> History:
@@ -98,7 +98,7 @@ def sweep_folder(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -
 
 def test_bands_of_runs_that_were_trained_equal_their_rows(sweep_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "bands.json"
-    result = CliRunner().invoke(app, ["probe", "bands", str(sweep_folder), "--json", "--out", str(out)])
+    result = CliRunner().invoke(app, ["landscape", "bands", str(sweep_folder), "--json", "--out", str(out)])
     assert result.exit_code == 0, result.output
     table: dict[str, Any] = json.loads(result.stdout)
     written = json.loads(out.read_text())
@@ -116,7 +116,7 @@ def test_bands_of_runs_that_were_trained_equal_their_rows(sweep_folder: Path, tm
 
 
 def test_the_table_names_groups_and_numbers(sweep_folder: Path) -> None:
-    said = CliRunner().invoke(app, ["probe", "bands", str(sweep_folder), "--from-step", "1", "--gap", "2"]).stdout
+    said = CliRunner().invoke(app, ["landscape", "bands", str(sweep_folder), "--from-step", "1", "--gap", "2"]).stdout
     head, _, columns, first, second, ratio, *_ = said.splitlines()
     assert head.startswith("runs/loss: mean +- standard deviation over seeds")
     assert columns.split() == ["group", "rates", "steps", "mean", "width", "area", "mean", "level", "beta"]
@@ -127,7 +127,7 @@ def test_the_table_names_groups_and_numbers(sweep_folder: Path) -> None:
 
 def test_a_folder_without_runs_and_a_metric_that_no_run_has_are_one_line(sweep_folder: Path, tmp_path: Path) -> None:
     for words in ([str(tmp_path / "nowhere")], [str(sweep_folder), "--key", "runs/los"]):
-        result = CliRunner().invoke(app, ["probe", "bands", *words])
+        result = CliRunner().invoke(app, ["landscape", "bands", *words])
         assert isinstance(result.exception, CheckpointError)
         assert len(result.exception.problems) == 1
     assert "did you mean 'runs/loss'?" in str(result.exception)

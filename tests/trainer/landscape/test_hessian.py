@@ -14,14 +14,14 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from models.layers import HandmadeBatchNorm
-from trainer.cli import main
+from trainer.cli.main import main
 from trainer.config import load_config
 from trainer.errors import CheckpointError, ConfigError
 from trainer.landscape.hessian import epochs_asked, measure_hessian
 from trainer.landscape.objective import Objective, build_objective
 from trainer.landscape.subject import Subject, load_subject
-from trainer.run import start_run
-from trainer.trained import load_weights
+from trainer.training.run import start_run
+from trainer.training.trained import load_weights
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_the_command_prints_a_line_an_epoch_and_the_file_last(
 ) -> None:
     words = [
         "trainer",
-        "probe",
+        "landscape",
         "hessian",
         str(trained_run),
         "--epochs",

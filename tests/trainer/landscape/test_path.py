@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from trainer.checkpoint import load_checkpoint
 from trainer.config import load_config
 from trainer.data.sources import load_image_set
-from trainer.loop import Loop
-from trainer.networks import initial_network
-from trainer.run import resume_run, start_run
+from trainer.runs.checkpoint import load_checkpoint
+from trainer.training.loop import Loop
+from trainer.training.networks import initial_network
+from trainer.training.run import resume_run, start_run
 
 
 def kept(folder: Path) -> dict[str, dict[str, Any]]:

@@ -11,15 +11,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from trainer.cli import main
+from trainer.cli.main import main
 from trainer.config import load_config
 from trainer.errors import CheckpointError, ConfigError
 from trainer.landscape import surface
 from trainer.landscape.planes import path_plane, random_plane
 from trainer.landscape.subject import Subject, load_subject
 from trainer.landscape.surface import measure_surface
-from trainer.run import start_run
-from trainer.trained import evaluate_trained, kept_epochs, load_weights
+from trainer.training.run import start_run
+from trainer.training.trained import evaluate_trained, kept_epochs, load_weights
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_the_middle_of_a_surface_over_the_whole_test_set_is_what_evaluate_measur
     subject = load_subject(trained_run, of="test", images=1000, seed=3)
     found = measured(subject, tmp_path, dims=1)
     assert found["settings"]["images"] == 16  # all there are
-    expected = evaluate_trained(trained_run, tta="none")
+    expected = evaluate_trained(trained_run, {"train.tta": "none"})
     middle = next(row for row in found["rows"] if row["alpha"] == 0)
     assert middle["loss"] == pytest.approx(expected["test/loss"], rel=1e-6)
     assert middle["accuracy"] == expected["test/accuracy"]
@@ -177,7 +177,7 @@ def run_here(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 def test_the_command_measures_prints_and_keeps_and_ctrl_c_exits_with_130(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["probe", "surface", "tiny", "--runs", str(trained_run.parent), "--points", "3", "--out", str(tmp_path)]
+    words = ["landscape", "surface", "tiny", "--runs", str(trained_run.parent), "--points", "3", "--out", str(tmp_path)]
     with monkeypatch.context() as patch:
         patch.setattr(surface, "loss_and_accuracy", _Interrupted(2))
         assert run_here(words, monkeypatch) == 130

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from trainer.config.overrides import flatten, read_words
-from trainer.groups import grouped
-from trainer.history import History
 from trainer.panels.registry import PANELS, panel
 from trainer.panels.rows_curves import ablation
 from trainer.panels.thin import thin
 from trainer.published import rows as published_rows
 from trainer.published import runs_of
+from trainer.runs.groups import grouped
+from trainer.runs.history import History
 
 
 def run(

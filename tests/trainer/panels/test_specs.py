@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 import vl_convert
 
-from trainer.gallery.preview import example
 from trainer.panels.panel import Panel, holes
+from trainer.panels.preview import example
 from trainer.panels.registry import PANELS, panel
 from trainer.panels.render import render
 from trainer.panels.theme import PALETTE, theme

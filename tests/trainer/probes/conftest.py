@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from trainer.config import RunConfig, load_config
 from trainer.data.sources import load_image_set
-from trainer.device import choose_compute
-from trainer.loop import Loop
-from trainer.losses import build_loss
-from trainer.observe import Record
-from trainer.parts import Parts
 from trainer.probes.build import build_probes
-from trainer.run import build_parts
+from trainer.protocols import Record
+from trainer.training.device import choose_compute
+from trainer.training.loop import Loop
+from trainer.training.losses import build_loss
+from trainer.training.parts import Parts
+from trainer.training.run import build_parts
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from trainer.config.probe import Features
-from trainer.observe import View
 from trainer.probes.due import steps_of
 from trainer.probes.features import FeaturesProbe, featured_layers
+from trainer.protocols import View
 
 
 def look(net: nn.Module, images: Tensor, *, probe: FeaturesProbe | None = None) -> dict[str, Any]:

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from trainer import tally
-from trainer.checkpoint import load_checkpoint
 from trainer.config import load_config
-from trainer.loop import Loop
-from trainer.observe import View
 from trainer.probes.features import FeaturesProbe
 from trainer.probes.shift import ShiftProbe
 from trainer.probes.walk import WalkProbe
-from trainer.run import resume_run, start_run
+from trainer.protocols import View
+from trainer.runs.checkpoint import load_checkpoint
+from trainer.training import counters as tally
+from trainer.training.loop import Loop
+from trainer.training.run import resume_run, start_run
 
 PROBES = [
     "probe.drift.every=1", "probe.walk.every=2", "probe.walk.points=2", "probe.shift.at=[1,4]",

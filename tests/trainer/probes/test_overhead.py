@@ -11,9 +11,9 @@ import torch
 
 from trainer.config import load_config
 from trainer.data.sources import load_image_set
-from trainer.device import choose_compute, keep_freed_memory
-from trainer.loop import Loop
-from trainer.run import build_parts
+from trainer.training.device import choose_compute, keep_freed_memory
+from trainer.training.loop import Loop
+from trainer.training.run import build_parts
 
 BATCH, EVERY, PAIRS = 128, 30, 5
 Timed = Callable[[Sequence[str]], float]

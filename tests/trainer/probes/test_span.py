@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from trainer.config import load_config
-from trainer.history import read_history
-from trainer.run import start_run
+from trainer.runs.history import read_history
+from trainer.training.run import start_run
 
 
 def test_log_spaced_steps_end_where_max_steps_ends_the_run(tmp_path: Path, small_run: list[str]) -> None:

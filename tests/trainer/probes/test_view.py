@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainer.loop import Loop
-from trainer.observe import Record, View
-from trainer.parts import Parts
 from trainer.probes.untouched import untouched
+from trainer.protocols import Record, View
+from trainer.training.loop import Loop
+from trainer.training.parts import Parts
 
 SMALL = ["model.name=handmade_cnn", "model.channels=[4,4]", "model.dropout=0.4", "schedule.name=constant"]
 

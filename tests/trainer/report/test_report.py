@@ -16,12 +16,12 @@ from shutil import copytree
 import pytest
 import yaml
 
-from trainer.cli import main
+from trainer.cli.main import main
 from trainer.published import experiments
-from trainer.report.index import as_markdown, catalogue
+from trainer.report.pages.index import as_markdown, catalogue
+from trainer.report.pages.sentences import finding, order_of
+from trainer.report.pages.write import write_report
 from trainer.report.tables import read_table
-from trainer.report.words import finding, order_of
-from trainer.report.write import write_report
 
 NAMES = ["reduce_on_plateau", "step", "linear", "exponential", "cosine", "constant"]
 MEANS = dict(zip(NAMES, [0.905, 0.906, 0.906, 0.9065, 0.92, 0.90], strict=True))
@@ -298,7 +298,7 @@ def test_500_runs_of_200_epochs_take_less_than_20_s_and_1_gb(tmp_path: Path, wri
         (run / "run.json").write_text(provenance)
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     words = ["report", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
-    code = "from trainer.cli import main; main()"
+    code = "from trainer.cli.main import main; main()"
     subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True, timeout=300)
     after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - began
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

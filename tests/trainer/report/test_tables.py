@@ -6,19 +6,19 @@ from shutil import copytree
 
 import pytest
 
-from trainer.checks import complete_parts
 from trainer.config import load_config
 from trainer.config.overrides import flatten, read_words
 from trainer.errors import CheckpointError
-from trainer.history import History
 from trainer.published import experiments, runs_of
-from trainer.report.comparisons import answers_of
+from trainer.report.pages.sentences import finding
+from trainer.report.pages.write import write_report
 from trainer.report.points import Point, key_of
+from trainer.report.published.comparisons import answers_of
 from trainer.report.tables import Table, read_table, read_tables
-from trainer.report.words import finding
-from trainer.report.write import write_report
+from trainer.runs.history import History
 from trainer.sweep.file import read_sweep
 from trainer.sweep.points import points_of
+from trainer.training.networks import complete_parts
 
 SWEEPS = Path(__file__).parents[3] / "sweeps"
 NAMES = ["reduce_on_plateau", "step", "linear", "exponential", "cosine", "constant"]

@@ -20,7 +20,7 @@ from standin import Standin
 from standin.server import API_KEY
 
 from trainer.config.sink import WandbSink as Config
-from trainer.observe import Record, RunInfo
+from trainer.protocols import Record, RunInfo
 from trainer.sinks.wandb import WandbSink
 
 CONFIG = {

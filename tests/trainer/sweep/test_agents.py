@@ -16,11 +16,11 @@ import yaml
 from standin import Run, Standin
 
 from trainer.config.overrides import flatten, nest, read_words
-from trainer.run_folder import read_config
-from trainer.sweep import remote
+from trainer.runs.folder import read_config
 from trainer.sweep.file import read_sweep
 from trainer.sweep.local import run_sweep
 from trainer.sweep.points import Point, points_of
+from trainer.wandb_api import sweeps as remote
 
 SMOKE = Path(__file__).parents[3] / "sweeps" / "smoke.yaml"
 COMMAND = ["${env}", "trainer", "train", "${args_no_hyphens}"]
@@ -271,7 +271,7 @@ def test_a_run_that_the_server_stops_ends_well_and_the_agent_takes_the_next(serv
 def start(path: Path, log: Path) -> subprocess.Popen[bytes]:
     """`remote.start` with one agent, as a process."""
     code = (
-        "import pathlib, sys; from trainer.sweep.remote import start\n"
+        "import pathlib, sys; from trainer.wandb_api.sweeps import start\n"
         "sys.exit(start(pathlib.Path(sys.argv[1]), agents=1, devices=['cpu']))"
     )
     with log.open("wb") as file:

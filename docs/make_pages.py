@@ -1,0 +1,189 @@
+"""Write the pages of docs/ that are made from the code: `make docs`. A test compares them with the code."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from trainer.config import RunConfig
+from trainer.config.explain import section_types
+from trainer.files import write_whole
+from trainer.training.network_tables import NetworkRow, networks
+
+DOCS = Path(__file__).parent
+
+_NETWORKS = """# Networks
+
+All for 32x32 images, at ten classes and three channels; `make docs` writes this page. *Published* is the number of
+parameters as a report prints it (MB: the size of the saved weights; %: what is added); *unsettled*: the figure does not
+decide the layers, or those named do not meet it. MACs are the multiply-adds of one image; MiB is what a batch of 128 in
+float32 keeps for the backward pass, weights apart.
+
+Every network is `features`, then `head` (`models/network.py`), and its arguments are keys of the `model` section:
+`trainer models NAME` prints them above the layers, and a wrong key is answered with the nearest right one. `model.act`,
+`model.norm` and `model.init` are choices by name ([the layers](../models/layers)).
+
+- `model.init=paper` stands for the scheme named below: the paper's own, or torch's where none is known or the note says
+  so. `torch` is uniform within 1 / sqrt(fan in), `kaiming` He et al. 2015, eq. 14, `xavier` Glorot & Bengio 2010.
+- `model.norm=group` makes 32 groups of channels, or as many as divide both 32 and the channels. Layers of 16 or 32
+  channels, as in `resnet20` and many a stem, so get a group a channel, which is instance norm; `densenet100_bc` gets 2
+  groups at 150 channels, and 2 again at 162.
+- VGG with BatchNorm is `model.norm=batch`; there is no `batch_norm`. `vgg_a_bn` and `fastresnet9` take no `norm`, being
+  named for their own.
+- Gather-excite (GENet) is a layer, [`GatherExcite`](../models/layers/gather_excite.py); `ge_resnext29_8x64d` is the
+  network made of it, with `model.extent` and `model.theta`.
+- `timm/NAME` builds any network of timm's as timm has it: no `features` then `head`, no feature maps by name, no
+  trained weights. `model.stem=cifar` makes its stem fit small images where it begins with an overlapping plain
+  convolution of stride 2; every other key is an argument of timm's.
+"""
+
+
+def networks_page() -> str:
+    """docs/networks.md."""
+    rows = networks()
+    header = list(rows[0].cells())
+    lines = [header, ["---", "---:", "---:", "---:", "---:", "---"], *(list(row.cells().values()) for row in rows)]
+    table = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([_NETWORKS, *table, "", "## What they are, and what differs", "", *map(_entry, rows), ""])
+
+
+def _entry(row: NetworkRow) -> str:
+    return f"- `{row.name}`: {row.about} `init=paper`: {row.init}." + (f" *{row.note}*" if row.note else "")
+
+
+# choices.md
+
+_KINDS = {int: "whole number", float: "number", bool: "true or false", str: "word", dict: "keys and values"}
+_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+
+
+def choices_page() -> str:
+    """docs/choices.md."""
+    parts = [_HEAD]
+    scalars = [(key, field) for key, field in RunConfig.model_fields.items() if not section_types(field.annotation)]
+    parts.append(_table(scalars))
+    for key, field in RunConfig.model_fields.items():
+        parts += _section(key, field, depth=2)
+    return "\n".join(parts)
+
+
+_HEAD = """# Every choice
+
+Each key can be set on the command line (`KEY=VALUE`), in a `--config` file and in a sweep. Where a section has a
+`name`, the name decides which other keys it has; changing it drops the old choice's. `make docs` writes this page
+from the config classes. The keys of `model` are the arguments of its network: see `trainer models NAME`.
+"""
+
+
+def _section(key: str, field: FieldInfo, depth: int) -> Iterator[str]:
+    """A section, or each choice of a union of sections, with the sections in it."""
+    options = section_types(field.annotation)
+    if not any(option.model_fields for option in options):
+        return
+    yield f"{'#' * depth} `{key}`\n"
+    tables = [_rows(option, key, named=len(options) == 1) for option in options]
+    shared = {row for row in tables[0] if all(row in table for table in tables)} if len(tables) > 1 else set[str]()
+    for option, table in zip(options, tables, strict=True):
+        named = option.model_fields.get("name")
+        if len(options) > 1 and named:
+            name = named.default if isinstance(named.default, str) else "timm/NAME"
+            default = "(the default)" if option is type(field.get_default(call_default_factory=True)) else ""
+            yield " ".join(filter(None, [f"**`{key}.name={name}`**", default, _about(option)])) + "\n"
+        elif about := _about(option):
+            yield f"{about}\n"
+        own = [row for row in table if row not in shared]
+        if own:
+            yield _HEADER + "\n".join(own) + "\n"
+    if shared:
+        yield f"All of `{key}` take:\n"
+        yield _HEADER + "\n".join(row for row in tables[0] if row in shared) + "\n"
+    inner = {
+        name: each for option in options for name, each in option.model_fields.items() if section_types(each.annotation)
+    }
+    for name, each in inner.items():
+        yield from _section(f"{key}.{name}", each, depth + 1)
+
+
+_HEADER = "| key | type | default | meaning |\n|---|---|---|---|\n"
+
+
+def _table(fields: list[tuple[str, FieldInfo]]) -> str:
+    return _HEADER + "\n".join(_row(key, field, field.description or "") for key, field in fields) + "\n"
+
+
+def _rows(option: type[BaseModel], prefix: str, *, named: bool) -> list[str]:
+    """A row for each plain key; `name` is one of them where it does not choose between options."""
+    fields = option.model_fields.items()
+    plain = [(key, field) for key, field in fields if not section_types(field.annotation) and (named or key != "name")]
+    return [_row(f"{prefix}.{key}", field, _meaning(option, key)) for key, field in plain]
+
+
+def _meaning(option: type[BaseModel], key: str) -> str:
+    """What is written under the field, here or where it was first declared."""
+    lineage = [base.model_fields for base in option.__mro__ if issubclass(base, BaseModel) and base is not BaseModel]
+    said = (fields[key].description for fields in lineage if key in fields)
+    return next(filter(None, said), "")
+
+
+def _row(key: str, field: FieldInfo, meaning: str) -> str:
+    default = "required" if field.is_required() else f"`{_shown(field.get_default(call_default_factory=True))}`"
+    meaning = " ".join(meaning.split()).replace("|", "\\|")
+    return f"| `{key}` | {_kind(field.annotation, field.metadata)} | {default} | {meaning} |"
+
+
+def _kind(annotation: Any, metadata: list[Any]) -> str:
+    """A type in words: `number > 0`, `a or b`, `list: whole number`."""
+    bounds = [f"{_SIGNS[sign]} {value:g}" for each in metadata for sign, value in _bounds(each)]
+    return " ".join([_plain_kind(annotation), *bounds])
+
+
+def _bounds(constraint: Any) -> Iterator[tuple[str, float]]:
+    for sign in _SIGNS:
+        if (value := getattr(constraint, sign, None)) is not None:
+            yield sign, value
+    for inner in getattr(constraint, "metadata", ()):
+        yield from _bounds(inner)
+
+
+def _plain_kind(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kind(arguments[0], list(arguments[1:]))
+    if origin is Literal:
+        return " or ".join(f"`{each}`" for each in arguments)
+    if origin in (Union, UnionType):
+        return " or ".join("null" if each is NoneType else _plain_kind(each) for each in arguments)
+    if origin is tuple:
+        return f"list: {_plain_kind(arguments[0])}"
+    return _KINDS.get(origin or annotation, "path" if "Path" in str(annotation) else str(annotation))
+
+
+def _shown(value: Any) -> str:
+    if value is None or value is PydanticUndefined:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(list(value)) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _about(option: type[BaseModel]) -> str:
+    own = option.__doc__ if option.__doc__ and option.__doc__ != BaseModel.__doc__ else ""
+    return re.sub(r"\s+", " ", own).strip()
+
+
+PAGES: dict[str, Callable[[], str]] = {"choices.md": choices_page, "networks.md": networks_page}
+
+
+def main() -> None:
+    """Write every page."""
+    for name, page in PAGES.items():
+        write_whole(DOCS / name, page().encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""The pages of docs/ that are made from the code say what the code says, and leave no key out."""
+
+import pytest
+from make_pages import DOCS, PAGES
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_generated_page_is_up_to_date(name: str) -> None:
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "run `make docs`"
+
+
+def test_every_key_has_a_type_and_a_meaning() -> None:
+    rows = [line for line in PAGES["choices.md"]().splitlines() if line.startswith("| `")]
+    assert len(rows) > 100
+    for row in rows:
+        key, kind, default, meaning = (cell.strip() for cell in row.replace("\\|", "/").strip("|").split("|"))
+        assert key and default and meaning, row
+        assert "class" not in kind and "typing" not in kind, row
+
+
+def test_a_choice_s_page_shows_its_own_knobs_and_those_of_all() -> None:
+    page = PAGES["choices.md"]()
+    sgd = page.partition("**`optimizer.name=sgd`**")[2].partition("**`optimizer.name=adam`**")[0]
+    assert "`optimizer.nesterov`" in sgd
+    assert "`optimizer.decay_norm_and_bias`" not in sgd  # of all optimizers alike
+    assert "| `optimizer.lr` | number > 0 | `0.1` | Peak learning rate; the schedule multiplies it. |" in sgd

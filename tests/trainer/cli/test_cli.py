@@ -1,0 +1,249 @@
+"""The command line as a person or a sweep agent meets it: words, exit codes, what goes where."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+
+from trainer.cli.main import app, main
+
+TRAIN_FLAGS = {
+    "--model", "--epochs", "--lr", "--batch-size", "--seed", "--data", "--device", "--offline", "--recipe", "--config",
+    "--runs", "--name", "--resume", "--dry-run", "--json", "--help",
+}  # fmt: skip
+
+
+def run_here(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code of `trainer WORDS` in this process."""
+    monkeypatch.setattr(sys, "argv", ["trainer", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def test_the_flags_of_train_are_few_and_frozen() -> None:
+    command = typer.main.get_command(app).commands["train"]  # pyright: ignore[reportAttributeAccessIssue]
+    flags = {flag for parameter in command.params for flag in parameter.opts if flag.startswith("--")}
+    assert flags | {"--help"} == TRAIN_FLAGS
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['trainer', '--help']\n"
+        "import trainer.cli.main\n"
+        "try: trainer.cli.main.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = ('torch', 'wandb', 'timm', 'torchvision', 'numpy', 'pydantic')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-1] == "[]"
+
+
+def test_a_config_is_resolved_without_torch_or_wandb() -> None:
+    code = "import sys, trainer.config; print([n for n in ('torch', 'wandb', 'timm', 'numpy') if n in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_the_last_line_on_stdout_is_the_run_folder(
+    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(["train", *small_run, "--runs", str(tmp_path), "--name", "a"], monkeypatch) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == str(tmp_path / "a")
+    assert "epoch 3/3" in err
+    assert run_here(["evaluate", str(tmp_path / "a"), "--json"], monkeypatch) == 0
+    measured = json.loads(capsys.readouterr().out)
+    summary = json.loads((tmp_path / "a" / "summary.json").read_text())
+    assert measured == {key: summary[key] for key in measured}
+    assert "test/accuracy" in measured
+
+
+def test_json_is_one_object_and_nothing_else(
+    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"--{word}" for word in small_run]  # the other form a W&B agent may send
+    assert run_here(["train", *words, "--runs", str(tmp_path), "--json"], monkeypatch) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert Path(found["run_dir"]).is_dir()
+    assert found["status"] == "finished"
+
+
+def test_wandb_is_not_imported_where_it_is_disabled(tmp_path: Path, small_run: list[str]) -> None:
+    code = (
+        f"import sys; sys.argv = ['trainer', 'train', *{[*small_run, '--runs', str(tmp_path)]!r}]\n"
+        "import trainer.cli.main\n"
+        "try: trainer.cli.main.main()\n"
+        "except SystemExit as e: assert not e.code\n"
+        "assert 'wandb' not in sys.modules and 'timm' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_finishes_the_step_saves_and_exits_as_shells_expect(
+    tmp_path: Path, small_run: list[str], number: signal.Signals, code: int
+) -> None:
+    words = [*small_run, "train.epochs=10000", "--runs", str(tmp_path), "--name", "a"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainer.cli", "train", *words], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("training")
+    time.sleep(0.5)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert f"trainer train --resume {tmp_path / 'a'}" in said
+    assert json.loads((tmp_path / "a" / "summary.json").read_text())["status"] == "interrupted"
+    assert json.loads((tmp_path / "a" / "run.json").read_text())["status"] == "interrupted"
+
+
+def test_a_diverged_run_exits_with_3(
+    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", *small_run, "--lr", "1e30", "schedule.name=constant", "train.epochs=9", "--runs", str(tmp_path)]
+    assert run_here(words, monkeypatch) == 3
+    err = capsys.readouterr().err
+    assert "diverged: the training loss stopped being finite at step" in err
+    assert "last good checkpoint" in err
+
+
+def _truncated(folder: Path) -> None:
+    path = folder / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    (folder / "summary.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "optimizer.lrr=1"], "optimizer.lrr: sgd has no such field; did you mean 'lr'?"),
+        (
+            ["train", "--model", "fastresnet"],
+            "model.name: no network is called 'fastresnet'; did you mean 'fastresnet9'?",
+        ),
+        (["train", "--lr", "fast"], "optimizer.lr: 'fast'"),
+        (["train", "--epochs", "0"], "train.epochs: 0"),
+        (["train", "--runs", "/nowhere", "--epochs"], "requires an argument"),
+        (["train", "--epocs", "3"], "'--epocs': expected KEY=VALUE"),
+        (["train", "--data", "mnist"], "data.name: no data is called 'mnist'"),
+        (["train", "--data", "cifar10", "data.root=/nowhere", "data.download=false"], "/nowhere"),
+        (["train", "--data", "folder", "data.root=/nowhere"], "/nowhere"),
+        (["train", "--device", "cuda:99"], "train.device: 'cuda:99'"),
+        (["train", "train.precision=float16", "--device", "cpu"], "train.precision: 'float16' needs a CUDA device"),
+        (["train", "--recipe", "resnet"], "did you mean 'resnet9'?"),
+        (["train", "--config", "/nowhere.yaml"], "/nowhere.yaml: No such file"),
+        (["train", "--resume", "/nowhere"], "/nowhere: not a run folder"),
+        (["train", "SMALL", "--runs", "/proc/runs"], "/proc/runs"),
+        (["train", "SMALL", "--name", "a/b"], "--name: 'a/b'"),
+        (["train", "SMALL", "--name", "done"], "go on with it by"),
+        (["train", "--resume", "CUT"], "checkpoint.pt: damaged or not a checkpoint"),
+        (["evaluate", "/nowhere"], "/nowhere"),
+        (["evaluate", "CUT"], "checkpoint.pt: damaged or not a checkpoint"),
+        (["evaluate", "DONE", "--tta", "vflip"], "train.tta: 'vflip' is not a choice"),
+        (["train", "SMALL", "data.train_size=100000"], "data.train_size"),
+        (["recipes", "nope"], "no recipe is called 'nope'"),
+        (["trian"], "trian"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_bad_input_is_one_clear_line_and_exit_code_2(
+    tmp_path: Path,
+    small_run: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    said: str,
+) -> None:
+    places = {"CUT": tmp_path / "done", "DONE": tmp_path / "done"}
+    if {"CUT", "DONE", "done"} & set(words):
+        assert run_here(["train", *small_run, "--runs", str(tmp_path), "--name", "done"], monkeypatch) == 0
+    if "CUT" in words:
+        _truncated(tmp_path / "done")
+    capsys.readouterr()
+    before = _tree(tmp_path)
+    filled = [part for word in words for part in (small_run if word == "SMALL" else [str(places.get(word, word))])]
+    runs = [] if "--runs" in words or words[0] not in ("train", "evaluate") else ["--runs", str(tmp_path)]
+    assert run_here([*filled, *runs], monkeypatch) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert all(line.startswith("error: ") for line in err.splitlines())
+    assert len(err.splitlines()) <= 2  # `--epocs 3` is two words that say nothing
+    assert _tree(tmp_path) == before
+
+
+def _tree(folder: Path) -> set[Path]:
+    return set(folder.rglob("*"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="mounting a small disk takes root on Linux")
+def test_a_full_disk_is_one_clear_line_and_no_half_file(tmp_path: Path, small_run: list[str]) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("this sandbox does not let root mount a tmpfs")
+    try:
+        words = [*small_run, "model.width=8", "--runs", str(disk), "--name", "a"]
+        ended = subprocess.run([sys.executable, "-m", "trainer.cli", "train", *words], capture_output=True, text=True)
+        left = {path.name for path in (disk / "a").iterdir()}
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    errors = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert ended.returncode == 2, ended.stderr
+    assert len(errors) == 1 and "No space left on device" in errors[0]
+    assert "Traceback" not in ended.stderr
+    assert "checkpoint.pt" not in left and not any(name.endswith(".part") for name in left)
+
+
+def test_a_dry_run_shows_the_size_and_trains_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_here(["train", "--model", "fastresnet9", "--dry-run", "--json"], monkeypatch) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["model/parameters"] == 6_573_849
+    assert plan["memory/images"] == 50_000 * 2 * 40 * 40 * 3
+    assert plan["config"]["train"]["batch_size"] == 512
+    assert _tree(tmp_path) == set()
+
+
+def test_previews_write_what_they_say(
+    tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["data.name=folder", f"data.root={image_folder}", "data.image_size=8"]
+    plain, changed, curve = (tmp_path / name for name in ("plain.png", "changed.png", "curve.svg"))
+    assert run_here(["preview", "data", *data, "--out", str(plain)], monkeypatch) == 0
+    assert run_here(["preview", "data", *data, "augment.erasing.name=cutout", "--out", str(changed)], monkeypatch) == 0
+    words = ["preview", "schedule", *data, "schedule.name=one_cycle", "--epochs", "3", "--out", str(curve)]
+    assert run_here(words, monkeypatch) == 0
+    assert capsys.readouterr().out.split() == [str(plain), str(changed), str(curve)]
+    assert plain.read_bytes() != changed.read_bytes()
+    assert "one_cycle, 3 epochs" in curve.read_text()
+
+
+def test_a_headline_chosen_on_the_test_set_is_called_so(
+    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(["train", *small_run, "protocol=best_test", "--runs", str(tmp_path)], monkeypatch) == 0
+    assert "headline, of the best epoch: a choice made on the test set" in capsys.readouterr().out
+
+
+def test_models_shows_sizes_and_one_network_s_arguments_and_layers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(["models", "--json"], monkeypatch) == 0
+    found = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert (found["basic_cnn"]["parameters"], found["basic_cnn"]["published"]) == (1_147_466, "1,147,466")
+    assert run_here(["models", "simp_res9"], monkeypatch) == 0
+    shown = capsys.readouterr().out
+    assert "model.stem" in shown and "AdaptiveAvgPool2d" in shown
+    assert run_here(["models", "simp_res8"], monkeypatch) == 2
+    assert "did you mean 'simp_res9'?" in capsys.readouterr().err

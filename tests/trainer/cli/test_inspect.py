@@ -1,0 +1,194 @@
+"""`trainer inspect` and `trainer compare` as a person meets them."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from standin import Standin
+
+from trainer.cli.main import main
+from trainer.config import load_config
+from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
+from trainer.training.run import start_run
+from trainer.training.trained import evaluate_trained
+
+PICTURES = {"confusion_matrix", "reliability", "layer_statistics", "mistakes", "filters", "feature_maps", "grad_cam"}
+
+
+def run_here(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code of `trainer WORDS` in this process."""
+    monkeypatch.setattr(sys, "argv", ["trainer", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def runs(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two networks, two seeds each, of an epoch on eight images: they have learnt little, so there are mistakes."""
+    folder = tmp_path_factory.mktemp("runs")
+    words = [
+        "data.name=folder",
+        f"data.root={image_folder}",
+        "data.image_size=8",
+        "data.train_size=8",
+        "train.epochs=1",
+        "train.batch_size=8",
+        "train.device=cpu",
+        "augment.crop.padding=1",
+        "sink.wandb.mode=disabled",
+    ]
+    networks = {
+        "ghost": ["model.name=fastresnet9", "model.width=2", "model.ghost_size=4"],
+        "plain": ["model.name=handmade_cnn", "model.channels=[4, 4]"],
+    }
+    for name, network in networks.items():
+        for seed in (0, 1):
+            config = load_config([*words, *network, f"seed={seed}"], recipe="none").config
+            start_run(config, runs=folder, name=f"{name}{seed}")
+    return folder
+
+
+def test_inspect_writes_the_files_that_it_names_and_the_numbers_are_those_of_evaluate(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(["inspect", "ghost0", "--runs", str(runs), "--out", str(tmp_path)], monkeypatch) == 0
+    out, err = capsys.readouterr()
+    named = {Path(line) for line in out.splitlines() if line.endswith((".png", ".json"))}
+    assert named == set(tmp_path.iterdir())
+    assert {path.stem for path in named} == PICTURES | {"inspect"}
+    assert err == ""
+    for path in named - {tmp_path / "inspect.json"}:
+        with Image.open(path) as picture:
+            assert picture.width > 200 and len(picture.convert("RGB").getcolors(1 << 24) or []) > 2
+    numbers = json.loads((tmp_path / "inspect.json").read_text())
+    assert numbers["accuracy"] == evaluate_trained(runs / "ghost0")["test/accuracy"]
+    assert sum(map(sum, numbers["confusion"]["counts"])) == numbers["images"] == 16
+    assert [each["name"] for each in numbers["classes"]] == ["bright", "dark"]
+
+
+def test_several_networks_stand_side_by_side(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--layers", "features.block2,features.residual1", "--picture", "dark"]
+    given = [str(runs / "ghost0"), str(runs / "plain0"), "--out", str(tmp_path)]
+    assert run_here(["inspect", *given, *asked], monkeypatch) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "ghost0", "plain0", "feature_maps_side_by_side.png", "grad_cam_side_by_side.png",
+    }  # fmt: skip
+    pictures = [json.loads((tmp_path / name / "inspect.json").read_text())["picture"] for name in ("ghost0", "plain0")]
+    assert [each["true"] for each in pictures] == ["dark", "dark"]
+    assert [each["maps_of"] for each in pictures] == [["features.block2", "features.residual1"], ["features.block2"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--layers", "features.blok1"], "--layers: no layer is called 'features.blok1'; did you mean 'features.block"),
+        (["--picture", "16"], "--picture: 16: the test set has 16 pictures, 0 to 15"),
+        (["--picture", "-1"], "--picture: -1: the test set has 16 pictures, 0 to 15"),
+        (["--picture", "drak"], "--picture: no class is called 'drak'; did you mean 'dark'?"),
+    ],
+)
+def test_what_there_is_not_is_one_line(
+    words: list[str],
+    said: str,
+    runs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run_here(["inspect", str(runs / "ghost0"), *words], monkeypatch) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {said}")
+
+
+@pytest.mark.parametrize("command", [["inspect"], ["compare", "ghost0"]])
+def test_what_is_no_run_is_one_line(
+    command: list[str], runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here([*command, "nothing", "--runs", str(runs)], monkeypatch) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: nothing")
+
+
+def test_an_untrained_network_of_nan_is_drawn_and_said_to_be_one(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(runs / "plain0", broken)
+    state = load_checkpoint(broken / "checkpoint.pt")
+    state["evaluated"] = {
+        key: torch.full_like(value, float("nan")) if value.is_floating_point() else value
+        for key, value in state["evaluated"].items()
+    }
+    save_checkpoint(broken / "checkpoint.pt", state)
+    assert run_here(["inspect", str(broken)], monkeypatch) == 0
+    _, err = capsys.readouterr()
+    assert "note: broken: the logits of 16 of 16 test images are not finite" in err
+    numbers = json.loads((broken / "inspect" / "inspect.json").read_text())
+    assert numbers["calibration"]["expected_calibration_error"] is None
+    assert (broken / "inspect" / "grad_cam.png").exists() and not (broken / "inspect" / "mistakes.png").exists()
+
+
+@pytest.mark.slow
+def test_pictures_and_the_panels_tables_go_to_the_page_of_the_run(
+    server: Standin, small_run: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [word for word in small_run if not word.startswith("sink.")]
+    run = start_run(load_config([*words, "sink.wandb.mode=online"]).config, runs=tmp_path, name="mirrored").folder
+    trained = dict(server.only_run.summary)
+    out = tmp_path / "elsewhere"
+    assert run_here(["inspect", str(run), "--wandb", "--out", str(out)], monkeypatch) == 0
+    sent = server.only_run  # the one that training began
+    assert {key.removeprefix("inspect/") for key in sent.summary if key.startswith("inspect/")} == {
+        *(PICTURES - {"mistakes"}), "accuracy", "calibration_error",
+    } | ({"mistakes"} & {path.stem for path in out.iterdir()})  # fmt: skip
+    assert (out / "filters.png").read_bytes() in sent.files.values()
+    assert any(key.startswith("panels/reliability") for key in sent.summary)
+    kept = {key: value for key, value in trained.items() if not key.startswith(("_", "panels/"))}
+    assert sent.summary.items() >= kept.items()
+
+
+def test_compare_shows_the_keys_that_differ_and_tests_two_networks(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", str(runs / "ghost0"), str(runs / "ghost1"), "--out", str(tmp_path)]
+    assert run_here(words, monkeypatch) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[:2] == ["config  ghost0  ghost1", "seed    0       1"]
+    assert "McNemar's exact test on 16 test images" in out
+    assert {path.name for path in tmp_path.iterdir()} == {"compare.json", "learning_curves.png", "loss_curves.png"}
+    found = json.loads((tmp_path / "compare.json").read_text())
+    assert sum(found["mcnemar"][key] for key in ("both_right", "only_first", "only_second", "both_wrong")) == 16
+
+
+def test_groups_of_seeds_are_compared_by_welch(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", "ghost0", "ghost1", "plain0", "plain1", "--runs", str(runs), "--json"]
+    assert run_here(words, monkeypatch) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["mcnemar"] is None
+    assert [len(sample) for sample in found["welch"]["groups"].values()] == [2, 2]
+    assert len(found["welch"]["pairs"]) == 1
+
+
+def test_without_a_checkpoint_predictions_are_not_tested_and_it_is_said(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("ghost0", "ghost1"):
+        shutil.copytree(runs / name, tmp_path / name)
+    (tmp_path / "ghost1" / "checkpoint.pt").unlink()
+    assert run_here(["compare", "ghost0", "ghost1", "--runs", str(tmp_path)], monkeypatch) == 0
+    assert "McNemar's test: not made, needs both networks' predictions:" in capsys.readouterr().out
+
+
+def test_one_run_is_not_compared(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(["compare", str(runs / "ghost0")], monkeypatch) == 2
+    assert capsys.readouterr().err == "error: compare: needs two runs or more, each once\n"

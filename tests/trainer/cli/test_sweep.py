@@ -1,0 +1,64 @@
+"""`trainer sweep` as a person meets it: what is printed where, and exit codes."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainer.cli.main import main
+
+SWEEP = """
+method: grid
+metric: {name: test/accuracy, goal: maximize}
+command: ["${env}", trainer, train, "${args_no_hyphens}"]
+parameters:
+  optimizer.lr: {values: [0.1, 0.2]}
+  seed: {values: [0, 1]}
+"""
+
+
+@pytest.fixture
+def trainer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def call(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["trainer", "sweep", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0)
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.yaml").write_text(SWEEP)
+    (tmp_path / "bad.yaml").write_text(SWEEP.replace("optimizer.lr", "optimizer.lrr"))
+    return call
+
+
+def test_check_says_what_is_good_and_ends_with_2_where_a_file_is_not(
+    trainer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trainer("check", "good.yaml") == 0
+    assert capsys.readouterr().out == "good.yaml: 4 points\n"
+    assert trainer("check", "bad.yaml", "good.yaml") == 2
+    said = capsys.readouterr()
+    assert said.out == "good.yaml: 4 points\n"
+    assert "did you mean 'lr'?" in said.err
+
+
+def test_check_prints_every_point_with_the_hash_of_its_config_as_json(
+    trainer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trainer("check", "good.yaml", "--json") == 0
+    (file,) = json.loads(capsys.readouterr().out)
+    assert [point["values"] for point in file["points"]][1] == {"optimizer.lr": 0.1, "seed": 1}
+    assert len({point["config"] for point in file["points"]}) == 4
+
+
+def test_a_sweep_that_was_never_begun_is_one_line(trainer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert trainer("status", "good.yaml") == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert trainer("list") == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert trainer("rerun", "me/project/abc123", "--jobs", "2") == 2
+    assert "one point a device" in capsys.readouterr().err

@@ -1,0 +1,43 @@
+"""Rows of the panels of an inspection."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainer.panels.registry import panel
+from trainer.panels.rows_inspect import layer_rows, reliability_rows
+from trainer.runs.history import History
+
+
+def layer(name: str, kind: str, dead: float) -> dict[str, Any]:
+    return {"layer": name, "kind": kind, "activation_std": 1.0, "dead": dead, "weight_norm": 2.0}
+
+
+def test_a_deep_network_shows_its_matrices_with_the_dead_of_what_follows_each() -> None:
+    blocks = [(layer(f"{i}.conv", "Conv2d", 0.0), layer(f"{i}.act", "ReLU", i / 100)) for i in range(40)]
+    rows = layer_rows({"layers": {"rows": [each for block in blocks for each in block]}}, "a")
+    assert [row["layer"] for row in rows] == [f"{i}.conv (Conv2d)" for i in range(40)]
+    assert [row["dead"] for row in rows] == pytest.approx(list(range(40)))
+
+
+def test_a_shallow_network_shows_every_layer_by_itself() -> None:
+    rows = layer_rows({"layers": {"rows": [layer("conv", "Conv2d", 0.0), layer("act", "ReLU", 0.5)]}}, "a")
+    assert [row["dead"] for row in rows] == [0, 50]
+
+
+def test_the_shares_of_the_bins_sum_to_all_images() -> None:
+    bins = [{"above": 0.0, "to": 0.5, "images": 1, "confidence": 0.4, "accuracy": 1.0},
+            {"above": 0.5, "to": 1.0, "images": 3, "confidence": None, "accuracy": None}]  # fmt: skip
+    rows = reliability_rows({"calibration": {"bins": bins}}, "a")
+    assert [row["share"] for row in rows] == [25, 75]
+    assert rows[1]["accuracy"] is None
+
+
+def test_a_run_that_was_not_inspected_has_nothing_to_draw(tmp_path: Path) -> None:
+    history = History(tmp_path, {}, [], {}, [])
+    assert panel("reliability").rows([history]) == []
+    (tmp_path / "inspect").mkdir()
+    (tmp_path / "inspect" / "inspect.json").write_text(json.dumps({"layers": {"rows": [layer("a", "Conv2d", 0.0)]}}))
+    assert len(panel("layer_statistics").rows([history])) == 1

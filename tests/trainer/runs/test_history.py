@@ -1,0 +1,83 @@
+"""Runs read back from their folders: all that is there, nothing that is not."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from trainer.config import load_config
+from trainer.config.overrides import flatten
+from trainer.errors import CheckpointError, ConfigError
+from trainer.runs.history import find_runs, read_history
+from trainer.training.run import start_run
+
+
+def run_folder(folder: Path, rows: str = "", config: str = "seed: 0\nmodel: {name: lenet5}\n") -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(config)
+    (folder / "metrics.jsonl").write_text(rows)
+    return folder
+
+
+def test_a_run_is_read_back_as_it_was_written(tmp_path: Path, small_run: list[str]) -> None:
+    config = load_config([*small_run, "train.log_every=2"]).config
+    result = start_run(config, runs=tmp_path, name="a")
+    history = read_history(result.folder)
+    assert (history.name, history.folder) == ("a", result.folder)
+    assert history.config == flatten(config.model_dump(mode="json"))
+    assert history.summary == result.summary
+    assert history.rows == [json.loads(line) for line in (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in history.having("test/accuracy")] == [1, 2, 3]
+    assert [row["step"] for row in history.having("train/loss_running")] == [2, 4, 6, 8, 10, 12, 14, 16, 18]
+
+
+def test_a_run_that_is_under_way_or_was_killed_has_the_whole_rows_alone(tmp_path: Path) -> None:
+    whole = '{"epoch": 0.5, "step": 1, "train/loss": 2.5}\n'
+    history = read_history(run_folder(tmp_path / "a", whole + '{"epoch": 1, "step": 2, "train/lo'))
+    assert history.rows == [{"epoch": 0.5, "step": 1, "train/loss": 2.5}]
+    assert (history.summary, history.confusion) == ({}, [])
+    (tmp_path / "a" / "metrics.jsonl").unlink()
+    assert read_history(tmp_path / "a").rows == []
+
+
+def test_rows_with_a_key_are_those_where_it_is_a_finite_number(tmp_path: Path) -> None:
+    numbers = ["0", "null", "NaN", "-Infinity", "-1.5"]
+    rows = "".join(f'{{"epoch": 0, "step": {step}, "a": {value}, "b": 1}}\n' for step, value in enumerate(numbers))
+    history = read_history(run_folder(tmp_path / "a", rows + '{"epoch": 0, "step": 5, "b": 1}\n'))
+    assert [row["step"] for row in history.having("a")] == [0, 4]
+    assert [row["step"] for row in history.having("b", "a")] == [0, 4]
+    assert len(history.having("b")) == 6
+
+
+def test_the_rows_of_a_run_share_the_names_of_their_metrics(tmp_path: Path) -> None:
+    row = '{"epoch": 0, "step": 0, "runs/grad_distance": 1}\n'
+    first, second = read_history(run_folder(tmp_path / "a", row * 2)).rows
+    assert all(one is other for one, other in zip(first, second, strict=True))
+
+
+def test_the_runs_of_a_sweep_are_found_in_its_folder_each_once_by_name(tmp_path: Path) -> None:
+    for name in ("sweep/b", "sweep/a", "single", "sweep/a/inner"):
+        run_folder(tmp_path / name)
+    (tmp_path / "sweep" / ".children").mkdir()
+    sweep, single = tmp_path / "sweep", tmp_path / "single"
+    assert find_runs([sweep, single]) == [sweep / "a", sweep / "b", single]
+    assert find_runs([sweep / "b", sweep, sweep / ".." / "sweep" / "a"]) == [sweep / "b", sweep / "a"]
+
+
+def test_each_path_without_a_run_is_named(tmp_path: Path) -> None:
+    run_folder(tmp_path / "a")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError) as caught:
+        find_runs([tmp_path / "empty", tmp_path / "a", tmp_path / "nowhere"])
+    assert caught.value.problems == (
+        f"{tmp_path}/empty: no run folder, and none lies in it",
+        f"{tmp_path}/nowhere: no such folder",
+    )
+    with pytest.raises(CheckpointError, match=r"empty: not a run folder \(no config.yaml in it\)"):
+        read_history(tmp_path / "empty")
+
+
+def test_a_config_that_is_not_yaml_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"config.yaml: not YAML") as caught:
+        read_history(run_folder(tmp_path / "a", config="a: [1"))
+    assert len(caught.value.problems) == 1

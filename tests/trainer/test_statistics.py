@@ -1,0 +1,264 @@
+"""Against printed examples, scipy's own tests where they have one, and simulations of what a level promises."""
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from trainer.statistics import (
+    LEVEL,
+    agreement,
+    all_pairs,
+    describe,
+    holm,
+    noise_floor,
+    paired,
+    power,
+    prediction_half_width,
+    prediction_interval,
+    prediction_of_difference,
+    rounding_of,
+    seeds_needed,
+    top_group,
+    verdict,
+    welch,
+    welch_p,
+)
+
+# The first and third example of the article "Welch's t-test" of Wikipedia, with the statistics that it prints.
+A1 = [27.5, 21.0, 19.0, 23.6, 17.0, 17.9, 16.9, 20.1, 21.9, 22.6, 23.1, 19.6, 19.0, 21.7, 21.4]
+A2 = [27.1, 22.0, 20.8, 23.4, 23.4, 23.5, 25.8, 22.0, 24.8, 20.2, 21.9, 22.1, 22.9, 20.5, 24.4]
+
+
+def by_seed(values: list[float]) -> dict[int, float]:
+    return dict(enumerate(values))
+
+
+def test_the_mean_and_its_interval_are_scipys() -> None:
+    found = describe(A1)
+    assert found
+    low, high = stats.t.interval(0.95, len(A1) - 1, loc=np.mean(A1), scale=stats.sem(A1))
+    assert (found.n, found.mean, found.std) == (15, pytest.approx(np.mean(A1)), pytest.approx(np.std(A1, ddof=1)))
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_one_value_has_no_spread_and_none_has_no_mean() -> None:
+    assert describe([1.0]) == describe((1.0,))
+    found = describe([1.0])
+    assert found and found.std is None and found.low is None
+    assert describe([]) is None
+
+
+def test_welch_on_a_printed_example() -> None:
+    found = welch(A1, A2)
+    assert found.mean == pytest.approx(20.82 - 22.99, abs=0.01)
+    assert found.p == pytest.approx(0.021, abs=5e-4)
+    assert found.df == pytest.approx(25.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("a", "b"), [(A1, A2), (A1[:3], A2), (A1[:2], A2[:2])])
+def test_welch_is_scipys(a: list[float], b: list[float]) -> None:
+    known: Any = stats.ttest_ind(a, b, equal_var=False)
+    found = welch(a, b)
+    interval = known.confidence_interval(0.95)
+    assert (found.p, found.df) == (pytest.approx(known.pvalue), pytest.approx(known.df))
+    assert (found.low, found.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
+
+
+def test_paired_is_scipys_over_the_seeds_that_both_have() -> None:
+    found = paired(by_seed(A1), by_seed(A2[:5]))
+    assert found
+    known: Any = stats.ttest_rel(A1[:5], A2[:5])
+    interval = known.confidence_interval(0.95)
+    assert (found.p, found.low, found.high) == (
+        pytest.approx(known.pvalue),
+        pytest.approx(interval.low),
+        pytest.approx(interval.high),
+    )
+    assert paired(by_seed(A1), {40: 1.0}) is None
+
+
+def test_holm_on_a_printed_example() -> None:
+    """Of the article "Holm-Bonferroni method" of Wikipedia: only H1 and H4 are rejected."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_never_exceeds_one_and_takes_tables_along_the_last_axis() -> None:
+    assert holm([[0.5, 0.9], [0.04, 0.02]]) == pytest.approx(np.array([[1.0, 1.0], [0.04, 0.04]]))
+    assert holm([]).tolist() == []
+
+
+@pytest.mark.parametrize(("effect", "n"), [(0.2, 394), (0.5, 64), (0.8, 26), (1.0, 17), (1.4, 10)])
+def test_seeds_needed_are_those_of_printed_tables(effect: float, n: int) -> None:
+    """Cohen 1988, table 2.4.1, two-sided 5 %, power .80: 393, 64, 26, 17, 9; statsmodels prints 393.41 and 9.07."""
+    assert seeds_needed(effect, 1.0) == n
+    assert power(effect, 1.0, n) >= 0.8 > power(effect, 1.0, n - 1)
+
+
+def test_power_is_what_simulated_experiments_find() -> None:
+    draw = np.random.default_rng(0).normal(size=(2, 5, 20_000)) + np.array([0.0, 2.0])[:, None, None]
+    known: Any = stats.ttest_ind(draw[0], draw[1])
+    found = np.mean(known.pvalue < 0.05)
+    assert power(2.0, 1.0, 5) == pytest.approx(found, abs=4 * math.sqrt(0.25 / 20_000))
+
+
+def test_power_is_a_probability_wherever_it_is_asked() -> None:
+    """Scipy's noncentral t is NaN in places."""
+    effects, seeds = 10.0 ** np.arange(-3, 5, 0.1), [2, 3, 5, 10, 30, 50, 100, 300, 1000, 10_000]
+    for level in (0.05, 0.05 / 15, 0.05 / 5000):
+        for n in seeds:
+            found = [power(float(effect), 1.0, n, level) for effect in effects]
+            assert all(0 <= each <= 1 + 1e-9 for each in found)
+            assert all(after >= before - 1e-6 for before, after in pairwise(found))
+
+
+def test_a_table_needs_more_seeds_than_a_pair_of_its_own() -> None:
+    """Of three pairs the level is 5 % / 3: for an effect of one, 22.42 a group by statsmodels' solve_power."""
+    assert (seeds_needed(1.0, 1.0), seeds_needed(1.0, 1.0, 0.05 / 3)) == (17, 23)
+
+
+def test_seeds_of_no_difference_and_of_a_hopeless_one_cannot_be_had() -> None:
+    assert seeds_needed(0.0, 1.0) is None
+    assert seeds_needed(1e-4, 1.0) is None
+    assert seeds_needed(1.0, 0.0) == 2
+    assert seeds_needed(1e6, 1.0) == 2  # where the noncentral t itself has no digits left
+
+
+def test_the_prediction_interval_of_three_runs_by_hand() -> None:
+    """Mean 91, s = 1, t(2) = 4.3027: 91 +- 4.3027 sqrt(4/3)."""
+    half = 4.302653 * math.sqrt(4 / 3)
+    assert prediction_interval([90.0, 91.0, 92.0]) == pytest.approx((91 - half, 91 + half), abs=1e-5)
+    assert prediction_interval([90.0]) is None
+
+
+def test_a_verdict_turns_at_the_border_of_the_interval_and_half_a_printed_unit_beyond() -> None:
+    runs = [90.0, 91.0, 92.0]
+    interval = prediction_interval(runs)
+    assert interval
+    low, high = interval
+    assert verdict(low, runs) == verdict(high, runs) == "consistent"
+    assert (verdict(low - 1e-6, runs), verdict(high + 1e-6, runs)) == ("higher", "lower")
+    assert verdict(high + 0.004, runs, rounding=rounding_of(2)) == "consistent"
+    assert verdict(high + 0.006, runs, rounding=rounding_of(2)) == "lower"
+
+
+def test_a_verdict_takes_three_runs() -> None:
+    assert verdict(10.0, [90.0, 91.0]) == verdict(10.0, []) == "undecided"
+
+
+def test_runs_that_do_not_vary_are_held_against_the_rounding_alone() -> None:
+    assert verdict(90.61, [90.605] * 3, rounding=rounding_of(2)) == "consistent"
+    assert verdict(90.60, [90.61] * 3, rounding=rounding_of(2)) == "higher"
+
+
+def test_about_is_taken_to_be_a_whole_unit() -> None:
+    assert (rounding_of(2), rounding_of(0, about=True)) == (0.005, 1.0)
+
+
+def test_identical_runs_are_called_so_and_nothing_is_nan() -> None:
+    samples = {"constant": by_seed([1.0, 2.0, 3.0]), "plateau": by_seed([1.0, 2.0, 3.0]), "flat": by_seed([4.0] * 3)}
+    pairs = {(pair.a, pair.b): pair for pair in all_pairs(samples | {"flat too": by_seed([4.0] * 3)})}
+    assert pairs["constant", "plateau"].split == pairs["flat", "flat too"].split == "identical"
+    for pair in pairs.values():
+        assert pair.difference.p is not None and not math.isnan(pair.difference.p)
+    assert pairs["constant", "plateau"].seeds_needed is None
+
+
+def test_samples_without_spread_that_differ_are_split() -> None:
+    (pair,) = all_pairs({"a": by_seed([1.0, 1.0]), "b": by_seed([2.0, 2.0])})
+    assert (pair.split, pair.difference.p, pair.difference.low) == ("lower", 0.0, -1.0)
+
+
+def test_a_pair_with_one_run_is_undecided_and_no_part_of_the_correction() -> None:
+    samples = {"one": by_seed([5.0]), "a": by_seed(A1), "b": by_seed(A2), "none": {}}
+    pairs = all_pairs(samples)
+    assert [(pair.a, pair.b, pair.split) for pair in pairs] == [
+        ("one", "a", "undecided"),
+        ("one", "b", "undecided"),
+        ("a", "b", "lower"),
+    ]
+    assert pairs[2].p_holm == pairs[2].difference.p
+    assert pairs[0].seeds_needed is None
+
+
+def test_the_top_group_is_what_noise_cannot_split_from_the_best() -> None:
+    samples = {"low": by_seed([1.0, 1.1, 0.9]), "mid": by_seed([5.0, 5.2, 4.9]), "best": by_seed([5.1, 5.3, 4.9])}
+    pairs = all_pairs(samples)
+    assert top_group(samples, pairs) == ["best", "mid"]
+    assert top_group(samples, pairs, highest=False) == ["low"]
+    assert top_group({}, []) == []
+
+
+def test_tau_b_with_ties_by_hand() -> None:
+    """Of the six pairs one is tied on the left; the others agree: 5 / sqrt(5 * 6)."""
+    found = agreement([1, 1, 2, 3], [1, 2, 3, 4])
+    assert found and found.tau == pytest.approx(5 / math.sqrt(30))
+    reverse = agreement([1, 2, 3], [3, 2, 1])
+    assert reverse and (reverse.tau, reverse.n) == (-1, 3)
+    assert agreement([1], [1]) is None and agreement([1, 1], [1, 2]) is None
+
+
+def test_the_noise_floor_is_the_root_of_the_pooled_variance() -> None:
+    found = noise_floor([[1.0, 3.0], [10.0, 12.0, 14.0], [7.0]])
+    assert found
+    assert (found.std, found.df) == (pytest.approx(math.sqrt((2 + 8) / 3)), 3)
+    assert found.low < found.std < found.high
+    one = noise_floor([A1])
+    assert one and one.low == pytest.approx(math.sqrt(14 * np.var(A1, ddof=1) / stats.chi2.ppf(0.975, 14)))
+    assert noise_floor([[1.0], []]) is None
+
+
+def test_the_difference_that_the_floor_lets_n_seeds_find_has_the_promised_power() -> None:
+    found = noise_floor([A1])
+    assert found
+    difference = found.resolves(5)
+    assert power(difference, found.std, 5) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("tests", [15, 780])
+def test_a_pair_of_a_table_is_told_apart_at_the_tables_correction(tests: int) -> None:
+    """Two seeds each: at that distance a t-test at 5 % / m, by scipy's own noncentral t, finds 80 %."""
+    found = noise_floor([[1.0, 2.0], [3.0, 4.0]])
+    assert found is not None
+    away = found.resolves(2, tests=tests) / found.std
+    edge = stats.t.ppf(1 - 0.025 / tests, 2)
+    assert stats.nct.sf(edge, 2, away) == pytest.approx(0.8, abs=1e-3)
+
+
+# What a level of 5 % promises, by simulation; each count within four standard errors of its binomial.
+
+REPEATS = 20_000
+ERROR = 4 * math.sqrt(LEVEL * (1 - LEVEL) / REPEATS)
+
+
+def test_of_equal_configurations_holm_splits_any_in_at_most_five_percent_of_tables() -> None:
+    """Six configurations of five seeds with unequal spreads, all of one mean: every split is false."""
+    spread = np.array([1, 1, 1, 2, 2, 3])[:, None, None]
+    draw = spread * np.random.default_rng(1).normal(size=(6, 5, REPEATS))
+    mean, var = draw.mean(1), draw.var(1, ddof=1)
+    left, right = np.triu_indices(6, 1)
+    p, _ = welch_p(mean[left] - mean[right], var[left], 5, var[right], 5)
+    false_alarms = np.mean((holm(p.T) < LEVEL).any(-1))
+    assert false_alarms <= LEVEL + ERROR
+    assert np.mean((p < LEVEL).any(0)) > 3 * LEVEL  # without the correction, far more
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_the_prediction_interval_holds_one_more_run_in_95_percent(n: int) -> None:
+    draw = np.random.default_rng(n).normal(size=(n + 1, REPEATS))
+    runs, further = draw[:n], draw[n]
+    half = prediction_half_width(runs.std(0, ddof=1), n)
+    assert np.mean(np.abs(further - runs.mean(0)) <= half) == pytest.approx(0.95, abs=ERROR)
+
+
+def test_the_predicted_difference_holds_that_of_two_more_runs_in_95_percent() -> None:
+    draw = np.random.default_rng(7).normal(size=(2, 6, 2000)) * np.array([1.0, 3.0])[:, None, None]
+    inside = 0
+    for a, b in zip(draw[0].T, draw[1].T, strict=True):
+        interval = prediction_of_difference(a[:5].tolist(), b[:5].tolist())
+        assert interval
+        inside += interval[0] <= a[5] - b[5] <= interval[1]
+    assert inside / 2000 >= 0.95 - 4 * math.sqrt(0.05 * 0.95 / 2000)

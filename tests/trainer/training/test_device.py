@@ -1,0 +1,34 @@
+"""What a device is asked to do, seen from outside."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+_FAULTS_OF_A_STEP = """
+import resource, sys, torch
+from trainer.training.device import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+def step():
+    kept = [torch.ones(8 << 20) for _ in range(4)]  # 32 MiB each
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(30):  # until the holes that are left have the right sizes, which has taken from 2 to 6 steps
+    warm = step()
+for _ in range(10):
+    last = step()
+print(last - warm)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc")
+def test_steps_reuse_the_memory_of_the_steps_before() -> None:
+    def faults(mode: str) -> int:
+        done = subprocess.run([sys.executable, "-c", _FAULTS_OF_A_STEP, mode], capture_output=True, text=True)
+        assert not done.stderr
+        return int(done.stdout)
+
+    pages = 10 * 4 * (32 << 20) // 4096
+    assert faults("keep") < pages // 20
+    assert faults("leave") > pages // 2  # else this test shows nothing

@@ -1,0 +1,194 @@
+"""How runs end before their last epoch, what they are judged by, and what is averaged: seen from the run folder."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from trainer.config import load_config
+from trainer.config.train import EarlyStop
+from trainer.errors import ConfigError
+from trainer.runs.checkpoint import load_checkpoint
+from trainer.training.early_stop import Monitor
+from trainer.training.loop import Loop
+from trainer.training.run import RunResult, resume_run, start_run
+
+
+@pytest.fixture
+def run(tmp_path: Path, small_run: list[str]):
+    def start(*words: str, name: str = "a") -> RunResult:
+        return start_run(load_config([*small_run, *words]).config, runs=tmp_path, name=name)
+
+    return start
+
+
+def rows(result: RunResult) -> list[dict[str, Any]]:
+    lines = (result.folder / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line, parse_constant=pytest.fail) for line in lines]
+
+
+def unclocked(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if not key.startswith("time/")}
+
+
+@pytest.mark.parametrize(
+    ("knobs", "values", "best"),
+    [
+        ({"monitor": "val/loss"}, [3, 2, 2, 1], [True, True, False, True]),
+        ({"monitor": "val/accuracy"}, [0.1, 0.2, 0.2, 0.1], [True, True, False, False]),
+        ({"monitor": "val/loss", "mode": "max"}, [3, 2, 4], [True, False, True]),
+        ({"monitor": "val/loss", "min_delta": 0.5}, [3, 2.6, 2.4], [True, False, True]),
+        ({"monitor": "val/loss"}, [float("nan"), 2, float("nan"), 1], [False, True, False, True]),
+    ],
+)
+def test_a_monitor_knows_the_best_epoch(knobs: dict[str, Any], values: list[float], best: list[bool]) -> None:
+    monitor = Monitor(EarlyStop(**knobs), validates=True)
+    assert [monitor.look({monitor.metric: value}) for value in values] == best
+
+
+def test_patience_counts_epochs_without_a_new_best_and_outlives_a_resume() -> None:
+    config = EarlyStop(monitor="train/loss", patience=2)
+    monitor, seen = Monitor(config, validates=False), []
+    for loss in (3, 2, 2.5, 1, 1, 1):
+        resumed = Monitor(config, validates=False)
+        resumed.load_state_dict(monitor.state_dict())
+        monitor = resumed
+        monitor.look({"train/loss": loss})
+        seen.append(monitor.exhausted)
+    assert seen == [False, False, False, False, False, True]
+
+
+def test_without_a_name_the_validation_loss_is_watched_and_the_training_loss_without_one() -> None:
+    assert [Monitor(EarlyStop(), validates=each).metric for each in (True, False)] == ["val/loss", "train/loss"]
+
+
+def test_a_run_without_a_new_best_ends_early_and_with_its_best_weights(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([3.0, 1.0, 2.0, 2.0, 2.0])
+    look = Monitor.look
+    monkeypatch.setattr(Monitor, "look", lambda self, metrics: look(self, {"val/loss": next(losses)}))
+    result = run(
+        "train.epochs=9", "data.val_fraction=0.25", "train.early_stop.patience=2", "train.early_stop.restore_best=true",
+        "train.ema.decay=0", "train.keep_best=true",
+    )  # fmt: skip
+    assert (result.status, result.summary["epoch"]) == ("finished", 4)
+    assert result.message == "stopped early: no better val/loss for 2 epochs"
+    last = rows(result)[-1]
+    assert (last["epoch"], last["restored_epoch"]) == (4, 2)
+    best, final = (load_checkpoint(result.folder / name)["evaluated"] for name in ("best.pt", "checkpoint.pt"))
+    torch.testing.assert_close(final, best, rtol=0, atol=0)
+    assert last["val/loss"] == rows(result)[1]["val/loss"]
+    assert last["test/accuracy"] == rows(result)[1]["test/accuracy"]
+
+
+def test_a_run_ends_at_its_target_accuracy_and_says_when(run) -> None:
+    result = run("train.epochs=30", "model.width=8", "train.ema.decay=0", "train.target_accuracy=0.9")
+    accuracies = [row["test/accuracy"] for row in rows(result)]
+    assert accuracies[-1] >= 0.9 > max(accuracies[:-1], default=0)
+    assert result.summary["epochs_to_target"] == len(accuracies) < 30
+    assert 0 < result.summary["time/to_target_seconds"] <= result.summary["time/train_seconds"]
+
+
+def test_a_run_ends_when_its_seconds_are_over(run) -> None:
+    result = run("train.epochs=10000", "train.max_seconds=0.2")
+    assert result.message == "stopped after train.max_seconds=0.2"
+    assert 0.2 <= result.summary["time/train_seconds"] < 5
+    assert "test/accuracy" in rows(result)[-1]
+
+
+@pytest.mark.parametrize("protocol", ["last", "best_val", "best_test"])
+def test_the_headline_is_what_the_protocol_says(run, protocol: str) -> None:
+    result = run(f"protocol={protocol}", "data.val_fraction=0.25", "train.epochs=5", "train.ema.decay=0")
+    test, val = ([row[f"{name}/accuracy"] for row in rows(result)] for name in ("test", "val"))
+    expected = {"last": test[-1], "best_val": test[val.index(max(val))], "best_test": max(test)}
+    assert result.summary["headline/accuracy"] == expected[protocol]
+    assert result.summary["headline/protocol"] == protocol
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["protocol=best_val"], "protocol: 'best_val' needs a validation set"),
+        (["protocol=best_test", "train.evaluate_every=2"], "protocol: 'best_test' needs every epoch evaluated"),
+        (["train.early_stop.monitor=val/loss"], "train.early_stop.monitor: 'val/loss' needs a validation set"),
+        (["train.early_stop.monitor=test/accuracy"], "train.early_stop.monitor: 'test/accuracy' is not a choice"),
+        (["train.swa.epochs=2", "train.ema.decay=0.9"], "train.swa.epochs: there is one averaged network"),
+    ],
+)
+def test_what_cannot_be_watched_is_refused(words: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(words)
+    (line,) = caught.value.problems
+    assert line.startswith(said)
+
+
+def test_the_stochastic_average_is_the_mean_of_the_last_epochs_with_its_own_statistics(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights: list[dict[str, torch.Tensor]] = []
+    end = Loop._average
+
+    def note(loop: Loop) -> None:
+        weights.append({key: p.detach().clone() for key, p in loop.parts.model.named_parameters()})
+        end(loop)
+
+    monkeypatch.setattr(Loop, "_average", note)
+    result = run("train.epochs=4", "train.ema.decay=0", "train.swa.epochs=3")
+    kept = load_checkpoint(result.folder / "checkpoint.pt")
+    for key in weights[0]:
+        expected = torch.stack([each[key] for each in weights[-3:]]).mean(0)
+        torch.testing.assert_close(kept["evaluated"][key], expected)
+    variance = next(key for key in kept["evaluated"] if key.endswith("running_var"))
+    assert not torch.equal(kept["evaluated"][variance], kept["model"][variance])
+    assert kept["swa"]["count"] == 3
+
+
+@pytest.mark.parametrize("extra", ["train.swa.epochs=2", "train.early_stop={'patience': 1, 'restore_best': True}"])
+def test_averages_and_best_weights_outlive_an_interruption(
+    run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, extra: str
+) -> None:
+    words = ["train.epochs=4", "train.ema.decay=0", "data.val_fraction=0.1", extra]
+    unbroken = run(*words, name="unbroken")
+    take_step = Loop._step
+
+    def break_at(loop: Loop, *batch: Any) -> None:
+        take_step(loop, *batch)
+        if loop.counters.step == 17:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_step", break_at)
+        run(*words, name="broken")
+    resumed = resume_run(tmp_path / "broken")
+    assert resumed.status == "finished"
+    ours, theirs = ([unclocked(row) for row in rows(result)] for result in (resumed, unbroken))
+    assert ours == theirs
+
+
+def test_weights_gone_infinite_in_the_last_step_of_an_epoch_are_never_saved(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_step = Loop._step
+
+    def spoil(loop: Loop, *batch: Any) -> None:
+        take_step(loop, *batch)
+        if loop.counters.step == 12:
+            with torch.no_grad():
+                next(iter(loop.parts.model.parameters())).fill_(float("nan"))
+
+    monkeypatch.setattr(Loop, "_step", spoil)
+    result = run()
+    assert (result.status, result.summary["step"]) == ("diverged", 12)
+    kept = load_checkpoint(result.folder / "checkpoint.pt")
+    assert kept["counters"]["step"] == 6
+    assert all(value.isfinite().all() for value in kept["model"].values() if value.is_floating_point())
+
+
+def test_a_number_that_is_none_is_null_in_every_file(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.training.loop.evaluate", lambda *_, **__: {"loss": float("nan"), "accuracy": 0.5})
+    result = run()
+    assert rows(result)[0]["test/loss"] is None
+    assert json.loads((result.folder / "summary.json").read_text(), parse_constant=pytest.fail)["test/loss"] is None

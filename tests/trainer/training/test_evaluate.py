@@ -1,0 +1,65 @@
+"""Accuracy and views, with a network whose answers are known."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trainer.config.train import Train
+from trainer.data.batches import Normalize
+from trainer.data.images import Split
+from trainer.training.device import choose_compute
+from trainer.training.evaluate import evaluate, predict
+
+COMPUTE = choose_compute(Train(device="cpu", precision="float32"))
+PLAIN = Normalize((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+class TopLeft(nn.Module):
+    """Logits (red, green) of the top left pixel."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images[:, :2, 0, 0]
+
+
+def images(n: int = 7) -> Split:
+    draw = torch.Generator().manual_seed(0)
+    return Split(torch.randint(256, (n, 3, 6, 6), dtype=torch.uint8, generator=draw), torch.arange(n) % 2)
+
+
+@pytest.mark.parametrize("tta", ["none", "hflip", "hflip_translate"])
+def test_views_are_averaged_as_written(tta) -> None:
+    split, net = images(), TopLeft()
+    x = PLAIN(split.images)
+    padded = nn.functional.pad(x, (1,) * 4, mode="reflect")
+
+    def both(images: Tensor) -> Tensor:
+        return (net(images) + net(images.flip(-1))) / 2
+
+    expected = {
+        "none": net(x),
+        "hflip": both(x),
+        "hflip_translate": both(x) / 2 + (both(padded[..., :6, :6]) + both(padded[..., 2:, 2:])) / 4,
+    }[tta]
+    plain, averaged = predict(net, split.images, PLAIN, COMPUTE, tta=tta, batch_size=3)
+    torch.testing.assert_close(plain, net(x))
+    torch.testing.assert_close(averaged, expected)
+
+
+LOSS = nn.CrossEntropyLoss(reduction="none")
+
+
+def test_loss_is_a_mean_and_accuracy_a_fraction() -> None:
+    split, net = images(), TopLeft()
+    found = evaluate(net, split, PLAIN, LOSS, COMPUTE, tta="hflip", batch_size=2)
+    plain, averaged = predict(net, split.images, PLAIN, COMPUTE, tta="hflip")
+    assert found["loss"] == pytest.approx(nn.functional.cross_entropy(averaged, split.labels).item(), rel=1e-5)
+    assert found["accuracy"] == pytest.approx((averaged.argmax(1) == split.labels).float().mean().item())
+    assert found["accuracy_plain"] == pytest.approx((plain.argmax(1) == split.labels).float().mean().item())
+
+
+def test_the_network_stays_in_its_mode_and_dropout_is_off() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.Linear(108, 2)).train()
+    first, second = (evaluate(net, images(), PLAIN, LOSS, COMPUTE) for _ in range(2))
+    assert first == second
+    assert net.training
+    assert first.keys() == {"loss", "accuracy"}

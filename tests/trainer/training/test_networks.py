@@ -1,0 +1,131 @@
+"""Networks by config: mistakes in their names and arguments, their tables, and what is computed from data first."""
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+
+from models.layers import PatchWhitening
+from trainer.config.model import Model
+from trainer.data.images import ImageSet, Split
+from trainer.errors import ConfigError
+from trainer.training import network_tables as catalogue
+from trainer.training.networks import build_network, complete_arguments, initial_network
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("fastresnet", {}, ["model.name: no network is called 'fastresnet'; did you mean 'fastresnet9'?"]),
+        ("resnet9", {"widht": 8}, ["model.widht: resnet9 has no such field; did you mean 'width'?"]),
+        ("resnet9", {"width": "wide"}, ["model.width: 'wide': input should be a valid integer"]),
+        ("resnet9", {"width": True}, ["model.width: 'true': input should be a valid integer"]),
+        ("resnet9", {"act": "gulu"}, ["model.act: 'gulu' is not a choice; did you mean 'gelu'?"]),
+        ("resnet9", {"width": -1}, ["model: resnet9 cannot be built so: "]),
+        ("resnet9", {"width": 0}, ["model: resnet9 cannot be built so: features.stem.0 is a layer without channels"]),
+        ("densenet121", {"growth": 0}, ["model: densenet121 cannot be built so: features.stem is a layer without"]),
+        (
+            "densenet100_bc",
+            {"compression": 0.001},
+            ["model: densenet100_bc cannot be built so: features.transition1.2"],
+        ),
+        ("vgg_a", {"head_width": 0}, ["model: vgg_a cannot be built so: head.1 is a layer without channels"]),
+        ("handmade_mlp", {"hidden": [8, 0]}, ["model: handmade_mlp cannot be built so: features.block2.0 is a layer"]),
+        ("fastresnet9", {"ghost_size": -4}, ["model: fastresnet9 cannot be built so: ghost_size=-4: should be at"]),
+        ("fastresnet9", {"logit_scale": "x", "width": 1.5}, ["model.width: 1.5", "model.logit_scale: 'x'"]),
+        ("resnet9", {"num_classes": 5, "widht": 8}, ["model.num_classes: set by the data", "model.widht"]),
+        ("timm/resnet18x", {}, ["model.name: no network is called 'timm/resnet18x'; did you mean 'timm/resnet18'?"]),
+        ("timm/resnet18", {"foo": 1}, ["model: timm/resnet18 cannot be built so: "]),
+        ("timm/resnet18", {"pretrained": True}, ["model.pretrained: no trained weights are loaded, for a run starts"]),
+        ("resnet18", {"pretrained": True}, ["model.pretrained: resnet18 has no such field"]),
+        ("timm/resnet18", {"stem": "cfar"}, ["model.stem: 'cfar' is not a choice; did you mean 'cifar'?"]),
+        ("timm/vit_tiny_patch16_224", {"stem": "cifar"}, ["model: timm/vit_tiny_patch16_224 cannot be built so: stem"]),
+    ],
+)
+def test_a_wrong_name_or_argument_is_one_line_with_the_nearest(
+    name: str, arguments: dict[str, object], said: list[str]
+) -> None:
+    lines, _ = complete_arguments(name, arguments)
+    assert len(lines) == len(said)
+    for line, part in zip(lines, said, strict=True):
+        assert line.startswith(part)
+        assert "\n" not in line
+
+
+def test_values_reach_the_builder_in_the_types_of_its_signature() -> None:
+    net = build_network(Model.model_validate({"name": "resnet9", "width": "4"}), some_images())
+    assert net(torch.zeros(2, 3, 16, 16)).shape == (2, 2)
+
+
+def test_a_table_of_layers_is_refused_in_one_line_where_an_image_does_not_pass() -> None:
+    with pytest.raises(ConfigError, match=r"^model.name: timm/vit_tiny_patch16_224 does not take images of 3x32x32: "):
+        catalogue.layers("timm/vit_tiny_patch16_224")
+    with pytest.raises(ConfigError, match=r"^model.name: no network is called 'resnet'"):
+        catalogue.arguments("resnet")
+
+
+def test_arguments_are_shown_as_they_are_typed() -> None:
+    rows = {row.key: (row.default, row.values) for row in catalogue.arguments("simp_res9")}
+    assert rows["model.stem"] == ("[3]", "list of int")
+    assert rows["model.norm"] == ("batch", "batch | ghost | group | layer | none | handmade")
+    assert rows["model.init"] == ("paper", "paper | torch | kaiming | xavier")
+    assert rows.keys() == {"model.stem", "model.act", "model.norm", "model.init"}  # what the data sets is not asked for
+    text = catalogue.as_text(catalogue.arguments("fastresnet9"), catalogue.layers("fastresnet9"))
+    above, below = text.split("\n\n")
+    assert "model.pool_first" in above and "true" in above
+    assert "features.stem.0" in below and "27x32x32" in below
+
+
+def test_a_row_of_a_network_is_flat_in_json_and_says_unsettled_in_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.model_names", lambda: ["simp_res9"])
+    (row,) = catalogue.networks()
+    plain = json.loads(json.dumps(asdict(row)))
+    assert (plain["name"], plain["published"], plain["settled"]) == ("simp_res9", "3.41 MB", False)
+    assert plain["parameters"] == 887_082
+    assert not [value for value in plain.values() if isinstance(value, dict | list)]
+    assert row.cells()["published"] == "3.41 MB (unsettled)"
+
+
+def some_images(n: int = 60, size: int = 16) -> ImageSet:
+    """Two classes, one after the other as a folder has them: faint and strong."""
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.arange(n) * 2 // n
+    images = torch.randint(256, (n, 3, size, size), generator=draw) // (10 - 9 * labels).view(-1, 1, 1, 1)
+    split = Split(images.byte(), labels)
+    return ImageSet("some", ("faint", "strong"), (0.5,) * 3, (0.25,) * 3, split, split)
+
+
+def test_an_image_too_small_is_one_line() -> None:
+    with pytest.raises(ConfigError, match=r"model.name: resnet9 does not take images of 3x4x4: ") as caught:
+        initial_network(Model(name="resnet9"), some_images(size=4), seed=0)
+    assert len(caught.value.problems) == 1
+
+
+def test_initial_weights_depend_on_the_seed_alone() -> None:
+    first, again, other = (
+        initial_network(Model.model_validate({"name": "resnet9", "width": 2}), some_images(), seed=seed).state_dict()
+        for seed in (0, 0, 1)
+    )
+    torch.testing.assert_close(again, first, rtol=0, atol=0)
+    assert not torch.equal(other["head.2.weight"], first["head.2.weight"])
+
+
+def test_whitening_sees_images_from_all_over_the_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.training.networks._WHITENED", 6)
+    seen: list[int] = []
+    monkeypatch.setattr(PatchWhitening, "fit", lambda _, images: seen.extend(images[:, 0, 0, 0].tolist()))
+    labelled = some_images()
+    images = torch.arange(60, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 16, 16)
+    labelled = replace(labelled, train=Split(images, labelled.train.labels), mean=(0.0,) * 3, std=(1 / 255,) * 3)
+    initial_network(Model.model_validate({"name": "fastresnet9", "width": 2}), labelled, seed=0)
+    assert seen == pytest.approx([0, 10, 20, 30, 40, 50])
+
+
+def test_the_whitening_is_frozen_and_computed_before_training() -> None:
+    model = Model.model_validate({"name": "fastresnet9", "width": 2})
+    torch.manual_seed(0)
+    drawn, fitted = build_network(model, some_images()), initial_network(model, some_images(), seed=0)
+    before, after = (net.get_parameter("features.stem.0.weight") for net in (drawn, fitted))
+    assert not torch.equal(before, after)
+    assert not after.requires_grad

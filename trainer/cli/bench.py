@@ -1,0 +1,30 @@
+"""`trainer bench`: measurements of speed on this machine."""
+
+import json
+
+import typer
+
+from trainer.cli.options import TAKES_ANY_KEY, DataFlag, DeviceFlag, JsonFlag, Overrides, load, overrides_of
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure speed on this machine.")
+
+
+@app.command("data", context_settings=TAKES_ANY_KEY)
+def bench_data(
+    overrides: Overrides = None, data: DataFlag = None, device: DeviceFlag = None, as_json: JsonFlag = False
+) -> None:
+    """Compare the data pipeline with torchvision's, in images/s.
+
+    torchvision's transforms run under a DataLoader with two workers. The two take turns.
+    """
+    config = load(overrides_of(overrides, False, data, device)).config
+    from trainer.data.sources import load_image_set
+    from trainer.training.bench import bench_data as measure
+    from trainer.training.device import choose_compute
+
+    measured = measure(load_image_set(config.data, seed=config.seed), choose_compute(config.train))
+    if as_json:
+        return typer.echo(json.dumps(measured))
+    for key, value in measured.items():
+        typer.echo(f"{key:<18} {value:,.1f}" + ("x" if key.endswith("ratio") else " images/s"))
+    return None

@@ -1,0 +1,138 @@
+"""`trainer landscape`: measurements of trained runs. torch and numpy are imported inside the commands."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer import Argument, Option
+
+from trainer.cli.options import DataRootFlag, DeviceNowFlag, JsonFlag, RunsFlag, resumable, run_folder
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure trained runs.")
+
+Run = Annotated[Path, Argument(metavar="RUN", help="A run's folder or name.")]
+ImagesFlag = Annotated[int, Option(help="Images that the loss is taken over, drawn by the seed.", metavar="N", min=1)]
+SplitFlag = Annotated[Literal["train", "test"], Option(help="Whose images.")]
+SeedFlag = Annotated[int, Option(help="Draws images, directions and vectors.", metavar="N", min=0)]
+OutFlag = Annotated[Path | None, Option(help="Where the result goes; into the run's folder otherwise.", metavar="DIR")]
+
+
+@app.command()
+def surface(
+    run: Run,
+    plane: Annotated[Literal["random", "path"], Option(help="Random directions, or those of training.")] = "random",
+    dims: Annotated[int, Option(help="1: a line, 2: a plane.", min=1, max=2)] = 2,
+    points: Annotated[int, Option(help="Points along each direction.", metavar="N", min=3)] = 21,
+    reach: Annotated[
+        float | None,
+        Option(
+            help="How far to each side: random, in lengths of the network's filters (1 where not given); path, past the"
+            " path, as a share of its extent (0.25).",
+            metavar="X",
+            min=0,
+        ),
+    ] = None,
+    images: ImagesFlag = 1000,
+    split: SplitFlag = "train",
+    seed: SeedFlag = 0,
+    data_root: DataRootFlag = None,
+    device: DeviceNowFlag = None,
+    runs: RunsFlag = Path("runs"),
+    out: OutFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Loss and accuracy around a trained network, over filter-normalised directions or the plane of its training."""
+    from trainer.landscape.subject import load_subject
+    from trainer.landscape.surface import as_text, measure_surface
+
+    folder = run_folder(run, runs)
+    subject = load_subject(folder, of=split, images=images, seed=seed, data_root=data_root, device=device)
+    if reach is None:
+        reach = 1.0 if plane == "random" else 0.25
+    with resumable():
+        result = measure_surface(
+            subject, plane=plane, dims=dims, points=points, reach=reach, folder=out or folder / "surface"
+        )
+    _show(result, as_text, as_json)
+
+
+@app.command()
+def hessian(
+    run: Run,
+    epochs: Annotated[
+        str, Option(help="Epochs whose weights were kept, such as 0,5,20; all of those; last.", metavar="LIST")
+    ] = "last",
+    top: Annotated[int, Option(help="Largest eigenvalues to tell.", metavar="K", min=1)] = 5,
+    iterations: Annotated[int, Option(help="Steps of Lanczos.", metavar="N", min=1)] = 40,
+    trace_samples: Annotated[int, Option(help="Vectors for the trace; 0: no trace.", metavar="N", min=0)] = 20,
+    batch_statistics: Annotated[
+        bool, Option("--batch-statistics", help="Norms use the statistics of each chunk, as in training.")
+    ] = False,
+    chunk: Annotated[int, Option(help="Images at once: memory, and the batch of --batch-statistics.", min=1)] = 250,
+    precision: Annotated[Literal["float32", "float64"], Option(help="Number format.")] = "float32",
+    images: ImagesFlag = 1000,
+    split: SplitFlag = "train",
+    seed: SeedFlag = 0,
+    data_root: DataRootFlag = None,
+    device: DeviceNowFlag = None,
+    runs: RunsFlag = Path("runs"),
+    out: OutFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Largest eigenvalues and trace of the Hessian of a run's loss, at its last epoch or at those kept on the way."""
+    import torch
+
+    from trainer.landscape.hessian import as_text, epochs_asked, measure_hessian
+    from trainer.landscape.subject import load_subject
+
+    folder = run_folder(run, runs)
+    subject = load_subject(folder, of=split, images=images, seed=seed, data_root=data_root, device=device)
+    with resumable():
+        result = measure_hessian(
+            subject,
+            epochs_asked(subject, epochs),
+            top=top,
+            iterations=iterations,
+            trace_samples=trace_samples,
+            chunk=chunk,
+            batch_statistics=batch_statistics,
+            dtype=torch.float64 if precision == "float64" else torch.float32,
+            folder=out or folder / "hessian",
+        )
+    _show(result, as_text, as_json)
+
+
+@app.command()
+def bands(
+    folders: Annotated[
+        list[Path], Argument(metavar="RUN_OR_SWEEP_FOLDER...", help="Runs of several rates, or folders of such.")
+    ],
+    key: Annotated[str, Option(help="The metric whose lowest and highest over the rates make the band.")] = "runs/loss",
+    from_step: Annotated[int, Option(help="First step that counts.", metavar="N", min=0)] = 0,
+    gap: Annotated[int, Option(help="Take only the steps that this divides.", metavar="N", min=1)] = 1,
+    out: Annotated[Path | None, Option(help="Write numbers and bands as JSON.", metavar="FILE.json")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Bands over runs that differ in their learning rate: mean width, area, mean level, beta, by group over seeds."""
+    from trainer.files import write_whole
+    from trainer.landscape.band_table import as_text, band_table
+    from trainer.runs.bands import loss_bands
+    from trainer.runs.history import find_runs, read_history
+
+    histories = [read_history(folder) for folder in find_runs(folders)]
+    table = band_table(histories, key, from_step=from_step, gap=gap)
+    if out is not None:
+        rows = loss_bands(histories, key, from_step=from_step, gap=gap)
+        write_whole(out, json.dumps(table | {"bands": rows}).encode())
+    typer.echo(json.dumps(table) if as_json else as_text(table))
+
+
+def _show(result: Path, as_text: Callable[[dict[str, Any]], str], as_json: bool) -> None:
+    """A measurement as text, its file last, or the file itself."""
+    written = result.read_text(encoding="utf-8")
+    if as_json:
+        return typer.echo(written, nl=False)
+    typer.echo(as_text(json.loads(written)))
+    return typer.echo(result)

@@ -1,0 +1,68 @@
+"""The application: which commands there are, in which order `--help` shows them, and how a mistake is shown."""
+
+import sys
+from typing import Any, cast
+
+import typer
+from typer.core import TyperGroup
+
+from trainer.cli import bench, compare, evaluate, inspect, landscape, panels, preview, report, show, sweep, train
+from trainer.errors import UserError
+
+_UsageError = cast(
+    "type[typer.BadParameter]", typer.BadParameter.__mro__[1]
+)  # typer brings a click of its own, unnamed
+
+
+class _ByPurpose(TyperGroup):
+    """Lists the commands under their `rich_help_panel`, which typer shows only with rich's boxes."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            help_text = command.get_short_help_str(limit=formatter.width - 16)
+            panels.setdefault(getattr(command, "rich_help_panel", None) or "Commands", []).append((name, help_text))
+        for title, rows in panels.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+app = typer.Typer(
+    cls=_ByPurpose,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Train CIFAR-sized image classifiers, one run or a whole ablation at a time.",
+)
+
+_TRAIN, _ASK, _LOOK, _LIST = "Train a network", "Answer a question", "Look inside", "List what there is"
+app.command(rich_help_panel=_TRAIN, **train.SETTINGS)(train.train)
+app.command(rich_help_panel=_TRAIN)(evaluate.evaluate)
+app.add_typer(preview.app, name="preview", rich_help_panel=_TRAIN)
+app.add_typer(bench.app, name="bench", rich_help_panel=_TRAIN)
+app.add_typer(sweep.app, name="sweep", rich_help_panel=_ASK)
+app.command(rich_help_panel=_ASK, **report.SETTINGS)(report.report)
+app.command(rich_help_panel=_ASK)(compare.compare)
+app.command(rich_help_panel=_LOOK)(inspect.inspect)
+app.add_typer(landscape.app, name="landscape", rich_help_panel=_LOOK)
+app.add_typer(panels.app, name="panels", rich_help_panel=_LOOK)
+app.command("models", rich_help_panel=_LIST)(show.list_models)
+app.command("recipes", rich_help_panel=_LIST)(show.list_recipes)
+app.command("config", rich_help_panel=_LIST, **show.CONFIG_SETTINGS)(show.show_config)
+app.command("version", rich_help_panel=_LIST)(show.version)
+
+
+def main() -> None:
+    """Run the command line. A user's mistake is a line each on stderr and exit code 2; a bug keeps its traceback."""
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        for problem in error.problems:
+            typer.echo(f"error: {problem}", err=True)
+        code = 2
+    except _UsageError as error:  # `trainer` alone asks for help
+        typer.echo(f"error: {error.format_message()}" if sys.argv[1:] else error.format_message(), err=True)
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)

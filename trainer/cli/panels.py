@@ -1,0 +1,39 @@
+"""`trainer panels`: list, push. `trainer preview panel` draws one."""
+
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from trainer.cli.options import complete_panel
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Charts, the same in W&B and on a local page.")
+
+
+@app.command("list")
+def list_panels() -> None:
+    """List the panels with the columns of their tables."""
+    from trainer.panels.registry import PANELS
+
+    for each in PANELS:
+        typer.echo(f"{each.name:<24} {each.title}")
+        for column, about in each.columns.items():
+            typer.echo(f"    {column:<20} {about.meaning}")
+
+
+@app.command()
+def push(
+    entity: Annotated[str, Option(help="W&B user or team that will own the charts.", metavar="ENTITY")],
+    names: Annotated[
+        list[str] | None,
+        Argument(metavar="[NAME]...", help="Panels. Default: all.", autocompletion=complete_panel),
+    ] = None,
+) -> None:
+    """Register panels with W&B.
+
+    Runs use them with sink.wandb.panels=ENTITY.
+    """
+    from trainer.wandb_api.panels import push_panels
+
+    for line in push_panels(entity, names or []):
+        typer.echo(line)

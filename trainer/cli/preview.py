@@ -1,0 +1,85 @@
+"""`trainer preview data|schedule|panel`: pictures of a choice before, or after, it is trained with."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from trainer.cli.options import (
+    TAKES_ANY_KEY,
+    DataFlag,
+    EpochsFlag,
+    FileFlag,
+    LrFlag,
+    ModelFlag,
+    Overrides,
+    RecipeFlag,
+    complete_panel,
+    load,
+    overrides_of,
+)
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Draw images, a schedule or a panel.")
+
+
+@app.command("data", context_settings=TAKES_ANY_KEY)
+def preview_data(
+    overrides: Overrides = None,
+    data: DataFlag = None,
+    out: Annotated[Path, Option(help="The PNG to write.", metavar="FILE")] = Path("preview.png"),
+) -> None:
+    """Draw some images of each class, one class a row.
+
+    With augment keys, each row shows what they make of one image.
+    """
+    loaded = load(overrides_of(overrides, False, data))
+    from trainer.data.preview import write_preview
+    from trainer.data.sources import load_image_set
+
+    config = loaded.config
+    asked = any(key.startswith("augment.") and origin == "command line" for key, origin in loaded.origins.items())
+    write_preview(
+        load_image_set(config.data, seed=config.seed), out, config.augment if asked else None, seed=config.seed
+    )
+    typer.echo(out)
+
+
+@app.command("schedule", context_settings=TAKES_ANY_KEY)
+def preview_schedule(
+    overrides: Overrides = None,
+    model: ModelFlag = None,
+    epochs: EpochsFlag = None,
+    lr: LrFlag = None,
+    recipe: RecipeFlag = None,
+    file: FileFlag = None,
+    out: Annotated[Path, Option(help="The PNG, SVG or HTML to write.", metavar="FILE")] = Path("schedule.png"),
+) -> None:
+    """Draw the learning rate over a run."""
+    config = load(overrides_of(overrides, False, model, epochs, lr), recipe, file).config
+    from trainer.training.dry_run import steps_per_epoch
+    from trainer.training.schedule_chart import draw_schedule
+
+    draw_schedule(config, out, steps_per_epoch=steps_per_epoch(config))
+    typer.echo(out)
+
+
+@app.command("panel")
+def preview_panel(
+    name: Annotated[
+        str, Argument(metavar="NAME", help="A panel that `trainer panels list` shows.", autocompletion=complete_panel)
+    ],
+    folders: Annotated[
+        list[Path] | None, Argument(metavar="[RUN_OR_SWEEP_FOLDER]...", help="Runs to draw. Default: example data.")
+    ] = None,
+    out: Annotated[
+        Path | None, Option(help="The PNG, SVG or HTML to write. Default: NAME.png.", metavar="FILE")
+    ] = None,
+    theme: Annotated[str, Option(help="light or dark.")] = "light",
+) -> None:
+    """Draw a panel from run folders, without a network."""
+    from trainer.panels.preview import preview_panel as draw
+
+    path = out or Path(f"{name}.png")
+    draw(name, folders or [], path, theme=theme)
+    typer.echo(path)

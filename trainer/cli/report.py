@@ -1,0 +1,117 @@
+"""`trainer report`: a page of each sweep, and the whole catalogue. scipy and the charts are imported inside."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from trainer.cli.options import JsonFlag, RunsFlag
+from trainer.errors import ConfigError, UserError
+
+SETTINGS: dict[str, Any] = {
+    "epilog": """Examples:
+
+\b
+  trainer report lr_scheduler
+  trainer report runs/first runs/second --out compared
+  trainer report --from-wandb ENTITY/PROJECT
+  trainer report index""",
+}
+
+OutFlag = Annotated[
+    Path | None,
+    Option(help="Where the report is written; a folder for each of several. report/ beside the runs where not given.",
+           metavar="DIR"),
+]  # fmt: skip
+Targets = Annotated[
+    list[str] | None,
+    Argument(
+        metavar="[SWEEP_OR_FOLDER]...",
+        help="A sweep file or its name, a folder of runs, or run folders; `index`: the whole catalogue instead.",
+    ),
+]
+FromWandbFlag = Annotated[
+    list[str] | None,
+    Option("--from-wandb", help="Fetch W&B's runs into folders first, and report on them.",
+           metavar="ENTITY/PROJECT[/SWEEP]"),
+]  # fmt: skip
+WandbFlag = Annotated[
+    bool,
+    Option("--wandb", help="Also create or update a W&B report of each table, and a workspace, where the runs are."),
+]
+WandbProjectFlag = Annotated[str | None, Option(help="As --wandb, in this project instead.", metavar="ENTITY/PROJECT")]
+
+
+def report(
+    targets: Targets = None,
+    out: OutFlag = None,
+    runs: RunsFlag = Path("runs"),
+    from_wandb: FromWandbFlag = None,
+    to_wandb: WandbFlag = False,
+    wandb_project: WandbProjectFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Published against reproduced, and how sure we are: a page, its figures, Markdown with pictures.
+
+    The last line on stdout is the page.
+    """
+    if targets == ["index"]:
+        return _index(runs, out, as_json)
+    from trainer.report.pages.export import as_json as content_of
+    from trainer.report.pages.sentences import finding
+    from trainer.report.pages.write import write_report
+    from trainer.report.tables import read_tables
+
+    asked = [*(targets or []), *_brought(from_wandb or [], runs)]
+    if not asked:
+        raise UserError("report: name a sweep or a folder with runs, or --from-wandb ENTITY/PROJECT[/SWEEP]")
+    tables = read_tables(asked, runs)
+    places = [
+        table.folder / "report" if out is None else out / table.name if len(tables) > 1 else out for table in tables
+    ]
+    if twice := next((place for place in places if places.count(place) > 1), None):
+        raise ConfigError(f"report: two of the tables would lie in {twice}; report on them one by one")
+    for table, place in zip(tables, places, strict=True):
+        files = write_report(table, place)
+        if not as_json:
+            for problem in table.problems:
+                typer.echo(f"{problem.kind}: {problem.where}: {problem.message}", err=True)
+            typer.echo(finding(table).text)
+            typer.echo(str(files[0]))
+    if to_wandb or wandb_project:
+        from trainer.wandb_api.reports import publish
+
+        for page in publish(tables, wandb_project):
+            typer.echo(f"W&B: {page}", err=True)
+    if as_json:
+        typer.echo(json.dumps([content_of(table) for table in tables], allow_nan=False, default=str))
+
+
+def _brought(paths: list[str], runs: Path) -> list[str]:
+    """The folders of what was fetched, in runs/wandb/ENTITY/PROJECT."""
+    from trainer.wandb_api.fetch import bring, place_in
+
+    return [
+        str(folder)
+        for path in paths
+        for folder in bring(path, place_in(runs, path), say=lambda line: typer.echo(line, err=True))
+    ]
+
+
+def _index(runs: Path, out: Path | None, as_json: bool) -> None:
+    from trainer.files import disk_errors, write_whole
+    from trainer.report.pages import index
+
+    lines, tables = index.catalogue(runs)
+    place = out or runs
+    with disk_errors(place, "cannot be made"):
+        place.mkdir(parents=True, exist_ok=True)
+    page = place / "index.md"
+    write_whole(page, index.as_markdown(lines, tables, beside=place).encode())
+    if as_json:
+        typer.echo(json.dumps(index.as_json(lines), allow_nan=False))
+    else:
+        typer.echo(index.coverage(lines))
+        typer.echo(str(page))

@@ -1,0 +1,90 @@
+"""`trainer models`, `recipes`, `config` and `version`: what there is, and what a run would be."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from trainer.cli.options import (
+    TAKES_ANY_KEY,
+    BatchSizeFlag,
+    DataFlag,
+    DeviceFlag,
+    EpochsFlag,
+    FileFlag,
+    JsonFlag,
+    LrFlag,
+    ModelFlag,
+    OfflineFlag,
+    Overrides,
+    RecipeFlag,
+    SeedFlag,
+    complete_model,
+    complete_recipe,
+    load,
+    overrides_of,
+)
+
+CONFIG_SETTINGS: dict[str, Any] = {"context_settings": TAKES_ANY_KEY}
+
+
+def list_models(
+    name: Annotated[
+        str | None, Argument(help="Show this network's layers and arguments.", autocompletion=complete_model)
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the networks with their sizes, or the layers of one."""
+    from trainer.training.network_tables import arguments, as_text, layers, networks
+
+    rows = networks() if name is None else layers(name)
+    if as_json:
+        return typer.echo(json.dumps([asdict(row) for row in rows]))
+    return typer.echo(as_text(*([arguments(name)] if name else []), rows))
+
+
+def list_recipes(
+    name: Annotated[str | None, Argument(help="Print this recipe.", autocompletion=complete_recipe)] = None,
+) -> None:
+    """List the recipes, or print one."""
+    from trainer.config.recipes import recipe_names, recipe_text
+
+    if name is not None:
+        return typer.echo(recipe_text(name), nl=False)
+    for each in recipe_names():
+        typer.echo(f"{each:<16} {recipe_text(each).splitlines()[0].removeprefix('# ')}")
+    return None
+
+
+def show_config(
+    overrides: Overrides = None,
+    model: ModelFlag = None,
+    epochs: EpochsFlag = None,
+    lr: LrFlag = None,
+    batch_size: BatchSizeFlag = None,
+    seed: SeedFlag = None,
+    data: DataFlag = None,
+    device: DeviceFlag = None,
+    offline: OfflineFlag = False,
+    recipe: RecipeFlag = None,
+    file: FileFlag = None,
+    schema: Annotated[bool, Option("--schema", help="Print the JSON schema of all keys.")] = False,
+) -> None:
+    """Print the resolved config as YAML, and where each value came from."""
+    if schema:
+        from trainer.config import RunConfig
+
+        return typer.echo(json.dumps(RunConfig.model_json_schema(), indent=2))
+    from trainer.config.show import with_origins
+
+    given = overrides_of(overrides, offline, model, epochs, lr, batch_size, seed, data, device)
+    return typer.echo(with_origins(load(given, recipe, file)), nl=False)
+
+
+def version() -> None:
+    """Print the version."""
+    from trainer import __version__
+
+    typer.echo(__version__)

@@ -1,0 +1,223 @@
+"""`trainer sweep`: check, run, start, status, rerun, list. Optuna, wandb and torch are imported inside the commands."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Argument, Option
+
+from trainer.cli.options import TAKES_ANY_KEY, JsonFlag, RunsFlag
+from trainer.errors import SweepError, UserError
+
+if TYPE_CHECKING:
+    from trainer.sweep.points import Checked
+    from trainer.sweep.status import Progress
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run sweeps, on W&B or with no server.")
+
+_REMOTE = re.compile(r"https?://.*|[^/]+/[^/]+/[^/.]+")  # a page of W&B's, or ENTITY/PROJECT/SWEEP
+
+File = Annotated[Path, Argument(metavar="FILE", help="A sweep file, such as sweeps/lr_scheduler.yaml.")]
+Target = Annotated[str, Argument(metavar="FILE_OR_ID", help="A sweep file, or ENTITY/PROJECT/ID or the URL of W&B's.")]
+Words = Annotated[
+    list[str] | None,
+    Argument(metavar="[KEY=VALUE]...", help="Config keys that every point is given, such as train.epochs=1."),
+]
+StorageFlag = Annotated[
+    str | None,
+    Option(
+        help="Database of the ledger, such as postgresql://USER@HOST/NAME, shared by several machines; a file in the"
+        " sweep's folder where not given.",
+        metavar="URL",
+        envvar="TRAINER_STORAGE",
+    ),
+]
+JobsFlag = Annotated[int | None, Option(help="Points at once; one a device where not given.", metavar="N", min=1)]
+DevicesFlag = Annotated[str, Option(help="Where points run, such as cuda:0,cuda:1 or cpu.", metavar="LIST")]
+PerDeviceFlag = Annotated[int, Option(help="Points at once on each device.", metavar="K", min=1)]
+RetryFlag = Annotated[bool, Option("--retry", help="Run again what crashed or diverged.")]
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], Argument(metavar="FILE...", help="Sweep files.")], as_json: JsonFlag = False
+) -> None:
+    """Hold sweep files against W&B's rules, and every point of them against the trainer's."""
+    from trainer.sweep.check import check as check_points
+    from trainer.sweep.file import read_sweep
+
+    problems: list[str] = []
+    found: list[Checked] = []
+    for path in files:
+        try:
+            found.append(check_points(read_sweep(path)))
+        except SweepError as error:
+            problems += error.problems
+    for checked in found:
+        _warn(checked)
+        if not as_json:
+            typer.echo(f"{checked.sweep.path}: {_size(checked)}")
+    if as_json:
+        typer.echo(json.dumps([_as_json(checked) for checked in found]))
+    if problems:
+        raise SweepError(*problems)
+
+
+@app.command(context_settings=TAKES_ANY_KEY)
+def run(
+    file: File,
+    words: Words = None,
+    runs: RunsFlag = Path("runs"),
+    storage: StorageFlag = None,
+    jobs: JobsFlag = None,
+    devices: DevicesFlag = "auto",
+    per_device: PerDeviceFlag = 1,
+    retry: RetryFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run all points of a sweep here, with no server; what is finished already is not run again."""
+    _run(file, words or [], runs, storage, jobs, devices, per_device, retry, as_json)
+
+
+@app.command()
+def start(
+    file: File,
+    agents: Annotated[int | None, Option(help="Agents at once; one a device where not given.", min=1)] = None,
+    devices: DevicesFlag = "auto",
+) -> None:
+    """Register a sweep with W&B and start agents for it here, one a device."""
+    from trainer.wandb_api import sweeps as remote
+
+    chosen = devices.split(",")
+    raise typer.Exit(remote.start(file, agents=agents or len(chosen), devices=chosen, warn=_warn))
+
+
+@app.command()
+def status(
+    target: Target, runs: RunsFlag = Path("runs"), storage: StorageFlag = None, as_json: JsonFlag = False
+) -> None:
+    """Show how far a sweep has come: which points are missing, failed or there twice."""
+    if _REMOTE.fullmatch(target):
+        from trainer.wandb_api import sweeps as remote
+
+        _, progress = remote.progress_of(target)
+    else:
+        from trainer.sweep import local
+
+        progress = local.progress_here(Path(target), runs=runs, storage=storage)
+    _print(progress, as_json)
+
+
+@app.command()
+def rerun(
+    target: Target,
+    runs: RunsFlag = Path("runs"),
+    storage: StorageFlag = None,
+    jobs: JobsFlag = None,
+    devices: DevicesFlag = "auto",
+    per_device: PerDeviceFlag = 1,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run here what is missing or has failed: of a sweep of this machine, or of one of W&B's, into that sweep."""
+    if _REMOTE.fullmatch(target):
+        if jobs is not None or per_device != 1 or as_json:
+            raise SweepError(
+                "--jobs, --per-device and --json go with a sweep file; one of W&B's is run one point a device"
+            )
+        from trainer.wandb_api import sweeps as remote
+
+        raise typer.Exit(remote.rerun(target, runs=runs, devices=devices.split(",")))
+    from trainer.sweep import local
+
+    words = local.words_of(Path(target), runs=runs, storage=storage)
+    _run(Path(target), words, runs, storage, jobs, devices, per_device, True, as_json)
+
+
+@app.command("list")
+def list_sweeps(
+    project: Annotated[str | None, Argument(metavar="[ENTITY/PROJECT]", help="List W&B's sweeps of a project.")] = None,
+    runs: RunsFlag = Path("runs"),
+    storage: StorageFlag = None,
+) -> None:
+    """List the sweeps that were begun on this machine, or those of a W&B project."""
+    if project is not None:
+        from trainer.wandb_api import sweeps as remote
+
+        for line in remote.list_sweeps(project):
+            typer.echo(line)
+        return
+    from trainer.sweep import local
+
+    for path in local.sweeps_here(runs):
+        try:
+            progress = local.progress_here(path, runs=runs, storage=storage)
+            said = f"{progress.count('finished', 'stopped')} of {progress.total} points are done"
+        except UserError as error:  # one that cannot be read any more hides no other
+            said = error.problems[0]
+        typer.echo(f"{path.parent}  {said}")
+
+
+def _run(
+    file: Path,
+    words: list[str],
+    runs: Path,
+    storage: str | None,
+    jobs: int | None,
+    devices: str,
+    per_device: int,
+    retry: bool,
+    as_json: bool,
+) -> None:
+    from trainer.sweep.live import SweepView
+    from trainer.sweep.local import run_sweep
+
+    chosen = devices.split(",")
+    with SweepView(file.stem) as view:
+        progress, signal = run_sweep(
+            file,
+            words,
+            runs=runs,
+            storage=storage,
+            devices=chosen,
+            jobs=jobs or len(chosen) * per_device,
+            retry=retry,
+            watch=view.show,
+            warn=_warn,
+        )
+    _print(progress, as_json)
+    failed = progress.count("crashed", "diverged")
+    again = shlex.join(
+        ["trainer", "sweep", "rerun", str(file), *(["--runs", str(runs)] if runs != Path("runs") else [])]
+    )
+    if failed and not signal:
+        typer.echo(f"{failed} points failed; `{again}` runs them again", err=True)
+    elif not progress.complete:
+        typer.echo(f"go on with the same command, or `{again}`", err=True)
+    if signal:
+        raise typer.Exit(128 + signal)
+    if progress.count("crashed", "diverged", "interrupted", "missing"):
+        raise typer.Exit(1)
+
+
+def _warn(checked: "Checked") -> None:
+    for warning in checked.warnings:
+        typer.echo(f"warning: {checked.sweep.path}: {warning}", err=True)
+
+
+def _size(checked: "Checked") -> str:
+    file = checked.sweep.file
+    return f"{len(checked.entries)} points" if checked.entries else f"{file.method}, {file.run_cap} points"
+
+
+def _as_json(checked: "Checked") -> dict[str, object]:
+    points = [{"values": dict(e.point.values), "config": e.config} for e in checked.entries]
+    return {"file": str(checked.sweep.path), "warnings": list(checked.warnings), "points": points}
+
+
+def _print(progress: "Progress", as_json: bool) -> None:
+    from trainer.sweep.status import as_text
+
+    typer.echo(json.dumps(progress.as_json()) if as_json else as_text(progress))

@@ -1,0 +1,145 @@
+"""`trainer train`: one network into its run folder, from the start or resumed."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import Option
+
+from trainer.cli.options import (
+    TAKES_ANY_KEY,
+    BatchSizeFlag,
+    DataFlag,
+    DeviceFlag,
+    EpochsFlag,
+    FileFlag,
+    JsonFlag,
+    LrFlag,
+    ModelFlag,
+    OfflineFlag,
+    Overrides,
+    RecipeFlag,
+    RunsFlag,
+    SeedFlag,
+    load,
+    overrides_of,
+    run_folder,
+)
+from trainer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from trainer.config import RunConfig
+    from trainer.training.run import RunResult
+
+SETTINGS: dict[str, Any] = {
+    "context_settings": TAKES_ANY_KEY,
+    "epilog": """Examples:
+
+\b
+  trainer train --model fastresnet9 --epochs 10 --name first
+  trainer train --model resnet18 optimizer.name=adamw optimizer.lr=0.001
+  trainer train --resume runs/first
+  trainer train --model vgg16 --dry-run""",
+}
+
+_EXIT_DIVERGED = 3
+_PROTOCOLS = {
+    "last": "of the last epoch",
+    "best_val": "of the epoch that validated best",
+    "best_test": "of the best epoch: a choice made on the test set",
+}
+
+
+def train(
+    overrides: Overrides = None,
+    model: ModelFlag = None,
+    epochs: EpochsFlag = None,
+    lr: LrFlag = None,
+    batch_size: BatchSizeFlag = None,
+    seed: SeedFlag = None,
+    data: DataFlag = None,
+    device: DeviceFlag = None,
+    offline: OfflineFlag = False,
+    recipe: RecipeFlag = None,
+    file: FileFlag = None,
+    runs: RunsFlag = Path("runs"),
+    name: Annotated[str | None, Option(help="Name of the run folder.")] = None,
+    resume: Annotated[Path | None, Option(help="Resume this run.", metavar="RUN")] = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Show config, size and memory; train nothing.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train one network and write its run folder.
+
+    The last line on stdout is that folder.
+    """
+    from trainer.signals import LEASH, end_when_closed
+    from trainer.wandb_api.agent import assignment, begun
+
+    if os.environ.pop(LEASH, None):
+        end_when_closed(0)
+    given = overrides_of(overrides, offline, model, epochs, lr, batch_size, seed, data, device)
+    if resume is not None and (recipe is not None or name is not None or dry_run):
+        raise ConfigError("--resume: goes with overrides and --config, not with --recipe, --name or --dry-run")
+    if resume is None and (assigned := assignment()):
+        given = assigned.overrides(given)
+        if name is None and assigned.name is not None:
+            name, resume = assigned.name, None if dry_run else begun(runs / assigned.name)
+    if resume is not None:
+        from trainer.config.load import read_settings
+        from trainer.training.run import resume_run
+
+        result = resume_run(run_folder(resume, runs), read_settings(given, file))
+    else:
+        config = load(given, recipe, file).config
+        if dry_run:
+            return _dry_run(config, as_json)
+        from trainer.training.run import start_run
+
+        result = start_run(config, runs=runs, name=name)
+    _report(result, as_json)
+    # A run that W&B has stopped exits with 0: its agent counts any other code as a failure, and ends itself after three
+    # of them in its first minute.
+    if result.signal is not None and result.status == "interrupted":
+        raise typer.Exit(128 + result.signal)  # 130 for Ctrl-C, 143 for SIGTERM, as shells have it
+    if result.status == "diverged":
+        raise typer.Exit(_EXIT_DIVERGED)
+
+
+def _report(result: "RunResult", as_json: bool) -> None:
+    """Print results on stdout, the run folder last, and what to do next on stderr."""
+    summary = result.summary
+    if result.message:
+        typer.echo(f"{result.status}: {result.message}", err=True)
+    if result.status == "diverged":
+        kept = result.folder / "checkpoint.pt"
+        typer.echo(f"last good checkpoint: {kept if kept.exists() else 'none yet'}", err=True)
+    if result.status in ("interrupted", "stopped"):
+        typer.echo(f"resume with: trainer train --resume {result.folder}", err=True)
+    if as_json:
+        return typer.echo(json.dumps({"run_dir": str(result.folder), "status": result.status, **summary}))
+    shown = {key: summary[key] for key in ("test/accuracy", "test/accuracy_plain", "train/accuracy") if key in summary}
+    if (headline := summary.get("headline/accuracy")) is not None:
+        shown |= {f"headline, {_PROTOCOLS[summary['headline/protocol']]}": headline}
+    for key, value in shown.items():
+        typer.echo(f"{key:<20} {value:.2%}")
+    if result.status == "finished":
+        typer.echo(f"measure it again:    trainer evaluate {result.folder}", err=True)
+        if result.sync_hint:
+            typer.echo(f"send it to W&B:      {result.sync_hint}", err=True)
+    return typer.echo(result.folder)
+
+
+def _dry_run(config: "RunConfig", as_json: bool) -> None:
+    from trainer.config.show import to_yaml
+    from trainer.training.dry_run import plan_run
+
+    plan = plan_run(config)
+    if as_json:
+        return typer.echo(json.dumps({"config": config.model_dump(mode="json"), **plan}))
+    typer.echo(to_yaml(config), nl=False)
+    for key, value in plan.items():
+        shown = f"{value / 2**20:,.0f} MiB" if key.startswith("memory/") else f"{value:,}"
+        typer.echo(f"# {key:<28} {shown}")
+    return None

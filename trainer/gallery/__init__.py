@@ -1,1 +1,0 @@
-"""The panels as a person meets them: listed, drawn on this machine, pushed to W&B."""

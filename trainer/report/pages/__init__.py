@@ -1,0 +1,1 @@
+"""A table as files: HTML, Markdown, JSON, CSV and charts; and the index of all tables."""

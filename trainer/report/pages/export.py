@@ -1,0 +1,102 @@
+"""results.json: all that the page says. results.csv: a line a run, also of those that do not count."""
+
+import csv
+import io
+import json
+from dataclasses import asdict
+from typing import Any
+
+from trainer.report.pages.sentences import finding
+from trainer.report.points import Point, decisive
+from trainer.report.published.comparisons import Comparison
+from trainer.report.tables import Table
+from trainer.statistics import describe
+
+MEASURES = ("metric", "headline", "test_acc", "best_test_acc", "train_acc", "best_val_acc", "gap_points",
+            "seconds_total", "seconds_per_epoch", "params", "size_mb", "convergence_epochs", "gradient_cosine",
+            "lipschitz")  # fmt: skip
+"""Of a run: accuracies in percent, times in seconds, `metric` what its sweep goes by."""
+
+
+def as_json(table: Table) -> dict[str, Any]:
+    """Plain values; no number is NaN or infinite."""
+    found = finding(table)
+    return {
+        "format": 1,
+        "name": table.name,
+        "question": table.question,
+        "answer": found.text,
+        "certainty": found.certainty,
+        "metric": table.metric,
+        "highest_is_best": table.highest,
+        "runs_expected": table.expected,
+        "points": [_point(point) for point in table.points],
+        "top_group": table.top,
+        "pairs": [asdict(pair) for pair in table.pairs],
+        "noise_floor": table.floor and asdict(table.floor),
+        "published": [_comparison(each) for each in table.comparisons],
+        "orders": {each.id: (order := table.order(each)) and asdict(order) for each in table.experiments},
+        "claims": [
+            {"of": claim.experiment.id, "claim": claim.text, "outcome": claim.outcome, "because": claim.why}
+            for claim in table.claims
+        ],
+        "contradictions": {each.id: list(each.notes) for each in table.experiments},
+        "problems": [asdict(problem) for problem in table.problems],
+        "provenance": [{"run": run.name, **run.provenance} for run in table.runs],
+    }
+
+
+def as_json_text(table: Table) -> str:
+    return json.dumps(as_json(table), indent=1, allow_nan=False, ensure_ascii=False, default=str) + "\n"
+
+
+def as_csv(table: Table) -> str:
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["table", "configuration", "seed", "run", "status", "counts", *MEASURES])
+    for point in table.points:
+        for run in point.runs:
+            values = [run.values.get(measure, "") for measure in MEASURES]
+            lines.writerow([table.name, point.label, run.seed, run.name, run.status, True, *values])
+    for run in table.unfinished:
+        values = [run.values.get(measure, "") for measure in MEASURES]
+        lines.writerow([table.name, "", run.seed, run.name, run.status, False, *values])
+    return text.getvalue()
+
+
+def _point(point: Point) -> dict[str, Any]:
+    measured = {measure: point.sample(measure) for measure in MEASURES}
+    return {
+        "label": point.label,
+        "values": dict(point.values),
+        "runs": [{"run": run.name, "seed": run.seed, **run.values} for run in point.runs],
+        "summary": {
+            measure: asdict(found)
+            for measure, sample in measured.items()
+            if (found := describe(list(sample.values()))) is not None
+        },
+        "config": decisive(point.config),
+    }
+
+
+def _comparison(each: Comparison) -> dict[str, Any]:
+    return {
+        "of": each.answer.experiment.id,
+        "row": each.answer.name,
+        "configuration": each.answer.point.label if each.answer.point else None,
+        "figure": each.figure.name,
+        "headline": each.headline,
+        "printed": each.figure.printed,
+        "published": each.figure.value,
+        "unit": each.figure.unit,
+        "rounding": each.figure.rounding,
+        "judged": each.figure.judged,
+        "why_not": each.figure.why,
+        "ours": each.mean,
+        "n": len(each.sample),
+        "one_more_run_within": each.interval,
+        "verdict": each.verdict,
+        "at_published_settings": not each.answer.differences,
+        "differences": list(each.answer.differences),
+        "not_said": list(each.answer.unsaid),
+    }

@@ -1,0 +1,139 @@
+"""The whole catalogue at a glance: every published row with a figure, and what our runs say of it."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.published import experiments
+from trainer.report.folders import run_folders
+from trainer.report.pages.sentences import interval, spread, verdict_of
+from trainer.report.published.comparisons import Comparison, answers_of, compared
+from trainer.report.tables import Table, read_table
+
+_BAR = 50  # characters
+_STATES = ("consistent", "higher", "lower", "undecided", "other settings", "not compared", "no runs")
+_MEANING = {
+    "consistent": "the published figure may be one more of our runs",
+    "higher": "ours are higher",
+    "lower": "ours are lower",
+    "undecided": "fewer than three runs",
+    "other settings": "run, but not at the published settings: no verdict on them",
+    "not compared": "run, but the figure is of no single run",
+    "no runs": "not run yet",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A published row by its headline figure."""
+
+    sweep: str
+    comparison: Comparison
+
+    @property
+    def state(self) -> str:
+        """One of `_STATES`."""
+        said = verdict_of(self.comparison)
+        if said == "not compared" and not (self.comparison.answer.point and self.comparison.answer.point.runs):
+            return "no runs"
+        return next(state for state in reversed(_STATES) if state in said)
+
+
+def catalogue(runs: Path) -> tuple[list[Line], list[Table]]:
+    """(every row that has a figure, in the reports' order; the tables of the sweeps that were begun under `runs`)."""
+    tables: dict[str, Table] = {}
+    for name in dict.fromkeys(experiment.sweep for experiment in experiments()):
+        if (runs / name).is_dir() and run_folders(runs / name):
+            tables[name] = read_table(runs / name)
+    lines: list[Line] = []
+    for experiment in experiments():
+        table = tables.get(experiment.sweep)
+        found = table.comparisons if table else compared(answers_of([experiment], []))
+        lines += [
+            Line(experiment.sweep, each) for each in found if each.headline and each.answer.experiment is experiment
+        ]
+    return lines, list(tables.values())
+
+
+def as_json(lines: Sequence[Line]) -> list[dict[str, object]]:
+    return [
+        {
+            "of": line.comparison.answer.experiment.id,
+            "row": line.comparison.answer.name,
+            "sweep": line.sweep,
+            "figure": line.comparison.figure.name,
+            "printed": line.comparison.figure.printed,
+            "ours": line.comparison.mean,
+            "n": len(line.comparison.sample),
+            "state": line.state,
+        }
+        for line in lines
+    ]
+
+
+def as_markdown(lines: Sequence[Line], tables: Sequence[Table], *, beside: Path) -> str:
+    """A page; where `beside` holds a sweep's own page, its name links there."""
+    return "\n".join(_page(lines, tables, beside)) + "\n"
+
+
+def coverage(lines: Sequence[Line]) -> str:
+    """A bar: # for rows with a verdict, + for others that have runs, . for the rest."""
+    counts = Counter(line.state for line in lines)
+    judged = sum(counts[state] for state in ("consistent", "higher", "lower"))
+    begun = len(lines) - counts["no runs"] - judged
+    full, half = round(_BAR * judged / len(lines)), round(_BAR * (judged + begun) / len(lines))
+    bar = "#" * full + "+" * (half - full) + "." * (_BAR - half)
+    return f"[{bar}] {judged} of {len(lines)} published rows have a verdict, {begun} more have runs"
+
+
+def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Iterable[str]:
+    counts = Counter(line.state for line in lines)
+    yield "# Published and reproduced"
+    yield ""
+    yield "Every published row with a figure, by its headline figure; `trainer report index` writes this page."
+    how = "../statistics.md"
+    said = f"; [how it is reached]({how})" if (beside / how).is_file() else ""
+    yield f"A verdict takes three runs at the published settings{said}."
+    yield ""
+    yield f"    {coverage(lines)}"
+    yield ""
+    yield "| | rows | |"
+    yield "|---|---:|---|"
+    yield from (f"| {state} | {counts[state]} | {_MEANING[state]} |" for state in _STATES)
+    yield ""
+    claims = [claim for table in tables for claim in table.claims]
+    if claims:
+        outcomes = Counter(claim.outcome for claim in claims)
+        said = ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in ("holds", "does not hold", "undecided"))
+        yield f"Of the reports' own claims in these tables: {said}."
+        yield ""
+    for experiment in experiments():
+        own = [line for line in lines if line.comparison.answer.experiment is experiment]
+        if not own:
+            continue
+        page = beside / f"{experiment.sweep}.md"
+        sweep = f"[{experiment.sweep}]({page.name})" if page.is_file() else f"`sweeps/{experiment.sweep}.yaml`"
+        yield f"## {experiment.title}"
+        yield ""
+        yield f"Report {experiment.report}, {experiment.where}; {sweep}."
+        yield ""
+        yield "| row | figure | published | ours | one more run would lie within | n | |"
+        yield "|---|---|---:|---:|---:|---:|---|"
+        yield from map(_row, own)
+        yield ""
+
+
+def _row(line: Line) -> str:
+    each = line.comparison
+    digits = 0 if each.figure.measure == "params" else 2
+    cells = [
+        each.answer.name,
+        each.figure.name,
+        f"{each.figure.printed} {each.figure.unit.strip('%')}".strip(),
+        spread(each.sample, digits=digits),
+        interval(each.interval, digits=digits),
+        str(len(each.sample)),
+        line.state,
+    ]
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

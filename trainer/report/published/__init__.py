@@ -1,0 +1,1 @@
+"""Published rows and claims, compared with our runs."""

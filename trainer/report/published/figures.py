@@ -1,0 +1,108 @@
+"""A published row's figures, in our units, each with the measure of a run that it is held against."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from trainer.published import Experiment, Row
+from trainer.statistics import rounding_of
+
+Judged = Literal["by runs", "exactly", "not at all"]
+"""by runs: by the prediction interval; exactly: a count, the same in every run; not at all: `why`."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    name: str  # such as `test accuracy` or `test accuracy, epoch 25`
+    printed: str  # as the report has it, zeros included
+    value: float  # in `unit`
+    rounding: float  # half a unit of the last decimal
+    unit: str
+    measure: str  # of a run: `Run.measure`
+    judged: Judged
+    why: str = ""  # it is not judged, or by what reading of ours
+
+
+_ACCURACIES = {
+    "test_acc": "test accuracy",
+    "best_test_acc": "best test accuracy",
+    "train_acc": "train accuracy",
+    "best_val_acc": "best validation accuracy",
+    "gap_points": "train minus test accuracy",
+}
+_OTHERS: dict[str, tuple[str, str, Judged, str]] = {
+    "params": ("parameters", "", "exactly", ""),
+    "size_mb": ("size of the weights", "MiB", "not at all", "computed as four bytes a parameter, buffers apart"),
+    "seconds_total": ("training time", "s", "not at all", "the report's hardware is not named"),
+    "seconds_per_epoch": ("time an epoch", "s", "not at all", "the report's hardware is not named"),
+    "convergence_epochs": (
+        "epochs to convergence",
+        "epochs",
+        "by runs",
+        "our definition, no report has one: the first epoch whose test accuracy is within a point of the run's best",
+    ),
+    "gradient_cosine": ("cosine of successive gradients", "", "by runs", ""),
+    "lipschitz": ("largest gradient difference over distance", "", "by runs", ""),
+}
+
+
+def definition_of(measure: str) -> str:
+    """Where a measure that is judged has no definition but ours: which; else nothing."""
+    _, _, judged, why = _OTHERS.get(measure, ("", "", "by runs", ""))
+    return why if judged == "by runs" else ""
+
+
+def figures(row: Row, experiment: Experiment) -> list[Figure]:
+    """The headline first: a test accuracy where the row has one. Errors become accuracies, fractions percentages."""
+    return sorted(_figures(row, experiment), key=_rank)
+
+
+def _rank(figure: Figure) -> tuple[int, float]:
+    first = ["test_acc", "best_test_acc", "test_acc_at"]
+    name, _, epoch = figure.measure.partition(" ")
+    return (first.index(name) if name in first else len(first), -float(epoch or 0))
+
+
+def _figures(row: Row, experiment: Experiment) -> Iterator[Figure]:
+    about = bool(row.printed.get("approx"))
+
+    def figure(
+        key: str, name: str, printed: float, unit: str, measure: str, judged: Judged = "by runs", why: str = ""
+    ) -> Figure:
+        decimals = experiment.decimals.get(key, _decimals(printed))
+        text = f"{'about ' if about else ''}{printed:.{decimals}f}{'%' if unit == '%' else ''}"
+        return Figure(name, text, printed, rounding_of(decimals, about=about), unit, measure, judged, why)
+
+    for key, printed in row.printed.items():
+        if key in _ACCURACIES:
+            yield figure(key, _ACCURACIES[key], printed, "points" if key == "gap_points" else "%", key)
+        elif key in _OTHERS:
+            name, unit, judged, why = _OTHERS[key]
+            yield figure(key, name, printed, unit, key, judged, why)
+        elif key == "test_error":
+            error = figure(key, "test accuracy", printed, "%", "test_acc")
+            accuracy = f"{100 - printed:.{experiment.decimals.get(key, 2)}f}%"
+            yield replace(error, printed=f"{accuracy} (error {error.printed})", value=100 - printed)
+        elif key == "best_test_acc_fraction":
+            share = figure(key, "best test accuracy", printed, "", "best_test_acc")
+            yield replace(share, value=100 * printed, rounding=100 * share.rounding, unit="%")
+        elif key == "params_m":
+            count = figure(key, "parameters", printed, "", "params", "exactly")
+            yield replace(count, printed=f"{count.printed} million", value=1e6 * printed, rounding=1e6 * count.rounding)
+        elif key == "test_acc_at":
+            at: Mapping[int, float] = printed
+            for epoch, accuracy in at.items():
+                decimals = experiment.decimals.get("test_acc", _decimals(accuracy))
+                rounding = rounding_of(decimals, about=about)
+                name = f"test accuracy, epoch {epoch}"
+                yield Figure(
+                    name, f"{accuracy:.{decimals}f}%", accuracy, rounding, "%", f"test_acc_at {epoch}", "by runs"
+                )
+        elif key == "loss_range":
+            why = "a range over runs of several rates, which no single run has; see `trainer landscape bands`"
+            low, high = printed
+            yield Figure("range of the loss", f"{low} to {high}", high - low, 0.0, "", "loss_range", "not at all", why)
+
+
+def _decimals(printed: float) -> int:
+    return len(str(printed).partition(".")[2]) if isinstance(printed, float) else 0

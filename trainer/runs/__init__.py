@@ -1,0 +1,1 @@
+"""A run on disk: its folder, its numbers, its checkpoint, and which runs are one configuration."""

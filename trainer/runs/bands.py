@@ -1,0 +1,232 @@
+"""Bands over sibling runs, the reports' loss landscape: what runs span that differ in their learning rate alone.
+
+Reports b35c, dfbc and a0b5 train once a rate, lay the curves side by side, cut all to the shortest, and fill the room
+between the lowest and the highest at each step. That tells how much training depends on its rate; how the loss varies
+along one gradient is another thing (Santurkar et al. 2018, figure 4; `probe/*`, section 3.1). Both from run folders.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.config.explain import did_you_mean
+from trainer.errors import CheckpointError
+from trainer.runs.groups import ASIDE, label, telling
+from trainer.runs.history import History
+
+Floats = NDArray[np.float64]
+Steps = NDArray[np.int64]
+
+_RATE, _SEED = "optimizer.lr", "seed"
+_ASIDE = tuple(key for key in ASIDE if key != "probe.") + tuple(
+    f"probe.{probe}." for probe in ("walk", "shift", "features", "path")
+)  # but not `probe.drift`: between which steps `runs/*` is
+
+
+@dataclass(frozen=True)
+class Band:
+    """One metric of R sibling runs, of one group and seed, over the S steps at which two or more of them are left."""
+
+    group: str
+    seed: int
+    rates: tuple[float, ...]  # [R] ascending, those of diverged runs too
+    steps: Steps  # [S]
+    low: Floats  # [S]
+    mean: Floats  # [S]
+    high: Floats  # [S]
+    diverged: dict[float, int]  # the last step of each rate that has diverged; it is left out after that
+
+    @property
+    def mean_width(self) -> float:
+        """Mean of high - low over the steps, in the metric's unit."""
+        return float((self.high - self.low).mean())
+
+    @property
+    def area(self) -> float:
+        """Integral of high - low over the steps by the trapezoid rule: the metric's unit times steps."""
+        width = self.high - self.low
+        return float(((width[1:] + width[:-1]) / 2 * np.diff(self.steps)).sum())
+
+    @property
+    def mean_level(self) -> float:
+        """Mean over the steps of the mean over the runs."""
+        return float(self.mean.mean())
+
+    @property
+    def mean_high(self) -> float:
+        """Mean over the steps of the highest: of `runs/beta`, the reports' effective beta-smoothness as one number."""
+        return float(self.high.mean())
+
+    def at(self, steps: Steps) -> "Band":
+        """The band at those of its steps that are among these."""
+        kept = np.isin(self.steps, steps)
+        curves = (self.low[kept], self.mean[kept], self.high[kept])
+        return Band(self.group, self.seed, self.rates, self.steps[kept], *curves, self.diverged)
+
+
+@dataclass(frozen=True)
+class Bands:
+    bands: tuple[Band, ...]  # by group, then by seed
+    notes: tuple[str, ...]  # all that is not as it should be: what diverged, is missing, cuts the others short
+
+
+@dataclass(frozen=True)
+class Curve:
+    history: History
+    group: str
+    seed: int
+    rate: float
+    steps: Steps  # [T] of the rows that have the metric at all
+    values: Floats  # [T], NaN where it is not finite
+
+    @property
+    def last(self) -> int:
+        """The last step with a finite value; -1: there is none."""
+        finite = self.steps[np.isfinite(self.values)]
+        return int(finite[-1]) if len(finite) else -1
+
+    @property
+    def diverged(self) -> bool:
+        """By its own word, or, where it had no time for one, by values that end in what is not finite."""
+        return self.history.summary.get("status") == "diverged" or not np.isfinite(self.values[-1:]).all()
+
+    def covers(self, steps: Steps) -> NDArray[np.bool_]:
+        """[S] at which of `steps` it has a value, or has diverged, so that the others do without it."""
+        covered = np.isin(steps, self.steps[np.isfinite(self.values)])
+        return covered | (steps > self.last) if self.diverged else covered
+
+    def at(self, steps: Steps) -> Floats:
+        """[S] its values, NaN where it has none."""
+        found = np.full(len(steps), np.nan)
+        _, ours, asked = np.intersect1d(self.steps, steps, return_indices=True)
+        found[asked] = self.values[ours]
+        return found
+
+    def __str__(self) -> str:
+        return f"{self.group}, rate {self.rate:g}, seed {self.seed} ({self.history.name})"
+
+
+def groups(histories: Sequence[History]) -> list[str]:
+    """A label for each run. Runs of one group differ in `optimizer.lr` and `seed` alone, and in what changes no number.
+
+    A label is made of what tells the groups apart, the network first, then other names; a key that tells nothing more
+    is left out. Runs that are all of one group go by the network's name.
+    """
+    keys = telling(histories, {_RATE}, _ASIDE) or ["model.name"]
+    return [label(history, keys) for history in histories]
+
+
+def bands(histories: Sequence[History], key: str = "runs/loss", *, from_step: int = 0, gap: int = 1) -> Bands:
+    """The bands of one metric, one a group and seed, from `from_step` on at the steps that `gap` divides.
+
+    At the steps that all runs have, up to the shortest of all, as the reports cut; a run that diverged cuts nothing and
+    is left out from there on, by name. Raises CheckpointError where no run has the metric.
+    """
+    curves, notes = _curves(histories, key)
+    whole = [curve for curve in curves if not curve.diverged]
+    end = min((curve.last for curve in whole), default=None)
+    if end is not None and end < max(curve.last for curve in whole):
+        shortest = next(curve for curve in whole if curve.last == end)
+        how = shortest.history.summary.get("status", "has not ended")
+        notes.append(f"cut to step {end}, the last of {shortest}: {how}")
+    siblings: dict[tuple[str, int], list[Curve]] = defaultdict(list)
+    rates: dict[str, set[float]] = defaultdict(set)
+    for curve in sorted(curves, key=lambda curve: curve.rate):
+        siblings[curve.group, curve.seed].append(curve)
+        rates[curve.group].add(curve.rate)
+    found: list[Band] = []
+    for (group, seed), runs in sorted(siblings.items()):
+        if missing := sorted(rates[group] - {curve.rate for curve in runs}):
+            notes.append(f"{group}, seed {seed}: no run at rate {', '.join(f'{rate:g}' for rate in missing)}")
+        notes += [f"diverged: {curve}, left out after step {curve.last}" for curve in runs if curve.diverged]
+        if len(runs) < 2:
+            notes.append(f"{group}, seed {seed}: one rate alone spans no band")
+            continue
+        band = _band(runs, end=end, from_step=from_step, gap=gap)
+        if len(band.steps):
+            found.append(band)
+        else:
+            notes.append(f"{group}, seed {seed}: two runs share no step of {key} there, so no band")
+    return Bands(tuple(found), tuple(notes))
+
+
+def loss_bands(
+    histories: Sequence[History], key: str = "runs/loss", *, from_step: int = 0, gap: int = 1
+) -> list[dict[str, Any]]:
+    """The bands as rows, one a group, seed and step: `group`, `seed`, `step`, `low`, `mean`, `high`."""
+    return [
+        {"group": band.group, "seed": band.seed, "step": step, "low": low, "mean": mean, "high": high}
+        for band in bands(histories, key, from_step=from_step, gap=gap).bands
+        for step, low, mean, high in zip(
+            band.steps.tolist(), band.low.tolist(), band.mean.tolist(), band.high.tolist(), strict=True
+        )
+    ]
+
+
+def has_rows(histories: Iterable[History], key: str) -> bool:
+    return any(key in row for history in histories for row in history.rows)
+
+
+def probe_medians(histories: Sequence[History], *, from_step: int = 0) -> dict[tuple[str, int, str], float]:
+    """The paper's quantities, `probe/*`, by (group, seed, name): the median over rates and steps, and over layers for
+    what is measured in each. Values that are not finite are left out. Empty where no run has any.
+
+    `probe/feature_*` is not of the paper.
+    """
+    values: dict[tuple[str, int, str], list[float]] = defaultdict(list)
+    for group, history in zip(groups(histories), histories, strict=True):
+        for row in (row for row in history.rows if row["step"] >= from_step):
+            for key, value in row.items():
+                if key.startswith("probe/") and not key.startswith("probe/feature_") and value is not None:
+                    values[group, history.config[_SEED], "/".join(key.split("/")[:2])].append(value)
+    return {key: float(np.median(measured)) for key, measured in sorted(values.items())}
+
+
+def _band(runs: Sequence[Curve], *, end: int | None, from_step: int, gap: int) -> Band:
+    steps = np.unique(np.concatenate([curve.steps for curve in runs]))
+    steps = steps[(steps >= from_step) & (steps % gap == 0)]
+    if end is not None:
+        steps = steps[steps <= end]
+    steps = steps[np.all([curve.covers(steps) for curve in runs], axis=0)]
+    values = np.stack([curve.at(steps) for curve in runs])  # [R, S]
+    left = np.isfinite(values).sum(axis=0) > 1
+    steps, values = steps[left], values[:, left]
+    diverged = {curve.rate: curve.last for curve in runs if curve.diverged}
+    rates = tuple(curve.rate for curve in runs)
+    low, mean, high = np.nanmin(values, axis=0), np.nanmean(values, axis=0), np.nanmax(values, axis=0)
+    return Band(runs[0].group, runs[0].seed, rates, steps, low, mean, high, diverged)
+
+
+def _curves(histories: Sequence[History], key: str) -> tuple[list[Curve], list[str]]:
+    """Of each run that has the metric; and a note on each that has not, or that was run twice."""
+    notes: list[str] = []
+    curves: dict[tuple[str, int, float], Curve] = {}
+    for group, history in zip(groups(histories), histories, strict=True):
+        rows = [row for row in history.rows if key in row]
+        steps = np.array([row["step"] for row in rows], dtype=np.int64)
+        values = np.array([row[key] for row in rows], dtype=np.float64)  # None becomes NaN
+        curve = Curve(history, group, history.config[_SEED], history.config[_RATE], steps, values)
+        first = curves.get((group, curve.seed, curve.rate))
+        if not rows:
+            notes.append(f"no row has {key}: {curve}")
+        elif first:
+            notes.append(f"run twice: {first}, taken, and {history.name}")
+        else:
+            curves[group, curve.seed, curve.rate] = curve
+    if not curves:
+        raise CheckpointError(_no_rows(histories, key))
+    return list(curves.values()), notes
+
+
+def _no_rows(histories: Sequence[History], key: str) -> str:
+    where = f"{histories[0].folder} and {len(histories) - 1} more" if len(histories) > 1 else f"{histories[0].folder}"
+    known = sorted({name for history in histories for row in history.rows for name in row} - {"epoch", "step"})
+    cures = {"runs/": "probe.drift.every=1", "probe/": "probe.walk.every=30"}
+    for prefix, words in cures.items():
+        if key.startswith(prefix) and not any(name.startswith(prefix) for name in known):
+            return f"{where}: no row has {key}; train with {words}"
+    return f"{where}: no row has {key}{did_you_mean(key, known)}"

@@ -1,0 +1,62 @@
+"""Where a run came from: code, versions, machine, command. No secrets: no environment, no keys."""
+
+import datetime
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("cifar-sweeps", "torch", "torchvision", "timm", "wandb", "numpy")
+
+
+def provenance(*, device: str, precision: str, command: Sequence[str], seed: int) -> dict[str, Any]:
+    """Return what run.json keeps of a run's start, as plain values."""
+    return {
+        "seed": seed,
+        "command": shlex.join(command),
+        "started": now(),
+        "git": _git(),
+        "device": device,
+        "precision": precision,
+        "python": platform.python_version(),
+        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "machine": {"system": platform.platform(), "cores": os.cpu_count()},
+    }
+
+
+def now() -> str:
+    """This moment, UTC, ISO 8601 to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git() -> dict[str, Any] | None:
+    """Revision of the trainer's own code, and whether it has uncommitted changes; None outside a checkout."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        run = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True, timeout=10)
+        return run.stdout.strip()
+
+    try:
+        return {
+            "revision": git("rev-parse", "HEAD"),
+            "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+        }
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def command_line() -> list[str]:
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]

@@ -1,0 +1,88 @@
+"""Averaged networks: an exponential moving average, and stochastic weight averaging."""
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from models.layers import HandmadeBatchNorm
+
+
+class Ema:
+    """Keeps `average`, a copy of a network that trails it: average <- r average + (1 - r) network.
+
+    The copy starts as the network's own weights. Every floating-point entry is averaged, counters are copied.
+    """
+
+    def __init__(self, model: nn.Module, *, decay: float, every: int) -> None:
+        """Update at each `every`-th call with r = decay**every, which costs less and averages over the same span."""
+        self.average = copy.deepcopy(model).eval().requires_grad_(False)
+        self.every, self.share = every, 1 - decay**every
+        self._pairs = [
+            (kept, now)
+            for kept, now in zip(self.average.state_dict().values(), model.state_dict().values(), strict=True)
+            if now.is_floating_point()
+        ]
+        self._counters = [
+            (kept, now)
+            for kept, now in zip(self.average.state_dict().values(), model.state_dict().values(), strict=True)
+            if not now.is_floating_point()
+        ]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """After optimizer step `step`, from 0."""
+        if step % self.every == 0:
+            kept, now = zip(*self._pairs, strict=True)
+            torch._foreach_lerp_(kept, now, self.share)  # pyright: ignore[reportPrivateImportUsage]
+            for old, new in self._counters:
+                old.copy_(new)
+
+
+class Swa:
+    """Keeps `average`, the mean of a network's weights at the moments of `update`.
+
+    Source: Izmailov et al. 2018, arXiv 1803.05407, algorithm 1.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.average = copy.deepcopy(model).eval().requires_grad_(False)
+        self.count = 0
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        self.count += 1
+        for kept, now in zip(self.average.state_dict().values(), model.state_dict().values(), strict=True):
+            if kept.is_floating_point():
+                kept.lerp_(now, 1 / self.count)
+            else:
+                kept.copy_(now)
+
+    @torch.no_grad()
+    def refresh_norms(self, batches: Iterable[Tensor]) -> None:
+        """Compute the BatchNorm statistics of the averaged weights as the mean over batches [N, C, H, W]; without this
+        they would be those of networks that the average is not."""
+        norms = [layer for layer in self.average.modules() if isinstance(layer, _BatchNorm | HandmadeBatchNorm)]
+        if not norms:
+            return
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None
+        for norm in norms:
+            norm.train()  # and nothing else: dropout stays off
+        for images in batches:
+            self.average(images)
+        self.average.eval()
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"average": self.average.state_dict(), "count": self.count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.average.load_state_dict(state["average"])
+        self.count = state["count"]

@@ -1,0 +1,110 @@
+"""What the data pipeline is worth: images a second of ours against torchvision's transforms under a DataLoader."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms as v1
+from torchvision.transforms import v2
+
+from trainer.config.augment import Augment, ColorJitter, RandomErasing
+from trainer.data.batches import Normalize, TrainingBatches
+from trainer.data.images import ImageSet
+from trainer.training.device import Compute, keep_freed_memory
+
+_JITTER = {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1}
+PIPELINES = {
+    "crop_flip": Augment(),
+    "full": Augment(color_jitter=ColorJitter(**_JITTER), erasing=RandomErasing()),
+}
+
+
+def bench_data(
+    image_set: ImageSet,
+    compute: Compute,
+    *,
+    batch_size: int = 128,
+    rounds: int = 5,
+    images: int = 2048,
+    workers: int = 2,
+) -> dict[str, float]:
+    """Images a second of each side of each of PIPELINES, normalised and on the device: medians over the rounds, in
+    each of which the sides take turns.
+
+    `NAME/ours` passes over the whole training set; `NAME/v1` is torchvision.transforms on PIL images and `NAME/v2`
+    torchvision.transforms.v2 on tensors, an image at a time, over the first `images` of it, in memory, under a
+    DataLoader whose `workers` have been started before. `NAME/ratio` is ours over the faster of the two, the median of
+    the rounds' ratios.
+    """
+    if compute.device.type == "cpu":
+        keep_freed_memory()  # as training does
+    found: dict[str, float] = {}
+    for name, augment in PIPELINES.items():
+        passes = {"ours": _ours(image_set, augment, compute, batch_size)} | {
+            side: _theirs(dataset, compute, batch_size, workers)
+            for side, dataset in _datasets(image_set, name == "full", images).items()
+        }
+        for one_pass in passes.values():
+            _rate(one_pass, compute)
+        rates = [{side: _rate(one_pass, compute) for side, one_pass in passes.items()} for _ in range(rounds)]
+        found |= {f"{name}/{side}": statistics.median(rate[side] for rate in rates) for side in passes}
+        found[f"{name}/ratio"] = statistics.median(rate["ours"] / max(rate["v1"], rate["v2"]) for rate in rates)
+    return found
+
+
+Pass = Callable[[], Iterator[Tensor]]
+"""Gives the batches of one pass, as a network takes them."""
+
+
+def _rate(one_pass: Pass, compute: Compute) -> float:
+    start = time.perf_counter()
+    seen = sum(len(batch) for batch in one_pass())
+    compute.synchronize()
+    return seen / (time.perf_counter() - start)
+
+
+def _ours(image_set: ImageSet, augment: Augment, compute: Compute, batch_size: int) -> Pass:
+    split = image_set.train.to(compute.device)
+    batches = TrainingBatches(split, augment, batch_size=batch_size, seed=0, mean=image_set.mean)
+    normalize = Normalize(image_set.mean, image_set.std, compute.device)
+    return lambda: (normalize(images, compute.memory_format) for images, _ in batches.epoch(0))
+
+
+def _theirs(dataset: Dataset[Any], compute: Compute, batch_size: int, workers: int) -> Pass:
+    loader = DataLoader(dataset, batch_size, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+    return lambda: (images.to(compute.device, memory_format=compute.memory_format) for images, _ in loader)
+
+
+class _InMemory(Dataset[tuple[Tensor, int]]):
+    """Images already read, each transformed when it is asked for."""
+
+    def __init__(self, images: Any, labels: list[int], transform: Callable[[Any], Tensor]) -> None:
+        self._images, self._labels, self._transform = images, labels, transform
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self._transform(self._images[index]), self._labels[index]
+
+
+def _datasets(image_set: ImageSet, full: bool, count: int) -> dict[str, Dataset[Any]]:
+    """The same images through both generations of torchvision's transforms, each in the form it is best at."""
+    images, labels = image_set.train.images[:count], image_set.train.labels[:count].tolist()
+
+    def pipeline(module: Any, before: list[Any], to_float: Any) -> Callable[[Any], Tensor]:
+        jitter, erasing = ([module.ColorJitter(**_JITTER)], [module.RandomErasing()]) if full else ([], [])
+        crop = module.RandomCrop(image_set.image_size, padding=4)
+        normalize = module.Normalize(image_set.mean, image_set.std)
+        return module.Compose([*before, crop, module.RandomHorizontalFlip(), *jitter, to_float, normalize, *erasing])
+
+    arrays = images.permute(0, 2, 3, 1).numpy()
+    return {
+        "v1": _InMemory(arrays, labels, pipeline(v1, [Image.fromarray], v1.ToTensor())),
+        "v2": _InMemory(images, labels, pipeline(v2, [], v2.ToDtype(torch.float32, scale=True))),
+    }

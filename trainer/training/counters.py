@@ -1,0 +1,98 @@
+"""What a run counts and clocks between two looks: its place, the epoch's sums, the seconds inside training steps."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from trainer.training.device import Compute
+
+
+@dataclass
+class Counters:
+    """Where a run stands, in plain numbers."""
+
+    epoch: int = 0  # finished
+    step: int = 0  # optimizer updates done
+    step_in_epoch: int = 0
+    train_seconds: float = 0.0  # inside training steps alone
+    images_seen: int = 0  # in this epoch
+    best: dict[str, float] = field(default_factory=dict[str, float])  # metric -> best so far
+    latest: dict[str, float] = field(default_factory=dict[str, float])  # metric -> last value
+    ended: str = ""  # why the run is over before its last epoch
+
+    def best_accuracies(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """The best so far of each accuracy, as `NAME_best`: `test/accuracy_best` is a choice made on the test set.
+        `test/accuracy_at_best_val` is the test accuracy of the epoch with the best validation accuracy."""
+        accuracies = {key: metrics[key] for key in ("val/accuracy", "test/accuracy") if key in metrics}
+        better = [key for key, value in accuracies.items() if value > self.best.get(key, -1.0)]
+        self.best |= {key: accuracies[key] for key in better}
+        if "val/accuracy" in better:
+            self.best.pop("test/accuracy_at_best_val", None)
+            self.best |= {"test/accuracy_at_best_val": metrics["test/accuracy"]} if "test/accuracy" in metrics else {}
+        kept = {"test/accuracy_at_best_val"} & self.best.keys()
+        return {f"{key}_best": self.best[key] for key in accuracies} | {key: self.best[key] for key in kept}
+
+
+class Sums:
+    """This epoch's sums, on the device until somebody looks."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.values = torch.zeros(3, device=device)  # summed loss, images correct, 1 + first step of no finite loss
+        self.bad_step: int | None = None  # as of the last read
+
+    def add(self, loss: Tensor, correct: Tensor, step: int) -> None:
+        """Without waiting for the device."""
+        loss = loss.detach()
+        first_bad = ~loss.isfinite() & (self.values[2] == 0)
+        self.values += torch.stack([loss, correct.to(loss.dtype), first_bad.to(loss.dtype) * (step + 1)])
+
+    def read(self) -> tuple[float, float]:
+        """(summed loss, images correct): waits for the device."""
+        loss, correct, bad = self.values.tolist()
+        self.bad_step = int(bad) - 1 if bad else None
+        return loss, correct
+
+    def reset(self) -> None:
+        self.values.zero_()
+
+
+class Clock:
+    """Seconds inside training steps; evaluation, probes and saving are not training."""
+
+    def __init__(self, compute: Compute, counters: Counters) -> None:
+        self._compute, self._counters = compute, counters
+        self._since: float | None = None
+        self._epoch_seconds, self._seen_before = 0.0, 0
+
+    def start(self) -> None:
+        """An epoch begins, or goes on after a resume: what an earlier segment saw of it is not in its rate."""
+        self._epoch_seconds, self._seen_before = 0.0, self._counters.images_seen
+        self._since = time.perf_counter()
+
+    def stop(self) -> None:
+        self._compute.synchronize()
+        self._tick()
+        self._since = None
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        self.stop()
+        yield
+        self._compute.synchronize()
+        self._since = time.perf_counter()
+
+    def metrics(self) -> dict[str, float]:
+        self._tick()
+        rate = (self._counters.images_seen - self._seen_before) / max(self._epoch_seconds, 1e-9)
+        return {"time/train_seconds": self._counters.train_seconds, "time/images_per_second": rate}
+
+    def _tick(self) -> None:
+        if self._since is not None:
+            now = time.perf_counter()
+            self._epoch_seconds += now - self._since
+            self._counters.train_seconds += now - self._since
+            self._since = now

@@ -1,0 +1,126 @@
+"""Where a run computes and in which number format."""
+
+import contextlib
+import ctypes
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from trainer.config.train import Train
+from trainer.errors import ConfigError
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device and the format of matrix products on it; sums, norms and the loss stay in float32."""
+
+    device: torch.device
+    dtype: torch.dtype
+    channels_last: bool
+
+    @property
+    def precision(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def autocast(self) -> torch.autocast:
+        # The cache of cast weights must not outlive a step: an evaluation inside it would see old weights.
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """`model` on this device, its weights in this memory format."""
+        return model.to(device=self.device).to(memory_format=self.memory_format)  # pyright: ignore[reportCallIssue]
+
+    @property
+    def description(self) -> dict[str, str]:
+        """`device` and `precision` as provenance tells them."""
+        return {"device": describe_device(self.device), "precision": self.precision}
+
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was given, before a clock is read."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def choose_compute(config: Train) -> Compute:
+    """The device and precision a config asks for. Raises ConfigError for what this machine lacks."""
+    device = _device(config.device)
+    if config.precision == "float16" and device.type != "cuda":
+        raise ConfigError(f"train.precision: 'float16' needs a CUDA device, not {device}; try bfloat16 or float32")
+    dtype = _fastest_dtype(device) if config.precision == "auto" else _DTYPES[config.precision]
+    return Compute(device, dtype, config.channels_last)
+
+
+def describe_device(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_cpu_name()}, {torch.get_num_threads()} threads" if device.type == "cpu" else device.type
+
+
+@contextlib.contextmanager
+def deterministic_kernels(on: bool) -> Iterator[None]:
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = not on
+    if on:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for to repeat its sums
+    # Warn only: torch also counts max pooling's gradient on CUDA as one that may differ, and has no other.
+    torch.use_deterministic_algorithms(on, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep what a step frees, for the next step, instead of handing it back to the kernel.
+
+    The activations of a batch are larger than malloc's limit for mapping them one by one, so by default every step
+    faults all of its memory in anew: a quarter of FastResNet9's time on two cores (docs/lab-notes.md, 2026-11-21).
+    Elsewhere than on glibc nothing is done.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, -1)  # never
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name.startswith("cuda"):
+        found = torch.cuda.device_count()
+        index = int(name.partition(":")[2] or 0)
+        if index >= found:
+            raise ConfigError(f"train.device: {name!r}: torch {torch.__version__} sees {found} CUDA devices here")
+        return torch.device("cuda", index)
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("train.device: 'mps': not on this machine; try auto or cpu")
+    return torch.device(name)
+
+
+def _fastest_dtype(device: torch.device) -> torch.dtype:
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+    if device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+        return torch.bfloat16
+    return torch.float32
+
+
+def _cpu_name() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,58 @@
+"""What a run will need, before anything is read or trained: for `trainer train --dry-run`."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import models
+from trainer.config import RunConfig
+from trainer.data.sources import shape_of
+from trainer.training.device import choose_compute
+from trainer.training.networks import build_network, one_line_for_wrong_images
+from trainer.training.optimizers import build_optimizer
+
+_FLOAT32 = 4
+
+
+def steps_per_epoch(config: RunConfig) -> int:
+    """Optimizer updates in an epoch of a run, without reading its data."""
+    size, batch = shape_of(config.data).train_size, config.train.batch_size
+    size -= round(size * config.data.val_fraction)
+    return max(1, size // batch if config.train.drop_last else -(-size // batch))
+
+
+def plan_run(config: RunConfig) -> dict[str, int]:
+    """Parameters, multiply-adds of one image, and bytes on the device by use; memory is an estimate from below."""
+    compute = choose_compute(config.train)
+    shape = shape_of(config.data)
+    with torch.device("meta"):
+        model = build_network(config.model, shape)
+    images = (shape.in_channels, shape.image_size, shape.image_size)
+    batch = max(2, -(-config.train.batch_size // config.train.accumulate))
+    with one_line_for_wrong_images(config.model.name, torch.empty(1, *images, device="meta")):
+        size = models.measure(model, images, batch_size=batch)
+    optimizer = build_optimizer(model, config.optimizer, fused=False)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+    optimizer.step()  # on the meta device: its state gets shapes and nothing is computed
+    side = shape.image_size + 2 * config.augment.crop.padding
+    views = 1 if config.augment.flip.mode == "none" else 2
+    memory = {
+        "memory/weights": _bytes(model.state_dict()),
+        "memory/gradients": size["trainable_parameters"] * _FLOAT32,
+        "memory/optimizer": _bytes(optimizer.state_dict()),
+        "memory/average": _bytes(model.state_dict()) if config.train.ema.decay or config.train.swa.epochs else 0,
+        "memory/activations": size["activation_bytes"] * compute.dtype.itemsize // _FLOAT32,
+        "memory/images": shape.train_size * views * side**2 * shape.in_channels,
+    }
+    counts = {"model/parameters": size["parameters"], "model/trainable_parameters": size["trainable_parameters"]}
+    return counts | {"model/macs": size["macs"]} | memory | {"memory/total": sum(memory.values())}
+
+
+def _bytes(content: Any) -> int:
+    """Of all tensors in nested dicts and lists."""
+    if isinstance(content, Tensor):
+        return content.nbytes
+    inner = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    return sum(map(_bytes, inner))

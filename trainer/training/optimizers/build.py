@@ -1,0 +1,127 @@
+"""From the `optimizer` section to an optimizer of a network's parameters."""
+
+from difflib import get_close_matches
+from typing import Any, assert_never, cast
+
+import torch
+from torch import nn
+
+from trainer.config.optimizer import (
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Muon,
+    NAdam,
+    Optimizer,
+    RmsProp,
+    Sgd,
+    Timm,
+)
+from trainer.errors import ConfigError, first_line
+from trainer.training.optimizers.muon import Orthogonalised
+from trainer.training.optimizers.wrappers import Lookahead, Together
+
+Groups = list[dict[str, Any]]
+
+
+def parameter_groups(model: nn.Module, config: Optimizer) -> Groups:
+    """Two groups: weights (two or more dimensions), and the norms' scales and shifts with the biases.
+
+    Frozen parameters are in neither; an empty group is left out.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    own = config.decay_norm_and_bias
+    decay = config.weight_decay if own is True else float(own)
+    groups = [
+        ("weights", [p for p in trained if p.ndim > 1], 1.0, config.weight_decay),
+        ("norm_and_bias", [p for p in trained if p.ndim <= 1], config.norm_and_bias_lr_scale, decay),
+    ]
+    return [
+        {"name": name, "params": params, "lr": config.lr * scale, "weight_decay": decay}
+        for name, params, scale, decay in groups
+        if params
+    ]
+
+
+def build_optimizer(model: nn.Module, config: Optimizer, *, fused: bool) -> torch.optim.Optimizer:
+    """`fused` takes torch's one-kernel update where it has one (CUDA); elsewhere all tensors are updated at once.
+
+    Raises ConfigError for an optimizer or an argument that timm does not know.
+    """
+    groups = parameter_groups(model, config)
+    optimizer = _optimizer(groups, config, fused)
+    look = config.lookahead
+    return Lookahead(optimizer, every=look.steps, alpha=look.alpha) if look.steps else optimizer
+
+
+def _optimizer(groups: Groups, config: Optimizer, fused: bool) -> torch.optim.Optimizer:
+    foreach: dict[str, Any] = {"lr": config.lr, "foreach": True}
+    fastest: dict[str, Any] = {"lr": config.lr, "fused": True} if fused else foreach
+    match config:
+        case Sgd():
+            return torch.optim.SGD(
+                groups, momentum=config.momentum, nesterov=config.nesterov, dampening=config.dampening, **fastest
+            )
+        case Adam():
+            return torch.optim.Adam(groups, betas=(config.beta1, config.beta2), eps=config.eps, **fastest)
+        case AdamW():
+            return torch.optim.AdamW(groups, betas=(config.beta1, config.beta2), eps=config.eps, **fastest)
+        case Adamax():
+            return torch.optim.Adamax(groups, betas=(config.beta1, config.beta2), eps=config.eps, **foreach)
+        case NAdam():
+            betas, decay = (config.beta1, config.beta2), config.momentum_decay
+            return torch.optim.NAdam(groups, betas=betas, eps=config.eps, momentum_decay=decay, **foreach)
+        case Adadelta():
+            return torch.optim.Adadelta(groups, rho=config.rho, eps=config.eps, **foreach)
+        case Adagrad():
+            return torch.optim.Adagrad(groups, lr_decay=config.lr_decay, eps=config.eps, **foreach)
+        case RmsProp():
+            return torch.optim.RMSprop(
+                groups,
+                alpha=config.alpha,
+                momentum=config.momentum,
+                centered=config.centered,
+                eps=config.eps,
+                **foreach,
+            )
+        case Muon():
+            return _muon(groups, config, fused)
+        case Timm():
+            return _timm(groups, config)
+        case _:
+            assert_never(config)
+
+
+def _muon(groups: Groups, config: Muon, fused: bool) -> torch.optim.Optimizer:
+    """Muon for the weights, and for biases and norms another of the same section's settings."""
+    weights = [group for group in groups if group["name"] == "weights"]
+    others = [group for group in groups if group["name"] != "weights"]
+    parts: list[torch.optim.Optimizer] = []
+    if weights:
+        parts.append(Orthogonalised(weights, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov))
+    if others and config.rest == "sgd":
+        parts.append(_optimizer(others, Sgd(lr=config.lr, momentum=config.momentum, nesterov=config.nesterov), fused))
+    elif others:
+        parts.append(_optimizer(others, AdamW(lr=config.lr), fused))
+    return Together(parts)
+
+
+def _timm(groups: Groups, config: Timm) -> torch.optim.Optimizer:
+    import timm.optim  # a second's import that only its optimizers need
+
+    timm_optim = cast("Any", timm.optim)
+    known = timm_optim.list_optimizers()
+
+    name = config.name.removeprefix("timm/")
+    if name in known and timm_optim.get_optimizer_info(name).second_order:
+        raise ConfigError(f"optimizer.name: {config.name!r} needs second derivatives, which the loop does not keep")
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f"; did you mean 'timm/{near[0]}'?" if near else ""
+        raise ConfigError(f"optimizer.name: timm has no optimizer {name!r}{hint}")
+    try:
+        return timm_optim.create_optimizer_v2(groups, opt=name, lr=config.lr, weight_decay=0.0, **config.arguments)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise ConfigError(f"optimizer.arguments: {name} cannot be built so: {first_line(error)}") from error

@@ -1,0 +1,51 @@
+"""What a run is made of."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from trainer.config.train import Train
+from trainer.data.batches import Normalize, TrainingBatches
+from trainer.data.images import Split
+from trainer.protocols import Probe
+from trainer.training.averages import Ema, Swa
+from trainer.training.device import Compute
+from trainer.training.early_stop import Monitor
+from trainer.training.schedules import RateSchedule
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of, built from its config."""
+
+    config: Train
+    compute: Compute
+    model: nn.Module
+    forward: Callable[[Tensor], Tensor]  # the model, or its compiled form
+    ema: Ema | None
+    swa: Swa | None
+    monitor: Monitor
+    loss_fn: nn.Module  # logits [N, K], targets [N] or [N, K] -> losses [N]
+    reduction: Literal["mean", "sum"]  # of a batch's losses, for the gradient
+    penalty: Callable[[], Tensor] | None  # added to it
+    optimizer: torch.optim.Optimizer
+    schedule: RateSchedule
+    scaler: torch.amp.GradScaler
+    normalize: Normalize
+    batches: TrainingBatches
+    val: Split | None
+    test: Split
+    class_names: tuple[str, ...]
+    probes: Sequence[Probe]
+    keep_best: bool
+    path_every: int  # epochs between weights kept on the way; 0: none
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that is evaluated and kept: the average where there is one."""
+        if self.swa and self.swa.count:
+            return self.swa.average
+        return self.ema.average if self.ema else self.model

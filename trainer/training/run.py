@@ -1,0 +1,222 @@
+"""From a RunConfig to a trained network in a run folder, and on from where a run was broken off."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer.config import RunConfig
+from trainer.config.load import validate
+from trainer.config.show import to_yaml
+from trainer.data.batches import Normalize, TrainingBatches
+from trainer.data.images import ImageSet
+from trainer.data.sources import load_image_set
+from trainer.errors import CheckpointError, UserError
+from trainer.files import disk_errors, write_whole
+from trainer.probes.build import build_probes
+from trainer.protocols import RunInfo, Sink, Status, Supervisor, finite_or_none
+from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
+from trainer.runs.folder import config_hash, locked, new_folder, read_config, read_summary, same_run
+from trainer.runs.provenance import command_line, now, provenance
+from trainer.signals import StopRequest
+from trainer.sinks.console import ConsoleSink
+from trainer.sinks.folder import FolderSink
+from trainer.training.averages import Ema, Swa
+from trainer.training.device import Compute, choose_compute, deterministic_kernels, keep_freed_memory
+from trainer.training.early_stop import Monitor
+from trainer.training.loop import Loop, Outcome
+from trainer.training.losses import build_loss, build_penalty
+from trainer.training.networks import initial_network, refuse_one_image
+from trainer.training.optimizers import build_optimizer
+from trainer.training.parts import Parts
+from trainer.training.schedules import RateSchedule
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended, and where it lies."""
+
+    folder: Path
+    status: Status
+    summary: Mapping[str, Any]
+    message: str = ""
+    signal: int | None = None  # what interrupted it
+    sync_hint: str | None = None  # the command that sends an offline W&B run
+
+
+def start_run(config: RunConfig, *, runs: Path = Path("runs"), name: str | None = None) -> RunResult:
+    """Train from the beginning into `runs/NAME`. Raises UserError for what cannot be started."""
+    compute = choose_compute(config.train)
+    folder = new_folder(runs, name, config)
+    with locked(folder):
+        try:
+            parts = build_parts(config, compute, load_image_set(config.data, seed=config.seed))
+            write_whole(folder / "config.yaml", to_yaml(config).encode())
+        except BaseException:
+            shutil.rmtree(folder)  # nothing was begun
+            raise
+        return _train(config, parts, folder, None)
+
+
+def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunResult:
+    """Go on from the last checkpoint of a run; one that is finished is only reported.
+
+    `settings`, nested, are what the caller gave again: raises ConfigError with each that changes the run's numbers,
+    and where config.yaml is not what the checkpoint was trained with.
+    """
+    config = same_run(read_config(folder), settings or {})
+    summary = read_summary(folder)
+    if summary.get("status") == "finished":
+        return RunResult(folder, "finished", summary, "already finished; nothing was done")
+    with locked(folder):
+        path = folder / "checkpoint.pt"
+        state = load_checkpoint(path) if path.exists() else None  # killed before its first step: from the beginning
+        if state:
+            same_run(validate(state["config"]), config.model_dump(mode="json"))
+        compute = choose_compute(config.train)
+        parts = build_parts(config, compute, load_image_set(config.data, seed=config.seed))
+        if state and state["images"] != (found := len(parts.batches.labels)):
+            raise CheckpointError(f"{folder}: was trained on {state['images']} images, and the data now has {found}")
+        return _train(config, parts, folder, state)
+
+
+def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Parts:
+    train, device = config.train, compute.device
+    model = compute.place(initial_network(config.model, image_set, seed=config.seed))
+    optimizer = build_optimizer(model, config.optimizer, fused=device.type == "cuda")
+    batches = TrainingBatches(
+        image_set.train.to(device),
+        config.augment,
+        batch_size=train.batch_size,
+        seed=config.seed,
+        drop_last=train.drop_last,
+        num_classes=image_set.num_classes,
+        mean=image_set.mean,
+    )
+    steps = train.epochs * batches.per_epoch
+    steps = min(steps, train.max_steps or steps)
+    if batches.smallest < 2 * train.accumulate:
+        refuse_one_image(model, config.model.name, image_set)
+    return Parts(
+        config=train,
+        compute=compute,
+        model=model,
+        forward=torch.compile(model) if train.compile else model,
+        ema=Ema(model, decay=train.ema.decay, every=train.ema.every) if train.ema.decay else None,
+        swa=Swa(model) if train.swa.epochs else None,
+        monitor=Monitor(train.early_stop, validates=image_set.val is not None),
+        loss_fn=build_loss(config.loss, image_set.num_classes).to(device),
+        reduction=config.loss.reduction,
+        penalty=build_penalty(config.loss, model),
+        optimizer=optimizer,
+        schedule=RateSchedule(config.schedule, optimizer, epochs=train.epochs, steps_per_epoch=batches.per_epoch),
+        scaler=torch.amp.GradScaler(device.type, enabled=compute.dtype == torch.float16),
+        normalize=Normalize(image_set.mean, image_set.std, device),
+        batches=batches,
+        val=image_set.val.to(device) if image_set.val else None,
+        test=image_set.test.to(device),
+        class_names=image_set.class_names,
+        probes=build_probes(config.probe, model, total_steps=steps),
+        keep_best=train.keep_best or config.sink.wandb.checkpoint,
+        path_every=config.probe.path.every_epochs,
+    )
+
+
+def _train(config: RunConfig, parts: Parts, folder: Path, state: dict[str, Any] | None) -> RunResult:
+    if parts.compute.device.type == "cpu":
+        keep_freed_memory()
+    plain = config.model_dump(mode="json")
+    sinks = _build_sinks(config, folder)
+    supervisors = [sink for sink in sinks if isinstance(sink, Supervisor)]
+
+    def keep(name: str, content: Mapping[str, Any]) -> None:
+        memory = {sink.name: dict(sink.memory()) for sink in sinks}
+        images = len(parts.batches.labels)
+        path = folder / f"{name}.pt"
+        with disk_errors(path.parent):
+            path.parent.mkdir(exist_ok=True)  # of `path/EPOCH`
+        save_checkpoint(path, {"config": plain, "sinks": memory, "images": images, **content})
+
+    with deterministic_kernels(config.train.deterministic), StopRequest() as stop:
+
+        def stop_requested() -> bool:
+            return stop() or any(sink.stop_requested for sink in supervisors)
+
+        loop = Loop(parts, sinks, keep=keep, stop_requested=stop_requested)
+        memory: dict[str, Any] = {}
+        if state:
+            loop.load_state_dict(state)
+            memory = state["sinks"]
+        info = provenance(**parts.compute.description, command=command_line(), seed=config.seed)
+        resumed = (folder / "run.json").exists()
+        for sink in sinks:
+            remembered = memory.get(sink.name, {})
+            sink.start(RunInfo(folder.name, folder, plain, config_hash(config), info, resumed, remembered))
+        try:
+            if not state:
+                keep("checkpoint", loop.state_dict())  # so that what the sinks remember outlives a kill in epoch 1
+            outcome = _who_stopped(loop.fit(), supervisors)
+        except BaseException:
+            with contextlib.suppress(UserError):  # a full disk must not hide what went wrong first
+                _finish(sinks, _summary(loop, Outcome("failed", loop.counters.step), config.protocol))
+            raise
+        _keep_confusion(loop, folder)
+        summary = _summary(loop, outcome, config.protocol)
+        hint = _finish(sinks, summary)
+        return RunResult(folder, outcome.status, summary, outcome.message, stop.signal, hint)
+
+
+def _keep_confusion(loop: Loop, folder: Path) -> None:
+    """Write confusion.json, of the last look at the test set that this process took."""
+    if loop.confusion is not None:
+        content = {"classes": loop.parts.class_names, "counts": loop.confusion.tolist()}
+        write_whole(folder / "confusion.json", (json.dumps(content) + "\n").encode())
+
+
+def _who_stopped(outcome: Outcome, supervisors: Sequence[Supervisor]) -> Outcome:
+    """What a server has ended is `stopped`, also where its word came as a signal; all else is `interrupted`."""
+    if outcome.status == "interrupted" and (by := [sink.name for sink in supervisors if sink.has_stopped()]):
+        return replace(outcome, status="stopped", message=f"{by[0]} asked to end this run")
+    return outcome
+
+
+def _finish(sinks: Sequence[Sink], summary: Mapping[str, Any]) -> str | None:
+    """Close the sinks, the folder's last: what it says is true of the others too."""
+    hints = [sink.finish(summary["status"], summary) for sink in reversed(sinks)]
+    return next(filter(None, hints), None)
+
+
+_HEADLINE = {"last": "test/accuracy", "best_val": "test/accuracy_at_best_val", "best_test": "test/accuracy_best"}
+
+
+def _summary(loop: Loop, outcome: Outcome, protocol: str) -> dict[str, Any]:
+    """The run's numbers, flat; accuracies are fractions, times seconds. `headline/accuracy` is what `protocol` says."""
+    parameters = list(loop.parts.model.parameters())
+    measured = {key: value for key, value in loop.counters.latest.items() if not key.startswith("optimizer/")}
+    summary: dict[str, Any] = {
+        "status": outcome.status,
+        "epoch": loop.epoch,
+        "step": outcome.step,
+        **measured,
+        "headline/protocol": protocol,
+        "headline/accuracy": measured.get(_HEADLINE[protocol]),
+        "time/train_seconds": loop.counters.train_seconds,
+        "ended": now(),
+        "model/parameters": sum(p.numel() for p in parameters),
+        "model/trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
+    }
+    return finite_or_none(summary)
+
+
+def _build_sinks(config: RunConfig, folder: Path) -> list[Sink]:
+    sinks: list[Sink] = [FolderSink(folder), ConsoleSink(config.sink.console)]
+    if config.sink.wandb.mode != "disabled":
+        from trainer.sinks.wandb import WandbSink  # the one place that loads wandb, where it is wanted
+
+        sinks.append(WandbSink(config.sink.wandb))
+    return sinks

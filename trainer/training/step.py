@@ -1,0 +1,97 @@
+"""One optimizer update on one batch, and what a probe may see of it."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from trainer.probes.untouched import untouched
+from trainer.protocols import View
+from trainer.seeds import random_state, set_random_state
+from trainer.training.parts import Parts
+
+
+class Step:
+    """A batch of images [N, C, H, W] and targets [N] or [N, K]: its gradient, then its update.
+
+    With `replayed`, what the step draws from torch's generators can be drawn again, for `view`.
+    """
+
+    def __init__(self, parts: Parts, images: Tensor, targets: Tensor, *, replayed: bool = False) -> None:
+        self._parts, self._images, self._targets = parts, images, targets
+        self._generators = random_state(parts.compute.device) if replayed else None
+
+    def backward(self, seen: Callable[[Tensor, Tensor], None] | None = None) -> Tensor:
+        """The objective [], and its gradient, scaled, into `.grad`; in `accumulate` parts. `seen` is shown each part's
+        summed loss [] and its images correct [], without waiting for the device."""
+        parts, n = self._parts, len(self._targets)
+        pieces = min(parts.config.accumulate, n)
+        objective = torch.zeros((), device=parts.compute.device)
+        parts.optimizer.zero_grad(set_to_none=True)
+        for x, y in zip(self._images.tensor_split(pieces), self._targets.tensor_split(pieces), strict=True):
+            with parts.compute.autocast():
+                logits = parts.forward(x)
+            logits = logits.float()
+            loss = parts.loss_fn(logits, y).sum()
+            share = loss if parts.reduction == "sum" else loss / n
+            parts.scaler.scale(share).backward()
+            objective += share.detach()
+            if seen:
+                labels = y if y.ndim == 1 else y.argmax(1)
+                seen(loss, (logits.argmax(1) == labels).sum())
+        if parts.penalty:
+            penalty = parts.penalty()
+            parts.scaler.scale(penalty).backward()
+            objective += penalty.detach()
+        return objective
+
+    def update(self) -> None:
+        """The optimizer's step along `.grad`."""
+        parts = self._parts
+        if parts.config.clip_grad_norm:
+            parts.scaler.unscale_(parts.optimizer)
+            self._clip()
+        parts.scaler.step(parts.optimizer)
+        parts.scaler.update()
+
+    def view(self, loss: Tensor, *, step: int, epoch: float, lr: float) -> View:
+        """This step between `backward`, which gave `loss`, and `update`."""
+        parts, scaler = self._parts, self._parts.scaler
+        scale = scaler.scale(torch.ones((), device=parts.compute.device)) if scaler.is_enabled() else None
+        trained = self._trained()
+        used = [parameter.grad is not None for parameter in trained]
+
+        def gradient() -> tuple[Tensor, ...]:
+            found = [p.grad if p.grad is not None else torch.zeros_like(p) for p in trained]
+            return tuple(found if scale is None else [g / scale for g in found])
+
+        def loss_and_gradient() -> tuple[Tensor, tuple[Tensor, ...]]:
+            assert self._generators is not None
+            set_random_state(self._generators, parts.compute.device)
+            found = self.backward()
+            return found, gradient()
+
+        ours = gradient()
+
+        def next_parameters() -> tuple[Tensor, ...]:
+            if scale is not None and not all(g.isfinite().all() for g in ours):
+                return tuple(parameter.detach().clone() for parameter in trained)  # the scaler passes this step over
+            with untouched(parts.model):
+                before = copy.deepcopy(parts.optimizer.state_dict())
+                for parameter, g, has_one in zip(trained, ours, used, strict=True):
+                    parameter.grad = g.clone() if has_one else None  # without one, an optimizer passes it over
+                self._clip()
+                parts.optimizer.step()
+                parts.optimizer.load_state_dict(before)
+                return tuple(parameter.detach().clone() for parameter in trained)
+
+        images, targets = self._images, self._targets
+        return View(step, epoch, lr, parts.model, images, targets, loss, ours, loss_and_gradient, next_parameters)
+
+    def _clip(self) -> None:
+        if self._parts.config.clip_grad_norm:
+            nn.utils.clip_grad_norm_(self._trained(), self._parts.config.clip_grad_norm)
+
+    def _trained(self) -> list[nn.Parameter]:
+        return [parameter for parameter in self._parts.model.parameters() if parameter.requires_grad]

@@ -1,0 +1,97 @@
+"""Inside a W&B agent: what the server has assigned to the run that is starting. Needs no wandb.
+
+An agent starts `trainer train` with the swept values twice: as words, where `str()` has made `True` of true and `1` of
+"1", and exactly, in the YAML file that WANDB_SWEEP_PARAM_PATH names. The file counts; the words must agree with it.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trainer.config.base import is_settings
+from trainer.config.overrides import Settings, flatten, nest, read_value, read_words, write_word
+from trainer.errors import ConfigError
+from trainer.runs.folder import locked
+
+_FILE = "WANDB_SWEEP_PARAM_PATH"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A run that W&B has handed out."""
+
+    values: Mapping[str, Any]  # by flat dotted key
+    name: str | None  # of its run folder, the same whenever W&B hands this run out; None: it has no id
+
+    def overrides(self, given: Sequence[str]) -> list[str]:
+        """`given`, and after it each swept value as a word from which exactly that value is read.
+
+        Raises ConfigError with a line for each word of `given` that says another value.
+        """
+        said = flatten(read_words(given))
+        if problems := [
+            f"{key}: the sweep says {value!r} and the command {said[key]!r}"
+            for key, value in self.values.items()
+            if key in said and not _agree(said[key], value)
+        ]:
+            raise ConfigError(*problems)
+        return [*given, *(write_word(key, value) for key, value in self.values.items())]
+
+
+def assignment(env: Mapping[str, str] = os.environ) -> Assignment | None:
+    """What the agent that started this process wants run; None outside of an agent. Raises ConfigError."""
+    if not (path := env.get(_FILE)):
+        return None
+    name = "-".join(_as_name(env[key]) for key in ("WANDB_SWEEP_ID", "WANDB_RUN_ID") if env.get(key))
+    return Assignment(flatten(_read(Path(path))), name if env.get("WANDB_RUN_ID") else None)
+
+
+def begun(folder: Path) -> Path | None:
+    """`folder` where its run has begun and can be gone on with; what a kill has left before that is removed."""
+    if (folder / "config.yaml").exists():
+        return folder
+    if folder.is_dir():
+        with locked(folder):
+            shutil.rmtree(folder)
+    return None
+
+
+def _read(path: Path) -> Settings:
+    """`KEY: {value: VALUE}` as nested settings: W&B wraps the outermost keys alone."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{_FILE}: {path}: cannot be read: {' '.join(str(error).split())}") from error
+    if not is_settings(content):
+        raise ConfigError(f"{_FILE}: {path}: expected KEY: {{value: VALUE}}")
+    return nest(dict(_unwrapped(content, path)))
+
+
+def _unwrapped(content: Settings, path: Path) -> Iterator[tuple[str, Any]]:
+    for key, wrapped in content.items():
+        if key == "wandb_version":
+            continue
+        if not is_settings(wrapped) or "value" not in wrapped:
+            raise ConfigError(f"{_FILE}: {path}: {key}: expected {{value: VALUE}}")
+        yield key, wrapped["value"]
+
+
+def _agree(said: Any, value: Any) -> bool:
+    """Whether a word can be what an agent has made of `value`, which `str()` does not tell from all others."""
+    return _same(said, value) or _same(said, read_value(str(value)))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and one == other  # 1 and 1.0 are one value, 1 and True two
+
+
+def _as_name(id: str) -> str:
+    return re.sub(r"[^\w.@+-]", "-", id)

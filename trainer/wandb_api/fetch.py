@@ -1,0 +1,226 @@
+"""Runs of W&B as run folders, so that a report of them is a report of folders.
+
+What W&B says of a run becomes the content of its files in `wandb_run`; here W&B is asked, and they find their place.
+"""
+
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+from trainer.config.overrides import flatten
+from trainer.errors import CheckpointError, ConfigError, SweepError
+from trainer.files import disk_errors, write_whole
+from trainer.wandb_api.run_files import (
+    UNDER_WAY,
+    as_json,
+    as_lines,
+    config_of,
+    confusion_of,
+    confusion_table,
+    rows_of,
+    status_of,
+    summary_of,
+)
+
+Say = Callable[[str], None]
+
+_AT_ONCE = 8  # runs: each is a handful of requests, which mostly wait
+
+
+def bring(path: str, into: Path, *, say: Say = lambda _: None) -> list[Path]:
+    """The runs of ENTITY/PROJECT, or of one sweep ENTITY/PROJECT/SWEEP, in folders that a report reads: `into`/NAME for
+    each sweep, with its file in it, and `into`/PROJECT for runs of no sweep.
+
+    What is there already and has not changed on W&B since is not fetched again. `say` gets a line for each run that is
+    left out, and one in the end. Raises SweepError where W&B cannot be asked or knows no such thing, CheckpointError
+    where no run there is ours.
+    """
+    from trainer.wandb_api.sweeps import asking  # loads wandb
+
+    entity, project, sweep_id = _read_path(path)
+    folders: list[Path] = []
+    with asking() as api:
+        sweeps = {sweep_id: api.sweep(f"{entity}/{project}/{sweep_id}")} if sweep_id else {}
+        by_sweep: dict[str | None, list[Any]] = {}
+        for run in api.runs(f"{entity}/{project}", filters={"sweep": sweep_id} if sweep_id else None):
+            by_sweep.setdefault(run.sweep_name, []).append(run)
+        for id, runs in by_sweep.items():
+            if id is None:
+                folder = _free_folder(into, _file_name(project))
+            else:
+                sweep = sweeps.get(id) or api.sweep(f"{entity}/{project}/{id}")
+                if not _trains(sweep.config):
+                    say(f"{sweep.url}: its command is not `trainer train`; {len(runs)} runs left out")
+                    continue
+                folder = _sweep_folder(into, sweep)
+            if _bring_runs(runs, folder, say):
+                folders.append(folder)
+    if not folders:
+        raise CheckpointError(f"{path}: no run of this trainer's on W&B")
+    return folders
+
+
+def place_in(runs: Path, path: str) -> Path:
+    """`runs`/wandb/ENTITY/PROJECT: apart from what was trained here. Raises SweepError for another path."""
+    entity, project, _ = _read_path(path)
+    return runs / "wandb" / _file_name(entity) / _file_name(project)
+
+
+def _read_path(path: str) -> tuple[str, str, str | None]:
+    from trainer.wandb_api.sweeps import read_place
+
+    parts = path.split("/")
+    if len(parts) == 2 and all(parts):
+        return parts[0], parts[1], None
+    try:
+        place = read_place(path)
+    except SweepError as error:
+        raise SweepError(f"{path}: expected ENTITY/PROJECT, ENTITY/PROJECT/SWEEP, or a sweep's page on W&B") from error
+    return place.entity, place.project, place.id
+
+
+def _trains(sweep: Mapping[str, Any]) -> bool:
+    """Whether a sweep's runs can be ours."""
+    return any(re.match(r"(\S*/)?trainer(\.cli)?\b", str(part)) for part in sweep.get("command") or [])
+
+
+def _sweep_folder(into: Path, sweep: Any) -> Path:
+    """The folder of a sweep with its file in it, by whose name a report knows what was published."""
+    name = _file_name(sweep.config.get("name") or sweep.name)
+    folder = _free_folder(into, name, sweep)
+    text = _sweep_text(sweep.config, Path("sweeps") / f"{name}.yaml")
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / f"{name}.yaml", f"{text}{_mark(sweep)}\n".encode())
+    return folder
+
+
+def _free_folder(into: Path, name: str, sweep: Any = None) -> Path:
+    """`into`/NAME, unless it is another sweep's: a file that was registered twice is two sweeps of one name."""
+    path = into / name / f"{name}.yaml"
+    if sweep is None:
+        return into / "runs" / name if path.exists() else into / name
+    taken = path.parent.exists() and not (path.is_file() and _mark(sweep) in path.read_text(encoding="utf-8"))
+    return into / sweep.id / name if taken else into / name
+
+
+def _mark(sweep: Any) -> str:
+    return f"# From W&B: {sweep.url}"
+
+
+def _sweep_text(config: Mapping[str, Any], here: Path) -> str:
+    """The file that the sweep was registered from, where it lies here: W&B keeps no comments, and the first is the
+    question. Else what W&B has."""
+    with suppress(OSError, ValueError, yaml.YAMLError):
+        text = here.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+        if all(content.get(key) == config.get(key) for key in ("method", "metric", "parameters")):
+            return text
+    question = " ".join(str(config.get("description") or "").split())
+    return (f"# {question}\n" if question else "") + yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+
+
+def _file_name(text: str) -> str:
+    """The text as a name that every file system takes."""
+    return re.sub(r"[^\w.@+-]+", "-", text).lstrip(".-") or "unnamed"
+
+
+def _bring_runs(runs: Sequence[Any], folder: Path, say: Say) -> int:
+    """How many of these are in the folder now."""
+    there = {mark["id"]: (path.parent, mark) for path in folder.glob("*/run.json") if (mark := _mark_in(path))}
+    taken = {path.name for path in folder.glob("*")}
+    wanted: list[tuple[Any, Path]] = []
+    for run in runs:
+        target, mark = there.get(run.id, (None, None))
+        if target is None:
+            name = _file_name(run.name or run.id)
+            target = folder / (f"{name}-{run.id}" if name in taken else name)
+            taken.add(target.name)
+        if mark != _run_mark(run) or run.state in UNDER_WAY:
+            wanted.append((run, target))
+    with disk_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=".wandb-") as aside, ThreadPoolExecutor(_AT_ONCE) as pool:
+        bringing = [pool.submit(_bring_run, run, target, Path(aside)) for run, target in wanted]
+        try:
+            left_out = [why for each in bringing if (why := each.result())]
+        except BaseException:  # the server is gone, or Ctrl-C: no use in asking for the rest
+            pool.shutdown(cancel_futures=True)
+            raise
+    for line in left_out:
+        say(line)
+    held = len(runs) - len(left_out)
+    if held:
+        say(f"{folder}: {held} runs, {len(wanted) - len(left_out)} of them fetched")
+    return held
+
+
+def _bring_run(run: Any, target: Path, aside: Path) -> str | None:
+    """Fetch one run and put it in its place, whole. Returns why it is left out; None where it is not."""
+    try:
+        config, words = config_of(run.config)
+    except ConfigError as error:
+        return f"{run.url}: left out: {error.problems[0]}"
+    if "model.name" not in flatten(config) and not run.sweep_name:
+        return f"{run.url}: left out: its config is not this trainer's"
+    if not config:
+        return f"{run.url}: left out: it has sent no config"
+    told = run.summary_metrics
+    files = _download(run, ["run.json", *filter(None, [confusion_table(told)])], aside / "files" / run.id)
+    rows = rows_of(run.scan_history(use_cache=False))  # a cache would hold back what has come since
+    summary = summary_of(told, rows, run.state)
+    provenance = files.pop("run.json", None) or _provenance(run, words)
+    status = {"status": status_of(run.state, told), **({"ended": summary["ended"]} if "ended" in summary else {})}
+    content = {
+        "config.yaml": yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode(),
+        "metrics.jsonl": as_lines(rows),
+        "run.json": as_json({**provenance, **status, "wandb": _run_mark(run)}),
+        **({"summary.json": as_json(summary)} if summary else {}),
+    }
+    for table in files.values():
+        content["confusion.json"] = as_json(confusion_of(table))
+    with disk_errors(target):
+        folder = aside / run.id
+        folder.mkdir()
+        for name, body in content.items():
+            (folder / name).write_bytes(body)
+        target.parent.mkdir(exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        folder.rename(target)
+    return None
+
+
+def _download(run: Any, names: Sequence[str], folder: Path) -> dict[str, Any]:
+    """JSON files of a run, those that W&B has."""
+    found: dict[str, Any] = {}
+    for file in run.files(names=list(names)):
+        with file.download(root=str(folder)) as content:
+            found[file.name] = json.load(content)
+    return found
+
+
+def _provenance(run: Any, words: Sequence[str]) -> dict[str, Any]:
+    """Of a run that has not sent its run.json."""
+    git = {"git": {"revision": run.commit, "dirty": None}} if run.commit else {}
+    return {"command": shlex.join(["trainer", "train", *words]), "started": run.created_at, **git}
+
+
+def _run_mark(run: Any) -> dict[str, Any]:
+    """Tells whether there is more of a run than was brought."""
+    heard = {"heartbeat": run.heartbeat_at, "rows": run.history_line_count}
+    return {"id": run.id, "url": run.url, "state": run.state, **heard}
+
+
+def _mark_in(path: Path) -> dict[str, Any] | None:
+    with suppress(OSError, ValueError):
+        return json.loads(path.read_text(encoding="utf-8")).get("wandb")
+    return None
