@@ -47,7 +47,9 @@ def compare_run(before: Path, after: Path) -> list[str]:
     old, new = (dict(tensors_of(torch.load(each / "checkpoint.pt", weights_only=True))) for each in (before, after))
     if old.keys() != new.keys():
         problems.append(f"{after.name}: the checkpoint holds other tensors: {sorted(old.keys() ^ new.keys())}")
-    return problems + [f"{after.name}: {key} differs" for key in old.keys() & new.keys() if not old[key].equal(new[key])]
+    return problems + [
+        f"{after.name}: {key} differs" for key in old.keys() & new.keys() if not old[key].equal(new[key])
+    ]
 
 
 def leaves(content: Any) -> Iterator[Any]:

@@ -1,10 +1,11 @@
 """Files that are there whole or not at all."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from trainer.errors import DiskError
 
@@ -33,6 +34,17 @@ def write_whole(path: Path, body: bytes) -> None:
     """Readers see the old file or the whole new one. Raises DiskError where it cannot be written."""
     with disk_errors(path), written_whole(path) as file:
         file.write(body)
+
+
+def write_json(path: Path, content: Any, *, indent: int | None = None) -> None:
+    """Write JSON and a newline, whole. Raises DiskError, and ValueError for a number that JSON cannot hold."""
+    write_whole(path, (json.dumps(content, indent=indent, allow_nan=False) + "\n").encode())
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents, if they do not exist yet. Raises DiskError."""
+    with disk_errors(path, "cannot be made"):
+        path.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from types import FrameType
 
 LEASH = "TRAINER_LEASH"
 """In the environment: stdin is a pipe whose other end is held by what started this, and closes with it."""
-_SECONDS_TO_SAVE = 60
+SECONDS_TO_SAVE = 60
+"""Time that a run has between a request to stop and its kill: it finishes its step and writes its checkpoint."""
 
 
 class StopRequest:
@@ -45,5 +46,5 @@ def end_when_closed(handle: int) -> None:
 def _wait_for_end(handle: int) -> None:
     connection.wait([handle])
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_SECONDS_TO_SAVE)
+    time.sleep(SECONDS_TO_SAVE)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,5 +1,6 @@
 """What all sections share: strict about unknown keys, frozen once loaded, documented under the field."""
 
+from dataclasses import dataclass
 from typing import Any, TypeGuard, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -8,6 +9,11 @@ from pydantic import BaseModel, ConfigDict, model_validator
 def is_settings(value: object) -> TypeGuard[dict[str, Any]]:
     """A mapping of keys to values, as YAML, JSON and the words of a command line make it."""
     return isinstance(value, dict)
+
+
+@dataclass(frozen=True)
+class ChangesNoNumber:
+    """Marks a key, or a whole section, that leaves every number of a run as it is: where it computes and reports."""
 
 
 class Section(BaseModel):

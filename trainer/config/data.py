@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from trainer.config.base import Section
+from trainer.config.base import ChangesNoNumber, Section
 
 
 class _AnySet(Section):
@@ -22,17 +22,17 @@ class _AnySet(Section):
 
 class Cifar10(_AnySet):
     name: Literal["cifar10"] = "cifar10"
-    root: Path = Path("data")
+    root: Annotated[Path, ChangesNoNumber()] = Path("data")
     """Folder that holds `cifar-10-batches-py`; downloaded there when missing."""
-    download: bool = True
+    download: Annotated[bool, ChangesNoNumber()] = True
     """Bring missing files over the network; false: an error instead."""
 
 
 class Cifar100(_AnySet):
     name: Literal["cifar100"] = "cifar100"
-    root: Path = Path("data")
+    root: Annotated[Path, ChangesNoNumber()] = Path("data")
     """Folder that holds `cifar-100-python`; downloaded there when missing."""
-    download: bool = True
+    download: Annotated[bool, ChangesNoNumber()] = True
     """Bring missing files over the network; false: an error instead."""
 
 
@@ -44,7 +44,7 @@ class Shapes10(_AnySet):
 
 class Folder(_AnySet):
     name: Literal["folder"] = "folder"
-    root: Path
+    root: Annotated[Path, ChangesNoNumber()]
     """Holds `train/CLASS/*` and `test/CLASS/*`, any image format."""
     image_size: PositiveInt = 32
     """Images are resized to image_size x image_size pixels."""

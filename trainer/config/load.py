@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from trainer.config.base import is_settings
 from trainer.config.explain import explain
 from trainer.config.model import Model
-from trainer.config.overrides import Settings, flatten, lay_over, read_words
+from trainer.config.overrides import Settings, flatten, lay_over, read_overrides
 from trainer.config.recipes import read_recipe, read_settings_file, recipe_names
 from trainer.config.run import RunConfig
 from trainer.errors import ConfigError
@@ -41,7 +41,7 @@ def load_config(
     A recipe is named by `recipe`, else by a `recipe` key among the words or in the file, else it is the one that
     has the network's own name; `none` is no recipe. A recipe may itself start from another by a `recipe` key.
     """
-    written, from_file = read_words(words), read_settings_file(file) if file else {}
+    written, from_file = read_overrides(words), read_settings_file(file) if file else {}
     named = [layer.pop("recipe", None) for layer in (written, from_file)]
     asked = next((name for name in (recipe, *named) if name is not None), None)
     layers = [(f"file {file}", from_file), ("command line", written)]
@@ -80,7 +80,7 @@ def validate(settings: Mapping[str, Any], complete: Complete | None = None) -> R
 
 def read_settings(words: Iterable[str], file: Path | None) -> Settings:
     """Nested settings of a file and of words over it, unchecked: what a resume is asked to go on with."""
-    settings = lay_over(read_settings_file(file) if file else {}, read_words(words))
+    settings = lay_over(read_settings_file(file) if file else {}, read_overrides(words))
     settings.pop("recipe", None)  # where a run began, not what it is
     return settings
 

@@ -7,7 +7,7 @@ JSON or plain text; all are read here, and the config's field decides the type.
 import ast
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from trainer.config.base import is_settings
 from trainer.errors import ConfigError
@@ -25,8 +25,15 @@ def read_value(text: str) -> Any:
     return text
 
 
-def write_word(key: str, value: Any) -> str:
-    """The `KEY=VALUE` from which `read_words` reads exactly this value back: `act=gelu`, `lr=0.1`, `stem=[3, 3]`."""
+def canonical(value: Any) -> Any:
+    """Return one form for values that are equal after JSON, which may make 1 of 1.0 but not of true."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return [canonical(item) for item in cast("list[Any]", value)] if isinstance(value, list | tuple) else value
+
+
+def write_override(key: str, value: Any) -> str:
+    """Return the `KEY=VALUE` from which `read_overrides` reads exactly this value: `act=gelu`, `stem=[3, 3]`."""
     text = value if isinstance(value, str) else json.dumps(value)
     return f"{key}={text if _is(read_value(text), value) else json.dumps(value)}"
 
@@ -35,7 +42,7 @@ def _is(read: Any, value: Any) -> bool:
     return type(read) is type(value) and read == value
 
 
-def read_words(words: Iterable[str]) -> Settings:
+def read_overrides(words: Iterable[str]) -> Settings:
     """Nested settings from `KEY=VALUE` and `--KEY=VALUE` words with dotted keys; of two for one key the last counts.
 
     Raises ConfigError naming every word that is not of that form.

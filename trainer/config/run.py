@@ -1,11 +1,11 @@
 """The whole config of one run."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, model_validator
 
 from trainer.config.augment import Augment
-from trainer.config.base import Section
+from trainer.config.base import ChangesNoNumber, Section
 from trainer.config.data import Cifar10, Data
 from trainer.config.loss import CrossEntropy, Loss
 from trainer.config.model import Model
@@ -26,8 +26,8 @@ class RunConfig(Section):
     loss: Loss = Field(default_factory=CrossEntropy)
     augment: Augment = Field(default_factory=Augment)
     train: Train = Field(default_factory=Train)
-    probe: Probe = Field(default_factory=Probe)
-    sink: Sink = Field(default_factory=Sink)
+    probe: Annotated[Probe, ChangesNoNumber()] = Field(default_factory=Probe)
+    sink: Annotated[Sink, ChangesNoNumber()] = Field(default_factory=Sink)
     protocol: Literal["last", "best_val", "best_test"] = "last"
     """Which test accuracy is the run's headline: the last epoch's; that of the epoch with the best val/accuracy; or the
     best epoch's, which is a choice made on the test set and is called so wherever it appears."""

@@ -1,10 +1,10 @@
 """`train`: how long, how large, how precise, how often looked at."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from trainer.config.base import Section
+from trainer.config.base import ChangesNoNumber, Section
 
 Tta = Literal["none", "hflip", "hflip_translate"]
 
@@ -46,7 +46,7 @@ class Train(Section):
     """A batch is worked off in this many equal parts, one optimizer update a batch."""
     drop_last: bool = False
     """Leave out the last batch of an epoch where it is smaller than the others."""
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    device: Annotated[str, ChangesNoNumber()] = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     """auto, cpu, mps, cuda or cuda:N; auto: a GPU where there is one."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto: bfloat16 on GPUs that have it and on CPUs with AVX512-BF16 or AMX, float32 elsewhere."""
@@ -62,15 +62,15 @@ class Train(Section):
     tta: Tta = "none"
     """Views of a test image whose logits are averaged: itself; and its mirror; and both moved by one pixel
     up-left and down-right. The one-view number is logged beside it as `test/accuracy_plain`."""
-    eval_batch_size: PositiveInt = 500
+    eval_batch_size: Annotated[PositiveInt, ChangesNoNumber()] = 500
     """Images evaluated at a time; changes no number but the time."""
     evaluate_every: PositiveInt = 1
     """Epochs between evaluations; the last epoch always has one."""
-    checkpoint_every: PositiveInt = 1
+    checkpoint_every: Annotated[PositiveInt, ChangesNoNumber()] = 1
     """Epochs between checkpoints; the last epoch always has one."""
-    keep_best: bool = False
+    keep_best: Annotated[bool, ChangesNoNumber()] = False
     """Keep the weights of the best epoch, by `early_stop.monitor`, in best.pt."""
-    log_every: NonNegativeInt = 0
+    log_every: Annotated[NonNegativeInt, ChangesNoNumber()] = 0
     """Steps between rows of the epoch's mean training loss so far and the rate in metrics.jsonl; 0: a row an epoch."""
     max_steps: PositiveInt | None = None
     """End after so many optimizer steps, for a try; schedules still run over `epochs`."""

@@ -7,11 +7,10 @@ from typing import Any
 from scipy import stats
 from torch import Tensor
 
-from trainer.runs.groups import grouped
+from trainer.runs.groups import SEED, decisive, differing_keys, grouped, one_of_each_seed
 from trainer.runs.history import History, is_finite
 from trainer.statistics import all_pairs
 
-_ASIDE = ("sink.", "data.root", "data.download")  # where a run's numbers go and where its data lay
 _HEADLINES = (
     *("status", "epoch", "headline/protocol", "headline/accuracy", "test/accuracy", "test/loss", "train/accuracy"),
     *("train/loss", "model/parameters", "time/train_seconds"),
@@ -19,10 +18,9 @@ _HEADLINES = (
 
 
 def config_differences(histories: Sequence[History]) -> dict[str, list[Any]]:
-    """Each key that not all runs have the same value for, with their values; `absent` where a run has no such key."""
-    keys = sorted({key for history in histories for key in history.config if not key.startswith(_ASIDE)})
-    values = {key: [history.config.get(key, "absent") for history in histories] for key in keys}
-    return {key: each for key, each in values.items() if any(value != each[0] for value in each)}
+    """Return each key that changes numbers and differs between the runs, with their values, `absent` for none."""
+    configs = [{SEED: history.config.get(SEED), **decisive(history.config)} for history in histories]
+    return {key: [config.get(key, "absent") for config in configs] for key in differing_keys(configs)}
 
 
 def headlines(histories: Sequence[History]) -> dict[str, list[Any]]:
@@ -52,16 +50,17 @@ def mcnemar(first: Tensor, second: Tensor) -> McNemar:
 
 
 def welch_between_groups(histories: Sequence[History], key: str = "headline/accuracy") -> dict[str, Any] | None:
-    """Runs that are the same but for their seed are a group; each pair of groups by Welch's t-test, with Holm's
-    correction over all pairs. None where there are not two groups of at least two finished runs each: a run that is
-    under way or was cut short has a figure too, but not that of its settings.
+    """Compare each pair of configurations by Welch's t-test, with Holm's correction over all pairs.
 
-    A group's runs of one seed count once, the last of them: the same seed again is no further draw.
+    Only finished runs count, and one run of each seed. `repeats` names the others. Returns None without two
+    configurations of at least two such runs each.
     """
     samples: dict[str, Mapping[int, float]] = {}
+    repeats: list[str] = []
     for label, runs in grouped(histories).items():
-        finished = [run for run in runs if run.summary.get("status") == "finished"]
-        sample = {run.config.get("seed", 0): value for run in finished if is_finite(value := run.summary.get(key))}
+        counting, others = one_of_each_seed([run for run in runs if run.status == "finished"])
+        sample = {run.seed: value for run in counting if is_finite(value := run.summary.get(key))}
+        repeats += [f"{other.name} repeats seed {other.seed} of {first.name}" for other, first in others]
         if len(sample) > 1:
             samples[label] = sample
     if len(samples) < 2:
@@ -70,4 +69,5 @@ def welch_between_groups(histories: Sequence[History], key: str = "headline/accu
         "metric": key,
         "groups": {label: dict(sample) for label, sample in samples.items()},
         "pairs": [asdict(pair) for pair in all_pairs(samples)],
+        "repeats": repeats,
     }

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from trainer.config.overrides import flatten, read_words
+from trainer.config.overrides import flatten, read_overrides
 from trainer.published import Row, rows, runs_of
-from trainer.runs.groups import telling
+from trainer.runs.groups import telling_keys
 from trainer.runs.history import History
 
 
@@ -12,7 +12,7 @@ def printed_accuracies(groups: Mapping[str, Sequence[History]]) -> dict[str, flo
     """By group, the test accuracy in percent of the published row with its settings, among those that are answered by
     the sweep in whose folder the runs lie. A row counts where it says all that tells the groups apart, and where the
     runs have all that it says: beside others it would be no comparison."""
-    keys = telling([run for runs in groups.values() for run in runs])
+    keys = telling_keys([run.config for runs in groups.values() for run in runs])
     found: dict[str, float] = {}
     for label, (first, *_) in groups.items():
         sweep = first.folder.resolve().parent.name
@@ -24,5 +24,5 @@ def printed_accuracies(groups: Mapping[str, Sequence[History]]) -> dict[str, flo
 
 
 def _settings_are_those_of(run: History, row: Row, keys: Sequence[str]) -> bool:
-    asked = [flatten(read_words(words)) for words in runs_of(row)]
+    asked = [flatten(read_overrides(words)) for words in runs_of(row)]
     return any(said.keys() >= set(keys) and said.items() <= run.config.items() for said in asked)

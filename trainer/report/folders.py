@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from trainer.config.overrides import flatten, read_words
+from trainer.config.overrides import flatten, read_overrides
 from trainer.errors import ConfigError, UserError
 from trainer.runs.history import History, is_finite, read_history
 
@@ -194,7 +194,7 @@ def _words(command: Any) -> dict[str, Any]:
     """The `KEY=VALUE` words of a command line."""
     try:
         found = [word.removeprefix("--") for word in shlex.split(str(command or ""))]
-        return flatten(read_words(word for word in found if "=" in word and word.partition("=")[0][:1].isalpha()))
+        return flatten(read_overrides(word for word in found if "=" in word and word.partition("=")[0][:1].isalpha()))
     except (ValueError, ConfigError):
         return {}
 

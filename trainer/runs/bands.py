@@ -6,7 +6,7 @@ along one gradient is another thing (Santurkar et al. 2018, figure 4; `probe/*`,
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +15,13 @@ from numpy.typing import NDArray
 
 from trainer.config.explain import did_you_mean
 from trainer.errors import CheckpointError
-from trainer.runs.groups import ASIDE, label, telling
+from trainer.runs.groups import label, one_of_each_seed, telling_keys
 from trainer.runs.history import History
 
 Floats = NDArray[np.float64]
 Steps = NDArray[np.int64]
 
-_RATE, _SEED = "optimizer.lr", "seed"
-_ASIDE = tuple(key for key in ASIDE if key != "probe.") + tuple(
-    f"probe.{probe}." for probe in ("walk", "shift", "features", "path")
-)  # but not `probe.drift`: between which steps `runs/*` is
+_RATE = "optimizer.lr"
 
 
 @dataclass(frozen=True)
@@ -84,6 +81,18 @@ class Curve:
     values: Floats  # [T], NaN where it is not finite
 
     @property
+    def name(self) -> str:
+        return self.history.name
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.history.config
+
+    @property
+    def status(self) -> str:
+        return self.history.status
+
+    @property
     def last(self) -> int:
         """The last step with a finite value; -1: there is none."""
         finite = self.steps[np.isfinite(self.values)]
@@ -111,13 +120,14 @@ class Curve:
 
 
 def groups(histories: Sequence[History]) -> list[str]:
-    """A label for each run. Runs of one group differ in `optimizer.lr` and `seed` alone, and in what changes no number.
+    """Return the label of each run's group. Runs of one group differ in learning rate and seed only.
 
-    A label is made of what tells the groups apart, the network first, then other names; a key that tells nothing more
-    is left out. Runs that are all of one group go by the network's name.
+    Runs that measured `runs/*` between other steps are of another group, although their training is the same. If all
+    runs are of one group, its label is the network's name.
     """
-    keys = telling(histories, {_RATE}, _ASIDE) or ["model.name"]
-    return [label(history, keys) for history in histories]
+    configs = [history.config for history in histories]
+    keys = telling_keys(configs, over={_RATE}, also="probe.drift.") or ["model.name"]
+    return [label({key: config.get(key) for key in keys}) for config in configs]
 
 
 def bands(histories: Sequence[History], key: str = "runs/loss", *, from_step: int = 0, gap: int = 1) -> Bands:
@@ -182,7 +192,7 @@ def probe_medians(histories: Sequence[History], *, from_step: int = 0) -> dict[t
         for row in (row for row in history.rows if row["step"] >= from_step):
             for key, value in row.items():
                 if key.startswith("probe/") and not key.startswith("probe/feature_") and value is not None:
-                    values[group, history.config[_SEED], "/".join(key.split("/")[:2])].append(value)
+                    values[group, history.seed, "/".join(key.split("/")[:2])].append(value)
     return {key: float(np.median(measured)) for key, measured in sorted(values.items())}
 
 
@@ -202,24 +212,26 @@ def _band(runs: Sequence[Curve], *, end: int | None, from_step: int, gap: int) -
 
 
 def _curves(histories: Sequence[History], key: str) -> tuple[list[Curve], list[str]]:
-    """Of each run that has the metric; and a note on each that has not, or that was run twice."""
+    """Return (the curve of each run that has the metric, a note on each run that has not or that repeats a seed)."""
     notes: list[str] = []
-    curves: dict[tuple[str, int, float], Curve] = {}
+    alike: dict[tuple[str, float], list[Curve]] = defaultdict(list)
     for group, history in zip(groups(histories), histories, strict=True):
         rows = [row for row in history.rows if key in row]
         steps = np.array([row["step"] for row in rows], dtype=np.int64)
         values = np.array([row[key] for row in rows], dtype=np.float64)  # None becomes NaN
-        curve = Curve(history, group, history.config[_SEED], history.config[_RATE], steps, values)
-        first = curves.get((group, curve.seed, curve.rate))
-        if not rows:
-            notes.append(f"no row has {key}: {curve}")
-        elif first:
-            notes.append(f"run twice: {first}, taken, and {history.name}")
+        curve = Curve(history, group, history.seed, history.config[_RATE], steps, values)
+        if rows:
+            alike[group, curve.rate].append(curve)
         else:
-            curves[group, curve.seed, curve.rate] = curve
-    if not curves:
+            notes.append(f"no row has {key}: {curve}")
+    if not alike:
         raise CheckpointError(_no_rows(histories, key))
-    return list(curves.values()), notes
+    curves: list[Curve] = []
+    for same in alike.values():
+        counting, repeats = one_of_each_seed(same)
+        curves += counting
+        notes += [f"seed run twice: {first} counts, {other.name} does not" for other, first in repeats]
+    return curves, notes
 
 
 def _no_rows(histories: Sequence[History], key: str) -> str:

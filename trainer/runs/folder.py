@@ -16,8 +16,7 @@ from trainer.config.overrides import flatten, lay_over
 from trainer.config.recipes import read_settings_file
 from trainer.errors import CheckpointError, ConfigError
 from trainer.files import disk_errors
-
-_FREE_ON_RESUME = ("sink.", "data.root", "data.download")  # what may change without changing a run's numbers
+from trainer.runs.groups import SEED, decisive
 
 
 def new_folder(runs: Path, name: str | None, config: RunConfig) -> Path:
@@ -83,5 +82,4 @@ def same_run(config: RunConfig, given: Mapping[str, Any]) -> RunConfig:
 
 
 def _decisive(config: RunConfig) -> dict[str, Any]:
-    flat = flatten(config.model_dump(mode="json"))
-    return {key: value for key, value in flat.items() if not key.startswith(_FREE_ON_RESUME)}
+    return {SEED: config.seed, **decisive(flatten(config.model_dump(mode="json")))}

@@ -1,57 +1,151 @@
-"""Which runs of many are the same but for their seed, and what to call them."""
+"""A configuration: which keys change its numbers, which runs share it, its label, and which run of a seed counts.
+
+A configuration is everything in a run's config that changes its numbers, the seed apart. Configs are flat here, with
+dotted keys.
+"""
 
 import json
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, Protocol, TypeVar
 
-from trainer.runs.history import History
+from pydantic import BaseModel
 
-ASIDE = ("seed", "sink.", "probe.", "data.root", "data.download", "train.device", "train.log_every")
-"""Keys, or how they begin, that train nothing else."""
+from trainer.config.base import ChangesNoNumber
+from trainer.config.explain import section_types
+from trainer.config.overrides import canonical
+from trainer.config.run import RunConfig
+
+SEED = "seed"
 
 
-def grouped(histories: Sequence[History], *, over: Collection[str] = ()) -> dict[str, list[History]]:
-    """Runs by label, in the order of their first: together are those whose configs differ in the seed alone, and in the
-    keys `over`. One run alone is called by its name, several that are all the same by their network's."""
-    keys = telling(histories, over)
-    groups: dict[str, list[History]] = {}
-    for history in histories:
-        groups.setdefault(label(history, keys), []).append(history)
+class SeededRun(Protocol):
+    """A run as it is grouped."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def config(self) -> Mapping[str, Any]: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def status(self) -> str: ...
+
+
+Run = TypeVar("Run", bound=SeededRun)
+Groups = Mapping[str, Sequence[Run]]
+"""Runs by the label of their configuration."""
+
+
+@cache
+def changes_no_number(key: str) -> bool:
+    """Return whether a config key, or its section, is declared to leave a run's numbers as they are."""
+    parts = key.split(".")
+    return any(".".join(parts[: depth + 1]) in _marked_keys() for depth in range(len(parts)))
+
+
+@cache
+def _marked_keys() -> frozenset[str]:
+    def marked(section: type[BaseModel], prefix: str) -> Iterator[str]:
+        for name, field in section.model_fields.items():
+            if any(isinstance(mark, ChangesNoNumber) for mark in field.metadata):
+                yield f"{prefix}{name}"
+            for inner in section_types(field.annotation):
+                yield from marked(inner, f"{prefix}{name}.")
+
+    return frozenset(marked(RunConfig, ""))
+
+
+def decisive(config: Mapping[str, Any], *, also: str | None = None) -> dict[str, Any]:
+    """Return the keys of a config that change its numbers, without the seed, and all keys that begin with `also`."""
+    return {
+        key: value
+        for key, value in config.items()
+        if (key != SEED and not changes_no_number(key)) or (also is not None and key.startswith(also))
+    }
+
+
+def identity(values: Any) -> str:
+    """Return the same text for values that are equal after JSON, and another for any others."""
+    if isinstance(values, Mapping):
+        values = {key: canonical(value) for key, value in values.items()}
+    return json.dumps(canonical(values), sort_keys=True, default=str)
+
+
+def differing_keys(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys, sorted, for which the configs do not all have the same value."""
+    keys = sorted({key for config in configs for key in config})
+    return [key for key in keys if len({identity(config.get(key)) for config in configs}) > 1]
+
+
+def telling_keys(
+    configs: Sequence[Mapping[str, Any]], *, over: Collection[str] = (), also: str | None = None
+) -> list[str]:
+    """Return as few keys as distinguish the configurations, keys in `over` apart.
+
+    Keys that begin with `also` count although they change no number.
+
+    Names come first. A key that distinguishes nothing more than those before it is left out, as the knobs of a schedule
+    are after its name.
+    """
+    keys = {key for config in configs for key in decisive(config, also=also) if key not in over}
+    kept: list[str] = []
+    parts = 1
+    for key in _in_order(keys):
+        split = len({tuple(identity(config.get(each)) for each in [*kept, key]) for config in configs})
+        if split > parts:
+            kept, parts = [*kept, key], split
+    return kept
+
+
+def label(values: Mapping[str, Any]) -> str:
+    """Return `vgg_a_bn, lr=0.1`: names speak for themselves, other keys are named by their last part."""
+    leaves = Counter(key.rpartition(".")[2] for key in values)
+    texts: list[str] = []
+    for key in _in_order(values):
+        leaf = key.rpartition(".")[2]
+        value = value_text(values[key])
+        texts.append(value if key.endswith(".name") else f"{leaf if leaves[leaf] == 1 else key}={value}")
+    return ", ".join(texts)
+
+
+def value_text(value: Any) -> str:
+    """Return a config value as it is typed: `cosine`, `0.1`, `true`, `[3,3]`."""
+    return value if isinstance(value, str) else json.dumps(canonical(value), separators=(",", ":"), default=str)
+
+
+def grouped(runs: Sequence[Run], *, over: Collection[str] = ()) -> dict[str, list[Run]]:
+    """Return the runs by the label of their configuration, keys in `over` apart, in the order of each one's first run.
+
+    A single run is labelled with its name. Several runs of one configuration are labelled with their network's name.
+    """
+    keys = telling_keys([run.config for run in runs], over=over)
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(label({key: run.config.get(key) for key in keys}), []).append(run)
     if len(groups) == 1:
         (alone,) = groups.values()
         return {alone[0].name if len(alone) == 1 else str(alone[0].config.get("model.name", "all")): alone}
     return groups
 
 
-def counted(label: str, runs: int) -> str:
-    """A group's label with its number of runs, where that is not one."""
-    return label if runs == 1 else f"{label} (n={runs})"
+def one_of_each_seed(runs: Iterable[Run]) -> tuple[list[Run], list[tuple[Run, Run]]]:
+    """Return (the run that counts for each seed, by seed; each other run with the one that counts in its place).
+
+    The first finished run by name counts, or the first run where none has finished: a repeated seed is no new draw.
+    """
+    counting: dict[int, Run] = {}
+    in_order = sorted(runs, key=lambda run: (run.status != "finished", run.name))
+    repeats = [run for run in in_order if counting.setdefault(run.seed, run) is not run]
+    return sorted(counting.values(), key=lambda run: run.seed), [(run, counting[run.seed]) for run in repeats]
 
 
-def telling(histories: Sequence[History], over: Collection[str] = (), aside: tuple[str, ...] = ASIDE) -> list[str]:
-    """The keys that tell the runs apart, as few as do: names first, and none that adds nothing to those before it, as a
-    schedule's knobs add nothing to its name."""
-    keys = {key for history in histories for key in history.config}
-    ours = [key for key in keys if key not in over and not key.startswith(aside)]
-    kept: list[str] = []
-    parts = 1
-    for key in sorted(ours, key=lambda key: (key != "model.name", not key.endswith(".name"), key)):
-        split = len({tuple(_value(history, each) for each in [*kept, key]) for history in histories})
-        if split > parts:
-            kept, parts = [*kept, key], split
-    return kept
+def counted(text: str, runs: int) -> str:
+    """Return a label with its number of runs, if that is not one."""
+    return text if runs == 1 else f"{text} (n={runs})"
 
 
-def _value(history: History, key: str) -> str:
-    return json.dumps(history.config.get(key))
-
-
-def label(history: History, keys: Sequence[str]) -> str:
-    """`vgg_a_bn, lr=0.1`."""
-    return ", ".join(_short(key, history.config.get(key)) for key in keys)
-
-
-def _short(key: str, value: Any) -> str:
-    """`cosine`, `lr=0.1`."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if key.endswith(".name") else f"{key.rpartition('.')[2]}={text}"
+def _in_order(keys: Iterable[str]) -> list[str]:
+    """Sort keys as labels show them: the network, other names, other keys, the seed."""
+    return sorted(keys, key=lambda key: (key == SEED, key != "model.name", not key.endswith(".name"), key))

@@ -31,6 +31,15 @@ class History:
     def name(self) -> str:
         return self.folder.name
 
+    @property
+    def seed(self) -> int:
+        return self.config.get("seed") or 0
+
+    @property
+    def status(self) -> str:
+        """The run's own word for how it ended. A run without a summary has not ended."""
+        return str(self.summary.get("status", "running"))
+
     def having(self, *keys: str) -> list[dict[str, Any]]:
         """The rows in which all of these are finite numbers."""
         return [row for row in self.rows if all(is_finite(row.get(key)) for key in keys)]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import SweepError
-from trainer.signals import StopRequest
+from trainer.signals import SECONDS_TO_SAVE, StopRequest
 from trainer.sweep.child import Child, Train, train
 from trainer.sweep.ledger import BEAT_SECONDS, Claim, Ledger
 from trainer.sweep.points import Checked, Entry, Point
@@ -19,7 +19,6 @@ from trainer.sweep.status import Attempt, Progress, State, progress
 _POLL_SECONDS = 0.1  # so long a slot stands empty at most
 _IDLE_SECONDS = 2  # an empty slot asks the ledger again, if nothing has changed
 _LOOK_SECONDS = 10  # a look reads the whole ledger
-_SECONDS_TO_SAVE = 60  # a child that was asked to stop finishes its step and writes its checkpoint
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ class Engine:
         if run.asked_to_stop is None:
             run.asked_to_stop = time.monotonic()
             run.child.stop()
-        elif time.monotonic() - run.asked_to_stop > _SECONDS_TO_SAVE:
+        elif time.monotonic() - run.asked_to_stop > SECONDS_TO_SAVE:
             run.child.kill()
 
     def _hopeless(self, run: _Run) -> bool:

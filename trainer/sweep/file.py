@@ -16,7 +16,7 @@ from pydantic import Field, PositiveInt, ValidationError, field_validator, model
 
 from trainer.config.base import Section, is_settings
 from trainer.config.explain import did_you_mean, explain
-from trainer.config.overrides import flatten, read_value, read_words
+from trainer.config.overrides import flatten, read_overrides, read_value
 from trainer.errors import SweepError
 from trainer.sweep.space import Constant, Parameter, read_parameters
 
@@ -166,7 +166,9 @@ def parse_sweep(text: str, path: Path) -> Sweep:
         space, found = read_parameters(written, method=str(content.get("method")))
         problems += found
     fixed = _words_of(file.command) if file else []
-    problems += [f"parameters.{key}: the command says it, too" for key in flatten(read_words(fixed)) if key in space]
+    problems += [
+        f"parameters.{key}: the command sets it, too" for key in flatten(read_overrides(fixed)) if key in space
+    ]
     if problems or file is None:
         raise SweepError(*(f"{path}: {problem}" for problem in problems))
     return Sweep(path, file, space, tuple(fixed), tuple(_warnings(file, space, tree)))
@@ -188,7 +190,7 @@ def _words_of(command: tuple[str, ...]) -> list[str]:
 
 def with_words(sweep: Sweep, words: Sequence[str]) -> Sweep:
     """The sweep with `KEY=VALUE` words as constants of every point. Raises SweepError for a key that is varied."""
-    constants = {key: Constant(value) for key, value in flatten(read_words(words)).items()}
+    constants = {key: Constant(value) for key, value in flatten(read_overrides(words)).items()}
     if varied := [key for key in constants if key in sweep.varied]:
         raise SweepError(
             *(f"{key}: {sweep.path} varies it; a word sets what is the same at every point" for key in varied)

@@ -341,7 +341,7 @@ class Ledger:
             yield
 
 
-def words_begun_with(sweep: Sweep, folder: Path, storage: str | None) -> list[str]:
+def overrides_begun_with(sweep: Sweep, folder: Path, storage: str | None) -> list[str]:
     """The words that every point of a sweep was given. Raises SweepError where it was not begun."""
     if storage is None and not (folder / "ledger.db").exists():
         raise SweepError(f"{folder}: no sweep was begun here; begin it by `trainer sweep run {sweep.path}`")

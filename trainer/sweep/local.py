@@ -12,7 +12,7 @@ from trainer.sweep.check import check, entry_of
 from trainer.sweep.child import warm_up
 from trainer.sweep.engine import Engine, Watch, progress_of
 from trainer.sweep.file import Sweep, read_sweep, with_words
-from trainer.sweep.ledger import Ledger, words_begun_with
+from trainer.sweep.ledger import Ledger, overrides_begun_with
 from trainer.sweep.points import Checked
 from trainer.sweep.status import Progress
 
@@ -57,7 +57,7 @@ def run_sweep(
 def words_of(path: Path, *, runs: Path, storage: str | None) -> list[str]:
     """The words that a sweep was begun with. Raises SweepError where it was not begun."""
     sweep = read_sweep(path)
-    return words_begun_with(sweep, runs / sweep.name, storage)
+    return overrides_begun_with(sweep, runs / sweep.name, storage)
 
 
 def progress_here(path: Path, *, runs: Path, storage: str | None) -> Progress:

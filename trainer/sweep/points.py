@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.config.overrides import write_word
+from trainer.config.overrides import canonical, write_override
 from trainer.errors import SweepError
 from trainer.sweep.file import Sweep
-from trainer.sweep.space import canonical, draw, grid
+from trainer.sweep.space import draw, grid
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Point:
     @property
     def words(self) -> list[str]:
         """`KEY=VALUE` for `trainer train`, from which exactly these values are read."""
-        return [write_word(key, value) for key, value in self.values.items()]
+        return [write_override(key, value) for key, value in self.values.items()]
 
     def label(self, varied: list[str]) -> str:
         """What is of its own about this point, as in a table: `cosine` or `vgg_a 0.1`."""

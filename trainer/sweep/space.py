@@ -10,6 +10,7 @@ from typing import Any
 
 from trainer.config.base import is_settings
 from trainer.config.explain import did_you_mean
+from trainer.config.overrides import canonical
 
 _LOG_VALUES = ("log_uniform_values", "q_log_uniform_values", "inv_log_uniform_values")
 _BOUNDED = ("int_uniform", "uniform", "q_uniform", "log_uniform", "q_log_uniform", "inv_log_uniform", *_LOG_VALUES)
@@ -79,13 +80,6 @@ def grid(space: Mapping[str, Parameter]) -> list[dict[str, Any]]:
     """All combinations in W&B's order: keys sorted, the last one varies fastest."""
     keys = sorted(space)
     return [dict(zip(keys, values, strict=True)) for values in product(*(space[key].choices for key in keys))]
-
-
-def canonical(value: Any) -> Any:
-    """The same for values that are one after JSON: it may make 1 of 1.0, but not of true."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return [canonical(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def draw(parameter: Parameter, rng: random.Random) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from trainer.config.base import is_settings
-from trainer.config.overrides import Settings, flatten, nest, read_value, read_words, write_word
+from trainer.config.overrides import Settings, flatten, nest, read_overrides, read_value, write_override
 from trainer.errors import ConfigError
 from trainer.runs.folder import locked
 
@@ -34,14 +34,14 @@ class Assignment:
 
         Raises ConfigError with a line for each word of `given` that says another value.
         """
-        said = flatten(read_words(given))
+        said = flatten(read_overrides(given))
         if problems := [
             f"{key}: the sweep says {value!r} and the command {said[key]!r}"
             for key, value in self.values.items()
             if key in said and not _agree(said[key], value)
         ]:
             raise ConfigError(*problems)
-        return [*given, *(write_word(key, value) for key, value in self.values.items())]
+        return [*given, *(write_override(key, value) for key, value in self.values.items())]
 
 
 def assignment(env: Mapping[str, str] = os.environ) -> Assignment | None:

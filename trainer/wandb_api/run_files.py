@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from trainer.config.load import validate
-from trainer.config.overrides import flatten, nest, write_word
+from trainer.config.overrides import flatten, nest, write_override
 from trainer.config.run import RunConfig
 from trainer.errors import ConfigError
 
@@ -26,7 +26,7 @@ def config_of(told: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """
     flat = flatten(told)  # of a sweep's nested parameter the same values come twice
     ours = {key: value for key, value in flat.items() if key.partition(".")[0] in RunConfig.model_fields}
-    return _typed(nest(ours)), [write_word(key, value) for key, value in flat.items() if key not in ours]
+    return _typed(nest(ours)), [write_override(key, value) for key, value in flat.items() if key not in ours]
 
 
 def _typed(config: dict[str, Any]) -> dict[str, Any]:

@@ -25,18 +25,17 @@ import yaml
 
 from trainer.config.overrides import flatten
 from trainer.errors import SweepError, UserError, first_line
-from trainer.signals import LEASH
+from trainer.signals import LEASH, SECONDS_TO_SAVE
 from trainer.sweep.check import check
 from trainer.sweep.engine import device_env
 from trainer.sweep.file import Sweep, parse_sweep, read_sweep
 from trainer.sweep.points import Checked, Point, points_of
 from trainer.sweep.status import Attempt, Progress, State, as_text, progress
 
-_SECONDS_TO_SAVE = 60  # for what an agent has started, between its stop and its kill
 _AGENT = {
     "WANDB_AGENT_DISABLE_FLAPPING": "true",  # three points that diverge in the first minute are no reason to end,
     "WANDB_AGENT_MAX_INITIAL_FAILURES": "1000000000",  # nor are the first five; every config is checked before
-    "WANDB_AGENT_KILL_DELAY": str(_SECONDS_TO_SAVE),
+    "WANDB_AGENT_KILL_DELAY": str(SECONDS_TO_SAVE),
 }
 
 
@@ -76,7 +75,7 @@ def start(path: Path, *, agents: int, devices: Sequence[str], warn: Callable[[Ch
         place = _register(path, found.sweep)
         typer.echo(api.sweep(str(place)).url)
     typer.echo(f"more agents, on any machine: wandb agent -f {place}", err=True)
-    agent = [sys.executable, "-m", "wandb", "agent", "-f", "-t", str(_SECONDS_TO_SAVE), str(place)]
+    agent = [sys.executable, "-m", "wandb", "agent", "-f", "-t", str(SECONDS_TO_SAVE), str(place)]
     return _tell(place, _run_all([Task(agent, {**_AGENT, **_own_programs()})] * agents, envs))
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from trainer.config import RunConfig, load_config
 from trainer.config.explain import section_types
 from trainer.config.load import validate
-from trainer.config.overrides import flatten, lay_over, nest, read_value, read_words
+from trainer.config.overrides import flatten, lay_over, nest, read_overrides, read_value
 from trainer.config.recipes import recipe_names
 from trainer.config.show import with_origins
 from trainer.errors import ConfigError
@@ -40,12 +40,12 @@ def test_values_are_read_as_json_then_python_then_text(text: str, value: object)
 
 
 def test_both_forms_of_a_word_mean_the_same() -> None:
-    assert read_words(["--optimizer.lr=0.4", "seed=1"]) == read_words(["optimizer.lr=0.4", "--seed=1"])
+    assert read_overrides(["--optimizer.lr=0.4", "seed=1"]) == read_overrides(["optimizer.lr=0.4", "--seed=1"])
 
 
 def test_a_value_and_a_section_under_one_key_are_refused() -> None:
     with pytest.raises(ConfigError, match="both as a value and as a section"):
-        read_words(["optimizer=1", "optimizer.lr=2"])
+        read_overrides(["optimizer=1", "optimizer.lr=2"])
 
 
 KEYS = st.sampled_from(["a", "b", "c"])
@@ -208,7 +208,7 @@ def test_any_change_of_a_name_leaves_only_the_new_choice_s_defaults(data: st.Dat
     base = lay_over(RunConfig().model_dump(), nest({f"{key}.name": old}))
     base = lay_over(base, nest({f"{key}.{knob}": value for knob, value in knobs.items()}))
     words = data.draw(st.permutations([f"{key}.name={name}", "train.epochs=3", "seed=1"]))
-    changed: Any = validate(lay_over(base, read_words(words)))
+    changed: Any = validate(lay_over(base, read_overrides(words)))
     expected: Any = load_config([f"{key}.name={name}"], recipe="none").config
     for part in key.split("."):
         changed, expected = getattr(changed, part), getattr(expected, part)

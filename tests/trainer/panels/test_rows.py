@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from trainer.config.overrides import flatten, read_words
+from trainer.config.overrides import flatten, read_overrides
 from trainer.panels.registry import PANELS, panel
 from trainer.panels.rows_curves import ablation
 from trainer.panels.thin import thin
@@ -87,7 +87,7 @@ def test_a_published_figure_stands_beside_runs_of_its_settings_and_no_others() -
     row = next(
         row for row in published_rows() if row.experiment == "b35c-t5-lr-scheduler" and row.settings["scheduler"]
     )
-    config = flatten(read_words(runs_of(row)[0])) | {"schedule.final_factor": 0.0}
+    config = flatten(read_overrides(runs_of(row)[0])) | {"schedule.final_factor": 0.0}
     other = config | {"schedule.name": "constant"}
     small = config | {"train.epochs": 1, "schedule.name": "constant"}
     runs = [

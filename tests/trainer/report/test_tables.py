@@ -7,7 +7,7 @@ from shutil import copytree
 import pytest
 
 from trainer.config import load_config
-from trainer.config.overrides import flatten, read_words
+from trainer.config.overrides import flatten, read_overrides
 from trainer.errors import CheckpointError
 from trainer.published import experiments, runs_of
 from trainer.report.pages.sentences import finding
@@ -251,6 +251,6 @@ def test_each_published_row_finds_the_first_point_of_its_sweep_that_has_all_it_s
             points.append(Point(point.label([k for k in sweep.varied if k != "seed"]), {}, config, ()))
     for answer in answers_of([experiment], points):
         said = flatten(load_config(runs_of(answer.row)[0], recipe="none", complete=complete_parts).config.model_dump())
-        asked = {key: said[key] for key in flatten(read_words(runs_of(answer.row)[0]))}
+        asked = {key: said[key] for key in flatten(read_overrides(runs_of(answer.row)[0]))}
         agreeing = [point for point in points if all(key_of(point.config[k]) == key_of(v) for k, v in asked.items())]
         assert answer.point is agreeing[0] and answer.differences == ()

@@ -130,8 +130,8 @@ def test_what_is_missing_or_there_twice_is_named() -> None:
     found = bands(runs)
     assert [(band.group, band.seed, band.mean_width) for band in found.bands] == [("vgg_a", 0, 0), ("vgg_a", 1, 0)]
     assert found.notes == (
-        "run twice: vgg_a, rate 0.1, seed 0 (vgg_a-0.1-0), taken, and vgg_a-0.1-0",
         "no row has runs/loss: vgg_a, rate 0.4, seed 0 (vgg_a-0.4-0)",
+        "seed run twice: vgg_a, rate 0.1, seed 0 (vgg_a-0.1-0) counts, vgg_a-0.1-0 does not",
         "lenet5, seed 0: one rate alone spans no band",
         "vgg_a, seed 1: no run at rate 0.3",
     )

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from standin import Run, Standin
 
-from trainer.config.overrides import flatten, nest, read_words
+from trainer.config.overrides import flatten, nest, read_overrides
 from trainer.runs.folder import read_config
 from trainer.sweep.file import read_sweep
 from trainer.sweep.local import run_sweep
@@ -49,7 +49,7 @@ def tiny(tmp_path: Path, small_run: list[str]) -> Callable[..., Path]:
     """Writes a sweep file over the smallest run."""
 
     def write(*words: str, **swept: Any) -> Path:
-        flat = flatten(read_words([*small_run, *words]))
+        flat = flatten(read_overrides([*small_run, *words]))
         fixed = {key: {"value": value} for key, value in flat.items() if key != "sink.wandb.mode"}
         varied = {key.replace("__", "."): spec for key, spec in swept.items()}
         parameters = {**fixed, **varied, "sink.wandb.init_timeout": {"value": 60}}

@@ -10,7 +10,7 @@ from pretend.watch import write_sweep
 
 from trainer.errors import ConfigError, SweepError
 from trainer.sweep.file import read_sweep
-from trainer.sweep.ledger import Claim, Ledger, words_begun_with
+from trainer.sweep.ledger import Claim, Ledger, overrides_begun_with
 from trainer.sweep.points import Entry, Point, points_of
 
 SEARCH = {"optimizer.lr": {"min": 0.1, "max": 1.0}, "seed": {"value": 0}}
@@ -143,6 +143,6 @@ def test_an_interrupted_run_passes_its_brackets_once(tmp_path: Path) -> None:
 def test_a_password_is_not_shown(tmp_path: Path) -> None:
     sweep = read_sweep(write_sweep(tmp_path))
     with pytest.raises(SweepError) as caught:
-        words_begun_with(sweep, tmp_path / "s", "nosuch://me:secret@there/x")
+        overrides_begun_with(sweep, tmp_path / "s", "nosuch://me:secret@there/x")
     assert "secret" not in str(caught.value)
     assert "nosuch://me:***@there/x" in str(caught.value)

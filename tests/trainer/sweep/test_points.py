@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.config.overrides import read_value, read_words, write_word
+from trainer.config.overrides import read_overrides, read_value, write_override
 from trainer.sweep.file import Sweep, parse_sweep, with_words
 from trainer.sweep.points import Point, points_of, sample
 from trainer.sweep.space import grid
@@ -46,7 +46,7 @@ values = st.recursive(
 
 @given(values)
 def test_exactly_the_value_is_read_back_from_its_word(value: Any) -> None:
-    (read,) = read_words([write_word("key", value)]).values()
+    (read,) = read_overrides([write_override("key", value)]).values()
     assert read == value
     assert type(read) is type(value)
 
@@ -56,7 +56,7 @@ def test_exactly_the_value_is_read_back_from_its_word(value: Any) -> None:
     [("cosine", "k=cosine"), (0.1, "k=0.1"), ([3, 3], "k=[3, 3]"), (None, "k=null"), ("1", 'k="1"'), (True, "k=true")],
 )
 def test_a_word_is_as_short_as_a_person_writes_it(value: Any, word: str) -> None:
-    assert write_word("k", value) == word
+    assert write_override("k", value) == word
 
 
 @given(st.dictionaries(st.sampled_from("abc"), values, min_size=1))

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.cli.main import main
-from trainer.config.overrides import flatten, read_words
+from trainer.config.overrides import flatten, read_overrides
 from trainer.errors import CheckpointError, ConfigError
 from trainer.protocols import Progress, Record, RunInfo, Status
 from trainer.runs.folder import locked
@@ -64,7 +64,7 @@ def test_the_file_is_read_with_its_types_and_only_its_outermost_keys_are_unwrapp
 @given(VALUES)
 def test_any_value_agrees_with_the_word_that_an_agent_makes_of_it_and_comes_in_exactly(value: Any) -> None:
     words = assigned(optimizer__knob=value).overrides([f"optimizer.knob={value}", "seed=4"])
-    read = flatten(read_words(words))
+    read = flatten(read_overrides(words))
     assert read == {"optimizer.knob": value, "seed": 4}
     assert type(read["optimizer.knob"]) is type(value)
 
@@ -73,7 +73,7 @@ def test_a_nested_parameter_agrees_with_the_dict_that_an_agent_writes() -> None:
     words = Assignment({"optimizer.wd": 0.0005, "optimizer.nesterov": True}, None).overrides([
         "optimizer={'nesterov': True, 'wd': 0.0005}"
     ])  # fmt: skip
-    assert read_words(words) == {"optimizer": {"nesterov": True, "wd": 0.0005}}
+    assert read_overrides(words) == {"optimizer": {"nesterov": True, "wd": 0.0005}}
 
 
 def test_swept_values_that_the_command_leaves_out_are_taken_all_the_same() -> None:

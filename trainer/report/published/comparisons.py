@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.config.overrides import flatten, read_words
+from trainer.config.overrides import flatten, read_overrides
 from trainer.published import Experiment, Row, runs_of
 from trainer.report.points import Point, Values, decisive, key_of, short
 from trainer.report.published.figures import Figure, figures
@@ -77,7 +77,7 @@ def answers_of(
     found: list[Answer] = []
     for experiment in answered:
         for name, row in zip(row_names(experiment), experiment.rows, strict=True):
-            asked = flatten(read_words(runs_of(row)[0]))
+            asked = flatten(read_overrides(runs_of(row)[0]))
             point = next((each for each in points if _agrees(each.config, asked, varying)), None)
             config = point.config if point else {}
             differences = (

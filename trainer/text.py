@@ -1,0 +1,39 @@
+"""Numbers and tables as text, in one form for terminals and pages."""
+
+from collections.abc import Collection, Sequence
+
+from trainer.statistics import describe
+
+NONE = "-"
+"""Shown in place of a number that does not exist."""
+
+
+def number(value: float | None, *, digits: int | None = 2, unit: str = "") -> str:
+    """Return `94.13%`: a number with `digits` decimals, or with four significant digits if `digits` is None."""
+    return NONE if value is None else f"{value:.4g}{unit}" if digits is None else f"{value:.{digits}f}{unit}"
+
+
+def spread(values: Collection[float], *, digits: int | None = 2, unit: str = "") -> str:
+    """Return `94.13 ± 0.12% (n=3)`: mean, sample standard deviation and count. One value has no deviation.
+
+    Without `digits`, the mean has four significant digits and the deviation two.
+    """
+    sample = describe(list(values))
+    if sample is None:
+        return NONE
+    if sample.std is None:
+        deviation = ""
+    else:
+        deviation = " ± " + (f"{sample.std:.2g}" if digits is None else f"{sample.std:.{digits}f}")
+    return f"{number(sample.mean, digits=digits)}{deviation}{unit} (n={sample.n})"
+
+
+def table(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> str:
+    """Return rows of cells, the header among them, as aligned columns. Columns in `right` are aligned right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
