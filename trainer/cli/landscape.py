@@ -44,16 +44,16 @@ def surface(
     as_json: JsonFlag = False,
 ) -> None:
     """Loss and accuracy around a trained network, over filter-normalised directions or the plane of its training."""
-    from trainer.landscape.subject import load_subject
+    from trainer.landscape.network import load_network
     from trainer.landscape.surface import as_text, measure_surface
 
     folder = run_folder(run, runs)
-    subject = load_subject(folder, of=split, images=images, seed=seed, data_root=data_root, device=device)
+    network = load_network(folder, of=split, images=images, seed=seed, data_root=data_root, device=device)
     if reach is None:
         reach = 1.0 if plane == "random" else 0.25
     with resumable():
         result = measure_surface(
-            subject, plane=plane, dims=dims, points=points, reach=reach, folder=out or folder / "surface"
+            network, plane=plane, dims=dims, points=points, reach=reach, folder=out or folder / "surface"
         )
     _show(result, as_text, as_json)
 
@@ -85,14 +85,14 @@ def hessian(
     import torch
 
     from trainer.landscape.hessian import as_text, epochs_asked, measure_hessian
-    from trainer.landscape.subject import load_subject
+    from trainer.landscape.network import load_network
 
     folder = run_folder(run, runs)
-    subject = load_subject(folder, of=split, images=images, seed=seed, data_root=data_root, device=device)
+    network = load_network(folder, of=split, images=images, seed=seed, data_root=data_root, device=device)
     with resumable():
         result = measure_hessian(
-            subject,
-            epochs_asked(subject, epochs),
+            network,
+            epochs_asked(network, epochs),
             top=top,
             iterations=iterations,
             trace_samples=trace_samples,

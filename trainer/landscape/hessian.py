@@ -23,20 +23,20 @@ from trainer.errors import CheckpointError, ConfigError
 from trainer.files import write_whole
 from trainer.landscape.curvature import Lanczos, Ritz, mean_and_error, rademacher
 from trainer.landscape.journal import Journal, digest
-from trainer.landscape.objective import Objective, build_objective
+from trainer.landscape.mean_loss import MeanLoss, build_mean_loss
+from trainer.landscape.network import MeasuredNetwork, full_precision, weights_digest
 from trainer.landscape.progress import Watched
 from trainer.landscape.steps_file import StepsFile
-from trainer.landscape.subject import Subject, full_precision, weights_digest
 from trainer.runs.folder import config_hash
 from trainer.seeds import generator
 from trainer.training.trained import kept_epochs, load_weights
 
 
-def epochs_asked(subject: Subject, asked: str) -> dict[float, Path]:
+def epochs_asked(network: MeasuredNetwork, asked: str) -> dict[float, Path]:
     """Of each epoch in `asked`, where its weights lie: `0,5,20`, `all` that are kept, or `last`. Raises UserError."""
-    run = subject.run
+    run = network.run
     if asked == "last":
-        return {subject.epoch: run}
+        return {network.epoch: run}
     kept = kept_epochs(run)
     if not kept:
         cure = "train with probe.path.every_epochs=1, or take --epochs last"
@@ -54,7 +54,7 @@ def epochs_asked(subject: Subject, asked: str) -> dict[float, Path]:
 
 
 def measure_hessian(
-    subject: Subject,
+    network: MeasuredNetwork,
     epochs: Mapping[float, Path],
     *,
     top: int,
@@ -69,8 +69,8 @@ def measure_hessian(
     if top > iterations:
         raise ConfigError(f"--top: {top} eigenvalues need as many iterations; take --iterations {top} or more")
     settings = {
-        **subject.settings,
-        "config": config_hash(subject.config),
+        **network.settings,
+        "config": config_hash(network.config),
         "top": top,
         "iterations": iterations,
         "trace_samples": trace_samples,
@@ -81,25 +81,25 @@ def measure_hessian(
     name = f"{settings['split']}{settings['images']}-{digest(settings)}"
     result = folder / f"{name}.json"
     rows = {row["epoch"]: row for row in _rows(result)}
-    objective = build_objective(subject, chunk=chunk, batch_statistics=batch_statistics, dtype=dtype)
+    mean_loss = build_mean_loss(network, chunk=chunk, batch_statistics=batch_statistics, dtype=dtype)
     for epoch, path in epochs.items():
-        load_weights(objective.model, path)
-        which = {"epoch": epoch, "weights": weights_digest(objective.model)}
+        load_weights(mean_loss.model, path)
+        which = {"epoch": epoch, "weights": weights_digest(mean_loss.model)}
         if rows.get(epoch, {}).get("weights") == which["weights"]:
             continue
         working = f"{name}-epoch{epoch:g}-{which['weights']}"
-        steps = StepsFile(folder / f"{working}.basis", objective.size, dtype)
-        with Journal(folder / f"{working}.jsonl", {**settings, **which}) as journal, full_precision(subject):
-            loss, gradient_norm = objective.loss_and_gradient_norm()
+        steps = StepsFile(folder / f"{working}.basis", mean_loss.size, dtype)
+        with Journal(folder / f"{working}.jsonl", {**settings, **which}) as journal, full_precision(network):
+            loss, gradient_norm = mean_loss.loss_and_gradient_norm()
             if not math.isfinite(loss):
                 raise CheckpointError(f"{path}: its loss over these images is {loss}")
-            title = f"Hessian of {subject.run.name} at epoch {epoch:g}"
-            ritz, samples = _measure(objective, subject, journal, steps, iterations, trace_samples, title)
+            title = f"Hessian of {network.run.name} at epoch {epoch:g}"
+            ritz, samples = _measure(mean_loss, network, journal, steps, iterations, trace_samples, title)
             trace, trace_error = mean_and_error(samples)
             rows = {row["epoch"]: row for row in _rows(result)}  # another process may have added an epoch of its own
             rows[epoch] = {
                 **which,
-                "parameters": objective.size,
+                "parameters": mean_loss.size,
                 "loss": loss,
                 "gradient_norm": gradient_norm,
                 "eigenvalues": ritz.values[:top].tolist(),
@@ -129,8 +129,8 @@ def as_text(result: dict[str, Any]) -> str:
 
 
 def _measure(
-    objective: Objective,
-    subject: Subject,
+    mean_loss: MeanLoss,
+    network: MeasuredNetwork,
     journal: Journal,
     steps: StepsFile,
     iterations: int,
@@ -138,12 +138,12 @@ def _measure(
     title: str,
 ) -> tuple[Ritz, list[float]]:
     """(what Lanczos finds, Hutchinson's samples), on from where the files stand."""
-    like = objective.parameters[0]
+    like = mean_loss.parameters[0]
 
     def draw(k: int) -> Tensor:
-        return torch.randn(objective.size, generator=generator(subject.seed, "lanczos", k)).to(like)
+        return torch.randn(mean_loss.size, generator=generator(network.seed, "lanczos", k)).to(like)
 
-    lanczos = Lanczos(objective.hessian_product, draw, iterations)
+    lanczos = Lanczos(mean_loss.hessian_product, draw, iterations)
     for step in steps.read():
         lanczos.put(*step)
     samples: list[float] = [row["sample"] for row in journal.rows]
@@ -153,8 +153,8 @@ def _measure(
             steps.add(*lanczos.step())
             watched.advance(f"largest eigenvalue {lanczos.ritz().values[0]:.4g}")
         while len(samples) < trace_samples:
-            v = rademacher(objective.size, generator(subject.seed, "hutchinson", len(samples))).to(like)
-            samples.append(torch.dot(v.double(), objective.hessian_product(v).double()).item())
+            v = rademacher(mean_loss.size, generator(network.seed, "hutchinson", len(samples))).to(like)
+            samples.append(torch.dot(v.double(), mean_loss.hessian_product(v).double()).item())
             journal.add({"sample": samples[-1]})
             watched.advance(f"trace {mean_and_error(samples)[0]:.4g}")
     return lanczos.ritz(), samples

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainer.errors import CheckpointError
 from trainer.landscape.directions import Direction, cosine, filter_normalised, principal_directions
-from trainer.landscape.subject import Subject
+from trainer.landscape.network import MeasuredNetwork
 from trainer.probes.untouched import untouched
 from trainer.seeds import generator
 from trainer.training.trained import kept_epochs, load_weights
@@ -30,46 +30,46 @@ class Plane:
         return list(itertools.product(*self.axes))
 
 
-def random_plane(subject: Subject, dims: int, points: int, reach: float) -> Plane:
+def random_plane(network: MeasuredNetwork, dims: int, points: int, reach: float) -> Plane:
     """Filter-normalised random directions (section 4 of the paper), from -reach to reach, 0 in the middle."""
-    found = tuple(filter_normalised(subject.parameters(), generator(subject.seed, "direction", i)) for i in range(dims))
+    found = tuple(filter_normalised(network.parameters(), generator(network.seed, "direction", i)) for i in range(dims))
     axis = [reach * (2 * i - points + 1) / (points - 1) for i in range(points)]
     return Plane(found, (axis,) * dims, {"cosine": cosine(*found)} if dims == 2 else {})
 
 
-def path_plane(subject: Subject, dims: int, points: int, reach: float) -> Plane:
+def path_plane(network: MeasuredNetwork, dims: int, points: int, reach: float) -> Plane:
     """The principal directions of the kept weights (section 7), of length 1 and not normalised by filters, over the
     extent of the path and a share `reach` of it on each side. Raises CheckpointError where the run keeps too few."""
-    epochs, offsets = offsets_of_path(subject)
+    epochs, offsets = offsets_of_path(network)
     try:
         directions, shares = principal_directions(offsets, dims)
     except ValueError as error:
         cure = "train with a smaller probe.path.every_epochs" + (", or take --dims 1" if dims == 2 else "")
         raise CheckpointError(
-            f"{subject.run}: {len(epochs)} kept epochs span fewer than {dims} directions; {cure}"
+            f"{network.run}: {len(epochs)} kept epochs span fewer than {dims} directions; {cure}"
         ) from error
     places = (offsets @ directions.mT).double()  # [T, dims]
     path = [{**coordinates(place), "epoch": epoch} for place, epoch in zip(places.tolist(), epochs, strict=True)]
     return Plane(
-        tuple(like_parameters(direction, subject) for direction in directions),
+        tuple(like_parameters(direction, network) for direction in directions),
         tuple(_around(along, points, reach) for along in places.unbind(1)),
         {"explained": shares.tolist(), "path": path},
     )
 
 
-def offsets_of_path(subject: Subject) -> tuple[list[float], Tensor]:
+def offsets_of_path(network: MeasuredNetwork) -> tuple[list[float], Tensor]:
     """(the T kept epochs, their weights' differences from the final network's [T, P], float32, on the CPU), all of them
     in memory. Raises CheckpointError where the run keeps none."""
-    files = kept_epochs(subject.run)
+    files = kept_epochs(network.run)
     if not files:
         cure = "train with probe.path.every_epochs=1, or take --plane random"
-        raise CheckpointError(f"{subject.run}: keeps no weights on the way of its training; {cure}")
-    parameters = subject.parameters()
+        raise CheckpointError(f"{network.run}: keeps no weights on the way of its training; {cure}")
+    parameters = network.parameters()
     final = flat(parameters)
     offsets = torch.empty(len(files), len(final))
-    with untouched(subject.model):
+    with untouched(network.model):
         for row, path in zip(offsets, files.values(), strict=True):
-            load_weights(subject.model, path)
+            load_weights(network.model, path)
             row.copy_(flat(parameters) - final)
     return list(files), offsets
 
@@ -84,10 +84,10 @@ def flat(tensors: Sequence[Tensor]) -> Tensor:
     return torch.cat([tensor.detach().flatten() for tensor in tensors])
 
 
-def like_parameters(vector: Tensor, subject: Subject) -> Direction:
-    """A vector [P] in the shapes of the subject's parameters, on its device."""
-    parameters = subject.parameters()
-    parts = vector.to(subject.compute.device).split([parameter.numel() for parameter in parameters])
+def like_parameters(vector: Tensor, network: MeasuredNetwork) -> Direction:
+    """A vector [P] in the shapes of the network's parameters, on its device."""
+    parameters = network.parameters()
+    parts = vector.to(network.compute.device).split([parameter.numel() for parameter in parameters])
     return tuple(part.view(parameter.shape) for part, parameter in zip(parts, parameters, strict=True))
 
 

@@ -23,9 +23,9 @@ from trainer.errors import ConfigError
 from trainer.files import write_whole
 from trainer.landscape.directions import Direction
 from trainer.landscape.journal import Journal, digest
+from trainer.landscape.network import MeasuredNetwork, full_precision, weights_digest
 from trainer.landscape.planes import Plane, coordinates, path_plane, random_plane
 from trainer.landscape.progress import Watched
-from trainer.landscape.subject import Subject, full_precision, weights_digest
 from trainer.probes.untouched import untouched
 from trainer.protocols import finite_or_none
 from trainer.training.evaluate import evaluate
@@ -34,7 +34,9 @@ PlaneName = Literal["random", "path"]
 _BATCH = 500  # images at once
 
 
-def measure_surface(subject: Subject, *, plane: PlaneName, dims: int, points: int, reach: float, folder: Path) -> Path:
+def measure_surface(
+    network: MeasuredNetwork, *, plane: PlaneName, dims: int, points: int, reach: float, folder: Path
+) -> Path:
     """The result's file in `folder`; what was measured before with the same settings is not measured again.
 
     In evaluation mode, so that norms use the running statistics of the final network everywhere. Raises UserError.
@@ -42,9 +44,9 @@ def measure_surface(subject: Subject, *, plane: PlaneName, dims: int, points: in
     if plane == "random" and points % 2 == 0:
         raise ConfigError(f"--points: {points} have none in the middle, where the network is; take {points + 1}")
     settings = {
-        **subject.settings,
-        "epoch": subject.epoch,
-        "weights": weights_digest(subject.model),
+        **network.settings,
+        "epoch": network.epoch,
+        "weights": weights_digest(network.model),
         "plane": plane,
         "dims": dims,
         "points": points,
@@ -55,9 +57,9 @@ def measure_surface(subject: Subject, *, plane: PlaneName, dims: int, points: in
     if result.exists():
         return result
     build = random_plane if plane == "random" else path_plane
-    found = build(subject, dims, points, reach)
+    found = build(network, dims, points, reach)
     with Journal(folder / f"{name}.jsonl", settings) as journal:
-        _measure_points(subject, found, journal)
+        _measure_points(network, found, journal)
         content = {"settings": settings, **found.said, "rows": journal.rows}
         write_whole(result, (json.dumps(content, allow_nan=False) + "\n").encode())
         journal.remove()
@@ -77,22 +79,22 @@ def as_text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _measure_points(subject: Subject, plane: Plane, journal: Journal) -> None:
+def _measure_points(network: MeasuredNetwork, plane: Plane, journal: Journal) -> None:
     """Add a row for each point that the journal does not have."""
-    parameters, done = subject.parameters(), len(journal.rows)
+    parameters, done = network.parameters(), len(journal.rows)
     start = [parameter.detach().clone() for parameter in parameters]
-    title = f"surface of {subject.run.name}"
-    with full_precision(subject), untouched(subject.model), Watched(title, len(plane.points), done=done) as watched:
+    title = f"surface of {network.run.name}"
+    with full_precision(network), untouched(network.model), Watched(title, len(plane.points), done=done) as watched:
         for point in plane.points[done:]:
             move(parameters, start, plane.directions, point)
-            found = loss_and_accuracy(subject)
+            found = loss_and_accuracy(network)
             journal.add(finite_or_none({**coordinates(point), **found}))
             watched.advance(f"loss {found['loss']:.4f}")
 
 
-def loss_and_accuracy(subject: Subject) -> dict[str, float]:
+def loss_and_accuracy(network: MeasuredNetwork) -> dict[str, float]:
     """`loss` and `accuracy` of the network as it is now."""
-    s = subject
+    s = network
     return evaluate(s.model, s.split, s.normalize, s.loss_fn, s.compute, batch_size=_BATCH)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Objective = Callable[[], tuple[Tensor, tuple[Tensor, ...]]]
+LossAndGradient = Callable[[], tuple[Tensor, tuple[Tensor, ...]]]
 """The loss [] and its gradient, a tensor a parameter, at the weights that a model has now."""
 
 _ROW = 4096

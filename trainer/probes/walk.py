@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trainer.config.probe import Walk
 from trainer.probes.due import Steps
-from trainer.probes.gradients import Change, Objective, change, flat, norm
+from trainer.probes.gradients import Change, LossAndGradient, change, flat, norm
 from trainer.probes.untouched import untouched
 from trainer.protocols import View
 
@@ -40,9 +40,9 @@ class GradientWalk:
 
 
 def walk_along_gradient(
-    model: nn.Module, objective: Objective, loss: Tensor, gradient: tuple[Tensor, ...], step_sizes: Tensor
+    model: nn.Module, loss_and_gradient: LossAndGradient, loss: Tensor, gradient: tuple[Tensor, ...], step_sizes: Tensor
 ) -> GradientWalk:
-    """Go from the model's weights w, where the objective is `loss` [] with `gradient`, each of `step_sizes` [S].
+    """Go from the model's weights w, where the loss is `loss` [] with `gradient`, each of `step_sizes` [S].
 
     The model is left as it was: weights, buffers, `.grad`, modes and generators.
     """
@@ -57,7 +57,7 @@ def walk_along_gradient(
             with torch.no_grad():
                 for parameter, w, g in zip(parameters, start, gradient, strict=True):
                     torch.sub(w, g, alpha=eta, out=parameter)
-            there, new = objective()
+            there, new = loss_and_gradient()
             losses.append(there)
             changes.append(change(flat(new), here, grad_norm))
     return GradientWalk(

@@ -18,27 +18,27 @@ from trainer.cli.main import main
 from trainer.config import load_config
 from trainer.errors import CheckpointError, ConfigError
 from trainer.landscape.hessian import epochs_asked, measure_hessian
-from trainer.landscape.objective import Objective, build_objective
-from trainer.landscape.subject import Subject, load_subject
+from trainer.landscape.mean_loss import MeanLoss, build_mean_loss
+from trainer.landscape.network import MeasuredNetwork, load_network
 from trainer.training.run import start_run
 from trainer.training.trained import load_weights
 
 
 @pytest.fixture
-def subject(trained_run: Path) -> Subject:
-    return load_subject(trained_run, of="train", images=20, seed=0)
+def network(trained_run: Path) -> MeasuredNetwork:
+    return load_network(trained_run, of="train", images=20, seed=0)
 
 
-def measured(subject: Subject, folder: Path, epochs: str = "last", **settings: Any) -> dict[str, Any]:
+def measured(network: MeasuredNetwork, folder: Path, epochs: str = "last", **settings: Any) -> dict[str, Any]:
     asked = {
         "top": 3, "iterations": 12, "trace_samples": 4, "chunk": 10, "batch_statistics": False, "dtype": torch.float32,
     }  # fmt: skip
-    found = measure_hessian(subject, epochs_asked(subject, epochs), **(asked | settings), folder=folder)
+    found = measure_hessian(network, epochs_asked(network, epochs), **(asked | settings), folder=folder)
     return json.loads(found.read_text())
 
 
 def whole_hessian(
-    subject: Subject, model: nn.Module, batches: list[tuple[Tensor, Tensor]]
+    network: MeasuredNetwork, model: nn.Module, batches: list[tuple[Tensor, Tensor]]
 ) -> tuple[float, Tensor, Tensor]:
     """(loss, gradient [P], Hessian [P, P]) in float64, of the mean over batches, by torch's own way."""
     net = copy.deepcopy(model).double()
@@ -49,11 +49,11 @@ def whole_hessian(
         weights = {name: piece.view(shape) for name, piece, shape in zip(names, pieces, shapes, strict=True)}
         losses = [
             F.cross_entropy(
-                functional_call(copy.deepcopy(net), weights, subject.normalize(x).double()), y, reduction="sum"
+                functional_call(copy.deepcopy(net), weights, network.normalize(x).double()), y, reduction="sum"
             )
             for x, y in batches
         ]
-        return torch.stack(losses).sum() / len(subject.split)
+        return torch.stack(losses).sum() / len(network.split)
 
     flat = torch.cat([p.detach().flatten() for p in net.parameters()]).requires_grad_()
     loss = loss_at(flat)
@@ -64,15 +64,15 @@ def whole_hessian(
 
 @pytest.mark.parametrize(("dtype", "batch_statistics"), [(torch.float32, False), (torch.float64, True)], ids=str)
 def test_eigenvalues_and_trace_are_those_of_the_whole_hessian(
-    subject: Subject, tmp_path: Path, dtype: torch.dtype, batch_statistics: bool
+    network: MeasuredNetwork, tmp_path: Path, dtype: torch.dtype, batch_statistics: bool
 ) -> None:
-    split, model = subject.split, copy.deepcopy(subject.model)
+    split, model = network.split, copy.deepcopy(network.model)
     for layer in model.modules():
         if batch_statistics and isinstance(layer, HandmadeBatchNorm):
             layer.train()
     batches = list(zip(split.images.split(10), split.labels.split(10), strict=True))
-    loss, gradient, whole = whole_hessian(subject, model, batches)
-    found = measured(subject, tmp_path, dtype=dtype, iterations=60, trace_samples=50, batch_statistics=batch_statistics)
+    loss, gradient, whole = whole_hessian(network, model, batches)
+    found = measured(network, tmp_path, dtype=dtype, iterations=60, trace_samples=50, batch_statistics=batch_statistics)
     (row,) = found["rows"]
     assert (row["epoch"], row["parameters"]) == (3, 120)
     assert row["loss"] == pytest.approx(loss, rel=1e-5)
@@ -84,9 +84,11 @@ def test_eigenvalues_and_trace_are_those_of_the_whole_hessian(
     assert abs(row["trace"] - whole.trace().item()) < 3 * row["trace_error"]
 
 
-def test_a_chunk_is_memory_alone_but_a_batch_where_norms_use_its_statistics(subject: Subject, tmp_path: Path) -> None:
+def test_a_chunk_is_memory_alone_but_a_batch_where_norms_use_its_statistics(
+    network: MeasuredNetwork, tmp_path: Path
+) -> None:
     def loss(chunk: int, batch_statistics: bool) -> float:
-        row = measured(subject, tmp_path, chunk=chunk, batch_statistics=batch_statistics, iterations=3)["rows"][0]
+        row = measured(network, tmp_path, chunk=chunk, batch_statistics=batch_statistics, iterations=3)["rows"][0]
         return row["loss"]
 
     assert loss(7, False) == pytest.approx(loss(20, False), rel=1e-6)
@@ -95,46 +97,46 @@ def test_a_chunk_is_memory_alone_but_a_batch_where_norms_use_its_statistics(subj
 
 @pytest.mark.parametrize("batch_statistics", [False, True])
 def test_a_hessian_leaves_weights_statistics_and_generators_as_they_were(
-    subject: Subject, tmp_path: Path, batch_statistics: bool
+    network: MeasuredNetwork, tmp_path: Path, batch_statistics: bool
 ) -> None:
-    before, generator = copy.deepcopy(subject.model.state_dict()), torch.get_rng_state()
-    measured(subject, tmp_path, "all", batch_statistics=batch_statistics, iterations=3)
-    torch.testing.assert_close(subject.model.state_dict(), before, rtol=0, atol=0)
+    before, generator = copy.deepcopy(network.model.state_dict()), torch.get_rng_state()
+    measured(network, tmp_path, "all", batch_statistics=batch_statistics, iterations=3)
+    torch.testing.assert_close(network.model.state_dict(), before, rtol=0, atol=0)
     assert torch.equal(torch.get_rng_state(), generator)
-    assert not any(module.training for module in subject.model.modules())
+    assert not any(module.training for module in network.model.modules())
 
 
 def interrupt_after(products: int, patch: pytest.MonkeyPatch) -> Callable[[], int]:
     """Ctrl-C in place of a product; tells how many were made."""
     made = 0
-    multiply = Objective.hessian_product
+    multiply = MeanLoss.hessian_product
 
-    def hessian_product(objective: Objective, vector: Tensor) -> Tensor:
+    def hessian_product(mean_loss: MeanLoss, vector: Tensor) -> Tensor:
         nonlocal made
         if made == products:
             raise KeyboardInterrupt
         made += 1
-        return multiply(objective, vector)
+        return multiply(mean_loss, vector)
 
-    patch.setattr(Objective, "hessian_product", hessian_product)
+    patch.setattr(MeanLoss, "hessian_product", hessian_product)
     return lambda: made
 
 
 @pytest.mark.parametrize("products", [0, 5, 14, 21])
 def test_an_interrupted_measurement_is_the_unbroken_one_to_the_letter_and_makes_no_product_twice(
-    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, products: int
+    network: MeasuredNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, products: int
 ) -> None:
-    measured(subject, tmp_path / "unbroken", "1,3")
+    measured(network, tmp_path / "unbroken", "1,3")
     with monkeypatch.context() as patch:
         interrupt_after(products, patch)
         with pytest.raises(KeyboardInterrupt):
-            measured(subject, tmp_path / "broken", "1,3")
+            measured(network, tmp_path / "broken", "1,3")
     for path in (tmp_path / "broken").glob("*.basis"):
         with path.open("ab") as file:
             file.write(b"a record cut short")
     with monkeypatch.context() as patch:
         made = interrupt_after(1000, patch)
-        measured(subject, tmp_path / "broken", "1,3")
+        measured(network, tmp_path / "broken", "1,3")
     assert made() == 2 * (12 + 4) - products
     unbroken, broken = (
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("unbroken", "broken")
@@ -144,25 +146,25 @@ def test_an_interrupted_measurement_is_the_unbroken_one_to_the_letter_and_makes_
 
 
 def test_epochs_asked_for_later_join_those_that_are_there(
-    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: MeasuredNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = measured(subject, tmp_path, "2")
+    first = measured(network, tmp_path, "2")
     with monkeypatch.context() as patch:
         made = interrupt_after(1000, patch)
-        both = measured(subject, tmp_path, "0,2")
+        both = measured(network, tmp_path, "0,2")
         assert made() == 12 + 4
-        assert measured(subject, tmp_path, "last") == measured(subject, tmp_path, "3")
+        assert measured(network, tmp_path, "last") == measured(network, tmp_path, "3")
         assert made() == 2 * (12 + 4)
     assert both["rows"][1:] == first["rows"]
-    assert [row["epoch"] for row in measured(subject, tmp_path, "all")["rows"]] == [0, 1, 2, 3]
+    assert [row["epoch"] for row in measured(network, tmp_path, "all")["rows"]] == [0, 1, 2, 3]
 
 
-def test_each_epoch_is_measured_at_its_own_weights(subject: Subject, tmp_path: Path) -> None:
-    rows = measured(subject, tmp_path, "all", iterations=3, trace_samples=0)["rows"]
+def test_each_epoch_is_measured_at_its_own_weights(network: MeasuredNetwork, tmp_path: Path) -> None:
+    rows = measured(network, tmp_path, "all", iterations=3, trace_samples=0)["rows"]
     for row in rows:
-        objective = build_objective(subject, chunk=20, batch_statistics=False, dtype=torch.float32)
-        load_weights(objective.model, epochs_asked(subject, f"{row['epoch']:g}")[row["epoch"]])
-        assert row["loss"] == pytest.approx(objective.loss_and_gradient_norm()[0], rel=1e-6)
+        mean_loss = build_mean_loss(network, chunk=20, batch_statistics=False, dtype=torch.float32)
+        load_weights(mean_loss.model, epochs_asked(network, f"{row['epoch']:g}")[row["epoch"]])
+        assert row["loss"] == pytest.approx(mean_loss.loss_and_gradient_norm()[0], rel=1e-6)
         assert (row["trace"], row["trace_error"]) == (None, None)
     assert len({row["loss"] for row in rows}) == 4
 
@@ -171,9 +173,9 @@ def test_attention_has_a_hessian_too() -> None:
     torch.manual_seed(0)
     net = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True).double()
     x = torch.randn(3, 5, 4, dtype=torch.float64)
-    objective = Objective(net, list(net.parameters()), [lambda: net(x).pow(3).sum()])
-    u, v = torch.randn(2, objective.size, dtype=torch.float64)
-    torch.testing.assert_close(u @ objective.hessian_product(v), v @ objective.hessian_product(u))
+    mean_loss = MeanLoss(net, list(net.parameters()), [lambda: net(x).pow(3).sum()])
+    u, v = torch.randn(2, mean_loss.size, dtype=torch.float64)
+    torch.testing.assert_close(u @ mean_loss.hessian_product(v), v @ mean_loss.hessian_product(u))
 
 
 @pytest.mark.parametrize(
@@ -185,10 +187,10 @@ def test_attention_has_a_hessian_too() -> None:
     ],
 )
 def test_what_cannot_be_measured_is_a_line_each(
-    subject: Subject, tmp_path: Path, epochs: str, settings: dict[str, Any], said: list[str]
+    network: MeasuredNetwork, tmp_path: Path, epochs: str, settings: dict[str, Any], said: list[str]
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        measured(subject, tmp_path / "out", epochs, **settings)
+        measured(network, tmp_path / "out", epochs, **settings)
     assert len(caught.value.problems) == len(said)
     assert all(problem.startswith(line) for problem, line in zip(caught.value.problems, said, strict=True))
     assert not (tmp_path / "out").exists()
@@ -196,10 +198,10 @@ def test_what_cannot_be_measured_is_a_line_each(
 
 def test_a_run_that_keeps_no_epochs_has_its_last_alone(small_run: list[str], tmp_path: Path) -> None:
     folder = start_run(load_config([*small_run, "train.max_steps=2"]).config, runs=tmp_path).folder
-    subject = load_subject(folder, of="train", images=8, seed=0)
+    network = load_network(folder, of="train", images=8, seed=0)
     with pytest.raises(CheckpointError, match="keeps no weights on the way of its training; train with"):
-        epochs_asked(subject, "all")
-    assert epochs_asked(subject, "last") == {2 / 6: folder}
+        epochs_asked(network, "all")
+    assert epochs_asked(network, "last") == {2 / 6: folder}
 
 
 def test_the_command_prints_a_line_an_epoch_and_the_file_last(

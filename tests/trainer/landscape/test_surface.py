@@ -15,28 +15,28 @@ from trainer.cli.main import main
 from trainer.config import load_config
 from trainer.errors import CheckpointError, ConfigError
 from trainer.landscape import surface
+from trainer.landscape.network import MeasuredNetwork, load_network
 from trainer.landscape.planes import path_plane, random_plane
-from trainer.landscape.subject import Subject, load_subject
 from trainer.landscape.surface import measure_surface
 from trainer.training.run import start_run
 from trainer.training.trained import evaluate_trained, kept_epochs, load_weights
 
 
 @pytest.fixture
-def subject(trained_run: Path) -> Subject:
-    return load_subject(trained_run, of="train", images=20, seed=0)
+def network(trained_run: Path) -> MeasuredNetwork:
+    return load_network(trained_run, of="train", images=20, seed=0)
 
 
-def measured(subject: Subject, folder: Path, **settings: Any) -> dict[str, Any]:
+def measured(network: MeasuredNetwork, folder: Path, **settings: Any) -> dict[str, Any]:
     asked = {"plane": "random", "dims": 2, "points": 3, "reach": 0.5} | settings
-    return json.loads(measure_surface(subject, **asked, folder=folder).read_text())
+    return json.loads(measure_surface(network, **asked, folder=folder).read_text())
 
 
 def test_the_middle_of_a_surface_over_the_whole_test_set_is_what_evaluate_measures(
     trained_run: Path, tmp_path: Path
 ) -> None:
-    subject = load_subject(trained_run, of="test", images=1000, seed=3)
-    found = measured(subject, tmp_path, dims=1)
+    network = load_network(trained_run, of="test", images=1000, seed=3)
+    found = measured(network, tmp_path, dims=1)
     assert found["settings"]["images"] == 16  # all there are
     expected = evaluate_trained(trained_run, {"train.tta": "none"})
     middle = next(row for row in found["rows"] if row["alpha"] == 0)
@@ -44,35 +44,39 @@ def test_the_middle_of_a_surface_over_the_whole_test_set_is_what_evaluate_measur
     assert middle["accuracy"] == expected["test/accuracy"]
 
 
-def test_every_point_is_the_loss_of_a_copy_whose_weights_were_moved_by_hand(subject: Subject, tmp_path: Path) -> None:
-    first, second = random_plane(subject, 2, 3, 0.5).directions
-    images = subject.normalize(subject.split.images)
-    rows = measured(subject, tmp_path)["rows"]
+def test_every_point_is_the_loss_of_a_copy_whose_weights_were_moved_by_hand(
+    network: MeasuredNetwork, tmp_path: Path
+) -> None:
+    first, second = random_plane(network, 2, 3, 0.5).directions
+    images = network.normalize(network.split.images)
+    rows = measured(network, tmp_path)["rows"]
     assert [(row["alpha"], row["beta"]) for row in rows] == list(itertools.product((-0.5, 0, 0.5), repeat=2))
     for row in rows:
-        moved = copy.deepcopy(subject.model).eval()
+        moved = copy.deepcopy(network.model).eval()
         for w, d, e in zip(moved.parameters(), first, second, strict=True):
             w.data += row["alpha"] * d + row["beta"] * e
         logits = moved(images)
-        assert row["loss"] == pytest.approx(F.cross_entropy(logits, subject.split.labels).item(), rel=1e-5)
-        assert row["accuracy"] == (logits.argmax(1) == subject.split.labels).sum().item() / 20
+        assert row["loss"] == pytest.approx(F.cross_entropy(logits, network.split.labels).item(), rel=1e-5)
+        assert row["accuracy"] == (logits.argmax(1) == network.split.labels).sum().item() / 20
 
 
 def test_images_are_those_of_the_seed_without_augmentation(trained_run: Path) -> None:
-    one, same, other = (load_subject(trained_run, of="train", images=20, seed=seed) for seed in (0, 0, 1))
+    one, same, other = (load_network(trained_run, of="train", images=20, seed=seed) for seed in (0, 0, 1))
     assert torch.equal(one.split.images, same.split.images)
     assert not torch.equal(one.split.images, other.split.images)
-    more = load_subject(trained_run, of="train", images=30, seed=0)
+    more = load_network(trained_run, of="train", images=30, seed=0)
     assert torch.equal(more.split.images[:20], one.split.images)
 
 
-def test_a_surface_leaves_weights_statistics_and_generators_as_they_were(subject: Subject, tmp_path: Path) -> None:
-    before, generator = copy.deepcopy(subject.model.state_dict()), torch.get_rng_state()
+def test_a_surface_leaves_weights_statistics_and_generators_as_they_were(
+    network: MeasuredNetwork, tmp_path: Path
+) -> None:
+    before, generator = copy.deepcopy(network.model.state_dict()), torch.get_rng_state()
     for plane in ("random", "path"):
-        measured(subject, tmp_path, plane=plane)
-    torch.testing.assert_close(subject.model.state_dict(), before, rtol=0, atol=0)
+        measured(network, tmp_path, plane=plane)
+    torch.testing.assert_close(network.model.state_dict(), before, rtol=0, atol=0)
     assert torch.equal(torch.get_rng_state(), generator)
-    assert not subject.model.training
+    assert not network.model.training
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -85,29 +89,29 @@ class _Interrupted:
     def __init__(self, points: int) -> None:
         self.left, self._measure = points, surface.loss_and_accuracy
 
-    def __call__(self, subject: Subject) -> dict[str, float]:
+    def __call__(self, network: MeasuredNetwork) -> dict[str, float]:
         if not self.left:
             raise KeyboardInterrupt
         self.left -= 1
-        return self._measure(subject)
+        return self._measure(network)
 
 
 @pytest.mark.parametrize("plane", ["random", "path"])
 def test_a_surface_that_was_interrupted_and_cut_short_is_the_unbroken_one_to_the_letter(
-    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plane: str
+    network: MeasuredNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plane: str
 ) -> None:
-    measured(subject, tmp_path / "unbroken", plane=plane)
+    measured(network, tmp_path / "unbroken", plane=plane)
     with monkeypatch.context() as patch:
         patch.setattr(surface, "loss_and_accuracy", _Interrupted(4))
         with pytest.raises(KeyboardInterrupt):
-            measured(subject, tmp_path / "broken", plane=plane)
+            measured(network, tmp_path / "broken", plane=plane)
     (journal,) = (tmp_path / "broken").iterdir()
     assert len(journal.read_text().splitlines()) == 1 + 4  # settings, and all that was measured
     with journal.open("a") as file:
         file.write('{"alpha": 0.0, "be')  # as a kill would leave it
     with monkeypatch.context() as patch:
         patch.setattr(surface, "loss_and_accuracy", rest := _Interrupted(5))
-        measured(subject, tmp_path / "broken", plane=plane)
+        measured(network, tmp_path / "broken", plane=plane)
     assert rest.left == 0
     unbroken, broken = (
         {p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("unbroken", "broken")
@@ -117,46 +121,46 @@ def test_a_surface_that_was_interrupted_and_cut_short_is_the_unbroken_one_to_the
 
 
 def test_the_same_settings_are_measured_once_and_others_go_into_a_file_of_their_own(
-    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: MeasuredNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured(subject, tmp_path)
+    measured(network, tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(surface, "loss_and_accuracy", _Interrupted(0))
-        measured(subject, tmp_path)
+        measured(network, tmp_path)
     for different in ({"points": 5}, {"reach": 0.25}, {"dims": 1}, {"plane": "path"}):
-        measured(subject, tmp_path, **different)
-    measured(load_subject(subject.run, of="train", images=20, seed=1), tmp_path)
+        measured(network, tmp_path, **different)
+    measured(load_network(network.run, of="train", images=20, seed=1), tmp_path)
     assert len(list(tmp_path.iterdir())) == 6
 
 
-def test_two_processes_do_not_measure_one_surface_at_once(subject: Subject, tmp_path: Path) -> None:
-    def meanwhile(_: Subject) -> dict[str, float]:
+def test_two_processes_do_not_measure_one_surface_at_once(network: MeasuredNetwork, tmp_path: Path) -> None:
+    def meanwhile(_: MeasuredNetwork) -> dict[str, float]:
         with pytest.raises(CheckpointError, match="another process is measuring this"):
-            measured(subject, tmp_path)
+            measured(network, tmp_path)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(surface, "loss_and_accuracy", meanwhile)
         with pytest.raises(KeyboardInterrupt):
-            measured(subject, tmp_path)
+            measured(network, tmp_path)
 
 
-def test_a_loss_that_is_not_finite_is_null(subject: Subject, tmp_path: Path) -> None:
-    rows = measured(subject, tmp_path, dims=1, reach=1e38)["rows"]
+def test_a_loss_that_is_not_finite_is_null(network: MeasuredNetwork, tmp_path: Path) -> None:
+    rows = measured(network, tmp_path, dims=1, reach=1e38)["rows"]
     assert [row["loss"] is None for row in rows] == [True, False, True]
 
 
-def test_the_plane_of_training_holds_the_path_as_it_was_projected(subject: Subject, tmp_path: Path) -> None:
-    found = measured(subject, tmp_path, plane="path", points=4, reach=0.25)
+def test_the_plane_of_training_holds_the_path_as_it_was_projected(network: MeasuredNetwork, tmp_path: Path) -> None:
+    found = measured(network, tmp_path, plane="path", points=4, reach=0.25)
     assert [place["epoch"] for place in found["path"]] == [0, 1, 2, 3]
     assert (found["path"][-1]["alpha"], found["path"][-1]["beta"]) == pytest.approx((0, 0), abs=1e-6)
     assert found["path"][0]["alpha"] > 0
     assert 0.5 < sum(found["explained"]) <= 1 + 1e-6
-    directions = path_plane(subject, 2, 4, 0.25).directions
-    moved = copy.deepcopy(subject.model)
-    load_weights(moved, kept_epochs(subject.run)[1])
+    directions = path_plane(network, 2, 4, 0.25).directions
+    moved = copy.deepcopy(network.model)
+    load_weights(moved, kept_epochs(network.run)[1])
     for axis, direction in zip(("alpha", "beta"), directions, strict=True):
-        pairs = zip(moved.parameters(), subject.parameters(), direction, strict=True)
+        pairs = zip(moved.parameters(), network.parameters(), direction, strict=True)
         place = sum(((w - final) * d).sum().item() for w, final, d in pairs)
         assert found["path"][1][axis] == pytest.approx(place, abs=1e-5)
         assert sum(d.square().sum().item() for d in direction) == pytest.approx(1, rel=1e-5)
@@ -182,9 +186,8 @@ def test_the_command_measures_prints_and_keeps_and_ctrl_c_exits_with_130(
         patch.setattr(surface, "loss_and_accuracy", _Interrupted(2))
         assert run_here(words, monkeypatch) == 130
     out, err = capsys.readouterr()
-    assert (out, err.splitlines()[-1]) == (
-        "", "interrupted: what was measured is kept, and the same command goes on from there",
-    )  # fmt: skip
+    said = "interrupted: finished measurements are kept; run the same command to continue"
+    assert (out, err.splitlines()[-1]) == ("", said)
     assert run_here(words, monkeypatch) == 0
     out, err = capsys.readouterr()
     assert "2 of 9 done" in err
@@ -205,15 +208,15 @@ def test_what_cannot_be_measured_is_one_line_with_its_cure(
 ) -> None:
     folder = start_run(load_config([*small_run, "train.max_steps=1"]).config, runs=tmp_path).folder
     with pytest.raises((ConfigError, CheckpointError)) as caught:
-        measured(load_subject(folder, of="train", images=8, seed=0), tmp_path / "out", **settings)
+        measured(load_network(folder, of="train", images=8, seed=0), tmp_path / "out", **settings)
     assert len(caught.value.problems) == 1 and said in caught.value.problems[0]
     assert not (tmp_path / "out").exists()
 
 
 def test_two_kept_epochs_are_a_line_and_no_plane(trained_words: list[str], tmp_path: Path) -> None:
     config = load_config([*trained_words, "probe.path.every_epochs=3"]).config
-    subject = load_subject(start_run(config, runs=tmp_path).folder, of="train", images=8, seed=0)
+    network = load_network(start_run(config, runs=tmp_path).folder, of="train", images=8, seed=0)
     with pytest.raises(CheckpointError, match=r"2 kept epochs span fewer than 2 directions; .* or take --dims 1"):
-        measured(subject, tmp_path / "out", plane="path")
-    found = measured(subject, tmp_path / "out", plane="path", dims=1)
+        measured(network, tmp_path / "out", plane="path")
+    found = measured(network, tmp_path / "out", plane="path", dims=1)
     assert found["explained"] == pytest.approx([1])

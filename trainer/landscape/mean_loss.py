@@ -1,4 +1,4 @@
-"""A subject's mean loss as a function of its parameters, to be differentiated twice."""
+"""A network's mean loss as a function of its parameters, to be differentiated twice."""
 
 import copy
 import math
@@ -12,14 +12,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.layers import HandmadeBatchNorm
 from trainer.landscape.curvature import hessian_product
-from trainer.landscape.subject import Subject
+from trainer.landscape.network import MeasuredNetwork
 
 
 @dataclass(frozen=True)
-class Objective:
+class MeanLoss:
     """The sum of `parts`, which is the mean loss of N images; P parameters that were trained."""
 
-    model: nn.Module  # a copy of the subject's, of which weights may be loaded
+    model: nn.Module  # a copy of the network's, of which weights may be loaded
     parameters: list[nn.Parameter]
     parts: list[Callable[[], Tensor]]
 
@@ -42,21 +42,21 @@ class Objective:
             return hessian_product(self.parts, self.parameters, vector)
 
 
-def build_objective(subject: Subject, *, chunk: int, batch_statistics: bool, dtype: torch.dtype) -> Objective:
+def build_mean_loss(network: MeasuredNetwork, *, chunk: int, batch_statistics: bool, dtype: torch.dtype) -> MeanLoss:
     """In evaluation mode, at most `chunk` images at once; with `batch_statistics` a norm uses those of a chunk, a batch
     of its own. Nothing but norms is ever in training mode: another dropout mask would be another loss."""
-    model = copy.deepcopy(subject.model).to(dtype).eval()
-    loss_fn = copy.deepcopy(subject.loss_fn).to(dtype)
+    model = copy.deepcopy(network.model).to(dtype).eval()
+    loss_fn = copy.deepcopy(network.loss_fn).to(dtype)
     for layer in model.modules():
         if batch_statistics and isinstance(layer, _BatchNorm | HandmadeBatchNorm):
             layer.train()
-    split, n = subject.split, len(subject.split)
+    split, n = network.split, len(network.split)
 
     def part(images: Tensor, labels: Tensor) -> Tensor:
-        inputs = subject.normalize(images, subject.compute.memory_format).to(dtype)
+        inputs = network.normalize(images, network.compute.memory_format).to(dtype)
         return loss_fn(model(inputs), labels).sum() / n
 
     pieces = math.ceil(n / chunk)  # of sizes that differ by at most one: no small last batch
     chunks = zip(split.images.tensor_split(pieces), split.labels.tensor_split(pieces), strict=True)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return Objective(model, trained, [lambda x=x, y=y: part(x, y) for x, y in chunks])
+    return MeanLoss(model, trained, [lambda x=x, y=y: part(x, y) for x, y in chunks])

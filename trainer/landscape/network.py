@@ -1,4 +1,4 @@
-"""What is measured: a run's trained network, and the images over which its loss is taken."""
+"""The trained network of a run, and the images over which its loss is taken."""
 
 import contextlib
 import hashlib
@@ -22,30 +22,32 @@ Of = Literal["train", "test"]
 
 
 @dataclass(frozen=True)
-class Subject:
+class MeasuredNetwork:
     """A network in evaluation mode, in float32, and N images of a split without augmentation."""
 
     run: Path
     config: RunConfig
     model: nn.Module
-    epoch: float  # of which the weights are
+    epoch: float  # of the weights
     split: Split  # [N], on the device
     normalize: Normalize
     loss_fn: nn.Module  # the run's own, without penalties: logits [N, K], targets [N] -> losses [N]
     compute: Compute
-    seed: int  # of what is drawn: images, directions, vectors
-    settings: Mapping[str, Any]  # which network and images these are, for a result to say
+    seed: int  # draws the images, directions and vectors
+    settings: Mapping[str, Any]  # which network and images, as written to the result
 
     def parameters(self) -> list[nn.Parameter]:
-        """Those that were trained: the space of a surface or a Hessian."""
+        """Return the trained parameters: the space of a surface or a Hessian."""
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
 
-def load_subject(
+def load_network(
     run: Path, *, of: Of, images: int, seed: int, data_root: Path | None = None, device: str | None = None
-) -> Subject:
-    """The final network of a run folder, and the first `images` of its split `of` in an order drawn from `seed`; all,
-    where there are no more. Raises UserError."""
+) -> MeasuredNetwork:
+    """Return the final network of a run folder, with `images` images of its split `of`, drawn by `seed`.
+
+    A smaller split is taken whole. Raises UserError.
+    """
     changes = {"data.root": str(data_root) if data_root else None, "train.device": device, "train.precision": "float32"}
     config, model, image_set = load_trained(run, {key: value for key, value in changes.items() if value is not None})
     compute = choose_compute(config.train)
@@ -59,7 +61,7 @@ def load_subject(
         "images": len(picked),
         "seed": seed,
     }
-    return Subject(
+    return MeasuredNetwork(
         run=run,
         config=config,
         epoch=load_weights(model, run),
@@ -74,7 +76,7 @@ def load_subject(
 
 
 def weights_digest(model: nn.Module) -> str:
-    """Eight hex digits of a network's weights and buffers."""
+    """Return eight hex digits that identify a network's weights and buffers."""
     total = hashlib.sha256()
     for value in model.state_dict().values():
         total.update(value.detach().cpu().contiguous().numpy().tobytes())
@@ -82,12 +84,12 @@ def weights_digest(model: nn.Module) -> str:
 
 
 @contextlib.contextmanager
-def full_precision(subject: Subject) -> Iterator[None]:
-    """Inside, convolutions on CUDA do not round to TF32, and sums repeat where the run's did."""
+def full_precision(network: MeasuredNetwork) -> Iterator[None]:
+    """Keep convolutions on CUDA from rounding to TF32, and use deterministic kernels if the run did."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
-        with deterministic_kernels(subject.config.train.deterministic):
+        with deterministic_kernels(network.config.train.deterministic):
             yield
     finally:
         torch.backends.cudnn.allow_tf32 = before
