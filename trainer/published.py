@@ -28,7 +28,7 @@ OUR_READING = {
 
 
 @dataclass(frozen=True)
-class Row:
+class PublishedRow:
     """One line of a published table."""
 
     experiment: str  # id, such as b35c-t5-lr-scheduler
@@ -46,7 +46,7 @@ class Experiment:
     where: str  # in the report
     title: str
     decimals: Mapping[str, int]  # that a figure is printed with; YAML does not keep its zeros
-    rows: tuple[Row, ...]
+    rows: tuple[PublishedRow, ...]
     claims: tuple[Mapping[str, Any], ...]  # `text`, and `check`: how runs can decide it
     notes: tuple[str, ...]
 
@@ -68,7 +68,7 @@ def experiments() -> tuple[Experiment, ...]:
             each["title"],
             each.get("printed_decimals", {}),
             tuple(
-                Row(
+                PublishedRow(
                     each["id"],
                     each["sweep"],
                     _merged(each.get("common", {}), row["set"]),
@@ -83,7 +83,7 @@ def experiments() -> tuple[Experiment, ...]:
     )
 
 
-def rows() -> list[Row]:
+def rows() -> list[PublishedRow]:
     """All rows of all experiments, qualitative ones included, in the reports' order."""
     return [row for experiment in experiments() for row in experiment.rows]
 
@@ -93,7 +93,7 @@ def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
     return {**common, **own} | ({"augmentation": common["augmentation"]} if named else {})
 
 
-def runs_of(row: Row) -> list[list[str]]:
+def runs_of(row: PublishedRow) -> list[list[str]]:
     """The `KEY=VALUE` words of each run that a row asks for: one, or one for each network and rate that it bundles."""
     said = {key: value for key, value in row.settings.items() if value is not None and key not in _MEASURED}
     if "dropout" in row.settings:

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from trainer.config import load_config
-from trainer.published import Row, rows, runs_of
+from trainer.published import PublishedRow, rows, runs_of
 from trainer.training.networks import complete_parts
 
 ROWS = rows()
@@ -18,7 +18,7 @@ def test_all_rows_are_there() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row.experiment}-{number}" for number, row in enumerate(ROWS)])
-def test_each_row_is_a_config(row: Row) -> None:
+def test_each_row_is_a_config(row: PublishedRow) -> None:
     for words in runs_of(row):
         assert max(Counter(word.partition("=")[0] for word in words).values(), default=0) <= 1, words
         config = load_config(words, recipe="none", complete=complete_parts).config

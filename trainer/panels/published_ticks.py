@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from trainer.config.overrides import flatten, read_overrides
-from trainer.published import Row, rows, runs_of
+from trainer.published import PublishedRow, rows, runs_of
 from trainer.runs.groups import telling_keys
 from trainer.runs.history import History
 
@@ -23,6 +23,6 @@ def printed_accuracies(groups: Mapping[str, Sequence[History]]) -> dict[str, flo
     return found
 
 
-def _settings_are_those_of(run: History, row: Row, keys: Sequence[str]) -> bool:
+def _settings_are_those_of(run: History, row: PublishedRow, keys: Sequence[str]) -> bool:
     asked = [flatten(read_overrides(words)) for words in runs_of(row)]
     return any(said.keys() >= set(keys) and said.items() <= run.config.items() for said in asked)

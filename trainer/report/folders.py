@@ -45,7 +45,7 @@ class Run:
     history: History  # its rows are those of epochs' ends
     seed: int
     status: str  # finished, or what became of it instead
-    words: Mapping[str, Any]  # flat, that its command gave: a recipe stands nowhere else
+    overrides: Mapping[str, Any]  # flat, from its command: the only place that names a recipe
     values: Mapping[str, float]  # by measure; what was not logged, or not finite, is not there
     provenance: Mapping[str, Any]
 
@@ -100,7 +100,7 @@ def read_run(folder: Path, *, metric: str) -> tuple[Run | None, list[Problem]]:
         replace(history, rows=slim),
         int(history.config.get("seed") or 0),
         str(summary.get("status") or provenance.get("status") or "failed"),
-        _words(provenance.get("command")),
+        _overrides(provenance.get("command")),
         values,
         provenance,
     )
@@ -190,7 +190,7 @@ def _cut(folder: Path, read: int) -> Iterator[Problem]:
         yield Problem("cut short", str(folder), f"metrics.jsonl: line {read + 1} of {lines} is no JSON; none after it")
 
 
-def _words(command: Any) -> dict[str, Any]:
+def _overrides(command: Any) -> dict[str, Any]:
     """The `KEY=VALUE` words of a command line."""
     try:
         found = [word.removeprefix("--") for word in shlex.split(str(command or ""))]

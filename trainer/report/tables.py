@@ -1,7 +1,7 @@
-"""From folders to tables: the points of a question, their runs by seed, the published rows that they answer.
+"""Tables: the configurations of a question, their runs by seed, and the published rows that they answer.
 
-A point is what differs in nothing but the seed. Of a sweep its points are known from the file that lies in its folder;
-of other folders they are told by the keys in which the configs differ.
+The configurations of a sweep are known from the file in its folder. Those of other folders follow from the keys in
+which the configs differ.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,19 +14,11 @@ from trainer.config.explain import did_you_mean
 from trainer.config.overrides import flatten
 from trainer.errors import CheckpointError, UserError
 from trainer.published import Experiment, experiments
+from trainer.report.configurations import Configuration, Values, of_sweep, settled
 from trainer.report.folders import Problem, Run, read_run, run_folders
-from trainer.report.points import (
-    Point,
-    Values,
-    decisive,
-    grouped,
-    key_of,
-    settled,
-    sweep_points,
-    telling_keys,
-)
 from trainer.report.published.claims import Claim, claims_of
 from trainer.report.published.comparisons import Answer, Comparison, answers_of, compared
+from trainer.runs import groups
 from trainer.statistics import NoiseFloor, Order, Pair, agreement, all_pairs, noise_floor, top_group
 from trainer.sweep.file import Sweep, read_sweep
 from trainer.sweep.points import points_of
@@ -37,16 +29,16 @@ _NOT_OVER = ("finished", "running", "interrupted", "stopped")  # finished: a sec
 @dataclass(frozen=True)
 class Table:
     name: str
-    folder: Path  # that its runs lie in, or most of them
+    folder: Path  # of its runs, or of most of them
     question: str
-    metric: str  # key of a run's summary that it goes by
-    highest: bool
-    varied: tuple[str, ...]  # the keys that tell the points apart
-    points: tuple[Point, ...]
-    unfinished: tuple[Run, ...]  # that could be read, and do not count
+    metric: str  # key of a run's summary that the configurations are compared by
+    highest: bool  # is best
+    varied: tuple[str, ...]  # the keys that distinguish the configurations
+    configurations: tuple[Configuration, ...]
+    unfinished: tuple[Run, ...]  # readable, but not counted
     problems: tuple[Problem, ...]
-    answers: tuple[Answer, ...]  # published rows
-    expected: int | None  # runs that there are to be; None: nobody said
+    answers: tuple[Answer, ...]  # to published rows
+    expected: int | None  # number of runs; None if it is not known
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -62,7 +54,7 @@ class Table:
 
     @cached_property
     def samples(self) -> dict[str, Values]:
-        return {point.label: point.sample() for point in self.points}
+        return {each.label: each.sample() for each in self.configurations}
 
     @cached_property
     def pairs(self) -> list[Pair]:
@@ -79,30 +71,26 @@ class Table:
 
     @property
     def empty(self) -> list[str]:
-        """The configurations of which no run counts."""
+        """Return the configurations without a counting run."""
         return [label for label, sample in self.samples.items() if not sample]
 
     @cached_property
     def lost(self) -> list[Run]:
-        """That diverged or failed, and whose seed no other run of their configuration has made good."""
-        good = {(key_of(decisive(run.config)), run.seed) for point in self.points for run in point.runs}
-        return [
-            run
-            for run in self.unfinished
-            if run.status not in _NOT_OVER and (key_of(decisive(run.config)), run.seed) not in good
-        ]
+        """Return the runs that diverged or failed, if no other run of their configuration and seed finished."""
+        good = {_identity(run) for each in self.configurations for run in each.runs}
+        return [run for run in self.unfinished if run.status not in _NOT_OVER and _identity(run) not in good]
 
     @property
     def runs(self) -> list[Run]:
-        """All that could be read."""
-        return [run for point in self.points for run in point.runs] + list(self.unfinished)
+        """Return all readable runs."""
+        return [run for each in self.configurations for run in each.runs] + list(self.unfinished)
 
     @property
     def percent(self) -> bool:
         return "accuracy" in self.metric
 
     def order(self, experiment: Experiment) -> Order | None:
-        """Of an experiment's rows by their headline figures, where ours exist."""
+        """Compare the published order of an experiment's rows with ours, by headline figures."""
         both = [
             (each.figure.value, each.mean)
             for each in self.comparisons
@@ -112,10 +100,10 @@ class Table:
 
 
 def read_tables(targets: Sequence[str], runs: Path) -> list[Table]:
-    """A table for each sweep among the targets, and one for all run folders that are named singly.
+    """Return a table for each sweep among the targets, and one for all single run folders.
 
-    A target is a sweep file or the name of a sweep in `runs`, the folder of a sweep, a folder with runs in it, or a run
-    folder. Raises CheckpointError for each that is none of these.
+    A target is a sweep file or the name of a sweep in `runs`, the folder of a sweep, a folder that contains runs, or a
+    run folder. Raises CheckpointError for each target that is none of these.
     """
     folders, single, problems = list[Path](), list[Path](), list[str]()
     for target in targets:
@@ -146,11 +134,11 @@ def _folder_of(target: str, runs: Path) -> Path:
         return path
     inside = sorted(str(each.parent) for each in path.glob("*/*.yaml") if each.stem == each.parent.name)
     hint = f"; its sweeps are {', '.join(inside)}" if inside else ""
-    raise CheckpointError(f"{target}: no run folder, and none lies in it{hint}")
+    raise CheckpointError(f"{target}: not a run folder, and contains none{hint}")
 
 
 def read_table(folder: Path) -> Table:
-    """Of a sweep's folder, or of one with runs in it."""
+    """Return the table of a sweep's folder, or of a folder that contains runs."""
     path = folder / f"{folder.resolve().name}.yaml"
     if not path.is_file():
         return _plain_table(folder.resolve().name, folder, run_folders(folder))
@@ -162,13 +150,15 @@ def read_table(folder: Path) -> Table:
         return replace(table, problems=(*broken, *table.problems))
     metric = sweep.file.metric.name if sweep.file.metric else "test/accuracy"
     highest = sweep.file.metric is None or sweep.file.metric.goal == "maximize"
-    found, problems = _read(run_folders(folder), metric)
-    varied = [key for key in sweep.varied if key != "seed"]
-    points, more, expected = sweep_points(sweep, varied, found)
-    points, unfinished, others = settled(points)
+    runs, problems = _read(run_folders(folder), metric)
+    varied = [key for key in sweep.varied if key != groups.SEED]
+    configurations, missing, expected = of_sweep(sweep, varied, runs)
+    configurations, unfinished, others = settled(configurations)
     answered = tuple(experiment for experiment in experiments() if experiment.sweep == sweep.name)
-    filed = {point.label: _resolved(point, sweep) for point in points} if answered else {}
-    points = [point if point.config else replace(point, config=filed.get(point.label, {})) for point in points]
+    filed = {each.label: _resolved(each, sweep) for each in configurations} if answered else {}
+    configurations = [
+        each if each.config else replace(each, config=filed.get(each.label, {})) for each in configurations
+    ]
     return Table(
         sweep.name,
         folder,
@@ -176,20 +166,23 @@ def read_table(folder: Path) -> Table:
         metric,
         highest,
         tuple(varied),
-        tuple(points),
+        tuple(configurations),
         tuple(unfinished),
-        (*more, *others, *problems),
-        tuple(answers_of(answered, points, filed)),
+        (*missing, *others, *problems),
+        tuple(answers_of(answered, configurations, filed)),
         expected,
     )
 
 
 def _plain_table(name: str, folder: Path, folders: Sequence[Path]) -> Table:
     metric = "test/accuracy"
-    found, problems = _read(folders, metric)
-    keys = telling_keys([run.config for run in found])
-    points, unfinished, others = settled(grouped(found, keys))
-    question = f"What differs with {' and '.join(keys)}?" if keys else "What do these runs come to?"
+    runs, problems = _read(folders, metric)
+    keys = groups.telling_keys([run.config for run in runs])
+    configurations, unfinished, others = settled(
+        Configuration(label, {key: alike[0].config.get(key) for key in keys}, {}, tuple(alike))
+        for label, alike in groups.grouped(runs).items()
+    )
+    question = f"What differs with {' and '.join(keys)}?" if keys else "What do these runs achieve?"
     return Table(
         name,
         folder,
@@ -197,7 +190,7 @@ def _plain_table(name: str, folder: Path, folders: Sequence[Path]) -> Table:
         metric,
         True,
         tuple(keys),
-        tuple(points),
+        tuple(configurations),
         tuple(unfinished),
         (*others, *problems),
         (),
@@ -216,18 +209,25 @@ def _read(folders: Iterable[Path], metric: str) -> tuple[list[Run], list[Problem
     return runs, problems
 
 
+def _identity(run: Run) -> tuple[str, int]:
+    return groups.identity(groups.decisive(run.config)), run.seed
+
+
 def _question(path: Path) -> str:
-    """The comment that a sweep's file begins with, else its name."""
+    """Return the comment on the first line of a sweep's file, or else a question with its name."""
     first = path.read_text(encoding="utf-8").partition("\n")[0]
-    return first.lstrip("# ").strip() if first.startswith("#") else f"What do the runs of {path.stem} come to?"
+    return first.lstrip("# ").strip() if first.startswith("#") else f"What do the runs of {path.stem} achieve?"
 
 
-def _resolved(point: Point, sweep: Sweep) -> dict[str, Any]:
-    """The config that the sweep's file makes of a point; empty where it has no such point."""
-    from trainer.sweep.check import resolve  # loads torch: a network's own defaults stand in its builder alone
+def _resolved(configuration: Configuration, sweep: Sweep) -> dict[str, Any]:
+    """Return the config that the sweep's file resolves to for a configuration, empty if the file does not have it."""
+    from trainer.sweep.check import resolve  # loads torch, because a network's defaults are in its builder
 
-    asked = key_of(point.values)
-    first = next((e for e in points_of(sweep) if key_of({k: e.values.get(k) for k in point.values}) == asked), None)
+    asked, keys = groups.identity(configuration.values), configuration.values.keys()
+    first = next(
+        (each for each in points_of(sweep) if groups.identity({key: each.values.get(key) for key in keys}) == asked),
+        None,
+    )
     if first is None:
         return {}
     try:

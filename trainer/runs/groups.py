@@ -86,16 +86,21 @@ def telling_keys(
 
     Keys that begin with `also` count although they change no number.
 
-    Names come first. A key that distinguishes nothing more than those before it is left out, as the knobs of a schedule
-    are after its name.
+    Names come first, then whichever key distinguishes most. A key that distinguishes nothing more than those before it
+    is left out, as the knobs of a schedule are after its name.
     """
-    keys = {key for config in configs for key in decisive(config, also=also) if key not in over}
+    keys = _in_order({key for config in configs for key in decisive(config, also=also) if key not in over})
+    values = {key: [identity(config.get(key)) for config in configs] for key in keys}
+    keys = [key for key in keys if len(set(values[key])) > 1]
     kept: list[str] = []
-    parts = 1
-    for key in _in_order(keys):
-        split = len({tuple(identity(config.get(each)) for each in [*kept, key]) for config in configs})
-        if split > parts:
-            kept, parts = [*kept, key], split
+
+    def parts(*more: str) -> int:
+        return len(set(zip(*(values[key] for key in (*kept, *more)), strict=True))) if kept or more else 1
+
+    for key in filter(_is_name, keys):
+        kept = [*kept, key] if parts(key) > parts() else kept
+    while keys and parts() < parts(*keys):
+        kept.append(max(keys, key=parts))
     return kept
 
 
@@ -106,7 +111,7 @@ def label(values: Mapping[str, Any]) -> str:
     for key in _in_order(values):
         leaf = key.rpartition(".")[2]
         value = value_text(values[key])
-        texts.append(value if key.endswith(".name") else f"{leaf if leaves[leaf] == 1 else key}={value}")
+        texts.append(value if _is_name(key) else f"{leaf if leaves[leaf] == 1 else key}={value}")
     return ", ".join(texts)
 
 
@@ -148,4 +153,8 @@ def counted(text: str, runs: int) -> str:
 
 def _in_order(keys: Iterable[str]) -> list[str]:
     """Sort keys as labels show them: the network, other names, other keys, the seed."""
-    return sorted(keys, key=lambda key: (key == SEED, key != "model.name", not key.endswith(".name"), key))
+    return sorted(keys, key=lambda key: (key == SEED, key != "model.name", not _is_name(key), key))
+
+
+def _is_name(key: str) -> bool:
+    return key.endswith(".name") or key == "recipe"

@@ -101,7 +101,7 @@ def _views(api: Any, where: _Place, kind: str) -> Iterator[Mapping[str, Any]]:
 
 def _panels_of(table: Table) -> Iterable[PanelTable]:
     """Those that the runs have logged a table for, as the first that counts tells."""
-    first = next((run for point in table.points for run in point.runs), None)
+    first = next((run for configuration in table.configurations for run in configuration.runs), None)
     return panel_tables(first.history.folder, first.config.get("sink.wandb.panels")) if first else []
 
 

@@ -174,7 +174,7 @@ def test_an_answer_from_part_of_a_table_says_of_which_part(write_schedules, writ
     table = read_table(write_schedules({**means, "constant": [0.9, 0.9, 0.9]}))
     found = finding(table)
     assert found.certainty == "incomplete"
-    assert "Of 6 configurations 1 has no run yet: linear." in found.text
+    assert "Of 6 configurations, 1 has no run yet: linear." in found.text
     for seed in (1, 2):
         summary = table.folder / f"constant-s{seed}" / "summary.json"
         summary.write_text(summary.read_text().replace('"finished"', '"diverged"'))

@@ -10,11 +10,12 @@ from trainer.config import load_config
 from trainer.config.overrides import flatten, read_overrides
 from trainer.errors import CheckpointError
 from trainer.published import experiments, runs_of
+from trainer.report.configurations import Configuration
 from trainer.report.pages.sentences import finding
 from trainer.report.pages.write import write_report
-from trainer.report.points import Point, key_of
 from trainer.report.published.comparisons import answers_of
 from trainer.report.tables import Table, read_table, read_tables
+from trainer.runs.groups import identity
 from trainer.runs.history import History
 from trainer.sweep.file import read_sweep
 from trainer.sweep.points import points_of
@@ -35,7 +36,7 @@ def kinds(table: Table) -> dict[str, list[str]]:
 def test_a_whole_sweep_has_its_points_in_the_files_order_and_nothing_wrong(write_schedules) -> None:
     folder = write_schedules({name: [0.90, 0.91, 0.92, 0.905, 0.915] for name in reversed(NAMES)})
     table = read_table(folder)
-    assert [point.label for point in table.points] == NAMES
+    assert [point.label for point in table.configurations] == NAMES
     assert table.question == "Which learning-rate schedule is best for ResNet18?"
     assert (table.expected, table.problems) == (30, ())
     assert table.samples["cosine"] == {0: 90.0, 1: 91.0, 2: 92.0, 3: 90.5, 4: 91.5}
@@ -44,7 +45,7 @@ def test_a_whole_sweep_has_its_points_in_the_files_order_and_nothing_wrong(write
 def test_each_published_row_meets_its_point_and_gets_a_verdict(write_schedules) -> None:
     folder = write_schedules({**{name: [0.90, 0.91, 0.92, 0.905, 0.915] for name in NAMES}, "linear": [0.5] * 5})
     heads = {each.answer.name: each for each in read_table(folder).comparisons if each.headline}
-    assert {name: each.answer.point and each.answer.point.label for name, each in heads.items()} == {
+    assert {name: each.answer.configuration and each.answer.configuration.label for name, each in heads.items()} == {
         name: name for name in NAMES if name != "constant"
     }
     assert all(each.answer.differences == () and each.reproduced for each in heads.values())
@@ -67,9 +68,9 @@ def test_runs_at_other_settings_are_no_verdict_on_the_published_figures(write_sc
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("model.stochastic_depth=0.2", "model.stochastic_depth: 0.2 here, 0.0 in the sweep's file"),
+        ("model.stochastic_depth=0.2", "model.stochastic_depth: 0.2 here, 0 in the sweep's file"),
         ("train.max_steps=10", "train.max_steps: 10 here, null in the sweep's file"),
-        ("data.val_fraction=0.5", "data.val_fraction: 0.5 here, 0.0 in the sweep's file"),
+        ("data.val_fraction=0.5", "data.val_fraction: 0.5 here, 0 in the sweep's file"),
         ("augment.mix.name=mixup", "augment.mix.name: mixup here, none in the sweep's file"),
     ],
 )
@@ -96,7 +97,7 @@ def test_the_row_of_a_point_without_a_run_is_its_all_the_same(write_schedules) -
     table = read_table(write_schedules({name: [0.9] * 5 for name in NAMES[1:]}))
     assert [(problem.where, problem.message) for problem in table.problems] == [(NAMES[0], "seeds 0, 1, 2, 3, 4")]
     first = table.comparisons[0]
-    assert first.answer.point is table.points[0] and first.sample == {} and first.verdict == "undecided"
+    assert first.answer.configuration is table.configurations[0] and first.sample == {} and first.verdict == "undecided"
 
 
 def test_what_is_broken_or_unfinished_is_named_and_does_not_count(write_schedules, write_run) -> None:
@@ -176,7 +177,7 @@ def test_runs_of_another_config_are_a_point_of_their_own(write_schedules, write_
     path = folder / "cosine-s2" / "config.yaml"
     path.write_text(path.read_text().replace("batch_size: 128", "batch_size: 64", 1))
     table = read_table(folder)
-    assert [point.label for point in table.points][-1] == "cosine (train.batch_size=64)"
+    assert [point.label for point in table.configurations][-1] == "cosine (train.batch_size=64)"
     assert kinds(table)["other settings"] == ["cosine-s2"]
     assert table.samples["cosine"].keys() == {0, 1}
 
@@ -185,14 +186,14 @@ def test_where_a_run_may_be_logged_makes_no_other_config(write_schedules) -> Non
     folder = write_schedules({name: [0.9, 0.91] for name in NAMES})
     path = folder / "cosine-s1" / "config.yaml"
     path.write_text(path.read_text().replace("root: data", "root: /elsewhere").replace("device: auto", "device: cpu"))
-    assert len(read_table(folder).points) == 6
+    assert len(read_table(folder).configurations) == 6
 
 
 def test_a_run_that_is_no_point_of_the_file_is_shown_and_named(write_schedules) -> None:
     folder = write_schedules({name: [0.9, 0.91] for name in [*NAMES, "one_cycle"]})
     table = read_table(folder)
     assert kinds(table)["not in the sweep"] == ["one_cycle-s0", "one_cycle-s1"]
-    assert table.points[-1].label == "one_cycle"
+    assert table.configurations[-1].label == "one_cycle"
 
 
 def test_a_sweep_file_that_cannot_be_read_is_named_and_its_runs_are_still_told_apart(write_schedules) -> None:
@@ -200,7 +201,7 @@ def test_a_sweep_file_that_cannot_be_read_is_named_and_its_runs_are_still_told_a
     (folder / "lr_scheduler.yaml").write_text("method: [")
     table = read_table(folder)
     assert kinds(table)["unreadable"] == ["lr_scheduler.yaml"]
-    assert {point.label for point in table.points} == set(NAMES)
+    assert {point.label for point in table.configurations} == set(NAMES)
 
 
 def test_a_swept_recipe_is_read_off_the_command(tmp_path: Path, write_run) -> None:
@@ -209,7 +210,10 @@ def test_a_swept_recipe_is_read_off_the_command(tmp_path: Path, write_run) -> No
         write_run(folder / recipe, [f"recipe={recipe}", "train.epochs=150", "seed=0"])
     (folder / "best_simp_res9.yaml").write_bytes((SWEEPS / "best_simp_res9.yaml").read_bytes())
     table = read_table(folder)
-    assert [(point.label, len(point.runs)) for point in table.points] == [("simp_res9", 1), ("simp_res9_best", 1)]
+    assert [(point.label, len(point.runs)) for point in table.configurations] == [
+        ("simp_res9", 1),
+        ("simp_res9_best", 1),
+    ]
     assert kinds(table) == {"missing": ["simp_res9", "simp_res9_best"]}
 
 
@@ -218,10 +222,10 @@ def test_plain_folders_are_told_apart_by_the_keys_in_which_they_differ(tmp_path:
         for seed in (0, 1):
             write_run(tmp_path / f"r{rate}-{seed}", [f"optimizer.lr={rate}", f"seed={seed}"])
     table = read_table(tmp_path)
-    assert [(point.label, len(point.runs)) for point in table.points] == [("lr=0.1", 2), ("lr=0.2", 2)]
+    assert [(point.label, len(point.runs)) for point in table.configurations] == [("lr=0.1", 2), ("lr=0.2", 2)]
     assert (table.comparisons, table.expected, table.problems) == ([], None, ())
     again = read_tables([str(each) for each in sorted(tmp_path.iterdir())], tmp_path)
-    assert [point.label for point in again[0].points] == ["lr=0.1", "lr=0.2"]
+    assert [point.label for point in again[0].configurations] == ["lr=0.1", "lr=0.2"]
 
 
 def test_a_target_is_a_file_a_name_or_a_folder(write_schedules) -> None:
@@ -236,7 +240,7 @@ def test_a_target_that_is_not_there_is_a_line_with_the_nearest(write_schedules) 
         read_tables(["lr_schedule", str(folder.parent)], folder.parent)
     first, second = error.value.problems
     assert "did you mean 'lr_scheduler'?" in first
-    assert second == f"{folder.parent}: no run folder, and none lies in it; its sweeps are {folder}"
+    assert second == f"{folder.parent}: not a run folder, and contains none; its sweeps are {folder}"
 
 
 @pytest.mark.slow
@@ -244,13 +248,15 @@ def test_a_target_that_is_not_there_is_a_line_with_the_nearest(write_schedules) 
 def test_each_published_row_finds_the_first_point_of_its_sweep_that_has_all_it_says(experiment) -> None:
     """A plain second way: every word of a row against every resolved point, as tests/sweeps has it."""
     sweep = read_sweep(SWEEPS / f"{experiment.sweep}.yaml")
-    points: list[Point] = []
+    points: list[Configuration] = []
     for point in points_of(sweep):
         if point.values.get("seed", 0) == sweep.space["seed"].choices[0]:
             config = flatten(load_config(point.words, complete=complete_parts).config.model_dump(mode="json"))
-            points.append(Point(point.label([k for k in sweep.varied if k != "seed"]), {}, config, ()))
+            points.append(Configuration(point.label([k for k in sweep.varied if k != "seed"]), {}, config, ()))
     for answer in answers_of([experiment], points):
         said = flatten(load_config(runs_of(answer.row)[0], recipe="none", complete=complete_parts).config.model_dump())
         asked = {key: said[key] for key in flatten(read_overrides(runs_of(answer.row)[0]))}
-        agreeing = [point for point in points if all(key_of(point.config[k]) == key_of(v) for k, v in asked.items())]
-        assert answer.point is agreeing[0] and answer.differences == ()
+        agreeing = [
+            point for point in points if all(identity(point.config[k]) == identity(v) for k, v in asked.items())
+        ]
+        assert answer.configuration is agreeing[0] and answer.differences == ()

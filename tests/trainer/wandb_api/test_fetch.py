@@ -88,7 +88,7 @@ def same(one: History, other: History) -> None:
 
 def told(table: Table) -> Any:
     """All that a report says of a table, but where its folders lie."""
-    points = [(p.label, p.values, p.config, [run.name for run in p.runs], p.sample()) for p in table.points]
+    points = [(p.label, p.values, p.config, [run.name for run in p.runs], p.sample()) for p in table.configurations]
     problems = sorted((each.kind, Path(each.where).name, each.message) for each in table.problems)
     return table.name, table.question, table.metric, table.varied, points, problems, table.expected, table.top
 

@@ -69,7 +69,7 @@ def test_a_report_has_the_question_the_answer_and_the_table(server: Standin, tab
     assert report["description"] == finding(table).text
     (text,) = (block["content"] for block in report["spec"]["blocks"] if block["type"] == "markdown-block")
     assert text.startswith(f"**{report['description']}**")
-    low, high = table.points
+    low, high = table.configurations
     assert f"| {low.label} | 51.50 ± 0.71 (n=2) |" in text and f"| {high.label} | 60.50 ± 0.71 (n=2) |" in text
     assert "results.json" not in text
     assert page == f"{server.url}/{ENTITY}/p/reports/rates:-Which-rate-is-best%3F--{report['id']}"

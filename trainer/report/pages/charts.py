@@ -6,7 +6,7 @@ from typing import Any
 
 from trainer.panels.registry import panel
 from trainer.panels.thin import thin
-from trainer.report.points import Point
+from trainer.report.configurations import Configuration
 from trainer.report.tables import Table
 
 MOST_CURVES = 8
@@ -31,23 +31,23 @@ def charts_of(table: Table) -> list[Chart]:
     return [chart for chart in found if chart is not None]
 
 
-def _ranked(table: Table) -> list[Point]:
-    samples = {point.label: list(point.sample().values()) for point in table.points}
+def _ranked(table: Table) -> list[Configuration]:
+    samples = {point.label: list(point.sample().values()) for point in table.configurations}
     sign = -1 if table.highest else 1
-    filled = [point for point in table.points if samples[point.label]]
+    filled = [point for point in table.configurations if samples[point.label]]
     return sorted(filled, key=lambda point: sign * fmean(samples[point.label]))
 
 
-def _ablation(table: Table, ranked: list[Point]) -> Chart | None:
+def _ablation(table: Table, ranked: list[Configuration]) -> Chart | None:
     """Test accuracies, whatever the table goes by. Published figures only beside runs of the published settings: others
     would be no comparison."""
     ranked = [point for point in ranked if point.sample("test_acc")]
     if not ranked:
         return None
     published = {
-        each.answer.point.label: each.figure.value
+        each.answer.configuration.label: each.figure.value
         for each in table.comparisons
-        if each.headline and each.answer.point and not each.answer.differences and each.figure.unit == "%"
+        if each.headline and each.answer.configuration and not each.answer.differences and each.figure.unit == "%"
     }
     rows: list[Row] = []
     for order, point in enumerate(ranked):
@@ -65,7 +65,7 @@ def _ablation(table: Table, ranked: list[Point]) -> Chart | None:
     return Chart(shown.name, shown.title, about, alt, shown.chart(rows, subtitle=about))
 
 
-def _curves(ranked: list[Point]) -> Chart | None:
+def _curves(ranked: list[Configuration]) -> Chart | None:
     rows: list[Row] = []
     shown_points = ranked[:MOST_CURVES]
     tested = max((len(run.history.having("test/accuracy")) for point in shown_points for run in point.runs), default=0)
@@ -92,7 +92,7 @@ def _curves(ranked: list[Point]) -> Chart | None:
     return Chart(shown.name, shown.title, about, alt, shown.chart(small, subtitle=about))
 
 
-def _cost(ranked: list[Point]) -> Chart | None:
+def _cost(ranked: list[Configuration]) -> Chart | None:
     rows = [
         {"group": point.label, "run": run.name, "seconds": run.values["seconds_total"],
          "parameters": run.values["params"] / 1e6, "accuracy": run.values["headline"]}

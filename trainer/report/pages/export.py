@@ -6,10 +6,11 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from trainer.report.configurations import Configuration
 from trainer.report.pages.sentences import finding
-from trainer.report.points import Point, decisive
 from trainer.report.published.comparisons import Comparison
 from trainer.report.tables import Table
+from trainer.runs.groups import decisive
 from trainer.statistics import describe
 
 MEASURES = ("metric", "headline", "test_acc", "best_test_acc", "train_acc", "best_val_acc", "gap_points",
@@ -30,7 +31,7 @@ def as_json(table: Table) -> dict[str, Any]:
         "metric": table.metric,
         "highest_is_best": table.highest,
         "runs_expected": table.expected,
-        "points": [_point(point) for point in table.points],
+        "points": [_configuration(configuration) for configuration in table.configurations],
         "top_group": table.top,
         "pairs": [asdict(pair) for pair in table.pairs],
         "noise_floor": table.floor and asdict(table.floor),
@@ -54,28 +55,28 @@ def as_csv(table: Table) -> str:
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(["table", "configuration", "seed", "run", "status", "counts", *MEASURES])
-    for point in table.points:
-        for run in point.runs:
+    for configuration in table.configurations:
+        for run in configuration.runs:
             values = [run.values.get(measure, "") for measure in MEASURES]
-            lines.writerow([table.name, point.label, run.seed, run.name, run.status, True, *values])
+            lines.writerow([table.name, configuration.label, run.seed, run.name, run.status, True, *values])
     for run in table.unfinished:
         values = [run.values.get(measure, "") for measure in MEASURES]
         lines.writerow([table.name, "", run.seed, run.name, run.status, False, *values])
     return text.getvalue()
 
 
-def _point(point: Point) -> dict[str, Any]:
-    measured = {measure: point.sample(measure) for measure in MEASURES}
+def _configuration(configuration: Configuration) -> dict[str, Any]:
+    measured = {measure: configuration.sample(measure) for measure in MEASURES}
     return {
-        "label": point.label,
-        "values": dict(point.values),
-        "runs": [{"run": run.name, "seed": run.seed, **run.values} for run in point.runs],
+        "label": configuration.label,
+        "values": dict(configuration.values),
+        "runs": [{"run": run.name, "seed": run.seed, **run.values} for run in configuration.runs],
         "summary": {
             measure: asdict(found)
             for measure, sample in measured.items()
             if (found := describe(list(sample.values()))) is not None
         },
-        "config": decisive(point.config),
+        "config": decisive(configuration.config),
     }
 
 
@@ -83,7 +84,7 @@ def _comparison(each: Comparison) -> dict[str, Any]:
     return {
         "of": each.answer.experiment.id,
         "row": each.answer.name,
-        "configuration": each.answer.point.label if each.answer.point else None,
+        "configuration": each.answer.configuration.label if each.answer.configuration else None,
         "figure": each.figure.name,
         "headline": each.headline,
         "printed": each.figure.printed,

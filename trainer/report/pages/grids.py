@@ -7,21 +7,13 @@ from statistics import fmean
 from typing import Any
 
 from trainer.published import Experiment
-from trainer.report.pages.sentences import (
-    NONE,
-    chance,
-    digits_of,
-    interval,
-    metric_name,
-    number,
-    of_mean,
-    spread,
-    verdict_of,
-)
-from trainer.report.points import Point, decisive, short
+from trainer.report.configurations import Configuration
+from trainer.report.pages.sentences import chance, digits_of, interval, metric_name, of_mean, verdict_of
 from trainer.report.published.comparisons import Comparison
 from trainer.report.tables import Table
+from trainer.runs.groups import decisive, value_text
 from trainer.statistics import Pair
+from trainer.text import NONE, number, spread
 
 MOST_PAIRS = 36
 """Pairs that are shown, those of nine configurations; of more, those with the best."""
@@ -35,11 +27,11 @@ class Grid:
     text: tuple[int, ...] = (0,)  # columns of words; the others are numbers
 
 
-def points(table: Table) -> Grid:
+def configurations(table: Table) -> Grid:
     """Every configuration, the best first, those without runs last."""
     digits = digits_of(table)
-    lasts = {point.label: point.sample("test_acc") for point in table.points}
-    bests = {point.label: point.sample("best_test_acc") for point in table.points}
+    lasts = {configuration.label: configuration.sample("test_acc") for configuration in table.configurations}
+    bests = {configuration.label: configuration.sample("best_test_acc") for configuration in table.configurations}
     chosen = any(bests[label] and bests[label] != lasts[label] for label in lasts)
     header = ["configuration", metric_name(table, unit=True), "95% interval of the mean", "top group"]
     if table.metric != "test/accuracy":
@@ -48,27 +40,30 @@ def points(table: Table) -> Grid:
         header += ["best epoch's, chosen on the test set (%)", "gain of that choice (points)"]
     header += ["training accuracy (%)", "training time (s)", "parameters (million)"]
     rows: list[tuple[str, ...]] = []
-    for point in _ranked(table):
-        sample, last, best = point.sample(), lasts[point.label], bests[point.label]
-        cells = [point.label, spread(sample, digits=digits), of_mean(sample, digits=digits)]
-        cells.append("yes" if point.label in table.top else "no" if sample else NONE)
+    for configuration in _ranked(table):
+        sample, last, best = configuration.sample(), lasts[configuration.label], bests[configuration.label]
+        cells = [configuration.label, spread(sample.values(), digits=digits), of_mean(sample, digits=digits)]
+        cells.append("yes" if configuration.label in table.top else "no" if sample else NONE)
         if table.metric != "test/accuracy":
-            cells.append(spread(last))
+            cells.append(spread(last.values()))
         if chosen:
             gains = [best[seed] - last[seed] for seed in best.keys() & last.keys()]
-            cells += [spread(best), f"{fmean(gains):+.2f}" if gains else NONE]
-        params = point.sample("params")
-        cells.append(spread(point.sample("train_acc")))
-        cells.append(spread(point.sample("seconds_total"), digits=0))
+            cells += [spread(best.values()), f"{fmean(gains):+.2f}" if gains else NONE]
+        params = configuration.sample("params")
+        cells.append(spread(configuration.sample("train_acc").values()))
+        cells.append(spread(configuration.sample("seconds_total").values(), digits=0))
         cells.append(number(fmean(params.values()) / 1e6) if params else NONE)
         rows.append(tuple(cells))
     return Grid("Every configuration: mean ± sample standard deviation", tuple(header), tuple(rows), (0, 3))
 
 
-def _ranked(table: Table) -> list[Point]:
-    means = {point.label: fmean(sample.values()) for point in table.points if (sample := point.sample())}
+def _ranked(table: Table) -> list[Configuration]:
+    means = {label: fmean(sample.values()) for label, sample in table.samples.items() if sample}
     sign = -1 if table.highest else 1
-    return sorted(table.points, key=lambda point: (point.label not in means, sign * means.get(point.label, 0.0)))
+    return sorted(
+        table.configurations,
+        key=lambda each: (each.label not in means, sign * means.get(each.label, 0.0)),
+    )
 
 
 def published(table: Table, experiment: Experiment, *, headlines: bool) -> Grid:
@@ -88,7 +83,7 @@ def _compared(each: Comparison, headlines: bool) -> tuple[str, ...]:
     digits = 0 if figure.measure in ("params", "seconds_total") else 2
     unit = f" {figure.unit}" if figure.unit not in ("", "%", "points") else ""
     name = answer.name if not headlines or figure.name == "test accuracy" else f"{answer.name}, {figure.name}"
-    ours = spread(each.sample, digits=digits, unit=unit)
+    ours = spread(each.sample.values(), digits=digits, unit=unit)
     cells = [f"{figure.printed}{unit}", ours, interval(each.interval, digits=digits), verdict_of(each)]
     return (name, *([] if headlines else [figure.name]), *cells)
 
@@ -161,10 +156,10 @@ def departures(table: Table) -> Grid:
 
 def settings(table: Table) -> Grid:
     """Every key of the config, with its value or values."""
-    configs = [decisive(point.config) for point in table.points if point.runs]
+    configs = [decisive(configuration.config) for configuration in table.configurations if configuration.runs]
     keys = list(dict.fromkeys(key for config in configs for key in config))
     rows = tuple(
-        (key, " | ".join(dict.fromkeys(short(config[key]) for config in configs if key in config))) for key in keys
+        (key, " | ".join(dict.fromkeys(value_text(config[key]) for config in configs if key in config))) for key in keys
     )
     return Grid("Every setting; several values are those of different configurations", ("key", "value"), rows, (0, 1))
 
@@ -181,7 +176,10 @@ def provenance(table: Table) -> Grid:
     seconds = sum(run.values.get("seconds_total", 0.0) for run in table.runs)
     dates = sorted(str(found) for each in runs for key in ("started", "ended") if (found := each.get(key)))
     rows: list[tuple[str, str]] = [
-        ("runs", f"{len(table.runs)}, of them {sum(len(point.runs) for point in table.points)} that count"),
+        (
+            "runs",
+            f"{len(table.runs)}, of them {sum(len(each.runs) for each in table.configurations)} that count",
+        ),
         ("training time, all runs", f"{seconds / 3600:.2f} h"),
         ("from, to", f"{dates[0]}, {dates[-1]}" if dates else NONE),
         ("revision", _counted(_revision(each.get("git")) for each in runs)),

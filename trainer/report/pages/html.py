@@ -90,7 +90,7 @@ def _main(table: Table, charts: Sequence[Chart]) -> Iterable[str]:
                 yield f"<p>{escape(order_of(table, experiment))}</p>"
             yield from _details("Its other figures", [grids.published(table, experiment, headlines=False)])
     yield "<h2>Every configuration</h2>"
-    yield from _grid(grids.points(table))
+    yield from _grid(grids.configurations(table))
     if charts:
         yield "<h2>Charts</h2>"
         yield "<noscript><p>The charts need JavaScript; the tables hold their figures.</p></noscript>"

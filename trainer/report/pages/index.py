@@ -7,9 +7,10 @@ from pathlib import Path
 
 from trainer.published import experiments
 from trainer.report.folders import run_folders
-from trainer.report.pages.sentences import interval, spread, verdict_of
+from trainer.report.pages.sentences import interval, verdict_of
 from trainer.report.published.comparisons import Comparison, answers_of, compared
 from trainer.report.tables import Table, read_table
+from trainer.text import spread
 
 _BAR = 50  # characters
 _STATES = ("consistent", "higher", "lower", "undecided", "other settings", "not compared", "no runs")
@@ -35,7 +36,8 @@ class Line:
     def state(self) -> str:
         """One of `_STATES`."""
         said = verdict_of(self.comparison)
-        if said == "not compared" and not (self.comparison.answer.point and self.comparison.answer.point.runs):
+        ours = self.comparison.answer.configuration
+        if said == "not compared" and not (ours and ours.runs):
             return "no runs"
         return next(state for state in reversed(_STATES) if state in said)
 
@@ -131,7 +133,7 @@ def _row(line: Line) -> str:
         each.answer.name,
         each.figure.name,
         f"{each.figure.printed} {each.figure.unit.strip('%')}".strip(),
-        spread(each.sample, digits=digits),
+        spread(each.sample.values(), digits=digits),
         interval(each.interval, digits=digits),
         str(len(each.sample)),
         line.state,

@@ -26,7 +26,7 @@ def body(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str]) -> 
             yield from _grid(heads)
             yield order_of(table, experiment)
             yield ""
-    yield from _grid(grids.points(table))
+    yield from _grid(grids.configurations(table))
     for chart in charts:
         yield f"![{chart.title}. {chart.alt}]({pictures[chart.name]})"
         yield ""

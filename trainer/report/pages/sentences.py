@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trainer.published import Experiment
-from trainer.report.points import Values
+from trainer.report.configurations import Values
 from trainer.report.published.comparisons import Comparison
 from trainer.report.tables import Table
 from trainer.statistics import Order, Pair, describe
-
-NONE = "-"
-"""Where there is no number."""
+from trainer.text import NONE, spread
 
 Certainty = Literal[
     "sure at the 5% level", "incomplete", "noise does not tell", "too few runs", "one configuration", "no runs"
@@ -26,19 +24,6 @@ class Finding:
 
     text: str
     certainty: Certainty
-
-
-def number(value: float | None, *, digits: int = 2) -> str:
-    return NONE if value is None else f"{value:.{digits}f}"
-
-
-def spread(values: Values, *, digits: int = 2, unit: str = "") -> str:
-    """`94.13 ± 0.12 (n=3)`; one value has no spread."""
-    found = describe(list(values.values()))
-    if found is None:
-        return NONE
-    std = "" if found.std is None else f" ± {found.std:.{digits}f}"
-    return f"{found.mean:.{digits}f}{std}{unit} (n={found.n})"
 
 
 def interval(bounds: tuple[float | None, float | None] | None, *, digits: int = 2) -> str:
@@ -120,7 +105,7 @@ def _sentences(table: Table) -> Iterable[str]:
         yield from _absent(table)
         return
     best = table.top[0]
-    said = f"{best}, {spread(filled[best], digits=digits, unit='%' * table.percent)}"
+    said = f"{best}, {spread(filled[best].values(), digits=digits, unit='%' * table.percent)}"
     word = "highest" if table.highest else "lowest"
     others = len(filled) - 1
     same = {name for pair in table.pairs if pair.split == "identical" and best in (pair.a, pair.b)
@@ -152,9 +137,10 @@ def _sentences(table: Table) -> Iterable[str]:
 
 def _absent(table: Table) -> Iterable[str]:
     """What the answer is not of."""
-    if table.empty and len(table.empty) < len(table.points):
+    if table.empty and len(table.empty) < len(table.configurations):
         have = "has" if len(table.empty) == 1 else "have"
-        yield f"Of {len(table.points)} configurations {len(table.empty)} {have} no run yet: {several(table.empty)}."
+        total = len(table.configurations)
+        yield f"Of {total} configurations, {len(table.empty)} {have} no run yet: {several(table.empty)}."
     if lost := len(table.lost):
         said = "run diverged or failed and is" if lost == 1 else "runs diverged or failed and are"
         yield f"{lost} {said} left out: this is of the runs that finished."

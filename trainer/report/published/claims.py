@@ -21,7 +21,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from trainer.published import Experiment
-from trainer.report.points import Values
+from trainer.report.configurations import Values
 from trainer.report.published.comparisons import Answer
 from trainer.report.published.figures import definition_of
 from trainer.statistics import (
@@ -176,17 +176,17 @@ def _is_best(best: Answer, own: Experiment, answers: Sequence[Answer], measure: 
     """Against the points of its table; of a table of one row, against all points of its sweep."""
     rows = [each for each in answers if each.experiment is own]
     used += rows
-    if best.point is None:
+    if best.configuration is None:
         raise _UndecidedError(f"{best.name}: no run")
-    samples = {each.point.label if each.point else each.name: each.sample(measure) for each in rows}
+    samples = {each.configuration.label if each.configuration else each.name: each.sample(measure) for each in rows}
     if len(samples) < 2:
-        samples |= {point.label: point.sample(measure) for point in best.others}
+        samples |= {each.label: each.sample(measure) for each in best.others}
     if absent := [name for name, sample in samples.items() if len(sample) < FEWEST_FOR_A_VERDICT]:
         had = ", ".join(f"{name}: n = {len(samples[name])}" for name in absent)
         raise _UndecidedError(f"{had}; a verdict takes {FEWEST_FOR_A_VERDICT}")
     if len(samples) < 2:
         raise _UndecidedError("there is nothing to hold it against")
-    label = best.point.label
+    label = best.configuration.label
     pairs = all_pairs(samples)
     top = top_group(samples, pairs)
     if label not in top:

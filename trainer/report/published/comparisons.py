@@ -1,43 +1,43 @@
-"""Published rows against the points that they ask for."""
+"""Published rows, compared with the configurations that they ask for."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from trainer.config.overrides import flatten, read_overrides
-from trainer.published import Experiment, Row, runs_of
-from trainer.report.points import Point, Values, decisive, key_of, short
+from trainer.published import Experiment, PublishedRow, runs_of
+from trainer.report.configurations import Configuration, Values
 from trainer.report.published.figures import Figure, figures
+from trainer.runs.groups import decisive, differing_keys, identity, label, telling_keys, value_text
 from trainer.statistics import Verdict, prediction_interval, verdict
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A published row, and the point of ours that it asks for."""
+    """A published row, and our configuration that answers it."""
 
     experiment: Experiment
-    row: Row
-    name: str  # of the row within its table
-    point: Point | None
-    others: tuple[Point, ...]  # all points of the table
+    row: PublishedRow
+    name: str  # the row's label
+    configuration: Configuration | None
+    others: tuple[Configuration, ...]  # all of the table
     differences: tuple[str, ...]  # of our settings from those that the row prints, and from the sweep's file
-    unsaid: tuple[str, ...]  # what the report does not say, and we have taken
+    unsaid: tuple[str, ...]  # what we chose where the report says nothing
 
     def sample(self, measure: str) -> Values:
-        return self.point.sample(measure) if self.point else {}
+        return self.configuration.sample(measure) if self.configuration else {}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A figure of a published row against the runs of its point."""
+    """A figure of a published row, compared with the runs of its configuration."""
 
     answer: Answer
     figure: Figure
-    headline: bool  # whether it is the row's first
+    headline: bool  # the row's first figure
     sample: Values
     verdict: Verdict
-    interval: tuple[float, float] | None  # that holds one more run, rounding included
+    interval: tuple[float, float] | None  # of one more run, rounding included
 
     @property
     def mean(self) -> float | None:
@@ -45,7 +45,7 @@ class Comparison:
 
     @property
     def reproduced(self) -> bool:
-        """Whether the verdict is about the published settings, and there is one."""
+        """Return whether there is a verdict at the published settings."""
         return bool(self.sample) and not self.answer.differences and self.verdict != "undecided"
 
 
@@ -65,53 +65,52 @@ _UNSAID = {
 
 
 def answers_of(
-    answered: Sequence[Experiment], points: Sequence[Point], filed: Mapping[str, Mapping[str, Any]] | None = None
+    answered: Sequence[Experiment],
+    configurations: Sequence[Configuration],
+    filed: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Answer]:
-    """Each row of these experiments with the first point that agrees with it in all that tells the points apart.
-    `filed`: by the label of a point, the config that the sweep's file makes of it."""
-    varying = {
-        key
-        for key in {key for point in points for key in point.config}
-        if len({key_of(point.config.get(key)) for point in points if point.config}) > 1
-    }
-    found: list[Answer] = []
+    """Return each row of these experiments with the configuration that answers it.
+
+    That is the first one that agrees with the row in every key that distinguishes the configurations. `filed` has, by a
+    configuration's label, the config that the sweep's file resolves to.
+    """
+    varying = set(differing_keys([each.config for each in configurations if each.config]))
+    answers: list[Answer] = []
     for experiment in answered:
         for name, row in zip(row_names(experiment), experiment.rows, strict=True):
             asked = flatten(read_overrides(runs_of(row)[0]))
-            point = next((each for each in points if _agrees(each.config, asked, varying)), None)
-            config = point.config if point else {}
-            differences = (
-                tuple(_differences(asked, config, (filed or {}).get(point.label, {}))) if point and config else ()
-            )
-            unsaid = tuple(f"{key}={short(config[key])}" for key in _taken(row) if key in config)
-            found.append(Answer(experiment, row, name, point, tuple(points), differences, unsaid))
-    return found
+            ours = next((each for each in configurations if _agrees(each.config, asked, varying)), None)
+            config = ours.config if ours else {}
+            differences = tuple(_differences(asked, config, (filed or {}).get(ours.label, {}))) if ours else ()
+            unsaid = tuple(f"{key}={value_text(config[key])}" for key in _taken(row) if key in config)
+            answers.append(Answer(experiment, row, name, ours, tuple(configurations), differences, unsaid))
+    return answers
 
 
 def _agrees(config: Mapping[str, Any], asked: Mapping[str, Any], varying: set[str]) -> bool:
-    return bool(config) and all(key_of(config.get(key)) == key_of(asked[key]) for key in asked.keys() & varying)
+    return bool(config) and not set(differing_keys([config, asked])) & asked.keys() & varying
 
 
 def _differences(asked: Mapping[str, Any], config: Mapping[str, Any], filed: Mapping[str, Any]) -> Iterable[str]:
-    """From what is printed; and in all else from the sweep's file, which is our reading of what is not."""
+    """Yield where our settings differ from what is printed, and from the sweep's file, our reading of what is not."""
     printed = {"data.name": "cifar10", "data.train_size": None, **asked}
     for key, theirs in printed.items():
-        if key_of(config.get(key)) != key_of(theirs):
-            said = "all" if key == "data.train_size" else short(theirs)
-            yield f"{key}: {short(config.get(key))} here, {said} published"
+        if identity(config.get(key)) != identity(theirs):
+            said = "all" if key == "data.train_size" else value_text(theirs)
+            yield f"{key}: {value_text(config.get(key))} here, {said} published"
     for key, ours in decisive(config).items() if filed else ():  # a key that is younger than the run is not there
-        if key not in printed and key_of(ours) != key_of(filed.get(key)):
-            theirs = short(filed[key]) if key in filed else "absent"
-            yield f"{key}: {short(ours)} here, {theirs} in the sweep's file"
+        if key not in printed and identity(ours) != identity(filed.get(key)):
+            theirs = value_text(filed[key]) if key in filed else "absent"
+            yield f"{key}: {value_text(ours)} here, {theirs} in the sweep's file"
 
 
-def _taken(row: Row) -> Iterable[str]:
-    """The config keys of what a report could say about a row, and does not."""
+def _taken(row: PublishedRow) -> Iterable[str]:
+    """Return the config keys that a report could give for a row, and does not."""
     return (ours for theirs, ours in _UNSAID.items() if theirs in row.settings and row.settings[theirs] is None)
 
 
 def compared(answers: Sequence[Answer]) -> list[Comparison]:
-    """All figures of all rows, the headline of each row first."""
+    """Return the comparison of every figure of every row, the headline of each row first."""
     return [
         _comparison(answer, figure, number == 0)
         for answer in answers
@@ -134,20 +133,14 @@ def _comparison(answer: Answer, figure: Figure, headline: bool) -> Comparison:
 
 
 def row_names(experiment: Experiment) -> list[str]:
-    """Of each row, what tells it from the others of its table."""
-    keys = list(dict.fromkeys(key for row in experiment.rows for key in row.settings))
-    telling = [key for key in keys if len({json.dumps(row.settings.get(key)) for row in experiment.rows}) > 1]
-    return [
-        " ".join(_named(key, row.settings[key]) for key in telling if row.settings.get(key) is not None)
-        or experiment.title
-        for row in experiment.rows
-    ]
+    """Return the label of each row: that of the configuration it asks for, of several values their list."""
+    asked = [_asked(row) for row in experiment.rows]
+    keys = telling_keys(asked)
+    return [label({key: each[key] for key in keys if key in each}) or experiment.title for each in asked]
 
 
-def _named(key: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return key if value else f"no {key}"
-    words = key in ("model", "activation", "optimizer", "scheduler", "loss", "stem", "layer_order") or isinstance(
-        value, str
-    )
-    return short(value) if words else f"{key} {short(value)}"
+def _asked(row: PublishedRow) -> dict[str, Any]:
+    """Return a row's settings as config keys. Where its runs differ, the value is the list of theirs."""
+    runs = [flatten(read_overrides(overrides)) for overrides in runs_of(row)]
+    differing = differing_keys(runs)
+    return {key: [run[key] for run in runs] if key in differing else value for key, value in runs[0].items()}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from trainer.published import Experiment, Row
+from trainer.published import Experiment, PublishedRow
 from trainer.statistics import rounding_of
 
 Judged = Literal["by runs", "exactly", "not at all"]
@@ -52,7 +52,7 @@ def definition_of(measure: str) -> str:
     return why if judged == "by runs" else ""
 
 
-def figures(row: Row, experiment: Experiment) -> list[Figure]:
+def figures(row: PublishedRow, experiment: Experiment) -> list[Figure]:
     """The headline first: a test accuracy where the row has one. Errors become accuracies, fractions percentages."""
     return sorted(_figures(row, experiment), key=_rank)
 
@@ -63,7 +63,7 @@ def _rank(figure: Figure) -> tuple[int, float]:
     return (first.index(name) if name in first else len(first), -float(epoch or 0))
 
 
-def _figures(row: Row, experiment: Experiment) -> Iterator[Figure]:
+def _figures(row: PublishedRow, experiment: Experiment) -> Iterator[Figure]:
     about = bool(row.printed.get("approx"))
 
     def figure(

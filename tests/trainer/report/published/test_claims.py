@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from trainer.published import Experiment, Row, experiments
+from trainer.published import Experiment, PublishedRow, experiments
+from trainer.report.configurations import Configuration
 from trainer.report.folders import Run
-from trainer.report.points import Point
 from trainer.report.published.claims import claims_of
 from trainer.report.published.comparisons import Answer, answers_of
 from trainer.runs.history import History
@@ -24,7 +24,7 @@ def a_run(seed: int, values: Mapping[str, float], at: Mapping[int, float]) -> Ru
 
 def a_point(
     label: str, values: Mapping[str, Sequence[float]], at: Mapping[int, Sequence[float]] | None = None
-) -> Point:
+) -> Configuration:
     """`values`: by measure, a value a seed."""
     count = max([len(each) for each in [*values.values(), *(at or {}).values()]], default=0)
     runs = [
@@ -35,17 +35,27 @@ def a_point(
         )
         for seed in range(count)
     ]
-    return Point(label, {}, {}, tuple(runs))
+    return Configuration(label, {}, {}, tuple(runs))
 
 
-def outcome(check: Mapping[str, Any], points: Mapping[str, Point], *differences: str) -> tuple[str, str]:
+def _row(id: str, name: str) -> PublishedRow:
+    return PublishedRow(id, "test", {"row": name}, {})
+
+
+def outcome(check: Mapping[str, Any], points: Mapping[str, Configuration], *differences: str) -> tuple[str, str]:
     """Of a claim over a table whose rows are told by `row`."""
     experiment = Experiment(
         "test-t1", "test", "nowhere", "A table", {}, (), ({"text": "a claim", "check": [check]},), ()
     )
     answers = [
         Answer(
-            experiment, Row("test-t1", "test", {"row": name}, {}), name, point, tuple(points.values()), differences, ()
+            experiment,
+            _row("test-t1", name),
+            name,
+            point,
+            tuple(points.values()),
+            differences,
+            (),
         )
         for name, point in points.items()
     ]
@@ -57,7 +67,7 @@ def around(mean: float, spread: Sequence[float] = STEADY) -> list[float]:
     return [mean + each for each in spread]
 
 
-def accuracies(**means: float) -> dict[str, Point]:
+def accuracies(**means: float) -> dict[str, Configuration]:
     return {name: a_point(name, {"test_acc": around(mean)}) for name, mean in means.items()}
 
 
@@ -129,7 +139,7 @@ def test_the_best_of_one_row_is_held_against_the_other_points_of_its_sweep() -> 
     control = a_point("control", {"test_acc": around(89.0), "metric": around(89.0)})
     (best,) = accuracies(a=90.0).values()
     experiment = Experiment("t-1", "t", "", "", {}, (), ({"text": "best", "check": [{"best": A}]},), ())
-    answer = Answer(experiment, Row("t-1", "t", {"row": "a"}, {}), "a", best, (best, control), (), ())
+    answer = Answer(experiment, PublishedRow("t-1", "t", {"row": "a"}, {}), "a", best, (best, control), (), ())
     assert claims_of([answer])[0].outcome == "holds"
 
 
@@ -188,9 +198,7 @@ def test_a_claim_of_several_parts_holds_where_all_do() -> None:
         ([good, open_], "undecided"),
     ]:
         own = replace(experiment, claims=({"text": "", "check": checks},))
-        answers = [
-            Answer(own, Row("t-1", "t", {"row": name}, {}), name, point, (), (), ()) for name, point in table.items()
-        ]
+        answers = [Answer(own, _row("t-1", name), name, point, (), (), ()) for name, point in table.items()]
         assert claims_of(answers)[0].outcome == expected
 
 
@@ -203,5 +211,5 @@ def test_every_claim_of_the_catalogue_has_a_check_that_can_be_read(experiment: E
     measures = ("test_acc", "gap_points", "seconds_total", "seconds_per_epoch", "params", "convergence_epochs")
     same = [1.0, 2.0, 3.0]
     points = [a_point(str(n), dict.fromkeys(measures, same), {8: same, 25: same}) for n in range(len(empty))]
-    filled = [replace(answer, point=point, others=()) for answer, point in zip(empty, points, strict=True)]
+    filled = [replace(answer, configuration=point, others=()) for answer, point in zip(empty, points, strict=True)]
     assert len([claim for claim in claims_of(filled) if claim.experiment is experiment]) == len(experiment.claims)
