@@ -1,7 +1,7 @@
-"""The published tables that the project answers, and the settings of each row in the words of our configs.
+"""The published tables that the project answers, and the settings of each row as overrides of our config.
 
-`published.yaml` transcribes five course reports, as printed. A report leaves much unsaid: what a row does not give
-stays at our default, except for the amounts in `OUR_READING`, without which the row would ask for nothing.
+`published.yaml` transcribes five course reports, as printed. A report leaves much unsaid. What a row does not give has
+our default, except for the amounts in `OUR_READING`, without which the row would ask for nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,20 @@ import yaml
 
 _MODELS = {"res18": "resnet18", "mlp": "handmade_mlp", "cnn": "handmade_cnn"}
 _ORDERS = {"bn": "norm", "relu": "act"}
-_MEASURED = ("dataset", "measurement", "gap_steps")  # what a row measures, not how it trains; the data is CIFAR-10
+_PLAIN = {  # published setting -> our key, with the same value
+    "activation": "model.act",
+    "dropout": "model.dropout",
+    "bn_eps": "model.norm_eps",
+    "bn_momentum": "model.norm_momentum",
+    "ghost_bn_batch": "model.ghost_size",
+    "lr": "optimizer.lr",
+    "momentum": "optimizer.momentum",
+    "batch_size": "train.batch_size",
+    "epochs": "train.epochs",
+    "tta": "train.tta",
+}
+_MEASURED = ("dataset", "measurement", "gap_steps")
+"""Settings that say what a row measures, not how it trains. The data set is always CIFAR-10."""
 
 OUR_READING = {
     "label_smoothing": 0.2,  # b35c table 9: in the code that FastResNet9's derives from
@@ -29,36 +42,36 @@ OUR_READING = {
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One line of a published table."""
+    """A row of a published table."""
 
     experiment: str  # id, such as b35c-t5-lr-scheduler
-    sweep: str  # that answers it: the stem of a file in sweeps/
-    settings: Mapping[str, Any]  # as transcribed; null: not said
-    printed: Mapping[str, Any]  # the figures
+    sweep: str  # the stem of the file in sweeps/ that answers it
+    settings: Mapping[str, Any]  # as transcribed; None: not said
+    printed: Mapping[str, Any]  # figures by name
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A table, or a passage with figures, of one of the reports."""
+    """A table of one of the reports, or a passage with figures."""
 
     id: str
     sweep: str
-    where: str  # in the report
+    where: str  # the place in the report
     title: str
-    decimals: Mapping[str, int]  # that a figure is printed with; YAML does not keep its zeros
+    decimals: Mapping[str, int]  # printed decimals by figure; YAML does not keep trailing zeros
     rows: tuple[PublishedRow, ...]
-    claims: tuple[Mapping[str, Any], ...]  # `text`, and `check`: how runs can decide it
+    claims: tuple[Mapping[str, Any], ...]  # `text`, and `check`: how runs decide it
     notes: tuple[str, ...]
 
     @property
     def report(self) -> str:
-        """Four hex digits, as in the ids."""
+        """Return the report's short id, four hex digits."""
         return self.id.partition("-")[0]
 
 
 @cache
 def experiments() -> tuple[Experiment, ...]:
-    """All of them, in the reports' order."""
+    """Return all experiments, in the reports' order."""
     text = (files("trainer") / "published.yaml").read_text(encoding="utf-8")
     return tuple(
         Experiment(
@@ -84,7 +97,7 @@ def experiments() -> tuple[Experiment, ...]:
 
 
 def rows() -> list[PublishedRow]:
-    """All rows of all experiments, qualitative ones included, in the reports' order."""
+    """Return all rows of all experiments in the reports' order, qualitative ones included."""
     return [row for experiment in experiments() for row in experiment.rows]
 
 
@@ -94,7 +107,7 @@ def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
 
 
 def runs_of(row: PublishedRow) -> list[list[str]]:
-    """The `KEY=VALUE` words of each run that a row asks for: one, or one for each network and rate that it bundles."""
+    """Return the `KEY=VALUE` overrides of each run of a row, which may bundle several networks and rates."""
     said = {key: value for key, value in row.settings.items() if value is not None and key not in _MEASURED}
     if "dropout" in row.settings:
         said.setdefault("dropout", OUR_READING["dropout"])
@@ -102,61 +115,42 @@ def runs_of(row: PublishedRow) -> list[list[str]]:
         said.setdefault("model", ["mlp", "cnn"])
     bundled = {key: said[key] for key in ("model", "lr") if isinstance(said.get(key), list)}
     runs = [{**said, **dict(zip(bundled, values, strict=True))} for values in product(*bundled.values())]
-    return [[word for key, value in run.items() for word in _words(key, value, run)] for run in runs]
+    return [[override for key, value in run.items() for override in _overrides(key, value, run)] for run in runs]
 
 
-def _words(key: str, value: Any, said: Mapping[str, Any]) -> Iterator[str]:
-    """One setting in our words. Raises ValueError for one that has none."""
+def _overrides(key: str, value: Any, said: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one setting as overrides. Raises ValueError for a setting that has none."""
+    if key in _PLAIN:
+        yield f"{_PLAIN[key]}={value}"
+        return
     match key:
         case "model":
             yield f"model.name={_MODELS.get(value, value)}"
-        case "activation":
-            yield f"model.act={value}"
         case "stem":
             if said["model"] in ("res9", "simp_res9"):  # Res18 has the 3x3 stem and no other
                 yield f"model.stem={[int(kernel.partition('x')[0]) for kernel in value]}"
-        case "dropout":
-            yield f"model.dropout={value}"
         case "drop_rate" if value:
             yield f"model.dropout={value}"
         case "batch_norm" | "layer_order" | "drop_rate":
             yield f"model.order={_order(said)}"
-        case "bn_eps":
-            yield f"model.norm_eps={value}"
-        case "bn_momentum":
-            yield f"model.norm_momentum={value}"
         case "block_order":
             yield f"model.pool_first={value == 'conv-pool-bn-act'}"
-        case "ghost_bn_batch":
-            yield f"model.ghost_size={value}"
         case "optimizer":
             yield f"optimizer.name={'sgd' if value == 'sgd_momentum' else value}"
             if value == "sgd_momentum":  # our reading: the sgd row beside it has momentum already
                 yield "optimizer.nesterov=True"
-        case "lr":
-            yield f"optimizer.lr={value}"
-        case "momentum":
-            yield f"optimizer.momentum={value}"
         case "weight_decay":
             yield f"optimizer.weight_decay={value}"
             if value:
-                yield "optimizer.decay_norm_and_bias=True"  # torch's own meaning of the word
-        case "batch_size" | "epochs":
-            yield f"train.{key}={value}"
+                yield "optimizer.decay_norm_and_bias=True"  # as torch's own weight_decay does
         case "scheduler":
             yield f"schedule.name={'constant' if value == 'none' else value}"
         case "scheduler_args":
             yield from (f"schedule.{knob}={value[knob]}" for knob in ("factor", "patience", "cooldown"))
             if said.get("lr"):
                 yield f"schedule.min_factor={value['min_lr'] / said['lr']:g}"
-        case "loss":
-            yield f"loss.name={'cross_entropy' if value == 'label_smoothing' else value}"
-            if value == "label_smoothing":
-                yield f"loss.label_smoothing={OUR_READING['label_smoothing_loss']}"
-        case "label_smoothing":
-            yield f"loss.label_smoothing={OUR_READING[key] if value is True else value}"
-        case "l1" | "l2":
-            yield f"loss.{key}={OUR_READING[key]}"
+        case "loss" | "label_smoothing" | "l1" | "l2":
+            yield from _loss(key, value)
         case "augmentation":
             yield from _augmentation(value)
         case "normalize":
@@ -165,20 +159,30 @@ def _words(key: str, value: Any, said: Mapping[str, Any]) -> Iterator[str]:
             yield f"train.early_stop.monitor={value['monitor'].replace('_acc', '/accuracy')}"
             yield f"train.early_stop.patience={value['patience']}"
             yield f"data.val_fraction={OUR_READING['val_fraction']}"
-        case "tta":
-            yield f"train.tta={value}"
         case _:
             raise ValueError(f"published.yaml: no config key says {key!r}")
 
 
+def _loss(key: str, value: Any) -> Iterator[str]:
+    match key:
+        case "loss":
+            yield f"loss.name={'cross_entropy' if value == 'label_smoothing' else value}"
+            if value == "label_smoothing":
+                yield f"loss.label_smoothing={OUR_READING['label_smoothing_loss']}"
+        case "label_smoothing":
+            yield f"loss.label_smoothing={OUR_READING[key] if value is True else value}"
+        case _:
+            yield f"loss.{key}={OUR_READING[key]}"
+
+
 def _order(said: Mapping[str, Any]) -> list[str]:
-    order = [str(_ORDERS.get(word, word)) for word in said.get("layer_order", ["linear", "bn", "relu", "dropout"])]
-    left_out = [word for word, key in (("norm", "batch_norm"), ("dropout", "drop_rate")) if not said.get(key, True)]
-    return [word for word in order if word not in left_out]
+    order = [str(_ORDERS.get(layer, layer)) for layer in said.get("layer_order", ["linear", "bn", "relu", "dropout"])]
+    left_out = [layer for layer, key in (("norm", "batch_norm"), ("dropout", "drop_rate")) if not said.get(key, True)]
+    return [layer for layer in order if layer not in left_out]
 
 
 def _augmentation(value: Any) -> Iterator[str]:
-    """Of a list of transforms, or "none"; what is not listed is off."""
+    """Yield the overrides of a list of transforms, or of "none". A transform that is not listed is off."""
     listed = [] if value == "none" else value
     names = [next(iter(each)) if isinstance(each, dict) else each for each in listed]
     yield f"augment.crop.padding={4 if any(name.startswith('random_crop') for name in names) else 0}"

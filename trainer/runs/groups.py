@@ -117,7 +117,9 @@ def label(values: Mapping[str, Any]) -> str:
 
 def value_text(value: Any) -> str:
     """Return a config value as it is typed: `cosine`, `0.1`, `true`, `[3,3]`."""
-    return value if isinstance(value, str) else json.dumps(canonical(value), separators=(",", ":"), default=str)
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(value_text, value))}]"
+    return value if isinstance(value, str) else json.dumps(canonical(value), default=str)
 
 
 def grouped(runs: Sequence[Run], *, over: Collection[str] = ()) -> dict[str, list[Run]]:

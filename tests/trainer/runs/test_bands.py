@@ -163,7 +163,7 @@ def test_groups_are_told_by_what_differs_apart_from_rate_and_seed_in_as_few_word
         "vgg_a_bn, dropout=null",
         "vgg_a_bn, dropout=0.5",
     ]
-    assert labels({"train.order": ["a"]}, {"train.order": ["b"]}) == ['order=["a"]', 'order=["b"]']
+    assert labels({"train.order": ["a"]}, {"train.order": ["b"]}) == ['order=[a]', 'order=[b]']
     assert labels({"optimizer.name": "sgd"}, {"optimizer.name": "adam", "optimizer.eps": 1e-8}) == ["sgd", "adam"]
     elsewhere = {"sink.wandb.mode": "offline", "data.root": "/data", "probe.walk.every": 30}
     assert labels({}, elsewhere) == ["vgg_a", "vgg_a"]

@@ -136,7 +136,10 @@ def row_names(experiment: Experiment) -> list[str]:
     """Return the label of each row: that of the configuration it asks for, of several values their list."""
     asked = [_asked(row) for row in experiment.rows]
     keys = telling_keys(asked)
-    return [label({key: each[key] for key in keys if key in each}) or experiment.title for each in asked]
+    names = [label({key: each[key] for key in keys if key in each}) for each in asked]
+    if len(set(names)) < len(names):  # several measurements of one configuration
+        names = [f"{name}, {row.settings.get('measurement')}" for name, row in zip(names, experiment.rows, strict=True)]
+    return [name or experiment.title for name in names]
 
 
 def _asked(row: PublishedRow) -> dict[str, Any]:
