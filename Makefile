@@ -58,6 +58,7 @@ format: install  ## Let ruff lay out the code
 .PHONY: docs
 docs: install  ## Write the pages of docs/ that are made from the code
 	@$(BIN)/python docs/make_pages.py
+	@$(BIN)/python docs/draw_architecture.py
 
 .PHONY: constraints
 constraints:  ## Solve constraints.txt anew for the newest versions (needs uv)
