@@ -1,11 +1,14 @@
-"""Bands over sibling runs as one number each: of each group, over seeds, and of one group to the other."""
+"""Bands over sibling runs as one number each: per group over seeds, and as the ratio of two groups."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean, stdev
 from typing import Any
 
 from trainer.runs.bands import Band, bands, has_rows, probe_medians
 from trainer.runs.history import History
+from trainer.statistics import describe
+from trainer.text import NONE, spread
+from trainer.text import table as columns
 
 BETA = "runs/beta"
 _NUMBERS: dict[str, tuple[str, Callable[[Band], float]]] = {  # of a band of the metric
@@ -16,105 +19,88 @@ _NUMBERS: dict[str, tuple[str, Callable[[Band], float]]] = {  # of a band of the
 
 
 def band_table(histories: Sequence[History], key: str, *, from_step: int = 0, gap: int = 1) -> dict[str, Any]:
-    """Plain values, for JSON. Raises CheckpointError where no run has the metric.
+    """Return plain values, for JSON. Raises CheckpointError if no run has the metric.
 
-    A number is {"mean", "std", "n", "by_seed"}. Each of `groups` has those of its bands' mean width, area and mean
-    level, and of beta: the mean over steps of the largest `runs/beta` among its runs. `ratio`, where there are two
-    groups, is of the second to the first, seed by seed, over the steps that both have. `medians` are of the paper's
-    `probe/*`.
+    A number is {"mean", "std", "n", "by_seed"}. `groups` has mean width, area and mean level of each group's bands, and
+    beta: the largest `runs/beta` among its runs, averaged over steps. If there are two groups, `ratio` is the second
+    over the first, seed by seed, at the steps that both have. `medians` are of the paper's `probe/*`.
     """
-    found = bands(histories, key, from_step=from_step, gap=gap)
+    measured = bands(histories, key, from_step=from_step, gap=gap)
     betas = bands(histories, BETA, from_step=from_step, gap=gap).bands if has_rows(histories, BETA) else ()
-    names = sorted({band.group for band in found.bands})
+    names = sorted({band.group for band in measured.bands})
     return {
         "key": key,
         "from_step": from_step,
         "gap": gap,
-        "groups": [_group(name, found.bands, betas) for name in names],
-        "ratio": _ratio(names[1], names[0], found.bands, betas) if len(names) == 2 else None,
+        "groups": [_group(name, measured.bands, betas) for name in names],
+        "ratio": _ratio(names[1], names[0], measured.bands, betas) if len(names) == 2 else None,
         "medians": _medians(histories, from_step),
-        "notes": list(found.notes),
+        "notes": list(measured.notes),
     }
 
 
 def as_text(table: Mapping[str, Any]) -> str:
-    """The table for a terminal, the paper's medians below it, then what is not as it should be."""
+    """Return the table, the paper's medians and the notes as text."""
     heads = {name: head for name, (head, _) in _NUMBERS.items()} | {"beta": "beta"}
-    lines = [["group", "rates", "steps", *heads.values()]]
+    rows = [["group", "rates", "steps", *heads.values()]]
     for group in table["groups"]:
         rates = " ".join(f"{rate:g}" for rate in group["rates"])
-        numbers = [_spread(group.get(name)) for name in heads]
-        lines.append([group["group"], rates, "{}-{}".format(*group["steps"]), *numbers])
+        rows.append([group["group"], rates, "{}-{}".format(*group["steps"]), *_cells(group, heads)])
     if ratio := table["ratio"]:
-        lines.append([" / ".join(ratio["of"]), "", "", *(_spread(ratio.get(name)) for name in heads)])
-    blocks = [_columns(lines)] if table["groups"] else []
+        rows.append([" / ".join(ratio["of"]), "", "", *_cells(ratio, heads)])
+    blocks = [columns(rows)] if table["groups"] else []
     if medians := table["medians"]:
-        groups = sorted({group for found in medians.values() for group in found})
-        rows = [[name, *(_spread(found.get(group)) for group in groups)] for name, found in medians.items()]
-        blocks.append(_columns([["median over rates and steps", *groups], *rows]))
+        groups = sorted({group for by_group in medians.values() for group in by_group})
+        rows = [[name, *_cells(by_group, groups)] for name, by_group in medians.items()]
+        blocks.append(columns([["median over rates and steps", *groups], *rows]))
     if table["notes"]:
         blocks.append("\n".join(table["notes"]))
-    return "\n\n".join([f"{table['key']}: mean +- standard deviation over seeds", *blocks])
+    return "\n\n".join([f"{table['key']}: mean ± standard deviation over seeds", *blocks])
 
 
-def _group(name: str, found: Sequence[Band], betas: Sequence[Band]) -> dict[str, Any]:
-    ours = {band.seed: band for band in found if band.group == name}
-    steps = [band.steps for band in ours.values()]
+def _group(name: str, measured: Sequence[Band], betas: Sequence[Band]) -> dict[str, Any]:
+    own = {band.seed: band for band in measured if band.group == name}
     group: dict[str, Any] = {
         "group": name,
-        "rates": sorted({rate for band in ours.values() for rate in band.rates}),
-        "steps": [int(min(each[0] for each in steps)), int(max(each[-1] for each in steps))],
-        "diverged": {seed: band.diverged for seed, band in ours.items() if band.diverged},
+        "rates": sorted({rate for band in own.values() for rate in band.rates}),
+        "steps": [int(min(band.steps[0] for band in own.values())), int(max(band.steps[-1] for band in own.values()))],
+        "diverged": {seed: band.diverged for seed, band in own.items() if band.diverged},
     }
-    for key, (_, number) in _NUMBERS.items():
-        group[key] = _number({seed: number(band) for seed, band in ours.items()})
+    for key, (_, number_of) in _NUMBERS.items():
+        group[key] = _number({seed: number_of(band) for seed, band in own.items()})
     beta = {band.seed: band.mean_high for band in betas if band.group == name}
     return group | ({"beta": _number(beta)} if beta else {})
 
 
-def _ratio(over: str, under: str, found: Sequence[Band], betas: Sequence[Band]) -> dict[str, Any]:
-    ratio: dict[str, Any] = {"of": [over, under]}
-    for key, (_, number) in _NUMBERS.items():
-        ratio[key] = _quotients(over, under, found, number)
-    ratio["beta"] = _quotients(over, under, betas, lambda band: band.mean_high)
-    return {key: value for key, value in ratio.items() if value}
+def _ratio(over: str, under: str, measured: Sequence[Band], betas: Sequence[Band]) -> dict[str, Any]:
+    quotients = {key: _quotients(over, under, measured, number_of) for key, (_, number_of) in _NUMBERS.items()}
+    quotients["beta"] = _quotients(over, under, betas, lambda band: band.mean_high)
+    return {"of": [over, under]} | {key: _number(by_seed) for key, by_seed in quotients.items() if by_seed}
 
 
-def _quotients(over: str, under: str, found: Sequence[Band], number: Callable[[Band], float]) -> dict[str, Any] | None:
-    """Seed by seed; without seeds that one of the two lacks, and those where it would divide by 0."""
-    above, below = ({band.seed: band for band in found if band.group == name} for name in (over, under))
+def _quotients(over: str, under: str, measured: Sequence[Band], number_of: Callable[[Band], float]) -> dict[int, float]:
+    """Return the quotient of each seed that both groups have, if the divisor is not 0."""
+    above, below = ({band.seed: band for band in measured if band.group == name} for name in (over, under))
     quotients: dict[int, float] = {}
     for seed in sorted(above.keys() & below.keys()):
-        one, other = above[seed].at(below[seed].steps), below[seed].at(above[seed].steps)
-        if len(one.steps) and (divisor := number(other)):
-            quotients[seed] = number(one) / divisor
-    return _number(quotients) if quotients else None
+        dividend, divisor = above[seed].at(below[seed].steps), below[seed].at(above[seed].steps)
+        if len(dividend.steps) and (under_number := number_of(divisor)):
+            quotients[seed] = number_of(dividend) / under_number
+    return quotients
 
 
 def _medians(histories: Sequence[History], from_step: int) -> dict[str, dict[str, Any]]:
-    by_name: dict[str, dict[str, dict[int, float]]] = {}
+    by_name: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for (group, seed, name), median in probe_medians(histories, from_step=from_step).items():
-        by_name.setdefault(name, {}).setdefault(group, {})[seed] = median
-    return {name: {group: _number(seeds) for group, seeds in found.items()} for name, found in by_name.items()}
+        by_name[name][group][seed] = median
+    return {name: {group: _number(by_seed) for group, by_seed in groups.items()} for name, groups in by_name.items()}
 
 
 def _number(by_seed: Mapping[int, float]) -> dict[str, Any]:
-    values = list(by_seed.values())
-    return {
-        "mean": fmean(values),
-        "std": stdev(values) if len(values) > 1 else None,
-        "n": len(values),
-        "by_seed": dict(by_seed),
-    }
+    sample = describe(list(by_seed.values()))
+    assert sample is not None  # a group has at least one band
+    return {"mean": sample.mean, "std": sample.std, "n": sample.n, "by_seed": dict(by_seed)}
 
 
-def _spread(number: Mapping[str, Any] | None) -> str:
-    if number is None:
-        return "-"
-    spread = "" if number["std"] is None else f" +- {number['std']:.2g}"
-    return f"{number['mean']:.4g}{spread} (n={number['n']})"
-
-
-def _columns(lines: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+def _cells(numbers: Mapping[str, Any], names: Sequence[str] | Mapping[str, str]) -> list[str]:
+    return [spread(numbers[name]["by_seed"].values(), digits=None) if name in numbers else NONE for name in names]

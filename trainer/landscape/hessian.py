@@ -1,13 +1,13 @@
 """The Hessian of a run's loss at chosen epochs: largest eigenvalues, and the trace.
 
-A result, RUN/hessian/NAME.json, is one object: `settings`, and `rows`, one an epoch, in their order:
+A result, RUN/hessian/NAME.json, is one object with `settings` and `rows`, one row an epoch in ascending order:
 
-epoch, weights               of which network
-parameters                   the Hessian's order
+epoch, weights               the network measured
+parameters                   the number of rows and columns of the Hessian
 loss, gradient_norm          over the images measured
-eigenvalues, residuals       the largest, in descending order, each with the distance within which an eigenvalue lies
-smallest, smallest_residual  the other end, below 0 where the loss curves downwards
-trace, trace_error           Hutchinson's estimate and its standard error; null where too few samples were asked for
+eigenvalues, residuals       the largest, descending; an eigenvalue is within the residual of each
+smallest, smallest_residual  the smallest, below 0 where the loss curves downwards
+trace, trace_error           Hutchinson's estimate and its standard error; null for too few samples
 """
 
 import json
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from trainer.errors import CheckpointError, ConfigError
-from trainer.files import write_whole
+from trainer.files import write_json
 from trainer.landscape.curvature import Lanczos, Ritz, mean_and_error, rademacher
 from trainer.landscape.journal import Journal, digest
 from trainer.landscape.mean_loss import MeanLoss, build_mean_loss
@@ -33,20 +33,23 @@ from trainer.training.trained import kept_epochs, load_weights
 
 
 def epochs_asked(network: MeasuredNetwork, asked: str) -> dict[float, Path]:
-    """Of each epoch in `asked`, where its weights lie: `0,5,20`, `all` that are kept, or `last`. Raises UserError."""
+    """Return the file or folder of the weights of each epoch in `asked`: `0,5,20`, `all` kept ones, or `last`.
+
+    Raises UserError.
+    """
     run = network.run
     if asked == "last":
         return {network.epoch: run}
     kept = kept_epochs(run)
     if not kept:
         cure = "train with probe.path.every_epochs=1, or take --epochs last"
-        raise CheckpointError(f"{run}: keeps no weights on the way of its training; {cure}")
+        raise CheckpointError(f"{run}: the run kept no weights during training; {cure}")
     if asked == "all":
         return kept
     try:
         wanted = sorted({float(each) for each in asked.split(",")})
     except ValueError as error:
-        raise ConfigError(f"--epochs: {asked!r}: epochs with commas between, such as 0,5,20, or all or last") from error
+        raise ConfigError(f"--epochs: {asked!r}: give epochs such as 0,5,20, or all, or last") from error
     listed = ", ".join(f"{epoch:g}" for epoch in kept)
     if missing := [epoch for epoch in wanted if epoch not in kept]:
         raise ConfigError(*(f"--epochs: {epoch:g} is not kept by {run}, which has {listed}" for epoch in missing))
@@ -65,7 +68,10 @@ def measure_hessian(
     dtype: torch.dtype,
     folder: Path,
 ) -> Path:
-    """The result's file in `folder`: these epochs, and those measured before in the same way. Raises UserError."""
+    """Return the file in `folder` with these epochs and those measured before with the same settings.
+
+    Raises UserError.
+    """
     if top > iterations:
         raise ConfigError(f"--top: {top} eigenvalues need as many iterations; take --iterations {top} or more")
     settings = {
@@ -80,85 +86,86 @@ def measure_hessian(
     }
     name = f"{settings['split']}{settings['images']}-{digest(settings)}"
     result = folder / f"{name}.json"
-    rows = {row["epoch"]: row for row in _rows(result)}
     mean_loss = build_mean_loss(network, chunk=chunk, batch_statistics=batch_statistics, dtype=dtype)
     for epoch, path in epochs.items():
         load_weights(mean_loss.model, path)
-        which = {"epoch": epoch, "weights": weights_digest(mean_loss.model)}
-        if rows.get(epoch, {}).get("weights") == which["weights"]:
+        weights = weights_digest(mean_loss.model)
+        if _rows(result).get(epoch, {}).get("weights") == weights:
             continue
-        working = f"{name}-epoch{epoch:g}-{which['weights']}"
-        steps = StepsFile(folder / f"{working}.basis", mean_loss.size, dtype)
-        with Journal(folder / f"{working}.jsonl", {**settings, **which}) as journal, full_precision(network):
-            loss, gradient_norm = mean_loss.loss_and_gradient_norm()
-            if not math.isfinite(loss):
-                raise CheckpointError(f"{path}: its loss over these images is {loss}")
+        unfinished = f"{name}-epoch{epoch:g}-{weights}"
+        steps = StepsFile(folder / f"{unfinished}.basis", mean_loss.size, dtype)
+        which = {"epoch": epoch, "weights": weights}
+        with Journal(folder / f"{unfinished}.jsonl", settings | which) as journal, full_precision(network):
             title = f"Hessian of {network.run.name} at epoch {epoch:g}"
-            ritz, samples = _measure(mean_loss, network, journal, steps, iterations, trace_samples, title)
-            trace, trace_error = mean_and_error(samples)
-            rows = {row["epoch"]: row for row in _rows(result)}  # another process may have added an epoch of its own
-            rows[epoch] = {
-                **which,
-                "parameters": mean_loss.size,
-                "loss": loss,
-                "gradient_norm": gradient_norm,
-                "eigenvalues": ritz.values[:top].tolist(),
-                "residuals": ritz.residuals[:top].tolist(),
-                "smallest": ritz.values[-1].item(),
-                "smallest_residual": ritz.residuals[-1].item(),
-                "trace": trace,
-                "trace_error": trace_error,
-            }
-            content = {"settings": settings, "rows": [rows[each] for each in sorted(rows)]}
-            write_whole(result, (json.dumps(content, allow_nan=False) + "\n").encode())
+            row = which | _measure_epoch(mean_loss, path, settings, journal, steps, title)
+            rows = _rows(result) | {epoch: row}  # read again: another process may have added an epoch
+            write_json(result, {"settings": settings, "rows": [rows[each] for each in sorted(rows)]})
             steps.remove()
             journal.remove()
     return result
 
 
 def as_text(result: dict[str, Any]) -> str:
-    """A result, an epoch a line; `+-` is the distance within which an eigenvalue lies, or a standard error."""
+    """Return a result as a line an epoch. After `±` is the residual of an eigenvalue, or a standard error."""
     lines: list[str] = []
     for row in result["rows"]:
         pairs = zip(row["eigenvalues"], row["residuals"], strict=True)
-        values = "  ".join(f"{value:.4g} +- {residual:.1g}" for value, residual in pairs)
+        values = "  ".join(f"{value:.4g} ± {residual:.1g}" for value, residual in pairs)
         trace = "" if row["trace"] is None else f"  trace {row['trace']:.4g}"
-        error = "" if row["trace_error"] is None else f" +- {row['trace_error']:.2g}"
+        error = "" if row["trace_error"] is None else f" ± {row['trace_error']:.2g}"
         lines.append(f"epoch {row['epoch']:<6g} loss {row['loss']:.4f}  eigenvalues {values}{trace}{error}")
     return "\n".join(lines)
 
 
-def _measure(
-    mean_loss: MeanLoss,
-    network: MeasuredNetwork,
-    journal: Journal,
-    steps: StepsFile,
-    iterations: int,
-    trace_samples: int,
-    title: str,
+def _measure_epoch(
+    mean_loss: MeanLoss, path: Path, settings: Mapping[str, Any], journal: Journal, steps: StepsFile, title: str
+) -> dict[str, Any]:
+    """Return the numbers of a row. Raises CheckpointError, which names `path`, if the loss is not finite."""
+    loss, gradient_norm = mean_loss.loss_and_gradient_norm()
+    if not math.isfinite(loss):
+        raise CheckpointError(f"{path}: its loss over these images is {loss}")
+    ritz, samples = _spectrum(mean_loss, settings, journal, steps, title)
+    trace, trace_error = mean_and_error(samples)
+    return {
+        "parameters": mean_loss.size,
+        "loss": loss,
+        "gradient_norm": gradient_norm,
+        "eigenvalues": ritz.values[: settings["top"]].tolist(),
+        "residuals": ritz.residuals[: settings["top"]].tolist(),
+        "smallest": ritz.values[-1].item(),
+        "smallest_residual": ritz.residuals[-1].item(),
+        "trace": trace,
+        "trace_error": trace_error,
+    }
+
+
+def _spectrum(
+    mean_loss: MeanLoss, settings: Mapping[str, Any], journal: Journal, steps: StepsFile, title: str
 ) -> tuple[Ritz, list[float]]:
-    """(what Lanczos finds, Hutchinson's samples), on from where the files stand."""
-    like = mean_loss.parameters[0]
+    """Return (Ritz values by Lanczos, Hutchinson's samples of the trace). Continue what the two files contain."""
+    like, seed = mean_loss.parameters[0], settings["seed"]
 
     def draw(k: int) -> Tensor:
-        return torch.randn(mean_loss.size, generator=generator(network.seed, "lanczos", k)).to(like)
+        return torch.randn(mean_loss.size, generator=generator(seed, "lanczos", k)).to(like)
 
-    lanczos = Lanczos(mean_loss.hessian_product, draw, iterations)
+    lanczos = Lanczos(mean_loss.hessian_product, draw, settings["iterations"])
     for step in steps.read():
         lanczos.put(*step)
     samples: list[float] = [row["sample"] for row in journal.rows]
-    done = len(lanczos.alphas) + len(samples)
-    with Watched(title, lanczos.steps + trace_samples, done=done) as watched:
+    done, count = len(lanczos.alphas) + len(samples), settings["trace_samples"]
+    with Watched(title, lanczos.steps + count, done=done) as watched:
         while len(lanczos.alphas) < lanczos.steps:
             steps.add(*lanczos.step())
             watched.advance(f"largest eigenvalue {lanczos.ritz().values[0]:.4g}")
-        while len(samples) < trace_samples:
-            v = rademacher(mean_loss.size, generator(network.seed, "hutchinson", len(samples))).to(like)
+        while len(samples) < count:
+            v = rademacher(mean_loss.size, generator(seed, "hutchinson", len(samples))).to(like)
             samples.append(torch.dot(v.double(), mean_loss.hessian_product(v).double()).item())
             journal.add({"sample": samples[-1]})
             watched.advance(f"trace {mean_and_error(samples)[0]:.4g}")
     return lanczos.ritz(), samples
 
 
-def _rows(result: Path) -> list[dict[str, Any]]:
-    return json.loads(result.read_text(encoding="utf-8"))["rows"] if result.exists() else []
+def _rows(result: Path) -> dict[float, dict[str, Any]]:
+    """Return the rows of a result by epoch."""
+    rows = json.loads(result.read_text(encoding="utf-8"))["rows"] if result.exists() else []
+    return {row["epoch"]: row for row in rows}

@@ -1,4 +1,4 @@
-"""A measurement's rows while it is under way, so that one broken off goes on where it stood."""
+"""Rows of an unfinished measurement on disk, so that an interrupted one continues where it stopped."""
 
 import fcntl
 import hashlib
@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import CheckpointError
-from trainer.files import disk_errors
+from trainer.files import disk_errors, make_folder
 
 
 class Journal:
-    """A file of JSON lines: the settings, then a row a measurement. Use as a context; one process at a time may.
+    """A file of JSON lines: the settings, then the rows. Use it in a `with` block, in one process at a time.
 
-    `rows` are those that were there already; of a line that a kill has cut short nothing is left.
+    `rows` contains the rows of an earlier process too. A last line without a line end is removed.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        """`path` is for these settings alone. Raises CheckpointError where another process has it open, DiskError."""
+        """Open or begin the file. Raises DiskError, CheckpointError if another process has it open."""
         self.path = path
+        make_folder(path.parent)
         with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+b")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,16 +39,16 @@ class Journal:
         self._file.close()
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """`row` holds finite numbers, nulls and texts."""
+        """Write a row of finite numbers, nulls and strings."""
         self._append(row)
         self.rows.append(dict(row))
 
     def remove(self) -> None:
-        """The measurement is whole and lies elsewhere."""
+        """Delete the file: the measurement is complete and its result is written."""
         self.path.unlink(missing_ok=True)
 
     def _read(self) -> bool:
-        """Whether the file was begun; what follows its last whole line is cut off."""
+        """Return whether the file has settings. Remove what follows its last complete line."""
         self._file.seek(0)
         lines = [line for line in self._file if line.endswith(b"\n")]
         self._file.truncate(sum(map(len, lines)))
@@ -62,5 +62,5 @@ class Journal:
 
 
 def digest(settings: Mapping[str, Any]) -> str:
-    """Six hex digits of settings, for a file's name."""
+    """Return six hex digits that identify settings, for a file name."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:6]

@@ -1,4 +1,4 @@
-"""A network's mean loss as a function of its parameters, to be differentiated twice."""
+"""The mean loss of a network as a function of its parameters, to be differentiated twice."""
 
 import copy
 import math
@@ -17,9 +17,9 @@ from trainer.landscape.network import MeasuredNetwork
 
 @dataclass(frozen=True)
 class MeanLoss:
-    """The sum of `parts`, which is the mean loss of N images; P parameters that were trained."""
+    """The mean loss of N images, as the sum of `parts`. P trained parameters."""
 
-    model: nn.Module  # a copy of the network's, of which weights may be loaded
+    model: nn.Module  # a copy: other weights may be loaded into it
     parameters: list[nn.Parameter]
     parts: list[Callable[[], Tensor]]
 
@@ -28,23 +28,27 @@ class MeanLoss:
         return sum(parameter.numel() for parameter in self.parameters)
 
     def loss_and_gradient_norm(self) -> tuple[float, float]:
+        """Return (loss, norm of its gradient)."""
         loss, gradient = 0.0, [torch.zeros_like(parameter) for parameter in self.parameters]
         for part in self.parts:
             value = part()
-            found = torch.autograd.grad(value, self.parameters, materialize_grads=True)
+            addends = torch.autograd.grad(value, self.parameters, materialize_grads=True)
             loss += value.item()
-            gradient = [total + g for total, g in zip(gradient, found, strict=True)]
+            gradient = [total + g for total, g in zip(gradient, addends, strict=True)]
         return loss, torch.stack([g.norm() for g in gradient]).norm().item()
 
     def hessian_product(self, vector: Tensor) -> Tensor:
-        """H v [P]."""
+        """Return H v [P]."""
         with sdpa_kernel(SDPBackend.MATH):  # the fused forms of attention have no second derivative
             return hessian_product(self.parts, self.parameters, vector)
 
 
 def build_mean_loss(network: MeasuredNetwork, *, chunk: int, batch_statistics: bool, dtype: torch.dtype) -> MeanLoss:
-    """In evaluation mode, at most `chunk` images at once; with `batch_statistics` a norm uses those of a chunk, a batch
-    of its own. Nothing but norms is ever in training mode: another dropout mask would be another loss."""
+    """Return the loss in evaluation mode, with at most `chunk` images at once.
+
+    With `batch_statistics` norms use the statistics of each chunk. Only norms are ever in training mode: with dropout
+    too, each product would have another loss.
+    """
     model = copy.deepcopy(network.model).to(dtype).eval()
     loss_fn = copy.deepcopy(network.loss_fn).to(dtype)
     for layer in model.modules():
@@ -56,7 +60,7 @@ def build_mean_loss(network: MeasuredNetwork, *, chunk: int, batch_statistics: b
         inputs = network.normalize(images, network.compute.memory_format).to(dtype)
         return loss_fn(model(inputs), labels).sum() / n
 
-    pieces = math.ceil(n / chunk)  # of sizes that differ by at most one: no small last batch
+    pieces = math.ceil(n / chunk)  # sizes differ by at most one: no small last batch
     chunks = zip(split.images.tensor_split(pieces), split.labels.tensor_split(pieces), strict=True)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return MeanLoss(model, trained, [lambda x=x, y=y: part(x, y) for x, y in chunks])

@@ -1,4 +1,4 @@
-"""A line or a plane through a run's trained network: the directions and how far to go along each."""
+"""A line or a plane through a trained network: its directions, and how far it reaches along each."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -18,28 +18,32 @@ from trainer.training.trained import kept_epochs, load_weights
 
 @dataclass(frozen=True)
 class Plane:
-    """Through the final weights w: w + alpha d1, or w + alpha d1 + beta d2."""
+    """The points w + alpha d1, or w + alpha d1 + beta d2, around the final weights w."""
 
     directions: tuple[Direction, ...]
     axes: tuple[list[float], ...]  # coordinates along each, ascending
-    said: Mapping[str, Any]  # what a result tells of it
+    facts: Mapping[str, Any]  # as written to the result
 
     @property
     def points(self) -> list[tuple[float, ...]]:
-        """The first coordinate changes slowest."""
+        """Return the coordinates of all points. The first coordinate changes slowest."""
         return list(itertools.product(*self.axes))
 
 
 def random_plane(network: MeasuredNetwork, dims: int, points: int, reach: float) -> Plane:
-    """Filter-normalised random directions (section 4 of the paper), from -reach to reach, 0 in the middle."""
-    found = tuple(filter_normalised(network.parameters(), generator(network.seed, "direction", i)) for i in range(dims))
+    """Return filter-normalised random directions (section 4 of the paper), from -reach to reach, 0 in the middle."""
+    parameters = network.parameters()
+    directions = tuple(filter_normalised(parameters, generator(network.seed, "direction", i)) for i in range(dims))
     axis = [reach * (2 * i - points + 1) / (points - 1) for i in range(points)]
-    return Plane(found, (axis,) * dims, {"cosine": cosine(*found)} if dims == 2 else {})
+    return Plane(directions, (axis,) * dims, {"cosine": cosine(*directions)} if dims == 2 else {})
 
 
 def path_plane(network: MeasuredNetwork, dims: int, points: int, reach: float) -> Plane:
-    """The principal directions of the kept weights (section 7), of length 1 and not normalised by filters, over the
-    extent of the path and a share `reach` of it on each side. Raises CheckpointError where the run keeps too few."""
+    """Return the principal directions of the kept weights (section 7), of length 1 and not filter-normalised.
+
+    The plane extends past the path by the share `reach` of its extent on each side. Raises CheckpointError if the run
+    kept too few epochs.
+    """
     epochs, offsets = offsets_of_path(network)
     try:
         directions, shares = principal_directions(offsets, dims)
@@ -58,12 +62,14 @@ def path_plane(network: MeasuredNetwork, dims: int, points: int, reach: float) -
 
 
 def offsets_of_path(network: MeasuredNetwork) -> tuple[list[float], Tensor]:
-    """(the T kept epochs, their weights' differences from the final network's [T, P], float32, on the CPU), all of them
-    in memory. Raises CheckpointError where the run keeps none."""
+    """Return (the T kept epochs, their weights minus the final ones [T, P], float32, on the CPU).
+
+    All are in memory at once. Raises CheckpointError if the run kept none.
+    """
     files = kept_epochs(network.run)
     if not files:
         cure = "train with probe.path.every_epochs=1, or take --plane random"
-        raise CheckpointError(f"{network.run}: keeps no weights on the way of its training; {cure}")
+        raise CheckpointError(f"{network.run}: the run kept no weights during training; {cure}")
     parameters = network.parameters()
     final = flat(parameters)
     offsets = torch.empty(len(files), len(final))
@@ -75,17 +81,17 @@ def offsets_of_path(network: MeasuredNetwork) -> tuple[list[float], Tensor]:
 
 
 def coordinates(point: Sequence[float]) -> dict[str, float]:
-    """`alpha` and `beta` of a point; on a line beta is 0."""
+    """Return `alpha` and `beta` of a point. On a line beta is 0."""
     return dict(zip(("alpha", "beta"), (*point, 0.0), strict=False))
 
 
 def flat(tensors: Sequence[Tensor]) -> Tensor:
-    """[P] all values, one tensor after the other."""
+    """Return all values in one vector [P]."""
     return torch.cat([tensor.detach().flatten() for tensor in tensors])
 
 
 def like_parameters(vector: Tensor, network: MeasuredNetwork) -> Direction:
-    """A vector [P] in the shapes of the network's parameters, on its device."""
+    """Return a vector [P] in the shapes of the network's parameters, on its device."""
     parameters = network.parameters()
     parts = vector.to(network.compute.device).split([parameter.numel() for parameter in parameters])
     return tuple(part.view(parameter.shape) for part, parameter in zip(parts, parameters, strict=True))

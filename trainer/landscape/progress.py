@@ -1,4 +1,4 @@
-"""How far a measurement has come, on stderr: a live bar on a terminal, a line now and then elsewhere."""
+"""Progress of a measurement on stderr: a live bar on a terminal, otherwise a line every 15 seconds."""
 
 import datetime
 import time
@@ -11,7 +11,7 @@ _SECONDS = 15  # between two lines
 
 
 class Watched(AbstractContextManager["Watched"]):
-    """`advance` after each of `total` steps, of which `done` were there before."""
+    """A progress display. Call `advance` after each of `total` steps. `done` steps were made before."""
 
     def __init__(self, title: str, total: int, *, done: int = 0) -> None:
         self._title, self._total, self._done, self._before = title, total, done, done
@@ -32,6 +32,7 @@ class Watched(AbstractContextManager["Watched"]):
             self._bar.stop()
 
     def advance(self, note: str = "") -> None:
+        """Count one more step. `note` is shown beside the count."""
         self._done += 1
         now = time.monotonic()
         if self._bar:

@@ -1,4 +1,4 @@
-"""Lanczos steps on disk while they are made: what a resume needs of them is the whole basis."""
+"""Lanczos steps on disk while a measurement is unfinished. Resuming needs the whole basis."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from trainer.files import disk_errors
 
 
 class StepsFile:
-    """One record a step: alpha and beta in float64, the next basis vector [P]. A record cut short is made again."""
+    """One record per step: alpha and beta in float64, the next basis vector [P]. An incomplete record is made again."""
 
     def __init__(self, path: Path, size: int, dtype: torch.dtype) -> None:
         self.path = path
@@ -19,12 +19,12 @@ class StepsFile:
         self._record = np.dtype([("alpha", np.float64), ("beta", np.float64), ("vector", vector, (size,))])
 
     def read(self) -> Iterator[tuple[float, float, Tensor]]:
-        """The steps that are whole; the rest of the file is cut off."""
+        """Yield the complete steps. Remove an incomplete one from the file."""
         with disk_errors(self.path), self.path.open("a+b") as file:
             file.truncate(file.tell() - file.tell() % self._record.itemsize)
             file.seek(0)
-            while found := file.read(self._record.itemsize):
-                step = np.frombuffer(bytearray(found), self._record)[0]
+            while record := file.read(self._record.itemsize):
+                step = np.frombuffer(bytearray(record), self._record)[0]
                 yield float(step["alpha"]), float(step["beta"]), torch.from_numpy(step["vector"])
 
     def add(self, alpha: float, beta: float, following: Tensor) -> None:

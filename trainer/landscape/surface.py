@@ -1,17 +1,17 @@
-"""Loss surfaces: loss and accuracy over a line or a plane through a trained network (Li, Xu, Taylor, Studer & Goldstein
-2018, "Visualizing the Loss Landscape of Neural Nets", arXiv 1712.09913).
+"""Loss and accuracy over a line or a plane through a trained network.
+
+After Li, Xu, Taylor, Studer & Goldstein 2018, "Visualizing the Loss Landscape of Neural Nets", arXiv 1712.09913.
 
 A result, RUN/surface/NAME.json, is one object:
 
-settings   which network, images and plane
-rows       {alpha, beta, loss, accuracy} at w + alpha d1 + beta d2, alpha slowest; beta is 0 on a line; null is a loss
-           that is not finite
-path       {alpha, beta, epoch} of the kept weights, in the plane of training
-explained  shares of the path's variance along d1 and d2, in the plane of training
-cosine     of the angle between d1 and d2, in the random plane
+settings   network, images and plane
+rows       {alpha, beta, loss, accuracy} at w + alpha d1 + beta d2, alpha slowest; beta is 0 on a line; a loss that
+           is not finite is null
+path       {alpha, beta, epoch} of the kept weights, with --plane path
+explained  shares of the path's variance along d1 and d2, with --plane path
+cosine     of the angle between d1 and d2, with --plane random
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.errors import ConfigError
-from trainer.files import write_whole
+from trainer.files import write_json
 from trainer.landscape.directions import Direction
 from trainer.landscape.journal import Journal, digest
 from trainer.landscape.network import MeasuredNetwork, full_precision, weights_digest
@@ -37,12 +37,13 @@ _BATCH = 500  # images at once
 def measure_surface(
     network: MeasuredNetwork, *, plane: PlaneName, dims: int, points: int, reach: float, folder: Path
 ) -> Path:
-    """The result's file in `folder`; what was measured before with the same settings is not measured again.
+    """Return the result's file in `folder`. An existing result with the same settings is not measured again.
 
-    In evaluation mode, so that norms use the running statistics of the final network everywhere. Raises UserError.
+    The network is in evaluation mode: norms use the running statistics of the final network everywhere. Raises
+    UserError.
     """
     if plane == "random" and points % 2 == 0:
-        raise ConfigError(f"--points: {points} have none in the middle, where the network is; take {points + 1}")
+        raise ConfigError(f"--points: an even number has no point at the network itself; take {points + 1}")
     settings = {
         **network.settings,
         "epoch": network.epoch,
@@ -57,17 +58,16 @@ def measure_surface(
     if result.exists():
         return result
     build = random_plane if plane == "random" else path_plane
-    found = build(network, dims, points, reach)
+    spanned = build(network, dims, points, reach)
     with Journal(folder / f"{name}.jsonl", settings) as journal:
-        _measure_points(network, found, journal)
-        content = {"settings": settings, **found.said, "rows": journal.rows}
-        write_whole(result, (json.dumps(content, allow_nan=False) + "\n").encode())
+        _measure_points(network, spanned, journal)
+        write_json(result, {"settings": settings, **spanned.facts, "rows": journal.rows})
         journal.remove()
     return result
 
 
 def as_text(result: dict[str, Any]) -> str:
-    """A result in a few lines."""
+    """Return a result in a few lines."""
     settings, rows = result["settings"], [row for row in result["rows"] if row["loss"] is not None]
     lines = [f"{len(result['rows'])} points over {settings['images']} images of {settings['split']}"]
     for name, pick in (("lowest", min), ("highest", max)):
@@ -75,34 +75,34 @@ def as_text(result: dict[str, Any]) -> str:
             row = pick(rows, key=lambda row: row["loss"])
             lines.append(f"{name:<8} loss {row['loss']:.4f} at ({row['alpha']:.3g}, {row['beta']:.3g})")
     if shares := result.get("explained"):
-        lines.append(f"the path's variance along them: {', '.join(f'{share:.1%}' for share in shares)}")
+        lines.append("share of the path's variance: " + ", ".join(f"{share:.1%}" for share in shares))
     return "\n".join(lines)
 
 
 def _measure_points(network: MeasuredNetwork, plane: Plane, journal: Journal) -> None:
-    """Add a row for each point that the journal does not have."""
+    """Add a row to the journal for each point that it does not contain."""
     parameters, done = network.parameters(), len(journal.rows)
     start = [parameter.detach().clone() for parameter in parameters]
     title = f"surface of {network.run.name}"
     with full_precision(network), untouched(network.model), Watched(title, len(plane.points), done=done) as watched:
         for point in plane.points[done:]:
             move(parameters, start, plane.directions, point)
-            found = loss_and_accuracy(network)
-            journal.add(finite_or_none({**coordinates(point), **found}))
-            watched.advance(f"loss {found['loss']:.4f}")
+            measured = loss_and_accuracy(network)
+            journal.add(finite_or_none({**coordinates(point), **measured}))
+            watched.advance(f"loss {measured['loss']:.4f}")
 
 
 def loss_and_accuracy(network: MeasuredNetwork) -> dict[str, float]:
-    """`loss` and `accuracy` of the network as it is now."""
-    s = network
-    return evaluate(s.model, s.split, s.normalize, s.loss_fn, s.compute, batch_size=_BATCH)
+    """Return `loss` and `accuracy` of the network at its present weights."""
+    n = network
+    return evaluate(n.model, n.split, n.normalize, n.loss_fn, n.compute, batch_size=_BATCH)
 
 
 @torch.no_grad()
 def move(
     parameters: Sequence[nn.Parameter], start: Sequence[Tensor], directions: Sequence[Direction], point: Sequence[float]
 ) -> None:
-    """Set the parameters to `start` and so far along each direction."""
+    """Set the parameters to `start` plus the coordinates of `point` along each direction."""
     for i, (parameter, w) in enumerate(zip(parameters, start, strict=True)):
         parameter.copy_(w)
         for distance, direction in zip(point, directions, strict=True):

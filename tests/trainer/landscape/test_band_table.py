@@ -63,7 +63,7 @@ def test_one_seed_shows_no_spread_and_three_groups_no_ratio() -> None:
     table = band_table(two_groups(1), "runs/loss")
     assert table["groups"][0]["mean_width"]["std"] is None
     assert "1 (n=1)" in as_text(table)
-    assert "+- " not in as_text(table).split("\n", 2)[2]
+    assert "± " not in as_text(table).split("\n", 2)[2]
     more = [run_of("lenet5", lr, 0, [1.0] * 5) for lr in (0.1, 0.2)]
     assert band_table([*two_groups(1), *more], "runs/loss")["ratio"] is None
 
@@ -118,7 +118,7 @@ def test_bands_of_runs_that_were_trained_equal_their_rows(sweep_folder: Path, tm
 def test_the_table_names_groups_and_numbers(sweep_folder: Path) -> None:
     said = CliRunner().invoke(app, ["landscape", "bands", str(sweep_folder), "--from-step", "1", "--gap", "2"]).stdout
     head, _, columns, first, second, ratio, *_ = said.splitlines()
-    assert head.startswith("runs/loss: mean +- standard deviation over seeds")
+    assert head.startswith("runs/loss: mean ± standard deviation over seeds")
     assert columns.split() == ["group", "rates", "steps", "mean", "width", "area", "mean", "level", "beta"]
     assert first.split()[:4] == ["act=relu", "0.01", "0.1", "2-4"]
     assert second.startswith("act=tanh")

@@ -182,7 +182,7 @@ def test_attention_has_a_hessian_too() -> None:
     ("epochs", "settings", "said"),
     [
         ("0,7,1.5", {}, ["--epochs: 1.5 is not kept by", "--epochs: 7 is not kept by"]),
-        ("first", {}, ["--epochs: 'first': epochs with commas between, such as 0,5,20, or all or last"]),
+        ("first", {}, ["--epochs: 'first': give epochs such as 0,5,20, or all, or last"]),
         ("last", {"top": 13}, ["--top: 13 eigenvalues need as many iterations; take --iterations 13 or more"]),
     ],
 )
@@ -199,7 +199,7 @@ def test_what_cannot_be_measured_is_a_line_each(
 def test_a_run_that_keeps_no_epochs_has_its_last_alone(small_run: list[str], tmp_path: Path) -> None:
     folder = start_run(load_config([*small_run, "train.max_steps=2"]).config, runs=tmp_path).folder
     network = load_network(folder, of="train", images=8, seed=0)
-    with pytest.raises(CheckpointError, match="keeps no weights on the way of its training; train with"):
+    with pytest.raises(CheckpointError, match="the run kept no weights during training; train with"):
         epochs_asked(network, "all")
     assert epochs_asked(network, "last") == {2 / 6: folder}
 

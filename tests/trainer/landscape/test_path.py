@@ -40,7 +40,8 @@ def test_keeping_weights_on_the_way_leaves_no_trace_in_the_run(tmp_path: Path, s
     states = []
     for every in (0, 1):
         config = load_config([*small_run, f"probe.path.every_epochs={every}"]).config
-        states.append(load_checkpoint(start_run(config, runs=tmp_path).folder / "checkpoint.pt"))
+        folder = start_run(config, runs=tmp_path, name=f"every{every}").folder
+        states.append(load_checkpoint(folder / "checkpoint.pt"))
     without, with_path = ([each[part] for part in ("model", "evaluated", "random")] for each in states)
     torch.testing.assert_close(with_path, without, rtol=0, atol=0)
     without, with_path = (each["optimizer"]["state"] for each in states)

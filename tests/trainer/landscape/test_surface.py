@@ -199,8 +199,8 @@ def test_the_command_measures_prints_and_keeps_and_ctrl_c_exits_with_130(
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"points": 4}, "--points: 4 have none in the middle, where the network is; take 5"),
-        ({"plane": "path"}, "keeps no weights on the way of its training; train with probe.path.every_epochs=1"),
+        ({"points": 4}, "--points: an even number has no point at the network itself; take 5"),
+        ({"plane": "path"}, "the run kept no weights during training; train with probe.path.every_epochs=1"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line_with_its_cure(
