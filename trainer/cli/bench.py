@@ -1,10 +1,8 @@
 """`trainer bench`: measurements of speed on this machine."""
 
-import json
-
 import typer
 
-from trainer.cli.options import TAKES_ANY_KEY, DataFlag, DeviceFlag, JsonFlag, Overrides, load, overrides_of
+from trainer.cli.options import TAKES_ANY_KEY, DataFlag, DeviceFlag, JsonFlag, Overrides, load, overrides_of, print_json
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure speed on this machine.")
 
@@ -24,7 +22,7 @@ def bench_data(
 
     measured = measure(load_image_set(config.data, seed=config.seed), choose_compute(config.train))
     if as_json:
-        return typer.echo(json.dumps(measured))
+        return print_json(measured)
     for key, value in measured.items():
         typer.echo(f"{key:<18} {value:,.1f}" + ("x" if key.endswith("ratio") else " images/s"))
     return None

@@ -8,15 +8,15 @@ from typing import Annotated, Any, Literal
 import typer
 from typer import Argument, Option
 
-from trainer.cli.options import DataRootFlag, DeviceNowFlag, JsonFlag, RunsFlag, resumable, run_folder
+from trainer.cli.options import DataRootFlag, DeviceNowFlag, JsonFlag, RunsFlag, print_json, resumable, run_folder
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure trained runs.")
 
 Run = Annotated[Path, Argument(metavar="RUN", help="A run's folder or name.")]
-ImagesFlag = Annotated[int, Option(help="Images that the loss is taken over, drawn by the seed.", metavar="N", min=1)]
-SplitFlag = Annotated[Literal["train", "test"], Option(help="Whose images.")]
-SeedFlag = Annotated[int, Option(help="Draws images, directions and vectors.", metavar="N", min=0)]
-OutFlag = Annotated[Path | None, Option(help="Where the result goes; into the run's folder otherwise.", metavar="DIR")]
+ImagesFlag = Annotated[int, Option(help="Number of images to average the loss over.", metavar="N", min=1)]
+SplitFlag = Annotated[Literal["train", "test"], Option(help="The split of the images.")]
+SeedFlag = Annotated[int, Option(help="Seed that draws images, directions and vectors.", metavar="N", min=0)]
+OutFlag = Annotated[Path | None, Option(help="Directory of the result. Default: in the run's folder.", metavar="DIR")]
 
 
 @app.command()
@@ -28,8 +28,8 @@ def surface(
     reach: Annotated[
         float | None,
         Option(
-            help="How far to each side: random, in lengths of the network's filters (1 where not given); path, past the"
-            " path, as a share of its extent (0.25).",
+            help="How far to go on each side. random: in lengths of the network's filters, default 1. path: past the"
+            " path, as a share of its extent, default 0.25.",
             metavar="X",
             min=0,
         ),
@@ -43,7 +43,10 @@ def surface(
     out: OutFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Loss and accuracy around a trained network, over filter-normalised directions or the plane of its training."""
+    """Measure loss and accuracy around a trained network.
+
+    The directions are random and filter-normalised, or the plane in which training moved.
+    """
     from trainer.landscape.network import load_network
     from trainer.landscape.surface import as_text, measure_surface
 
@@ -61,16 +64,14 @@ def surface(
 @app.command()
 def hessian(
     run: Run,
-    epochs: Annotated[
-        str, Option(help="Epochs whose weights were kept, such as 0,5,20; all of those; last.", metavar="LIST")
-    ] = "last",
-    top: Annotated[int, Option(help="Largest eigenvalues to tell.", metavar="K", min=1)] = 5,
-    iterations: Annotated[int, Option(help="Steps of Lanczos.", metavar="N", min=1)] = 40,
-    trace_samples: Annotated[int, Option(help="Vectors for the trace; 0: no trace.", metavar="N", min=0)] = 20,
+    epochs: Annotated[str, Option(help="Kept epochs such as 0,5,20, or all, or last.", metavar="LIST")] = "last",
+    top: Annotated[int, Option(help="Number of eigenvalues, largest first.", metavar="K", min=1)] = 5,
+    iterations: Annotated[int, Option(help="Lanczos iterations.", metavar="N", min=1)] = 40,
+    trace_samples: Annotated[int, Option(help="Random vectors for the trace. 0: no trace.", metavar="N", min=0)] = 20,
     batch_statistics: Annotated[
-        bool, Option("--batch-statistics", help="Norms use the statistics of each chunk, as in training.")
+        bool, Option("--batch-statistics", help="Let norms use the statistics of each chunk, as in training.")
     ] = False,
-    chunk: Annotated[int, Option(help="Images at once: memory, and the batch of --batch-statistics.", min=1)] = 250,
+    chunk: Annotated[int, Option(help="Images per pass, and per batch of statistics.", metavar="N", min=1)] = 250,
     precision: Annotated[Literal["float32", "float64"], Option(help="Number format.")] = "float32",
     images: ImagesFlag = 1000,
     split: SplitFlag = "train",
@@ -81,7 +82,10 @@ def hessian(
     out: OutFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Largest eigenvalues and trace of the Hessian of a run's loss, at its last epoch or at those kept on the way."""
+    """Measure the largest eigenvalues and the trace of the Hessian.
+
+    At the run's last epoch, or at epochs whose weights were kept during training.
+    """
     import torch
 
     from trainer.landscape.hessian import as_text, epochs_asked, measure_hessian
@@ -107,15 +111,19 @@ def hessian(
 @app.command()
 def bands(
     folders: Annotated[
-        list[Path], Argument(metavar="RUN_OR_SWEEP_FOLDER...", help="Runs of several rates, or folders of such.")
+        list[Path],
+        Argument(metavar="RUN_OR_SWEEP_FOLDER...", help="Runs at several learning rates, or their folders."),
     ],
-    key: Annotated[str, Option(help="The metric whose lowest and highest over the rates make the band.")] = "runs/loss",
-    from_step: Annotated[int, Option(help="First step that counts.", metavar="N", min=0)] = 0,
-    gap: Annotated[int, Option(help="Take only the steps that this divides.", metavar="N", min=1)] = 1,
-    out: Annotated[Path | None, Option(help="Write numbers and bands as JSON.", metavar="FILE.json")] = None,
+    key: Annotated[str, Option(help="The metric whose range over the learning rates is the band.")] = "runs/loss",
+    from_step: Annotated[int, Option(help="First step to use.", metavar="N", min=0)] = 0,
+    gap: Annotated[int, Option(help="Use only multiples of this step.", metavar="N", min=1)] = 1,
+    out: Annotated[Path | None, Option(help="Write the table and the bands to this file.", metavar="FILE.json")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Bands over runs that differ in their learning rate: mean width, area, mean level, beta, by group over seeds."""
+    """Compare bands over runs that differ in their learning rate.
+
+    Mean width, area, mean level and beta of each group, over seeds.
+    """
     from trainer.files import write_whole
     from trainer.landscape.band_table import as_text, band_table
     from trainer.runs.bands import loss_bands
@@ -126,11 +134,13 @@ def bands(
     if out is not None:
         rows = loss_bands(histories, key, from_step=from_step, gap=gap)
         write_whole(out, json.dumps(table | {"bands": rows}).encode())
-    typer.echo(json.dumps(table) if as_json else as_text(table))
+    if as_json:
+        return print_json(table)
+    return typer.echo(as_text(table))
 
 
 def _show(result: Path, as_text: Callable[[dict[str, Any]], str], as_json: bool) -> None:
-    """A measurement as text, its file last, or the file itself."""
+    """Print a measurement as text with its path, or the content of its file."""
     written = result.read_text(encoding="utf-8")
     if as_json:
         return typer.echo(written, nl=False)
