@@ -12,7 +12,7 @@ from trainer.protocols import Probe
 
 
 def build_probes(config: Config, model: nn.Module, *, total_steps: int) -> list[Probe]:
-    """`model` lies on its device. Raises ConfigError for a layer that the network does not have."""
+    """Return the probes of a model that is on its device. Raises ConfigError for a layer that it does not have."""
     device = next(model.parameters()).device
     probes: list[Probe] = []
     if steps := steps_of(config.walk, total_steps):

@@ -1,13 +1,13 @@
-"""Loss and gradient from one step to the next, as the course reports measure them.
+"""Change of loss and gradient between steps, as the course reports measure it.
 
-The paper (Santurkar et al. 2018) keeps a batch and looks along its gradient: `walk`. The reports compare the gradients
-of successive steps, each of its own batch at its own weights, so that what they find is curvature and the noise of
-sampling together. It costs no further gradient. Their quantities have names of their own, `runs/*`, because bands are
-then drawn over sibling runs of different rates:
+The paper (Santurkar et al. 2018) measures one batch along its gradient: `walk`. The reports compare the gradients of
+successive steps, each from its own batch at its own weights. Their numbers therefore contain curvature and gradient
+noise together, and cost no further gradient. They are called `runs/*`, because bands are drawn over sibling runs with
+different learning rates:
 
-- report b35c, beta: ||g(t) - g(t')|| / (lr(t') ||g(t')||), its largest over the runs.
-- report a0b5, section 9: the cosine of successive gradients; and, called a Lipschitz constant there,
-  ||g(t) - g(t')|| / ||w(t) - w(t')||, its largest. The two agree for plain SGD without momentum, decay or clipping.
+- report b35c, beta: the largest ||g(t) - g(t')|| / (lr(t') ||g(t')||) over the runs.
+- report a0b5, section 9: the cosine of successive gradients, and the largest ||g(t) - g(t')|| / ||w(t) - w(t')||,
+  called a Lipschitz constant there. It equals beta for plain SGD without momentum, weight decay or clipping.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from trainer.protocols import View
 
 @dataclass(frozen=True)
 class Moment:
-    """A step that was looked at, P trained parameters."""
+    """A measured step. P trained parameters."""
 
     lr: float
     weights: Tensor  # [P] before its update
@@ -33,7 +33,7 @@ class Moment:
 
 
 class DriftProbe:
-    """Keeps a copy of gradient and weights: optimizers and clipping change a step's own in place."""
+    """A probe that keeps copies of gradient and weights. Optimizers and clipping change the originals in place."""
 
     name = "drift"
     clocked_apart = False
@@ -46,13 +46,13 @@ class DriftProbe:
         return step in self._steps
 
     def measure(self, view: View) -> Mapping[str, Tensor | float]:
-        """From t', the looked-at step before, to t; of the first one there is only its loss and its norm.
+        """Return the change from the previous measured step t' to t. The first one has only loss and norm.
 
-        runs/loss           L(t), the objective of the step's batch
+        runs/loss           L(t), the objective on the step's batch
         runs/grad_norm      ||g(t)||
         runs/grad_distance  ||g(t) - g(t')||
-        runs/grad_cosine    of g(t) and g(t')
-        runs/beta           ||g(t) - g(t')|| / (lr(t') ||g(t')||), lr being that of the weights; none where it was 0
+        runs/grad_cosine    cosine of g(t) and g(t')
+        runs/beta           ||g(t) - g(t')|| / (lr(t') ||g(t')||), with the rate of the weights; absent if that was 0
         runs/lipschitz      ||g(t) - g(t')|| / ||w(t) - w(t')||
         """
         before = self._before
@@ -62,7 +62,7 @@ class DriftProbe:
             return {"runs/loss": view.loss, "runs/grad_norm": self._before.grad_norm}
         moved = change(gradient, before.gradient, before.grad_norm)
         self._before = Moment(view.lr, weights, gradient, moved.norm)
-        found: dict[str, Tensor | float] = {
+        metrics: dict[str, Tensor | float] = {
             "runs/loss": view.loss,
             "runs/grad_norm": moved.norm,
             "runs/grad_distance": moved.distance,
@@ -70,8 +70,8 @@ class DriftProbe:
             "runs/lipschitz": moved.distance / distance(weights, before.weights),
         }
         if before.lr:
-            found["runs/beta"] = moved.distance / (before.lr * before.grad_norm)
-        return found
+            metrics["runs/beta"] = moved.distance / (before.lr * before.grad_norm)
+        return metrics
 
     def state_dict(self) -> Mapping[str, Any]:
         return {} if self._before is None else dict(vars(self._before))
@@ -79,4 +79,4 @@ class DriftProbe:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if state:
             lr, *vectors = (state[field.name] for field in fields(Moment))
-            self._before = Moment(lr, *(each.to(self._device) for each in vectors))
+            self._before = Moment(lr, *(vector.to(self._device) for vector in vectors))

@@ -1,4 +1,4 @@
-"""At which steps a probe looks."""
+"""The steps at which a probe measures."""
 
 from dataclasses import dataclass
 
@@ -20,12 +20,12 @@ class Steps:
 
 
 def steps_of(when: When, total_steps: int) -> Steps:
-    """The steps that a config names in a run of `total_steps`."""
+    """Return the steps that a config names in a run of `total_steps`."""
     return Steps(when.every, frozenset(when.at) | _log_spaced(when.log_spaced, total_steps))
 
 
 def _log_spaced(count: int, total_steps: int) -> frozenset[int]:
-    """`count` of the steps 0 to total_steps - 1, in equal ratios when counted from 1; fewer where they coincide."""
+    """Return `count` of the steps 0 to total_steps - 1, in equal ratios if counted from 1. Fewer if some coincide."""
     if count < 2:
         return frozenset(range(count))
     return frozenset(round(total_steps ** (i / (count - 1))) - 1 for i in range(count))

@@ -1,4 +1,4 @@
-"""What the layers of a network put out on a training batch, and how that moves while it trains."""
+"""Statistics of the layers' outputs on a training batch, and how they change during training."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -17,54 +17,57 @@ _EPS = 1e-5  # added to a variance before it divides, as in BatchNorm (Ioffe & S
 
 
 class FeaturesProbe:
-    """One more forward pass of the step's whole batch, in float32, in training mode, with dropout masks of its own."""
+    """A probe that makes one more forward pass of the step's whole batch.
+
+    In float32, in training mode, with dropout masks of its own.
+    """
 
     name = "features"
     clocked_apart = True
 
     def __init__(self, steps: Steps, layers: Sequence[str], device: torch.device) -> None:
         self._steps, self._layers, self._device = steps, layers, device
-        self._before: dict[str, dict[str, Tensor]] = {}  # of each layer `mean` and `std` [C] when last looked at
+        self._before: dict[str, dict[str, Tensor]] = {}  # by layer: `mean` and `std` [C] at the last measurement
 
     def due(self, step: int) -> bool:
         return step in self._steps
 
     def measure(self, view: View) -> Mapping[str, Tensor | float]:
-        """Of what a layer of C channels puts out, before any norm or activation that is a layer of its own:
+        """Return statistics of each layer's output (C channels), before any norm or activation that is its own layer.
 
-        probe/feature_mean/LAYER   over all values
-        probe/feature_std/LAYER    over all values
-        probe/feature_dead/LAYER   share of channels that are nowhere positive: a ReLU would leave nothing of them
-        probe/feature_shift/LAYER  mean over the channels of |mean - mean before| / std before, "before" being the
-                                   looked-at step before, whose batch was another; from the second one on. The change of
-                                   distributions that Ioffe & Szegedy 2015 (section 2) call internal covariate shift
+        probe/feature_mean/LAYER   mean over all values
+        probe/feature_std/LAYER    standard deviation over all values
+        probe/feature_dead/LAYER   share of channels that are nowhere positive: a ReLU would set them to 0
+        probe/feature_shift/LAYER  mean over the channels of |mean - mean before| / std before. "Before" is the previous
+                                   measured step, on another batch. Absent at the first one. Ioffe & Szegedy 2015
+                                   (section 2) call this change of distributions internal covariate shift
 
-        A layer that the network does not call as a module, or that puts out more than one tensor, has none of these.
+        A layer that is not called as a module, or that returns more than one tensor, has no numbers.
         """
-        found: dict[str, Tensor | float] = {}
+        metrics: dict[str, Tensor | float] = {}
 
-        def look(name: str, layer: nn.Module, _: Any, output: Any) -> None:
+        def keep_statistics(name: str, layer: nn.Module, _: Any, output: Any) -> None:
             if not isinstance(output, Tensor):
                 return
             axis = 1 if weight_dims(layer) > 2 else output.ndim - 1
-            over = [each for each in range(output.ndim) if each != axis]
+            over = [dim for dim in range(output.ndim) if dim != axis]
             mean, variance = output.mean(over), output.var(over, correction=0)
-            found[f"probe/feature_mean/{name}"] = output.mean()
-            found[f"probe/feature_std/{name}"] = output.std(correction=0)
-            found[f"probe/feature_dead/{name}"] = (output.amax(over) <= 0).float().mean()
+            metrics[f"probe/feature_mean/{name}"] = output.mean()
+            metrics[f"probe/feature_std/{name}"] = output.std(correction=0)
+            metrics[f"probe/feature_dead/{name}"] = (output.amax(over) <= 0).float().mean()
             if before := self._before.get(name):
-                found[f"probe/feature_shift/{name}"] = ((mean - before["mean"]).abs() / before["std"]).mean()
+                metrics[f"probe/feature_shift/{name}"] = ((mean - before["mean"]).abs() / before["std"]).mean()
             self._before[name] = {"mean": mean, "std": (variance + _EPS).sqrt()}
 
         modules = layers_of(view.model)
-        hooks = [modules[name].register_forward_hook(partial(look, name)) for name in self._layers]
+        hooks = [modules[name].register_forward_hook(partial(keep_statistics, name)) for name in self._layers]
         try:
             with untouched(view.model), torch.no_grad():
                 view.model(view.images)
         finally:
             for hook in hooks:
                 hook.remove()
-        return found
+        return metrics
 
     def state_dict(self) -> Mapping[str, Any]:
         return self._before
@@ -75,6 +78,6 @@ class FeaturesProbe:
         }
 
 
-def featured_layers(model: nn.Module, words: Sequence[str]) -> list[str]:
-    """Raises ConfigError for a word that means no layer of the network."""
-    return pick_layers(words, list(layers_of(model)), KEY)
+def featured_layers(model: nn.Module, asked: Sequence[str]) -> list[str]:
+    """Return the names of the layers asked for. Raises ConfigError for one that the network does not have."""
+    return pick_layers(asked, list(layers_of(model)), KEY)

@@ -1,8 +1,9 @@
-"""Gradients and weights as one vector, and what is measured of two of them.
+"""Gradients and weights as one vector, with norm, distance and cosine.
 
-On a CPU torch's own norm and dot product of ten million float32 entries are right to three or four digits, for they
-add up in a few registers; a norm of the norms of short rows is right to seven and as fast. Dot products of short pieces
-are as right, but at each of them all threads wait for each other, which cost a busy machine up to half a step of VGG-A.
+On a CPU torch's own norm and dot product of ten million float32 entries are right to three or four digits, because they
+add up in a few registers. A norm of the norms of short rows is right to seven digits and as fast. Dot products of short
+pieces are as accurate, but all threads wait for each other at each piece. On a busy machine that cost up to half the
+time of a step of VGG-A.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,14 +13,16 @@ import torch
 from torch import Tensor
 
 LossAndGradient = Callable[[], tuple[Tensor, tuple[Tensor, ...]]]
-"""The loss [] and its gradient, a tensor a parameter, at the weights that a model has now."""
+"""A function that returns the loss [] and its gradient, one tensor per parameter, at the model's present weights."""
 
 _ROW = 4096
 
 
 def flat(tensors: Iterable[Tensor]) -> Tensor:
-    """[P] a copy of all entries, a tensor after the other, each in its order in memory: weights with their channels
-    innermost would cost a CPU twice as much in another. A weight and its gradient lie alike."""
+    """Return a copy [P] of all entries, one tensor after the other, each in its order in memory.
+
+    Any other order costs a CPU twice as much if channels are innermost. A weight and its gradient have the same order.
+    """
     lines = [tensor.detach().permute(_from_outermost(tensor)).reshape(-1) for tensor in tensors]
     sizes = [len(line) for line in lines]
     vector = lines[0].new_empty(sum(sizes))
@@ -28,7 +31,7 @@ def flat(tensors: Iterable[Tensor]) -> Tensor:
 
 
 def norm(a: Tensor) -> Tensor:
-    """||a|| [] of a vector [P]."""
+    """Return ||a|| [] of a vector [P]."""
     whole = len(a) // _ROW * _ROW
     rows, rest = a[:whole].view(-1, _ROW), a[whole:]
     length = torch.linalg.vector_norm
@@ -36,13 +39,13 @@ def norm(a: Tensor) -> Tensor:
 
 
 def distance(a: Tensor, b: Tensor) -> Tensor:
-    """||a - b|| [] of vectors [P]."""
+    """Return ||a - b|| [] of vectors [P]."""
     return norm(a - b)
 
 
 @dataclass(frozen=True)
 class Change:
-    """From one gradient to another, each []."""
+    """The change from one gradient to another. Each number is []."""
 
     norm: Tensor  # of the new one
     distance: Tensor
@@ -50,11 +53,11 @@ class Change:
 
 
 def change(new: Tensor, old: Tensor, old_norm: Tensor) -> Change:
-    """Of gradients [P]."""
+    """Return the change from gradient `old` to gradient `new`, both [P]."""
     length = norm(new)
     difference = new - old
     apart = norm(difference)
-    products = torch.mul(new, old, out=difference)  # in the memory of what is no longer needed
+    products = torch.mul(new, old, out=difference)  # reuses memory that is no longer needed
     return Change(length, apart, products.sum() / (length * old_norm))
 
 

@@ -1,4 +1,4 @@
-"""A network that may be moved about and is, afterwards, to the bit what it was."""
+"""Measurements that leave a network bit-identical."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from trainer.seeds import random_state, set_random_state
 
 @contextlib.contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Whatever is done inside to weights, buffers, `.grad`, the mode of a module and torch's generators is undone.
+    """Restore weights, buffers, `.grad`, the modes of all modules and torch's generators at the end of the block.
 
-    Inside, every `.grad` is None. A copy of weights and buffers is held meanwhile.
+    In the block every `.grad` is None, and a copy of weights and buffers is in memory.
     """
     tensors = [*model.parameters(), *model.buffers()]
     values = [tensor.detach().clone() for tensor in tensors]

@@ -1,4 +1,4 @@
-"""How loss and gradient change along the gradient of one batch (Santurkar et al. 2018, sections 3.1 and 3.2)."""
+"""Loss and gradient along the gradient of one batch (Santurkar et al. 2018, sections 3.1 and 3.2)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from trainer.probes.gradients import Change, LossAndGradient, change, flat, norm
 from trainer.probes.untouched import untouched
 from trainer.protocols import View
 
-_SHORTEST, _LONGEST = 0.5, 4.0  # of the reference rate, as in the paper's figure 4
+_SHORTEST, _LONGEST = 0.5, 4.0  # times the reference rate, as in the paper's figure 4
 _EIGHTH = _SHORTEST / _LONGEST
 
 
 @dataclass(frozen=True)
 class GradientWalk:
-    """One batch's loss and gradient along its own gradient g at weights w, S points w - eta g."""
+    """Loss and gradient of one batch at S points w - eta g along its gradient g at weights w."""
 
     step_sizes: Tensor  # [S] eta
     loss_here: Tensor  # [] L(w)
     grad_norm: Tensor  # [] ||g(w)||
     loss: Tensor  # [S] L(w - eta g)
     grad_l2: Tensor  # [S] ||g(w - eta g) - g(w)||
-    grad_cosine: Tensor  # [S] of g(w - eta g) and g(w)
+    grad_cosine: Tensor  # [S] cosine of g(w - eta g) and g(w)
 
     @property
     def beta(self) -> Tensor:
@@ -42,9 +42,9 @@ class GradientWalk:
 def walk_along_gradient(
     model: nn.Module, loss_and_gradient: LossAndGradient, loss: Tensor, gradient: tuple[Tensor, ...], step_sizes: Tensor
 ) -> GradientWalk:
-    """Go from the model's weights w, where the loss is `loss` [] with `gradient`, each of `step_sizes` [S].
+    """Walk from the model's weights, with `loss` [] and `gradient`, by each of `step_sizes` [S].
 
-    The model is left as it was: weights, buffers, `.grad`, modes and generators.
+    The model stays as it was: weights, buffers, `.grad`, modes and generators.
     """
     losses: list[Tensor] = []
     changes: list[Change] = []
@@ -71,12 +71,14 @@ def walk_along_gradient(
 
 
 def step_sizes(config: Walk, lr: float) -> Tensor:
-    """[points] eta, evenly spaced from 1/2 to 4 times the reference rate, none over `max_step`."""
+    """Return eta [points], evenly spaced from 1/2 to 4 times the reference rate, at most `max_step`."""
     longest = min(_LONGEST * (config.reference_lr or lr), config.max_step)
     return torch.linspace(_EIGHTH * longest, longest, config.points, dtype=torch.float64)
 
 
 class WalkProbe:
+    """A probe that walks along the gradient of the step's batch."""
+
     name = "walk"
     clocked_apart = True
 
@@ -87,7 +89,7 @@ class WalkProbe:
         return step in self._steps
 
     def measure(self, view: View) -> Mapping[str, Tensor | float]:
-        """Nothing at a step whose rate is 0, as the first of a warm-up: there is no way to go."""
+        """Return the metrics of a walk, or none at a step whose rate is 0, such as the first of a warm-up."""
         sizes = step_sizes(self._config, view.lr)
         if not sizes[-1]:
             return {}
