@@ -11,8 +11,33 @@ from models.network import Network
 from models.registry import register
 
 
-@register(source="Huang et al. 2017, section 3 and table 2; report b35c, table 7", init="kaiming", published="0.77M")
-def densenet100_bc(
+class DenseLayer(nn.Sequential):  # [N, c, H, W] -> [N, c + growth, H, W]
+    """The input, followed by the new channels that the parts make of it."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return torch.cat([input, super().forward(input)], dim=1)
+
+
+@register(
+    "densenet100_bc",
+    depths=(16, 16, 16),
+    about="DenseNet-BC of 100 layers in three stages.",
+    source="Huang et al. 2017, section 3 and table 2; report b35c, table 7",
+    init="kaiming",
+    published="0.77M",
+)
+@register(
+    "densenet121",
+    depths=(6, 12, 24, 16),
+    defaults={"growth": 32},
+    about="DenseNet-121, of four stages, with a 3x3 stem.",
+    source="Huang et al. 2017, table 1; report b35c, table 7",
+    init="kaiming",
+    published="6.96M",
+    note="Stem of one 3x3 convolution of stride 1, for small images; the paper's is 7x7, stride 2, norm, pooled.",
+)
+def densenet(
+    depths: Sequence[int],
     *,
     growth: int = 12,
     compression: float = 0.5,
@@ -22,69 +47,10 @@ def densenet100_bc(
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> Network:
-    """DenseNet-BC of 100 layers in three stages.
+    """DenseNet-BC with a stage of dense layers for each of `depths`.
 
     The paper's `dropout`, after each convolution but the first, is 0.2 for data without augmentation.
     """
-    return _densenet(
-        (16, 16, 16),
-        growth=growth,
-        compression=compression,
-        dropout=dropout,
-        act=act,
-        norm=norm,
-        num_classes=num_classes,
-        in_channels=in_channels,
-    )
-
-
-@register(
-    source="Huang et al. 2017, table 1; report b35c, table 7",
-    init="kaiming",
-    published="6.96M",
-    note="Stem of one 3x3 convolution of stride 1, for small images; the paper's is 7x7, stride 2, norm, pooled.",
-)
-def densenet121(
-    *,
-    growth: int = 32,
-    compression: float = 0.5,
-    dropout: float = 0.0,
-    act: Act = "relu",
-    norm: Norm = "batch",
-    num_classes: int = 10,
-    in_channels: int = 3,
-) -> Network:
-    """DenseNet-121, of four stages, with a 3x3 stem."""
-    return _densenet(
-        (6, 12, 24, 16),
-        growth=growth,
-        compression=compression,
-        dropout=dropout,
-        act=act,
-        norm=norm,
-        num_classes=num_classes,
-        in_channels=in_channels,
-    )
-
-
-class DenseLayer(nn.Sequential):  # [N, c, H, W] -> [N, c + growth, H, W]
-    """The input, and behind it the new channels that the parts make of it."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return torch.cat([input, super().forward(input)], dim=1)
-
-
-def _densenet(
-    depths: Sequence[int],
-    *,
-    growth: int,
-    compression: float,
-    dropout: float,
-    act: Act,
-    norm: Norm,
-    num_classes: int,
-    in_channels: int,
-) -> Network:
     if not 0 < compression <= 1:
         raise ValueError(f"compression={compression}: should be more than 0 and at most 1")
     new_norm = norm_layer(norm)

@@ -1,9 +1,8 @@
-"""Networks by name. A builder is a function with keyword-only arguments, registered under its own name."""
+"""Networks by name. One builder makes a whole family; `register` binds what makes each variant."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any, TypeVar
 
 import torch
@@ -12,7 +11,7 @@ from torch import nn
 from models.from_timm import timm_network
 from models.layers import Init, Scheme, initialise
 
-Net = TypeVar("Net", bound=nn.Module)
+Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
 SET_BY_DATA = ("num_classes", "in_channels", "image_size")
 TIMM = "timm/"
@@ -20,15 +19,15 @@ TIMM = "timm/"
 
 @dataclass(frozen=True)
 class Entry:
-    """What is said of a network."""
+    """The description of a network."""
 
     name: str
-    about: str  # the first line of its builder's docstring
+    about: str  # one sentence or two
     source: str  # paper and section
-    published: str  # parameters as a report prints them, such as "11.17M"; empty where none does
-    settled: bool  # False where the published figure does not decide the layers, or cannot be met
-    init: Scheme  # what init=paper stands for
-    note: str  # what differs from the source, or cannot be settled, and why; empty where nothing does
+    published: str  # parameters as a report prints them, such as "11.17M"; empty if no report does
+    settled: bool  # False if the published figure does not decide the layers, or cannot be met
+    init: Scheme  # the scheme behind init=paper
+    note: str  # differences from the source, open questions and reasons; may be empty
 
 
 _INIT = inspect.Parameter("init", inspect.Parameter.KEYWORD_ONLY, default="paper", annotation=Init)
@@ -37,46 +36,67 @@ _ENTRIES: dict[str, Entry] = {}
 
 
 def register(
-    *, source: str, init: Scheme, published: str = "", settled: bool = True, note: str = ""
-) -> Callable[[Callable[..., Net]], Callable[..., Net]]:
-    """Make a builder known under its function's name, with one more argument, `init`: how the weights of what it
-    builds are drawn; `paper` is the scheme given here. Raises ValueError for a name registered twice."""
-    papers = init
+    name: str = "",
+    *,
+    source: str,
+    init: Scheme,
+    about: str = "",
+    published: str = "",
+    settled: bool = True,
+    note: str = "",
+    defaults: Mapping[str, Any] | None = None,
+    **variant: Any,
+) -> Callable[[Builder], Builder]:
+    """Register a builder with the arguments of `variant` bound; stack it for a table of variants.
 
-    def keep(build: Callable[..., Net]) -> Callable[..., Net]:
-        name = build.__name__
-        if name in _ENTRIES:
-            raise ValueError(f"two networks are called {name!r}")
+    The keyword-only arguments that are not bound are the network's own; `defaults` replaces some of their defaults.
+    Each network takes one more, `init`, the scheme that draws its weights; `paper` is the one given here. `name` is the
+    function's name if left out, and `about` the first paragraph of its docstring.
 
-        @wraps(build)
-        def builder(*, init: Init = "paper", **arguments: Any) -> Net:
-            net = build(**arguments)
+    Raises ValueError for a name registered twice, TypeError for a variant that the builder does not take.
+    """
+    papers, own_defaults = init, dict(defaults or {})
+
+    def keep(build: Builder) -> Builder:
+        called = name or build.__name__
+        if called in _ENTRIES:
+            raise ValueError(f"two networks are called {called!r}")
+        whole = inspect.signature(build, eval_str=True)
+        whole.bind_partial(**variant, **own_defaults)
+        takes = [
+            parameter.replace(default=own_defaults.get(key, parameter.default))
+            for key, parameter in whole.parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY and key not in variant
+        ]
+        signature = inspect.Signature([*takes, _INIT])
+
+        def builder(*, init: Init = "paper", **arguments: Any) -> nn.Module:
+            signature.bind(**arguments)
+            net = build(**variant, **(own_defaults | arguments))
             initialise(net, papers if init == "paper" else init)
             return net
 
-        own = inspect.signature(build, eval_str=True)
-        whole = own.replace(parameters=[*own.parameters.values(), _INIT])
-        builder.__signature__ = whole  # pyright: ignore[reportAttributeAccessIssue]
-        about = (inspect.getdoc(build) or "").split("\n")[0]
-        _BUILDERS[name] = builder
-        _ENTRIES[name] = Entry(name, about, source, published, settled, papers, note)
-        return builder
+        builder.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
+        paragraph = (inspect.getdoc(build) or "").split("\n\n")[0]
+        _BUILDERS[called] = builder
+        _ENTRIES[called] = Entry(called, about or " ".join(paragraph.split()), source, published, settled, papers, note)
+        return build
 
     return keep
 
 
 def model_names() -> list[str]:
-    """All registered names; besides them, `timm/NAME` builds any timm network."""
+    """Return all registered names. `timm/NAME` also builds any timm network."""
     return sorted(_ENTRIES)
 
 
 def entry(name: str) -> Entry:
-    """Raises KeyError for a name that is not registered."""
+    """Return the description of a network. Raises KeyError for a name that is not registered."""
     return _ENTRIES[name]
 
 
 def parameters_of(name: str) -> dict[str, inspect.Parameter]:
-    """The arguments that a builder takes, those that the data sets included. Raises KeyError for an unknown name."""
+    """Return the arguments of a network, with those that the data sets. Raises KeyError for an unknown name."""
     builder = timm_network if name.startswith(TIMM) else _BUILDERS[name]
     parameters = inspect.signature(builder, eval_str=True).parameters
     return {key: each for key, each in parameters.items() if each.kind is inspect.Parameter.KEYWORD_ONLY}
@@ -85,10 +105,10 @@ def parameters_of(name: str) -> dict[str, inspect.Parameter]:
 def build_model(
     name: str, *, num_classes: int = 10, in_channels: int = 3, image_size: int = 32, **arguments: Any
 ) -> nn.Module:
-    """A freshly initialised network: images [N, in_channels, image_size, image_size] to logits [N, num_classes].
+    """Return a freshly initialised network: images [N, in_channels, image_size, image_size] to logits [N, num_classes].
 
-    Raises KeyError for an unknown name, TypeError for an argument that the builder does not have, and what the builder
-    raises for a value that it cannot use.
+    Raises KeyError for an unknown name, TypeError for an argument that the network does not take, and the builder's own
+    errors for a value that it cannot use.
     """
     from_data = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
     asked = parameters_of(name)
@@ -99,6 +119,6 @@ def build_model(
 
 
 def sketch_model(name: str, **arguments: Any) -> nn.Module:
-    """`build_model` on torch's meta device: layers and shapes, no numbers and no random ones drawn."""
+    """Return `build_model` on torch's meta device: layers and shapes without numbers. Draws no random ones."""
     with torch.device("meta"):
         return build_model(name, **arguments)

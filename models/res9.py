@@ -15,38 +15,15 @@ from models.network import Network
 from models.registry import register
 from models.resnet9 import Residual
 
-_NOTE = (
-    "Our reading: the report prints only a size, in MiB of the saved state dict, which many layouts meet; this is the"
-    " plainest that meets those of res9 and simp_res9 alike."
-)
-
 Unit = Callable[..., nn.Sequential]  # channels in, channels out, kernel size (of 3)
-
-
-@register(source="report f2d6, table 2", init="torch", published="8.7 MB", settled=False, note=_NOTE)
-def res9(
-    *,
-    stem: tuple[int, ...] = (3,),
-    act: Act = "relu",
-    norm: Norm = "batch",
-    num_classes: int = 10,
-    in_channels: int = 3,
-) -> Network:
-    """Nine convolutions, two of its blocks residual; `stem`: the first ones' kernel sizes."""
-    return _res9(_basic, stem=stem, act=act, norm=norm, num_classes=num_classes, in_channels=in_channels)
-
-
-@register(source="report f2d6, table 2", init="torch", published="3.41 MB", settled=False, note=_NOTE)
-def simp_res9(
-    *,
-    stem: tuple[int, ...] = (3,),
-    act: Act = "relu",
-    norm: Norm = "batch",
-    num_classes: int = 10,
-    in_channels: int = 3,
-) -> Network:
-    """Res9 with bottlenecks as residual blocks."""
-    return _res9(_bottleneck, stem=stem, act=act, norm=norm, num_classes=num_classes, in_channels=in_channels)
+_variant = partial(
+    register,
+    source="report f2d6, table 2",
+    init="torch",
+    settled=False,
+    note="Our reading: the report prints only a size, in MiB of the saved state dict, which many layouts meet. This is"
+    " the plainest that meets those of both res9 and simp_res9.",
+)
 
 
 def _basic(unit: Unit, c: int) -> nn.Sequential:  # [N, c, H, W] -> the same, as _bottleneck
@@ -57,15 +34,23 @@ def _bottleneck(unit: Unit, c: int) -> nn.Sequential:
     return nn.Sequential(*unit(c, c // 4, size=1), *unit(c // 4, c // 4), *unit(c // 4, c, size=1))
 
 
-def _res9(
+@_variant(
+    "res9",
+    block=_basic,
+    about="Nine convolutions, with two residual blocks. `stem`: the kernel sizes of the first convolutions.",
+    published="8.7 MB",
+)
+@_variant("simp_res9", block=_bottleneck, about="Res9 with bottlenecks as residual blocks.", published="3.41 MB")
+def res9(
     block: Callable[[Unit, int], nn.Sequential],
     *,
-    stem: tuple[int, ...],
-    act: Act,
-    norm: Norm,
-    num_classes: int,
-    in_channels: int,
+    stem: tuple[int, ...] = (3,),
+    act: Act = "relu",
+    norm: Norm = "batch",
+    num_classes: int = 10,
+    in_channels: int = 3,
 ) -> Network:
+    """Five plain convolutions and two residual blocks."""
     if not stem or any(size < 1 or size % 2 == 0 for size in stem):
         raise ValueError(f"stem={list(stem)}: should be one or more odd kernel sizes, such as [3] or [3,3,3]")
     unit = partial(_conv_norm_act, norm=norm_layer(norm), act=act)

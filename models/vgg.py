@@ -6,6 +6,8 @@ started deep columns from a trained shallow one; that Xavier's scheme makes this
 (section 3.1). Santurkar et al. 2018 use it too.
 """
 
+from functools import partial
+
 from torch import nn
 
 from models.layers import Act, Norm, activation, dropout_layer, norm_layer
@@ -14,163 +16,49 @@ from models.registry import register
 
 _PROPORTIONS = (1, 2, 4, 8, 8)  # of the stages' channels: from 64 to 512 in the paper
 _NOTE = (
-    "Two hidden linear layers of 512 units, as in the reports, where the paper has 4096: its last maps are 7x7, and 1x1"
-    " here. No dropout unless asked for, as in the reports' baselines, where the paper has 0.5."
+    "Two hidden linear layers of 512 units, as in the reports. The paper has 4096, for last maps of 7x7, which are 1x1"
+    " here. No dropout by default, as in the reports' baselines; the paper has 0.5."
 )
+_TABLE = "Simonyan & Zisserman 2015, table 1, column"
+_REPORTS = "reports f2d6, b35c, dfbc, a0b5"
+_variant = partial(register, init="xavier", note=_NOTE)
 
 
-@register(
-    source="Simonyan & Zisserman 2015, table 1, column A; reports f2d6, b35c, dfbc, a0b5", init="xavier", note=_NOTE
+@_variant(
+    "vgg_a",
+    convolutions=(1, 1, 2, 2, 2),
+    about="VGG-A, 8 convolutions. `width` is the channels of the first, `norm` follows each, and `dropout` follows each"
+    " hidden linear layer.",
+    source=f"{_TABLE} A; {_REPORTS}",
 )
-def vgg_a(
-    *,
-    norm: Norm = "none",
-    width: int = 64,
-    dropout: float = 0.0,
-    head_width: int = 512,
-    act: Act = "relu",
-    num_classes: int = 10,
-    in_channels: int = 3,
-    image_size: int = 32,
-) -> Network:
-    """VGG-A, 8 convolutions, the first of `width` channels; `norm` after each, `dropout` after each hidden linear
-    layer."""
-    return _vgg(
-        (1, 1, 2, 2, 2),
-        norm=norm,
-        width=width,
-        dropout=dropout,
-        head_width=head_width,
-        act=act,
-        num_classes=num_classes,
-        in_channels=in_channels,
-        image_size=image_size,
-    )
-
-
-@register(
-    source="Santurkar et al. 2018, arXiv 1805.11604; reports f2d6, b35c, dfbc, a0b5",
-    init="xavier",
+@_variant(
+    "vgg_a_bn",
+    convolutions=(1, 1, 2, 2, 2),
+    norm="batch",
+    about="VGG-A with BatchNorm: `vgg_a` with norm=batch, by the reports' name.",
+    source=f"Santurkar et al. 2018, arXiv 1805.11604; {_REPORTS}",
     published="+0.067%",
     settled=False,
-    note=f"{_NOTE} Report a0b5 prints +0.067% parameters over vgg_a: no count of the eight BatchNorm2d reaches it,"
-    " which are +0.0564%; one more BatchNorm1d(512) would. The convolutions keep their biases. No `norm`: it is named"
-    " for its own.",
+    note=f"{_NOTE} Report a0b5 prints +0.067% parameters over vgg_a. The eight BatchNorm2d add +0.0564%; one more"
+    " BatchNorm1d(512) would reach the printed figure. The convolutions keep their biases. There is no `norm` argument,"
+    " as the name already says which.",
 )
-def vgg_a_bn(
-    *,
-    width: int = 64,
-    dropout: float = 0.0,
-    head_width: int = 512,
-    act: Act = "relu",
-    num_classes: int = 10,
-    in_channels: int = 3,
-    image_size: int = 32,
-) -> Network:
-    """VGG-A with BatchNorm: `vgg_a` of norm=batch by the reports' name."""
-    return _vgg(
-        (1, 1, 2, 2, 2),
-        norm="batch",
-        width=width,
-        dropout=dropout,
-        head_width=head_width,
-        act=act,
-        num_classes=num_classes,
-        in_channels=in_channels,
-        image_size=image_size,
-    )
-
-
-@register(source="Simonyan & Zisserman 2015, table 1, column B", init="xavier", note=_NOTE)
-def vgg_b(
-    *,
-    norm: Norm = "none",
-    width: int = 64,
-    dropout: float = 0.0,
-    head_width: int = 512,
-    act: Act = "relu",
-    num_classes: int = 10,
-    in_channels: int = 3,
-    image_size: int = 32,
-) -> Network:
-    """VGG-B, 10 convolutions."""
-    return _vgg(
-        (2, 2, 2, 2, 2),
-        norm=norm,
-        width=width,
-        dropout=dropout,
-        head_width=head_width,
-        act=act,
-        num_classes=num_classes,
-        in_channels=in_channels,
-        image_size=image_size,
-    )
-
-
-@register(source="Simonyan & Zisserman 2015, table 1, column D", init="xavier", note=_NOTE)
-def vgg_d(
-    *,
-    norm: Norm = "none",
-    width: int = 64,
-    dropout: float = 0.0,
-    head_width: int = 512,
-    act: Act = "relu",
-    num_classes: int = 10,
-    in_channels: int = 3,
-    image_size: int = 32,
-) -> Network:
-    """VGG-D, 13 convolutions ("VGG-16")."""
-    return _vgg(
-        (2, 2, 3, 3, 3),
-        norm=norm,
-        width=width,
-        dropout=dropout,
-        head_width=head_width,
-        act=act,
-        num_classes=num_classes,
-        in_channels=in_channels,
-        image_size=image_size,
-    )
-
-
-@register(source="Simonyan & Zisserman 2015, table 1, column E", init="xavier", note=_NOTE)
-def vgg_e(
-    *,
-    norm: Norm = "none",
-    width: int = 64,
-    dropout: float = 0.0,
-    head_width: int = 512,
-    act: Act = "relu",
-    num_classes: int = 10,
-    in_channels: int = 3,
-    image_size: int = 32,
-) -> Network:
-    """VGG-E, 16 convolutions ("VGG-19")."""
-    return _vgg(
-        (2, 2, 4, 4, 4),
-        norm=norm,
-        width=width,
-        dropout=dropout,
-        head_width=head_width,
-        act=act,
-        num_classes=num_classes,
-        in_channels=in_channels,
-        image_size=image_size,
-    )
-
-
-def _vgg(
+@_variant("vgg_b", convolutions=(2, 2, 2, 2, 2), about="VGG-B, 10 convolutions.", source=f"{_TABLE} B")
+@_variant("vgg_d", convolutions=(2, 2, 3, 3, 3), about='VGG-D, 13 convolutions ("VGG-16").', source=f"{_TABLE} D")
+@_variant("vgg_e", convolutions=(2, 2, 4, 4, 4), about='VGG-E, 16 convolutions ("VGG-19").', source=f"{_TABLE} E")
+def vgg(
     convolutions: tuple[int, ...],
     *,
-    norm: Norm,
-    width: int,
-    dropout: float,
-    head_width: int,
-    act: Act,
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
+    norm: Norm = "none",
+    width: int = 64,
+    dropout: float = 0.0,
+    head_width: int = 512,
+    act: Act = "relu",
+    num_classes: int = 10,
+    in_channels: int = 3,
+    image_size: int = 32,
 ) -> Network:
+    """VGG with so many 3x3 convolutions before each of the five poolings."""
     side = image_size // 32
     if side < 1:
         raise ValueError(f"image_size={image_size}: should be at least 32, which five poolings halve")

@@ -1,50 +1,16 @@
 """Wide residual networks for 32x32 images (Zagoruyko & Komodakis 2016, arXiv 1605.07146)."""
 
+from functools import partial
+
 from torch import Tensor, nn
 
 from models.layers import Act, Norm, NormLayer, activation, dropout_layer, norm_layer
 from models.network import Network
 from models.registry import register
 
-_SOURCE = "Zagoruyko & Komodakis 2016, arXiv 1605.07146, table 1 and section 2.4; report b35c, table 7"
-_NOTE = (
-    "Biases in the convolutions, which the published count demands; the authors' code has none. Dropout of 0.3 is the"
-    " paper's for CIFAR; the report gives no rate."
-)
-
-
-@register(source=_SOURCE, init="kaiming", published="10.97M", note=_NOTE)
-def wide_resnet16x8(
-    *,
-    dropout: float = 0.3,
-    act: Act = "relu",
-    norm: Norm = "batch",
-    num_classes: int = 10,
-    in_channels: int = 3,
-) -> Network:
-    """Wide ResNet of 16 layers, 8 times as wide as ResNet-20."""
-    return _wide_resnet(
-        depth=2, k=8, dropout=dropout, act=act, norm=norm, num_classes=num_classes, in_channels=in_channels
-    )
-
-
-@register(source=_SOURCE, init="kaiming", published="36.49M", note=_NOTE)
-def wide_resnet28x10(
-    *,
-    dropout: float = 0.3,
-    act: Act = "relu",
-    norm: Norm = "batch",
-    num_classes: int = 10,
-    in_channels: int = 3,
-) -> Network:
-    """Wide ResNet of 28 layers, 10 times as wide as ResNet-20."""
-    return _wide_resnet(
-        depth=4, k=10, dropout=dropout, act=act, norm=norm, num_classes=num_classes, in_channels=in_channels
-    )
-
 
 class WideBlock(nn.Module):  # [N, c_in, H, W] -> [N, c_out, H/stride, W/stride]
-    """Norm and activation before each convolution, dropout before the second; a 1x1 shortcut shares the first two."""
+    """Norm and activation before each convolution, dropout before the second. A 1x1 shortcut shares the first two."""
 
     def __init__(self, c_in: int, c_out: int, stride: int, dropout: float, norm: NormLayer, act: Act) -> None:
         super().__init__()
@@ -63,10 +29,32 @@ class WideBlock(nn.Module):  # [N, c_in, H, W] -> [N, c_out, H/stride, W/stride]
         return self.residual(active) + (input if self.shortcut is None else self.shortcut(active))
 
 
-def _wide_resnet(
-    *, depth: int, k: int, dropout: float, act: Act, norm: Norm, num_classes: int, in_channels: int
+_variant = partial(
+    register,
+    source="Zagoruyko & Komodakis 2016, arXiv 1605.07146, table 1 and section 2.4; report b35c, table 7",
+    init="kaiming",
+    note="Biases in the convolutions, which the published count demands; the authors' code has none. Dropout of 0.3 is"
+    " the paper's for CIFAR; the report gives no rate.",
+)
+
+
+@_variant(
+    "wide_resnet16x8", depth=2, k=8, published="10.97M", about="WRN-16-8: 16 layers, 8 times as wide as ResNet-20."
+)
+@_variant(
+    "wide_resnet28x10", depth=4, k=10, published="36.49M", about="WRN-28-10: 28 layers, 10 times as wide as ResNet-20."
+)
+def wide_resnet(
+    depth: int,
+    k: int,
+    *,
+    dropout: float = 0.3,
+    act: Act = "relu",
+    norm: Norm = "batch",
+    num_classes: int = 10,
+    in_channels: int = 3,
 ) -> Network:
-    """Three stages of `depth` blocks, `k` times as wide as 16-32-64 channels."""
+    """Wide ResNet: three stages of `depth` blocks, `k` times as wide as 16-32-64 channels."""
     new_norm = norm_layer(norm)
     features: dict[str, nn.Module] = {"stem": nn.Conv2d(in_channels, 16, kernel_size=3, padding=1)}
     c_in = 16

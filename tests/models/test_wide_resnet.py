@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models import build_model, sketch_model
-from models.wide_resnet import WideBlock, _wide_resnet
+from models.wide_resnet import WideBlock, wide_resnet
 
 
 @pytest.mark.parametrize(("c_in", "c_out", "stride"), [(4, 8, 1), (4, 8, 2), (8, 8, 1)])
@@ -36,7 +36,7 @@ def test_a_block_equals_timms(c_in: int, c_out: int, stride: int) -> None:
 
 
 def test_the_network_equals_a_plain_forward() -> None:
-    net = _wide_resnet(depth=2, k=1, dropout=0.3, act="relu", norm="batch", num_classes=3, in_channels=2).eval()
+    net = wide_resnet(depth=2, k=1, dropout=0.3, act="relu", norm="batch", num_classes=3, in_channels=2).eval()
     for norm in net.modules():
         if isinstance(norm, nn.BatchNorm2d):
             for each in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
