@@ -43,10 +43,7 @@ def surface(
     out: OutFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Measure loss and accuracy around a trained network.
-
-    The directions are random and filter-normalised, or the plane in which training moved.
-    """
+    """Measure loss and accuracy around a trained network."""
     from trainer.landscape.network import load_network
     from trainer.landscape.surface import as_text, measure_surface
 
@@ -64,7 +61,7 @@ def surface(
 @app.command()
 def hessian(
     run: Run,
-    epochs: Annotated[str, Option(help="Kept epochs such as 0,5,20, or all, or last.", metavar="LIST")] = "last",
+    epochs: Annotated[str, Option(help="Epochs with kept weights: 0,5,20, all or last.", metavar="LIST")] = "last",
     top: Annotated[int, Option(help="Number of eigenvalues, largest first.", metavar="K", min=1)] = 5,
     iterations: Annotated[int, Option(help="Lanczos iterations.", metavar="N", min=1)] = 40,
     trace_samples: Annotated[int, Option(help="Random vectors for the trace. 0: no trace.", metavar="N", min=0)] = 20,
@@ -82,10 +79,7 @@ def hessian(
     out: OutFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Measure the largest eigenvalues and the trace of the Hessian.
-
-    At the run's last epoch, or at epochs whose weights were kept during training.
-    """
+    """Measure the largest eigenvalues and the trace of the Hessian."""
     import torch
 
     from trainer.landscape.hessian import as_text, epochs_asked, measure_hessian
@@ -111,8 +105,7 @@ def hessian(
 @app.command()
 def bands(
     folders: Annotated[
-        list[Path],
-        Argument(metavar="RUN_OR_SWEEP_FOLDER...", help="Runs at several learning rates, or their folders."),
+        list[Path], Argument(metavar="RUN_OR_SWEEP_FOLDER...", help="Runs at several rates, or their folders.")
     ],
     key: Annotated[str, Option(help="The metric whose range over the learning rates is the band.")] = "runs/loss",
     from_step: Annotated[int, Option(help="First step to use.", metavar="N", min=0)] = 0,

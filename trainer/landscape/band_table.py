@@ -7,8 +7,7 @@ from typing import Any
 from trainer.runs.bands import Band, bands, has_rows, probe_medians
 from trainer.runs.history import History
 from trainer.statistics import describe
-from trainer.text import NONE, spread
-from trainer.text import table as columns
+from trainer.text import NONE, spread, table
 
 BETA = "runs/beta"
 _NUMBERS: dict[str, tuple[str, Callable[[Band], float]]] = {  # of a band of the metric
@@ -39,23 +38,23 @@ def band_table(histories: Sequence[History], key: str, *, from_step: int = 0, ga
     }
 
 
-def as_text(table: Mapping[str, Any]) -> str:
-    """Return the table, the paper's medians and the notes as text."""
+def as_text(values: Mapping[str, Any]) -> str:
+    """Return the values as a table, the paper's medians and the notes."""
     heads = {name: head for name, (head, _) in _NUMBERS.items()} | {"beta": "beta"}
     rows = [["group", "rates", "steps", *heads.values()]]
-    for group in table["groups"]:
+    for group in values["groups"]:
         rates = " ".join(f"{rate:g}" for rate in group["rates"])
         rows.append([group["group"], rates, "{}-{}".format(*group["steps"]), *_cells(group, heads)])
-    if ratio := table["ratio"]:
+    if ratio := values["ratio"]:
         rows.append([" / ".join(ratio["of"]), "", "", *_cells(ratio, heads)])
-    blocks = [columns(rows)] if table["groups"] else []
-    if medians := table["medians"]:
+    blocks = [table(rows)] if values["groups"] else []
+    if medians := values["medians"]:
         groups = sorted({group for by_group in medians.values() for group in by_group})
         rows = [[name, *_cells(by_group, groups)] for name, by_group in medians.items()]
-        blocks.append(columns([["median over rates and steps", *groups], *rows]))
-    if table["notes"]:
-        blocks.append("\n".join(table["notes"]))
-    return "\n\n".join([f"{table['key']}: mean ± standard deviation over seeds", *blocks])
+        blocks.append(table([["median over rates and steps", *groups], *rows]))
+    if values["notes"]:
+        blocks.append("\n".join(values["notes"]))
+    return "\n\n".join([f"{values['key']}: mean ± standard deviation over seeds", *blocks])
 
 
 def _group(name: str, measured: Sequence[Band], betas: Sequence[Band]) -> dict[str, Any]:

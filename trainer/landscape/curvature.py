@@ -13,10 +13,7 @@ Product = Callable[[Tensor], Tensor]
 def hessian_product(
     parts: Iterable[Callable[[], Tensor]], parameters: Sequence[nn.Parameter], vector: Tensor
 ) -> Tensor:
-    """Return H v [P] of a loss that is the sum of `parts`: the gradient of g(w) v (Pearlmutter 1994).
-
-    One part at a time is computed and differentiated twice, in reverse mode.
-    """
+    """Return H v [P] of a loss that is the sum of `parts`: the gradient of g(w) v (Pearlmutter 1994), part by part."""
     total = torch.zeros_like(vector)
     for part in parts:
         gradient = torch.autograd.grad(part(), parameters, create_graph=True, materialize_grads=True)

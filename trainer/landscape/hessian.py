@@ -33,10 +33,7 @@ from trainer.training.trained import kept_epochs, load_weights
 
 
 def epochs_asked(network: MeasuredNetwork, asked: str) -> dict[float, Path]:
-    """Return the file or folder of the weights of each epoch in `asked`: `0,5,20`, `all` kept ones, or `last`.
-
-    Raises UserError.
-    """
+    """Return where the weights of each epoch in `asked` are: `0,5,20`, `all` kept ones, or `last`. Raises UserError."""
     run = network.run
     if asked == "last":
         return {network.epoch: run}
@@ -68,10 +65,7 @@ def measure_hessian(
     dtype: torch.dtype,
     folder: Path,
 ) -> Path:
-    """Return the file in `folder` with these epochs and those measured before with the same settings.
-
-    Raises UserError.
-    """
+    """Return the file in `folder` with these epochs and those measured before. Raises UserError."""
     if top > iterations:
         raise ConfigError(f"--top: {top} eigenvalues need as many iterations; take --iterations {top} or more")
     settings = {

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer.probes.due import Steps
+from trainer.probes.due import ProbeAtSteps, Steps
 from trainer.probes.gradients import change, distance, flat, norm
 from trainer.protocols import View
 
@@ -32,18 +32,16 @@ class Moment:
     grad_norm: Tensor  # []
 
 
-class DriftProbe:
+class DriftProbe(ProbeAtSteps):
     """A probe that keeps copies of gradient and weights. Optimizers and clipping change the originals in place."""
 
     name = "drift"
     clocked_apart = False
 
     def __init__(self, steps: Steps, device: torch.device) -> None:
-        self._steps, self._device = steps, device
+        super().__init__(steps)
+        self._device = device
         self._before: Moment | None = None
-
-    def due(self, step: int) -> bool:
-        return step in self._steps
 
     def measure(self, view: View) -> Mapping[str, Tensor | float]:
         """Return the change from the previous measured step t' to t. The first one has only loss and norm.

@@ -1,6 +1,8 @@
 """The steps at which a probe measures."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from trainer.config.probe import When
 
@@ -17,6 +19,24 @@ class Steps:
 
     def __bool__(self) -> bool:
         return bool(self.every or self.single)
+
+
+class ProbeAtSteps:
+    """The base of the probes: due at `steps`, timed apart from training, with nothing to remember."""
+
+    clocked_apart = True
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+
+    def due(self, step: int) -> bool:
+        return step in self._steps
+
+    def state_dict(self) -> Mapping[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        pass
 
 
 def steps_of(when: When, total_steps: int) -> Steps:

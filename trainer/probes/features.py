@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.probes.due import Steps
+from trainer.probes.due import ProbeAtSteps, Steps
 from trainer.probes.layers import layers_of, pick_layers, weight_dims
 from trainer.probes.untouched import untouched
 from trainer.protocols import View
@@ -16,21 +16,18 @@ KEY = "probe.features.layers"
 _EPS = 1e-5  # added to a variance before it divides, as in BatchNorm (Ioffe & Szegedy 2015, algorithm 1)
 
 
-class FeaturesProbe:
+class FeaturesProbe(ProbeAtSteps):
     """A probe that makes one more forward pass of the step's whole batch.
 
     In float32, in training mode, with dropout masks of its own.
     """
 
     name = "features"
-    clocked_apart = True
 
     def __init__(self, steps: Steps, layers: Sequence[str], device: torch.device) -> None:
-        self._steps, self._layers, self._device = steps, layers, device
+        super().__init__(steps)
+        self._layers, self._device = layers, device
         self._before: dict[str, dict[str, Tensor]] = {}  # by layer: `mean` and `std` [C] at the last measurement
-
-    def due(self, step: int) -> bool:
-        return step in self._steps
 
     def measure(self, view: View) -> Mapping[str, Tensor | float]:
         """Return statistics of each layer's output (C channels), before any norm or activation that is its own layer.

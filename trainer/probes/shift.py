@@ -1,13 +1,12 @@
 """Internal covariate shift as a change of gradients (Santurkar et al. 2018, section 2.2, definition 2.1)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from trainer.errors import ConfigError
-from trainer.probes.due import Steps
+from trainer.probes.due import ProbeAtSteps, Steps
 from trainer.probes.gradients import change, flat, norm
 from trainer.probes.layers import layers_of, pick_layers
 from trainer.probes.untouched import untouched
@@ -16,18 +15,15 @@ from trainer.protocols import View
 KEY = "probe.shift.layers"
 
 
-class ShiftProbe:
+class ShiftProbe(ProbeAtSteps):
     """A probe of how much the update of the layers before it changes a layer's gradient. Costs a gradient per layer."""
 
     name = "shift"
-    clocked_apart = True
 
     def __init__(self, steps: Steps, layers: Mapping[str, slice]) -> None:
         """`layers`: the slice of each layer's own parameters among the trained ones, in the network's order."""
-        self._steps, self._layers = steps, layers
-
-    def due(self, step: int) -> bool:
-        return step in self._steps
+        super().__init__(steps)
+        self._layers = layers
 
     def measure(self, view: View) -> Mapping[str, Tensor | float]:
         """Return the shift of each layer i with own weights and bias w_i, on the step's batch with its dropout masks.
@@ -54,12 +50,6 @@ class ShiftProbe:
                 shift = change(there, here, norm(here))
                 metrics |= {f"probe/shift_l2/{name}": shift.distance, f"probe/shift_cosine/{name}": shift.cosine}
         return metrics
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        pass
 
 
 def shifting_layers(model: nn.Module, asked: Sequence[str]) -> dict[str, slice]:

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from trainer.config.probe import Walk
-from trainer.probes.due import Steps
+from trainer.probes.due import ProbeAtSteps, Steps
 from trainer.probes.gradients import Change, LossAndGradient, change, flat, norm
 from trainer.probes.untouched import untouched
 from trainer.protocols import View
@@ -76,17 +75,14 @@ def step_sizes(config: Walk, lr: float) -> Tensor:
     return torch.linspace(_EIGHTH * longest, longest, config.points, dtype=torch.float64)
 
 
-class WalkProbe:
+class WalkProbe(ProbeAtSteps):
     """A probe that walks along the gradient of the step's batch."""
 
     name = "walk"
-    clocked_apart = True
 
     def __init__(self, config: Walk, steps: Steps) -> None:
-        self._config, self._steps = config, steps
-
-    def due(self, step: int) -> bool:
-        return step in self._steps
+        super().__init__(steps)
+        self._config = config
 
     def measure(self, view: View) -> Mapping[str, Tensor | float]:
         """Return the metrics of a walk, or none at a step whose rate is 0, such as the first of a warm-up."""
@@ -106,9 +102,3 @@ class WalkProbe:
             "probe/beta": walk.beta,
             "probe/lipschitz": walk.lipschitz,
         }
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        pass

@@ -207,19 +207,8 @@ def test_a_run_that_keeps_no_epochs_has_its_last_alone(small_run: list[str], tmp
 def test_the_command_prints_a_line_an_epoch_and_the_file_last(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [
-        "trainer",
-        "landscape",
-        "hessian",
-        str(trained_run),
-        "--epochs",
-        "0,3",
-        "--iterations",
-        "8",
-        "--out",
-        str(tmp_path),
-    ]
-    monkeypatch.setattr(sys, "argv", words)
+    flags = ["--epochs", "0,3", "--iterations", "8", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["trainer", "landscape", "hessian", str(trained_run), *flags])
     with pytest.raises(SystemExit) as ended:
         main()
     assert not ended.value.code

@@ -143,32 +143,14 @@ def descend(parts_of: Callable[[list[str]], tuple[RunConfig, Parts]]) -> Callabl
     """Gradient descent with a constant rate in a bowl, by the loop; the metrics by step."""
 
     def run(bowl: Bowl, lr: float, steps: int, words: list[str]) -> dict[int, dict[str, float]]:
-        config, parts = parts_of(
-            [
-                *words,
-                "schedule.name=constant",
-                f"optimizer.lr={lr}",
-                f"train.max_steps={steps}",
-                "model.name=handmade_mlp",
-            ]
-        )
-        optimizer = torch.optim.SGD(bowl.parameters(), lr)
-        loop = Loop(
-            dataclasses.replace(
-                parts,
-                model=bowl,
-                forward=bowl,
-                ema=None,
-                loss_fn=TakeOutput(),
-                reduction="mean",
-                penalty=None,
-                optimizer=optimizer,
-                probes=build_probes(config.probe, bowl, total_steps=steps),
-            ),
-            [recorder := Recorder()],
-            keep=lambda *_: None,
-            stop_requested=lambda: False,
-        )
+        own = ["schedule.name=constant", f"optimizer.lr={lr}", f"train.max_steps={steps}", "model.name=handmade_mlp"]
+        config, parts = parts_of([*words, *own])
+        parts = dataclasses.replace(
+            parts, model=bowl, forward=bowl, ema=None, loss_fn=TakeOutput(), reduction="mean", penalty=None,
+            optimizer=torch.optim.SGD(bowl.parameters(), lr),
+            probes=build_probes(config.probe, bowl, total_steps=steps),
+        )  # fmt: skip
+        loop = Loop(parts, [recorder := Recorder()], keep=lambda *_: None, stop_requested=lambda: False)
         for _ in range(steps):
             loop.train_batch(torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.long))
         loop._log_measured()
