@@ -1,4 +1,4 @@
-"""A trained run of a network so small that its whole Hessian can be written down."""
+"""A trained run of a network so small that its whole Hessian fits in memory."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from trainer.training.run import start_run
 
 
 @pytest.fixture(scope="session")
-def trained_words(image_folder: Path) -> list[str]:
-    """Convolutions, BatchNorm, dropout: 120 weights, 3 epochs of 6 steps."""
+def trained_overrides(image_folder: Path) -> list[str]:
+    """Return the overrides of a run with convolutions, BatchNorm, dropout: 120 weights, 3 epochs of 6 steps."""
     return [
         "data.name=folder",
         f"data.root={image_folder}",
@@ -29,6 +29,6 @@ def trained_words(image_folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def trained_run(trained_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Not to be written to; results go elsewhere."""
-    return start_run(load_config(trained_words).config, runs=tmp_path_factory.mktemp("runs"), name="tiny").folder
+def trained_run(trained_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run folder for all tests. Do not write to it."""
+    return start_run(load_config(trained_overrides).config, runs=tmp_path_factory.mktemp("runs"), name="tiny").folder

@@ -1,4 +1,4 @@
-"""`trainer landscape bands`: one number a band, over seeds, of one group to the other; from run folders alone."""
+"""`trainer landscape bands`: one number per band, over seeds and as the ratio of two groups, from run folders alone."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def run_of(model: str, lr: float, seed: int, losses: list[float], *, beta: float
 
 
 def two_groups(seeds: int) -> list[History]:
-    """Widths 1, 2, ... by seed without BatchNorm, half of that with it; beta 4 and 3 at the two rates, or 2 and 1."""
+    """Widths 1, 2, ... by seed without BatchNorm, half of that with it. Betas 4 and 3 at the two rates, or 2 and 1."""
     runs: list[History] = []
     for seed in range(seeds):
         for model, part, betas in (("vgg_a", 1.0, (4, 3)), ("vgg_a_bn", 0.5, (2, 1))):
@@ -83,7 +83,7 @@ def test_the_papers_medians_are_shown_also_where_there_is_one_rate_only() -> Non
 
 @pytest.fixture(scope="module")
 def sweep_folder(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Path:
-    """Two rates and two activations of LeNet-5 on a handful of images."""
+    """Return runs of LeNet-5 at two rates, with two activations, on a handful of images."""
     folder = tmp_path_factory.mktemp("sweep")
     for act in ("relu", "tanh"):
         for lr in (0.01, 0.1):
@@ -96,7 +96,7 @@ def sweep_folder(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -
     return folder
 
 
-def test_bands_of_runs_that_were_trained_equal_their_rows(sweep_folder: Path, tmp_path: Path) -> None:
+def test_bands_of_trained_runs_equal_their_rows(sweep_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "bands.json"
     result = CliRunner().invoke(app, ["landscape", "bands", str(sweep_folder), "--json", "--out", str(out)])
     assert result.exit_code == 0, result.output
@@ -126,8 +126,8 @@ def test_the_table_names_groups_and_numbers(sweep_folder: Path) -> None:
 
 
 def test_a_folder_without_runs_and_a_metric_that_no_run_has_are_one_line(sweep_folder: Path, tmp_path: Path) -> None:
-    for words in ([str(tmp_path / "nowhere")], [str(sweep_folder), "--key", "runs/los"]):
-        result = CliRunner().invoke(app, ["landscape", "bands", *words])
+    for arguments in ([str(tmp_path / "nowhere")], [str(sweep_folder), "--key", "runs/los"]):
+        result = CliRunner().invoke(app, ["landscape", "bands", *arguments])
         assert isinstance(result.exception, CheckpointError)
         assert len(result.exception.problems) == 1
     assert "did you mean 'runs/loss'?" in str(result.exception)

@@ -1,4 +1,4 @@
-"""Lanczos and Hutchinson against matrices that are known whole."""
+"""Lanczos and Hutchinson on matrices that are known in full."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from trainer.seeds import generator
 
 
 def symmetric(eigenvalues: Sequence[float], seed: int = 0) -> Tensor:
-    """A matrix with these, in directions of its own."""
+    """Return a symmetric matrix with these eigenvalues and random eigenvectors."""
     draw = torch.Generator().manual_seed(seed)
     turned, _ = torch.linalg.qr(torch.randn(len(eigenvalues), len(eigenvalues), generator=draw, dtype=torch.float64))
     return turned @ torch.tensor(eigenvalues, dtype=torch.float64).diag() @ turned.mT
@@ -31,7 +31,7 @@ def after(product: Product, size: int, steps: int, dtype: torch.dtype = torch.fl
 
 
 def bowl_products(a: Tensor) -> Product:
-    """Products with the Hessian of L(w) = w A w / 2 + b w, by differentiation; in two parts, as of two chunks."""
+    """Return products with the Hessian of L(w) = w A w / 2 + b w, by differentiation, in two parts like two chunks."""
     w = nn.Parameter(torch.randn(len(a), dtype=a.dtype))
     parts: list[Callable[[], Tensor]] = [lambda: w @ a @ w / 3 + w.sum(), lambda: w @ a @ w / 6]
     return lambda v: hessian_product(parts, [w], v)
@@ -52,12 +52,12 @@ def test_the_largest_curvatures_of_a_large_quadratic_come_first_in_float32() -> 
 
 
 @pytest.mark.parametrize("steps", [5, 10, 20])
-def test_an_eigenvalue_lies_within_each_residual_of_its_ritz_value(steps: int) -> None:
+def test_an_eigenvalue_is_within_the_residual_of_each_ritz_value(steps: int) -> None:
     eigenvalues = np.random.default_rng(0).normal(size=100)
     ritz = after(bowl_products(symmetric(list(eigenvalues))), 100, steps).ritz()
     nearest = np.abs(ritz.values.numpy()[:, None] - eigenvalues).min(1)
     assert (nearest <= ritz.residuals.numpy() + 1e-12).all()
-    assert ritz.residuals.max() > 0.1  # and says so where it is far
+    assert ritz.residuals.max() > 0.1  # and is large before convergence
 
 
 def test_a_curvature_that_is_there_three_times_is_found_three_times() -> None:
@@ -113,7 +113,7 @@ def test_one_vector_of_signs_gives_the_whole_trace_of_a_diagonal_hessian() -> No
     assert (v @ bowl_products(diagonal.diag())(v)).item() == pytest.approx(diagonal.sum().item(), rel=1e-5)
 
 
-def test_the_trace_lies_within_its_error_which_is_as_large_as_theory_says() -> None:
+def test_the_trace_is_within_its_error_which_is_as_large_as_theory_says() -> None:
     a = symmetric(list(np.random.default_rng(1).normal(1, 3, 60)))
     samples = [(v @ a @ v).item() for v in (rademacher(60, generator(0, i)).double() for i in range(400))]
     mean, error = mean_and_error(samples)
@@ -123,6 +123,6 @@ def test_the_trace_lies_within_its_error_which_is_as_large_as_theory_says() -> N
     assert error == pytest.approx((2 * off_diagonal / 400) ** 0.5, rel=0.15)
 
 
-def test_of_too_few_samples_nothing_is_said() -> None:
+def test_too_few_samples_have_no_mean_or_no_error() -> None:
     assert mean_and_error([]) == (None, None)
     assert mean_and_error([2.0]) == (2.0, None)

@@ -1,4 +1,4 @@
-"""Directions: as long as the network's filters, or where the path went."""
+"""Random directions as long as the network's filters, and principal directions of a path."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_each_filter_of_a_direction_is_as_long_as_the_networks_and_what_is_no_fi
 
 
 def test_a_rescaled_filter_has_a_rescaled_direction_so_that_the_surface_is_the_same() -> None:
-    """What the normalisation is for (Li et al. 2018, section 4): under BatchNorm a filter's scale means nothing."""
+    """The purpose of the normalisation (Li et al. 2018, section 4): with BatchNorm a filter's scale has no effect."""
     weights = parameters()
     before = filter_normalised(weights, generator(0))[0]
     weights[0] *= 7

@@ -1,4 +1,4 @@
-"""Hessians of a trained run against the whole matrix; and again after an interruption."""
+"""Hessians of a trained run compared with the whole matrix, and after an interruption."""
 
 import copy
 import json
@@ -40,7 +40,7 @@ def measured(network: MeasuredNetwork, folder: Path, epochs: str = "last", **set
 def whole_hessian(
     network: MeasuredNetwork, model: nn.Module, batches: list[tuple[Tensor, Tensor]]
 ) -> tuple[float, Tensor, Tensor]:
-    """(loss, gradient [P], Hessian [P, P]) in float64, of the mean over batches, by torch's own way."""
+    """Return (loss, gradient [P], Hessian [P, P]) of the mean over batches in float64, by torch's own autograd."""
     net = copy.deepcopy(model).double()
     names, shapes = zip(*((name, p.shape) for name, p in net.named_parameters()), strict=True)
 
@@ -107,7 +107,7 @@ def test_a_hessian_leaves_weights_statistics_and_generators_as_they_were(
 
 
 def interrupt_after(products: int, patch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """Ctrl-C in place of a product; tells how many were made."""
+    """Raise KeyboardInterrupt instead of a product. Return a function that returns how many were made."""
     made = 0
     multiply = MeanLoss.hessian_product
 
@@ -123,7 +123,7 @@ def interrupt_after(products: int, patch: pytest.MonkeyPatch) -> Callable[[], in
 
 
 @pytest.mark.parametrize("products", [0, 5, 14, 21])
-def test_an_interrupted_measurement_is_the_unbroken_one_to_the_letter_and_makes_no_product_twice(
+def test_a_resumed_measurement_is_bit_identical_and_makes_no_product_twice(
     network: MeasuredNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, products: int
 ) -> None:
     measured(network, tmp_path / "unbroken", "1,3")
@@ -142,10 +142,10 @@ def test_an_interrupted_measurement_is_the_unbroken_one_to_the_letter_and_makes_
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("unbroken", "broken")
     )
     assert broken == unbroken
-    assert len(unbroken) == 1  # no working file is left
+    assert len(unbroken) == 1  # no unfinished file is left
 
 
-def test_epochs_asked_for_later_join_those_that_are_there(
+def test_epochs_measured_later_join_those_in_the_file(
     network: MeasuredNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = measured(network, tmp_path, "2")
@@ -186,7 +186,7 @@ def test_attention_has_a_hessian_too() -> None:
         ("last", {"top": 13}, ["--top: 13 eigenvalues need as many iterations; take --iterations 13 or more"]),
     ],
 )
-def test_what_cannot_be_measured_is_a_line_each(
+def test_each_impossible_setting_is_one_line(
     network: MeasuredNetwork, tmp_path: Path, epochs: str, settings: dict[str, Any], said: list[str]
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -196,7 +196,7 @@ def test_what_cannot_be_measured_is_a_line_each(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_that_keeps_no_epochs_has_its_last_alone(small_run: list[str], tmp_path: Path) -> None:
+def test_a_run_that_kept_no_epochs_has_only_its_last(small_run: list[str], tmp_path: Path) -> None:
     folder = start_run(load_config([*small_run, "train.max_steps=2"]).config, runs=tmp_path).folder
     network = load_network(folder, of="train", images=8, seed=0)
     with pytest.raises(CheckpointError, match="the run kept no weights during training; train with"):

@@ -1,4 +1,4 @@
-"""The weights that a run keeps on its way."""
+"""The weights that a run keeps during training."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ def test_first_last_and_every_second_epoch_are_kept_as_they_were_evaluated(
         torch.testing.assert_close(found, dict(expected), rtol=0, atol=0)
 
 
-def test_keeping_weights_on_the_way_leaves_no_trace_in_the_run(tmp_path: Path, small_run: list[str]) -> None:
+def test_keeping_weights_leaves_no_trace_in_the_run(tmp_path: Path, small_run: list[str]) -> None:
     states = []
     for every in (0, 1):
         config = load_config([*small_run, f"probe.path.every_epochs={every}"]).config
@@ -48,7 +48,7 @@ def test_keeping_weights_on_the_way_leaves_no_trace_in_the_run(tmp_path: Path, s
     torch.testing.assert_close(with_path, without, rtol=0, atol=0)
 
 
-def test_a_run_that_was_interrupted_keeps_what_the_unbroken_one_keeps(
+def test_a_resumed_run_keeps_the_same_weights(
     tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = load_config([*small_run, "probe.path.every_epochs=1"]).config

@@ -1,4 +1,4 @@
-"""Surfaces of a trained run: right at every point, the same after an interruption, and the network untouched."""
+"""Surfaces of a trained run: right at every point, the same after an interruption, the network unchanged."""
 
 import copy
 import itertools
@@ -37,7 +37,7 @@ def test_the_middle_of_a_surface_over_the_whole_test_set_is_what_evaluate_measur
 ) -> None:
     network = load_network(trained_run, of="test", images=1000, seed=3)
     found = measured(network, tmp_path, dims=1)
-    assert found["settings"]["images"] == 16  # all there are
+    assert found["settings"]["images"] == 16  # the whole test set
     expected = evaluate_trained(trained_run, {"train.tta": "none"})
     middle = next(row for row in found["rows"] if row["alpha"] == 0)
     assert middle["loss"] == pytest.approx(expected["test/loss"], rel=1e-6)
@@ -84,7 +84,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 class _Interrupted:
-    """Measures so many points, then is Ctrl-C."""
+    """A measurement that raises KeyboardInterrupt after so many points."""
 
     def __init__(self, points: int) -> None:
         self.left, self._measure = points, surface.loss_and_accuracy
@@ -97,7 +97,7 @@ class _Interrupted:
 
 
 @pytest.mark.parametrize("plane", ["random", "path"])
-def test_a_surface_that_was_interrupted_and_cut_short_is_the_unbroken_one_to_the_letter(
+def test_a_resumed_surface_is_bit_identical(
     network: MeasuredNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plane: str
 ) -> None:
     measured(network, tmp_path / "unbroken", plane=plane)
@@ -106,21 +106,19 @@ def test_a_surface_that_was_interrupted_and_cut_short_is_the_unbroken_one_to_the
         with pytest.raises(KeyboardInterrupt):
             measured(network, tmp_path / "broken", plane=plane)
     (journal,) = (tmp_path / "broken").iterdir()
-    assert len(journal.read_text().splitlines()) == 1 + 4  # settings, and all that was measured
+    assert len(journal.read_text().splitlines()) == 1 + 4  # settings and the measured points
     with journal.open("a") as file:
-        file.write('{"alpha": 0.0, "be')  # as a kill would leave it
+        file.write('{"alpha": 0.0, "be')  # as after a kill
     with monkeypatch.context() as patch:
         patch.setattr(surface, "loss_and_accuracy", rest := _Interrupted(5))
         measured(network, tmp_path / "broken", plane=plane)
     assert rest.left == 0
-    unbroken, broken = (
-        {p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("unbroken", "broken")
-    )
+    unbroken, broken = (files(tmp_path / name) for name in ("unbroken", "broken"))
     assert broken == unbroken
     assert len(unbroken) == 1
 
 
-def test_the_same_settings_are_measured_once_and_others_go_into_a_file_of_their_own(
+def test_the_same_settings_are_measured_once_and_others_have_their_own_file(
     network: MeasuredNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured(network, tmp_path)
@@ -150,7 +148,7 @@ def test_a_loss_that_is_not_finite_is_null(network: MeasuredNetwork, tmp_path: P
     assert [row["loss"] is None for row in rows] == [True, False, True]
 
 
-def test_the_plane_of_training_holds_the_path_as_it_was_projected(network: MeasuredNetwork, tmp_path: Path) -> None:
+def test_the_plane_of_training_contains_the_projected_path(network: MeasuredNetwork, tmp_path: Path) -> None:
     found = measured(network, tmp_path, plane="path", points=4, reach=0.25)
     assert [place["epoch"] for place in found["path"]] == [0, 1, 2, 3]
     assert (found["path"][-1]["alpha"], found["path"][-1]["beta"]) == pytest.approx((0, 0), abs=1e-6)
@@ -170,9 +168,9 @@ def test_the_plane_of_training_holds_the_path_as_it_was_projected(network: Measu
         assert along == pytest.approx([min(places) + extent * share for share in (-0.25, 0.25, 0.75, 1.25)], abs=1e-6)
 
 
-def run_here(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    """The exit code of `trainer WORDS` in this process."""
-    monkeypatch.setattr(sys, "argv", ["trainer", *words])
+def run_here(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return the exit code of `trainer ARGUMENTS` in this process."""
+    monkeypatch.setattr(sys, "argv", ["trainer", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
     return int(ended.value.code or 0)
@@ -181,18 +179,28 @@ def run_here(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 def test_the_command_measures_prints_and_keeps_and_ctrl_c_exits_with_130(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["landscape", "surface", "tiny", "--runs", str(trained_run.parent), "--points", "3", "--out", str(tmp_path)]
+    arguments = [
+        "landscape",
+        "surface",
+        "tiny",
+        "--runs",
+        str(trained_run.parent),
+        "--points",
+        "3",
+        "--out",
+        str(tmp_path),
+    ]
     with monkeypatch.context() as patch:
         patch.setattr(surface, "loss_and_accuracy", _Interrupted(2))
-        assert run_here(words, monkeypatch) == 130
+        assert run_here(arguments, monkeypatch) == 130
     out, err = capsys.readouterr()
     said = "interrupted: finished measurements are kept; run the same command to continue"
     assert (out, err.splitlines()[-1]) == ("", said)
-    assert run_here(words, monkeypatch) == 0
+    assert run_here(arguments, monkeypatch) == 0
     out, err = capsys.readouterr()
     assert "2 of 9 done" in err
     assert json.loads(Path(out.splitlines()[-1]).read_text())["settings"]["images"] == 48
-    assert run_here([*words, "--json"], monkeypatch) == 0
+    assert run_here([*arguments, "--json"], monkeypatch) == 0
     assert len(json.loads(capsys.readouterr().out)["rows"]) == 9
 
 
@@ -203,7 +211,7 @@ def test_the_command_measures_prints_and_keeps_and_ctrl_c_exits_with_130(
         ({"plane": "path"}, "the run kept no weights during training; train with probe.path.every_epochs=1"),
     ],
 )
-def test_what_cannot_be_measured_is_one_line_with_its_cure(
+def test_each_impossible_setting_is_one_line_with_its_cure(
     small_run: list[str], tmp_path: Path, settings: dict[str, Any], said: str
 ) -> None:
     folder = start_run(load_config([*small_run, "train.max_steps=1"]).config, runs=tmp_path).folder
@@ -213,8 +221,8 @@ def test_what_cannot_be_measured_is_one_line_with_its_cure(
     assert not (tmp_path / "out").exists()
 
 
-def test_two_kept_epochs_are_a_line_and_no_plane(trained_words: list[str], tmp_path: Path) -> None:
-    config = load_config([*trained_words, "probe.path.every_epochs=3"]).config
+def test_two_kept_epochs_span_a_line_and_no_plane(trained_overrides: list[str], tmp_path: Path) -> None:
+    config = load_config([*trained_overrides, "probe.path.every_epochs=3"]).config
     network = load_network(start_run(config, runs=tmp_path).folder, of="train", images=8, seed=0)
     with pytest.raises(CheckpointError, match=r"2 kept epochs span fewer than 2 directions; .* or take --dims 1"):
         measured(network, tmp_path / "out", plane="path")

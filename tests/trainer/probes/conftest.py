@@ -1,4 +1,4 @@
-"""A run that is watched step by step, and what a probe should have found there, worked out the slow and plain way."""
+"""A run recorded step by step, and a slow plain second implementation of what a probe should measure there."""
 
 import copy
 import dataclasses
@@ -23,12 +23,12 @@ from trainer.training.run import build_parts
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """A step as it was found, and the weights that it left."""
+    """The state before a step, and the weights after it."""
 
     step: int
     lr: float
     model: nn.Module  # a copy, before the step
-    random: Tensor  # where torch's generator stood
+    random: Tensor  # state of torch's generator
     images: Tensor
     targets: Tensor
     after: list[Tensor]  # the trained parameters after the step
@@ -38,7 +38,7 @@ class Seen:
         return [p.detach() for p in self.model.parameters() if p.requires_grad]
 
     def at(self, values: list[Tensor]) -> tuple[float, list[Tensor]]:
-        """The objective, and its gradient in float64, at these values of the trained parameters."""
+        """Return the objective, and its gradient in float64, at these values of the trained parameters."""
         net = copy.deepcopy(self.model)
         trained = [p for p in net.parameters() if p.requires_grad]
         for p, value in zip(trained, values, strict=True):
@@ -58,7 +58,7 @@ class Seen:
 
 
 class Recorder:
-    """A sink that keeps what it is given."""
+    """A sink that keeps the metrics of each step."""
 
     name = "recorder"
 
@@ -81,12 +81,12 @@ Watched = tuple[list[Seen], dict[int, dict[str, float]]]
 
 @pytest.fixture
 def parts_of(image_folder: Path) -> Callable[[list[str]], tuple[RunConfig, Parts]]:
-    """Of an epoch of batches of 10 of the small images."""
+    """Return a function that builds a run of one epoch on the small images, in batches of 10."""
 
-    def build(words: list[str]) -> tuple[RunConfig, Parts]:
+    def build(overrides: list[str]) -> tuple[RunConfig, Parts]:
         config = load_config(["data.name=folder", f"data.root={image_folder}", "data.image_size=8", "train.epochs=1",
                               "train.batch_size=10", "train.device=cpu", "train.precision=float32",
-                              "augment.crop.padding=1", "sink.wandb.mode=disabled", *words]).config  # fmt: skip
+                              "augment.crop.padding=1", "sink.wandb.mode=disabled", *overrides]).config  # fmt: skip
         compute = choose_compute(config.train)
         return config, build_parts(config, compute, load_image_set(config.data, seed=0))
 
@@ -97,10 +97,10 @@ def parts_of(image_folder: Path) -> Callable[[list[str]], tuple[RunConfig, Parts
 def watch(
     monkeypatch: pytest.MonkeyPatch, parts_of: Callable[[list[str]], tuple[RunConfig, Parts]]
 ) -> Callable[[list[str]], Watched]:
-    """Train for five steps at most; what was seen, and the metrics by step."""
+    """Return a function that trains for at most five steps. It returns what was seen, and the metrics by step."""
 
-    def run(words: list[str]) -> Watched:
-        config, parts = parts_of(words)
+    def run(overrides: list[str]) -> Watched:
+        config, parts = parts_of(overrides)
         seen: list[Seen] = []
         take_step = Loop._step
 
@@ -120,7 +120,7 @@ def watch(
 
 
 class Bowl(nn.Module):
-    """L(w) = sum of c w^2 / 2, whatever the images; curvatures c [D]."""
+    """L(w) = sum of c w^2 / 2 for any images, with curvatures c [D]."""
 
     def __init__(self, curvatures: Tensor, start: Tensor) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class Bowl(nn.Module):
 
 
 class TakeOutput(nn.Module):
-    """The loss of an image is what the network says."""
+    """A loss that is the network's output."""
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         return logits[:, 0]
@@ -140,11 +140,11 @@ class TakeOutput(nn.Module):
 
 @pytest.fixture
 def descend(parts_of: Callable[[list[str]], tuple[RunConfig, Parts]]) -> Callable[..., dict[int, dict[str, float]]]:
-    """Gradient descent with a constant rate in a bowl, by the loop; the metrics by step."""
+    """Return a function that runs the loop in a bowl, at a constant rate. It returns the metrics by step."""
 
-    def run(bowl: Bowl, lr: float, steps: int, words: list[str]) -> dict[int, dict[str, float]]:
+    def run(bowl: Bowl, lr: float, steps: int, overrides: list[str]) -> dict[int, dict[str, float]]:
         own = ["schedule.name=constant", f"optimizer.lr={lr}", f"train.max_steps={steps}", "model.name=handmade_mlp"]
-        config, parts = parts_of([*words, *own])
+        config, parts = parts_of([*overrides, *own])
         parts = dataclasses.replace(
             parts, model=bowl, forward=bowl, ema=None, loss_fn=TakeOutput(), reduction="mean", penalty=None,
             optimizer=torch.optim.SGD(bowl.parameters(), lr),

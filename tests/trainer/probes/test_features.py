@@ -1,4 +1,4 @@
-"""What layers put out, where it can be said without a network that was trained."""
+"""Statistics of layer outputs that are known without training."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from trainer.probes.features import FeaturesProbe, featured_layers
 from trainer.protocols import View
 
 
-def look(net: nn.Module, images: Tensor, *, probe: FeaturesProbe | None = None) -> dict[str, Any]:
+def measure(net: nn.Module, images: Tensor, *, probe: FeaturesProbe | None = None) -> dict[str, Any]:
     probe = probe or probe_of(net)
     nothing: Callable[..., Any] = lambda: ()  # noqa: E731
     view = View(0, 0.0, 0.1, net, images, torch.zeros(1), torch.zeros(()), (), nothing, nothing)
@@ -25,7 +25,7 @@ def probe_of(net: nn.Module) -> FeaturesProbe:
 
 
 def scaling(*factors: float) -> nn.Sequential:
-    """A linear layer that puts out its one input times each factor."""
+    """Return a linear layer that multiplies its one input by each factor."""
     layer = nn.Linear(1, len(factors))
     with torch.no_grad():
         layer.weight.copy_(torch.tensor(factors)[:, None])
@@ -34,13 +34,13 @@ def scaling(*factors: float) -> nn.Sequential:
 
 
 def test_mean_and_spread_of_known_outputs() -> None:
-    found = look(scaling(1.0, 3.0), torch.tensor([[0.0], [2.0]]))  # puts out 0 0, 2 6
+    found = measure(scaling(1.0, 3.0), torch.tensor([[0.0], [2.0]]))  # outputs 0 0, 2 6
     assert found["probe/feature_mean/0"] == 2.0
-    assert found["probe/feature_std/0"] == pytest.approx(6**0.5)  # of 0, 0, 2, 6 about 2: (4 + 4 + 0 + 16) / 4
+    assert found["probe/feature_std/0"] == pytest.approx(6**0.5)  # of 0, 0, 2, 6 around 2: (4 + 4 + 0 + 16) / 4
 
 
 def test_a_channel_is_dead_that_no_image_makes_positive() -> None:
-    found = look(scaling(1.0, -1.0, 0.0, -2.0), torch.tensor([[0.5], [2.0]]))
+    found = measure(scaling(1.0, -1.0, 0.0, -2.0), torch.tensor([[0.5], [2.0]]))
     assert found["probe/feature_dead/0"] == 0.75
 
 
@@ -51,25 +51,25 @@ def test_channels_of_maps_are_their_second_axis_and_those_of_tokens_their_last()
             layer.weight.zero_()
             assert layer.bias is not None
             layer.bias.copy_(torch.tensor([1.0, -1.0, -1.0, -1.0]))
-    assert look(nn.Sequential(conv), torch.randn(2, 1, 5, 3))["probe/feature_dead/0"] == 0.75
-    assert look(nn.Sequential(linear), torch.randn(2, 5, 3))["probe/feature_dead/0"] == 0.75
+    assert measure(nn.Sequential(conv), torch.randn(2, 1, 5, 3))["probe/feature_dead/0"] == 0.75
+    assert measure(nn.Sequential(linear), torch.randn(2, 5, 3))["probe/feature_dead/0"] == 0.75
 
 
-def test_the_shift_is_how_far_the_means_went_in_old_standard_deviations() -> None:
+def test_the_shift_is_the_change_of_the_means_in_old_standard_deviations() -> None:
     net, images = scaling(1.0, 3.0), torch.tensor([[0.0], [2.0]])  # standard deviations 1 and 3
     probe = probe_of(net)
-    assert "probe/feature_shift/0" not in look(net, images, probe=probe)
+    assert "probe/feature_shift/0" not in measure(net, images, probe=probe)
     with torch.no_grad():
         net.get_parameter("0.bias").fill_(6.0)
-    assert look(net, images, probe=probe)["probe/feature_shift/0"] == pytest.approx((6 / 1 + 6 / 3) / 2, rel=1e-5)
+    assert measure(net, images, probe=probe)["probe/feature_shift/0"] == pytest.approx((6 / 1 + 6 / 3) / 2, rel=1e-5)
 
 
-def test_what_is_remembered_goes_through_a_checkpoint() -> None:
+def test_a_probe_continues_from_its_checkpoint() -> None:
     net, images = scaling(1.0, 3.0), torch.tensor([[0.0], [2.0]])
     first, second = probe_of(net), probe_of(net)
-    look(net, images, probe=first)
+    measure(net, images, probe=first)
     second.load_state_dict(first.state_dict())
-    assert look(net, images + 1, probe=second) == look(net, images + 1, probe=first)
+    assert measure(net, images + 1, probe=second) == measure(net, images + 1, probe=first)
 
 
 def test_a_layer_that_is_never_called_has_no_numbers() -> None:
@@ -81,10 +81,10 @@ def test_a_layer_that_is_never_called_has_no_numbers() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return self.used(images)
 
-    assert {key.rpartition("/")[2] for key in look(Idle(), torch.randn(3, 1))} == {"used"}
+    assert {key.rpartition("/")[2] for key in measure(Idle(), torch.randn(3, 1))} == {"used"}
 
 
 def test_no_hook_is_left_behind() -> None:
     net = scaling(1.0)
-    look(net, torch.ones(2, 1))
+    measure(net, torch.ones(2, 1))
     assert not net[0]._forward_hooks

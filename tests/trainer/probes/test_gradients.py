@@ -1,4 +1,4 @@
-"""Vectors of many parameters, and what is measured of two."""
+"""Norm, distance and cosine of vectors with many entries."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Which layers a probe looks at, and the one line that a wrong word gets."""
+"""The layers that a probe measures, and the one-line error for a wrong name."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ def test_vgg_a_has_eight_convolutions_and_three_linear_layers_in_the_order_of_it
     assert list(layers)[-1] == "head.7"
 
 
-def test_a_layer_is_named_or_told_by_its_place_from_one() -> None:
+def test_a_layer_is_given_by_its_name_or_its_number_from_one() -> None:
     known = ["stem", "body.0", "body.1", "head"]
     assert pick_layers([], known, "key") == known
     assert pick_layers(["head", "2", "body.0"], known, "key") == ["body.0", "head"]
@@ -42,7 +42,7 @@ def test_numbers_may_be_written_as_numbers() -> None:
         ("-1", "probe.features.layers: no layer is called '-1'; one of features.stage1.0, "),
     ],
 )
-def test_a_wrong_word_gets_one_line_with_the_nearest_right_one(word: str, line: str) -> None:
+def test_a_wrong_layer_gets_one_line_with_the_nearest_right_one(word: str, line: str) -> None:
     with pytest.raises(ConfigError) as caught:
         pick_layers([word], list(layers_of(sketch_model("vgg_a_bn"))), "probe.features.layers")
     assert len(caught.value.problems) == 1
@@ -50,10 +50,10 @@ def test_a_wrong_word_gets_one_line_with_the_nearest_right_one(word: str, line: 
 
 
 @pytest.mark.parametrize("probe", ["shift", "features"])
-def test_all_wrong_words_are_told_at_once_before_training(parts_of: Callable[..., Any], probe: str) -> None:
-    words = ["model.name=handmade_cnn", f"probe.{probe}.at=[0]", f'probe.{probe}.layers=[7,"featurs.block1.0",1]']
+def test_all_wrong_layers_are_listed_at_once_before_training(parts_of: Callable[..., Any], probe: str) -> None:
+    overrides = ["model.name=handmade_cnn", f"probe.{probe}.at=[0]", f'probe.{probe}.layers=[7,"featurs.block1.0",1]']
     with pytest.raises(ConfigError) as caught:
-        parts_of(words)
+        parts_of(overrides)
     assert caught.value.problems == (
         f"probe.{probe}.layers: 7: the network has layers 1 to 3",
         f"probe.{probe}.layers: no layer is called 'featurs.block1.0'; did you mean 'features.block1.0'?",
@@ -88,9 +88,9 @@ def test_the_first_layer_shifts_only_where_something_is_trained_before_it() -> N
 
 
 def test_a_first_layer_that_is_asked_for_is_measured_and_has_not_shifted(watch: Callable[..., Any]) -> None:
-    words = ["model.name=handmade_mlp", "model.hidden=[4]", "schedule.name=constant", "probe.shift.at=[1]",
+    overrides = ["model.name=handmade_mlp", "model.hidden=[4]", "schedule.name=constant", "probe.shift.at=[1]",
              "probe.shift.layers=[1]", "train.max_steps=2"]  # fmt: skip
-    row = watch(words)[1][1]
+    row = watch(overrides)[1][1]
     assert row["probe/shift_l2/features.block1.0"] == 0
     assert row["probe/shift_cosine/features.block1.0"] == pytest.approx(1, rel=1e-6)
 

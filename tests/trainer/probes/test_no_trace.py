@@ -1,4 +1,4 @@
-"""A run with every probe on is, to the bit, the run with none; and one that was broken writes the same rows."""
+"""Probes do not change a run by a bit, and an interrupted run writes the same rows."""
 
 import json
 import os
@@ -42,19 +42,19 @@ RUNS = {
 
 @pytest.fixture
 def base(image_folder: Path) -> list[str]:
-    """Two epochs of three steps."""
+    """Return the overrides of two epochs of three steps."""
     return [
         "data.name=folder", f"data.root={image_folder}", "data.image_size=8", "train.epochs=2", "train.batch_size=16",
         "train.device=cpu", "train.precision=float32", "augment.crop.padding=1", "sink.wandb.mode=disabled",
     ]  # fmt: skip
 
 
-def train(words: list[str], runs: Path, name: str) -> Path:
-    return start_run(load_config(words).config, runs=runs, name=name).folder
+def train(overrides: list[str], runs: Path, name: str) -> Path:
+    return start_run(load_config(overrides).config, runs=runs, name=name).folder
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    """metrics.jsonl without what a clock wrote."""
+    """Return the rows of metrics.jsonl without times."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if not key.startswith("time/")} for line in lines]
 
@@ -67,7 +67,7 @@ def leaves(content: Any, path: str = "") -> dict[str, Any]:
 
 
 def differing(one: Path, other: Path, *, apart_from: tuple[str, ...]) -> list[str]:
-    """What is not the same, to the bit, in two checkpoints."""
+    """Return the keys that are not bit-identical in two checkpoints."""
     ours, theirs = (leaves(load_checkpoint(folder / "checkpoint.pt")) for folder in (one, other))
     keys = [key for key in ours | theirs if not key.startswith(apart_from)]
     return [key for key in keys if not same(ours.get(key), theirs.get(key))]
@@ -80,10 +80,12 @@ def same(one: Any, other: Any) -> bool:
 _CLOCKED = ("/counters/train_seconds", "/counters/latest/time/", "/sinks")
 
 
-@pytest.mark.parametrize("words", RUNS.values(), ids=RUNS.keys())
-def test_every_probe_leaves_the_run_as_it_is_without(tmp_path: Path, base: list[str], words: list[str]) -> None:
-    with_probes = train([*base, *words, *PROBES], tmp_path, "with")
-    without = train([*base, *words], tmp_path, "without")
+@pytest.mark.parametrize("overrides", RUNS.values(), ids=RUNS.keys())
+def test_a_run_with_every_probe_is_bit_identical_to_one_without(
+    tmp_path: Path, base: list[str], overrides: list[str]
+) -> None:
+    with_probes = train([*base, *overrides, *PROBES], tmp_path, "with")
+    without = train([*base, *overrides], tmp_path, "without")
     assert differing(with_probes, without, apart_from=(*_CLOCKED, "/config/probe", "/probes")) == []
     of_training = [row for row in rows(with_probes) if "train/loss" in row]
     assert of_training == rows(without)
@@ -93,32 +95,32 @@ def test_every_probe_leaves_the_run_as_it_is_without(tmp_path: Path, base: list[
     assert any(key.startswith("probe/feature_shift/") for key in measured)
 
 
-class _Broken(BaseException):
-    """Stands for a sudden end: nothing in the program catches it."""
+class _Killed(BaseException):
+    """A sudden end: nothing in the program catches it."""
 
 
 @pytest.mark.parametrize(("how", "step"), [("killed", 5), ("terminated", 2)])
-def test_a_broken_run_writes_the_rows_of_the_unbroken_one(
+def test_an_interrupted_run_writes_the_rows_of_an_uninterrupted_one(
     tmp_path: Path, base: list[str], monkeypatch: pytest.MonkeyPatch, how: str, step: int
 ) -> None:
-    words = [*base, *GHOST, *PROBES, "schedule.name=constant"]
-    unbroken = train(words, tmp_path, "unbroken")
+    overrides = [*base, *GHOST, *PROBES, "schedule.name=constant"]
+    unbroken = train(overrides, tmp_path, "unbroken")
     take_step = Loop._step
 
     def break_at(loop: Loop, *batch: Any) -> None:
         take_step(loop, *batch)
         if loop.counters.step == step:
             if how == "killed":
-                raise _Broken
+                raise _Killed
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "_step", break_at)
         if how == "killed":
-            with pytest.raises(_Broken):
-                train(words, tmp_path, "broken")
+            with pytest.raises(_Killed):
+                train(overrides, tmp_path, "broken")
         else:
-            train(words, tmp_path, "broken")
+            train(overrides, tmp_path, "broken")
     broken = resume_run(tmp_path / "broken").folder
     assert rows(broken) == rows(unbroken)
     assert differing(broken, unbroken, apart_from=_CLOCKED) == []

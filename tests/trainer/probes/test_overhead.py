@@ -1,4 +1,4 @@
-"""What the probes cost of training time, in turn with bare steps of the same network in one process."""
+"""Training time that the probes cost, measured in turn with bare steps of the same network in one process."""
 
 import dataclasses
 import os
@@ -21,11 +21,11 @@ Timed = Callable[[Sequence[str]], float]
 
 @pytest.fixture
 def step_seconds() -> Timed:
-    """The seconds of one step of VGG-A with BatchNorm under these probes, as `trainer train` takes it."""
+    """Return a function that times one step of VGG-A with BatchNorm and these probes, as `trainer train` makes it."""
     torch.set_num_threads(os.cpu_count() or 1)  # the suite's other tests run on one
-    words = ["model.name=vgg_a_bn", "data.name=shapes10", f"train.batch_size={BATCH}", "sink.wandb.mode=disabled",
+    overrides = ["model.name=vgg_a_bn", "data.name=shapes10", f"train.batch_size={BATCH}", "sink.wandb.mode=disabled",
              "probe.drift.every=1", "probe.walk.every=1"]  # fmt: skip
-    config = load_config(words).config
+    config = load_config(overrides).config
     compute = choose_compute(config.train)
     if compute.device.type == "cpu":
         keep_freed_memory()
@@ -47,15 +47,15 @@ def step_seconds() -> Timed:
 
 
 def overheads(step_seconds: Timed, probe: str) -> list[float]:
-    """Of each pair, what a step with the probe takes more than one without, as a share of the latter; ascending."""
+    """Return the extra time of a step with the probe, as a share of one without, for each pair, ascending."""
     for probes in ([], [probe]):
         step_seconds(probes)
     pairs = [(step_seconds([]), step_seconds([probe])) for _ in range(PAIRS)]
-    found = sorted(probed / bare - 1 for bare, probed in pairs)
+    shares = sorted(probed / bare - 1 for bare, probed in pairs)
     bare = median(bare for bare, _ in pairs)
-    print(f"{probe}: of a step median {median(found):.3f}, {found[0]:.3f} to {found[-1]:.3f}, n = {PAIRS}; "
+    print(f"{probe}: of a step median {median(shares):.3f}, {shares[0]:.3f} to {shares[-1]:.3f}, n = {PAIRS}; "
           f"a bare step of {BATCH} images {bare:.3f} s")  # fmt: skip
-    return found
+    return shares
 
 
 @pytest.mark.slow

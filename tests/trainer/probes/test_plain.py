@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,20 +17,17 @@ RUNS = {
     "ghost norm, summed loss": GHOST,
     "written-out norm and dropout, Adam": [*HANDMADE, "optimizer.name=adam"],
     "norm first, penalties": [
-        *HANDMADE,
-        'model.order=["norm","linear","dropout","act"]',
-        "loss.l1=1e-3",
-        "loss.l2=0.01",
+        *HANDMADE, 'model.order=["norm","linear","dropout","act"]', "loss.l1=1e-3", "loss.l2=0.01",
     ],
     "torch's norm and dropout, in two parts, clipped": [*VGG, "train.accumulate=2", "train.clip_grad_norm=0.5"],
     "Muon with Lookahead": [*HANDMADE, "optimizer.name=muon", "optimizer.lookahead.steps=2", "train.ema.decay=0.9"],
     "bfloat16": [*HANDMADE, "train.precision=bfloat16"],
-}
+}  # fmt: skip
 close = pytest.approx
 
 
 @pytest.fixture(params=RUNS.values(), ids=list(RUNS))
-def words(request: pytest.FixtureRequest) -> list[str]:
+def overrides(request: pytest.FixtureRequest) -> list[str]:
     return request.param
 
 
@@ -50,14 +48,11 @@ def agree(row: dict[str, float], wanted: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize("every", [1, 2])
-def test_drift(watch: Callable[..., Any], words: list[str], every: int) -> None:
-    steps, rows = watch([*words, f"probe.drift.every={every}", "train.max_steps=4"])
-    looked = steps[::every]
-    found = [each.at(each.parameters()) for each in looked]
-    agree(rows[0], {"runs/loss": found[0][0], "runs/grad_norm": length(found[0][1])})
-    for (before, (_, old)), (now, (loss, new)) in zip(
-        zip(looked, found, strict=True), list(zip(looked, found, strict=True))[1:], strict=False
-    ):
+def test_drift(watch: Callable[..., Any], overrides: list[str], every: int) -> None:
+    steps, rows = watch([*overrides, f"probe.drift.every={every}", "train.max_steps=4"])
+    measured = [(seen, *seen.at(seen.parameters())) for seen in steps[::every]]
+    agree(rows[0], {"runs/loss": measured[0][1], "runs/grad_norm": length(measured[0][2])})
+    for (before, _, old), (now, loss, new) in pairwise(measured):
         wanted = {
             "runs/loss": loss,
             "runs/grad_norm": length(new),
@@ -69,8 +64,8 @@ def test_drift(watch: Callable[..., Any], words: list[str], every: int) -> None:
         agree(rows[now.step], wanted)
 
 
-def test_walk(watch: Callable[..., Any], words: list[str]) -> None:
-    steps, rows = watch([*words, "probe.walk.every=2", "probe.walk.points=3", "train.max_steps=3"])
+def test_walk(watch: Callable[..., Any], overrides: list[str]) -> None:
+    steps, rows = watch([*overrides, "probe.walk.every=2", "probe.walk.points=3", "train.max_steps=3"])
     for seen in steps[::2]:
         loss, g = seen.at(seen.parameters())
         longest = min(4 * seen.lr, 0.4)
@@ -95,9 +90,9 @@ def test_walk(watch: Callable[..., Any], words: list[str]) -> None:
         agree(rows[seen.step], wanted)
 
 
-def test_shift(watch: Callable[..., Any], words: list[str]) -> None:
-    """The next weights are those that the run itself goes on with."""
-    steps, rows = watch([*words, "probe.shift.at=[1,2]", "train.max_steps=3"])
+def test_shift(watch: Callable[..., Any], overrides: list[str]) -> None:
+    """The next weights are those with which the run itself continues."""
+    steps, rows = watch([*overrides, "probe.shift.at=[1,2]", "train.max_steps=3"])
     for seen in steps[1:]:
         names = [name for name, p in seen.model.named_parameters() if p.requires_grad]
         layers = [name for name, module in seen.model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
@@ -115,11 +110,11 @@ def test_shift(watch: Callable[..., Any], words: list[str]) -> None:
         agree(rows[seen.step], wanted)
 
 
-def test_features(watch: Callable[..., Any], words: list[str]) -> None:
-    steps, rows = watch([*words, "probe.features.every=2", "train.max_steps=3"])
+def test_features(watch: Callable[..., Any], overrides: list[str]) -> None:
+    steps, rows = watch([*overrides, "probe.features.every=2", "train.max_steps=3"])
     before: dict[str, tuple[Tensor, Tensor]] = {}
     for seen in steps[::2]:
-        seen.at(seen.parameters())  # leaves the generator where the step's own pass left it
+        seen.at(seen.parameters())  # leaves the generator in the state after the step's own pass
         outputs = outputs_of(copy.deepcopy(seen.model), seen.images)
         wanted: dict[str, float] = {}
         for name, output in outputs.items():

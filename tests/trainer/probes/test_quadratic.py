@@ -1,4 +1,4 @@
-"""What is known in closed form: gradient descent in a bowl L(w) = sum of c w^2 / 2, where w(t) = (1 - lr c)^t w(0)."""
+"""Closed forms: gradient descent in a bowl L(w) = sum of c w^2 / 2 has w(t) = (1 - lr c)^t w(0)."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ Rows = dict[int, dict[str, float]]
 C, LR, W0 = torch.tensor([0.5, 2.0, 8.0]), 0.05, torch.tensor([3.0, -1.0, 0.25])
 
 
-@pytest.mark.parametrize("curvature", [0.5, 2.0, 15.0])  # 15: at this rate every step goes over the bottom
+@pytest.mark.parametrize("curvature", [0.5, 2.0, 15.0])  # 15: every step crosses the minimum at this rate
 def test_in_a_round_bowl_beta_and_the_ratio_are_its_curvature(
     descend: Callable[..., Rows], curvature: float, bowl: Callable[..., torch.nn.Module]
 ) -> None:
@@ -76,19 +76,19 @@ def test_along_the_gradient_loss_and_gradient_are_the_closed_forms(
     assert row == pytest.approx({key: value.item() for key, value in wanted.items()}, rel=1e-5)
 
 
-def test_the_walk_goes_no_farther_than_the_longest_step_of_its_config(
+def test_the_walk_is_never_longer_than_the_longest_step_of_its_config(
     descend: Callable[..., Rows], bowl: Callable[..., torch.nn.Module]
 ) -> None:
-    words = ["probe.walk.at=[0]", "probe.walk.max_step=0.2", "probe.walk.points=2"]
-    row = descend(bowl(torch.tensor(1.0), torch.tensor([1.0])), 0.1, 1, words)[0]
-    losses = [(1 - eta) ** 2 / 2 for eta in (0.025, 0.2)]  # 4 * 0.1 would be 0.4; an eighth of the longest first
+    overrides = ["probe.walk.at=[0]", "probe.walk.max_step=0.2", "probe.walk.points=2"]
+    row = descend(bowl(torch.tensor(1.0), torch.tensor([1.0])), 0.1, 1, overrides)[0]
+    losses = [(1 - eta) ** 2 / 2 for eta in (0.025, 0.2)]  # 4 * 0.1 would be 0.4; the first is an eighth of the longest
     assert (row["probe/loss_max"], row["probe/loss_min"]) == pytest.approx(losses, rel=1e-6)
 
 
-def test_the_walk_takes_its_rate_from_the_config_where_that_names_one(
+def test_the_walk_uses_the_reference_rate_of_its_config(
     descend: Callable[..., Rows], bowl: Callable[..., torch.nn.Module]
 ) -> None:
-    words = ["probe.walk.at=[0]", "probe.walk.reference_lr=0.01", "probe.walk.points=2"]
-    row = descend(bowl(torch.tensor(1.0), torch.tensor([1.0])), 0.1, 1, words)[0]
+    overrides = ["probe.walk.at=[0]", "probe.walk.reference_lr=0.01", "probe.walk.points=2"]
+    row = descend(bowl(torch.tensor(1.0), torch.tensor([1.0])), 0.1, 1, overrides)[0]
     losses = [(1 - eta) ** 2 / 2 for eta in (0.005, 0.04)]
     assert (row["probe/loss_max"], row["probe/loss_min"]) == pytest.approx(losses, rel=1e-6)

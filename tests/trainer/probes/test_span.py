@@ -1,4 +1,4 @@
-"""Over which steps a run's probes are spread."""
+"""The steps over which the probes of a run are spread."""
 
 from pathlib import Path
 
@@ -8,6 +8,6 @@ from trainer.training.run import start_run
 
 
 def test_log_spaced_steps_end_where_max_steps_ends_the_run(tmp_path: Path, small_run: list[str]) -> None:
-    words = [*small_run, "train.max_steps=8", "probe.drift.log_spaced=3"]
-    result = start_run(load_config(words).config, runs=tmp_path)
+    overrides = [*small_run, "train.max_steps=8", "probe.drift.log_spaced=3"]
+    result = start_run(load_config(overrides).config, runs=tmp_path)
     assert [row["step"] for row in read_history(result.folder).having("runs/loss")] == [0, 2, 7]

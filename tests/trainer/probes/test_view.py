@@ -1,4 +1,4 @@
-"""What the loop shows of a step: the objective again, to the bit, and the weights that will be."""
+"""The loop's view of a step: the same objective again, bit for bit, and the next weights."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ SMALL = ["model.name=handmade_cnn", "model.channels=[4,4]", "model.dropout=0.4",
 
 
 class Looker:
-    """A probe that hands on what it sees."""
+    """A probe that passes each view to a function."""
 
     name = "looker"
     clocked_apart = True
@@ -39,7 +39,7 @@ class Looker:
 
 
 class Rows:
-    """A sink that keeps what probes found."""
+    """A sink that keeps what probes measured."""
 
     name = "rows"
 
@@ -67,14 +67,14 @@ def steps(parts: Parts, count: int, sink: Rows | None = None) -> Loop:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [["train.accumulate=3"], ["loss.l1=0.01", "train.clip_grad_norm=0.1"], ["train.precision=bfloat16"]],
-    ids=lambda words: words[0],
+    ids=lambda overrides: overrides[0],
 )
-def test_the_objective_and_its_gradient_can_be_had_again_to_the_bit(
-    parts_of: Callable[..., Any], words: list[str]
+def test_the_objective_and_its_gradient_can_be_computed_again_bit_for_bit(
+    parts_of: Callable[..., Any], overrides: list[str]
 ) -> None:
-    _, parts = parts_of([*SMALL, *words])
+    _, parts = parts_of([*SMALL, *overrides])
     looked: list[bool] = []
 
     def look(view: View) -> None:
@@ -106,7 +106,7 @@ def test_the_next_weights_are_those_that_the_step_leaves(
 
 
 class HalfUsed(nn.Module):
-    """Its second layer is trained and never called."""
+    """A network whose second layer is trained and never called."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,11 +126,11 @@ def test_a_parameter_without_a_gradient_is_passed_over_by_the_optimizer_here_too
 
 
 def test_a_scaled_loss_is_shown_unscaled(parts_of: Callable[..., Any]) -> None:
-    """As under float16; a scale that is a power of two changes no bit of float32."""
-    words = [*SMALL, "probe.drift.every=1", "probe.walk.every=1", "probe.shift.every=1"]
+    """Scaled as with float16. A scale that is a power of two changes no bit of float32."""
+    overrides = [*SMALL, "probe.drift.every=1", "probe.walk.every=1", "probe.shift.every=1"]
     found: list[list[Mapping[str, float]]] = []
     for scale in (None, 1024.0):
-        _, parts = parts_of(words)
+        _, parts = parts_of(overrides)
         scaler = torch.amp.GradScaler("cpu", init_scale=scale or 1.0, enabled=scale is not None)
         steps(dataclasses.replace(parts, scaler=scaler), 3, sink := Rows())
         found.append(sink.found)
