@@ -19,37 +19,38 @@ DOCS = Path(__file__).parent
 
 _NETWORKS = """# Networks
 
-All for 32x32 images, at ten classes and three channels; `make docs` writes this page. *Published* is the number of
-parameters as a report prints it (MB: the size of the saved weights; %: what is added); *unsettled*: the figure does not
-decide the layers, or those named do not meet it. MACs are the multiply-adds of one image; MiB is what a batch of 128 in
-float32 keeps for the backward pass, weights apart.
+The sizes of the networks are for 32x32 images, ten classes and three channels. `make docs` writes this page.
 
-Every network is `features`, then `head` (`models/network.py`), and its arguments are keys of the `model` section:
-`trainer models NAME` prints them above the layers, and a wrong key is answered with the nearest right one. `model.act`,
-`model.norm` and `model.init` are choices by name ([the layers](../models/layers)).
+- *published*: the number of parameters as a report prints it. MB is the size of the saved weights, % what is added.
+  *Unsettled*: the figure does not decide the layers, or these layers do not meet it.
+- *MACs*: the multiply-adds of one image.
+- *MiB at 128*: what a batch of 128 in float32 keeps for the backward pass, without the weights.
 
-- `model.init=paper` stands for the scheme named below: the paper's own, or torch's where none is known or the note says
-  so. `torch` is uniform within 1 / sqrt(fan in), `kaiming` He et al. 2015, eq. 14, `xavier` Glorot & Bengio 2010.
+Every network is `features`, then `head` (`models/network.py`). Its arguments are keys of the `model` section:
+`trainer models NAME` prints them above the layers. If a key is wrong, the message suggests the nearest valid one.
+You choose `model.act`, `model.norm` and `model.init` by name ([the layers](../models/layers)).
+
+- `model.init=paper` is the scheme named below. It is the paper's own, or torch's if none is known or the note says so.
+  `torch` is uniform within 1 / sqrt(fan in), `kaiming` He et al. 2015, eq. 14, `xavier` Glorot & Bengio 2010.
 - `model.norm=group` makes 32 groups of channels, or as many as divide both 32 and the channels. Layers of 16 or 32
-  channels, as in `resnet20` and many a stem, so get a group a channel, which is instance norm; `densenet100_bc` gets 2
+  channels, as in `resnet20` and many stems, get one group per channel, which is instance norm. `densenet100_bc` gets 2
   groups at 150 channels, and 2 again at 162.
-- VGG with BatchNorm is `model.norm=batch`; there is no `batch_norm`. `vgg_a_bn` and `fastresnet9` take no `norm`, being
-  named for their own.
-- Gather-excite (GENet) is a layer, [`GatherExcite`](../models/layers/gather_excite.py); `ge_resnext29_8x64d` is the
-  network made of it, with `model.extent` and `model.theta`.
-- `timm/NAME` builds any network of timm's as timm has it: no `features` then `head`, no feature maps by name, no
-  trained weights. `model.stem=cifar` makes its stem fit small images where it begins with an overlapping plain
-  convolution of stride 2; every other key is an argument of timm's.
+- For VGG with BatchNorm, set `model.norm=batch`. `vgg_a_bn` and `fastresnet9` have no `norm` key, as theirs is fixed.
+- Gather-excite (GENet) is a layer, [`GatherExcite`](../models/layers/gather_excite.py). `ge_resnext29_8x64d` is built
+  with it, with `model.extent` and `model.theta`.
+- `timm/NAME` builds any timm network as it is in timm: without `features` and `head`, feature maps by name or trained
+  weights. `model.stem=cifar` fits its stem to small images if it begins with an overlapping plain convolution of stride
+  2. Every other key is an argument of timm's.
 """
 
 
 def networks_page() -> str:
-    """docs/networks.md."""
+    """Return the text of docs/networks.md."""
     rows = networks()
     header = list(rows[0].cells())
     lines = [header, ["---", "---:", "---:", "---:", "---:", "---"], *(list(row.cells().values()) for row in rows)]
     table = [f"| {' | '.join(line)} |" for line in lines]
-    return "\n".join([_NETWORKS, *table, "", "## What they are, and what differs", "", *map(_entry, rows), ""])
+    return "\n".join([_NETWORKS, *table, "", "## Descriptions and differences", "", *map(_entry, rows), ""])
 
 
 def _entry(row: NetworkRow) -> str:
@@ -58,12 +59,12 @@ def _entry(row: NetworkRow) -> str:
 
 # choices.md
 
-_KINDS = {int: "whole number", float: "number", bool: "true or false", str: "word", dict: "keys and values"}
+_KINDS = {int: "whole number", float: "number", bool: "true or false", str: "text", dict: "keys and values"}
 _SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
 def choices_page() -> str:
-    """docs/choices.md."""
+    """Return the text of docs/choices.md."""
     parts = [_HEAD]
     scalars = [(key, field) for key, field in RunConfig.model_fields.items() if not section_types(field.annotation)]
     parts.append(_table(scalars))
@@ -74,14 +75,14 @@ def choices_page() -> str:
 
 _HEAD = """# Every choice
 
-Each key can be set on the command line (`KEY=VALUE`), in a `--config` file and in a sweep. Where a section has a
-`name`, the name decides which other keys it has; changing it drops the old choice's. `make docs` writes this page
-from the config classes. The keys of `model` are the arguments of its network: see `trainer models NAME`.
+You can set each key on the command line (`KEY=VALUE`), in a `--config` file and in a sweep. If a section has a `name`,
+the name decides which other keys it has. A new name drops the keys of the old choice. `make docs` writes this page from
+the config classes. The keys of `model` are the arguments of its network: see `trainer models NAME`.
 """
 
 
 def _section(key: str, field: FieldInfo, depth: int) -> Iterator[str]:
-    """A section, or each choice of a union of sections, with the sections in it."""
+    """Yield a section, or each choice of a union of sections, with the sections in it."""
     options = section_types(field.annotation)
     if not any(option.model_fields for option in options):
         return
@@ -100,13 +101,13 @@ def _section(key: str, field: FieldInfo, depth: int) -> Iterator[str]:
         if own:
             yield _HEADER + "\n".join(own) + "\n"
     if shared:
-        yield f"All of `{key}` take:\n"
+        yield f"Every choice of `{key}` takes:\n"
         yield _HEADER + "\n".join(row for row in tables[0] if row in shared) + "\n"
     inner = {
-        name: each for option in options for name, each in option.model_fields.items() if section_types(each.annotation)
+        name: part for option in options for name, part in option.model_fields.items() if section_types(part.annotation)
     }
-    for name, each in inner.items():
-        yield from _section(f"{key}.{name}", each, depth + 1)
+    for name, part in inner.items():
+        yield from _section(f"{key}.{name}", part, depth + 1)
 
 
 _HEADER = "| key | type | default | meaning |\n|---|---|---|---|\n"
@@ -117,17 +118,17 @@ def _table(fields: list[tuple[str, FieldInfo]]) -> str:
 
 
 def _rows(option: type[BaseModel], prefix: str, *, named: bool) -> list[str]:
-    """A row for each plain key; `name` is one of them where it does not choose between options."""
+    """Return a row for each plain key. `name` is one of them if it does not choose between options."""
     fields = option.model_fields.items()
     plain = [(key, field) for key, field in fields if not section_types(field.annotation) and (named or key != "name")]
     return [_row(f"{prefix}.{key}", field, _meaning(option, key)) for key, field in plain]
 
 
 def _meaning(option: type[BaseModel], key: str) -> str:
-    """What is written under the field, here or where it was first declared."""
+    """Return the docstring of the field, from this class or from the base that declares it."""
     lineage = [base.model_fields for base in option.__mro__ if issubclass(base, BaseModel) and base is not BaseModel]
-    said = (fields[key].description for fields in lineage if key in fields)
-    return next(filter(None, said), "")
+    descriptions = (fields[key].description for fields in lineage if key in fields)
+    return next(filter(None, descriptions), "")
 
 
 def _row(key: str, field: FieldInfo, meaning: str) -> str:
@@ -137,7 +138,7 @@ def _row(key: str, field: FieldInfo, meaning: str) -> str:
 
 
 def _kind(annotation: Any, metadata: list[Any]) -> str:
-    """A type in words: `number > 0`, `a or b`, `list: whole number`."""
+    """Return a type in words: `number > 0`, `a or b`, `list: whole number`."""
     bounds = [f"{_SIGNS[sign]} {value:g}" for each in metadata for sign, value in _bounds(each)]
     return " ".join([_plain_kind(annotation), *bounds])
 

@@ -12,8 +12,8 @@ from models.registry import register
     init="torch",
     published="2.47M",
     note="The published count has room for one linear layer as head, where the paper has three and dropout. One path"
-    " instead of two, no response normalisation, 2x2 pooling, for maps this small. `init=paper` is the report's"
-    " reading, torch's; the paper, section 5, draws from N(0, 0.01), with biases of 1 in convolutions 2, 4 and 5 and in"
+    " instead of two, no response normalisation, 2x2 pooling, for maps this small. `init=paper` is torch's,"
+    " as in the report. The paper, section 5, draws from N(0, 0.01), with biases of 1 in convolutions 2, 4 and 5 and in"
     " the hidden linear layers.",
 )
 def alexnet(

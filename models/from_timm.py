@@ -10,8 +10,8 @@ from models.measure import LayerUse, layers_in_use
 
 
 def timm_names() -> list[str]:
-    """The architectures that timm knows, without `timm/`."""
-    import timm  # a second's import that only its networks need
+    """Return the architectures that timm knows, without `timm/`."""
+    import timm  # takes a second: only for its networks
 
     return timm.list_models()
 
@@ -24,11 +24,11 @@ def timm_network(
     in_channels: int = 3,
     **arguments: Any,
 ) -> nn.Module:
-    """`timm.create_model`; every argument but `stem` is its own.
+    """Return `timm.create_model(architecture, ...)`. Every argument but `stem` is timm's.
 
     stem=cifar: the first convolution becomes 3x3 of stride 1, and the pooling that follows before any further stride is
-    left out. Raises ValueError for a network that does not begin with an overlapping plain convolution of stride 2, or
-    that does not take 32x32 images then.
+    removed. Raises ValueError for a network that does not begin with an overlapping plain convolution of stride 2, or
+    that then does not take 32x32 images.
     """
     import timm
 
@@ -43,7 +43,7 @@ def _shrink_stem(net: nn.Module, architecture: str) -> None:
 
     place = cast("dict[str, Any]", getattr(net, "default_cfg", {})).get("first_conv")
     first = dict(net.named_modules()).get(place) if isinstance(place, str) else None
-    # By its very type: what else a subclass does to its weights, such as standardise them, would be lost.
+    # Exact types only: a subclass may do more to its weights, such as standardise them.
     plain = first if isinstance(first, nn.Conv2d) and type(first) in (nn.Conv2d, Conv2dSame) else None
     if plain is None or plain.stride[0] != 2 or plain.kernel_size[0] <= 2:
         raise ValueError(f"stem=cifar: {architecture} does not begin with an overlapping plain convolution of stride 2")
@@ -66,7 +66,7 @@ def _use(net: nn.Module, first: nn.Conv2d, architecture: str) -> list[LayerUse]:
 
 
 def _stem_pools(used: Iterable[LayerUse]) -> list[str]:
-    """The pooling that strides before any other layer does, with the one of stride 1 before it where it blurs."""
+    """Return the poolings up to the first layer that strides, or none if that layer is no pooling."""
     from timm.layers.blur_pool import BlurPool2d
 
     pools: list[str] = []

@@ -1,7 +1,7 @@
 """The MLP and the CNN of report 44da, with BatchNorm and dropout written out, in any order of their layers.
 
-An order is written in words, such as `order=[linear,norm,act,dropout]`; a word left out leaves its layer out. `linear`
-stands for the layer with the weights, in the CNN a convolution, as in the report's own orders.
+An order is a list, such as `order=[linear,norm,act,dropout]`. If you leave a word out, its layer is left out. `linear`
+is the layer with the weights, as in the report's own orders; in the CNN it is a convolution.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def handmade_mlp(
     in_channels: int = 3,
     image_size: int = 32,
 ) -> Network:
-    """Hidden linear layers in a written order of their parts; `features` are vectors."""
+    """Hidden linear layers, with their parts in any order. `features` are vectors."""
     _check_order(order)
     norm = partial(
         HandmadeBatchNorm,
@@ -72,7 +72,7 @@ def handmade_cnn(
     in_channels: int = 3,
     image_size: int = 32,
 ) -> Network:
-    """Convolutions in a written order of their parts, each pooled, and a linear head."""
+    """Convolutions with their parts in any order, each pooled, and a linear head."""
     _check_order(order)
     side = image_size // 2 ** len(channels)
     if side < 1:
@@ -104,7 +104,7 @@ def _block(
     dropout: float,
 ) -> nn.Sequential:
     layers = nn.Sequential()
-    width = c_in  # of what the next layer is given: a norm may come before the weights
+    width = c_in  # of the next layer's input: a norm may come before the weights
     for word in order:
         match word:
             case "linear":

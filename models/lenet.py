@@ -11,9 +11,9 @@ from models.registry import register
     source="LeCun et al. 1998, section II.B; report b35c, table 7",
     init="torch",
     published="0.06M",
-    note="As it is taught today, of layers that torch has, which meet the published count. The paper has tanh, trained"
-    " subsampling for max pooling, a second convolution that is only partly connected, radial basis functions as output"
-    " and uniform weights within 2.4 / fan in.",
+    note="As it is taught today, with torch's layers, which meet the published count. The paper has tanh, trained"
+    " subsampling instead of max pooling, a partly connected second convolution, radial basis functions as output and"
+    " uniform weights within 2.4 / fan in.",
 )
 def lenet5(
     *,

@@ -1,7 +1,4 @@
-"""The size of a network, without running it: parameters, multiply-adds, memory of what a backward pass keeps.
-
-And its layers, in the order in which images pass through them.
-"""
+"""Size of a network without running it, and its layers in the order in which images pass through them."""
 
 from typing import Any, NamedTuple
 
@@ -12,9 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def measure(model: nn.Module, image_shape: tuple[int, int, int], *, batch_size: int = 128) -> dict[str, int]:
-    """parameters, trainable_parameters, macs (of one image [C, H, W]), activation_bytes (of a batch, float32).
+    """Return parameters, trainable_parameters, macs (of one image [C, H, W]), activation_bytes (of a batch, float32).
 
-    `model` lies on the meta device, as `sketch_model` makes it.
+    `model` is on the meta device, as `sketch_model` returns it.
     """
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -25,7 +22,7 @@ def measure(model: nn.Module, image_shape: tuple[int, int, int], *, batch_size: 
 
 
 def count_macs(model: nn.Module, images: Tensor) -> int:
-    """Multiply-adds of convolutions and matrix products in one forward pass of `images` [N, C, H, W]."""
+    """Return the multiply-adds of convolutions and matrix products in one forward pass of `images` [N, C, H, W]."""
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         model.eval()(images)
@@ -33,7 +30,7 @@ def count_macs(model: nn.Module, images: Tensor) -> int:
 
 
 def saved_bytes(model: nn.Module, images: Tensor) -> int:
-    """Bytes that a forward pass in training keeps for the backward pass, parameters apart; each storage once."""
+    """Return the bytes that a forward pass in training keeps for the backward pass, without the parameters."""
     own = {p.untyped_storage()._cdata for p in model.parameters()}  # storages: a linear layer keeps a view of its own
     kept: dict[int, int] = {}
 
@@ -44,7 +41,7 @@ def saved_bytes(model: nn.Module, images: Tensor) -> int:
         return tensor
 
     with saved_tensors_hooks(note, lambda tensor: tensor):
-        logits = model.train()(images)  # alive until here: the ids of what it keeps are not given out again
+        logits = model.train()(images)  # alive until here, so that no storage's id is used twice
     del logits
     return sum(kept.values())
 
@@ -52,13 +49,13 @@ def saved_bytes(model: nn.Module, images: Tensor) -> int:
 class LayerUse(NamedTuple):
     name: str
     layer: nn.Module
-    shape: tuple[int, ...]  # of its output, the first one where there are several
+    shape: tuple[int, ...]  # of its output, or of the first of several
 
 
 def layers_in_use(net: nn.Module, images: Tensor) -> list[LayerUse]:
-    """The layers without layers of their own, in the order in which `images` pass through them in evaluation.
+    """Return the layers without sublayers, in the order in which `images` pass through them in evaluation.
 
-    Leaves the network as it was; raises what it raises for images that it does not take.
+    Leaves the network as it was. Raises the network's own errors for images that it does not take.
     """
     used: list[LayerUse] = []
 

@@ -1,4 +1,4 @@
-"""What all hand-written networks share: features, then a head."""
+"""Base of all hand-written networks: features, then a head."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class Network(nn.Module):
     """Images [N, C, H, W] -> `features`, maps [N, F, h, w] -> `head`, logits [N, K].
 
-    `features` is a sequence of named parts, whose outputs are the network's feature maps. `head` may be replaced.
+    `features` is a sequence of named parts, whose outputs are the network's feature maps. You may replace `head`.
     """
 
     def __init__(self, features: Mapping[str, nn.Module], head: nn.Module) -> None:
@@ -21,11 +21,11 @@ class Network(nn.Module):
         return self.head(self.forward_features(images))
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """The last feature maps, before the head pools or flattens them."""
+        """Return the last feature maps, before the head pools or flattens them."""
         return self.features(images)
 
     def feature_maps(self, images: Tensor) -> dict[str, Tensor]:
-        """The output of each part of `features`, by its name, first to last."""
+        """Return the output of each part of `features` by its name, first to last."""
         maps: dict[str, Tensor] = {}
         for name, part in self.features.named_children():
             images = maps[name] = part(images)
@@ -33,7 +33,7 @@ class Network(nn.Module):
 
 
 class Scale(nn.Module):
-    """Multiplies by a constant."""
+    """Multiplication by a constant."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()

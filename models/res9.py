@@ -1,7 +1,7 @@
 """Res9 and simp_Res9 of report f2d6, which prints their saved sizes and no layout.
 
-Five plain convolutions and two residual blocks, nine convolutions in all: the plainest of the layouts that meet both
-sizes as MiB of the saved state dict. Where they pool is our reading too.
+Five plain convolutions and two residual blocks, nine convolutions in all, are the plainest layout that meets both
+sizes as MiB of the saved state dict. The places of the poolings are our reading too.
 """
 
 from collections.abc import Callable

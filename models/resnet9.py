@@ -25,7 +25,7 @@ Unit = Callable[[int, int], nn.Sequential]  # channels in, channels out
 
 
 class Residual(nn.Sequential):  # [N, c, H, W] -> [N, c, H, W]
-    """x plus its way through the parts."""
+    """The input plus the output of the parts."""
 
     def forward(self, input: Tensor) -> Tensor:
         return input + super().forward(input)
@@ -35,8 +35,8 @@ class Residual(nn.Sequential):  # [N, c, H, W] -> [N, c, H, W]
     source="Page 2019, How to Train Your ResNet; report b35c, table 8",
     init="torch",
     published="6.57M",
-    note="GELU is the report's choice, for Page's ReLU and later CELU. His factor of 0.125 on the logits is left to"
-    " fastresnet9, whose public code has it.",
+    note="GELU is the report's choice; Page has ReLU, later CELU. His factor of 0.125 on the logits is only in"
+    " fastresnet9, as in the report's public code.",
 )
 def resnet9(
     *,
@@ -59,8 +59,8 @@ def resnet9(
     source="Page 2019, How to Train Your ResNet; report b35c, table 9",
     init="torch",
     published="6.57M",
-    note="2,969 of its parameters are never trained: the whitening and the norms' scales. GELU, as in the report's"
-    " public code, for Page's CELU. No `norm`: it is ghost BatchNorm, whose options are arguments of their own.",
+    note="2,969 of its parameters are never trained: the whitening and the norms' scales. GELU as in the report's"
+    " public code; Page has CELU. No `norm` argument: it is ghost BatchNorm, whose options are arguments.",
 )
 def fastresnet9(
     *,
@@ -76,7 +76,7 @@ def fastresnet9(
 ) -> Network:
     """ResNet-9 with whitened patches, ghost BatchNorm of fixed scale, pooling before norm, small logits.
 
-    Each trick can be left out: `ghost_size=0` is BatchNorm over the whole batch.
+    You can leave out each trick: `ghost_size=0` is BatchNorm over the whole batch.
     """
     norm = partial(GhostBatchNorm, ghost_size=ghost_size, fixed_scale=fixed_scale)
     unit = partial(_conv_norm_act, norm=norm, act=act)

@@ -1,4 +1,4 @@
-"""The three convolutional networks of report dfbc, in the layers that hit its printed parameter counts."""
+"""The three convolutional networks of report dfbc, with the layers that give its printed parameter counts."""
 
 from itertools import pairwise
 
@@ -74,7 +74,7 @@ def residual_cnn(
 
 
 def _eighth(image_size: int) -> int:
-    """The side of the maps after three poolings."""
+    """Return the side of the maps after three poolings."""
     if image_size < 8:
         raise ValueError(f"image_size={image_size}: should be at least 8, which three poolings halve")
     return image_size // 8

@@ -1,9 +1,9 @@
-"""VGG (Simonyan & Zisserman 2015, arXiv 1409.1556, table 1) for 32x32 images, which five poolings bring to 1x1.
+"""VGG (Simonyan & Zisserman 2015, arXiv 1409.1556, table 1) for 32x32 images, which five poolings reduce to 1x1.
 
 Its two hidden linear layers are 512 units wide, not 4096, as in the VGG-A of the reports.
-The paper's columns differ in the number of 3x3 convolutions before each pooling. It drew weights from N(0, 0.01) and
-started deep columns from a trained shallow one; that Xavier's scheme makes this needless was found after submission
-(section 3.1). Santurkar et al. 2018 use it too.
+The paper's columns differ in the number of 3x3 convolutions before each pooling. It draws weights from N(0, 0.01) and
+starts deep columns from a trained shallow one. The authors found after submission that Xavier's scheme makes this
+unnecessary (section 3.1). Santurkar et al. 2018 use that scheme too.
 """
 
 from functools import partial
@@ -58,7 +58,7 @@ def vgg(
     in_channels: int = 3,
     image_size: int = 32,
 ) -> Network:
-    """VGG with so many 3x3 convolutions before each of the five poolings."""
+    """VGG with the given numbers of 3x3 convolutions before the five poolings."""
     side = image_size // 32
     if side < 1:
         raise ValueError(f"image_size={image_size}: should be at least 32, which five poolings halve")

@@ -1,4 +1,4 @@
-"""Activations by the name one types: `model.act=gelu`."""
+"""Activations by the name that you type: `model.act=gelu`."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ _ACTIVATIONS: dict[Act, type[nn.Module]] = {
     "celu": nn.CELU,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
-    "swish": nn.SiLU,  # Ramachandran et al. 2017 with beta = 1, the name that the reports print
+    "swish": nn.SiLU,  # Ramachandran et al. 2017 with beta = 1, the name in the reports
     "mish": nn.Mish,
     "rrelu": nn.RReLU,
     "prelu": nn.PReLU,  # one slope a layer, learned
@@ -29,5 +29,5 @@ _ACTIVATIONS: dict[Act, type[nn.Module]] = {
 
 
 def activation(name: Act) -> nn.Module:
-    """A new activation with torch's own constants. None works in place: a pre-activation's input is needed again."""
+    """Return a new activation with torch's constants. None works in place: a pre-activation's input is needed again."""
     return _ACTIVATIONS[name]()

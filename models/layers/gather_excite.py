@@ -1,4 +1,4 @@
-"""Gather-excite (Hu et al. 2018, arXiv 1810.12348): each value of a map is weighed by what lies around it."""
+"""Gather-excite (Hu et al. 2018, arXiv 1810.12348): each value of a map is weighted by its surroundings."""
 
 from typing import Literal, get_args
 
@@ -13,13 +13,13 @@ Theta = Literal["minus", "plain", "plus"]
 
 
 class GatherExcite(nn.Module):  # [N, C, size, size] -> the same
-    """x * sigmoid(excite(gather(x))), the gate upsampled to nearest neighbours.
+    """x * sigmoid(excite(gather(x))), with the gate upsampled by nearest neighbours.
 
     `extent` e: a gate for each e x e pixels, gathered from the 2e - 1 x 2e - 1 around them; 0: one for the whole map.
     `theta` as in the paper's names GE-theta-minus, GE-theta and GE-theta-plus:
     minus: average pooling, no parameters.
     plain: depthwise convolutions, 3x3 of stride 2 for each halving; of the whole map if global.
-    plus: plain, then two 1x1 convolutions by way of C / 16 channels.
+    plus: plain, then two 1x1 convolutions through C / 16 channels.
     """
 
     def __init__(

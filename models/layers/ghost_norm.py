@@ -4,9 +4,9 @@ A batch is cut into groups of about `ghost_size` images and each is normalised b
 
 Running statistics exist in two forms. Hoffer et al. update one set after each group in turn; FastResNet9's code
 (after Page) keeps a set per group and averages the sets at evaluation. Exponential averages are linear, so the
-second is one set moved once a step by the *mean over the groups*; that is built here: it needs no state that
-depends on the number of groups, and groups of any number and size mix freely. Groups of unequal size count alike in
-that mean: with 4, 4 and 3 images it leans by a little to the three.
+second equals one set that moves once a step by the *mean over the groups*. That is the form here: it needs no state
+that depends on the number of groups, whose number and sizes may change. Groups of unequal size have equal weights in
+that mean: of groups of 4, 4 and 3 images, each of the last three images has a little more weight.
 """
 
 import torch
@@ -48,13 +48,13 @@ class GhostBatchNorm(_BatchNorm):
         return torch.cat(parts)
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Any shape [N, C, ...] will do."""
+        """Accept any shape [N, C, ...]."""
 
     @torch.no_grad()
     def _move_running_statistics(self, mean: Tensor, variance: Tensor) -> None:
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
         self.num_batches_tracked += 1
-        # A momentum of None is torch's word for the mean over all batches since the last reset.
+        # As in torch, a momentum of None means the mean over all batches since the last reset.
         share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, share)
         self.running_var.lerp_(variance, share)

@@ -9,9 +9,9 @@ from models.layers.dropout import check_rate
 class HandmadeBatchNorm(nn.Module):
     """Batch normalisation (Ioffe & Szegedy 2015, algorithms 1 and 2): [N, C] or [N, C, H, W] -> the same.
 
-    Equal to torch's BatchNorm1d and BatchNorm2d, but that the report's running variance keeps the *biased* variance of
-    a batch; `unbiased_running_variance` keeps the unbiased one, as torch does and as algorithm 2 says. A `momentum` of
-    None is the mean over all batches since the last reset.
+    Equal to torch's BatchNorm1d and BatchNorm2d, except that the report's running variance keeps the *biased* variance
+    of a batch. `unbiased_running_variance` keeps the unbiased one, as in torch and algorithm 2. A `momentum` of None
+    means the mean over all batches since the last reset.
     """
 
     running_mean: Tensor  # [C]
@@ -49,7 +49,7 @@ class HandmadeBatchNorm(nn.Module):
 
     @torch.no_grad()
     def _move_running_statistics(self, mean: Tensor, var: Tensor, count: int) -> None:
-        """`count` values a channel. Raises ValueError for one, which has no unbiased variance."""
+        """Update from `count` values a channel. Raises ValueError for one, which has no unbiased variance."""
         if count == 1:
             raise ValueError("BatchNorm needs more than one value a channel in training")
         kept = var * count / (count - 1) if self.unbiased_running_variance else var

@@ -1,4 +1,4 @@
-"""Initial weights by the name one types: `model.init=xavier`."""
+"""Initial weights by the name that you type: `model.init=xavier`."""
 
 from typing import Literal, assert_never
 
@@ -9,17 +9,17 @@ Scheme = Literal["torch", "kaiming", "xavier"]  # "paper" is one of these
 
 
 def initialise(net: nn.Module, scheme: Scheme) -> None:
-    """Draw the weights of all trained convolutions and linear layers of `net` anew; norms stay as they are.
+    """Draw new weights for all trained convolutions and linear layers of `net`. Norms stay as they are.
 
     torch: as the layers were made, uniform within 1 / sqrt(fan in) for weights and biases. kaiming: normal with
     variance 2 / fan out for convolutions (He et al. 2015, eq. 14) and 2 / fan in for linear layers. xavier: normal with
     variance 2 / (fan in + fan out) (Glorot & Bengio 2010). Both set biases to 0.
 
-    A convolution's fan out is torch's, as torchvision and timm have it too: k * k * c_out, not divided by its groups.
-    One of g groups starts kaiming with a g-th of the paper's variance: 2 / (g * fan out).
+    As in torch, torchvision and timm, a convolution's fan out is k * k * c_out, not divided by its groups. kaiming with
+    g groups has therefore 1 / g of the paper's variance.
     """
     for layer in net.modules():
-        # Without numbers there is nothing to draw, and xavier would divide by no channels at all.
+        # An empty weight has nothing to draw, and xavier would divide by zero.
         if isinstance(layer, nn.Conv2d | nn.Linear) and layer.weight.requires_grad and layer.weight.numel():
             _draw(layer, scheme)
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-_EPS = 1e-2  # keeps the flattest patch directions from being blown up; of the published code
+_EPS = 1e-2  # of the published code; keeps the flattest patch directions from being amplified
 
 
 class PatchWhitening(nn.Conv2d):
@@ -20,7 +20,7 @@ class PatchWhitening(nn.Conv2d):
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
-        """Compute the filters from normalised images [N, C, H, W]; a few thousand are plenty."""
+        """Compute the filters from normalised images [N, C, H, W]. A few thousand are enough."""
         c = images.shape[1]
         gram = torch.zeros(9 * c, 9 * c, dtype=torch.float64)
         count = 0

@@ -1,4 +1,4 @@
-"""The pages of docs/ that are made from the code say what the code says, and leave no key out."""
+"""Pages of docs/ that are made from the code: they match the code, and no key is missing."""
 
 import pytest
 from make_pages import DOCS, PAGES
@@ -18,9 +18,9 @@ def test_every_key_has_a_type_and_a_meaning() -> None:
         assert "class" not in kind and "typing" not in kind, row
 
 
-def test_a_choice_s_page_shows_its_own_knobs_and_those_of_all() -> None:
+def test_a_choice_lists_its_own_keys_apart_from_the_shared_ones() -> None:
     page = PAGES["choices.md"]()
     sgd = page.partition("**`optimizer.name=sgd`**")[2].partition("**`optimizer.name=adam`**")[0]
     assert "`optimizer.nesterov`" in sgd
-    assert "`optimizer.decay_norm_and_bias`" not in sgd  # of all optimizers alike
+    assert "`optimizer.decay_norm_and_bias`" not in sgd  # shared by all optimizers
     assert "| `optimizer.lr` | number > 0 | `0.1` | Peak learning rate; the schedule multiplies it. |" in sgd

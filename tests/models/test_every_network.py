@@ -1,4 +1,4 @@
-"""What holds for every network by name: its published size, its shape, its gradient, and that it can be trained."""
+"""Every network by name: its published size, its shape, its gradient, and that it can be trained."""
 
 import copy
 import re
@@ -59,7 +59,7 @@ NORMS: dict[str, type[nn.Module]] = {
 
 @EVERY
 def test_the_parameter_count_is_the_published_one(name: str) -> None:
-    """Exactly where a report prints it exactly, at the printed precision elsewhere."""
+    """Compare exact counts if a report prints one, else the printed digits."""
     count, published = sum(p.numel() for p in sketch_model(name).parameters()), entry(name).published
     assert count == EXACT[name]
     if in_millions := re.fullmatch(r"\d+\.(\d+)M", published):
@@ -70,7 +70,7 @@ def test_the_parameter_count_is_the_published_one(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "printed"), [("resnet18", "42.7"), ("res9", "8.7"), ("simp_res9", "3.41")])
 def test_the_saved_weights_are_as_large_as_report_f2d6_prints(name: str, printed: str) -> None:
-    """In MiB, with a file's 295 bytes or so a tensor, which vary with the names in it."""
+    """Sizes are in MiB and include the file's 295 bytes or so a tensor, which vary with the names in it."""
     state = sketch_model(name).state_dict().values()
     mib = sum(value.nbytes + 295 for value in state) / 2**20
     assert f"{mib:.{len(printed.split('.')[1])}f}" == printed
@@ -107,14 +107,14 @@ def test_its_choices_by_name_change_what_is_built(name: str) -> None:
 
 
 def _kinds(net: nn.Module) -> set[type[nn.Module]]:
-    """The kinds of its layers, but for those of gather-excite's bottleneck, whose ReLU is not up for choice."""
+    """Kinds of its layers, without those of gather-excite's bottleneck, whose ReLU is not a choice."""
     return {type(layer) for name, layer in net.named_modules() if ".excite." not in name}
 
 
 @EVERY
 def test_gradient_evaluation_and_state(name: str) -> None:
-    """On four images: gradient reaches every trainable parameter, in bfloat16 and channels last too; evaluation
-    repeats, alone and channels last too; a state dict carries over."""
+    """Gradient reaches every trainable parameter, also in bfloat16 and channels last. Evaluation gives the same logits
+    again, for one image alone and channels last too. A state dict carries over."""
     torch.manual_seed(0)
     images = torch.randn(4, 3, 32, 32)
     net = build_model(name)
@@ -135,7 +135,7 @@ def test_gradient_evaluation_and_state(name: str) -> None:
 
 
 def _without_gradient(net: nn.Module, images: torch.Tensor, dtype: torch.dtype) -> list[str]:
-    """The trainable parameters that a training step does not reach."""
+    """Return the trainable parameters that a training step does not reach."""
     net.train().zero_grad()
     with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
         logits = net(images)
@@ -148,7 +148,7 @@ def _without_gradient(net: nn.Module, images: torch.Tensor, dtype: torch.dtype) 
 @pytest.mark.slow
 @EVERY
 def test_it_compiles_as_one_graph_to_the_same_numbers(name: str) -> None:
-    """With autograd's graph traced and run as it is, without kernels made for it."""
+    """Trace autograd's graph and run it as it is, without compiled kernels."""
     torch.manual_seed(0)
     torch.compiler.reset()
     net, images = build_model(name).eval(), torch.randn(2, 3, 32, 32)
@@ -163,7 +163,7 @@ def test_it_compiles_as_one_graph_to_the_same_numbers(name: str) -> None:
 @pytest.mark.skipif(shutil.which("g++") is None, reason="Inductor's kernels for a CPU are C++")
 @pytest.mark.parametrize(("name", "arguments"), [("fastresnet9", {"width": 8, "ghost_size": 2}), ("resnet18", {})])
 def test_inductors_kernels_train_to_the_same_numbers(name: str, arguments: dict[str, int]) -> None:
-    """In double precision, where rounding explains no difference."""
+    """Use double precision, where rounding explains no difference."""
     torch.manual_seed(0)
     torch.compiler.reset()
     net, images = build_model(name, **arguments).double().train(), torch.randn(4, 3, 32, 32, dtype=torch.float64)

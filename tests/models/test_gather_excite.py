@@ -19,7 +19,7 @@ def test_global_without_parameters_weighs_each_map_by_the_sigmoid_of_its_mean() 
 
 @pytest.mark.parametrize("extent", [2, 4, 8])
 @pytest.mark.parametrize("size", [8, 9])
-def test_local_without_parameters_averages_what_there_is_of_a_neighbourhood(extent: Extent, size: int) -> None:
+def test_local_without_parameters_averages_the_neighbourhood_within_the_map(extent: Extent, size: int) -> None:
     maps = torch.randn(1, 2, size, size)
     expected = torch.empty_like(maps)
     cells = -(-size // extent)
@@ -75,7 +75,7 @@ def test_an_extent_that_the_paper_does_not_have_is_refused() -> None:
 
 
 def _tensors(layer: nn.Module) -> list[Tensor]:
-    """Weights and buffers in their order, all drawn at random, but for the counts of batches."""
+    """Weights and buffers in their order, drawn at random, without the counts of batches."""
     kept = [tensor for name, tensor in layer.state_dict().items() if "num_batches" not in name]
     for tensor in kept:
         tensor.copy_(torch.rand_like(tensor) + 0.1 if tensor.ndim == 1 else torch.randn_like(tensor) / 4)

@@ -1,4 +1,4 @@
-"""BatchNorm and dropout written out against torch's and their definitions; the networks made of them."""
+"""BatchNorm and dropout written out, against torch's and their definitions, and their networks."""
 
 from itertools import permutations
 
@@ -40,7 +40,7 @@ def test_the_biased_running_variance_is_a_weighted_sum_of_the_batches_own(shape:
 
 
 @SHAPES
-def test_only_the_kept_variance_tells_the_two_options_apart(shape: tuple[int, ...]) -> None:
+def test_the_two_options_differ_only_in_the_running_variance(shape: tuple[int, ...]) -> None:
     biased, unbiased = HandmadeBatchNorm(5).train(), HandmadeBatchNorm(5, unbiased_running_variance=True).train()
     inputs = torch.randn(shape)
     torch.testing.assert_close(biased(inputs), unbiased(inputs), rtol=0, atol=0)
@@ -191,7 +191,7 @@ def test_an_impossible_value_is_named(name: str, arguments: dict[str, object], s
 
 
 def _pair_of_norms(shape: tuple[int, ...]) -> tuple[HandmadeBatchNorm, nn.Module]:
-    """Ours with torch's running variance, and torch's; of the same scale and shift."""
+    """Our norm with torch's running variance, and torch's, with the same scale and shift."""
     ours = HandmadeBatchNorm(5, unbiased_running_variance=True)
     theirs = nn.BatchNorm1d(5) if len(shape) == 2 else nn.BatchNorm2d(5)
     nn.init.uniform_(ours.weight, 0.5, 1.5)

@@ -43,7 +43,7 @@ def test_each_group_is_normalised_by_its_own_statistics() -> None:
 
 
 def test_running_statistics_equal_one_set_a_group_averaged_at_the_end() -> None:
-    """FastResNet9's published code keeps a set per group; exponential averages being linear, it is the same."""
+    """FastResNet9's published code keeps a set per group. That is the same, as exponential averages are linear."""
     ghost = GhostBatchNorm(3, ghost_size=4).train()
     sets = [nn.BatchNorm2d(3).train() for _ in range(3)]
     for _ in range(5):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models import build_model, entry, layers_in_use, measure, parameters_of, register, sketch_model
+from models import build_model, entry, layers_in_use, measure, model_names, parameters_of, register, sketch_model
 from models.measure import count_macs, saved_bytes
 
 
@@ -23,6 +23,25 @@ def test_an_unknown_name_or_argument_is_refused() -> None:
         build_model("fastresnet")
     with pytest.raises(TypeError, match="widht"):
         build_model("resnet9", widht=8)
+
+
+@pytest.mark.parametrize(
+    ("name", "bound"),
+    [("resnet18", {"depths": (1, 1)}), ("vgg_a_bn", {"norm": "layer"}), ("resnext29_2x32d", {"gate": None})],
+)
+def test_an_argument_that_makes_the_variant_cannot_be_given(name: str, bound: dict[str, Any]) -> None:
+    assert not bound.keys() & parameters_of(name).keys()
+    with pytest.raises(TypeError, match=next(iter(bound))):
+        sketch_model(name, **bound)
+
+
+def test_a_variant_that_the_builder_does_not_take_is_refused() -> None:
+    with pytest.raises(TypeError, match="depht"):
+        register("new", source="nowhere", init="torch", depht=1)(lambda *, depth=2: nn.Identity())
+
+
+def test_a_network_is_described_by_whole_sentences() -> None:
+    assert [name for name in model_names() if not entry(name).about.endswith(".")] == []
 
 
 def test_any_timm_network_can_be_built() -> None:

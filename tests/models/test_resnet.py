@@ -137,7 +137,7 @@ def test_weights_start_as_in_he_et_al_2015() -> None:
 
 
 def _torchvisions(name: str) -> ResNet:
-    """torchvision's network with the stem that is ours; a fourth stage of ResNeXt is left out."""
+    """torchvision's network with our stem, and without the fourth stage of ResNeXt."""
     match name:
         case "resnet18":
             net = ResNet(BasicBlock, [2, 2, 2, 2], num_classes=10)

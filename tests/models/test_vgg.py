@@ -71,7 +71,7 @@ def _parameters(net: nn.Module) -> int:
 
 
 def _carry(source: nn.Module, target: nn.Module) -> None:
-    """Copy weights and buffers in their order, the norms' drawn anew so that they matter."""
+    """Copy weights and buffers in their order, with new random ones for the norms so that they matter."""
     for p in source.parameters():
         if p.ndim == 1:
             nn.init.uniform_(p, 0.5, 1.5)

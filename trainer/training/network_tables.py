@@ -1,4 +1,4 @@
-"""The networks, their arguments and their layers as tables: for `trainer models`, and for docs/networks.md."""
+"""Networks, their arguments and their layers as tables, for `trainer models` and docs/networks.md."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -34,7 +34,7 @@ class NetworkRow(models.Entry):
 
 @dataclass(frozen=True)
 class ArgumentRow:
-    """One argument of a network, as it is typed."""
+    """One argument of a network, as you type it."""
 
     key: str
     default: str
@@ -46,7 +46,7 @@ class ArgumentRow:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer without layers of its own, in the order of use."""
+    """One layer without sublayers."""
 
     name: str
     kind: str
@@ -59,6 +59,7 @@ class LayerRow:
 
 
 def networks() -> list[NetworkRow]:
+    """Return a row for each registered network."""
     rows: list[NetworkRow] = []
     for name in models.model_names():
         size = models.measure(models.sketch_model(name), (3, 32, 32), batch_size=_BATCH)
@@ -73,7 +74,7 @@ def networks() -> list[NetworkRow]:
 
 
 def arguments(name: str) -> list[ArgumentRow]:
-    """What `model` takes for a network besides its name. Raises ConfigError for a network that there is not."""
+    """Return the keys of `model` besides the name. Raises ConfigError for an unknown network."""
     return [
         ArgumentRow(f"model.{key}", _typed(option.default), _values(option.annotation))
         for key, option in options_of(name).items()
@@ -81,8 +82,10 @@ def arguments(name: str) -> list[ArgumentRow]:
 
 
 def layers(name: str, **arguments: Any) -> list[LayerRow]:
-    """The layers of a network as one image passes through them. Raises ConfigError for a network that there is not, or
-    that does not take 32x32 images."""
+    """Return the layers of a network in the order in which an image passes through them.
+
+    Raises ConfigError for an unknown network, or one that does not take 32x32 images.
+    """
     problems, whole = complete_arguments(name, arguments)
     if problems:
         raise ConfigError(*problems)
@@ -96,7 +99,7 @@ def layers(name: str, **arguments: Any) -> list[LayerRow]:
 
 
 def as_text(*tables: Sequence[NetworkRow | ArgumentRow | LayerRow]) -> str:
-    """Columns for a terminal, each table under its header."""
+    """Return columns for a terminal, with each table under its header."""
     return "\n\n".join(map(_columns, tables))
 
 
@@ -123,7 +126,7 @@ def _values(annotation: Any) -> str:
 
 
 def _typed(value: object) -> str:
-    """A value as a word of the command line: [3,3], true."""
+    """Return a value as you type it: [3,3], true."""
     if isinstance(value, tuple):
         return f"[{','.join(map(_typed, value))}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
