@@ -1,4 +1,4 @@
-"""Any network of timm's, with its stem made for 32x32 images where its family allows it."""
+"""Any timm network, with a stem for 32x32 images if its family allows it."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, cast

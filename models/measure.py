@@ -30,7 +30,7 @@ def count_macs(model: nn.Module, images: Tensor) -> int:
 
 
 def saved_bytes(model: nn.Module, images: Tensor) -> int:
-    """Return the bytes that a forward pass in training keeps for the backward pass, without the parameters."""
+    """Return the bytes that training keeps for the backward pass, without parameters. Each storage counts once."""
     own = {p.untyped_storage()._cdata for p in model.parameters()}  # storages: a linear layer keeps a view of its own
     kept: dict[int, int] = {}
 
