@@ -179,17 +179,8 @@ def run_here(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 def test_the_command_measures_prints_and_keeps_and_ctrl_c_exits_with_130(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = [
-        "landscape",
-        "surface",
-        "tiny",
-        "--runs",
-        str(trained_run.parent),
-        "--points",
-        "3",
-        "--out",
-        str(tmp_path),
-    ]
+    flags = ["--runs", str(trained_run.parent), "--points", "3", "--out", str(tmp_path)]
+    arguments = ["landscape", "surface", "tiny", *flags]
     with monkeypatch.context() as patch:
         patch.setattr(surface, "loss_and_accuracy", _Interrupted(2))
         assert run_here(arguments, monkeypatch) == 130
