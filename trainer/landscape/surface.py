@@ -95,7 +95,7 @@ def _measure_points(network: MeasuredNetwork, plane: Plane, journal: Journal) ->
 def loss_and_accuracy(network: MeasuredNetwork) -> dict[str, float]:
     """Return `loss` and `accuracy` of the network at its present weights."""
     n = network
-    return evaluate(n.model, n.split, n.normalize, n.loss_fn, n.compute, batch_size=_BATCH)
+    return evaluate(n.model, n.split, n.normalize, n.loss_fn, n.compute, batch_size=_BATCH).metrics()
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""What a run counts and clocks between two looks: its place, the epoch's sums, the seconds inside training steps."""
+"""Counters of a run: its position, the sums of the epoch, the seconds inside training steps."""
 
 import contextlib
 import time
@@ -13,20 +13,22 @@ from trainer.training.device import Compute
 
 @dataclass
 class Counters:
-    """Where a run stands, in plain numbers."""
+    """The position of a run and its best and latest metrics, in plain numbers."""
 
     epoch: int = 0  # finished
     step: int = 0  # optimizer updates done
     step_in_epoch: int = 0
-    train_seconds: float = 0.0  # inside training steps alone
+    train_seconds: float = 0.0  # inside training steps only
     images_seen: int = 0  # in this epoch
     best: dict[str, float] = field(default_factory=dict[str, float])  # metric -> best so far
     latest: dict[str, float] = field(default_factory=dict[str, float])  # metric -> last value
-    ended: str = ""  # why the run is over before its last epoch
+    ended: str = ""  # reason to end before the last epoch
 
     def best_accuracies(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """The best so far of each accuracy, as `NAME_best`: `test/accuracy_best` is a choice made on the test set.
-        `test/accuracy_at_best_val` is the test accuracy of the epoch with the best validation accuracy."""
+        """Return the best of each accuracy so far as `NAME_best`. `test/accuracy_best` is a choice on the test set.
+
+        `test/accuracy_at_best_val` is the test accuracy of the epoch with the best validation accuracy.
+        """
         accuracies = {key: metrics[key] for key in ("val/accuracy", "test/accuracy") if key in metrics}
         better = [key for key, value in accuracies.items() if value > self.best.get(key, -1.0)]
         self.best |= {key: accuracies[key] for key in better}
@@ -38,10 +40,12 @@ class Counters:
 
 
 class Sums:
-    """This epoch's sums, on the device until somebody looks."""
+    """Sums of the present epoch. They stay on the device until they are read."""
 
     def __init__(self, device: torch.device) -> None:
-        self.values = torch.zeros(3, device=device)  # summed loss, images correct, 1 + first step of no finite loss
+        self.values = torch.zeros(
+            3, device=device
+        )  # summed loss, correct images, 1 + first step whose loss is not finite
         self.bad_step: int | None = None  # as of the last read
 
     def add(self, loss: Tensor, correct: Tensor, step: int) -> None:
@@ -51,7 +55,7 @@ class Sums:
         self.values += torch.stack([loss, correct.to(loss.dtype), first_bad.to(loss.dtype) * (step + 1)])
 
     def read(self) -> tuple[float, float]:
-        """(summed loss, images correct): waits for the device."""
+        """Return (summed loss, correct images). Waits for the device."""
         loss, correct, bad = self.values.tolist()
         self.bad_step = int(bad) - 1 if bad else None
         return loss, correct
@@ -61,7 +65,7 @@ class Sums:
 
 
 class Clock:
-    """Seconds inside training steps; evaluation, probes and saving are not training."""
+    """Seconds inside training steps. Evaluation, probes and saving do not count."""
 
     def __init__(self, compute: Compute, counters: Counters) -> None:
         self._compute, self._counters = compute, counters
@@ -69,7 +73,7 @@ class Clock:
         self._epoch_seconds, self._seen_before = 0.0, 0
 
     def start(self) -> None:
-        """An epoch begins, or goes on after a resume: what an earlier segment saw of it is not in its rate."""
+        """Start or resume an epoch. Its rate leaves out images that were seen before a resume."""
         self._epoch_seconds, self._seen_before = 0.0, self._counters.images_seen
         self._since = time.perf_counter()
 

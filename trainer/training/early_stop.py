@@ -1,4 +1,4 @@
-"""Which epoch is the best so far, and when to stop waiting for a better one."""
+"""The best epoch so far, and when to stop waiting for a better one."""
 
 import math
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from trainer.config.train import EarlyStop
 
 
 class Monitor:
-    """Watches one metric over the epochs."""
+    """One metric over the epochs."""
 
     def __init__(self, config: EarlyStop, *, validates: bool) -> None:
-        """`validates`: there is a validation set, whose loss is watched where the config names no metric."""
+        """Without a metric in the config, watch the validation loss if the run `validates`, else the training loss."""
         self.metric = config.monitor or ("val/loss" if validates else "train/loss")
         highest = config.mode == "max" or (config.mode == "auto" and self.metric.endswith("accuracy"))
         self._sign = 1.0 if highest else -1.0
@@ -19,10 +19,10 @@ class Monitor:
         self._best = -self._sign * math.inf
         self._waited = 0  # epochs since the best
 
-    def look(self, metrics: Mapping[str, float]) -> bool:
-        """An epoch has ended; True where it is the best so far."""
+    def update(self, metrics: Mapping[str, float]) -> bool:
+        """Take the metrics of an epoch that has ended. Return whether it is the best so far."""
         value = metrics[self.metric]
-        better = self._sign * (value - self._best) > self._min_delta  # never true of a NaN
+        better = self._sign * (value - self._best) > self._min_delta  # False for a NaN
         if better:
             self._best = value
         self._waited = 0 if better else self._waited + 1
@@ -30,7 +30,7 @@ class Monitor:
 
     @property
     def exhausted(self) -> bool:
-        """Whether as many epochs as the patience allows have gone by without a new best."""
+        """True after `patience` epochs without a new best."""
         return 0 < self._patience <= self._waited
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Accuracy and loss of a network on a split, with test-time augmentation."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -7,6 +9,26 @@ from trainer.config.train import Tta
 from trainer.data.batches import Normalize, pad
 from trainer.data.images import Split
 from trainer.training.device import Compute
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A network on N images, by the mean of the logits over their views."""
+
+    loss: float  # mean over the images
+    accuracy: float  # a fraction
+    accuracy_plain: float | None  # of the unchanged images alone; None without test-time augmentation
+    labels: Tensor  # [N] true classes
+    predicted: Tensor  # [N]
+
+    def metrics(self, prefix: str = "") -> dict[str, float]:
+        """Return `loss`, `accuracy` and, with test-time augmentation, `accuracy_plain`, each after `prefix`."""
+        metrics = {f"{prefix}loss": self.loss, f"{prefix}accuracy": self.accuracy}
+        return metrics if self.accuracy_plain is None else metrics | {f"{prefix}accuracy_plain": self.accuracy_plain}
+
+    def confusion(self, classes: int) -> Tensor:
+        """Return the number of images by true class, then by predicted: [K, K] int64 for K `classes`."""
+        return torch.bincount(self.labels * classes + self.predicted, minlength=classes**2).view(classes, classes)
 
 
 @torch.inference_mode()
@@ -19,13 +41,8 @@ def evaluate(
     *,
     tta: Tta = "none",
     batch_size: int = 500,
-    confusion: Tensor | None = None,
-) -> dict[str, float]:
-    """`loss`, the mean over the split, and `accuracy`, a fraction, both of the averaged views; with test-time
-    augmentation also `accuracy_plain`, of the image alone. The model is left in the mode it was in.
-
-    `confusion` [K, K], where given, is set to the images by true class, then by predicted, of the averaged views.
-    """
+) -> Evaluation:
+    """Evaluate a network in evaluation mode. Afterwards it is in the mode it was in."""
     was_training = model.training
     model.eval()
     plain, averaged = predict(model, split.images, normalize, compute, tta=tta, batch_size=batch_size)
@@ -34,11 +51,13 @@ def evaluate(
     def accuracy(logits: Tensor) -> float:
         return (logits.argmax(1) == split.labels).sum().item() / len(split)
 
-    if confusion is not None:
-        place = split.labels * len(confusion) + averaged.argmax(1)
-        confusion.copy_(torch.bincount(place, minlength=confusion.numel()).view_as(confusion))
-    found = {"loss": loss_fn(averaged, split.labels).mean().item(), "accuracy": accuracy(averaged)}
-    return found if tta == "none" else found | {"accuracy_plain": accuracy(plain)}
+    return Evaluation(
+        loss=loss_fn(averaged, split.labels).mean().item(),
+        accuracy=accuracy(averaged),
+        accuracy_plain=None if tta == "none" else accuracy(plain),
+        labels=split.labels,
+        predicted=averaged.argmax(1),
+    )
 
 
 @torch.inference_mode()
@@ -51,7 +70,7 @@ def predict(
     tta: Tta = "none",
     batch_size: int = 500,
 ) -> tuple[Tensor, Tensor]:
-    """Logits [N, K] float32 of uint8 images [N, C, H, W]: (of the image alone, of its views averaged)."""
+    """Return logits [N, K] float32 of uint8 images [N, C, H, W]: (of the image alone, mean over its views)."""
     plain: list[Tensor] = []
     averaged: list[Tensor] = []
     for raw in images.split(batch_size):
@@ -61,12 +80,14 @@ def predict(
             with compute.autocast():
                 logits.append(model(normalize(view, compute.memory_format)).float())
         plain.append(logits[0])
-        averaged.append(sum((w * each for w, each in zip(weights, logits, strict=True)), torch.zeros_like(logits[0])))
+        averaged.append(
+            sum((weight * each for weight, each in zip(weights, logits, strict=True)), torch.zeros_like(logits[0]))
+        )
     return torch.cat(plain), torch.cat(averaged)
 
 
 def _views(raw: Tensor, tta: Tta) -> list[tuple[float, Tensor]]:
-    """(weight, images) of each view, the images themselves first; the weights sum to 1."""
+    """Return (weight, images) of each view, the unchanged images first. The weights sum to 1."""
     if tta == "none":
         return [(1.0, raw)]
     if tta == "hflip":

@@ -12,29 +12,30 @@ from trainer.data.images import Split
 from trainer.protocols import Probe, Progress, Record, Sink, Status, View
 from trainer.seeds import random_state, set_random_state
 from trainer.training.counters import Clock, Counters, Sums
-from trainer.training.evaluate import evaluate
+from trainer.training.evaluate import Evaluation, evaluate
 from trainer.training.parts import Parts
 from trainer.training.step import Step
 
-_LOOK_EVERY = 20  # steps between two reads of a GPU's running sums, for the progress bar and for a loss gone NaN
-_MOST_CLASSES = 100  # of which a confusion matrix is kept
+_READ_EVERY = 20  # steps between two reads of a GPU's running sums, for the progress bar and to notice a NaN loss
 
 Keep = Callable[[str, Mapping[str, Any]], None]
-"""Puts a state on disk under a name: `checkpoint`, all that a resume needs; `best`, the weights of the best epoch;
-`path/EPOCH`, those on the way."""
+"""Writes a state to disk under a name: `checkpoint` is all that a resume needs, `best` the weights of the best epoch,
+`path/EPOCH` those of a kept epoch."""
 
 Measured = Mapping[str, Tensor | float]
 
 
 @dataclass(frozen=True)
 class Outcome:
+    """How a run ended, and at which step."""
+
     status: Status
     step: int
     message: str = ""
 
 
 class Loop:
-    """A run under way: its parts, where it stands, who watches, who keeps its state."""
+    """A run in progress: its parts, its counters, its sinks, and the function that keeps its state."""
 
     def __init__(
         self,
@@ -47,35 +48,35 @@ class Loop:
         self.parts, self.sinks = parts, sinks
         self._keep, self._stop_requested = keep, stop_requested
         self.counters, self.sums = Counters(), Sums(parts.compute.device)
-        self._best: dict[str, Any] = {}  # the best epoch's weights, where they are to be restored
+        self._best: dict[str, Any] = {}  # the best epoch's weights, if they are to be restored
         self._clock = Clock(parts.compute, self.counters)
-        self.confusion: Tensor | None = None  # [K, K] of the last look at the test set, by true class, then predicted
-        self._measured: list[tuple[float, int, Measured]] = []  # (epoch, step, what the probes found), not yet logged
+        self.last_test: Evaluation | None = None  # by this process
+        self._measured: list[tuple[float, int, Measured]] = []  # (epoch, step, probes' metrics), not yet logged
 
     def fit(self) -> Outcome:
-        """Train from where the counters stand to the last epoch, a stop, or a loss that is no longer finite."""
+        """Train from the present step to the last epoch, a stop, or a loss that is no longer finite."""
         parts, counters = self.parts, self.counters
         if not counters.step:
-            self._keep_on_the_way()
+            self.keep_path_weights()
         while not self.done:
             parts.model.train()
             self._clock.start()
             for images, targets in parts.batches.epoch(counters.epoch, counters.step_in_epoch):
                 self.train_batch(images, targets)
-                self._watch_the_clock()
+                self.check_time()
                 if self.done or self._stop_requested() or self.sums.bad_step is not None:
                     break
             self._clock.stop()
             loss, correct = self.sums.read()
-            self._log_measured()  # also of a run that ends here
+            self.flush_probes()  # also if the run ends here
             if (bad := self.sums.bad_step) is not None:
                 return Outcome("diverged", bad, f"the training loss stopped being finite at step {bad}")
-            if not self._weights_are_finite():  # the next loss would tell, but a checkpoint comes first
+            if not self._weights_are_finite():  # the next loss would show it, but a checkpoint comes first
                 return Outcome("diverged", counters.step, f"the weights stopped being finite by step {counters.step}")
             if counters.step_in_epoch == parts.batches.per_epoch or self.done:
-                self._end_epoch(loss / counters.images_seen, correct / counters.images_seen)
+                self.end_epoch(loss / counters.images_seen, correct / counters.images_seen)
             else:
-                self._save()
+                self.save_checkpoint()
             if self._stop_requested() and not self.done:
                 return Outcome("interrupted", counters.step)
         return Outcome("finished", counters.step, counters.ended)
@@ -87,7 +88,7 @@ class Loop:
 
     @property
     def epoch(self) -> float:
-        """Epochs done, with the fraction of the one under way."""
+        """Finished epochs, plus the fraction of the present one."""
         return self.counters.epoch + self.counters.step_in_epoch / self.parts.batches.per_epoch
 
     @property
@@ -95,91 +96,93 @@ class Loop:
         return float(self.parts.optimizer.param_groups[0]["lr"])
 
     def train_batch(self, images: Tensor, targets: Tensor) -> None:
-        """One step on images [N, C, H, W] of 0 to 255 and targets [N] or [N, K], with all that belongs to it. Nothing
-        here waits for the device, but the look at the sums every so many steps."""
-        parts, counters = self.parts, self.counters
-        inputs = parts.normalize(images, parts.compute.memory_format)
-        parts.schedule.set_rate(counters.step)
-        self._step(inputs, targets)
-        if parts.ema:
-            parts.ema.update(counters.step - 1)
-        self._show()
+        """Make one optimizer update on images [N, C, H, W] from 0 to 255 and targets [N] or [N, K].
 
-    def _step(self, images: Tensor, targets: Tensor) -> None:
-        """One optimizer update on one batch [N, C, H, W]; the probes that are due look at it before it is made."""
-        counters = self.counters
-        due = [probe for probe in self.parts.probes if probe.due(counters.step)]
-        step = Step(self.parts, images, targets, replayed=bool(due))
+        Probes that are due measure the step before its update. Nothing here waits for the device, except every so many
+        steps for the running sums.
+        """
+        parts, counters = self.parts, self.counters
+        parts.schedule.set_rate(counters.step)
+        due = [probe for probe in parts.probes if probe.due(counters.step)]
+        step = Step(parts, parts.normalize(images, parts.compute.memory_format), targets, replayed=bool(due))
         loss = step.backward(lambda loss, correct: self.sums.add(loss, correct, counters.step))
         if due:
-            self._probe(due, step.view(loss, step=counters.step, epoch=self.epoch, lr=self.lr))
+            self.run_probes(due, step.view(loss, step=counters.step, epoch=self.epoch, lr=self.lr))
         step.update()
+        if parts.ema:
+            parts.ema.update(counters.step)
         counters.step += 1
         counters.step_in_epoch += 1
         counters.images_seen += len(targets)
+        self.report_progress()
 
-    def _watch_the_clock(self) -> None:
+    def check_time(self) -> None:
+        """End the run if it has trained for `max_seconds`."""
         limit = self.parts.config.max_seconds
         if limit is not None and self._clock.metrics()["time/train_seconds"] >= limit:
             self.counters.ended = f"stopped after train.max_seconds={limit:g}"
 
-    def _probe(self, due: Sequence[Probe], view: View) -> None:
-        """Let the probes that are due look at the step between its gradient and its update."""
-        found: dict[str, Tensor | float] = {}
+    def run_probes(self, due: Sequence[Probe], view: View) -> None:
+        """Measure a step with the probes that are due, between its gradient and its update."""
+        metrics: dict[str, Tensor | float] = {}
         for probe in due:
             with self._clock.paused() if probe.clocked_apart else contextlib.nullcontext():
-                found |= probe.measure(view)
-        if found:
-            self._measured.append((view.epoch, view.step, found))
+                metrics |= probe.measure(view)
+        if metrics:
+            self._measured.append((view.epoch, view.step, metrics))
 
-    def _log_measured(self) -> None:
-        """Read what the probes have put aside, all at once."""
+    def flush_probes(self) -> None:
+        """Read all that the probes have measured from the device at once, and log it."""
         measured, self._measured = self._measured, []
-        waiting = [value for *_, found in measured for value in found.values() if isinstance(value, Tensor)]
+        waiting = [value for *_, metrics in measured for value in metrics.values() if isinstance(value, Tensor)]
         read = iter(torch.stack([value.float() for value in waiting]).tolist() if waiting else [])
-        for epoch, step, found in measured:
-            metrics = {key: next(read) if isinstance(value, Tensor) else value for key, value in found.items()}
+        for epoch, step, metrics in measured:
+            numbers = {key: next(read) if isinstance(value, Tensor) else value for key, value in metrics.items()}
             for sink in self.sinks:
-                sink.log(Record(epoch, step, metrics))
+                sink.log(Record(epoch, step, numbers))
 
-    def _show(self) -> None:
-        """Every so many steps read the running sums: for the progress bar, and for a row where one is due."""
+    def report_progress(self) -> None:
+        """Read the running sums every so many steps, for the progress bar and for a row if one is due."""
         counters, every = self.counters, self.parts.config.log_every
         row_due = every and counters.step % every == 0
-        if not row_due and self.parts.compute.device.type != "cpu" and counters.step % _LOOK_EVERY:
+        if not row_due and self.parts.compute.device.type != "cpu" and counters.step % _READ_EVERY:
             return
         loss, correct = (total / counters.images_seen for total in self.sums.read())
-        self._log_measured()
+        self.flush_probes()
         if self.sums.bad_step is not None:
             return
         metrics = {"train/loss": loss, "train/accuracy": correct} | self._clock.metrics()
         steps = self.parts.batches.per_epoch
-        shown = Progress(counters.epoch + 1, self.parts.config.epochs, counters.step_in_epoch, steps, metrics)
+        progress = Progress(counters.epoch + 1, self.parts.config.epochs, counters.step_in_epoch, steps, metrics)
         for sink in self.sinks:
-            sink.progress(shown)
+            sink.progress(progress)
         if row_due:
             self._log({"train/loss_running": loss, "optimizer/lr": self.lr})
 
-    def _end_epoch(self, loss: float, accuracy: float) -> None:
-        """Average, evaluate, see whether the run is over, log one row, save: in this order, so that a checkpoint knows
-        of its own row. An epoch that `max_steps` cuts short is evaluated and logged at its fraction."""
+    def end_epoch(self, loss: float, accuracy: float) -> None:
+        """Average, evaluate, decide whether the run is over, log one row and save.
+
+        The checkpoint comes last, so that it includes its own row. An epoch that `max_steps` cuts short is evaluated
+        and logged at its fraction.
+        """
         config, counters, parts = self.parts.config, self.counters, self.parts
         if counters.step_in_epoch == parts.batches.per_epoch:
             counters.epoch, counters.step_in_epoch = counters.epoch + 1, 0
         metrics = {"train/loss": loss, "train/accuracy": accuracy, "optimizer/lr": self.lr}
-        self._average()
-        if parts.val:  # it decides, so it is looked at after every epoch
-            metrics |= self._evaluate("val", parts.val)
-            metrics |= self._reached(metrics["val/accuracy"])
-        improved = parts.monitor.look(metrics)  # never at the test set
+        self.update_swa()
+        if parts.val:  # it decides, so it is evaluated after every epoch
+            metrics |= self._evaluate(parts.val).metrics("val/")
+            metrics |= self.check_target(metrics["val/accuracy"])
+        improved = parts.monitor.update(metrics)  # never sees the test set
         if parts.monitor.exhausted:
             waited = config.early_stop.patience
             counters.ended = f"stopped early: no better {parts.monitor.metric} for {waited} epochs"
         if config.early_stop.restore_best:
             metrics |= self._remember_or_restore(improved)
         if self.done or counters.epoch % config.evaluate_every == 0:
-            metrics |= self._evaluate("test", parts.test)
-            metrics |= {} if parts.val else self._reached(metrics["test/accuracy"])
+            self.last_test = self._evaluate(parts.test)
+            metrics |= self.last_test.metrics("test/")
+            metrics |= {} if parts.val else self.check_target(metrics["test/accuracy"])
         metrics |= counters.best_accuracies(metrics)
         parts.schedule.epoch_ended(metrics.get("val/loss", loss))
         metrics |= self._clock.metrics()
@@ -189,22 +192,22 @@ class Loop:
         self.sums.reset()
         if improved and parts.keep_best:
             self._keep("best", self.weights())
-        self._keep_on_the_way()
+        self.keep_path_weights()
         if self.done or counters.epoch % config.checkpoint_every == 0 or self._stop_requested():
-            self._save()
+            self.save_checkpoint()
 
-    def _keep_on_the_way(self) -> None:
-        """The evaluated weights of the first epoch (0), the last, and every so many between."""
+    def keep_path_weights(self) -> None:
+        """Keep the evaluated weights if the epoch is 0, the last, or one of every `probe.path.every_epochs`."""
         every = self.parts.path_every
         if every and (self.done or self.counters.epoch % every == 0):
             self._keep(f"path/{self.epoch:g}", {"epoch": self.epoch, "evaluated": self.parts.evaluated.state_dict()})
 
-    def _save(self) -> None:
-        self._log_measured()  # so that the checkpoint knows of its rows
+    def save_checkpoint(self) -> None:
+        self.flush_probes()  # so that the checkpoint includes their rows
         self._keep("checkpoint", self.state_dict())
 
     def _remember_or_restore(self, improved: bool) -> dict[str, float]:
-        """Keep the weights of the best epoch; at the run's end, go back to them and measure them again."""
+        """Remember the weights of the best epoch. At the end of the run, restore them and evaluate them again."""
         parts = self.parts
         if improved:
             weights = {key: value.clone() for key, value in parts.evaluated.state_dict().items()}
@@ -212,15 +215,15 @@ class Loop:
         if not self.done or self._best.get("epoch", self.epoch) == self.epoch:
             return {}
         parts.evaluated.load_state_dict(self._best["weights"])
-        again = self._evaluate("val", parts.val) if parts.val else {}
+        again = self._evaluate(parts.val).metrics("val/") if parts.val else {}
         return again | {"restored_epoch": self._best["epoch"]}
 
     def _weights_are_finite(self) -> bool:
         values = [value for value in self.parts.model.state_dict().values() if value.is_floating_point()]
         return bool(torch.stack([value.isfinite().all() for value in values]).all())
 
-    def _average(self) -> None:
-        """An epoch has ended: take its weights into the stochastic average, once that has begun."""
+    def update_swa(self) -> None:
+        """Add the weights of this epoch to the stochastic average, if the epoch is one of those averaged."""
         parts = self.parts
         if parts.swa and parts.config.epochs - self.counters.epoch < parts.config.swa.epochs:
             parts.swa.update(parts.model)
@@ -228,8 +231,8 @@ class Loop:
                 inputs = (images for images, _ in parts.batches.epoch(self.counters.epoch))
                 parts.swa.refresh_norms(parts.normalize(x, parts.compute.memory_format) for x in inputs)
 
-    def _reached(self, accuracy: float) -> dict[str, float]:
-        """Ends the run at `target_accuracy`: how long that took."""
+    def check_target(self, accuracy: float) -> dict[str, float]:
+        """End the run if it has reached `target_accuracy`. Return how long that took."""
         target = self.parts.config.target_accuracy
         if target is None or accuracy < target:
             return {}
@@ -237,7 +240,7 @@ class Loop:
         return {"time/to_target_seconds": self.counters.train_seconds, "epochs_to_target": self.epoch}
 
     def weights(self) -> dict[str, Any]:
-        """What an evaluation needs."""
+        """Return what an evaluation needs."""
         return {
             "epoch": self.epoch,
             "model": self.parts.model.state_dict(),
@@ -246,7 +249,7 @@ class Loop:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resume needs: tensors and plain values."""
+        """Return what a resume needs: tensors and plain values."""
         parts = self.parts
         return {
             **self.weights(),
@@ -258,12 +261,12 @@ class Loop:
             "schedule": parts.schedule.state_dict(),
             "scaler": parts.scaler.state_dict(),
             "sums": self.sums.values,
-            "probes": {probe.name: probe.state_dict() for probe in self.parts.probes},
+            "probes": {probe.name: probe.state_dict() for probe in parts.probes},
             "random": random_state(parts.compute.device),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put everything back to where `state_dict` saw it."""
+        """Restore everything from `state_dict`. A probe that was off then starts fresh."""
         parts = self.parts
         parts.model.load_state_dict(state["model"])
         if parts.ema:
@@ -274,32 +277,29 @@ class Loop:
         self._best = state["best"]
         parts.optimizer.load_state_dict(state["optimizer"])
         parts.schedule.load_state_dict(state["schedule"])
-        parts.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty if the device at that time needed no scaling
+            parts.scaler.load_state_dict(state["scaler"])
         self.sums.values.copy_(state["sums"])
         vars(self.counters).update(state["counters"])
-        for probe in self.parts.probes:
-            probe.load_state_dict(state["probes"][probe.name])
+        for probe in parts.probes:
+            if probe.name in state["probes"]:
+                probe.load_state_dict(state["probes"][probe.name])
         set_random_state(state["random"], parts.compute.device)
 
-    def _evaluate(self, name: str, split: Split) -> dict[str, float]:
-        parts = self.parts
-        classes = len(parts.class_names)
-        if split is parts.test and classes <= _MOST_CLASSES:
-            self.confusion = torch.zeros(classes, classes, dtype=torch.int64, device=parts.compute.device)
-        found = evaluate(
+    def _evaluate(self, split: Split) -> Evaluation:
+        parts, config = self.parts, self.parts.config
+        return evaluate(
             parts.evaluated,
             split,
             parts.normalize,
             parts.loss_fn,
             parts.compute,
-            tta=parts.config.tta,
-            batch_size=parts.config.eval_batch_size,
-            confusion=self.confusion if split is parts.test else None,
+            tta=config.tta,
+            batch_size=config.eval_batch_size,
         )
-        return {f"{name}/{key}": value for key, value in found.items()}
 
     def _log(self, metrics: Mapping[str, float]) -> None:
-        self._log_measured()
+        self.flush_probes()
         record = Record(self.epoch, self.counters.step, metrics)
         for sink in self.sinks:
             sink.log(record)

@@ -1,4 +1,4 @@
-"""What a run is made of."""
+"""The parts of a run."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from trainer.training.schedules import RateSchedule
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run is made of, built from its config."""
+    """Everything that a run needs, built from its config."""
 
     config: Train
     compute: Compute
@@ -30,7 +30,7 @@ class Parts:
     monitor: Monitor
     loss_fn: nn.Module  # logits [N, K], targets [N] or [N, K] -> losses [N]
     reduction: Literal["mean", "sum"]  # of a batch's losses, for the gradient
-    penalty: Callable[[], Tensor] | None  # added to it
+    penalty: Callable[[], Tensor] | None  # added to the loss
     optimizer: torch.optim.Optimizer
     schedule: RateSchedule
     scaler: torch.amp.GradScaler
@@ -41,11 +41,11 @@ class Parts:
     class_names: tuple[str, ...]
     probes: Sequence[Probe]
     keep_best: bool
-    path_every: int  # epochs between weights kept on the way; 0: none
+    path_every: int  # epochs between kept weights; 0: none
 
     @property
     def evaluated(self) -> nn.Module:
-        """The network that is evaluated and kept: the average where there is one."""
+        """The network that is evaluated and kept: the average, if there is one."""
         if self.swa and self.swa.count:
             return self.swa.average
         return self.ema.average if self.ema else self.model

@@ -1,7 +1,6 @@
-"""From a RunConfig to a trained network in a run folder, and on from where a run was broken off."""
+"""A whole run: from a config to a trained network in a run folder, from the start or resumed."""
 
 import contextlib
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.images import ImageSet
 from trainer.data.sources import load_image_set
 from trainer.errors import CheckpointError, UserError
-from trainer.files import disk_errors, write_whole
+from trainer.files import make_folder, write_json, write_whole
 from trainer.probes.build import build_probes
 from trainer.protocols import RunInfo, Sink, Status, Supervisor, finite_or_none
 from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -39,18 +38,18 @@ from trainer.training.schedules import RateSchedule
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended, and where it lies."""
+    """The end of a run, and its folder."""
 
     folder: Path
     status: Status
     summary: Mapping[str, Any]
     message: str = ""
-    signal: int | None = None  # what interrupted it
+    signal: int | None = None  # the one that interrupted it
     sync_hint: str | None = None  # the command that sends an offline W&B run
 
 
 def start_run(config: RunConfig, *, runs: Path = Path("runs"), name: str | None = None) -> RunResult:
-    """Train from the beginning into `runs/NAME`. Raises UserError for what cannot be started."""
+    """Train a new run in `runs/NAME`. Raises UserError if it cannot start."""
     compute = choose_compute(config.train)
     folder = new_folder(runs, name, config)
     with locked(folder):
@@ -58,16 +57,16 @@ def start_run(config: RunConfig, *, runs: Path = Path("runs"), name: str | None 
             parts = build_parts(config, compute, load_image_set(config.data, seed=config.seed))
             write_whole(folder / "config.yaml", to_yaml(config).encode())
         except BaseException:
-            shutil.rmtree(folder)  # nothing was begun
+            shutil.rmtree(folder)  # it contains nothing of use yet
             raise
         return _train(config, parts, folder, None)
 
 
 def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunResult:
-    """Go on from the last checkpoint of a run; one that is finished is only reported.
+    """Resume a run from its last checkpoint. A finished run is only reported.
 
-    `settings`, nested, are what the caller gave again: raises ConfigError with each that changes the run's numbers,
-    and where config.yaml is not what the checkpoint was trained with.
+    `settings` are nested. They may change keys that change no number of a run. Raises ConfigError with every other key
+    that differs, also between config.yaml and the checkpoint.
     """
     config = same_run(read_config(folder), settings or {})
     summary = read_summary(folder)
@@ -75,17 +74,18 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
         return RunResult(folder, "finished", summary, "already finished; nothing was done")
     with locked(folder):
         path = folder / "checkpoint.pt"
-        state = load_checkpoint(path) if path.exists() else None  # killed before its first step: from the beginning
+        state = load_checkpoint(path) if path.exists() else None  # None: killed before its first step
         if state:
             same_run(validate(state["config"]), config.model_dump(mode="json"))
         compute = choose_compute(config.train)
         parts = build_parts(config, compute, load_image_set(config.data, seed=config.seed))
-        if state and state["images"] != (found := len(parts.batches.labels)):
-            raise CheckpointError(f"{folder}: was trained on {state['images']} images, and the data now has {found}")
+        if state and state["images"] != (images := len(parts.batches.labels)):
+            raise CheckpointError(f"{folder}: was trained on {state['images']} images, and the data now has {images}")
         return _train(config, parts, folder, state)
 
 
 def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Parts:
+    """Build everything that a run needs, on its device. Raises ConfigError for what does not fit together."""
     train, device = config.train, compute.device
     model = compute.place(initial_network(config.model, image_set, seed=config.seed))
     optimizer = build_optimizer(model, config.optimizer, fused=device.type == "cuda")
@@ -138,8 +138,7 @@ def _train(config: RunConfig, parts: Parts, folder: Path, state: dict[str, Any] 
         memory = {sink.name: dict(sink.memory()) for sink in sinks}
         images = len(parts.batches.labels)
         path = folder / f"{name}.pt"
-        with disk_errors(path.parent):
-            path.parent.mkdir(exist_ok=True)  # of `path/EPOCH`
+        make_folder(path.parent)  # for `path/EPOCH`
         save_checkpoint(path, {"config": plain, "sinks": memory, "images": images, **content})
 
     with deterministic_kernels(config.train.deterministic), StopRequest() as stop:
@@ -159,10 +158,10 @@ def _train(config: RunConfig, parts: Parts, folder: Path, state: dict[str, Any] 
             sink.start(RunInfo(folder.name, folder, plain, config_hash(config), info, resumed, remembered))
         try:
             if not state:
-                keep("checkpoint", loop.state_dict())  # so that what the sinks remember outlives a kill in epoch 1
+                keep("checkpoint", loop.state_dict())  # so that the sinks remember their run if it is killed in epoch 1
             outcome = _who_stopped(loop.fit(), supervisors)
         except BaseException:
-            with contextlib.suppress(UserError):  # a full disk must not hide what went wrong first
+            with contextlib.suppress(UserError):  # a full disk must not hide the first error
                 _finish(sinks, _summary(loop, Outcome("failed", loop.counters.step), config.protocol))
             raise
         _keep_confusion(loop, folder)
@@ -172,30 +171,32 @@ def _train(config: RunConfig, parts: Parts, folder: Path, state: dict[str, Any] 
 
 
 def _keep_confusion(loop: Loop, folder: Path) -> None:
-    """Write confusion.json, of the last look at the test set that this process took."""
-    if loop.confusion is not None:
-        content = {"classes": loop.parts.class_names, "counts": loop.confusion.tolist()}
-        write_whole(folder / "confusion.json", (json.dumps(content) + "\n").encode())
+    """Write confusion.json from the last evaluation on the test set by this process."""
+    classes = loop.parts.class_names
+    if loop.last_test and len(classes) <= _MOST_CLASSES:
+        counts = loop.last_test.confusion(len(classes)).tolist()
+        write_json(folder / "confusion.json", {"classes": classes, "counts": counts})
 
 
 def _who_stopped(outcome: Outcome, supervisors: Sequence[Supervisor]) -> Outcome:
-    """What a server has ended is `stopped`, also where its word came as a signal; all else is `interrupted`."""
-    if outcome.status == "interrupted" and (by := [sink.name for sink in supervisors if sink.has_stopped()]):
-        return replace(outcome, status="stopped", message=f"{by[0]} asked to end this run")
+    """Return `stopped` instead of `interrupted` if a server ended the run, even if its request came as a signal."""
+    if outcome.status == "interrupted" and (stopped := [sink.name for sink in supervisors if sink.has_stopped()]):
+        return replace(outcome, status="stopped", message=f"{stopped[0]} asked to end this run")
     return outcome
 
 
 def _finish(sinks: Sequence[Sink], summary: Mapping[str, Any]) -> str | None:
-    """Close the sinks, the folder's last: what it says is true of the others too."""
+    """Close the sinks, the folder's last: once it says that the run has ended, the others have ended it too."""
     hints = [sink.finish(summary["status"], summary) for sink in reversed(sinks)]
     return next(filter(None, hints), None)
 
 
+_MOST_CLASSES = 100  # in confusion.json
 _HEADLINE = {"last": "test/accuracy", "best_val": "test/accuracy_at_best_val", "best_test": "test/accuracy_best"}
 
 
 def _summary(loop: Loop, outcome: Outcome, protocol: str) -> dict[str, Any]:
-    """The run's numbers, flat; accuracies are fractions, times seconds. `headline/accuracy` is what `protocol` says."""
+    """Return the run's numbers, flat. Accuracies are fractions, times are seconds. `protocol` picks the headline."""
     parameters = list(loop.parts.model.parameters())
     measured = {key: value for key, value in loop.counters.latest.items() if not key.startswith("optimizer/")}
     summary: dict[str, Any] = {
@@ -216,7 +217,7 @@ def _summary(loop: Loop, outcome: Outcome, protocol: str) -> dict[str, Any]:
 def _build_sinks(config: RunConfig, folder: Path) -> list[Sink]:
     sinks: list[Sink] = [FolderSink(folder), ConsoleSink(config.sink.console)]
     if config.sink.wandb.mode != "disabled":
-        from trainer.sinks.wandb import WandbSink  # the one place that loads wandb, where it is wanted
+        from trainer.sinks.wandb import WandbSink  # the only import of wandb in training, if it is enabled
 
         sinks.append(WandbSink(config.sink.wandb))
     return sinks

@@ -30,17 +30,17 @@ Curve = Callable[[int], float]  # ticks since the start -> factor; a tick is a s
 
 
 class Rated(Protocol):
-    """What has rates: an optimizer, or a stand-in where only they are wanted."""
+    """Something with learning rates: an optimizer, or a stand-in if only the rates are wanted."""
 
     @property
     def param_groups(self) -> list[dict[str, Any]]: ...
 
 
 class RateSchedule:
-    """Sets each parameter group's rate to its own base rate times one factor.
+    """A schedule that sets the rate of each parameter group to its base rate times one factor.
 
-    The factor at a step is a curve of the ticks done by then, times a warm-up ramp, times what a plateau has cut so
-    far. All but the plateau depends on the step alone.
+    The factor is a curve over the finished ticks, times the warm-up ramp, times the cuts of a plateau so far. Only the
+    plateau depends on anything but the step.
     """
 
     def __init__(self, config: Schedule, optimizer: Rated, *, epochs: int, steps_per_epoch: int) -> None:
@@ -53,20 +53,20 @@ class RateSchedule:
         self._base = [float(group["lr"]) for group in optimizer.param_groups]
 
     def factor(self, step: int) -> float:
-        """Factor at optimizer step `step`, from 0."""
+        """Return the factor at optimizer step `step`, from 0."""
         ramp = min(1.0, step / self._steps_per_epoch / self._warmup) if self._warmup else 1.0
         return self._curve(step // self._steps_per_tick) * ramp * (self._plateau.factor if self._plateau else 1.0)
 
     def set_rate(self, step: int) -> None:
-        """Give every group its rate for step `step`."""
+        """Set the rate of every group for step `step`."""
         factor = self.factor(step)
         for group, base in zip(self._optimizer.param_groups, self._base, strict=True):
             group["lr"] = base * factor
 
     def epoch_ended(self, loss: float) -> None:
-        """Tell a plateau schedule the epoch's loss (validation, or training where there is no validation set)."""
+        """Update a plateau schedule with the epoch's loss (validation, or training without a validation set)."""
         if self._plateau:
-            self._plateau.look(loss)
+            self._plateau.update(loss)
 
     def state_dict(self) -> dict[str, Any]:
         return {"plateau": self._plateau.state_dict() if self._plateau else None}
@@ -78,15 +78,15 @@ class RateSchedule:
 
 @dataclass
 class Plateau:
-    """The rule of torch.optim.lr_scheduler.ReduceLROnPlateau in its `min`, `rel` mode, as a factor."""
+    """The rule of torch.optim.lr_scheduler.ReduceLROnPlateau in mode `min`, `rel`, as a factor."""
 
     config: ReduceOnPlateau
     factor: float = 1.0
     best: float = math.inf
     bad_epochs: int = 0
-    cooling: int = 0  # epochs of the cooldown still to come
+    cooling: int = 0  # epochs left of the cooldown
 
-    def look(self, loss: float) -> None:
+    def update(self, loss: float) -> None:
         config = self.config
         if loss < self.best * (1 - config.threshold):
             self.best, self.bad_epochs = loss, 0
@@ -104,10 +104,10 @@ class Plateau:
 
 
 def build_curve(config: Schedule, *, epochs: int, ticks_per_epoch: int) -> Curve:
-    """The factor by ticks, of a run of `epochs`; without warm-up and without what a plateau cuts."""
+    """Return the factor by ticks for a run of `epochs`, without warm-up and without the cuts of a plateau."""
 
     def ticks(length: float | None) -> Fraction:
-        # Of the number that was meant: 1.1 * 10 is 11.000000000000002, and a jump there would come a tick late.
+        # An exact fraction: 1.1 * 10 is 11.000000000000002, and a jump there would come a tick late.
         return Fraction(epochs if length is None else length).limit_denominator(10**9) * ticks_per_epoch
 
     match config:
@@ -165,7 +165,7 @@ def _cosine_restarts(config: CosineRestarts, first: Fraction) -> Curve:
 def _one_cycle(config: OneCycle, total: int) -> Curve:
     anneal = _half_cosine if config.anneal_strategy == "cos" else _line
     first = 1 / config.div_factor
-    up = config.pct_start * total - 1  # the last tick of a way is its end, as in torch
+    up = config.pct_start * total - 1  # each phase ends at its last tick, as in torch
     down = [(2 * up, first)] if config.three_phase else []
     knots = [(0.0, first), (up, 1.0), *down, (total - 1.0, first / config.final_div_factor)]
 

@@ -1,4 +1,4 @@
-"""One optimizer update on one batch, and what a probe may see of it."""
+"""One optimizer update on one batch, and the view of it that a probe gets."""
 
 import copy
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from trainer.training.parts import Parts
 class Step:
     """A batch of images [N, C, H, W] and targets [N] or [N, K]: its gradient, then its update.
 
-    With `replayed`, what the step draws from torch's generators can be drawn again, for `view`.
+    `replayed` keeps the state of torch's generators, so that `view` can draw the same numbers again.
     """
 
     def __init__(self, parts: Parts, images: Tensor, targets: Tensor, *, replayed: bool = False) -> None:
@@ -23,8 +23,10 @@ class Step:
         self._generators = random_state(parts.compute.device) if replayed else None
 
     def backward(self, seen: Callable[[Tensor, Tensor], None] | None = None) -> Tensor:
-        """The objective [], and its gradient, scaled, into `.grad`; in `accumulate` parts. `seen` is shown each part's
-        summed loss [] and its images correct [], without waiting for the device."""
+        """Return the objective [] and add its scaled gradient to `.grad`, in `accumulate` parts.
+
+        `seen` gets the summed loss [] and the number of correct images [] of each part, without waiting for the device.
+        """
         parts, n = self._parts, len(self._targets)
         pieces = min(parts.config.accumulate, n)
         objective = torch.zeros((), device=parts.compute.device)
@@ -47,7 +49,7 @@ class Step:
         return objective
 
     def update(self) -> None:
-        """The optimizer's step along `.grad`."""
+        """Update the weights with the gradient in `.grad`."""
         parts = self._parts
         if parts.config.clip_grad_norm:
             parts.scaler.unscale_(parts.optimizer)
@@ -56,31 +58,30 @@ class Step:
         parts.scaler.update()
 
     def view(self, loss: Tensor, *, step: int, epoch: float, lr: float) -> View:
-        """This step between `backward`, which gave `loss`, and `update`."""
+        """Return the view of this step between `backward`, which returned `loss`, and `update`."""
         parts, scaler = self._parts, self._parts.scaler
         scale = scaler.scale(torch.ones((), device=parts.compute.device)) if scaler.is_enabled() else None
         trained = self._trained()
         used = [parameter.grad is not None for parameter in trained]
 
         def gradient() -> tuple[Tensor, ...]:
-            found = [p.grad if p.grad is not None else torch.zeros_like(p) for p in trained]
-            return tuple(found if scale is None else [g / scale for g in found])
+            gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in trained]
+            return tuple(gradients if scale is None else [g / scale for g in gradients])
 
         def loss_and_gradient() -> tuple[Tensor, tuple[Tensor, ...]]:
             assert self._generators is not None
             set_random_state(self._generators, parts.compute.device)
-            found = self.backward()
-            return found, gradient()
+            return self.backward(), gradient()
 
         ours = gradient()
 
         def next_parameters() -> tuple[Tensor, ...]:
             if scale is not None and not all(g.isfinite().all() for g in ours):
-                return tuple(parameter.detach().clone() for parameter in trained)  # the scaler passes this step over
+                return tuple(parameter.detach().clone() for parameter in trained)  # the scaler skips this step
             with untouched(parts.model):
                 before = copy.deepcopy(parts.optimizer.state_dict())
                 for parameter, g, has_one in zip(trained, ours, used, strict=True):
-                    parameter.grad = g.clone() if has_one else None  # without one, an optimizer passes it over
+                    parameter.grad = g.clone() if has_one else None  # an optimizer skips parameters without one
                 self._clip()
                 parts.optimizer.step()
                 parts.optimizer.load_state_dict(before)

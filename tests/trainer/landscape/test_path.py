@@ -53,7 +53,7 @@ def test_a_resumed_run_keeps_the_same_weights(
 ) -> None:
     config = load_config([*small_run, "probe.path.every_epochs=1"]).config
     unbroken = kept(start_run(config, runs=tmp_path).folder)
-    take_step = Loop._step
+    take_step = Loop.train_batch
 
     def interrupted(loop: Loop, *batch: Any) -> None:
         take_step(loop, *batch)
@@ -61,7 +61,7 @@ def test_a_resumed_run_keeps_the_same_weights(
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Loop, "_step", interrupted)
+        patch.setattr(Loop, "train_batch", interrupted)
         folder = start_run(config, runs=tmp_path, name="broken").folder
     assert kept(folder).keys() == {"0", "1"}
     resume_run(folder)

@@ -102,16 +102,16 @@ def watch(
     def run(overrides: list[str]) -> Watched:
         config, parts = parts_of(overrides)
         seen: list[Seen] = []
-        take_step = Loop._step
+        take_step = Loop.train_batch
 
         def look(loop: Loop, images: Tensor, targets: Tensor) -> None:
             model, random = copy.deepcopy(loop.parts.model), torch.get_rng_state()
-            step, lr = loop.counters.step, loop.lr
+            step, normalised = loop.counters.step, loop.parts.normalize(images)
             take_step(loop, images, targets)
             after = [p.detach().clone() for p in loop.parts.model.parameters() if p.requires_grad]
-            seen.append(Seen(step, lr, model, random, images.clone(), targets, after, config))
+            seen.append(Seen(step, loop.lr, model, random, normalised, targets, after, config))
 
-        monkeypatch.setattr(Loop, "_step", look)
+        monkeypatch.setattr(Loop, "train_batch", look)
         recorder = Recorder()
         Loop(parts, [recorder], keep=lambda *_: None, stop_requested=lambda: False).fit()
         return seen, recorder.rows
@@ -153,7 +153,7 @@ def descend(parts_of: Callable[[list[str]], tuple[RunConfig, Parts]]) -> Callabl
         loop = Loop(parts, [recorder := Recorder()], keep=lambda *_: None, stop_requested=lambda: False)
         for _ in range(steps):
             loop.train_batch(torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.long))
-        loop._log_measured()
+        loop.flush_probes()
         return recorder.rows
 
     return run

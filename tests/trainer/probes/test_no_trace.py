@@ -105,7 +105,7 @@ def test_an_interrupted_run_writes_the_rows_of_an_uninterrupted_one(
 ) -> None:
     overrides = [*base, *GHOST, *PROBES, "schedule.name=constant"]
     unbroken = train(overrides, tmp_path, "unbroken")
-    take_step = Loop._step
+    take_step = Loop.train_batch
 
     def break_at(loop: Loop, *batch: Any) -> None:
         take_step(loop, *batch)
@@ -115,7 +115,7 @@ def test_an_interrupted_run_writes_the_rows_of_an_uninterrupted_one(
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Loop, "_step", break_at)
+        patch.setattr(Loop, "train_batch", break_at)
         if how == "killed":
             with pytest.raises(_Killed):
                 train(overrides, tmp_path, "broken")

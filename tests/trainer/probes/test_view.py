@@ -62,7 +62,7 @@ def steps(parts: Parts, count: int, sink: Rows | None = None) -> Loop:
     loop.parts.model.train()
     for images, targets in list(parts.batches.epoch(0))[:count]:
         loop.train_batch(images, targets)
-    loop._log_measured()
+    loop.flush_probes()
     return loop
 
 

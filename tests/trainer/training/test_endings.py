@@ -1,6 +1,8 @@
 """How runs end before their last epoch, what they are judged by, and what is averaged: seen from the run folder."""
 
+import dataclasses
 import json
+import math
 import os
 import signal
 from pathlib import Path
@@ -14,6 +16,8 @@ from trainer.config.train import EarlyStop
 from trainer.errors import ConfigError
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.training.early_stop import Monitor
+from trainer.training.evaluate import evaluate
+from trainer.training.evaluate import evaluate
 from trainer.training.loop import Loop
 from trainer.training.run import RunResult, resume_run, start_run
 
@@ -47,7 +51,7 @@ def unclocked(row: dict[str, Any]) -> dict[str, Any]:
 )
 def test_a_monitor_knows_the_best_epoch(knobs: dict[str, Any], values: list[float], best: list[bool]) -> None:
     monitor = Monitor(EarlyStop(**knobs), validates=True)
-    assert [monitor.look({monitor.metric: value}) for value in values] == best
+    assert [monitor.update({monitor.metric: value}) for value in values] == best
 
 
 def test_patience_counts_epochs_without_a_new_best_and_outlives_a_resume() -> None:
@@ -57,7 +61,7 @@ def test_patience_counts_epochs_without_a_new_best_and_outlives_a_resume() -> No
         resumed = Monitor(config, validates=False)
         resumed.load_state_dict(monitor.state_dict())
         monitor = resumed
-        monitor.look({"train/loss": loss})
+        monitor.update({"train/loss": loss})
         seen.append(monitor.exhausted)
     assert seen == [False, False, False, False, False, True]
 
@@ -68,8 +72,8 @@ def test_without_a_name_the_validation_loss_is_watched_and_the_training_loss_wit
 
 def test_a_run_without_a_new_best_ends_early_and_with_its_best_weights(run, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([3.0, 1.0, 2.0, 2.0, 2.0])
-    look = Monitor.look
-    monkeypatch.setattr(Monitor, "look", lambda self, metrics: look(self, {"val/loss": next(losses)}))
+    update = Monitor.update
+    monkeypatch.setattr(Monitor, "update", lambda self, metrics: update(self, {"val/loss": next(losses)}))
     result = run(
         "train.epochs=9", "data.val_fraction=0.25", "train.early_stop.patience=2", "train.early_stop.restore_best=true",
         "train.ema.decay=0", "train.keep_best=true",
@@ -129,13 +133,13 @@ def test_the_stochastic_average_is_the_mean_of_the_last_epochs_with_its_own_stat
     run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights: list[dict[str, torch.Tensor]] = []
-    end = Loop._average
+    end = Loop.update_swa
 
     def note(loop: Loop) -> None:
         weights.append({key: p.detach().clone() for key, p in loop.parts.model.named_parameters()})
         end(loop)
 
-    monkeypatch.setattr(Loop, "_average", note)
+    monkeypatch.setattr(Loop, "update_swa", note)
     result = run("train.epochs=4", "train.ema.decay=0", "train.swa.epochs=3")
     kept = load_checkpoint(result.folder / "checkpoint.pt")
     for key in weights[0]:
@@ -152,7 +156,7 @@ def test_averages_and_best_weights_outlive_an_interruption(
 ) -> None:
     words = ["train.epochs=4", "train.ema.decay=0", "data.val_fraction=0.1", extra]
     unbroken = run(*words, name="unbroken")
-    take_step = Loop._step
+    take_step = Loop.train_batch
 
     def break_at(loop: Loop, *batch: Any) -> None:
         take_step(loop, *batch)
@@ -160,7 +164,7 @@ def test_averages_and_best_weights_outlive_an_interruption(
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Loop, "_step", break_at)
+        patch.setattr(Loop, "train_batch", break_at)
         run(*words, name="broken")
     resumed = resume_run(tmp_path / "broken")
     assert resumed.status == "finished"
@@ -171,7 +175,7 @@ def test_averages_and_best_weights_outlive_an_interruption(
 def test_weights_gone_infinite_in_the_last_step_of_an_epoch_are_never_saved(
     run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_step = Loop._step
+    take_step = Loop.train_batch
 
     def spoil(loop: Loop, *batch: Any) -> None:
         take_step(loop, *batch)
@@ -179,7 +183,7 @@ def test_weights_gone_infinite_in_the_last_step_of_an_epoch_are_never_saved(
             with torch.no_grad():
                 next(iter(loop.parts.model.parameters())).fill_(float("nan"))
 
-    monkeypatch.setattr(Loop, "_step", spoil)
+    monkeypatch.setattr(Loop, "train_batch", spoil)
     result = run()
     assert (result.status, result.summary["step"]) == ("diverged", 12)
     kept = load_checkpoint(result.folder / "checkpoint.pt")
@@ -188,7 +192,9 @@ def test_weights_gone_infinite_in_the_last_step_of_an_epoch_are_never_saved(
 
 
 def test_a_number_that_is_none_is_null_in_every_file(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.training.loop.evaluate", lambda *_, **__: {"loss": float("nan"), "accuracy": 0.5})
+    monkeypatch.setattr(
+        "trainer.training.loop.evaluate", lambda *args, **kw: dataclasses.replace(evaluate(*args, **kw), loss=math.nan)
+    )
     result = run()
     assert rows(result)[0]["test/loss"] is None
     assert json.loads((result.folder / "summary.json").read_text(), parse_constant=pytest.fail)["test/loss"] is None

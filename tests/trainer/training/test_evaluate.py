@@ -50,16 +50,16 @@ LOSS = nn.CrossEntropyLoss(reduction="none")
 
 def test_loss_is_a_mean_and_accuracy_a_fraction() -> None:
     split, net = images(), TopLeft()
-    found = evaluate(net, split, PLAIN, LOSS, COMPUTE, tta="hflip", batch_size=2)
+    evaluation = evaluate(net, split, PLAIN, LOSS, COMPUTE, tta="hflip", batch_size=2)
     plain, averaged = predict(net, split.images, PLAIN, COMPUTE, tta="hflip")
-    assert found["loss"] == pytest.approx(nn.functional.cross_entropy(averaged, split.labels).item(), rel=1e-5)
-    assert found["accuracy"] == pytest.approx((averaged.argmax(1) == split.labels).float().mean().item())
-    assert found["accuracy_plain"] == pytest.approx((plain.argmax(1) == split.labels).float().mean().item())
+    assert evaluation.loss == pytest.approx(nn.functional.cross_entropy(averaged, split.labels).item(), rel=1e-5)
+    assert evaluation.accuracy == pytest.approx((averaged.argmax(1) == split.labels).float().mean().item())
+    assert evaluation.accuracy_plain == pytest.approx((plain.argmax(1) == split.labels).float().mean().item())
 
 
 def test_the_network_stays_in_its_mode_and_dropout_is_off() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.Linear(108, 2)).train()
-    first, second = (evaluate(net, images(), PLAIN, LOSS, COMPUTE) for _ in range(2))
+    first, second = (evaluate(net, images(), PLAIN, LOSS, COMPUTE).metrics() for _ in range(2))
     assert first == second
     assert net.training
     assert first.keys() == {"loss", "accuracy"}

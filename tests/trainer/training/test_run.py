@@ -121,7 +121,7 @@ def test_a_run_broken_at_a_step_and_resumed_ends_as_the_unbroken_one(
     words = [*small_run, "schedule.name=reduce_on_plateau", "schedule.patience=0", "schedule.cooldown=0",
              "data.val_fraction=0.1", "train.log_every=4"]  # fmt: skip
     start_run(config_of(words), runs=tmp_path, name="unbroken")
-    take_step = Loop._step
+    take_step = Loop.train_batch
 
     def break_at(loop: Loop, *batch: Any) -> None:
         take_step(loop, *batch)
@@ -131,7 +131,7 @@ def test_a_run_broken_at_a_step_and_resumed_ends_as_the_unbroken_one(
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Loop, "_step", break_at)
+        patch.setattr(Loop, "train_batch", break_at)
         if how == "killed":
             with pytest.raises(_Broken):
                 start_run(config_of(words), runs=tmp_path, name="broken")
@@ -140,6 +140,42 @@ def test_a_run_broken_at_a_step_and_resumed_ends_as_the_unbroken_one(
             assert (result.status, result.signal) == ("interrupted", signal.SIGTERM)
     assert resume_run(tmp_path / "broken").status == "finished"
     assert_same_end(tmp_path / "broken", tmp_path / "unbroken")
+
+
+@pytest.mark.parametrize(
+    ("before", "changes", "probed"),
+    [
+        ([], {"probe": {"drift": {"every": 1}}}, [*range(9, 18)]),
+        (["probe.drift.every=1"], {"probe": {"drift": {"every": 0}}}, [*range(9)]),
+        ([], {"train": {"eval_batch_size": 3, "keep_best": True, "log_every": 2}}, []),
+    ],
+    ids=["probe on", "probe off", "other"],
+)
+def test_a_resume_may_change_what_changes_no_number(
+    tmp_path: Path,
+    small_run: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    before: list[str],
+    changes: dict[str, Any],
+    probed: list[int],
+) -> None:
+    start_run(config_of(small_run), runs=tmp_path, name="unbroken")
+    take_step = Loop.train_batch
+
+    def terminate(loop: Loop, *batch: Any) -> None:
+        take_step(loop, *batch)
+        if loop.counters.step == 9:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "train_batch", terminate)
+        start_run(config_of([*small_run, *before]), runs=tmp_path, name="broken")
+    with pytest.raises(ConfigError, match=r"optimizer.lr: the run has 0.002, not 1.0"):
+        resume_run(tmp_path / "broken", {**changes, "optimizer": {"lr": 1.0}})
+    assert resume_run(tmp_path / "broken", changes).status == "finished"
+    ends = [leaves(state(tmp_path / name)["model"]) for name in ("broken", "unbroken")]
+    assert all(torch.equal(value, ends[1][key]) for key, value in ends[0].items())
+    assert [row["step"] for row in rows(tmp_path / "broken") if "runs/loss" in row] == probed
 
 
 def test_a_finished_run_is_not_run_again(tmp_path: Path, small_run: list[str]) -> None:
@@ -197,12 +233,12 @@ def test_one_process_at_a_time_trains_into_a_folder(tmp_path: Path, small_run: l
 def test_a_loss_gone_infinite_ends_the_run_with_its_step_and_keeps_the_last_good_checkpoint(
     tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_step = Loop._step
+    take_step = Loop.train_batch
 
     def spoil(loop: Loop, images: torch.Tensor, labels: torch.Tensor) -> None:
         take_step(loop, images * (float("nan") if loop.counters.step == 8 else 1), labels)
 
-    monkeypatch.setattr(Loop, "_step", spoil)
+    monkeypatch.setattr(Loop, "train_batch", spoil)
     result = start_run(config_of(small_run), runs=tmp_path, name="a")
     assert (result.status, result.summary["step"]) == ("diverged", 8)
     assert "step 8" in result.message
@@ -233,7 +269,7 @@ def test_a_batch_in_parts_is_the_same_step(small_run: list[str], reduction: str)
         optimizer = torch.optim.SGD(net.parameters(), 0.1)
         parts = dataclasses.replace(parts, model=net, forward=net, ema=None, optimizer=optimizer)
         loop = Loop(parts, [], keep=lambda *_: None, stop_requested=lambda: False)
-        loop._step(torch.randn(7, 3, 8, 8), torch.arange(7) % 2)
+        loop.train_batch(255 * torch.rand(7, 3, 8, 8), torch.arange(7) % 2)
         return net, loop.sums.read()
 
     (whole, whole_sums), (parted, parted_sums) = after_one_step(1), after_one_step(3)
