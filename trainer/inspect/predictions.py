@@ -11,11 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer.config import RunConfig
-from trainer.data.batches import Normalize
-from trainer.data.images import ImageSet
-from trainer.training.device import Compute
 from trainer.training.evaluate import predict
+from trainer.training.trained import TrainedNetwork
 
 BINS = 15  # Guo et al. 2017, section 5
 
@@ -59,19 +56,14 @@ class Predictions:
         return int((~self.finite).sum())
 
 
-def predict_test(config: RunConfig, model: torch.nn.Module, image_set: ImageSet, compute: Compute) -> Predictions:
-    """On the whole test set, with the test-time views of the run's config. `model` is placed on the device."""
-    normalize = Normalize(image_set.mean, image_set.std, compute.device)
-    images = image_set.test.images.to(compute.device)
+def predict_test(trained: TrainedNetwork) -> Predictions:
+    """Return the predictions on the whole test set, with the test-time views of the run's config."""
+    test, train = trained.image_set.test, trained.config.train
+    images = test.images.to(trained.compute.device)
     _, averaged = predict(
-        compute.place(model).eval(),
-        images,
-        normalize,
-        compute,
-        tta=config.train.tta,
-        batch_size=config.train.eval_batch_size,
+        trained.model, images, trained.normalize, trained.compute, tta=train.tta, batch_size=train.eval_batch_size
     )
-    return Predictions(averaged.cpu(), image_set.test.labels.cpu())
+    return Predictions(averaged.cpu(), test.labels.cpu())
 
 
 def confusion(found: Predictions) -> Tensor:

@@ -5,26 +5,20 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from trainer.config import RunConfig
 from trainer.config.explain import did_you_mean
-from trainer.data.batches import Normalize
-from trainer.data.images import ImageSet
 from trainer.errors import ConfigError
 from trainer.inspect.layers import output_shapes
 from trainer.inspect.predictions import Predictions, predict_test
-from trainer.training.device import Compute, choose_compute
-from trainer.training.trained import load_trained
+from trainer.training.trained import TrainedNetwork, load_trained
 
 
 @dataclass(frozen=True)
-class Subject:
+class Subject(TrainedNetwork):
+    """A trained network whose image set has one training image left."""
+
     path: Path  # a run folder, or a checkpoint in one
-    config: RunConfig
-    model: nn.Module  # on the device, in evaluation mode
-    image_set: ImageSet  # of its training images one is left
-    compute: Compute
 
     @property
     def folder(self) -> Path:
@@ -40,7 +34,7 @@ class Subject:
 
     @cached_property
     def found(self) -> Predictions:
-        return predict_test(self.config, self.model, self.image_set, self.compute)
+        return predict_test(self)
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -49,8 +43,7 @@ class Subject:
 
     def pictures(self, index: Tensor) -> Tensor:
         """[M, C, H, W] float32: test images at `index` [M], normalised, on the device."""
-        normalize = Normalize(self.image_set.mean, self.image_set.std, self.compute.device)
-        return normalize(self.image_set.test.images[index].to(self.compute.device), self.compute.memory_format)
+        return self.normalize(self.image_set.test.images[index].to(self.compute.device), self.compute.memory_format)
 
     def picture(self, asked: str | None) -> int:
         """The place in the test set of what a person asks for: a number, or a class for its first image; the first cat
@@ -72,7 +65,7 @@ class Subject:
 
 def load_subject(path: Path, changes: dict[str, object]) -> Subject:
     """`changes` are dotted config keys to use instead of the run's, such as `data.root`. Raises UserError."""
-    config, model, image_set = load_trained(path, changes)
-    compute = choose_compute(config.train)
-    one = image_set.train.select(torch.tensor([0]))  # its shape is asked for; the rest is memory
-    return Subject(path, config, compute.place(model).eval(), replace(image_set, train=one, val=None), compute)
+    trained = load_trained(path, changes)
+    one = trained.image_set.train.select(torch.tensor([0]))  # its shape is needed; the others only take memory
+    image_set = replace(trained.image_set, train=one, val=None)
+    return Subject(**vars(replace(trained, image_set=image_set)), path=path)

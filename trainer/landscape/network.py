@@ -14,9 +14,8 @@ from trainer.config import RunConfig
 from trainer.data.batches import Normalize
 from trainer.data.images import Split
 from trainer.seeds import generator
-from trainer.training.device import Compute, choose_compute, deterministic_kernels
-from trainer.training.losses import build_loss
-from trainer.training.trained import load_trained, load_weights
+from trainer.training.device import Compute, deterministic_kernels
+from trainer.training.trained import load_trained
 
 Of = Literal["train", "test"]
 
@@ -49,27 +48,26 @@ def load_network(
     A smaller split is taken whole. Raises UserError.
     """
     changes = {"data.root": str(data_root) if data_root else None, "train.device": device, "train.precision": "float32"}
-    config, model, image_set = load_trained(run, {key: value for key, value in changes.items() if value is not None})
-    compute = choose_compute(config.train)
-    whole = image_set.train if of == "train" else image_set.test
+    trained = load_trained(run, {key: value for key, value in changes.items() if value is not None})
+    whole = trained.image_set.train if of == "train" else trained.image_set.test
     picked = torch.randperm(len(whole), generator=generator(seed, "images measured"))[:images]
     settings = {
-        "model": config.model.name,
-        "data": config.data.name,
-        "loss": config.loss.name,
+        "model": trained.config.model.name,
+        "data": trained.config.data.name,
+        "loss": trained.config.loss.name,
         "split": of,
         "images": len(picked),
         "seed": seed,
     }
     return MeasuredNetwork(
         run=run,
-        config=config,
-        epoch=load_weights(model, run),
-        model=compute.place(model),
-        split=whole.select(picked).to(compute.device),
-        normalize=Normalize(image_set.mean, image_set.std, compute.device),
-        loss_fn=build_loss(config.loss, image_set.num_classes).to(compute.device),
-        compute=compute,
+        config=trained.config,
+        epoch=trained.epoch,
+        model=trained.model,
+        split=whole.select(picked).to(trained.compute.device),
+        normalize=trained.normalize,
+        loss_fn=trained.loss_fn,
+        compute=trained.compute,
         seed=seed,
         settings=settings,
     )

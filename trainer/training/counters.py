@@ -43,9 +43,7 @@ class Sums:
     """Sums of the present epoch. They stay on the device until they are read."""
 
     def __init__(self, device: torch.device) -> None:
-        self.values = torch.zeros(
-            3, device=device
-        )  # summed loss, correct images, 1 + first step whose loss is not finite
+        self.values = torch.zeros(3, device=device)  # summed loss, correct images, 1 + first step of a loss not finite
         self.bad_step: int | None = None  # as of the last read
 
     def add(self, loss: Tensor, correct: Tensor, step: int) -> None:

@@ -80,9 +80,8 @@ def predict(
             with compute.autocast():
                 logits.append(model(normalize(view, compute.memory_format)).float())
         plain.append(logits[0])
-        averaged.append(
-            sum((weight * each for weight, each in zip(weights, logits, strict=True)), torch.zeros_like(logits[0]))
-        )
+        terms = (weight * view for weight, view in zip(weights, logits, strict=True))
+        averaged.append(sum(terms, torch.zeros_like(logits[0])))
     return torch.cat(plain), torch.cat(averaged)
 
 

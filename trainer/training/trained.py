@@ -1,6 +1,7 @@
-"""A trained network, back from its run folder or checkpoint."""
+"""A trained network, loaded from its run folder or a checkpoint file."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,51 +15,72 @@ from trainer.data.images import ImageSet
 from trainer.data.sources import load_image_set
 from trainer.errors import CheckpointError
 from trainer.runs.checkpoint import load_checkpoint
-from trainer.training.device import choose_compute
+from trainer.training.device import Compute, choose_compute
 from trainer.training.evaluate import evaluate
 from trainer.training.losses import build_loss
 from trainer.training.networks import build_network
 
 
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """The network that training evaluated, and what is needed to evaluate it again."""
+
+    config: RunConfig
+    model: nn.Module  # on the device, in evaluation mode
+    epoch: float  # of the weights
+    image_set: ImageSet  # on the CPU
+    compute: Compute
+    normalize: Normalize
+    loss_fn: nn.Module  # the run's own, without penalties: logits [N, K], targets [N] -> losses [N]
+
+
+def load_trained(path: Path, changes: Mapping[str, object] | None = None) -> TrainedNetwork:
+    """Load the network of a run folder or checkpoint file, and its data. Raises UserError.
+
+    `changes` are dotted config keys to use instead of the run's, such as `data.root`.
+    """
+    state = load_checkpoint(_file(path))
+    config = validate(lay_over(state["config"], nest(changes or {})))
+    image_set = load_image_set(config.data, seed=config.seed)
+    model = build_network(config.model, image_set)
+    _load_evaluated(model, state, path)
+    compute = choose_compute(config.train)
+    return TrainedNetwork(
+        config=config,
+        model=compute.place(model).eval(),
+        epoch=state["epoch"],
+        image_set=image_set,
+        compute=compute,
+        normalize=Normalize(image_set.mean, image_set.std, compute.device),
+        loss_fn=build_loss(config.loss, image_set.num_classes).to(compute.device),
+    )
+
+
 def evaluate_trained(path: Path, changes: Mapping[str, object] | None = None) -> dict[str, float]:
     """Return `test/loss`, `test/accuracy` (and `test/accuracy_plain`) of a run folder or checkpoint file.
 
-    `changes` are dotted config keys to use instead of the run's, such as `train.tta`. Raises UserError.
+    `changes` are as in `load_trained`. Raises UserError.
     """
-    config, model, image_set = load_trained(path, dict(changes or {}))
-    compute = choose_compute(config.train)
-    found = evaluate(
-        compute.place(model),
-        image_set.test.to(compute.device),
-        Normalize(image_set.mean, image_set.std, compute.device),
-        build_loss(config.loss, image_set.num_classes).to(compute.device),
-        compute,
-        tta=config.train.tta,
-        batch_size=config.train.eval_batch_size,
+    trained = load_trained(path, changes)
+    evaluation = evaluate(
+        trained.model,
+        trained.image_set.test.to(trained.compute.device),
+        trained.normalize,
+        trained.loss_fn,
+        trained.compute,
+        tta=trained.config.train.tta,
+        batch_size=trained.config.train.eval_batch_size,
     )
-    return {f"test/{key}": value for key, value in found.items()}
+    return evaluation.metrics("test/")
 
 
-def load_trained(path: Path, changes: dict[str, object]) -> tuple[RunConfig, nn.Module, ImageSet]:
-    """(config, the network that was evaluated in training, its data). `path` is a run folder or a checkpoint file;
-    `changes` are dotted config keys to use instead of the run's, such as `data.root`."""
-    state = load_checkpoint(_file(path))
-    config = validate(lay_over(state["config"], nest(changes)))
-    image_set = load_image_set(config.data, seed=config.seed)
-    model = build_network(config.model, image_set)
-    _take_weights(model, state, path)
-    return config, model.eval(), image_set
-
-
-def load_weights(model: nn.Module, path: Path) -> float:
-    """Put the evaluated weights of a run folder or checkpoint file into its network: of which epoch they are."""
-    state = load_checkpoint(_file(path))
-    _take_weights(model, state, path)
-    return state["epoch"] if "epoch" in state else state["counters"]["epoch"]  # a checkpoint of before 2026-11-21
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load the evaluated weights of a run folder or checkpoint file into its network."""
+    _load_evaluated(model, load_checkpoint(_file(path)), path)
 
 
 def kept_epochs(run: Path) -> dict[float, Path]:
-    """The epochs of which a run keeps the weights (`probe.path.every_epochs`), in order, and where. May be empty."""
+    """Return the checkpoint of each epoch whose weights a run kept (`probe.path.every_epochs`), in order, if any."""
     files = {float(path.stem): path for path in (run / "path").glob("*.pt")}
     return dict(sorted(files.items()))
 
@@ -67,7 +89,7 @@ def _file(path: Path) -> Path:
     return path / "checkpoint.pt" if path.is_dir() else path
 
 
-def _take_weights(model: nn.Module, state: dict[str, Any], path: Path) -> None:
+def _load_evaluated(model: nn.Module, state: Mapping[str, Any], path: Path) -> None:
     try:
         model.load_state_dict(state["evaluated"])
     except RuntimeError as error:

@@ -17,7 +17,6 @@ from trainer.errors import ConfigError
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.training.early_stop import Monitor
 from trainer.training.evaluate import evaluate
-from trainer.training.evaluate import evaluate
 from trainer.training.loop import Loop
 from trainer.training.run import RunResult, resume_run, start_run
 
