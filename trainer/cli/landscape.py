@@ -8,7 +8,16 @@ from typing import Annotated, Any, Literal
 import typer
 from typer import Argument, Option
 
-from trainer.cli.options import DataRootFlag, DeviceNowFlag, JsonFlag, RunsFlag, print_json, resumable, run_folder
+from trainer.cli.options import (
+    DataRootFlag,
+    DeviceNowFlag,
+    JsonFlag,
+    RunsFlag,
+    loading_changes,
+    print_json,
+    resumable,
+    run_folder,
+)
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure trained runs.")
 
@@ -48,7 +57,7 @@ def surface(
     from trainer.landscape.surface import as_text, measure_surface
 
     folder = run_folder(run, runs)
-    network = load_network(folder, of=split, images=images, seed=seed, data_root=data_root, device=device)
+    network = load_network(folder, loading_changes(data_root, device), split=split, images=images, seed=seed)
     if reach is None:
         reach = 1.0 if plane == "random" else 0.25
     with resumable():
@@ -86,7 +95,7 @@ def hessian(
     from trainer.landscape.network import load_network
 
     folder = run_folder(run, runs)
-    network = load_network(folder, of=split, images=images, seed=seed, data_root=data_root, device=device)
+    network = load_network(folder, loading_changes(data_root, device), split=split, images=images, seed=seed)
     with resumable():
         result = measure_hessian(
             network,

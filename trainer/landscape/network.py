@@ -10,28 +10,18 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from trainer.config import RunConfig
-from trainer.data.batches import Normalize
 from trainer.data.images import Split
 from trainer.seeds import generator
-from trainer.training.device import Compute, deterministic_kernels
-from trainer.training.trained import load_trained
-
-Of = Literal["train", "test"]
+from trainer.training.device import deterministic_kernels
+from trainer.training.trained import TrainedNetwork, load_trained
 
 
 @dataclass(frozen=True)
-class MeasuredNetwork:
-    """A network in evaluation mode, in float32, and N images of a split without augmentation."""
+class MeasuredNetwork(TrainedNetwork):
+    """A trained network in float32, and N images of a split without augmentation."""
 
     run: Path
-    config: RunConfig
-    model: nn.Module
-    epoch: float  # of the weights
     split: Split  # [N], on the device
-    normalize: Normalize
-    loss_fn: nn.Module  # the run's own, without penalties: logits [N, K], targets [N] -> losses [N]
-    compute: Compute
     seed: int  # draws the images, directions and vectors
     settings: Mapping[str, Any]  # which network and images, as written to the result
 
@@ -41,36 +31,30 @@ class MeasuredNetwork:
 
 
 def load_network(
-    run: Path, *, of: Of, images: int, seed: int, data_root: Path | None = None, device: str | None = None
+    run: Path,
+    changes: Mapping[str, object] | None = None,
+    *,
+    split: Literal["train", "test"],
+    images: int,
+    seed: int,
 ) -> MeasuredNetwork:
-    """Return the final network of a run folder, with `images` images of its split `of`, drawn by `seed`.
+    """Return the final network of a run folder, with `images` images of a split, drawn by `seed`.
 
-    A smaller split is taken whole. Raises UserError.
+    A smaller split is taken whole. `changes` are as in `load_trained`. Raises UserError.
     """
-    changes = {"data.root": str(data_root) if data_root else None, "train.device": device, "train.precision": "float32"}
-    trained = load_trained(run, {key: value for key, value in changes.items() if value is not None})
-    whole = trained.image_set.train if of == "train" else trained.image_set.test
+    trained = load_trained(run, {**(changes or {}), "train.precision": "float32"})
+    whole = trained.image_set.train if split == "train" else trained.image_set.test
     picked = torch.randperm(len(whole), generator=generator(seed, "images measured"))[:images]
     settings = {
         "model": trained.config.model.name,
         "data": trained.config.data.name,
         "loss": trained.config.loss.name,
-        "split": of,
+        "split": split,
         "images": len(picked),
         "seed": seed,
     }
-    return MeasuredNetwork(
-        run=run,
-        config=trained.config,
-        epoch=trained.epoch,
-        model=trained.model,
-        split=whole.select(picked).to(trained.compute.device),
-        normalize=trained.normalize,
-        loss_fn=trained.loss_fn,
-        compute=trained.compute,
-        seed=seed,
-        settings=settings,
-    )
+    drawn = whole.select(picked).to(trained.compute.device)
+    return MeasuredNetwork(**vars(trained), run=run, split=drawn, seed=seed, settings=settings)
 
 
 def weights_digest(model: nn.Module) -> str:

@@ -26,7 +26,7 @@ from trainer.training.trained import load_weights
 
 @pytest.fixture
 def network(trained_run: Path) -> MeasuredNetwork:
-    return load_network(trained_run, of="train", images=20, seed=0)
+    return load_network(trained_run, split="train", images=20, seed=0)
 
 
 def measured(network: MeasuredNetwork, folder: Path, epochs: str = "last", **settings: Any) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def test_each_impossible_setting_is_one_line(
 
 def test_a_run_that_kept_no_epochs_has_only_its_last(small_run: list[str], tmp_path: Path) -> None:
     folder = start_run(load_config([*small_run, "train.max_steps=2"]).config, runs=tmp_path).folder
-    network = load_network(folder, of="train", images=8, seed=0)
+    network = load_network(folder, split="train", images=8, seed=0)
     with pytest.raises(CheckpointError, match="the run kept no weights during training; train with"):
         epochs_asked(network, "all")
     assert epochs_asked(network, "last") == {2 / 6: folder}

@@ -24,7 +24,7 @@ from trainer.training.trained import evaluate_trained, kept_epochs, load_weights
 
 @pytest.fixture
 def network(trained_run: Path) -> MeasuredNetwork:
-    return load_network(trained_run, of="train", images=20, seed=0)
+    return load_network(trained_run, split="train", images=20, seed=0)
 
 
 def measured(network: MeasuredNetwork, folder: Path, **settings: Any) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def measured(network: MeasuredNetwork, folder: Path, **settings: Any) -> dict[st
 def test_the_middle_of_a_surface_over_the_whole_test_set_is_what_evaluate_measures(
     trained_run: Path, tmp_path: Path
 ) -> None:
-    network = load_network(trained_run, of="test", images=1000, seed=3)
+    network = load_network(trained_run, split="test", images=1000, seed=3)
     found = measured(network, tmp_path, dims=1)
     assert found["settings"]["images"] == 16  # the whole test set
     expected = evaluate_trained(trained_run, {"train.tta": "none"})
@@ -61,10 +61,10 @@ def test_every_point_is_the_loss_of_a_copy_whose_weights_were_moved_by_hand(
 
 
 def test_images_are_those_of_the_seed_without_augmentation(trained_run: Path) -> None:
-    one, same, other = (load_network(trained_run, of="train", images=20, seed=seed) for seed in (0, 0, 1))
+    one, same, other = (load_network(trained_run, split="train", images=20, seed=seed) for seed in (0, 0, 1))
     assert torch.equal(one.split.images, same.split.images)
     assert not torch.equal(one.split.images, other.split.images)
-    more = load_network(trained_run, of="train", images=30, seed=0)
+    more = load_network(trained_run, split="train", images=30, seed=0)
     assert torch.equal(more.split.images[:20], one.split.images)
 
 
@@ -127,7 +127,7 @@ def test_the_same_settings_are_measured_once_and_others_have_their_own_file(
         measured(network, tmp_path)
     for different in ({"points": 5}, {"reach": 0.25}, {"dims": 1}, {"plane": "path"}):
         measured(network, tmp_path, **different)
-    measured(load_network(network.run, of="train", images=20, seed=1), tmp_path)
+    measured(load_network(network.run, split="train", images=20, seed=1), tmp_path)
     assert len(list(tmp_path.iterdir())) == 6
 
 
@@ -207,14 +207,14 @@ def test_each_impossible_setting_is_one_line_with_its_cure(
 ) -> None:
     folder = start_run(load_config([*small_run, "train.max_steps=1"]).config, runs=tmp_path).folder
     with pytest.raises((ConfigError, CheckpointError)) as caught:
-        measured(load_network(folder, of="train", images=8, seed=0), tmp_path / "out", **settings)
+        measured(load_network(folder, split="train", images=8, seed=0), tmp_path / "out", **settings)
     assert len(caught.value.problems) == 1 and said in caught.value.problems[0]
     assert not (tmp_path / "out").exists()
 
 
 def test_two_kept_epochs_span_a_line_and_no_plane(trained_overrides: list[str], tmp_path: Path) -> None:
     config = load_config([*trained_overrides, "probe.path.every_epochs=3"]).config
-    network = load_network(start_run(config, runs=tmp_path).folder, of="train", images=8, seed=0)
+    network = load_network(start_run(config, runs=tmp_path).folder, split="train", images=8, seed=0)
     with pytest.raises(CheckpointError, match=r"2 kept epochs span fewer than 2 directions; .* or take --dims 1"):
         measured(network, tmp_path / "out", plane="path")
     found = measured(network, tmp_path / "out", plane="path", dims=1)
