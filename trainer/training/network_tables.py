@@ -8,6 +8,7 @@ import torch
 
 import models
 from trainer.errors import ConfigError
+from trainer.text import table
 from trainer.training.networks import complete_arguments, one_line_for_wrong_images, options_of
 
 _BATCH = 128  # for the activation memory
@@ -107,14 +108,8 @@ def _columns(rows: Sequence[NetworkRow | ArgumentRow | LayerRow]) -> str:
     cells = [row.cells() for row in rows]
     header = list(cells[0])
     lines = [header, *(list(each.values()) for each in cells)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    numbers = [all(line[i][:1].isdigit() for line in lines[1:]) for i in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(w) if right else cell.ljust(w) for cell, w, right in zip(line, widths, numbers, strict=True)
-        ).rstrip()
-        for line in lines
-    )
+    numbers = {i for i in range(len(header)) if all(line[i][:1].isdigit() for line in lines[1:])}
+    return table(lines, right=numbers)
 
 
 def _values(annotation: Any) -> str:
