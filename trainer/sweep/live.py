@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from trainer.sweep.engine import Look
-from trainer.sweep.status import PointStatus, rows, spread
+from trainer.sweep.status import PointStatus, in_unit, rows
+from trainer.text import number
 
 
 class SweepView(AbstractContextManager["SweepView"]):
@@ -68,7 +69,7 @@ class SweepView(AbstractContextManager["SweepView"]):
 def _ended(status: PointStatus, look: Look) -> str:
     attempt = status.attempts[0]
     metric = look.progress.metric.name if look.progress.metric else ""
-    value = f", {metric} {spread([status.value], metric).removesuffix(' (n=1)')}" if status.value is not None else ""
+    value = f", {metric} {_number(status.value, metric)}" if status.value is not None else ""
     return f"{attempt.where}: {status.state}{value}{f', {attempt.message}' if attempt.message else ''}"
 
 
@@ -76,10 +77,15 @@ def _foot(look: Look) -> str:
     progress = look.progress
     parts = [f"{progress.count('finished', 'stopped')} of {progress.total} done"]
     if progress.best and progress.metric and progress.best.value is not None:
-        value = spread([progress.best.value], progress.metric.name).removesuffix(" (n=1)")
+        value = _number(progress.best.value, progress.metric.name)
         parts.append(f"best {value} at {progress.best.point.label(progress.varied)}")
     if look.stopping:
         parts.append("stopping: children finish their step and save")
     elif look.seconds_left:
         parts.append(f"about {datetime.timedelta(seconds=round(look.seconds_left))} left")
     return ", ".join(parts)
+
+
+def _number(value: float, metric: str) -> str:
+    (shown,), digits, unit = in_unit([value], metric)
+    return number(shown, digits=digits, unit=unit)

@@ -9,6 +9,7 @@ from typing import Any
 
 from trainer.config.overrides import canonical, write_override
 from trainer.errors import SweepError
+from trainer.runs.groups import label
 from trainer.sweep.file import Sweep
 from trainer.sweep.space import draw, grid
 
@@ -30,8 +31,8 @@ class Point:
         return [write_override(key, value) for key, value in self.values.items()]
 
     def label(self, varied: list[str]) -> str:
-        """What is of its own about this point, as in a table: `cosine` or `vgg_a 0.1`."""
-        return " ".join(_short(self.values[key]) for key in varied if key in self.values)
+        """Return what distinguishes this point: `cosine, lr=0.1, seed=2`."""
+        return label({key: self.values[key] for key in varied if key in self.values})
 
     def slug(self, varied: list[str]) -> str:
         """The same as a file name: `cosine-s2`."""

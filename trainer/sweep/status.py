@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 from typing import Any, Literal, get_args
 
 from trainer.sweep.file import Metric, Sweep
 from trainer.sweep.points import Point
+from trainer.text import spread, table
 
 State = Literal["finished", "stopped", "running", "waiting", "interrupted", "diverged", "crashed", "missing"]
 """Best first. stopped: ended early by the sweep itself; missing: no run was ever begun, or its record is gone."""
@@ -103,35 +103,32 @@ def configurations(progress: Progress) -> dict[str, list[PointStatus]]:
     return groups
 
 
-def spread(values: Sequence[float], metric: str) -> str:
-    """`94.13% +- 0.12 (n=3)`: mean and standard deviation (n - 1); one value has none."""
-    if not values:
-        return "-"
-    scale, unit = (100, "%") if "accuracy" in metric else (1, "")
-    digits = 2 if unit else 4
-    mean = f"{fmean(values) * scale:.{digits}f}{unit}"
-    return f"{mean} +- {stdev(values) * scale:.{digits}f} (n={len(values)})" if len(values) > 1 else f"{mean} (n=1)"
+def in_unit(values: Sequence[float], metric: str) -> tuple[list[float], int, str]:
+    """Return (values, decimals, unit) as a metric is shown: accuracies in percent, two decimals. Others: four."""
+    return ([100 * value for value in values], 2, "%") if "accuracy" in metric else (list(values), 4, "")
+
+
+def _spread(values: Sequence[float], metric: str) -> str:
+    shown, digits, unit = in_unit(values, metric)
+    return spread(shown, digits=digits, unit=unit)
 
 
 def rows(progress: Progress) -> list[tuple[str, str, str]]:
     """(configuration, mean +- standard deviation (n), states of its points)."""
     metric = progress.metric.name if progress.metric else ""
-    table: list[tuple[str, str, str]] = []
+    found: list[tuple[str, str, str]] = []
     for label, group in configurations(progress).items():
         values = [status.value for status in group if status.state == "finished" and status.value is not None]
         counts: Mapping[str, int] = Counter(status.state for status in group)
         states = ", ".join(f"{counts[state]} {state}" for state in get_args(State) if state in counts)
-        table.append((label or "all", spread(values, metric), states))
-    return table
+        found.append((label or "all", _spread(values, metric), states))
+    return found
 
 
 def as_text(progress: Progress) -> str:
     """The table, and below it what is not as it should be."""
-    table = rows(progress)
     metric = progress.metric.name if progress.metric else "metric"
-    head = [("", metric, ""), *table]
-    wide = [max(len(row[column]) for row in head) for column in (0, 1)]
-    lines = [f"{label:<{wide[0]}}  {value:<{wide[1]}}  {states}".rstrip() for label, value, states in head]
+    lines = [table([("", metric, ""), *rows(progress)])]
     for status in progress.points:
         name = status.point.label(progress.varied)
         if status.state in ("crashed", "diverged", "interrupted"):

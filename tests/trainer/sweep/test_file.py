@@ -105,7 +105,8 @@ def test_two_points_that_are_one_run_are_warned_of() -> None:
     sets = f"{WHOLE}parameters: {{seed: {{value: 0}}, recipe: {{values: [none, resnet18]}}}}"
     assert check(parse_sweep(sets, Path("s.yaml"))).warnings == ()
     same = f"{WHOLE}parameters: {{seed: {{value: 0}}, data.root: {{values: [data, elsewhere]}}}}"
-    assert check(parse_sweep(same, Path("s.yaml"))).warnings == ("points 'data' and 'elsewhere' are the same run",)
+    (warning,) = check(parse_sweep(same, Path("s.yaml"))).warnings
+    assert warning == "points 'root=data' and 'root=elsewhere' are the same run"
 
 
 def test_nested_parameters_are_flat_dotted_keys() -> None:

@@ -73,7 +73,7 @@ def test_names_of_a_point_hold_what_varies() -> None:
     sweep = sweep_of("{seed: {values: [0, 1]}, model.stem: {values: [[3, 3], [7]]}, model.name: {value: simp_res9}}")
     assert sweep.varied == ["model.stem", "seed"]
     point = points_of(sweep)[1]
-    assert point.label(sweep.varied) == "3,3 1"
+    assert point.label(sweep.varied) == "stem=[3,3], seed=1"
     assert point.slug(sweep.varied) == "3-3-s1"
     assert read_value(point.words[1].partition("=")[2]) == [3, 3]
 

@@ -6,7 +6,7 @@ import pytest
 
 from trainer.sweep.file import Sweep, parse_sweep
 from trainer.sweep.points import Point
-from trainer.sweep.status import Attempt, Progress, as_text, progress, rows, spread
+from trainer.sweep.status import Attempt, Progress, as_text, progress, rows
 
 POINTS = [Point({"model.act": act, "seed": seed}) for act in ("relu", "gelu") for seed in (0, 1, 2)]
 
@@ -29,8 +29,8 @@ def of(*attempts: Attempt) -> Progress:
 def test_a_table_has_means_deviations_of_n_minus_1_and_n() -> None:
     found = of(*(Attempt(POINTS[i], "finished", value, f"r{i}") for i, value in enumerate((0.90, 0.92, 0.94, 0.5))))
     assert rows(found) == [
-        ("relu", "92.00% +- 2.00 (n=3)", "3 finished"),
-        ("gelu", "50.00% (n=1)", "1 finished, 2 missing"),
+        ("act=relu", "92.00 ± 2.00% (n=3)", "3 finished"),
+        ("act=gelu", "50.00% (n=1)", "1 finished, 2 missing"),
     ]
     assert found.best
     assert found.best.point == POINTS[2]
@@ -38,8 +38,9 @@ def test_a_table_has_means_deviations_of_n_minus_1_and_n() -> None:
 
 
 def test_a_loss_is_no_percentage_and_nothing_is_a_dash() -> None:
-    assert spread([0.25, 0.75], "test/loss") == "0.5000 +- 0.3536 (n=2)"
-    assert spread([], "test/loss") == "-"
+    attempts = [Attempt(POINTS[i], "finished", value, "r") for i, value in enumerate((0.25, 0.75))]
+    values = [value for _, value, _ in rows(progress(POINTS, attempts, sweep=sweep("test/loss")))]
+    assert values == ["0.5000 ± 0.3536 (n=2)", "-"]
 
 
 def test_the_best_of_several_attempts_counts_and_a_second_finished_one_is_reported() -> None:
@@ -54,9 +55,9 @@ def test_the_best_of_several_attempts_counts_and_a_second_finished_one_is_report
     assert [status.state for status in found.points[:3]] == ["finished", "finished", "diverged"]
     assert [status.duplicated for status in found.points[:3]] == [False, True, False]
     assert as_text(found).splitlines()[3:] == [
-        "run 2 times: relu 1, c, d",
-        "diverged: relu 2, e: loss is not finite",
-        "not in the file any more: silu 0",
+        "run 2 times: act=relu, seed=1, c, d",
+        "diverged: act=relu, seed=2, e: loss is not finite",
+        "not in the file any more: act=silu, seed=0",
         "2 of 6 points are done",
     ]
     plain = found.as_json()
