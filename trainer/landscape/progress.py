@@ -5,7 +5,8 @@ import time
 from contextlib import AbstractContextManager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from trainer.sinks.console import progress_bar
 
 _SECONDS = 15  # between two lines
 
@@ -16,7 +17,7 @@ class Watched(AbstractContextManager["Watched"]):
     def __init__(self, title: str, total: int, *, done: int = 0) -> None:
         self._title, self._total, self._done, self._before = title, total, done, done
         console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._console, self._bar = console, _bar(console) if console.is_terminal else None
+        self._console, self._bar = console, progress_bar(console) if console.is_terminal else None
         self._began = self._said = time.monotonic()
 
     def __enter__(self) -> "Watched":
@@ -45,15 +46,3 @@ class Watched(AbstractContextManager["Watched"]):
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False)
-
-
-def _bar(console: Console) -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console, transient=True)

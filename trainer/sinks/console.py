@@ -1,4 +1,4 @@
-"""The console: a live bar on a terminal, a line an epoch elsewhere. All of it on stderr; results go to stdout."""
+"""The console: a live bar on a terminal, otherwise a line per epoch. All of it goes to stderr, results to stdout."""
 
 import sys
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from trainer.protocols import Progress, Record, RunInfo, Status
 
 
 class ConsoleSink:
-    """Shows a run to the person who started it."""
+    """A run as the person who started it sees it."""
 
     name = "console"
 
@@ -21,7 +21,7 @@ class ConsoleSink:
         live = config.mode == "bar" or (config.mode == "auto" and sys.stderr.isatty())
         self._off = config.mode == "off"
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._bar = _bar(self._console) if live and not self._off else None
+        self._bar = progress_bar(self._console) if live and not self._off else None
         self._epochs = 0
 
     def start(self, run: RunInfo) -> None:
@@ -33,16 +33,14 @@ class ConsoleSink:
             f"{run.provenance['precision']}"
         )
         if self._bar:
-            self._task = self._bar.add_task("", total=None, numbers="")
+            self._task = self._bar.add_task("", total=None, note="")
             self._bar.start()
 
     def progress(self, progress: Progress) -> None:
         if self._bar:
             total, done = progress.steps_per_epoch, progress.step_in_epoch
             name = f"epoch {progress.epoch}/{progress.epochs}"
-            self._bar.update(
-                self._task, total=total, completed=done, description=name, numbers=_numbers(progress.metrics)
-            )
+            self._bar.update(self._task, total=total, completed=done, description=name, note=_numbers(progress.metrics))
 
     def log(self, record: Record) -> None:
         if "train/loss" in record.metrics:
@@ -61,12 +59,13 @@ class ConsoleSink:
             self._console.print(line, markup=False)
 
 
-def _bar(console: Console) -> RichProgress:
+def progress_bar(console: Console) -> RichProgress:
+    """Return a bar with description, count, `note` and times. It disappears when it is stopped."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[numbers]}"),
+        TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -74,7 +73,7 @@ def _bar(console: Console) -> RichProgress:
 
 
 def _numbers(metrics: Mapping[str, float]) -> str:
-    """`loss 0.512  accuracy 83.10%  test 81.20%  310 images/s`, as far as known."""
+    """Return `loss 0.512  accuracy 83.10%  test 81.20%  310 images/s`, as far as known."""
     shown = {
         "train/loss": "loss {:.4f}",
         "train/accuracy": "accuracy {:.2%}",
