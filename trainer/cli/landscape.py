@@ -8,16 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer import Argument, Option
 
-from trainer.cli.options import (
-    DataRootFlag,
-    DeviceNowFlag,
-    JsonFlag,
-    RunsFlag,
-    loading_changes,
-    print_json,
-    resumable,
-    run_folder,
-)
+from trainer.cli import options
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure trained runs.")
 
@@ -46,21 +37,21 @@ def surface(
     images: ImagesFlag = 1000,
     split: SplitFlag = "train",
     seed: SeedFlag = 0,
-    data_root: DataRootFlag = None,
-    device: DeviceNowFlag = None,
-    runs: RunsFlag = Path("runs"),
+    data_root: options.DataRootFlag = None,
+    device: options.DeviceNowFlag = None,
+    runs: options.RunsFlag = Path("runs"),
     out: OutFlag = None,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Measure loss and accuracy around a trained network."""
     from trainer.landscape.network import load_network
     from trainer.landscape.surface import as_text, measure_surface
 
-    folder = run_folder(run, runs)
-    network = load_network(folder, loading_changes(data_root, device), split=split, images=images, seed=seed)
+    folder = options.run_folder(run, runs)
+    network = load_network(folder, options.loading_changes(data_root, device), split=split, images=images, seed=seed)
     if reach is None:
         reach = 1.0 if plane == "random" else 0.25
-    with resumable():
+    with options.resumable():
         result = measure_surface(
             network, plane=plane, dims=dims, points=points, reach=reach, folder=out or folder / "surface"
         )
@@ -82,11 +73,11 @@ def hessian(
     images: ImagesFlag = 1000,
     split: SplitFlag = "train",
     seed: SeedFlag = 0,
-    data_root: DataRootFlag = None,
-    device: DeviceNowFlag = None,
-    runs: RunsFlag = Path("runs"),
+    data_root: options.DataRootFlag = None,
+    device: options.DeviceNowFlag = None,
+    runs: options.RunsFlag = Path("runs"),
     out: OutFlag = None,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Measure the largest eigenvalues and the trace of the Hessian."""
     import torch
@@ -94,9 +85,9 @@ def hessian(
     from trainer.landscape.hessian import as_text, epochs_asked, measure_hessian
     from trainer.landscape.network import load_network
 
-    folder = run_folder(run, runs)
-    network = load_network(folder, loading_changes(data_root, device), split=split, images=images, seed=seed)
-    with resumable():
+    folder = options.run_folder(run, runs)
+    network = load_network(folder, options.loading_changes(data_root, device), split=split, images=images, seed=seed)
+    with options.resumable():
         result = measure_hessian(
             network,
             epochs_asked(network, epochs),
@@ -120,7 +111,7 @@ def bands(
     from_step: Annotated[int, Option(help="First step to use.", metavar="N", min=0)] = 0,
     gap: Annotated[int, Option(help="Use only multiples of this step.", metavar="N", min=1)] = 1,
     out: Annotated[Path | None, Option(help="Write the table and the bands to this file.", metavar="FILE.json")] = None,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Compare bands over runs that differ in their learning rate.
 
@@ -137,7 +128,7 @@ def bands(
         rows = loss_bands(histories, key, from_step=from_step, gap=gap)
         write_whole(out, json.dumps(table | {"bands": rows}).encode())
     if as_json:
-        return print_json(table)
+        return options.print_json(table)
     return typer.echo(as_text(table))
 
 

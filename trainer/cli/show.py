@@ -7,34 +7,16 @@ from typing import Annotated, Any
 import typer
 from typer import Argument, Option
 
-from trainer.cli.options import (
-    TAKES_ANY_KEY,
-    BatchSizeFlag,
-    DataFlag,
-    DeviceFlag,
-    EpochsFlag,
-    FileFlag,
-    JsonFlag,
-    LrFlag,
-    ModelFlag,
-    OfflineFlag,
-    Overrides,
-    RecipeFlag,
-    SeedFlag,
-    complete_model,
-    complete_recipe,
-    load,
-    overrides_of,
-)
+from trainer.cli import options
 
-CONFIG_SETTINGS: dict[str, Any] = {"context_settings": TAKES_ANY_KEY}
+CONFIG_SETTINGS: dict[str, Any] = {"context_settings": options.TAKES_ANY_KEY}
 
 
 def list_models(
     name: Annotated[
-        str | None, Argument(help="Show this network's layers and arguments.", autocompletion=complete_model)
+        str | None, Argument(help="Show this network's layers and arguments.", autocompletion=options.complete_model)
     ] = None,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """List the networks with their sizes, or the layers of one."""
     from trainer.training.network_tables import arguments, as_text, layers, networks
@@ -46,7 +28,7 @@ def list_models(
 
 
 def list_recipes(
-    name: Annotated[str | None, Argument(help="Print this recipe.", autocompletion=complete_recipe)] = None,
+    name: Annotated[str | None, Argument(help="Print this recipe.", autocompletion=options.complete_recipe)] = None,
 ) -> None:
     """List the recipes, or print one."""
     from trainer.config.recipes import recipe_names, recipe_text
@@ -59,17 +41,17 @@ def list_recipes(
 
 
 def show_config(
-    overrides: Overrides = None,
-    model: ModelFlag = None,
-    epochs: EpochsFlag = None,
-    lr: LrFlag = None,
-    batch_size: BatchSizeFlag = None,
-    seed: SeedFlag = None,
-    data: DataFlag = None,
-    device: DeviceFlag = None,
-    offline: OfflineFlag = False,
-    recipe: RecipeFlag = None,
-    file: FileFlag = None,
+    overrides: options.Overrides = None,
+    model: options.ModelFlag = None,
+    epochs: options.EpochsFlag = None,
+    lr: options.LrFlag = None,
+    batch_size: options.BatchSizeFlag = None,
+    seed: options.SeedFlag = None,
+    data: options.DataFlag = None,
+    device: options.DeviceFlag = None,
+    offline: options.OfflineFlag = False,
+    recipe: options.RecipeFlag = None,
+    file: options.FileFlag = None,
     schema: Annotated[bool, Option("--schema", help="Print the JSON schema of all keys.")] = False,
 ) -> None:
     """Print the resolved config as YAML, and where each value came from."""
@@ -79,8 +61,8 @@ def show_config(
         return typer.echo(json.dumps(RunConfig.model_json_schema(), indent=2))
     from trainer.config.show import with_origins
 
-    given = overrides_of(overrides, offline, model, epochs, lr, batch_size, seed, data, device)
-    return typer.echo(with_origins(load(given, recipe, file)), nl=False)
+    given = options.overrides_of(overrides, offline, model, epochs, lr, batch_size, seed, data, device)
+    return typer.echo(with_origins(options.load(given, recipe, file)), nl=False)
 
 
 def version() -> None:

@@ -8,25 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Option
 
-from trainer.cli.options import (
-    TAKES_ANY_KEY,
-    BatchSizeFlag,
-    DataFlag,
-    DeviceFlag,
-    EpochsFlag,
-    FileFlag,
-    JsonFlag,
-    LrFlag,
-    ModelFlag,
-    OfflineFlag,
-    Overrides,
-    RecipeFlag,
-    RunsFlag,
-    SeedFlag,
-    load,
-    overrides_of,
-    run_folder,
-)
+from trainer.cli import options
 from trainer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,14 +16,14 @@ if TYPE_CHECKING:
     from trainer.training.run import RunResult
 
 SETTINGS: dict[str, Any] = {
-    "context_settings": TAKES_ANY_KEY,
+    "context_settings": options.TAKES_ANY_KEY,
     "epilog": """Examples:
 
 \b
   trainer train --model fastresnet9 --epochs 10 --name first
   trainer train --model resnet18 optimizer.name=adamw optimizer.lr=0.001
   trainer train --resume runs/first
-  trainer train --model vgg16 --dry-run""",
+  trainer train --model vgg_a --dry-run""",
 }
 
 _EXIT_DIVERGED = 3
@@ -53,22 +35,22 @@ _PROTOCOLS = {
 
 
 def train(
-    overrides: Overrides = None,
-    model: ModelFlag = None,
-    epochs: EpochsFlag = None,
-    lr: LrFlag = None,
-    batch_size: BatchSizeFlag = None,
-    seed: SeedFlag = None,
-    data: DataFlag = None,
-    device: DeviceFlag = None,
-    offline: OfflineFlag = False,
-    recipe: RecipeFlag = None,
-    file: FileFlag = None,
-    runs: RunsFlag = Path("runs"),
+    overrides: options.Overrides = None,
+    model: options.ModelFlag = None,
+    epochs: options.EpochsFlag = None,
+    lr: options.LrFlag = None,
+    batch_size: options.BatchSizeFlag = None,
+    seed: options.SeedFlag = None,
+    data: options.DataFlag = None,
+    device: options.DeviceFlag = None,
+    offline: options.OfflineFlag = False,
+    recipe: options.RecipeFlag = None,
+    file: options.FileFlag = None,
+    runs: options.RunsFlag = Path("runs"),
     name: Annotated[str | None, Option(help="Name of the run folder.")] = None,
     resume: Annotated[Path | None, Option(help="Resume this run.", metavar="RUN")] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Show config, size and memory; train nothing.")] = False,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Train one network and write its run folder.
 
@@ -79,7 +61,7 @@ def train(
 
     if os.environ.pop(LEASH, None):
         end_when_closed(0)
-    given = overrides_of(overrides, offline, model, epochs, lr, batch_size, seed, data, device)
+    given = options.overrides_of(overrides, offline, model, epochs, lr, batch_size, seed, data, device)
     if resume is not None and (recipe is not None or name is not None or dry_run):
         raise ConfigError("--resume: goes with overrides and --config, not with --recipe, --name or --dry-run")
     if resume is None and (assigned := assignment()):
@@ -90,9 +72,9 @@ def train(
         from trainer.config.load import read_settings
         from trainer.training.run import resume_run
 
-        result = resume_run(run_folder(resume, runs), read_settings(given, file))
+        result = resume_run(options.run_folder(resume, runs), read_settings(given, file))
     else:
-        config = load(given, recipe, file).config
+        config = options.load(given, recipe, file).config
         if dry_run:
             return _dry_run(config, as_json)
         from trainer.training.run import start_run
