@@ -1,4 +1,4 @@
-"""Validated, frozen run configs. Pydantic only: importing this package loads no torch, wandb or timm."""
+"""Validated, frozen run configs, made with Pydantic only: importing them loads no torch, wandb or timm."""
 
 from trainer.config.load import LoadedConfig, load_config
 from trainer.config.run import RunConfig

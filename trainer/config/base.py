@@ -1,4 +1,4 @@
-"""What all sections share: strict about unknown keys, frozen once loaded, documented under the field."""
+"""The base of all sections: strict about unknown keys, frozen once loaded, documented under the field."""
 
 from dataclasses import dataclass
 from typing import Any, TypeGuard, get_args
@@ -7,13 +7,13 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 
 def is_settings(value: object) -> TypeGuard[dict[str, Any]]:
-    """A mapping of keys to values, as YAML, JSON and the words of a command line make it."""
+    """Return whether a value is a mapping of keys to values, as YAML, JSON and overrides produce it."""
     return isinstance(value, dict)
 
 
 @dataclass(frozen=True)
 class ChangesNoNumber:
-    """Marks a key, or a whole section, that leaves every number of a run as it is: where it computes and reports."""
+    """A mark on a key or section that leaves every number of a run as it is. A resume may change such a key."""
 
 
 class Section(BaseModel):
@@ -30,8 +30,8 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _a_truth_value_is_no_number(cls, values: object) -> object:
-        # Pydantic would read True as 1; `train.epochs=true` is a slip of the keyboard, not one epoch. As the word that
-        # was typed it is refused like any other. (A validator of each field may not stand before a union's tag.)
+        # Pydantic would read True as 1, but `train.epochs=true` is a typing error. As text it is refused like any other
+        # text. A validator on each field is not possible: none may come before a union's tag.
         if not is_settings(values):
             return values
         fields = cls.model_fields

@@ -1,4 +1,4 @@
-"""`data`: which images. All of a set lies on the training device as uint8."""
+"""`data`: the images. A whole set is kept on the training device as uint8."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,42 +10,42 @@ from trainer.config.base import ChangesNoNumber, Section
 
 class _AnySet(Section):
     val_fraction: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the training set held out, stratified by class and seeded. What decides during training
-    (plateau, early stopping, best checkpoint) looks at it, or at the training loss where it is 0."""
+    """Share of the training set held out for validation, stratified by class and seeded. Plateau, early stopping and
+    best checkpoint use it, or the training loss if it is 0."""
     mean: tuple[float, ...] | None = None
-    """Of each channel, as a fraction of white, for the normalisation; null: the set's own."""
+    """Mean of each channel for the normalisation, as a fraction of white. null takes the mean of the training set."""
     std: tuple[PositiveFloat, ...] | None = None
-    """Standard deviation of each channel, likewise."""
+    """Standard deviation of each channel, in the same unit. null takes that of the training set."""
     train_size: PositiveInt | None = None
-    """Use only this many training images, stratified by class and seeded; null: all."""
+    """Use only this many training images, stratified by class and seeded. null uses all."""
 
 
 class Cifar10(_AnySet):
     name: Literal["cifar10"] = "cifar10"
     root: Annotated[Path, ChangesNoNumber()] = Path("data")
-    """Folder that holds `cifar-10-batches-py`; downloaded there when missing."""
+    """Folder that contains `cifar-10-batches-py`. It is downloaded to this folder if it is missing."""
     download: Annotated[bool, ChangesNoNumber()] = True
-    """Bring missing files over the network; false: an error instead."""
+    """Download missing files. false reports an error instead."""
 
 
 class Cifar100(_AnySet):
     name: Literal["cifar100"] = "cifar100"
     root: Annotated[Path, ChangesNoNumber()] = Path("data")
-    """Folder that holds `cifar-100-python`; downloaded there when missing."""
+    """Folder that contains `cifar-100-python`. It is downloaded to this folder if it is missing."""
     download: Annotated[bool, ChangesNoNumber()] = True
-    """Bring missing files over the network; false: an error instead."""
+    """Download missing files. false reports an error instead."""
 
 
 class Shapes10(_AnySet):
     name: Literal["shapes10"] = "shapes10"
     seed: NonNegativeInt = 0
-    """Seed of the drawing itself, apart from the run's seed."""
+    """Seed of the images themselves. It is independent of the run's seed."""
 
 
 class Folder(_AnySet):
     name: Literal["folder"] = "folder"
     root: Annotated[Path, ChangesNoNumber()]
-    """Holds `train/CLASS/*` and `test/CLASS/*`, any image format."""
+    """Folder that contains `train/CLASS/*` and `test/CLASS/*`, in any image format."""
     image_size: PositiveInt = 32
     """Images are resized to image_size x image_size pixels."""
 

@@ -1,4 +1,4 @@
-"""From Pydantic's report to one line per mistake: the key as it is typed, the value, the nearest right one."""
+"""Messages about mistakes in a config, one line each: the key as it is typed, the value, the nearest right one."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,17 +10,18 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 
-def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """`; did you mean 'lr'?`, or the whole list where it is short, or nothing."""
+def did_you_mean(word: object, known: Iterable[str], *, prefix: str = "") -> str:
+    """Return `; did you mean 'lr'?`, or the whole list if it is short, or nothing. `prefix` precedes the name."""
     names = sorted(known)
-    if near := get_close_matches(str(word), names, n=1, cutoff=0.6):
-        return f"; did you mean {near[0]!r}?"
+    if near := get_close_matches(str(word), names, n=1):
+        return f"; did you mean {prefix + near[0]!r}?"
     return f"; one of {', '.join(names)}" if 0 < len(names) <= 20 else ""
 
 
 def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
+    """Return one line for each wrong key of Pydantic's report."""
     lines = [_line(detail, root) for detail in error.errors()]
-    first = {line.partition(":")[0]: line for line in reversed(lines)}  # of one key every member of a union complains
+    first = {line.partition(":")[0]: line for line in reversed(lines)}  # every member of a union reports the same key
     return list(first.values())[::-1]
 
 
@@ -36,9 +37,9 @@ def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
             tags = [tag.strip(" '") for tag in str(context["expected_tags"]).split(",")]
             return f"{key}.name: no {key} is called {context['tag']!r}{did_you_mean(context['tag'], tags)}"
         case "model_type" | "model_attributes_type" | "dict_type" | "union_tag_not_found":
-            return f"{key}: {value!r} is not a section; its keys are written {key}.KEY=VALUE{did_you_mean('', known)}"
+            return f"{key}: {value!r} is not a section; write its keys as {key}.KEY=VALUE{did_you_mean('', known)}"
         case "literal_error":
-            choices = [word.strip("'") for word in re.split(r", | or ", str(context["expected"]))]
+            choices = [choice.strip("'") for choice in re.split(r", | or ", str(context["expected"]))]
             return f"{key}: {value!r} is not a choice{did_you_mean(value, choices)}"
         case "missing":
             return f"{key}: needs a value, and none was given"
@@ -50,7 +51,7 @@ def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
 
 
 def _walk(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[list[str], str, list[str]]:
-    """(the keys of `loc` without Pydantic's union tags, the choice they end in, the keys that exist there)."""
+    """Return (the keys of `loc` without Pydantic's union tags, the choice at their end, the keys that exist there)."""
     keys: list[str] = []
     here: type[BaseModel] | None = model
     choice = ""
@@ -66,9 +67,7 @@ def _walk(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[list[str], 
             break
         if len(options) > 1:
             tag = rest.pop(0) if rest else None
-            here = next(
-                (each for each in options if tag in (each.model_fields["name"].default, each.__name__.lower())), None
-            )
+            here = next((o for o in options if tag in (o.model_fields["name"].default, o.__name__.lower())), None)
         else:
             here = options[0]
         if here:
@@ -79,6 +78,7 @@ def _walk(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[list[str], 
 
 
 def section_types(annotation: Any) -> list[type[BaseModel]]:
+    """Return the sections in a field's type: one, or the choices of a union, or none for a plain value."""
     if get_origin(annotation) in (Union, UnionType, Annotated):
         return [model for part in get_args(annotation) for model in section_types(part)]
     return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []

@@ -1,6 +1,6 @@
-"""From words, files and recipes to a validated RunConfig, with the origin of each value.
+"""A validated RunConfig from overrides, a file and a recipe, with the origin of each value.
 
-Layers, each over the one before: defaults < recipe < `--config FILE` < `KEY=VALUE` words and flags.
+Each layer replaces values of the one before: defaults < recipe < `--config FILE` < `KEY=VALUE` overrides and flags.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,18 +19,20 @@ from trainer.config.run import RunConfig
 from trainer.errors import ConfigError
 
 Complete = Callable[[Mapping[str, Any], RunConfig | None], tuple[list[str], dict[str, Any]]]
-"""(all settings, the config where they are valid) -> (problems, all arguments of the network): what needs models or
-timm to be seen. Handed in, because neither may be imported here."""
+"""(all settings, the config if they are valid) -> (problems, all arguments of the network): the checks that need models
+or timm. It is a parameter because neither may be imported here."""
 
 
 @dataclass(frozen=True)
 class LoadedConfig:
+    """A config, and the layer that set each value."""
+
     config: RunConfig
-    origins: dict[str, str]  # dotted key -> where its value came from
+    origins: dict[str, str]  # dotted key -> origin of its value
 
 
 def load_config(
-    words: Iterable[str] = (),
+    overrides: Iterable[str] = (),
     *,
     recipe: str | None = None,
     file: Path | None = None,
@@ -38,19 +40,19 @@ def load_config(
 ) -> LoadedConfig:
     """Resolve all layers. Raises ConfigError with every mistake at once, a line each.
 
-    A recipe is named by `recipe`, else by a `recipe` key among the words or in the file, else it is the one that
-    has the network's own name; `none` is no recipe. A recipe may itself start from another by a `recipe` key.
+    The recipe is `recipe`, or else the `recipe` key of the overrides or of the file, or else the one with the network's
+    own name. `none` is no recipe. A recipe may start from another one with a `recipe` key of its own.
     """
-    written, from_file = read_overrides(words), read_settings_file(file) if file else {}
-    named = [layer.pop("recipe", None) for layer in (written, from_file)]
+    given, from_file = read_overrides(overrides), read_settings_file(file) if file else {}
+    named = [layer.pop("recipe", None) for layer in (given, from_file)]
     asked = next((name for name in (recipe, *named) if name is not None), None)
-    layers = [(f"file {file}", from_file), ("command line", written)]
-    layers = _recipe_layers(str(asked) if asked is not None else _own_recipe(from_file, written)) + layers
+    layers = [(f"file {file}", from_file), ("command line", given)]
+    layers = _recipe_layers(str(asked) if asked is not None else _own_recipe(from_file, given)) + layers
 
     merged, origins = RunConfig().model_dump(), dict[str, str]()
     for origin, layer in layers:
         merged = lay_over(merged, layer)
-        kept = flatten(merged).keys()  # a changed name has dropped the old choice's knobs, and with them their origins
+        kept = flatten(merged).keys()  # a new name drops the keys of the old choice, and their origins
         origins = {key: before for key, before in origins.items() if key in kept} | dict.fromkeys(
             flatten(layer), origin
         )
@@ -59,9 +61,9 @@ def load_config(
 
 
 def validate(settings: Mapping[str, Any], complete: Complete | None = None) -> RunConfig:
-    """A RunConfig of nested settings, the network's own defaults in it where `complete` knows them.
+    """Return a RunConfig of nested settings, with the defaults of the network that `complete` knows.
 
-    Raises ConfigError with every mistake, those that `complete` finds included.
+    Raises ConfigError with every mistake, including those that `complete` finds.
     """
     problems: list[str] = []
     config: RunConfig | None = None
@@ -69,8 +71,8 @@ def validate(settings: Mapping[str, Any], complete: Complete | None = None) -> R
         config = RunConfig.model_validate(settings)
     except ValidationError as error:
         problems += explain(error, RunConfig)
-    found, arguments = complete(settings, config) if complete else ([], None)
-    problems += found
+    more_problems, arguments = complete(settings, config) if complete else ([], None)
+    problems += more_problems
     if problems or config is None:
         raise ConfigError(*problems)
     if arguments is None:
@@ -78,10 +80,10 @@ def validate(settings: Mapping[str, Any], complete: Complete | None = None) -> R
     return config.model_copy(update={"model": Model.model_validate({"name": config.model.name, **arguments})})
 
 
-def read_settings(words: Iterable[str], file: Path | None) -> Settings:
-    """Nested settings of a file and of words over it, unchecked: what a resume is asked to go on with."""
-    settings = lay_over(read_settings_file(file) if file else {}, read_overrides(words))
-    settings.pop("recipe", None)  # where a run began, not what it is
+def read_settings(overrides: Iterable[str], file: Path | None) -> Settings:
+    """Return the nested settings of a file with overrides on top, unchecked, for a resume."""
+    settings = lay_over(read_settings_file(file) if file else {}, read_overrides(overrides))
+    settings.pop("recipe", None)  # the origin of a run, not part of its config
     return settings
 
 

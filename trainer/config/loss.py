@@ -1,4 +1,4 @@
-"""`loss`: what is minimised. N images, K classes; a target is one-hot, or soft where `augment.mix` makes it so."""
+"""`loss`: the training loss. N images, K classes. A target is one-hot, or soft with `augment.mix`."""
 
 from typing import Annotated, Literal
 
@@ -9,15 +9,16 @@ from trainer.config.base import Section
 
 class _AnyLoss(Section):
     reduction: Literal["mean", "sum"] = "mean"
-    """Over a batch's images, for the gradient. Logged losses are means either way."""
+    """Mean or sum over the images of a batch, for the gradient. Logged losses are always means."""
     class_weights: tuple[NonNegativeFloat, ...] | None = None
-    """K factors of the classes' terms in each image's loss; null: all 1. A mean still divides by the images."""
+    """K factors, one for each class's term in the loss of an image. null means 1 for all. A mean still divides by the
+    number of images."""
     l1: NonNegativeFloat = 0.0
-    """Coefficient of the sum of absolute weights (tensors of two or more dimensions), added to what is minimised for
-    each batch and to no logged loss."""
+    """Coefficient of the sum of absolute weights (tensors of two or more dimensions). It is added to the loss of each
+    batch, but to no logged loss."""
     l2: NonNegativeFloat = 0.0
-    """Coefficient of the sum of squared weights, added likewise; its gradient is that of `optimizer.weight_decay`
-    = 2 l2 under plain SGD."""
+    """Coefficient of the sum of squared weights, added in the same way. With plain SGD its gradient is that of
+    `optimizer.weight_decay` = 2 l2."""
 
 
 class CrossEntropy(_AnyLoss):
@@ -29,48 +30,49 @@ class CrossEntropy(_AnyLoss):
 class Focal(_AnyLoss):
     name: Literal["focal"] = "focal"
     gamma: NonNegativeFloat = 2.0
-    """Cross entropy times (1 - p)^gamma of the class's probability p (Lin et al. 2017, eq. 4); 0: cross entropy."""
+    """Exponent in (1 - p)^gamma, the factor of cross entropy. p is the probability of the true class (Lin et al. 2017,
+    eq. 4). 0 is plain cross entropy."""
     alpha: PositiveFloat = 1.0
-    """A factor of the whole loss (eq. 5); one a class is `class_weights`."""
+    """Factor of the whole loss (eq. 5). For a factor per class use `class_weights`."""
 
 
 class _Regression(_AnyLoss):
     scores: Literal["logits", "softmax"] = "logits"
-    """What is drawn towards the target of 0 and 1: the logits themselves, or their softmax. The reports do not say."""
+    """The outputs compared with the targets 0 and 1: the logits, or their softmax. The reports do not say which."""
 
 
 class BceWithLogits(_AnyLoss):
-    """K yes-or-no questions: the logits against the one-hot target; the mean over the classes is an image's loss."""
+    """Binary cross entropy of each logit with the one-hot target, averaged over the classes."""
 
     name: Literal["bce_with_logits"] = "bce_with_logits"
 
 
 class MultilabelSoftMargin(_AnyLoss):
-    """The same number as bce_with_logits, by the name that a report prints."""
+    """The same loss as bce_with_logits, under the name that a report uses."""
 
     name: Literal["multilabel_soft_margin"] = "multilabel_soft_margin"
 
 
 class Mse(_Regression):
-    """Squared distance to the one-hot target, the mean over the classes."""
+    """Squared distance to the one-hot target, averaged over the classes."""
 
     name: Literal["mse"] = "mse"
 
 
 class Huber(_Regression):
-    """A square near the one-hot target, a line of slope delta far from it; the mean over the classes."""
+    """Quadratic near the one-hot target, linear with slope delta far from it, averaged over the classes."""
 
     name: Literal["huber"] = "huber"
     delta: PositiveFloat = 1.0
-    """Distance at which the square becomes a line."""
+    """Distance at which the loss becomes linear."""
 
 
 class SmoothL1(_Regression):
-    """Huber's divided by beta; the mean over the classes."""
+    """The Huber loss divided by beta, averaged over the classes."""
 
     name: Literal["smooth_l1"] = "smooth_l1"
     beta: PositiveFloat = 1.0
-    """Distance at which the square becomes a line of slope 1."""
+    """Distance at which the loss becomes linear, with slope 1."""
 
 
 Loss = Annotated[

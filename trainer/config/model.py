@@ -1,4 +1,4 @@
-"""`model`: which network. Every key but `name` is an argument of that network's builder in `models/`."""
+"""`model`: the network. Every key except `name` is an argument of its builder in `models/`."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ class Model(Section):
     model_config = ConfigDict(extra="allow")
 
     name: str = "resnet18"
-    """A name that `trainer models` lists, or `timm/NAME`."""
+    """Name of a network: one that `trainer models` lists, or `timm/NAME`."""
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The builder's keyword arguments, still to be checked against its signature."""
+        """The builder's keyword arguments, not yet checked against its signature."""
         return dict(self.model_extra or {})

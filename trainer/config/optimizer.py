@@ -1,4 +1,4 @@
-"""`optimizer`: how a gradient becomes an update."""
+"""`optimizer`: the rule that turns a gradient into an update."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -11,40 +11,39 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 class Lookahead(Section):
     steps: NonNegativeInt = 0
-    """Steps of the optimizer between two of the slow weights (k of Zhang et al. 2019, algorithm 1); 0: none."""
+    """Optimizer steps between two updates of the slow weights (k in Zhang et al. 2019, algorithm 1). 0 turns it off."""
     alpha: float = Field(default=0.5, gt=0, le=1)
-    """How far the slow weights then go towards the fast ones."""
+    """Share of the way that the slow weights then move towards the fast ones."""
 
 
 class _AnyOptimizer(Section):
     lr: PositiveFloat
-    """Peak learning rate; the schedule multiplies it."""
+    """Peak learning rate. The schedule multiplies it."""
     weight_decay: NonNegativeFloat
     """Decay coefficient of weights (tensors of two or more dimensions)."""
     decay_norm_and_bias: bool | NonNegativeFloat = False
-    """Decay of biases and norm scales and shifts: false leaves them out, true decays them like weights,
-    a number is a coefficient of their own."""
+    """Decay of biases and of norm scales and shifts. false leaves them out, true decays them like weights, and a number
+    is their own coefficient."""
     norm_and_bias_lr_scale: PositiveFloat = 1.0
-    """Their learning rate as a multiple of `lr` (Page 2019 uses 64)."""
+    """Learning rate of biases and norms, as a multiple of `lr` (Page 2019 uses 64)."""
     lookahead: Lookahead = Field(default_factory=Lookahead)
     """Slow weights that follow this optimizer's."""
 
 
 class _L2Optimizer(_AnyOptimizer):
     weight_decay: NonNegativeFloat = 5e-4
-    """L2 coefficient: this times a weight is added to its gradient; on weights only unless `decay_norm_and_bias`
-    says otherwise."""
+    """L2 coefficient: this times a weight is added to its gradient. Biases and norms follow `decay_norm_and_bias`."""
 
 
 class Sgd(_L2Optimizer):
     name: Literal["sgd"] = "sgd"
     lr: PositiveFloat = 0.1
     momentum: Fraction = 0.9
-    """Share of the old buffer kept at each step."""
+    """Share of the momentum buffer kept at each step."""
     nesterov: bool = False
-    """Look ahead: the update is the gradient plus momentum times the buffer (Sutskever et al. 2013)."""
+    """Nesterov momentum: the update is the gradient plus momentum times the buffer (Sutskever et al. 2013)."""
     dampening: Fraction = 0.0
-    """Share of the gradient that the momentum buffer leaves out."""
+    """Share of the gradient that does not enter the momentum buffer."""
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Self:
@@ -55,11 +54,11 @@ class Sgd(_L2Optimizer):
 
 class _Moments(Section):
     beta1: Fraction = 0.9
-    """Share of the old running mean of gradients kept at each step."""
+    """Share of the running mean of gradients kept at each step."""
     beta2: Fraction = 0.999
-    """Share of the old running mean of their squares, or of their running maximum for adamax."""
+    """Share of the running mean of squared gradients kept at each step. adamax: of the running maximum."""
     eps: PositiveFloat = 1e-8
-    """Added to the divisor."""
+    """Constant added to the divisor."""
 
 
 class Adam(_Moments, _L2Optimizer):
@@ -72,7 +71,7 @@ class AdamW(_Moments, _AnyOptimizer):
     name: Literal["adamw"] = "adamw"
     lr: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 1e-2
-    """Decoupled decay (Loshchilov & Hutter 2019), on weights only unless `decay_norm_and_bias` says otherwise."""
+    """Decoupled decay (Loshchilov & Hutter 2019) of weights. Biases and norms follow `decay_norm_and_bias`."""
 
 
 class Adamax(_Moments, _L2Optimizer):
@@ -86,7 +85,7 @@ class NAdam(_Moments, _L2Optimizer):
     lr: PositiveFloat = 2e-3
     weight_decay: NonNegativeFloat = 0.0
     momentum_decay: NonNegativeFloat = 4e-3
-    """Speed at which beta1 warms up (Dozat 2016)."""
+    """Rate at which beta1 warms up (Dozat 2016)."""
 
 
 class Adadelta(_L2Optimizer):
@@ -94,9 +93,9 @@ class Adadelta(_L2Optimizer):
     lr: PositiveFloat = 1.0
     weight_decay: NonNegativeFloat = 0.0
     rho: Fraction = 0.9
-    """Share of the old running mean of squares kept at each step."""
+    """Share of the running mean of squared gradients kept at each step."""
     eps: PositiveFloat = 1e-6
-    """Added to both running means before their roots."""
+    """Constant added to both running means before their roots."""
 
 
 class Adagrad(_L2Optimizer):
@@ -104,9 +103,9 @@ class Adagrad(_L2Optimizer):
     lr: PositiveFloat = 1e-2
     weight_decay: NonNegativeFloat = 0.0
     lr_decay: NonNegativeFloat = 0.0
-    """The rate is divided by 1 + this times the steps done."""
+    """The rate is divided by 1 + lr_decay * step."""
     eps: PositiveFloat = 1e-10
-    """Added to the divisor."""
+    """Constant added to the divisor."""
 
 
 class RmsProp(_L2Optimizer):
@@ -114,27 +113,27 @@ class RmsProp(_L2Optimizer):
     lr: PositiveFloat = 1e-2
     weight_decay: NonNegativeFloat = 0.0
     alpha: Fraction = 0.99
-    """Share of the old running mean of squares kept at each step."""
+    """Share of the running mean of squared gradients kept at each step."""
     momentum: Fraction = 0.0
-    """Share of the old buffer kept at each step; 0: no buffer."""
+    """Share of the momentum buffer kept at each step. 0 turns momentum off."""
     centered: bool = False
-    """Divide by the estimated standard deviation of the gradient, not by its root mean square."""
+    """Divide by the estimated standard deviation of the gradient instead of its root mean square."""
     eps: PositiveFloat = 1e-8
-    """Added to the divisor."""
+    """Constant added to the divisor."""
 
 
 class Muon(_AnyOptimizer):
     name: Literal["muon"] = "muon"
     lr: PositiveFloat = 0.02
-    """Rate of the weights, whose update has singular values of 1 (Jordan et al. 2024)."""
+    """Peak learning rate of the weights. Their update has singular values of 1 (Jordan et al. 2024)."""
     momentum: Fraction = 0.95
-    """Share of the old buffer kept at each step."""
+    """Share of the momentum buffer kept at each step."""
     nesterov: bool = True
-    """Orthogonalise the gradient plus momentum times the buffer, not the buffer alone."""
+    """Orthogonalise the gradient plus momentum times the buffer instead of the buffer alone."""
     weight_decay: NonNegativeFloat = 0.0
-    """Decoupled decay of the weights."""
+    """Coefficient of the weights' decoupled decay."""
     rest: Literal["sgd", "adamw"] = "sgd"
-    """What updates biases and norms, at `norm_and_bias_lr_scale` times `lr`: SGD of the same momentum, or AdamW."""
+    """Optimizer of biases and norms, at `norm_and_bias_lr_scale` times `lr`. sgd has the same momentum."""
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Self:
@@ -145,11 +144,11 @@ class Muon(_AnyOptimizer):
 
 class Timm(_AnyOptimizer):
     name: str = Field(pattern="^timm/")
-    """`timm/NAME`, an optimizer of timm's factory."""
+    """Name of an optimizer in timm's factory, as `timm/NAME`."""
     lr: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 0.0
     arguments: dict[str, Any] = Field(default_factory=dict[str, Any])
-    """The optimizer's other arguments, in timm's words."""
+    """Other arguments of the optimizer, by their names in timm."""
 
 
 def _choice(value: Any) -> Any:

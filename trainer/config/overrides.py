@@ -1,7 +1,7 @@
-"""From the words of a command line, or the keys of a YAML file, to nested settings, and layers of them to one.
+"""Nested settings from `KEY=VALUE` overrides or the keys of a YAML file, and layers of them merged into one.
 
-A W&B agent writes `key=value` with Python's own words (`True`, `None`, `[1, 2]`, `{'a': 1}`), a person writes
-JSON or plain text; all are read here, and the config's field decides the type.
+A W&B agent writes `key=value` with Python literals (`True`, `None`, `[1, 2]`, `{'a': 1}`). A person writes JSON or
+plain text. All of them are read here, and the config's field decides the type.
 """
 
 import ast
@@ -16,7 +16,7 @@ Settings = dict[str, Any]
 
 
 def read_value(text: str) -> Any:
-    """JSON, else a Python literal, else the text itself: `1e-3`, `true`, `True`, `None`, `[3, 3]`, `cosine`."""
+    """Read JSON, or else a Python literal, or else plain text: `1e-3`, `true`, `True`, `None`, `[3, 3]`, `cosine`."""
     for read in (json.loads, ast.literal_eval):
         try:
             return read(text)
@@ -42,17 +42,17 @@ def _is(read: Any, value: Any) -> bool:
     return type(read) is type(value) and read == value
 
 
-def read_overrides(words: Iterable[str]) -> Settings:
-    """Nested settings from `KEY=VALUE` and `--KEY=VALUE` words with dotted keys; of two for one key the last counts.
+def read_overrides(overrides: Iterable[str]) -> Settings:
+    """Return nested settings from `KEY=VALUE` or `--KEY=VALUE` with dotted keys. The last one for a key counts.
 
-    Raises ConfigError naming every word that is not of that form.
+    Raises ConfigError that names every string of another form.
     """
     flat: Settings = {}
     broken: list[str] = []
-    for word in words:
-        key, equals, text = word.removeprefix("--").partition("=")
+    for override in overrides:
+        key, equals, text = override.removeprefix("--").partition("=")
         if not equals or not key or not all(part.isidentifier() for part in key.split(".")):
-            broken.append(f"{word!r}: expected KEY=VALUE, such as optimizer.lr=0.1")
+            broken.append(f"{override!r}: expected KEY=VALUE, such as optimizer.lr=0.1")
         else:
             flat.pop(key, None)
             flat[key] = read_value(text)
@@ -81,7 +81,7 @@ def nest(settings: Mapping[Any, Any]) -> Settings:
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> Settings:
-    """The leaves of nested settings under dotted keys. Lists, and sections without keys, are leaves."""
+    """Return the leaves of nested settings under dotted keys. Lists, and sections without keys, are leaves."""
     flat: Settings = {}
     for key, value in settings.items():
         if is_settings(value) and value:
@@ -92,8 +92,8 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> Settings:
 
 
 def lay_over(base: Settings, layer: Mapping[str, Any]) -> Settings:
-    """`base` with `layer` on top. A section whose `name` changes starts empty: the old choice's knobs are dropped,
-    whatever the order of the words."""
+    """Return `base` with `layer` on top. A section whose `name` changes starts empty: the keys of the old choice are
+    dropped, whatever the order of the overrides."""
     if "name" in layer and base.get("name", layer["name"]) != layer["name"]:
         base = {}
     merged = dict(base)

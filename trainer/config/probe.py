@@ -1,4 +1,4 @@
-"""`probe`: what is measured during training beside loss and accuracy. docs/landscape.md explains each quantity."""
+"""`probe`: measurements during training besides loss and accuracy. docs/landscape.md explains each quantity."""
 
 from typing import Annotated
 
@@ -8,50 +8,50 @@ from trainer.config.base import Section
 
 
 class When(Section):
-    """The steps at which a probe looks: all that any of these three name. Off unless one does."""
+    """The steps at which a probe measures: all that one of three keys names. If none does, the probe is off."""
 
     every: NonNegativeInt = 0
-    """Steps between two measurements, from step 0 on; 0: none."""
+    """Steps between two measurements, starting at step 0. 0 turns this off."""
     at: tuple[NonNegativeInt, ...] = ()
-    """Single steps."""
+    """Single steps to measure."""
     log_spaced: NonNegativeInt = 0
-    """So many steps over the whole run, in equal ratios from the first to the last: dense where training is fast."""
+    """Number of steps to measure over the whole run, in equal ratios from the first to the last, so dense at first."""
 
 
 class Walk(When):
-    """`probe/*` along the gradient of one batch (Santurkar et al. 2018, section 3.1 and figure 4)."""
+    """Loss and gradient along the gradient of one batch: `probe/*` (Santurkar et al. 2018, section 3.1, figure 4)."""
 
     points: Annotated[int, Field(ge=2)] = 8
-    """Steps along the gradient, evenly spaced, both ends among them."""
+    """Number of steps along the gradient, evenly spaced and including both ends."""
     reference_lr: PositiveFloat | None = None
-    """They go from 1/2 to 4 times this rate; null: the step's own."""
+    """The steps are 1/2 to 4 times this rate. null takes the rate of the training step."""
     max_step: PositiveFloat = 0.4
-    """Longest step, as in the paper; where it cuts, the shortest stays an eighth of it."""
+    """Longest step, as in the paper. If it limits the steps, the shortest is an eighth of it."""
 
 
 class Drift(When):
-    """`runs/*`, as the reports measure: loss and gradient from one looked-at step to the next; every=1: each step."""
+    """Change of loss and gradient from one measured step to the next: `runs/*`. The reports use every=1."""
 
 
 class Shift(When):
-    """`probe/shift_*`: internal covariate shift of each layer (Santurkar et al. 2018, definition 2.1)."""
+    """Internal covariate shift of each layer: `probe/shift_*` (Santurkar et al. 2018, definition 2.1)."""
 
     layers: tuple[str, ...] = ()
-    """Names of layers, or their places in the network from 1; empty: all but the first, which cannot shift. Each costs
-    a gradient."""
+    """Layers by name, or by number from 1. Empty means all except the first, which cannot shift. Each layer costs a
+    gradient."""
 
 
 class Features(When):
-    """`probe/feature_*`: what the layers put out on the step's batch."""
+    """Statistics of the layers' outputs on the step's batch: `probe/feature_*`."""
 
     layers: tuple[str, ...] = ()
-    """Names of layers, or their places in the network from 1; empty: all."""
+    """Layers by name, or by number from 1. Empty means all."""
 
 
 class Path(Section):
     every_epochs: NonNegativeInt = 0
-    """Epochs between weights kept in `path/`, the first and last among them, for surfaces along the way of training and
-    for Hessians at its stages; 0: none."""
+    """Epochs between weights kept in `path/`, including the first and the last. Surfaces along the training path and
+    Hessians at several epochs need them. 0 keeps none."""
 
 
 class Probe(Section):

@@ -1,4 +1,4 @@
-"""Named starting points: YAML files in `trainer/recipes/`. A network with a recipe of its own name starts from it."""
+"""Named starting points: YAML files in `trainer/recipes/`. A network starts from the recipe with its name, if any."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +19,7 @@ def recipe_names() -> list[str]:
 
 
 def recipe_text(name: str) -> str:
-    """The YAML of a recipe. Raises ConfigError where there is none of that name."""
+    """Return the YAML of a recipe. Raises ConfigError for an unknown name."""
     if name not in recipe_names():
         raise ConfigError(f"recipe: no recipe is called {name!r}{did_you_mean(name, [*recipe_names(), 'none'])}")
     return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ def read_recipe(name: str) -> Settings:
 
 
 def read_settings_file(path: Path) -> Settings:
-    """Nested settings of a YAML file. Raises ConfigError where it cannot be read as such."""
+    """Return the nested settings of a YAML file. Raises ConfigError if it cannot be read."""
     try:
         return read_yaml(path.read_text(encoding="utf-8"), source=str(path))
     except (OSError, UnicodeDecodeError) as error:

@@ -18,7 +18,7 @@ from trainer.config.train import Train
 
 class RunConfig(Section):
     seed: NonNegativeInt = Field(default=0, lt=2**63)
-    """Drives initialisation, order of images, augmentation and dropout."""
+    """Seed of initialisation, image order, augmentation and dropout."""
     data: Data = Field(default_factory=Cifar10)
     model: Model = Field(default_factory=Model)
     optimizer: Optimizer = Field(default_factory=Sgd)
@@ -29,8 +29,8 @@ class RunConfig(Section):
     probe: Annotated[Probe, ChangesNoNumber()] = Field(default_factory=Probe)
     sink: Annotated[Sink, ChangesNoNumber()] = Field(default_factory=Sink)
     protocol: Literal["last", "best_val", "best_test"] = "last"
-    """Which test accuracy is the run's headline: the last epoch's; that of the epoch with the best val/accuracy; or the
-    best epoch's, which is a choice made on the test set and is called so wherever it appears."""
+    """Epoch whose test accuracy is the run's headline: the last one, the one with the best val/accuracy, or the one
+    with the best test/accuracy. best_test is a choice made on the test set and is labelled so wherever it appears."""
 
     @model_validator(mode="after")
     def _what_is_watched_is_measured(self) -> Self:
@@ -41,7 +41,7 @@ class RunConfig(Section):
             raise ValueError("protocol: 'best_val' needs a validation set; set data.val_fraction")
         if self.protocol != "last" and self.train.early_stop.restore_best:
             raise ValueError(
-                f"protocol: {self.protocol!r} is of an epoch, and train.early_stop.restore_best goes back to one"
+                f"protocol: {self.protocol!r} picks an epoch, but train.early_stop.restore_best picks one, too; use one"
             )
         if self.protocol != "last" and self.train.evaluate_every > 1:
             raise ValueError(f"protocol: {self.protocol!r} needs every epoch evaluated; set train.evaluate_every=1")
@@ -50,5 +50,5 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def _one_average(self) -> Self:
         if self.train.ema.decay and self.train.swa.epochs:
-            raise ValueError("train.swa.epochs: there is one averaged network; set train.ema.decay=0")
+            raise ValueError("train.swa.epochs: there can be only one averaged network; set train.ema.decay=0")
         return self

@@ -1,9 +1,9 @@
 """`schedule`: the learning rate over the run, as a factor of `optimizer.lr`.
 
-Lengths are in epochs, with fractions where wanted. Where torch.optim.lr_scheduler has the same schedule, the factors
-are its own when it is stepped after every step (`interval=step`) or after every epoch (`interval=epoch`). Curves that
-jump, and the exponential one, move by epochs unless told otherwise, all others by steps. Momentum is never cycled
-(torch's `cycle_momentum=False`).
+Lengths are in epochs and may be fractions. If torch.optim.lr_scheduler has the same schedule, the factors equal those
+of torch, stepped after every step (`interval=step`) or after every epoch (`interval=epoch`). By default, curves that
+jump and the exponential one change per epoch, all others per step. Momentum is never cycled (torch's
+`cycle_momentum=False`).
 """
 
 from itertools import pairwise
@@ -28,17 +28,17 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 class _AnySchedule(Section):
     warmup_epochs: NonNegativeFloat = 0.0
-    """The factor is multiplied by a ramp from 0 to 1 over these epochs, step by step whatever the interval."""
+    """Length of the warm-up: a ramp from 0 to 1 that multiplies the factor, step by step for either interval."""
 
 
 class _BySteps(_AnySchedule):
     interval: Literal["step", "epoch"] = "step"
-    """step: the factor moves at every step; epoch: only where an epoch begins."""
+    """step changes the factor at every step, epoch only at the start of an epoch."""
 
 
 class _ByEpochs(_AnySchedule):
     interval: Literal["step", "epoch"] = "epoch"
-    """epoch: the factor moves only where an epoch begins; step: at any step."""
+    """epoch changes the factor only at the start of an epoch, step at any step."""
 
 
 class Constant(_BySteps):
@@ -48,17 +48,17 @@ class Constant(_BySteps):
 class Step(_ByEpochs):
     name: Literal["step"] = "step"
     every_epochs: Epochs = 10.0
-    """Epochs between cuts."""
+    """Epochs between two cuts."""
     gamma: Decay = 0.1
-    """The factor is multiplied by this at each cut."""
+    """Number by which each cut multiplies the factor."""
 
 
 class MultiStep(_ByEpochs):
     name: Literal["multistep"] = "multistep"
     milestones: tuple[Epochs, ...] = Field(default=(12.5, 18.75), min_length=1)
-    """Epochs at which the factor is cut, rising."""
+    """Epochs at which the factor is cut, in rising order."""
     gamma: Decay = 0.1
-    """The factor is multiplied by this at each milestone."""
+    """Number by which each milestone multiplies the factor."""
 
     @field_validator("milestones")
     @classmethod
@@ -73,51 +73,51 @@ class Linear(_BySteps):
     start_factor: Share = 1.0
     """Factor at the first step."""
     final_factor: Share = 0.0
-    """Factor at the end of the line, and from there on."""
+    """Factor at the end of the line and after it."""
     over_epochs: Epochs | None = None
-    """Length of the line; null: `train.epochs`."""
+    """Length of the line. null means `train.epochs`."""
 
 
 class Exponential(_ByEpochs):
     name: Literal["exponential"] = "exponential"
     gamma: Decay = 0.95
-    """The factor after t epochs is gamma^t, whatever the interval: by steps each takes its part of an epoch's decay."""
+    """The factor after t epochs is gamma^t for either interval. With steps, t is a fraction."""
 
 
 class Cosine(_BySteps):
     name: Literal["cosine"] = "cosine"
     final_factor: NonNegativeFloat = 0.0
-    """Factor at the end of half a cosine from 1."""
+    """Factor at the end of half a cosine that starts at 1."""
     over_epochs: Epochs | None = None
-    """Length of the half cosine; null: `train.epochs`. A longer run climbs the other half, as with torch's."""
+    """Length of the half cosine. null means `train.epochs`. A longer run goes up the other half, as in torch."""
 
 
 class CosineRestarts(_BySteps):
-    """Warm restarts (Loshchilov & Hutter 2017, SGDR)."""
+    """Half cosines with warm restarts (Loshchilov & Hutter 2017, SGDR)."""
 
     name: Literal["cosine_restarts"] = "cosine_restarts"
     first_cycle_epochs: Epochs = 5.0
-    """Length of the first half cosine, after which the factor jumps back to 1."""
+    """Length of the first half cosine. After it the factor jumps back to 1."""
     cycle_multiplier: PositiveInt = 1
-    """Each cycle is as many times as long as the one before."""
+    """Length of each cycle as a multiple of the previous one."""
     final_factor: NonNegativeFloat = 0.0
-    """Factor towards which each cycle falls."""
+    """Factor at the end of each cycle."""
 
 
 class OneCycle(_BySteps):
-    """Up to the peak, which is `optimizer.lr`, and down again over the run (Smith & Topin 2018)."""
+    """One rise to `optimizer.lr` and one fall over the run (Smith & Topin 2018)."""
 
     name: Literal["one_cycle"] = "one_cycle"
     pct_start: float = Field(default=0.3, ge=0, lt=1)
-    """Share of the run that is spent on the way up."""
+    """Share of the run in which the factor rises."""
     div_factor: float = Field(default=25.0, ge=1)
     """The first factor is 1 / div_factor."""
     final_div_factor: PositiveFloat = 1e4
     """The last factor is 1 / (div_factor * final_div_factor)."""
     anneal_strategy: Literal["cos", "linear"] = "cos"
-    """Shape of each way."""
+    """Shape of the rise and the fall."""
     three_phase: bool = False
-    """Down as fast as up, to 1 / div_factor, and only then to the last factor; false: straight to the last factor."""
+    """Fall as fast as the rise to 1 / div_factor, then to the last factor. false falls to the last factor at once."""
 
     @model_validator(mode="after")
     def _three_phases_fit(self) -> Self:
@@ -135,12 +135,12 @@ class Cyclic(_BySteps):
     up_epochs: Epochs = 2.5
     """Epochs from the low factor to the peak."""
     down_epochs: Epochs | None = None
-    """Epochs from the peak to the low factor; null: as many as up."""
+    """Epochs from the peak to the low factor. null means `up_epochs`."""
     mode: Literal["triangular", "triangular2", "exp_range"] = "triangular"
-    """triangular: all as high as the first; triangular2: each half as high as the one before; exp_range: the height
-    falls all the time, by `gamma`."""
+    """Height of the triangles. triangular: all are equal. triangular2: each is half as high as the one before.
+    exp_range: the height falls at every tick by `gamma`."""
     gamma: Decay = 1.0
-    """exp_range: the height after t epochs is gamma^t of the first."""
+    """Decay for exp_range: the height after t epochs is gamma^t."""
 
     @model_validator(mode="after")
     def _gamma_needs_exp_range(self) -> Self:
@@ -152,31 +152,31 @@ class Cyclic(_BySteps):
 class ReduceOnPlateau(_AnySchedule):
     name: Literal["reduce_on_plateau"] = "reduce_on_plateau"
     interval: Literal["epoch"] = "epoch"
-    """The loss is looked at where an epoch ends."""
+    """The loss is checked at the end of each epoch."""
     factor: float = Field(default=0.5, gt=0, lt=1)
-    """The rate is multiplied by this at each cut, however small a cut that is (torch's `eps=0`)."""
+    """Number by which each cut multiplies the rate. No cut is too small (torch's `eps=0`)."""
     patience: NonNegativeInt = 5
-    """Epochs without a better loss (validation, or training where `data.val_fraction` is 0) before a cut."""
+    """Epochs without a better loss before a cut. It is the validation loss, or training if `data.val_fraction` is 0."""
     cooldown: NonNegativeInt = 5
-    """Epochs after a cut in which none is counted."""
+    """Epochs after a cut that do not count."""
     threshold: float = Field(default=1e-4, ge=0, lt=1)
-    """Relative improvement that counts as better."""
+    """Relative improvement that counts as a better loss."""
     min_factor: float = Field(default=0.0, ge=0, lt=1)
-    """No cut goes below this factor of `optimizer.lr`."""
+    """Lowest factor of `optimizer.lr` that cuts can reach."""
 
 
 class Polynomial(_BySteps):
     name: Literal["polynomial"] = "polynomial"
     power: PositiveFloat = 0.9
-    """The factor is (1 - share done)^power; 0.9 is of Chen et al. 2017 (DeepLab)."""
+    """The factor is (1 - finished share of the run)^power. 0.9 is from Chen et al. 2017 (DeepLab)."""
     over_epochs: Epochs | None = None
-    """Epochs after which the factor is 0 and stays so; null: `train.epochs`."""
+    """Epochs after which the factor stays 0. null means `train.epochs`."""
 
 
 class Piecewise(_BySteps):
     name: Literal["piecewise"] = "piecewise"
     epochs: tuple[NonNegativeFloat, ...] = Field(default=(0.0, 1.0), min_length=1)
-    """Knots in epochs, rising; the factor is linear between two knots and flat outside them."""
+    """Knots in rising order. The factor is linear between two knots and constant outside them."""
     factors: tuple[NonNegativeFloat, ...] = (1.0, 1.0)
     """Factor at each knot."""
 

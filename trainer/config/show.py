@@ -1,4 +1,4 @@
-"""A config as YAML: of a run's folder, of a dry run, and for a person with the origin of each value behind it."""
+"""A config as YAML: for a run folder or a dry run, and for a person with the origin of each value."""
 
 from typing import cast
 
@@ -10,12 +10,12 @@ from trainer.config.run import RunConfig
 
 
 def to_yaml(config: RunConfig) -> str:
-    """The whole config, a value a line. It can be read back as a `--config` file."""
+    """Return the whole config, one value per line. It can be read back as a `--config` file."""
     return yaml.safe_dump(_flow_lists(config.model_dump(mode="json")), sort_keys=False, width=10**6)
 
 
 def with_origins(loaded: LoadedConfig) -> str:
-    """`to_yaml`, each value followed by a comment that says where it came from."""
+    """Return `to_yaml` with a comment after each value that names its origin."""
     lines: list[str] = []
     path: list[str] = []
     for line in to_yaml(loaded.config).splitlines():
@@ -27,7 +27,7 @@ def with_origins(loaded: LoadedConfig) -> str:
 
 
 class _Flow(list[object]):
-    """A list that is written on one line."""
+    """A list to be written on one line."""
 
 
 yaml.SafeDumper.add_representer(

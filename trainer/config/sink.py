@@ -1,4 +1,4 @@
-"""`sink`: where a run's numbers go besides its folder."""
+"""`sink`: destinations of a run's numbers besides its folder."""
 
 from typing import Literal
 
@@ -9,28 +9,28 @@ from trainer.config.base import Section
 
 class WandbSink(Section):
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
-    """auto: online where an API key is configured, else offline. disabled: wandb is not imported."""
+    """auto is online if an API key is configured, otherwise offline. disabled does not import wandb."""
     project: str = "cifar-sweeps"
-    """W&B project; WANDB_PROJECT stands above this default."""
+    """W&B project. The environment variable WANDB_PROJECT replaces this default."""
     entity: str | None = None
-    """W&B user or team; null: the account's own."""
+    """W&B user or team. null is the account's default."""
     group: str | None = None
-    """Name under which W&B shows runs together."""
+    """W&B group of this run."""
     tags: tuple[str, ...] = ()
-    """Words that W&B can filter runs by."""
+    """W&B tags of this run."""
     panels: str | None = None
-    """Entity to which `trainer panels push` has pushed the panels; null: W&B's own charts draw the run's tables."""
+    """Entity to which `trainer panels push` has pushed the panels. null draws the tables with W&B's own charts."""
     checkpoint: bool = False
     """Upload the best checkpoint as an artifact when the run ends."""
     init_timeout: PositiveFloat = 30
-    """Seconds to wait for the server at the start before going on offline."""
+    """Seconds to wait for the server at the start. After that the run continues offline."""
     finish_timeout: PositiveFloat = 60
-    """Seconds to wait for the server at the end; what is left stays on disk for `wandb sync`."""
+    """Seconds to wait for the server at the end. Unsent data stays on disk for `wandb sync`."""
 
 
 class ConsoleSink(Section):
     mode: Literal["auto", "bar", "lines", "off"] = "auto"
-    """bar: a live progress bar; lines: a line an epoch; auto: bar on a terminal, lines elsewhere. All on stderr."""
+    """Output on stderr: a live progress bar, or a line per epoch. auto is bar on a terminal, otherwise lines."""
 
 
 class Sink(Section):

@@ -1,4 +1,4 @@
-"""`train`: how long, how large, how precise, how often looked at."""
+"""`train`: length, batches, device, precision, averages, stopping and evaluation."""
 
 from typing import Annotated, Literal
 
@@ -11,74 +11,78 @@ Tta = Literal["none", "hflip", "hflip_translate"]
 
 class Ema(Section):
     decay: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the old average kept at each step; 0: no averaging. Weights and norm statistics are averaged,
-    and the averaged network is the one that is evaluated."""
+    """Share of the average kept at each step, for weights and norm statistics. The averaged network is the one that is
+    evaluated. 0 turns averaging off."""
     every: PositiveInt = 1
-    """Average every so many steps, with decay**every."""
+    """Steps between two updates of the average, which then use decay**every."""
 
 
 class Swa(Section):
     epochs: NonNegativeInt = 0
-    """Stochastic weight averaging (Izmailov et al. 2018): the mean of the weights at the ends of the last so many
-    epochs, its BatchNorm statistics computed anew, is the network that is evaluated; 0: none."""
+    """Number of final epochs whose weights are averaged (stochastic weight averaging, Izmailov et al. 2018). The
+    averaged network, with BatchNorm statistics of its own, is the one that is evaluated. 0 turns averaging off."""
 
 
 class EarlyStop(Section):
     monitor: Literal["val/loss", "val/accuracy", "train/loss", "train/accuracy"] | None = None
-    """What makes an epoch the best so far, here and for `keep_best`; null: val/loss, or train/loss where there is no
-    validation set. Never the test set."""
+    """Metric that decides which epoch is the best, also for `keep_best`. null is val/loss, or train/loss without a
+    validation set. The test set is not a choice."""
     mode: Literal["auto", "min", "max"] = "auto"
-    """auto: a loss is best when lowest, an accuracy when highest."""
+    """Best value of the metric: its lowest or its highest. auto is min for a loss and max for an accuracy."""
     min_delta: NonNegativeFloat = 0.0
-    """An epoch has to be better than the best by more than this to be the new best."""
+    """Smallest improvement over the best epoch that counts. It must be exceeded."""
     patience: NonNegativeInt = 0
-    """Epochs in a row without a new best after which the run ends; 0: never."""
+    """Epochs in a row without a new best after which the run ends. 0 turns early stopping off."""
     restore_best: bool = False
-    """End with the weights of the best epoch."""
+    """Restore the weights of the best epoch at the end."""
 
 
 class Train(Section):
     epochs: PositiveInt = 25
-    """Times that each training image is seen."""
+    """Passes over the training set."""
     batch_size: PositiveInt = 128
-    """Images of one optimizer update."""
+    """Images per optimizer update."""
     accumulate: PositiveInt = 1
-    """A batch is worked off in this many equal parts, one optimizer update a batch."""
+    """Number of equal parts in which a batch is processed. There is still one optimizer update per batch."""
     drop_last: bool = False
-    """Leave out the last batch of an epoch where it is smaller than the others."""
+    """Leave out the last batch of an epoch if it is smaller than the others."""
     device: Annotated[str, ChangesNoNumber()] = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
-    """auto, cpu, mps, cuda or cuda:N; auto: a GPU where there is one."""
+    """auto, cpu, mps, cuda or cuda:N. auto is a GPU if there is one."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """auto: bfloat16 on GPUs that have it and on CPUs with AVX512-BF16 or AMX, float32 elsewhere."""
+    """Number format of matrix products. auto is bfloat16 on GPUs from compute capability 8.0, float16 on older ones,
+    bfloat16 on CPUs with AVX512-BF16 or AMX, and otherwise float32."""
     channels_last: bool = True
-    """Keep images and weights with the channels innermost in memory, the faster form for convolutions."""
+    """Store images and weights with the channels last in memory, which is faster for convolutions."""
     compile: bool = False
-    """torch.compile the network."""
+    """Compile the network with torch.compile."""
     clip_grad_norm: NonNegativeFloat = 0.0
-    """Largest L2 norm of the whole gradient; 0: unclipped."""
+    """Largest L2 norm of the whole gradient. 0 turns clipping off."""
     ema: Ema = Field(default_factory=Ema)
     swa: Swa = Field(default_factory=Swa)
     early_stop: EarlyStop = Field(default_factory=EarlyStop)
     tta: Tta = "none"
-    """Views of a test image whose logits are averaged: itself; and its mirror; and both moved by one pixel
-    up-left and down-right. The one-view number is logged beside it as `test/accuracy_plain`."""
+    """Test-time augmentation: the views of an image whose logits are averaged. hflip adds the mirror image.
+    hflip_translate also adds both moved by one pixel up-left and down-right. The accuracy without augmentation is
+    logged as `test/accuracy_plain`."""
     eval_batch_size: Annotated[PositiveInt, ChangesNoNumber()] = 500
-    """Images evaluated at a time; changes no number but the time."""
+    """Images per batch in an evaluation. It only changes the time."""
     evaluate_every: PositiveInt = 1
-    """Epochs between evaluations; the last epoch always has one."""
+    """Epochs between evaluations on the test set. The last epoch is always evaluated."""
     checkpoint_every: Annotated[PositiveInt, ChangesNoNumber()] = 1
-    """Epochs between checkpoints; the last epoch always has one."""
+    """Epochs between checkpoints. The last epoch always writes one."""
     keep_best: Annotated[bool, ChangesNoNumber()] = False
     """Keep the weights of the best epoch, by `early_stop.monitor`, in best.pt."""
     log_every: Annotated[NonNegativeInt, ChangesNoNumber()] = 0
-    """Steps between rows of the epoch's mean training loss so far and the rate in metrics.jsonl; 0: a row an epoch."""
+    """Steps between rows in metrics.jsonl with the epoch's mean training loss so far and the rate. 0 writes a row per
+    epoch only."""
     max_steps: PositiveInt | None = None
-    """End after so many optimizer steps, for a try; schedules still run over `epochs`."""
+    """End after this many optimizer steps, for a quick test. Schedules are still those of `epochs`."""
     max_seconds: PositiveFloat | None = None
-    """End after so many seconds inside training steps."""
+    """End after this many seconds inside training steps."""
     target_accuracy: float | None = Field(default=None, gt=0, le=1)
-    """End with the first epoch of this val/accuracy, or test/accuracy where there is no validation set, as a fraction;
-    `time/to_target_seconds` and `epochs_to_target` are logged. For time to accuracy, not for choosing a network."""
+    """End after the first epoch with this val/accuracy, as a fraction, or test/accuracy without a validation set.
+    `time/to_target_seconds` and `epochs_to_target` are logged. Use it to measure time to accuracy, not to choose a
+    network."""
     deterministic: bool = False
-    """Only kernels that give the same bits every time, where torch has them; slower on GPUs. CPU runs repeat without
-    it."""
+    """Use only kernels that give the same bits every time, if torch has them. This is slower on GPUs. CPU runs are
+    bit-identical without it."""

@@ -4,7 +4,6 @@ import copy
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from inspect import Parameter
 from typing import Any, Literal, Protocol, cast
 
@@ -164,11 +163,10 @@ def _is_known(name: str) -> bool:
 
 def _unknown(name: str) -> str:
     if name.startswith(models.TIMM):
-        near = get_close_matches(name.removeprefix(models.TIMM), models.timm_names(), n=1)
-        hint = f"; did you mean {models.TIMM + near[0]!r}?" if near else ""
+        hint = did_you_mean(name.removeprefix(models.TIMM), models.timm_names(), prefix=models.TIMM)
     else:
-        hint = did_you_mean(name, models.model_names()) or "; `trainer models` lists them"
-    return f"model.name: no network is called {name!r}{hint}"
+        hint = did_you_mean(name, models.model_names())
+    return f"model.name: no network is called {name!r}{hint or '; `trainer models` lists them'}"
 
 
 def _refuse_empty_layers(net: nn.Module) -> None:

@@ -118,7 +118,7 @@ def test_the_headline_is_what_the_protocol_says(run, protocol: str) -> None:
         (["protocol=best_test", "train.evaluate_every=2"], "protocol: 'best_test' needs every epoch evaluated"),
         (["train.early_stop.monitor=val/loss"], "train.early_stop.monitor: 'val/loss' needs a validation set"),
         (["train.early_stop.monitor=test/accuracy"], "train.early_stop.monitor: 'test/accuracy' is not a choice"),
-        (["train.swa.epochs=2", "train.ema.decay=0.9"], "train.swa.epochs: there is one averaged network"),
+        (["train.swa.epochs=2", "train.ema.decay=0.9"], "train.swa.epochs: there can be only one averaged network"),
     ],
 )
 def test_what_cannot_be_watched_is_refused(words: list[str], said: str) -> None:

@@ -1,11 +1,11 @@
 """From the `optimizer` section to an optimizer of a network's parameters."""
 
-from difflib import get_close_matches
 from typing import Any, assert_never, cast
 
 import torch
 from torch import nn
 
+from trainer.config.explain import did_you_mean
 from trainer.config.optimizer import (
     Adadelta,
     Adagrad,
@@ -118,9 +118,7 @@ def _timm(groups: Groups, config: Timm) -> torch.optim.Optimizer:
     if name in known and timm_optim.get_optimizer_info(name).second_order:
         raise ConfigError(f"optimizer.name: {config.name!r} needs second derivatives, which the loop does not keep")
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"; did you mean 'timm/{near[0]}'?" if near else ""
-        raise ConfigError(f"optimizer.name: timm has no optimizer {name!r}{hint}")
+        raise ConfigError(f"optimizer.name: timm has no optimizer {name!r}{did_you_mean(name, known, prefix='timm/')}")
     try:
         return timm_optim.create_optimizer_v2(groups, opt=name, lr=config.lr, weight_decay=0.0, **config.arguments)
     except (TypeError, ValueError, AssertionError) as error:
