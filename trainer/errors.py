@@ -1,8 +1,8 @@
-"""Mistakes that a user can mend. Each is shown as one clear line per problem, with exit code 2."""
+"""Mistakes that a user can correct. Each is shown as one clear line per problem, with exit code 2."""
 
 
 class UserError(Exception):
-    """A mistake outside the program: it prints `problems`, a line each, and never a traceback."""
+    """A mistake outside the program. It prints `problems`, a line each, and never a traceback."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
@@ -30,5 +30,5 @@ class SweepError(UserError):
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, on one line; its type where it says nothing."""
+    """Return the first line of an exception's message, or its type if it has none."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are either complete or absent."""
 
 import json
 import os
@@ -12,12 +12,12 @@ from trainer.errors import DiskError
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file beside `path`, renamed to it when the block ends well and removed when it does not.
+    """Open a file beside `path`. It is renamed to `path` if the block succeeds, and removed otherwise.
 
-    Readers see the old file or the whole new one, also after a power cut. Raises OSError where the folder cannot
-    be written.
+    Readers see the old file or the complete new one, also after a power cut. Raises OSError if the folder cannot be
+    written.
     """
-    aside = path.with_name(f".{path.name.lstrip('.')}.{os.getpid()}.part")  # a mkstemp file would be its owner's alone
+    aside = path.with_name(f".{path.name.lstrip('.')}.{os.getpid()}.part")  # only the owner could read a mkstemp file
     try:
         with aside.open("wb") as file:
             yield file
@@ -31,13 +31,13 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_whole(path: Path, body: bytes) -> None:
-    """Readers see the old file or the whole new one. Raises DiskError where it cannot be written."""
+    """Write a file so that readers see the old one or the complete new one. Raises DiskError."""
     with disk_errors(path), written_whole(path) as file:
         file.write(body)
 
 
 def write_json(path: Path, content: Any, *, indent: int | None = None) -> None:
-    """Write JSON and a newline, whole. Raises DiskError, and ValueError for a number that JSON cannot hold."""
+    """Write JSON and a newline. Raises DiskError, and ValueError for a number that JSON does not have."""
     write_whole(path, (json.dumps(content, indent=indent, allow_nan=False) + "\n").encode())
 
 
@@ -49,7 +49,7 @@ def make_folder(path: Path) -> None:
 
 @contextmanager
 def disk_errors(path: Path, what: str = "cannot be written") -> Iterator[None]:
-    """An OSError inside becomes a DiskError that names `path`."""
+    """Turn an OSError inside into a DiskError that names `path`."""
     try:
         yield
     except OSError as error:

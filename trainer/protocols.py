@@ -1,8 +1,8 @@
-"""What the training loop shows, and what comes back: the contract of loop, probes and sinks.
+"""The contract between training loop, probes and sinks.
 
-The loop knows nothing of files, terminals or W&B. It hands a frozen `View` to the probes that are due and a
-`Record` to every sink. Metric names are paths (`train/loss`, `test/accuracy`); accuracies are fractions,
-times seconds. `epoch` counts finished epochs and may be fractional inside one; `step` counts optimizer updates.
+The loop knows nothing about files, terminals or W&B. It passes a frozen `View` to the probes that are due and a
+`Record` to every sink. Metric names are paths (`train/loss`, `test/accuracy`). Accuracies are fractions, times are
+seconds. `epoch` counts finished epochs and is a fraction inside one. `step` counts optimizer updates.
 """
 
 import math
@@ -14,31 +14,32 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 Status = Literal["running", "finished", "stopped", "interrupted", "diverged", "failed"]
-"""stopped: ended early by a server that had seen enough; interrupted: by a signal, to be gone on with."""
+"""stopped: ended early by a server. interrupted: ended by a signal, to be resumed."""
 
 
 @dataclass(frozen=True)
 class View:
-    """One training step between its gradient and its update, as a probe may look at it.
+    """One training step between its gradient and its update, for a probe.
 
-    The objective is what the step's gradient is taken of: the batch's loss and the penalties of `loss`, not the
-    weight decay that an optimizer adds. Parameters are those that require a gradient, in `model.parameters()`'s order.
+    The objective is the function whose gradient the step uses: the batch's loss and the penalties of `loss`, without
+    the weight decay of the optimizer. Parameters are those that require a gradient, in the order of
+    `model.parameters()`.
     """
 
     step: int
     epoch: float
     lr: float
     model: nn.Module
-    images: Tensor  # [N, C, H, W] normalised and augmented, as the step saw them
+    images: Tensor  # [N, C, H, W] normalised and augmented, as in the step
     targets: Tensor  # [N] classes, or [N, K] probabilities where images are mixed
     loss: Tensor  # [] the objective at the step's weights
-    gradient: tuple[Tensor, ...]  # its gradient, one a parameter, before clipping; the step's own: to be read only
+    gradient: tuple[Tensor, ...]  # its gradient by parameter, before clipping; belongs to the step: read only
     loss_and_gradient: Callable[[], tuple[Tensor, tuple[Tensor, ...]]]
-    """The objective of this batch and its gradient at the weights that the model has now, with the dropout masks of the
-    step. Computed as the step computed it: precision, parts of a batch, batch statistics. To be called inside
-    `probes.untouched`, since it moves norm statistics, generators and `.grad`."""
+    """Objective of this batch and its gradient at the model's present weights, with the dropout masks of the step. They
+    are computed as in the step: precision, parts of a batch, batch statistics. Call this inside `probes.untouched`,
+    since it changes norm statistics, generators and `.grad`."""
     next_parameters: Callable[[], tuple[Tensor, ...]]
-    """The parameters as the step's update will leave them: the optimizer's own step, clipping too. Moves nothing."""
+    """Parameters after the step's update, with the optimizer's own step and clipping. Changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ class Record:
 
 @dataclass(frozen=True)
 class Progress:
-    """The state of the epoch under way, for a person to watch. Nothing here is kept."""
+    """The state of the present epoch, for a person to watch. Nothing here is kept."""
 
-    epoch: int  # the one under way, from 1
+    epoch: int  # the present one, from 1
     epochs: int
     step_in_epoch: int
     steps_per_epoch: int
@@ -64,63 +65,63 @@ class Progress:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """A run as it is announced to the sinks at its start."""
+    """A run as the sinks see it at its start."""
 
     name: str  # the run folder's name, also the run's name in W&B
     folder: Path
     config: Mapping[str, Any]  # the resolved config, nested, plain values only
-    config_hash: str  # of all in it that changes the run's numbers
-    provenance: Mapping[str, Any]  # git, versions, device, command: what run.json holds
-    resumed: bool  # True when an earlier segment of this run was broken off
-    memory: Mapping[str, Any]  # what this sink asked to remember at the last checkpoint, by sink name
+    config_hash: str  # of all keys that change the run's numbers
+    provenance: Mapping[str, Any]  # git, versions, device, command: the content of run.json
+    resumed: bool  # True if an earlier segment of this run was interrupted
+    memory: Mapping[str, Any]  # this sink's `memory()` at the last checkpoint
 
 
 def finite_or_none(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """`numbers` with null for what is infinite or not a number, for which JSON has no word."""
+    """Return `numbers` with None for infinite values and NaN, which JSON does not have."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in numbers.items()}
 
 
 class Probe(Protocol):
-    """Numbers out of a training step, nothing moved: the run is to the bit what it is without."""
+    """A measurement of a training step that changes nothing: the run is bit-identical without it."""
 
     name: str
     clocked_apart: bool
-    """Its time is not training time. Costs two waits for the device, so not for what is measured at every step."""
+    """True if its time does not count as training time. This costs two waits for the device per measurement."""
 
     def due(self, step: int) -> bool: ...
 
     def measure(self, view: View) -> Mapping[str, Tensor | float]:
-        """Metrics by their paths; tensors [] are read together with others, later, so that nothing waits for them."""
+        """Return metrics by their paths. Tensors [] are read later, all together, so that nothing waits for them."""
         ...
 
     def state_dict(self) -> Mapping[str, Any]:
-        """What is remembered from step to step: tensors and plain values, kept in the checkpoint."""
+        """Return the memory from step to step, for the checkpoint: tensors and plain values."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
 class Sink(Protocol):
-    """A place where records go. A sink never stops a run: what it cannot send it keeps or reports."""
+    """A destination of records. A sink never stops a run: it keeps or reports what it cannot send."""
 
     name: str
 
     def start(self, run: RunInfo) -> None: ...
 
     def progress(self, progress: Progress) -> None:
-        """Show where the epoch is. Called at `train.log_every` steps; must be cheap."""
+        """Show the progress of the epoch. It is called often, on a CPU at every step, and must be cheap."""
         ...
 
     def log(self, record: Record) -> None: ...
 
     def memory(self) -> Mapping[str, Any]:
-        """Plain values to be kept in the checkpoint and handed back in `RunInfo.memory[name]` on resume."""
+        """Return plain values for the checkpoint. A resume returns them in `RunInfo.memory`."""
         ...
 
     def finish(self, status: Status, summary: Mapping[str, Any]) -> str | None:
-        """Close. `summary` is the run's headline numbers, flat: `status`, `ended`, `test/accuracy` ...
+        """Close the sink. `summary` contains the run's headline numbers, flat: `status`, `ended`, `test/accuracy` ...
 
-        Returns the command that sends what could not be sent yet, if anything was left.
+        Return the command that sends what is not sent yet, if there is anything left.
         """
         ...
 
@@ -131,8 +132,8 @@ class Supervisor(Protocol):
 
     name: str
     stop_requested: bool
-    """Looked at between steps; true ends the run."""
+    """Flag that is checked between steps. True ends the run."""
 
     def has_stopped(self) -> bool:
-        """Asked once when the run was interrupted, a signal's reason being unknown: did they want it over?"""
+        """Return whether the server wanted the run to end. It is called once if a signal has interrupted the run."""
         ...

@@ -1,4 +1,4 @@
-"""Random numbers that depend on a seed and on what they are for, and on nothing else."""
+"""Random numbers that depend only on a seed and a purpose."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ import torch
 
 
 def generator(seed: int, *purpose: str | int) -> torch.Generator:
-    """A generator on the CPU, so that draws are the same on every device; others for another seed or purpose."""
+    """Return a generator on the CPU, so that draws are the same on every device."""
     digest = hashlib.sha256(repr((seed, *purpose)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
 
 
 def random_state(device: torch.device) -> dict[str, torch.Tensor | None]:
-    """Where torch's own generators stand, which dropout draws from; batches draw from (seed, epoch) alone."""
+    """Return the state of torch's own generators, which dropout uses. Batches depend on (seed, epoch) alone."""
     on_device = None
     if device.type == "cuda":
         on_device = torch.cuda.get_rng_state(device)
@@ -23,7 +23,7 @@ def random_state(device: torch.device) -> dict[str, torch.Tensor | None]:
 
 
 def set_random_state(state: Mapping[str, torch.Tensor | None], device: torch.device) -> None:
-    """Put them back to where `random_state` saw them."""
+    """Restore the generators to the result of `random_state`."""
     if (cpu := state["cpu"]) is not None:
         torch.set_rng_state(cpu)
     if (on_device := state["device"]) is not None:

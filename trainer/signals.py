@@ -1,4 +1,4 @@
-"""A polite end: the first SIGTERM or Ctrl-C is a request that the loop reads between steps."""
+"""A clean stop: the first SIGTERM or Ctrl-C is a request that the loop checks between steps."""
 
 import os
 import signal
@@ -8,19 +8,19 @@ from multiprocessing import connection
 from types import FrameType
 
 LEASH = "TRAINER_LEASH"
-"""In the environment: stdin is a pipe whose other end is held by what started this, and closes with it."""
+"""Environment variable. If it is set, stdin is a pipe that closes when the parent process ends."""
 SECONDS_TO_SAVE = 60
-"""Time that a run has between a request to stop and its kill: it finishes its step and writes its checkpoint."""
+"""Seconds between a request to stop and a kill, in which a run finishes its step and writes its checkpoint."""
 
 
 class StopRequest:
-    """While entered, notes SIGTERM and Ctrl-C instead of dying of them; a second Ctrl-C breaks off at once."""
+    """A context that records SIGTERM and Ctrl-C instead of ending the process. A second Ctrl-C ends it at once."""
 
     def __init__(self) -> None:
-        self.signal: int | None = None  # what asked to stop
+        self.signal: int | None = None  # the one that asked to stop
 
     def __call__(self) -> bool:
-        """Whether a stop was asked for."""
+        """Return whether a stop was requested."""
         return self.signal is not None
 
     def __enter__(self) -> "StopRequest":
@@ -38,8 +38,10 @@ class StopRequest:
 
 
 def end_when_closed(handle: int) -> None:
-    """Stop as on SIGTERM when the other end of a pipe is closed: whoever started this has died, even by SIGKILL, and no
-    training is to be orphaned. A pipe tells it at once, and on every system."""
+    """Stop as on SIGTERM when the other end of a pipe closes, because the parent process has ended, even by SIGKILL.
+
+    No training runs on without its parent. A pipe shows this at once, on every system.
+    """
     threading.Thread(target=_wait_for_end, args=(handle,), daemon=True).start()
 
 

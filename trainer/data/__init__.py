@@ -1,1 +1,1 @@
-"""Data sources, and the batches a network is trained on."""
+"""Data sources, and the batches for training."""

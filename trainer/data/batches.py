@@ -1,9 +1,9 @@
 """Training batches that depend on (seed, epoch) alone, augmented as they are gathered.
 
-Nothing is done per image in Python: the whole set lies on the device padded and mirrored as [N, 2, H+2p, W+2p, C]
-uint8, a strided view of it has every crop of every image as an entry of its own, and one advanced index
-(image, mirrored, row, column) gathers a batch, cropped and flipped. What else `augment` asks for is done to the
-gathered batch, in torchvision's reference order: auto, color_jitter, erasing, mix.
+Nothing is done per image in Python. The whole set is on the device, padded and mirrored, as [N, 2, H+2p, W+2p, C]
+uint8. A strided view of it has an entry for every crop of every image, and one advanced index (image, mirrored, row,
+column) gathers a batch, cropped and flipped. The other augmentations change the gathered batch, in torchvision's
+reference order: auto, color_jitter, erasing, mix.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -37,20 +37,20 @@ from trainer.seeds import generator
 
 
 class Normalize:
-    """uint8 images to floats of zero mean and unit variance per channel."""
+    """A function from uint8 images to floats with zero mean and unit variance per channel."""
 
     def __init__(
         self, mean: Sequence[float], std: Sequence[float], device: torch.device | Literal["cpu"] = "cpu"
     ) -> None:
-        """`mean` and `std` [C] are fractions of white. Lies on the device, so that no step waits for a copy to it."""
+        """`mean` and `std` [C] are fractions of white. They are on the device, so that no step waits for a copy."""
         centre, spread = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
         self._scale = (1 / (255 * spread)).to(device)
         self._shift = (-centre / spread).to(device)
 
     def __call__(self, images: Tensor, memory_format: torch.memory_format = torch.preserve_format) -> Tensor:
-        """[N, C, H, W] levels in 0..255, uint8 or float32 -> float32, in the memory format that is asked for."""
+        """Map [N, C, H, W] levels in 0..255, uint8 or float32, to float32 in `memory_format`."""
         levels = images.to(torch.float32, memory_format=memory_format)
-        # Laid out like one image, they are read along with it; a broadcast along memory would stop at every pixel.
+        # In the layout of one image they are read along with it. A broadcast along memory would stop at every pixel.
         shift, scale = (torch.empty_like(levels[:1]).copy_(each) for each in (self._shift, self._scale))
         return torch.addcmul(shift, levels, scale, out=levels if levels is not images else None)
 
@@ -69,9 +69,11 @@ class TrainingBatches:
         num_classes: int | None = None,
         mean: Sequence[float] | None = None,
     ) -> None:
-        """`split` already lies on the training device. `drop_last` leaves out a smaller last batch. `num_classes` is
-        needed where `augment.mix` is on, and `mean` [C], as fractions of white, where erasing fills with it. Raises
-        ConfigError for more padding than an image can reflect."""
+        """`split` is already on the training device. `drop_last` leaves out a smaller last batch.
+
+        `augment.mix` needs `num_classes`. Erasing needs `mean` [C], in fractions of white. Raises ConfigError for more
+        padding than an image can reflect.
+        """
         self.labels = split.labels
         self.batch_size = min(batch_size, len(split))
         self.seed = seed
@@ -81,7 +83,7 @@ class TrainingBatches:
         if augment.crop.mode == "reflect" and augment.crop.padding >= side:
             raise ConfigError(
                 f"augment.crop.padding: {augment.crop.padding}: an image {side} pixels wide can reflect at "
-                f"most {side - 1}; take mode=zero or less"
+                f"most {side - 1}; set mode=zero or less padding"
             )
         self._windows = _all_windows(
             split.images, augment.crop.padding, augment.crop.mode, mirrored=self.flip != "none"
@@ -94,11 +96,10 @@ class TrainingBatches:
         self.smallest = rest if rest and not drop_last else self.batch_size  # images of the smallest batch
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of epoch number `epoch`, from batch `start`: images [B, C, H, W] uint8, channels last in memory,
-        and their classes [B] int64.
+        """Yield the batches of epoch number `epoch` from batch `start`: images [B, C, H, W] uint8, channels last in
+        memory, and classes [B] int64.
 
-        With `augment.mix` the classes are probabilities [B, K] float32, and with mixup the images are float32 levels
-        in 0..255.
+        With `augment.mix` the classes are probabilities [B, K] float32. With mixup the images are float32 in 0..255.
         """
         n, device = len(self.labels), self.labels.device
         draw, order = self._shuffle(epoch)
@@ -112,7 +113,7 @@ class TrainingBatches:
         for at in range(start, self.per_epoch):
             now = slice(at * self.batch_size, (at + 1) * self.batch_size)
             picked = order[now]
-            # Indexing before the channel axis leaves channels innermost in memory; the permute only renames axes.
+            # Indexing before the channel axis keeps channels last in memory. The permute only renames axes.
             images = self._windows[picked, flip[now], row[now], column[now]].permute(0, 3, 1, 2)
             for change in changes:
                 images = change(at, images)
@@ -120,7 +121,7 @@ class TrainingBatches:
             yield mix(at, images, labels) if mix else (images, labels)
 
     def order(self, epoch: int) -> Tensor:
-        """[N], on the CPU: which image of the set stands where in epoch number `epoch`."""
+        """Return [N] on the CPU: the index of each image in the order of epoch number `epoch`."""
         return self._shuffle(epoch)[1]
 
     def _shuffle(self, epoch: int) -> tuple[torch.Generator, Tensor]:
@@ -128,14 +129,14 @@ class TrainingBatches:
         return draw, torch.randperm(len(self.labels), generator=draw)
 
     def _drawn(self, purpose: str, epoch: int) -> Epoch:
-        """What a stage draws from in this epoch, apart from every other stage: turning one on moves no other's."""
+        """Return the random draws of a stage in this epoch. They are independent of whether other stages are on."""
         height, width = self._windows.shape[4:6]
         draw = generator(self.seed, purpose, epoch)
         return Epoch(draw, len(self.labels), self.batch_size, height, width, self.labels.device)
 
 
 def _stages(augment: Augment, mean: Sequence[float] | None) -> dict[str, Stage]:
-    """What is done to a gathered batch, in this order, each under the name of its section."""
+    """Return the changes to a gathered batch, in order, by the name of their section."""
     stages: dict[str, Stage] = {}
     match augment.auto:
         case NoAuto():
@@ -171,7 +172,7 @@ def _mix_stage(augment: Augment, num_classes: int | None) -> Callable[[Epoch], M
 
 
 def _all_windows(images: Tensor, padding: int, mode: str, *, mirrored: bool) -> Tensor:
-    """[N, C, H, W] uint8 -> a view [N, 1 or 2, 2p+1, 2p+1, H, W, C]: every crop of each image and of its mirror."""
+    """Return every crop of [N, C, H, W] uint8 and of its mirror image, as a view [N, 1 or 2, 2p+1, 2p+1, H, W, C]."""
     _, _, height, width = images.shape
     padded = pad(images, padding, mode)
     both = torch.stack([padded, padded.flip(-1)] if mirrored else [padded], dim=1)  # [N, M, C, H+2p, W+2p]
@@ -181,7 +182,7 @@ def _all_windows(images: Tensor, padding: int, mode: str, *, mirrored: bool) -> 
 
 
 def pad(images: Tensor, padding: int, mode: str) -> Tensor:
-    """uint8 images with `padding` pixels more on each side: black (`zero`) or mirrored (`reflect`)."""
+    """Return uint8 images with `padding` more pixels on each side: black (`zero`) or mirrored (`reflect`)."""
     if not padding:
         return images
     sides = (padding,) * 4

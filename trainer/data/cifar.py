@@ -1,7 +1,7 @@
-"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009), from the files that torchvision knows by name, address and MD5.
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009), from files whose names, address and MD5s torchvision knows.
 
-torchvision's own classes check every MD5 twice and give the pixels back channels last; here each file is checked once
-and read as it lies, [N, C, H, W].
+torchvision's own classes check every MD5 twice and return the pixels channels last. Here each file is checked once and
+read in its own order, [N, C, H, W].
 """
 
 import pickle
@@ -24,7 +24,7 @@ from torchvision.datasets.utils import check_integrity, download_and_extract_arc
 from trainer.data.images import ImageSet, Split
 from trainer.errors import DataError
 
-STALL = 10.0  # seconds without an answer or a byte after which a download is given up
+STALL = 10.0  # seconds without an answer or a byte before a download fails
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ CIFAR_100 = Cifar("cifar100", CIFAR100, "fine_labels", (0.5071, 0.4865, 0.4409),
 
 
 def read_cifar(cifar: Cifar, root: Path, *, download: bool) -> ImageSet:
-    """50000 training and 10000 test images, uint8 [N, 3, 32, 32], out of the set's folder below `root`.
+    """Read 50000 training and 10000 test images, uint8 [N, 3, 32, 32], from the set's folder in `root`.
 
-    Missing files come from the set's archive in `root`, else over the network where `download` allows it. Raises
-    DataError where neither helps, and for damaged files, which are named and left alone.
+    Missing files are unpacked from the archive in `root`, or else downloaded if `download` allows it. Raises DataError
+    if neither is possible, and for damaged files, which are named and not changed.
     """
     root = root.expanduser().absolute()
     files, folder = cifar.files, root / cifar.files.base_folder
@@ -70,7 +70,7 @@ def _holds_anything(folder: Path) -> bool:
 
 
 def _bring(cifar: Cifar, root: Path, *, download: bool) -> None:
-    """Unpack the set into a folder of its own first, so that what is broken off is never taken for the set."""
+    """Unpack the set into a temporary folder first, so that an incomplete one is never taken for the set."""
     files, archive = cifar.files, root / cifar.files.filename
     if not archive.exists() and not download:
         raise _missing(cifar, root, "data.download=false")
@@ -95,14 +95,14 @@ def _bring(cifar: Cifar, root: Path, *, download: bool) -> None:
 def _move(new: Path, folder: Path) -> None:
     try:
         new.replace(folder)
-    except OSError:  # another run may have brought the set meanwhile; its files are checked like ours
+    except OSError:  # another run may have unpacked the set meanwhile; its files are checked, too
         if not _holds_anything(folder):
             raise
 
 
 @contextmanager
 def _quiet_and_impatient() -> Iterator[None]:
-    """torchvision prints to stdout, which is not its to use, and would wait for a silent server for minutes."""
+    """Send torchvision's prints to stderr, and end its wait for a silent server, which would be minutes."""
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(STALL)
     try:
@@ -116,20 +116,20 @@ def _missing(cifar: Cifar, root: Path, reason: str) -> DataError:
     files = cifar.files
     return DataError(
         f"{cifar.name}: no images in {root / files.base_folder} ({reason}). Put the files there, or save {files.url} "
-        f"in {root}, or set data.root=DIR to the folder that holds {files.base_folder}, or take the embedded set: "
+        f"in {root}, or set data.root=DIR to the folder that holds {files.base_folder}, or use the embedded set: "
         "--data shapes10"
     )
 
 
 def _check(cifar: Cifar, folder: Path) -> None:
-    """Every file by its MD5, before anything is unpickled. Raises DataError that names the bad ones."""
+    """Check the MD5 of every file before anything is unpickled. Raises DataError that names the bad ones."""
     files = cifar.files
     listed = [*files.train_list, *files.test_list, (files.meta["filename"], files.meta["md5"])]
     faults = {name: fault for name, md5 in listed if (fault := _fault(folder / name, md5))}
     if faults:
         raise DataError(
             f"{cifar.name}: {', '.join(f'{name} {fault}' for name, fault in faults.items())} in {folder}; "
-            f"put the original there, or delete the folder to have it brought anew from {files.url}"
+            f"put the original there, or delete the folder to download it again from {files.url}"
         )
 
 
@@ -150,9 +150,9 @@ def _read_split(cifar: Cifar, folder: Path, names: list[str]) -> Split:
 
 
 def _unpickle(path: Path, *keys: str) -> list[Any]:
-    """What the pickled dict at `path` holds under `keys`. Raises DataError that names the file."""
+    """Return the values of `keys` in the pickled dict at `path`. Raises DataError that names the file."""
     try:
         entry = pickle.loads(path.read_bytes(), encoding="latin1")
         return [entry[key] for key in keys]
     except Exception as error:  # a file that is no pickle can make the unpickler raise nearly anything
-        raise DataError(f"{path}: holds no {' and '.join(keys)} ({type(error).__name__}: {error})") from error
+        raise DataError(f"{path}: does not contain {' and '.join(keys)} ({type(error).__name__}: {error})") from error

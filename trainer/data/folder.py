@@ -1,4 +1,4 @@
-"""`folder`: images of any format and size in train/CLASS/ and test/CLASS/, decoded once and kept beside them."""
+"""`folder`: images of any format and size in train/CLASS/ and test/CLASS/, decoded once and cached beside them."""
 
 import hashlib
 import json
@@ -25,11 +25,11 @@ _Files = dict[str, list[Path]]  # class name -> its files, both sorted
 
 
 def read_folder(root: Path, image_size: int) -> ImageSet:
-    """All images below `root`, as uint8 [N, 3, S, S] with S = `image_size`; classes and files in sorted order.
+    """Read all images below `root` as uint8 [N, 3, S, S] with S = `image_size`, classes and files in sorted order.
 
-    Folders inside a class folder belong to the class; names that begin with a dot are ignored. `mean` and `std` are
-    those of train. Raises DataError for another layout, for classes that differ between train and test, and for
-    files that are no readable images.
+    Folders inside a class folder belong to the class. Names that begin with a dot are ignored. `mean` and `std` are
+    those of train. Raises DataError for another layout, for classes that differ between train and test, and for files
+    that are not readable images.
     """
     root = root.expanduser().absolute()
     train, test = files = _list_files(root)
@@ -47,7 +47,7 @@ def read_folder(root: Path, image_size: int) -> ImageSet:
 
 
 def _list_files(root: Path) -> tuple[_Files, _Files]:
-    """The files of train and of test. Raises DataError that holds everything wrong with the layout."""
+    """Return the files of train and of test. Raises DataError with everything that is wrong in the layout."""
     if absent := [split for split in SPLITS if not (root / split).is_dir()]:
         raise DataError(
             f"folder: {root} has no folder {' and no folder '.join(absent)}; "
@@ -97,7 +97,7 @@ def _paths(files: _Files) -> list[Path]:
 
 
 def _labels(files: _Files) -> Tensor:
-    """[N] the class of each of `_paths`."""
+    """Return [N], the class of each of `_paths`."""
     return torch.arange(len(files)).repeat_interleave(torch.tensor([len(paths) for paths in files.values()]))
 
 
@@ -105,7 +105,7 @@ def _labels(files: _Files) -> Tensor:
 
 
 def _decode_all(root: Path, splits: list[list[Path]], size: int) -> list[Tensor]:
-    """uint8 [N, 3, S, S] of each split. Raises one DataError for all unreadable files of all of them."""
+    """Return uint8 [N, 3, S, S] for each split. Raises one DataError for the unreadable files of all splits."""
     paths = [path for split in splits for path in split]
     print(f"folder: decoding {len(paths)} images of {root}", file=sys.stderr)
     pixels = np.empty((len(paths), 3, size, size), np.uint8)
@@ -126,16 +126,18 @@ def _decode_all(root: Path, splits: list[list[Path]], size: int) -> list[Tensor]
 
 
 def _decode(path: Path, size: int) -> NDArray[np.uint8]:
-    """[3, S, S]: upright, red green blue. Sides are scaled apart: a crop could cut the object off, and bars would be
-    pixels of no image."""
+    """Return [3, S, S], upright, red green blue.
+
+    The sides are scaled separately: a crop could cut the object off, and bars are not part of the image.
+    """
     with Image.open(path) as image:
-        image.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded at a half, quarter or eighth: far faster
+        image.draft(None, (2 * size, 2 * size))  # decodes a large JPEG at a half, quarter or eighth: far faster
         upright = _to_rgb(ImageOps.exif_transpose(image))
     return np.asarray(upright.resize((size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """Transparent parts become white; 16-bit greys keep their upper byte, where Pillow would clip them to white."""
+    """Return RGB. Transparent parts become white. 16-bit greys keep their upper byte. Pillow would clip them."""
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
@@ -150,43 +152,43 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _fingerprint(root: Path, paths: list[Path], size: int) -> str:
-    """Changes with any image's name, length or time of change, and with what decoding makes of them."""
+    """Return a hash that changes with any image's name, length or time of change, and with the decoding."""
     listed = [(path.relative_to(root).as_posix(), *_stamp(path)) for path in paths]
     return hashlib.sha256(json.dumps([FORMAT, size, listed]).encode()).hexdigest()
 
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
-        found = path.stat()
-    except OSError:  # such as a link to nowhere: decoding will name it
+        status = path.stat()
+    except OSError:  # such as a broken link, which decoding will name
         return -1, -1
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _recall(cache: Path, fingerprint: str) -> list[Tensor] | None:
-    """The pixels decoded from these very files before, if they were."""
+    """Return the cached pixels of these files, if there are any."""
     try:
         kept = torch.load(cache, weights_only=True)
         return [kept[split] for split in SPLITS] if kept["fingerprint"] == fingerprint else None
     except OSError:
         return None
-    except Exception as error:  # whatever is wrong with the cache, the images are at hand
+    except Exception as error:  # whatever is wrong with the cache, the images are still there
         print(f"folder: {cache} is damaged ({type(error).__name__})", file=sys.stderr)
         return None
 
 
 def _remember(cache: Path, fingerprint: str, pixels: list[Tensor]) -> None:
-    """Keep the pixels beside the images. Where that fails, they are decoded again next time."""
+    """Write the pixels beside the images. If that fails, they are decoded again next time."""
     # A clone, since saving one part of a split tensor would save the storage of the whole.
     kept = {"fingerprint": fingerprint} | {split: part.clone() for split, part in zip(SPLITS, pixels, strict=True)}
     try:
         with written_whole(cache) as file:
             torch.save(kept, file)
     except (OSError, RuntimeError) as error:
-        print(f"folder: {cache} cannot be written, so each start decodes anew: {error}", file=sys.stderr)
+        print(f"folder: {cache} cannot be written, so each start decodes the images again: {error}", file=sys.stderr)
 
 
 def count_folder(root: Path) -> tuple[int, int]:
-    """(classes, training images) below `root`, without opening an image. Raises DataError for another layout."""
+    """Return (classes, training images) below `root` without opening an image. Raises DataError for another layout."""
     train, _ = _list_files(root.expanduser().absolute())
     return len(train), len(_paths(train))

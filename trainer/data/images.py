@@ -1,4 +1,4 @@
-"""What every data source returns: all images of a set in two or three uint8 tensors."""
+"""The result of every data source: all images of a set, in two or three uint8 tensors."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Split:
         return len(self.labels)
 
     def select(self, index: Tensor) -> "Split":
-        """The images at `index` [M], in that order."""
+        """Return the images at `index` [M], in that order."""
         return Split(self.images[index], self.labels[index])
 
     def to(self, device: torch.device) -> "Split":
@@ -26,7 +26,7 @@ class Split:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A data set, read whole. `mean` and `std` are the set's own, per channel, as fractions of white."""
+    """A whole data set. `mean` and `std` are per channel, as fractions of white."""
 
     name: str
     class_names: tuple[str, ...]  # K names, in the order of the labels
@@ -34,7 +34,7 @@ class ImageSet:
     std: tuple[float, ...]  # [C]
     train: Split
     test: Split
-    val: Split | None = None  # held out of the training set; None where data.val_fraction is 0
+    val: Split | None = None  # held out of the training set; None if data.val_fraction is 0
 
     @property
     def num_classes(self) -> int:
@@ -50,9 +50,9 @@ class ImageSet:
 
 
 def mean_and_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Of each channel of [N, C, H, W] uint8, as fractions of white; exact, over the counts of the 256 levels.
+    """Return the exact mean and std of each channel of [N, C, H, W] uint8, as fractions of white.
 
-    A channel of one level has std 1: it has nothing to scale, and to divide by 0 would make it NaN.
+    A channel with a single level has std 1, since a division by 0 would make it NaN.
     """
     counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(1)])  # [C, 256]
     share = counts.double() / counts.sum(dim=1, keepdim=True)

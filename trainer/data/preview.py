@@ -1,4 +1,4 @@
-"""Sheets of a data set: some images of each class, or what augmentation makes of one of each."""
+"""Sheets of a data set: some images of each class, or one of each with its augmented versions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,20 +11,20 @@ from torchvision.utils import make_grid
 from trainer.config.augment import Augment
 from trainer.data.batches import TrainingBatches
 from trainer.data.images import ImageSet
-from trainer.files import disk_errors, written_whole
+from trainer.files import disk_errors, make_folder, written_whole
 
 GAP = 2  # pixels between images, before they are enlarged
 TILE = 64  # images are enlarged by the whole number that brings them nearest to this many pixels
 
 
 def contact_sheet(images: Tensor, labels: Tensor, class_names: Sequence[str], *, per_class: int = 10) -> Image.Image:
-    """The first `per_class` of [N, C, H, W] uint8 of each of K classes, the class's name on the left of its row."""
+    """Return the first `per_class` of [N, C, H, W] uint8 in each of K classes, a row per class with its name."""
     rows = torch.cat([_row(images[(labels == k).nonzero()[:per_class, 0]], per_class) for k in range(len(class_names))])
     return _sheet(rows, class_names)
 
 
 def augmented_sheet(image_set: ImageSet, augment: Augment, *, versions: int = 9, seed: int = 0) -> Image.Image:
-    """The first image of each class as it is, then as training would see it in each of so many epochs."""
+    """Return the first image of each class, followed by its versions in the first epochs of training."""
     labels = image_set.train.labels
     split = image_set.train.select(torch.cat([(labels == k).nonzero()[:1, 0] for k in range(image_set.num_classes)]))
     batches = TrainingBatches(
@@ -46,21 +46,22 @@ def augmented_sheet(image_set: ImageSet, augment: Augment, *, versions: int = 9,
 def write_preview(
     image_set: ImageSet, path: Path, augment: Augment | None = None, *, per_class: int = 10, seed: int = 0
 ) -> None:
-    """Write a sheet of training images to `path` as PNG: `per_class` of each class, or, where `augment` is given, one
-    of each beside its augmented versions. Raises DiskError where it cannot be written."""
+    """Write a sheet of training images to `path` as PNG. Raises DiskError.
+
+    It shows `per_class` images of each class, or with `augment` one of each and its augmented versions.
+    """
     split = image_set.train
     if augment:
         sheet = augmented_sheet(image_set, augment, versions=per_class - 1, seed=seed)
     else:
         sheet = contact_sheet(split.images, split.labels, image_set.class_names, per_class=per_class)
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as file:
-            sheet.save(file, format="PNG")
+    make_folder(path.parent)
+    with disk_errors(path), written_whole(path) as file:
+        sheet.save(file, format="PNG")
 
 
 def _sheet(images: Tensor, names: Sequence[str]) -> Image.Image:
-    """[R * L, C, H, W] uint8 in R rows, each with its name on the left."""
+    """Draw [R * L, C, H, W] uint8 in R rows, each with its name on the left."""
     grid = make_grid(images, nrow=len(images) // len(names), padding=GAP, pad_value=255)  # [3, R(H+2)+2, L(W+2)+2]
     scale = max(1, round(TILE / images.shape[-1]))
     pixels = Image.fromarray(grid.permute(1, 2, 0).numpy())
@@ -78,5 +79,5 @@ def _sheet(images: Tensor, names: Sequence[str]) -> Image.Image:
 
 
 def _row(images: Tensor, length: int) -> Tensor:
-    """[n <= length, C, H, W] -> [length, C, H, W], white where a class has fewer images."""
+    """Fill [n <= length, C, H, W] up to [length, C, H, W] with white images."""
     return torch.cat([images, images.new_full((length - len(images), *images.shape[1:]), 255)])

@@ -1,14 +1,14 @@
-"""`shapes10`: ten classes drawn on the spot, with no download; for demos, CI and first contact.
+"""`shapes10`: ten classes that are drawn without a download, for demos, CI and first tests.
 
-A figure of random size, place, tilt and colours lies among coloured chips on shaded paper, under noise. Eight classes
-are named by the outline (disc, ring, square, triangle, star, cross, heart, moon), filled with a smooth ramp of two
-inks; two by the texture (striped, checkered), whose outline is a disc, square, triangle or heart. A mirrored image
-and one moved by four pixels keep their class, so the trainer's flip and crop are fair.
+A figure of random size, place, tilt and colours is drawn among coloured chips on shaded paper, with noise. Eight
+classes are named by the outline (disc, ring, square, triangle, star, cross, heart, moon), filled with a smooth ramp of
+two inks. Two are named by the texture (striped, checkered). Their outline is a disc, square, triangle or heart. Images
+keep their class if they are mirrored or moved by four pixels, so the trainer's flip and crop are fair.
 
-Neither colour, brightness nor area gives a class away: inks are drawn alike for all, every outline has the area of the
-same disc and its centroid in the middle, and a texture shows as much of either ink as a ramp does. What is left to a
-linear model is a blurred silhouette, since 85 % of the figures are lighter than their paper; a convolution finds edges.
-The numbers under "The difficulty" were chosen by hand until networks came out in this order and stayed short of 100 %.
+Neither colour, brightness nor area identifies a class. Inks are drawn in the same way for all, every outline has the
+area of the same disc and its centroid in the middle, and a texture shows as much of either ink as a ramp does. A linear
+model only has a blurred silhouette, since 85 % of the figures are lighter than their paper. A convolution finds edges.
+The numbers under "The difficulty" were chosen by hand until networks ranked in this order and stayed below 100 %.
 Test accuracy, all 10,000 + 2,000 images (2-core x86-64 without bfloat16, torch 2.15.0 CPU, float32, one run each with
 data seed 0 and training seed 0; batch 100, SGD, one-cycle to 0.1, for the MLP to 0.02):
 
@@ -20,7 +20,7 @@ data seed 0 and training seed 0; batch 100, SGD, one-cycle to 0.1, for the MLP t
     ResNet-9 of width 16, 5 epochs with flip and crop      97.1 %
     * chosen on the test images, in the linear model's favour
 
-All is numpy on one thread, a block of images at a time: 2.6 s there.
+Everything is numpy on one thread, a block of images at a time: 2.6 s on that machine.
 
 N images, B = 100 images of a block, C = 3 channels, H = W = 32 pixels; lengths are pixels, colours fractions of white.
 """
@@ -41,7 +41,7 @@ Outline = Callable[[Floats, Floats], Floats]
 
 _SIZE = 32
 _BLOCK = 100  # images with a generator of their own; small enough to stay in the cache, a multiple of ten classes
-_TINTS = 2 * pi / 3 * np.arange(3, dtype=np.float32)[:, None, None]  # [C, 1, 1] where on the hue circle a channel lies
+_TINTS = 2 * pi / 3 * np.arange(3, dtype=np.float32)[:, None, None]  # [C, 1, 1] position of a channel on the hue circle
 
 # The difficulty; a pair is the ends of a uniform draw, one for each image.
 _RADIUS = (4.8, 8.5)  # of the disc that has the figure's area
@@ -55,11 +55,11 @@ _NOISE = (0.02, 0.11)  # standard deviation
 
 
 def draw_shapes10(train: int = 10_000, test: int = 2_000, *, seed: int = 0) -> ImageSet:
-    """`train` + `test` images, the same bits for the same `seed` on one machine and one release of numpy.
+    """Return `train` + `test` images, the same bits for the same `seed` on one machine and one release of numpy.
 
-    No other random state is read or moved. Fewer images are a prefix of more, and since any ten from a multiple of ten
-    on hold each class once, the classes are balanced to within one image. The two splits come from streams of their
-    own. `mean` and `std` are those of the train images drawn.
+    No other random state is read or changed. Fewer images are a prefix of more. Any ten from a multiple of ten on
+    contain each class once, so the classes are balanced to within one image. Each split has a stream of its own.
+    `mean` and `std` are those of the train images drawn.
     """
     if train < 1 or test < 1:
         raise ValueError(f"shapes10 needs at least one image in each split, not train={train}, test={test}")
@@ -68,7 +68,7 @@ def draw_shapes10(train: int = 10_000, test: int = 2_000, *, seed: int = 0) -> I
 
 
 def _draw_split(n: int, seed: int, stream: int) -> Split:
-    """The first `n` images of a stream. Block b depends on (seed, stream, b) alone, hence the prefixes."""
+    """Return the first `n` images of a stream. Block b depends on (seed, stream, b) alone, hence the prefixes."""
     seeds = (SeedSequence(seed, spawn_key=(stream, b)) for b in range(-(-n // _BLOCK)))
     blocks = [_draw_block(np.random.default_rng(s)) for s in seeds]
     images, labels = (torch.from_numpy(np.concatenate(parts)[:n]) for parts in zip(*blocks, strict=True))
@@ -76,7 +76,7 @@ def _draw_split(n: int, seed: int, stream: int) -> Split:
 
 
 def _draw_block(rng: Generator) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:  # [B, C, H, W], [B]
-    """From back to front: paper, chips, the figure, chips, noise."""
+    """Draw a block from back to front: paper, chips, the figure, chips, noise."""
     labels = rng.permuted(np.tile(np.arange(10, dtype=np.int64), (_BLOCK // 10, 1)), axis=1).ravel()
     papers, inks = _palette(rng)
     across, _ = _frame(rng, jitter=0, tilt=pi)
@@ -94,7 +94,7 @@ def _draw_block(rng: Generator) -> tuple[NDArray[np.uint8], NDArray[np.int64]]: 
 
 
 def _figure(rng: Generator, labels: NDArray[np.int64]) -> tuple[Floats, Floats]:  # [B, H, W] twice
-    """How opaque the figure is, and the second ink's share in it: a smooth ramp, stripes or checks, half on average."""
+    """Return the figure's opacity and the second ink's share in it: a ramp, stripes or checks, half on average."""
     radius, wave = _uniform(rng, *_RADIUS), 2 * pi / _uniform(rng, *_PERIOD)
     shape = np.where(labels < len(_OUTLINES), labels, rng.choice(_SOLID, _BLOCK))
     u, v = _frame(rng, _JITTER, _TILT)
@@ -121,7 +121,7 @@ def _chip(rng: Generator) -> Floats:  # [B, H, W]
 def _palette(
     rng: Generator,
 ) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:  # 2 papers, 2 inks, each [B, C, 1, 1]
-    """The inks are lighter than the papers, or all four are turned into their negatives."""
+    """Return inks that are lighter than the papers, or the negatives of all four."""
     negative = rng.random((_BLOCK, 1, 1, 1)) > _LIGHT_ON_DARK
     greys = (_PAPER, _PAPER, _DIM_INK, _BRIGHT_INK)
     a, b, c, d = (np.where(negative, 1 - c, c) for c in (_colours(rng, *grey) for grey in greys))
@@ -129,7 +129,7 @@ def _palette(
 
 
 def _colours(rng: Generator, low: float, high: float) -> Floats:  # [B, C, 1, 1]
-    """A grey from `low` to `high` and a tint of any hue that leaves the mean over the channels where it is."""
+    """Return a grey from `low` to `high` with a tint of any hue that keeps the mean over the channels."""
     grey, tint, hue = (_uniform(rng, *ends)[:, None] for ends in ((low, high), (0.05, 0.3), (0, 2 * pi)))
     return grey + tint * np.cos(hue + _TINTS)
 
@@ -148,7 +148,7 @@ def _lay(images: Floats, opacity: Floats, colour: Floats) -> None:
 
 
 def _frame(rng: Generator, jitter: float, tilt: float) -> tuple[Floats, Floats]:  # [B, H, W] twice
-    """Coordinates of the pixels about a random point near the middle, turned by up to `tilt` either way."""
+    """Return pixel coordinates around a random point near the middle, turned by up to `tilt` either way."""
     pixels = np.arange(_SIZE, dtype=np.float32) - (_SIZE - 1) / 2
     x, y = pixels - _uniform(rng, -jitter, jitter), pixels[:, None] - _uniform(rng, -jitter, jitter)
     angle = _uniform(rng, -tilt, tilt)
@@ -160,7 +160,7 @@ def _uniform(rng: Generator, low: float, high: float) -> Floats:  # [B, 1, 1]
 
 
 def _ramp(x: Floats) -> Floats:
-    """From 0 to 1 as `x` goes from -1/2 to 1/2, in place: an edge one pixel wide where `x` is a distance."""
+    """Map -1/2 to 1/2 onto 0 to 1, in place: an edge one pixel wide if `x` is a distance."""
     x += 0.5
     return np.clip(x, 0, 1, out=x)
 

@@ -1,4 +1,4 @@
-"""From the `data` section to images: one source for each `data.name`, then the parts the section asks for."""
+"""Images by the `data` section: one source per `data.name`, then the subsets that the section names."""
 
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -10,11 +10,10 @@ from trainer.errors import ConfigError
 
 
 def load_image_set(data: Data, *, seed: int) -> ImageSet:
-    """The set that `data` names, whole in memory, with `train_size` and `val_fraction` applied in this order.
+    """Return the set that `data` names, whole in memory, with `train_size` and then `val_fraction` applied.
 
-    Which images these are depends on `seed` alone. `mean` and `std` are those of the whole
-    training set, or as asked. Raises
-    DataError for images that are missing, damaged or unreadable and ConfigError for sizes the set cannot give.
+    The choice of images depends on `seed` alone. `mean` and `std` are those of the whole training set, or as given.
+    Raises DataError for missing, damaged or unreadable images, and ConfigError for sizes that the set does not have.
     """
     whole = _normalised_as_asked(_read(data), data)
     train = whole.train if data.train_size is None else take(whole.train, data.train_size, seed=seed)
@@ -28,12 +27,12 @@ def _normalised_as_asked(image_set: ImageSet, data: Data) -> ImageSet:
     asked = {key: value for key, value in (("mean", data.mean), ("std", data.std)) if value is not None}
     for key, value in asked.items():
         if len(value) != image_set.in_channels:
-            raise ConfigError(f"data.{key}: {len(value)} values, and the images have {image_set.in_channels} channels")
+            raise ConfigError(f"data.{key}: {len(value)} values, but the images have {image_set.in_channels} channels")
     return replace(image_set, **asked)
 
 
 def _read(data: Data) -> ImageSet:
-    match data:  # a source is imported when it is chosen: torchvision alone takes seconds
+    match data:  # only the chosen source is imported, since torchvision takes seconds
         case Cifar10():
             from trainer.data.cifar import CIFAR_10, read_cifar
 
@@ -56,7 +55,7 @@ def _read(data: Data) -> ImageSet:
 
 @dataclass(frozen=True)
 class SetShape:
-    """The size of a set, known without decoding an image of it; named as in ImageSet."""
+    """The sizes of a set, without decoding an image. Names are as in ImageSet."""
 
     num_classes: int
     train_size: int
@@ -65,7 +64,7 @@ class SetShape:
 
 
 def shape_of(data: Data) -> SetShape:
-    """Raises DataError for a `folder` that is not laid out as one."""
+    """Return the sizes of a set. Raises DataError for a `folder` with another layout."""
     match data:
         case Cifar10() | Cifar100():
             shape = SetShape(10 if isinstance(data, Cifar10) else 100, 50_000)

@@ -1,4 +1,4 @@
-"""Parts of a training set: stratified by class, drawn from a seed, in the set's own order."""
+"""Subsets of a training set: stratified by class, drawn from a seed, in the set's own order."""
 
 import torch
 from torch import Tensor
@@ -9,32 +9,32 @@ from trainer.seeds import generator
 
 
 def take(split: Split, size: int, *, seed: int) -> Split:
-    """`size` images of `split`, each class in proportion and none without an image.
+    """Return `size` images of `split`, each class in proportion and with at least one image.
 
-    The same seed gives the same images. Raises ConfigError where `size` is impossible.
+    The same seed gives the same images. Raises ConfigError if `size` is impossible.
     """
     counts = torch.bincount(split.labels)
     classes = int(counts.count_nonzero())
     if size > len(split):
         raise ConfigError(f"data.train_size={size}: the training set has {len(split)} images")
     if size < classes:
-        raise ConfigError(f"data.train_size={size}: too few for {classes} classes; give at least {classes}")
+        raise ConfigError(f"data.train_size={size}: too few for {classes} classes; set at least {classes}")
     shares = apportion(counts, size, at_least=counts.clamp(max=1), at_most=counts)
     return split.select(_draw(split.labels, shares, seed, "train_size").nonzero()[:, 0])
 
 
 def hold_out(split: Split, fraction: float, *, seed: int) -> tuple[Split, Split]:
-    """(what is left to train on, round(`fraction` * N) images held out): disjoint, together all of `split`.
+    """Return (the images left to train on, round(`fraction` * N) images held out): disjoint, together all of `split`.
 
-    Each class is held out in proportion, and never its last image. Raises ConfigError where a part would be empty
-    or a class would lose all of its images.
+    Each class is held out in proportion, but never its last image. Raises ConfigError if a part would be empty or a
+    class would lose all of its images.
     """
     counts = torch.bincount(split.labels)
     classes, held = int(counts.count_nonzero()), round(fraction * len(split))
     if not held:
         raise ConfigError(
             f"data.val_fraction={fraction:g}: holds out none of {len(split)} training images; "
-            "give more, or 0 for no validation"
+            "set more, or 0 for no validation"
         )
     if len(split) - held < classes:
         raise ConfigError(
@@ -47,9 +47,9 @@ def hold_out(split: Split, fraction: float, *, seed: int) -> tuple[Split, Split]
 
 
 def apportion(counts: Tensor, size: int, *, at_least: Tensor, at_most: Tensor) -> Tensor:
-    """[K] whole numbers, `size` in all, as near to `counts` [K] in proportion as the bounds [K] let them be.
+    """Return [K] whole numbers with sum `size`, as near to `counts` [K] in proportion as the bounds [K] allow.
 
-    Largest remainder: whole shares first, then one by one to the class that lacks most; a tie goes to the first.
+    Largest remainder: whole shares first, then one by one to the class that lacks most. A tie goes to the first.
     """
     ideal = counts.double() * size / counts.sum()
     shares = ideal.floor().long().clamp(at_least, at_most)
@@ -63,7 +63,7 @@ def apportion(counts: Tensor, size: int, *, at_least: Tensor, at_most: Tensor) -
 
 
 def _draw(labels: Tensor, shares: Tensor, seed: int, purpose: str) -> Tensor:
-    """[N] bool: `shares[k]` images of each class k, at random; what is held out is independent of what was taken."""
+    """Return [N] bool: `shares[k]` random images of each class k, independent for each `purpose`."""
     order = torch.randperm(len(labels), generator=generator(seed, purpose))  # [N]
     by_class = order[labels[order].argsort(stable=True)]  # [N] shuffled inside each class
     counts = torch.bincount(labels)

@@ -1,1 +1,1 @@
-"""From a config to a trained network: its parts, the loop, and everything the loop calls."""
+"""Training of a network from a config: its parts, the loop, and everything that the loop calls."""

@@ -12,13 +12,13 @@ from models.layers import HandmadeBatchNorm
 
 
 class Ema:
-    """Keeps `average`, a copy of a network that trails it: average <- r average + (1 - r) network.
+    """A copy of a network, `average`, that follows it: average <- r average + (1 - r) network.
 
-    The copy starts as the network's own weights. Every floating-point entry is averaged, counters are copied.
+    The copy starts with the network's weights. Floating-point entries are averaged, counters are copied.
     """
 
     def __init__(self, model: nn.Module, *, decay: float, every: int) -> None:
-        """Update at each `every`-th call with r = decay**every, which costs less and averages over the same span."""
+        """Update at every `every`-th call with r = decay**every. This costs less for the same span."""
         self.average = copy.deepcopy(model).eval().requires_grad_(False)
         self.every, self.share = every, 1 - decay**every
         self._pairs = [
@@ -34,7 +34,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """After optimizer step `step`, from 0."""
+        """Update the average after optimizer step `step`, from 0."""
         if step % self.every == 0:
             kept, now = zip(*self._pairs, strict=True)
             torch._foreach_lerp_(kept, now, self.share)  # pyright: ignore[reportPrivateImportUsage]
@@ -43,7 +43,7 @@ class Ema:
 
 
 class Swa:
-    """Keeps `average`, the mean of a network's weights at the moments of `update`.
+    """The mean of a network's weights at each call of `update`, as `average`.
 
     Source: Izmailov et al. 2018, arXiv 1803.05407, algorithm 1.
     """
@@ -63,8 +63,10 @@ class Swa:
 
     @torch.no_grad()
     def refresh_norms(self, batches: Iterable[Tensor]) -> None:
-        """Compute the BatchNorm statistics of the averaged weights as the mean over batches [N, C, H, W]; without this
-        they would be those of networks that the average is not."""
+        """Compute the BatchNorm statistics of the averaged weights, as the mean over batches [N, C, H, W].
+
+        The averaged statistics belong to other networks than the average.
+        """
         norms = [layer for layer in self.average.modules() if isinstance(layer, _BatchNorm | HandmadeBatchNorm)]
         if not norms:
             return
@@ -73,7 +75,7 @@ class Swa:
             norm.reset_running_stats()
             norm.momentum = None
         for norm in norms:
-            norm.train()  # and nothing else: dropout stays off
+            norm.train()  # only the norms: dropout stays off
         for images in batches:
             self.average(images)
         self.average.eval()

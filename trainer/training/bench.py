@@ -1,4 +1,4 @@
-"""What the data pipeline is worth: images a second of ours against torchvision's transforms under a DataLoader."""
+"""Speed of the data pipeline: images per second, compared with torchvision's transforms in a DataLoader."""
 
 import statistics
 import time
@@ -33,17 +33,16 @@ def bench_data(
     images: int = 2048,
     workers: int = 2,
 ) -> dict[str, float]:
-    """Images a second of each side of each of PIPELINES, normalised and on the device: medians over the rounds, in
-    each of which the sides take turns.
+    """Return images per second of each side of each of PIPELINES, normalised and on the device.
 
-    `NAME/ours` passes over the whole training set; `NAME/v1` is torchvision.transforms on PIL images and `NAME/v2`
-    torchvision.transforms.v2 on tensors, an image at a time, over the first `images` of it, in memory, under a
-    DataLoader whose `workers` have been started before. `NAME/ratio` is ours over the faster of the two, the median of
-    the rounds' ratios.
+    The sides take turns in each round, and the number is the median over the rounds. `NAME/ours` is a pass over the
+    whole training set. `NAME/v1` (torchvision.transforms on PIL images) and `NAME/v2` (torchvision.transforms.v2 on
+    tensors) transform one image at a time, over the first `images` in memory, in a DataLoader whose `workers` are
+    already running. `NAME/ratio` is the median of ours divided by the faster of the two.
     """
     if compute.device.type == "cpu":
         keep_freed_memory()  # as training does
-    found: dict[str, float] = {}
+    measured: dict[str, float] = {}
     for name, augment in PIPELINES.items():
         passes = {"ours": _ours(image_set, augment, compute, batch_size)} | {
             side: _theirs(dataset, compute, batch_size, workers)
@@ -52,13 +51,13 @@ def bench_data(
         for one_pass in passes.values():
             _rate(one_pass, compute)
         rates = [{side: _rate(one_pass, compute) for side, one_pass in passes.items()} for _ in range(rounds)]
-        found |= {f"{name}/{side}": statistics.median(rate[side] for rate in rates) for side in passes}
-        found[f"{name}/ratio"] = statistics.median(rate["ours"] / max(rate["v1"], rate["v2"]) for rate in rates)
-    return found
+        measured |= {f"{name}/{side}": statistics.median(rate[side] for rate in rates) for side in passes}
+        measured[f"{name}/ratio"] = statistics.median(rate["ours"] / max(rate["v1"], rate["v2"]) for rate in rates)
+    return measured
 
 
 Pass = Callable[[], Iterator[Tensor]]
-"""Gives the batches of one pass, as a network takes them."""
+"""Yields the batches of one pass, ready for a network."""
 
 
 def _rate(one_pass: Pass, compute: Compute) -> float:
@@ -81,7 +80,7 @@ def _theirs(dataset: Dataset[Any], compute: Compute, batch_size: int, workers: i
 
 
 class _InMemory(Dataset[tuple[Tensor, int]]):
-    """Images already read, each transformed when it is asked for."""
+    """Images in memory, each transformed on access."""
 
     def __init__(self, images: Any, labels: list[int], transform: Callable[[Any], Tensor]) -> None:
         self._images, self._labels, self._transform = images, labels, transform
@@ -94,7 +93,7 @@ class _InMemory(Dataset[tuple[Tensor, int]]):
 
 
 def _datasets(image_set: ImageSet, full: bool, count: int) -> dict[str, Dataset[Any]]:
-    """The same images through both generations of torchvision's transforms, each in the form it is best at."""
+    """Return the same images with both generations of torchvision's transforms, each in its fastest form."""
     images, labels = image_set.train.images[:count], image_set.train.labels[:count].tolist()
 
     def pipeline(module: Any, before: list[Any], to_float: Any) -> Callable[[Any], Tensor]:

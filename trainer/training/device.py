@@ -1,4 +1,4 @@
-"""Where a run computes and in which number format."""
+"""The device and the number format of a run."""
 
 import contextlib
 import ctypes
@@ -20,7 +20,7 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 @dataclass(frozen=True)
 class Compute:
-    """A device and the format of matrix products on it; sums, norms and the loss stay in float32."""
+    """A device and the format of matrix products on it. Sums, norms and the loss are always float32."""
 
     device: torch.device
     dtype: torch.dtype
@@ -39,22 +39,22 @@ class Compute:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def place(self, model: nn.Module) -> nn.Module:
-        """`model` on this device, its weights in this memory format."""
+        """Move `model` to this device and memory format, and return it."""
         return model.to(device=self.device).to(memory_format=self.memory_format)  # pyright: ignore[reportCallIssue]
 
     @property
     def description(self) -> dict[str, str]:
-        """`device` and `precision` as provenance tells them."""
+        """`device` and `precision`, as written to run.json."""
         return {"device": describe_device(self.device), "precision": self.precision}
 
     def synchronize(self) -> None:
-        """Wait until the device has done what it was given, before a clock is read."""
+        """Wait for the device. Call this before reading a clock."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
 
 def choose_compute(config: Train) -> Compute:
-    """The device and precision a config asks for. Raises ConfigError for what this machine lacks."""
+    """Return the device and precision of a config. Raises ConfigError if this machine does not have them."""
     device = _device(config.device)
     if config.precision == "float16" and device.type != "cuda":
         raise ConfigError(f"train.precision: 'float16' needs a CUDA device, not {device}; try bfloat16 or float32")
@@ -73,8 +73,8 @@ def deterministic_kernels(on: bool) -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = not on
     if on:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for to repeat its sums
-    # Warn only: torch also counts max pooling's gradient on CUDA as one that may differ, and has no other.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it for repeatable sums
+    # Warn only: torch lists max pooling's gradient on CUDA as not deterministic, and has no other.
     torch.use_deterministic_algorithms(on, warn_only=True)
     try:
         yield
@@ -84,11 +84,11 @@ def deterministic_kernels(on: bool) -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep what a step frees, for the next step, instead of handing it back to the kernel.
+    """Make glibc keep the memory that a step frees for the next step, instead of returning it to the kernel.
 
-    The activations of a batch are larger than malloc's limit for mapping them one by one, so by default every step
-    faults all of its memory in anew: a quarter of FastResNet9's time on two cores (docs/lab-notes.md, 2026-11-21).
-    Elsewhere than on glibc nothing is done.
+    The activations of a batch exceed malloc's limit for separate mappings. By default every step therefore faults in
+    all of its memory again: a quarter of FastResNet9's time on two cores (docs/lab-notes.md, 2026-11-21). Without
+    glibc this does nothing.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
@@ -100,10 +100,10 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if name.startswith("cuda"):
-        found = torch.cuda.device_count()
+        count = torch.cuda.device_count()
         index = int(name.partition(":")[2] or 0)
-        if index >= found:
-            raise ConfigError(f"train.device: {name!r}: torch {torch.__version__} sees {found} CUDA devices here")
+        if index >= count:
+            raise ConfigError(f"train.device: {name!r}: torch {torch.__version__} sees {count} CUDA devices here")
         return torch.device("cuda", index)
     if name == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("train.device: 'mps': not on this machine; try auto or cpu")

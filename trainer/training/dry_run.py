@@ -1,4 +1,4 @@
-"""What a run will need, before anything is read or trained: for `trainer train --dry-run`."""
+"""Size and memory of a run before anything is read or trained, for `trainer train --dry-run`."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ _FLOAT32 = 4
 
 
 def steps_per_epoch(config: RunConfig) -> int:
-    """Optimizer updates in an epoch of a run, without reading its data."""
+    """Return the optimizer updates per epoch without reading the data."""
     size, batch = shape_of(config.data).train_size, config.train.batch_size
     size -= round(size * config.data.val_fraction)
     return max(1, size // batch if config.train.drop_last else -(-size // batch))
 
 
 def plan_run(config: RunConfig) -> dict[str, int]:
-    """Parameters, multiply-adds of one image, and bytes on the device by use; memory is an estimate from below."""
+    """Return parameters, multiply-adds of one image, and bytes on the device by use, which are a lower bound."""
     compute = choose_compute(config.train)
     shape = shape_of(config.data)
     with torch.device("meta"):
@@ -35,7 +35,7 @@ def plan_run(config: RunConfig) -> dict[str, int]:
     optimizer = build_optimizer(model, config.optimizer, fused=False)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
-    optimizer.step()  # on the meta device: its state gets shapes and nothing is computed
+    optimizer.step()  # on the meta device, where the state gets shapes and nothing is computed
     side = shape.image_size + 2 * config.augment.crop.padding
     views = 1 if config.augment.flip.mode == "none" else 2
     memory = {
@@ -51,7 +51,7 @@ def plan_run(config: RunConfig) -> dict[str, int]:
 
 
 def _bytes(content: Any) -> int:
-    """Of all tensors in nested dicts and lists."""
+    """Return the bytes of all tensors in nested dicts and lists."""
     if isinstance(content, Tensor):
         return content.nbytes
     inner = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()

@@ -27,7 +27,7 @@ Measured = Mapping[str, Tensor | float]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended, and at which step."""
+    """The status and step at the end of a run."""
 
     status: Status
     step: int

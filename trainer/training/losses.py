@@ -1,6 +1,6 @@
-"""Losses by config. Each takes logits [N, K] and targets, [N] classes or [N, K] probabilities, to losses [N].
+"""Losses by config. Each maps logits [N, K] and targets, [N] classes or [N, K] probabilities, to losses [N].
 
-Whoever calls one sums or averages: the training loop as `loss.reduction` says, evaluation always by the mean.
+The caller sums or averages: the training loop by `loss.reduction`, evaluation always by the mean.
 """
 
 from collections.abc import Callable
@@ -18,17 +18,17 @@ Terms = Callable[[Tensor, Tensor], Tensor]  # logits [N, K], target probabilitie
 
 
 def build_loss(loss: Loss, num_classes: int) -> nn.Module:
-    """Raises ConfigError where `loss.class_weights` are not one for each class."""
+    """Build the loss. Raises ConfigError if `loss.class_weights` does not have one weight per class."""
     weight = None if loss.class_weights is None else torch.tensor(loss.class_weights)
     if weight is not None and len(weight) != num_classes:
-        raise ConfigError(f"loss.class_weights: {len(weight)} of them, and the data has {num_classes} classes")
+        raise ConfigError(f"loss.class_weights: {len(weight)} weights, but the data has {num_classes} classes")
     mean_of = partial(LossOfTerms, weight=weight, mean=True)
     match loss:
         case CrossEntropy():
             return nn.CrossEntropyLoss(weight, label_smoothing=loss.label_smoothing, reduction="none")
         case Focal(gamma=gamma, alpha=alpha):
             return LossOfTerms(partial(_focal, gamma=gamma, alpha=alpha), weight=weight, mean=False)
-        case BceWithLogits() | MultilabelSoftMargin():  # torch's two differ in the meaning of their weights alone
+        case BceWithLogits() | MultilabelSoftMargin():  # torch's two differ only in the meaning of their weights
             return mean_of(partial(F.binary_cross_entropy_with_logits, reduction="none"))
         case Mse():
             return mean_of(_scored(partial(F.mse_loss, reduction="none"), loss.scores))
@@ -41,7 +41,7 @@ def build_loss(loss: Loss, num_classes: int) -> nn.Module:
 
 
 def build_penalty(loss: Loss, model: nn.Module) -> Callable[[], Tensor] | None:
-    """l1 times the sum of absolute weights plus l2 times that of their squares, a scalar; None where both are 0."""
+    """Return l1 times the sum of absolute weights plus l2 times that of squares, as a function. None if both are 0."""
     weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     if not weights or not (loss.l1 or loss.l2):
         return None
@@ -49,7 +49,7 @@ def build_penalty(loss: Loss, model: nn.Module) -> Callable[[], Tensor] | None:
 
 
 class LossOfTerms(nn.Module):
-    """A term for each class, weighed, and summed or averaged over the classes."""
+    """A loss with one weighted term per class, summed or averaged over the classes."""
 
     weight: Tensor | None
 
@@ -69,7 +69,7 @@ class LossOfTerms(nn.Module):
 
 def _focal(logits: Tensor, targets: Tensor, *, gamma: float, alpha: float) -> Tensor:
     log_p = logits.log_softmax(1)
-    other = (-log_p.expm1()).clamp(min=torch.finfo(log_p.dtype).tiny)  # 1 - p; a power of 0 has no finite gradient
+    other = (-log_p.expm1()).clamp(min=torch.finfo(log_p.dtype).tiny)  # 1 - p. A power of 0 has no finite gradient
     return -alpha * targets * other**gamma * log_p
 
 

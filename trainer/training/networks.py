@@ -1,4 +1,4 @@
-"""From the `model` section to a network: its arguments checked against the builder's signature, then built."""
+"""Networks by the `model` section: arguments are checked against the builder's signature, then the network is built."""
 
 import copy
 import warnings
@@ -23,16 +23,18 @@ from trainer.data.images import ImageSet
 from trainer.errors import ConfigError, first_line
 from trainer.training.optimizers import build_optimizer
 
-_WHITENED = 5000  # images that a whitening is computed from
-_CANNOT_BE_BUILT = (  # what torch and timm raise for arguments that they cannot use
+_WHITENED = 5000  # images from which a whitening is computed
+_CANNOT_BE_BUILT = (  # errors of torch and timm for arguments that they cannot use
     TypeError, ValueError, RuntimeError, AssertionError, LookupError, AttributeError, ArithmeticError,
 )  # fmt: skip
-_WEIGHTS = ("pretrained", "checkpoint_path")  # timm's own words for loading trained ones
+_WEIGHTS = ("pretrained", "checkpoint_path")  # timm's arguments that load trained weights
 
 
 def complete_parts(settings: Mapping[str, Any], config: RunConfig | None) -> tuple[list[str], dict[str, Any]]:
-    """(a line for each problem of the network, also where other keys are wrong, and of timm's optimizer; all arguments
-    of the network). `config` is what the settings make, where they are valid."""
+    """Return (a line for each problem of the network and of timm's optimizer, all arguments of the network).
+
+    `config` is the result of the settings, or None if they have other mistakes.
+    """
     problems: list[str] = []
     arguments: dict[str, Any] = {}
     model = settings.get("model")
@@ -47,7 +49,7 @@ def complete_parts(settings: Mapping[str, Any], config: RunConfig | None) -> tup
 
 
 class DataShape(Protocol):
-    """What a network has to know of a data set."""
+    """The sizes of a data set that decide a network's shape."""
 
     @property
     def num_classes(self) -> int: ...
@@ -58,12 +60,16 @@ class DataShape(Protocol):
 
 
 def complete_arguments(name: str, arguments: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
-    """(a line for each problem of a network's name and arguments, all its arguments as they will be used): one of the
-    two is empty."""
+    """Return (a line for each problem of a network's name and arguments, all its arguments as used).
+
+    One of the two is empty.
+    """
     try:
         whole = _read_arguments(name, arguments)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # refused, in words of our own
+            warnings.filterwarnings(
+                "ignore", "Initializing zero-element tensors"
+            )  # refused below with a message of our own
             _refuse_empty_layers(models.sketch_model(name, **whole))
     except ConfigError as error:
         return list(error.problems), {}
@@ -73,7 +79,7 @@ def complete_arguments(name: str, arguments: Mapping[str, Any]) -> tuple[list[st
 
 
 def build_network(model: Model, shape: DataShape) -> nn.Module:
-    """The freshly initialised network for a data set. Raises ConfigError where it does not take its images."""
+    """Build and initialise the network for a data set. Raises ConfigError if it does not fit the images."""
     from_data = {key: getattr(shape, key) for key in models.SET_BY_DATA}
     arguments = _read_arguments(model.name, model.arguments)
     try:
@@ -83,12 +89,15 @@ def build_network(model: Model, shape: DataShape) -> nn.Module:
 
 
 def initial_network(model: Model, image_set: ImageSet, *, seed: int) -> nn.Module:
-    """The network as training finds it: initialised from `seed` alone, on the CPU, its whitening computed from the
-    training images. Raises ConfigError where it does not take them."""
+    """Return the network at the start of training, on the CPU.
+
+    Its weights depend on `seed` alone, its whitening is computed from the training images. Raises ConfigError if the
+    network does not take them.
+    """
     torch.manual_seed(seed)
     net = build_network(model, image_set)
     _try_out(net, model.name, image_set)
-    every = max(1, len(image_set.train) // _WHITENED)  # evenly over the set: some sources are sorted by class
+    every = max(1, len(image_set.train) // _WHITENED)  # evenly over the set, since some sources are sorted by class
     for layer in net.modules():
         if isinstance(layer, PatchWhitening):
             layer.fit(Normalize(image_set.mean, image_set.std)(image_set.train.images[::every]))
@@ -96,7 +105,7 @@ def initial_network(model: Model, image_set: ImageSet, *, seed: int) -> nn.Modul
 
 
 def _try_out(net: nn.Module, name: str, shape: DataShape) -> None:
-    """One image through the network, so that one too small for it is a line before training, not a traceback in it."""
+    """Run one image through the network, so that a wrong size is one line before training and not a traceback later."""
     image = torch.zeros(1, shape.in_channels, shape.image_size, shape.image_size)
     with one_line_for_wrong_images(name, image), torch.no_grad():
         net.eval()(image)
@@ -104,21 +113,21 @@ def _try_out(net: nn.Module, name: str, shape: DataShape) -> None:
 
 
 def refuse_one_image(net: nn.Module, name: str, shape: DataShape) -> None:
-    """Raises ConfigError where a network cannot be trained on a single image, as BatchNorm of a 1x1 map cannot."""
+    """Raise ConfigError if a network cannot be trained on a single image, such as BatchNorm on a 1x1 map."""
     image = torch.zeros(1, shape.in_channels, shape.image_size, shape.image_size)
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             copy.deepcopy(net).to("cpu").train()(image)
     except ValueError as error:
         raise ConfigError(
-            f"train.batch_size: leaves a batch or a part of one image, on which {name} cannot be trained: "
+            f"train.batch_size: one batch or part has a single image, on which {name} cannot be trained: "
             f"{first_line(error)}; set train.drop_last=true, or another size"
         ) from error
 
 
 @contextmanager
 def one_line_for_wrong_images(name: str, images: Tensor) -> Iterator[None]:
-    """Raises ConfigError for what a network raises inside for `images` [N, C, H, W] that it does not take."""
+    """Turn any error of a network about `images` [N, C, H, W] into a ConfigError of one line."""
     try:
         yield
     except _CANNOT_BE_BUILT as error:
@@ -127,24 +136,26 @@ def one_line_for_wrong_images(name: str, images: Tensor) -> Iterator[None]:
 
 
 def options_of(name: str) -> dict[str, Parameter]:
-    """The arguments of a network that are keys of the `model` section. Raises ConfigError for an unknown name."""
+    """Return the network's arguments that are keys of the `model` section. Raises ConfigError for an unknown name."""
     if not _is_known(name):
         raise ConfigError(_unknown(name))
     return {key: each for key, each in models.parameters_of(name).items() if key not in models.SET_BY_DATA}
 
 
 def _read_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """`arguments` and the defaults of the others, in the types that the builder's signature gives. Raises ConfigError
-    with every problem."""
+    """Return all arguments, with defaults, in the types of the builder's signature.
+
+    Raises ConfigError with every problem.
+    """
     fields: dict[str, Any] = {key: (each.annotation, each.default) for key, each in options_of(name).items()}
     fields["name"] = (Literal[name], name)
     extra = {"extra": "allow" if name.startswith(models.TIMM) else "forbid"}
     named = create_model(name, __base__=Section, __cls_kwargs__=extra, **fields)
     whole = create_model("Network", __base__=Section, model=(named, ...))
-    problems = [f"model.{key}: set by the data, not by hand" for key in models.SET_BY_DATA if key in arguments]
+    problems = [f"model.{key}: set by the data, remove it" for key in models.SET_BY_DATA if key in arguments]
     if name.startswith(models.TIMM):
-        said = "no trained weights are loaded, for a run starts from its seed alone"
-        problems += [f"model.{key}: {said}" for key in _WEIGHTS if key in arguments]
+        reason = "trained weights cannot be loaded: a run depends on its seed alone"
+        problems += [f"model.{key}: {reason}" for key in _WEIGHTS if key in arguments]
     own = {key: value for key, value in arguments.items() if key not in models.SET_BY_DATA}
     try:
         read = cast("Any", whole.model_validate({"model": {"name": name, **own}})).model
@@ -157,7 +168,7 @@ def _read_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_known(name: str) -> bool:
     if name.startswith(models.TIMM):
-        return name.removeprefix(models.TIMM).split(".")[0] in models.timm_names()  # a dot begins the name of weights
+        return name.removeprefix(models.TIMM).split(".")[0] in models.timm_names()  # weights are named after a dot
     return name in models.model_names()
 
 
@@ -170,11 +181,11 @@ def _unknown(name: str) -> str:
 
 
 def _refuse_empty_layers(net: nn.Module) -> None:
-    """Torch builds a layer for no channels with no more than a warning. Raises ValueError."""
+    """Raise ValueError for a layer without channels. Torch only warns about it."""
     for name, parameter in net.named_parameters():
         if not parameter.numel():
             raise ValueError(f"{name.rpartition('.')[0]} is a layer without channels")
 
 
 def _cannot_be_built(name: str, error: Exception) -> str:
-    return f"model: {name} cannot be built so: {first_line(error)}"
+    return f"model: {name} cannot be built with these arguments: {first_line(error)}"

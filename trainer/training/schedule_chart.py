@@ -20,21 +20,21 @@ _TEXT_WIDTH = 125  # characters of a subtitle's line that fit over it
 
 
 def draw_schedule(config: RunConfig, path: Path, *, steps_per_epoch: int, theme: str = "light") -> None:
-    """Draw the whole run's rate by the panel `rate_curve`. Raises ConfigError for another suffix, DiskError."""
+    """Draw the rate of the whole run with the panel `rate_curve`. Raises ConfigError for a wrong suffix, DiskError."""
     render(schedule_chart(config, steps_per_epoch=steps_per_epoch), path, theme=theme)
 
 
 def schedule_chart(config: RunConfig, *, steps_per_epoch: int) -> dict[str, Any]:
-    """Rate by epoch, in stairs where it moves by epochs; a plateau's with the earliest cuts there can be."""
+    """Return a chart of rate by epoch, in stairs if it changes by epochs. A plateau has its earliest possible cuts."""
     epochs, schedule = config.train.epochs, config.schedule
     rows = schedule_rows(config, steps_per_epoch=steps_per_epoch)
     return panel("rate_curve").chart(rows, title=f"{schedule.name}, {epochs} epochs", subtitle=_subtitle(schedule))
 
 
 def schedule_rows(config: RunConfig, *, steps_per_epoch: int) -> list[Row]:
-    """The points of the curve; of a stair both ends."""
+    """Return the points of the curve, both ends of each stair."""
     rates = rate_at_each_step(config, steps_per_epoch=steps_per_epoch)
-    shown = [*_outline(rates, 2 * _WIDTH), len(rates)]  # the last step's rate holds to its end
+    shown = [*_outline(rates, 2 * _WIDTH), len(rates)]  # the last step's rate lasts to its end
     points = [(step / steps_per_epoch, rates[min(step, len(rates) - 1)]) for step in shown]
     if config.schedule.interval == "epoch":
         edges = [(later[0], earlier[1]) for earlier, later in pairwise(points)]
@@ -44,13 +44,13 @@ def schedule_rows(config: RunConfig, *, steps_per_epoch: int) -> list[Row]:
 
 @dataclass
 class _Rate:
-    """Stands for an optimizer, for which torch would have to be loaded."""
+    """A stand-in for an optimizer, which would need torch."""
 
     param_groups: list[dict[str, Any]]
 
 
 def rate_at_each_step(config: RunConfig, *, steps_per_epoch: int) -> list[float]:
-    """The rate of every step of the run, where no loss is better than the first epoch's."""
+    """Return the rate at every step of a run whose loss never improves after the first epoch."""
     epochs, lr = config.train.epochs, _Rate([{"lr": config.optimizer.lr}])
     schedule = RateSchedule(config.schedule, lr, epochs=epochs, steps_per_epoch=steps_per_epoch)
     rates: list[float] = []
@@ -63,8 +63,10 @@ def rate_at_each_step(config: RunConfig, *, steps_per_epoch: int) -> list[float]
 
 
 def _outline(values: list[float], columns: int) -> list[int]:
-    """Indices of the first, last, lowest and highest value of each of `columns` stretches: to the pixel the same line
-    as all of them draw (Jugel et al. 2014, M4)."""
+    """Return the indices of the first, last, lowest and highest value in each of `columns` stretches.
+
+    To the pixel they draw the same line as all values (Jugel et al. 2014, M4).
+    """
     if len(values) <= 4 * columns:
         return list(range(len(values)))
     kept: set[int] = set()
@@ -75,13 +77,13 @@ def _outline(values: list[float], columns: int) -> list[int]:
 
 
 def _subtitle(schedule: Schedule) -> list[str]:
-    """The knobs as they are typed, and what the curve cannot say."""
+    """Return the keys as they are typed, and what the curve cannot show."""
     knobs = schedule.model_dump(mode="json", exclude={"name", "interval", "warmup_epochs"}, exclude_none=True)
     knobs |= {"interval": schedule.interval, "warmup_epochs": schedule.warmup_epochs}
-    words = " ".join(f"{key}={_typed(value)}" for key, value in knobs.items())
-    lines = textwrap.wrap(words, _TEXT_WIDTH, break_on_hyphens=False)
+    overrides = " ".join(f"{key}={_typed(value)}" for key, value in knobs.items())
+    lines = textwrap.wrap(overrides, _TEXT_WIDTH, break_on_hyphens=False)
     if isinstance(schedule, ReduceOnPlateau):
-        lines.append("Drawn for a loss that never improves after the first epoch: no run is cut earlier.")
+        lines.append("Drawn for a loss that never improves after the first epoch. No run has earlier cuts.")
     return lines
 
 

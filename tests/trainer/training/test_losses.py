@@ -92,7 +92,7 @@ def test_class_weights_multiply_the_loss_of_their_class(name: str) -> None:
 
 
 def test_class_weights_that_are_not_one_a_class_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"loss.class_weights: 2 of them, and the data has 5 classes"):
+    with pytest.raises(ConfigError, match=r"loss.class_weights: 2 weights, but the data has 5 classes"):
         build_loss(config_of(name="mse", class_weights=[1, 2]), K)
 
 

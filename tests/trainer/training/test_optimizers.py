@@ -145,7 +145,7 @@ def test_timms_optimizers_are_built_and_their_mistakes_are_one_line() -> None:
     steps(net, build_optimizer(net, config_of("timm/lamb"), fused=False), range(2))
     for config, said in [
         (config_of("timm/lam"), "optimizer.name: timm has no optimizer 'lam'; did you mean 'timm/lamb'?"),
-        (config_of("timm/lamb", arguments={"foo": 1}), "optimizer.arguments: lamb cannot be built so: "),
+        (config_of("timm/lamb", arguments={"foo": 1}), "optimizer.arguments: lamb cannot be built with these: "),
     ]:
         with pytest.raises(ConfigError) as caught:
             build_optimizer(net, config, fused=False)

@@ -1,7 +1,7 @@
-"""TrivialAugmentWide and RandAugment: each image's own operation at its own strength, in one call a kind of operation.
+"""TrivialAugmentWide and RandAugment: an operation and strength per image, in one call per kind of operation.
 
-Operations, strengths and how each is applied are torchvision.transforms.v2's, nearest pixels and black corners
-included: what comes out equals its functional operation on each image alone.
+Operations, strengths and their application are those of torchvision.transforms.v2, with nearest pixels and black
+corners. The result equals its functional operation on each image alone.
 """
 
 from collections.abc import Callable
@@ -21,16 +21,16 @@ _GEOMETRIC = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 _BLENDS = ("brightness", "color", "contrast", "sharpness")
 _OTHERS = ("posterize", "solarize", "autocontrast", "equalize")
 OPERATIONS = ("identity", *_GEOMETRIC, *_BLENDS, *_OTHERS)
-_KINDS = ("identity", "geometric", *_BLENDS, *_OTHERS)  # what is one call
+_KINDS = ("identity", "geometric", *_BLENDS, *_OTHERS)  # each is one call
 
 
 def auto_augment(config: TrivialAugmentWide | RandAugment, epoch: Epoch) -> Change:
-    """One operation an image, or `num_ops` one after the other."""
+    """Return the change of each batch: one operation per image, or `num_ops` one after the other."""
     rounds = [_in_calls(*drawn, epoch) for drawn in zip(*draw_operations(config, epoch), strict=True)]
 
     def change(number: int, images: Tensor) -> Tensor:
-        for each in rounds:
-            parts = (whole[epoch.batch(number)].split(each.counts[number]) for whole in each.sorted)
+        for one_round in rounds:
+            parts = (whole[epoch.batch(number)].split(one_round.counts[number]) for whole in one_round.sorted)
             for kind, places, amounts, matrices in zip(_KINDS, *parts, strict=True):
                 if kind != "identity" and len(places):
                     how = matrices if kind == "geometric" else amounts
@@ -41,8 +41,11 @@ def auto_augment(config: TrivialAugmentWide | RandAugment, epoch: Epoch) -> Chan
 
 
 def draw_operations(config: TrivialAugmentWide | RandAugment, epoch: Epoch) -> tuple[Tensor, Tensor]:
-    """For each round and image (the index in OPERATIONS [R, N], the amount [R, N] float64 as torchvision counts it:
-    pixels, degrees, what is added to a blend's factor of 1, bits kept, the threshold as a share of white)."""
+    """Return for each round and image (the index in OPERATIONS [R, N], the amount [R, N] float64).
+
+    Amounts are in torchvision's units: pixels, degrees, the addition to a blend's factor of 1, bits kept, or the
+    threshold as a share of white.
+    """
     rounds = config.num_ops if isinstance(config, RandAugment) else 1
     operations, bins, signs = epoch.rand(3, rounds, epoch.images)
     operations = (operations * len(OPERATIONS)).long()
@@ -53,7 +56,7 @@ def draw_operations(config: TrivialAugmentWide | RandAugment, epoch: Epoch) -> t
 
 
 def amount_table(config: TrivialAugmentWide | RandAugment, height: int, width: int) -> Tensor:
-    """[operation, strength] float32 amounts, unsigned."""
+    """Return the unsigned amounts [operation, strength] float32."""
     match config:
         case TrivialAugmentWide():
             shear, move_x, move_y, degrees, blend, bits = 0.99, 32.0, 32.0, 135.0, 0.99, 6
@@ -71,7 +74,7 @@ def amount_table(config: TrivialAugmentWide | RandAugment, height: int, width: i
 
 @dataclass(frozen=True)
 class _Round:
-    """One operation an image: the images of each batch sorted by kind, and how many there are of each."""
+    """One operation per image: the images of each batch sorted by kind, and the number of each kind."""
 
     counts: list[list[int]]  # [batch][kind]
     sorted: tuple[Tensor, Tensor, Tensor]  # place in the batch [N], amount [N, 1, 1, 1], matrix [N, 2, 3]
@@ -89,8 +92,8 @@ def _in_calls(operations: Tensor, amounts: Tensor, epoch: Epoch) -> _Round:
 
 
 def _matrices(operations: Tensor, amounts: Tensor, height: int, width: int) -> Tensor:
-    """[N, 2, 3]: from a pixel's place to the place it is taken from, both in halves of the image's sides from its
-    centre, as affine_grid wants it. Shears leave the top row and the left column where they are."""
+    """Return [N, 2, 3]: the map from a pixel to its source, in halves of the image's sides from the centre, as in
+    affine_grid. Shears do not move the top row and the left column."""
     along = {name: amounts * (operations == OPERATIONS.index(name)) for name in _GEOMETRIC}
     shear_x, shear_y, angle = along["shear_x"], along["shear_y"], along["rotate"].deg2rad()
     down, across = height / 2, width / 2
@@ -106,7 +109,7 @@ def _move(images: Tensor, matrices: Tensor) -> Tensor:
 
 
 def _sharpen(images: Tensor, amounts: Tensor) -> Tensor:
-    """Pillow's: each inner pixel pushed away from its smoothed self, the mean of 3x3 pixels with weight 5 within."""
+    """Sharpen as Pillow does: move each inner pixel away from the mean of its 3x3 pixels, whose centre has weight 5."""
     levels = images.float()
     inner = levels[..., 1:-1, 1:-1]
     smooth = F.avg_pool2d(levels, 3, stride=1, divisor_override=1).add_(inner, alpha=4).div_(13).round_()
@@ -120,7 +123,7 @@ def _posterize(images: Tensor, bits: Tensor) -> Tensor:
 
 
 def _torchvision() -> Any:
-    from torchvision.transforms.v2 import functional  # takes seconds: only where it is needed
+    from torchvision.transforms.v2 import functional  # takes seconds, so only if it is needed
 
     return functional
 

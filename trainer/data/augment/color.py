@@ -1,8 +1,8 @@
-"""Colours of whole batches, each image by a factor of its own, as torchvision's functional ones change one image.
+"""Colour changes of whole batches with a factor per image, equal to torchvision's functions on one image.
 
-They take and give levels: [N, C, H, W] float32, whole numbers from 0 to 255, so that a chain of them rounds where
-torchvision's does on uint8. They write into what they are given. A grey image (C = 1) has no saturation and no hue and
-is left as it is by these two, as by torchvision.
+They map levels to levels: [N, C, H, W] float32, whole numbers from 0 to 255, so that a chain of them rounds where
+torchvision's does on uint8. They write into their input. As in torchvision, saturation and hue do not change a grey
+image (C = 1).
 """
 
 from collections.abc import Callable
@@ -14,32 +14,32 @@ from trainer.config.augment import ColorJitter
 from trainer.data.augment.stage import Change, Epoch
 
 _GREY = (0.2989, 0.587, 0.114)  # ITU-R BT.601, with torchvision's digits
-_BYTE = 255.999 / 255  # torchvision's way from a float back to uint8: white times 255.999, and the fraction cut off
+_BYTE = 255.999 / 255  # torchvision's conversion of a float to uint8: times 255.999, then the fraction is cut off
 
 
 def to_levels(images: Tensor) -> Tensor:
-    """uint8 [N, C, H, W] to levels, channel by channel in memory: operations across channels then run over rows."""
+    """Convert uint8 [N, C, H, W] to levels, channel by channel in memory, so that operations run over rows."""
     return images.permute(1, 0, 2, 3).to(torch.float32, memory_format=torch.contiguous_format).permute(1, 0, 2, 3)
 
 
 def to_bytes(levels: Tensor) -> Tensor:
-    """Levels to uint8 [N, C, H, W], channels last in memory."""
+    """Convert levels to uint8 [N, C, H, W], channels last in memory."""
     return torch.stack(levels.to(torch.uint8).unbind(1), dim=-1).permute(0, 3, 1, 2)
 
 
 def adjust_brightness(levels: Tensor, factor: Tensor) -> Tensor:
-    """`factor` [N, 1, 1, 1] times each level."""
+    """Multiply each level by `factor` [N, 1, 1, 1]."""
     return _cut(levels.mul_(factor))
 
 
 def adjust_contrast(levels: Tensor, factor: Tensor) -> Tensor:
-    """`factor` [N, 1, 1, 1] times the distance from the image's mean grey."""
+    """Multiply the distance from the image's mean grey by `factor` [N, 1, 1, 1]."""
     mean = _grey(levels).mean((1, 2, 3), keepdim=True)
     return _cut(levels.mul_(factor).add_(mean * (1 - factor)))
 
 
 def adjust_saturation(levels: Tensor, factor: Tensor) -> Tensor:
-    """`factor` [N, 1, 1, 1] times the distance from each pixel's grey."""
+    """Multiply the distance from each pixel's grey by `factor` [N, 1, 1, 1]."""
     if levels.shape[1] != 3:
         return levels
     grey = _grey(levels)
@@ -47,18 +47,19 @@ def adjust_saturation(levels: Tensor, factor: Tensor) -> Tensor:
 
 
 def adjust_hue(levels: Tensor, turns: Tensor) -> Tensor:
-    """Hue in HSV moved by `turns` [N, 1, 1, 1] of the colour circle, each at most a half; the highest and the lowest
-    channel's levels stay.
+    """Shift the hue in HSV by `turns` [N, 1, 1, 1] of the colour circle, each at most a half.
+
+    The highest and the lowest level of a pixel stay the same.
 
     With w = (channel - lowest) / (highest - lowest) the hue, in sixths of a turn from red towards green, is
-    1 + w_g + w_b - w_r with the sign of g - b. No step looks which channel is the highest: on a CPU a branch at every
+    1 + w_g + w_b - w_r with the sign of g - b. No step checks which channel is the highest: on a CPU a branch at every
     pixel costs more than all of this.
     """
     if levels.shape[1] != 3:
         return levels
     r, g, b = levels.unbind(1)
     high, low = torch.maximum(torch.maximum(r, g), b), torch.minimum(torch.minimum(r, g), b)
-    chroma = high - low  # levels are whole: 0, where the hue is of no account, or at least 1
+    chroma = high - low  # levels are whole: 0, where the hue does not matter, or at least 1
     hue = (g + b).sub_(r).sub_(low).div_(chroma.clamp(min=1)).add_(1).copysign_(g - b).add_(turns[:, 0], alpha=6)
     for value in (high, low, chroma):
         value.mul_(_BYTE)
@@ -78,11 +79,11 @@ ADJUST: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def draw_jitter(config: ColorJitter, epoch: Epoch) -> tuple[dict[str, Tensor], list[list[str]]]:
-    """(factors [N] of each adjustment that is on, their order in each batch)."""
+    """Return (factors [N] of each adjustment that is on, their order in each batch)."""
     strengths: dict[str, float] = {name: getattr(config, name) for name in ADJUST}
     limits = {name: (max(0.0, 1 - strength), 1 + strength) for name, strength in strengths.items()}
     limits["hue"] = (-config.hue, config.hue)
-    # All four are drawn, on or off, so that turning one off moves no other's draw.
+    # All four are drawn, on or off, so that turning one off does not change the draw of another.
     factors = {name: epoch.rand(epoch.images, low=low, high=high).float() for name, (low, high) in limits.items()}
     orders = epoch.rand(epoch.batches, len(ADJUST)).argsort(1).tolist()
     names = list(ADJUST)
@@ -91,8 +92,10 @@ def draw_jitter(config: ColorJitter, epoch: Epoch) -> tuple[dict[str, Tensor], l
 
 
 def color_jitter(config: ColorJitter, epoch: Epoch) -> Change:
-    """torchvision's ColorJitter. Factors are drawn for each image; the order of the four once a batch, so that each
-    is one operation on all of it."""
+    """Return the change of each batch: torchvision's ColorJitter with factors drawn per image.
+
+    The order of the four is drawn once per batch, so that each is one operation on all of it.
+    """
     factors, orders = draw_jitter(config, epoch)
     factors = {name: drawn.view(-1, 1, 1, 1).to(epoch.device) for name, drawn in factors.items()}
 
@@ -106,7 +109,7 @@ def color_jitter(config: ColorJitter, epoch: Epoch) -> Change:
 
 
 def _grey(levels: Tensor) -> Tensor:
-    """[N, C, H, W] levels -> [N, 1, H, W]."""
+    """Return the grey [N, 1, H, W] of levels [N, C, H, W]."""
     if levels.shape[1] == 1:
         return levels
     (r, g, b), (of_r, of_g, of_b) = levels.unbind(1), _GREY

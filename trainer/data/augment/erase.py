@@ -1,4 +1,4 @@
-"""A rectangle of each image overwritten: random erasing and cutout."""
+"""Random erasing and cutout: a rectangle of each image is overwritten."""
 
 import math
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ from torch import Tensor
 from trainer.config.augment import Cutout, RandomErasing
 from trainer.data.augment.stage import Change, Epoch
 
-_TRIES = 10  # torchvision's: draws of a rectangle before an image is left whole
+_TRIES = 10  # draws of a rectangle before an image is left whole, as in torchvision
 
 
 def erasing(config: RandomErasing | Cutout, mean: Sequence[float], epoch: Epoch) -> Change:
-    """One rectangle an image, filled as `config` says; `mean` [C] is a fraction of white."""
+    """Return the change of each batch: one filled rectangle per image. `mean` [C] is a fraction of white."""
     rows, columns = (mask.to(epoch.device) for mask in _masks(draw_boxes(config, epoch), epoch, channels=len(mean)))
     levels = [round(255 * share) if config.fill == "mean" else 0 for share in mean]
     fill = torch.tensor(levels, dtype=torch.uint8).repeat(epoch.width).to(epoch.device) if any(levels) else None
 
     def change(number: int, images: Tensor) -> Tensor:
         now = epoch.batch(number)
-        # Whole rows of bytes by arithmetic: a CPU takes 64 of them at once, and fills by a mask one by one.
+        # Arithmetic on whole rows of bytes: a CPU handles 64 at once, but fills a mask one by one.
         inside = rows[now].unsqueeze(2) * columns[now].unsqueeze(1)  # [N, H, W * C], 255 or 0
-        flat = images.permute(0, 2, 3, 1).flatten(2)  # a view, as channels lie last in memory
+        flat = images.permute(0, 2, 3, 1).flatten(2)  # a view, since channels are last in memory
         flat &= ~inside
         if fill is not None:
             flat |= inside & fill
@@ -33,7 +33,7 @@ def erasing(config: RandomErasing | Cutout, mean: Sequence[float], epoch: Epoch)
 
 
 def _masks(boxes: Tensor, epoch: Epoch, *, channels: int) -> tuple[Tensor, Tensor]:
-    """([N, H], [N, W * C]) uint8, whose product is 255 inside of the boxes [4, N] and 0 outside."""
+    """Return ([N, H], [N, W * C]) uint8, whose product is 255 inside the boxes [4, N] and 0 outside."""
     top, left, bottom, right = boxes.unsqueeze(-1)  # [N, 1] each
     row, column = torch.arange(epoch.height), torch.arange(epoch.width).repeat_interleave(channels)
     rows, columns = (top <= row) & (row < bottom), (left <= column) & (column < right)
@@ -41,7 +41,7 @@ def _masks(boxes: Tensor, epoch: Epoch, *, channels: int) -> tuple[Tensor, Tenso
 
 
 def draw_boxes(config: RandomErasing | Cutout, epoch: Epoch) -> Tensor:
-    """[4, N] int64: top, left, bottom, right of each image's rectangle, 0 where it has none."""
+    """Return [4, N] int64: top, left, bottom, right of each image's rectangle, or 0 if it has none."""
     chosen = epoch.rand(epoch.images) < config.probability
     match config:
         case RandomErasing():
@@ -54,8 +54,8 @@ def draw_boxes(config: RandomErasing | Cutout, epoch: Epoch) -> Tensor:
 
 
 def _random_rectangles(config: RandomErasing, epoch: Epoch) -> Tensor:
-    """torchvision's RandomErasing.get_params for each image: the first of ten rectangles that is smaller than the
-    image both ways, or none."""
+    """Return torchvision's RandomErasing.get_params for each image: the first of ten rectangles that is smaller than
+    the image both ways, or none."""
     low, high = config.scale
     area = epoch.rand(_TRIES, epoch.images, low=low, high=high) * epoch.height * epoch.width
     low, high = map(math.log, config.ratio)

@@ -1,4 +1,4 @@
-"""Images mixed with the ones before them in the batch, and their classes with them: mixup and cutmix."""
+"""Mixup and cutmix: images and classes mixed with those of the previous image in the batch."""
 
 from collections.abc import Callable
 from typing import assert_never
@@ -15,7 +15,7 @@ MixChange = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def mixing(config: Mixup | Cutmix, num_classes: int, epoch: Epoch) -> MixChange:
-    """Mixup gives float32 images in 0..255, cutmix uint8 ones, also of a batch that is left unmixed."""
+    """Return the change of each batch. Images are float32 in 0..255 for mixup, uint8 for cutmix, mixed or not."""
     shares, places = draw_mix(config, epoch)
     one_hot = torch.eye(num_classes, device=epoch.device)
 
@@ -36,7 +36,7 @@ def mixing(config: Mixup | Cutmix, num_classes: int, epoch: Epoch) -> MixChange:
 
 
 def draw_mix(config: Mixup | Cutmix, epoch: Epoch) -> tuple[list[float], list[tuple[float, float]]]:
-    """For each batch (the share of an image itself, the relative place of the cut's centre)."""
+    """Return for each batch (the share that an image keeps, the relative position of the cut's centre)."""
     chosen = epoch.rand(epoch.batches) < config.probability
     places = epoch.rand(epoch.batches, 2)
     # numpy, because torch's Beta takes no generator
@@ -46,12 +46,12 @@ def draw_mix(config: Mixup | Cutmix, epoch: Epoch) -> tuple[list[float], list[tu
 
 
 def mix(values: Tensor, share: float) -> Tensor:
-    """`share` of each row of [B, ...] and the rest of the row before it; of the last one for the first."""
+    """Return `share` of each row of [B, ...] plus the rest of the previous row. The first row follows the last."""
     return torch.lerp(_before(values), values, share)
 
 
 def paste(images: Tensor, box: tuple[int, int, int, int]) -> Tensor:
-    """Write into the box (top, left, bottom, right) of each image what lies there in the one before it."""
+    """Copy the box (top, left, bottom, right) of the previous image into each image."""
     top, left, bottom, right = box
     window = images[..., top:bottom, left:right]
     window.copy_(_before(window))
@@ -59,8 +59,10 @@ def paste(images: Tensor, box: tuple[int, int, int, int]) -> Tensor:
 
 
 def cut_box(share: float, place: tuple[float, float], height: int, width: int) -> tuple[int, int, int, int]:
-    """Sides sqrt(1 - share) of the image's about `place`, cut off at the edges (Yun et al. 2019, section 3.1), with
-    torchvision's rounding."""
+    """Return the box around `place` with sides sqrt(1 - share) of the image's, cut off at the edges.
+
+    Source: Yun et al. 2019, section 3.1, with torchvision's rounding.
+    """
     half = (1 - share) ** 0.5 / 2
     sides = [
         (max(int(at * size) - int(half * size), 0), min(int(at * size) + int(half * size), size))
@@ -71,5 +73,5 @@ def cut_box(share: float, place: tuple[float, float], height: int, width: int) -
 
 
 def _before(values: Tensor) -> Tensor:
-    """Each row's predecessor; the order of a batch is random, so that it is a random other image."""
+    """Return the predecessor of each row. The order of a batch is random, so it is a random other image."""
     return torch.cat([values[-1:], values[:-1]])

@@ -1,7 +1,7 @@
-"""What every augmentation is: one draw an epoch for all of its images, then a change of one batch after another.
+"""The form of every augmentation: one draw per epoch for all of its images, then a change of each batch.
 
-All is drawn on the CPU, so that it is the same on every device, and sent to the device before the first batch, so
-that no batch waits for a copy.
+Everything is drawn on the CPU, so that it is the same on every device. It is sent to the device before the first batch,
+so that no batch waits for a copy.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Epoch:
-    """What there is to draw for: N images in batches of B, the last of which may be smaller."""
+    """An epoch to draw for: N images in batches of B. The last batch may be smaller."""
 
     draw: torch.Generator
     images: int  # N
@@ -27,15 +27,15 @@ class Epoch:
         return -(-self.images // self.batch_size)
 
     def batch(self, number: int) -> slice:
-        """The places of batch `number` among the N."""
+        """Return the positions of batch `number` among the N images."""
         return slice(number * self.batch_size, (number + 1) * self.batch_size)
 
     def rand(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """Uniform in [low, high) float64, on the CPU."""
+        """Draw uniformly in [low, high), float64, on the CPU."""
         return low + (high - low) * torch.rand(*shape, dtype=torch.float64, generator=self.draw)
 
 
 Change = Callable[[int, Tensor], Tensor]
-"""(batch's number, images [B, C, H, W] uint8) -> images of that kind; may write into those it is given."""
+"""(batch's number, images [B, C, H, W] uint8) -> images of that kind. It may write into its input."""
 
 Stage = Callable[[Epoch], Change]

@@ -1,4 +1,4 @@
-"""Optimizers by config, which parameters they decay, and what torch does not have of them."""
+"""Optimizers by config, the parameters that they decay, and optimizers that torch does not have."""
 
 from trainer.training.optimizers.build import build_optimizer, parameter_groups
 

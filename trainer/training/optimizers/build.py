@@ -1,4 +1,4 @@
-"""From the `optimizer` section to an optimizer of a network's parameters."""
+"""Optimizers of a network's parameters by the `optimizer` section."""
 
 from typing import Any, assert_never, cast
 
@@ -27,9 +27,9 @@ Groups = list[dict[str, Any]]
 
 
 def parameter_groups(model: nn.Module, config: Optimizer) -> Groups:
-    """Two groups: weights (two or more dimensions), and the norms' scales and shifts with the biases.
+    """Return two groups: weights (two or more dimensions), and biases with the norms' scales and shifts.
 
-    Frozen parameters are in neither; an empty group is left out.
+    Frozen parameters are in neither. An empty group is left out.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
     own = config.decay_norm_and_bias
@@ -46,14 +46,14 @@ def parameter_groups(model: nn.Module, config: Optimizer) -> Groups:
 
 
 def build_optimizer(model: nn.Module, config: Optimizer, *, fused: bool) -> torch.optim.Optimizer:
-    """`fused` takes torch's one-kernel update where it has one (CUDA); elsewhere all tensors are updated at once.
+    """Build the optimizer. Raises ConfigError for an optimizer or an argument that timm does not know.
 
-    Raises ConfigError for an optimizer or an argument that timm does not know.
+    `fused` uses torch's one-kernel update if there is one (CUDA). Otherwise all tensors are updated at once.
     """
     groups = parameter_groups(model, config)
     optimizer = _optimizer(groups, config, fused)
-    look = config.lookahead
-    return Lookahead(optimizer, every=look.steps, alpha=look.alpha) if look.steps else optimizer
+    lookahead = config.lookahead
+    return Lookahead(optimizer, every=lookahead.steps, alpha=lookahead.alpha) if lookahead.steps else optimizer
 
 
 def _optimizer(groups: Groups, config: Optimizer, fused: bool) -> torch.optim.Optimizer:
@@ -95,7 +95,7 @@ def _optimizer(groups: Groups, config: Optimizer, fused: bool) -> torch.optim.Op
 
 
 def _muon(groups: Groups, config: Muon, fused: bool) -> torch.optim.Optimizer:
-    """Muon for the weights, and for biases and norms another of the same section's settings."""
+    """Build Muon for the weights, and the optimizer `rest` for biases and norms."""
     weights = [group for group in groups if group["name"] == "weights"]
     others = [group for group in groups if group["name"] != "weights"]
     parts: list[torch.optim.Optimizer] = []
@@ -109,17 +109,19 @@ def _muon(groups: Groups, config: Muon, fused: bool) -> torch.optim.Optimizer:
 
 
 def _timm(groups: Groups, config: Timm) -> torch.optim.Optimizer:
-    import timm.optim  # a second's import that only its optimizers need
+    import timm.optim  # takes a second, and only its optimizers need it
 
     timm_optim = cast("Any", timm.optim)
     known = timm_optim.list_optimizers()
 
     name = config.name.removeprefix("timm/")
     if name in known and timm_optim.get_optimizer_info(name).second_order:
-        raise ConfigError(f"optimizer.name: {config.name!r} needs second derivatives, which the loop does not keep")
+        raise ConfigError(
+            f"optimizer.name: {config.name!r} needs second derivatives, which the training loop does not compute"
+        )
     if name not in known:
         raise ConfigError(f"optimizer.name: timm has no optimizer {name!r}{did_you_mean(name, known, prefix='timm/')}")
     try:
         return timm_optim.create_optimizer_v2(groups, opt=name, lr=config.lr, weight_decay=0.0, **config.arguments)
     except (TypeError, ValueError, AssertionError) as error:
-        raise ConfigError(f"optimizer.arguments: {name} cannot be built so: {first_line(error)}") from error
+        raise ConfigError(f"optimizer.arguments: {name} cannot be built with these: {first_line(error)}") from error

@@ -1,4 +1,4 @@
-"""Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon): momentum whose matrices are made orthogonal."""
+"""Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon): momentum with orthogonalised matrices."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -6,13 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_EXPAND = (3.4445, -4.7750, 2.0315)  # the paper's: small singular values grow fast, all end between 0.7 and 1.2
+_EXPAND = (3.4445, -4.7750, 2.0315)  # from the paper: small singular values grow fast, all end between 0.7 and 1.2
 _SETTLE = (15 / 8, -10 / 8, 3 / 8)  # converges to 1 from there: its slope and curvature at 1 are 0
 
 
 def orthogonalise(matrix: Tensor) -> Tensor:
-    """[m, n] -> U V^T of its singular value decomposition, to about 1e-3 where no singular value is below 1e-2 of the
-    Frobenius norm; by Newton-Schulz steps, of products of matrices alone."""
+    """Return U V^T of the singular value decomposition of [m, n], by Newton-Schulz steps, which are matrix products.
+
+    The error is about 1e-3 if no singular value is below 1e-2 of the Frobenius norm.
+    """
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
@@ -23,7 +25,7 @@ def orthogonalise(matrix: Tensor) -> Tensor:
 
 
 class Orthogonalised(torch.optim.Optimizer):
-    """Weights of two or more dimensions, flattened to [first, rest], each moved by an orthogonal matrix.
+    """An optimizer that moves each weight, flattened to [first, rest], by an orthogonal matrix.
 
     The update is lr * sqrt(max(1, rows / columns)) times the orthogonalised momentum, after a decoupled decay.
     """

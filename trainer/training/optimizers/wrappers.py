@@ -1,4 +1,4 @@
-"""Optimizers of optimizers: two for the parts of a network, and slow weights behind fast ones."""
+"""Optimizers around optimizers: several as one, and slow weights that follow fast ones."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 
 class Together(Optimizer):
-    """Several optimizers that step as one; its groups are theirs, in their order."""
+    """Several optimizers that step as one. Its groups are theirs, in their order."""
 
     def __init__(self, parts: Sequence[Optimizer]) -> None:
         self.parts = list(parts)
@@ -30,13 +30,15 @@ class Together(Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """One dict a group, so that a schedule's rate reaches the part."""
+        """Use the same dict for a group here and in its part, so that a schedule's rate reaches the part."""
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
 
 class Lookahead(Optimizer):
-    """Zhang, Lucas, Hinton & Ba 2019, algorithm 1: each `every` steps of an optimizer the slow weights go a share
-    `alpha` of the way to its weights, and it starts again from them."""
+    """Slow weights that follow an optimizer (Zhang, Lucas, Hinton & Ba 2019, algorithm 1).
+
+    After each `every` steps they move a share `alpha` of the way to the weights. The optimizer continues from them.
+    """
 
     def __init__(self, optimizer: Optimizer, *, every: int, alpha: float) -> None:
         self.optimizer, self.every, self.alpha, self.steps = optimizer, every, alpha, 0
