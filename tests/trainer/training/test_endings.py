@@ -23,8 +23,8 @@ from trainer.training.run import RunResult, resume_run, start_run
 
 @pytest.fixture
 def run(tmp_path: Path, small_run: list[str]):
-    def start(*words: str, name: str = "a") -> RunResult:
-        return start_run(load_config([*small_run, *words]).config, runs=tmp_path, name=name)
+    def start(*overrides: str, name: str = "a") -> RunResult:
+        return start_run(load_config([*small_run, *overrides]).config, runs=tmp_path, name=name)
 
     return start
 
@@ -112,7 +112,7 @@ def test_the_headline_is_what_the_protocol_says(run, protocol: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("overrides", "said"),
     [
         (["protocol=best_val"], "protocol: 'best_val' needs a validation set"),
         (["protocol=best_test", "train.evaluate_every=2"], "protocol: 'best_test' needs every epoch evaluated"),
@@ -121,9 +121,9 @@ def test_the_headline_is_what_the_protocol_says(run, protocol: str) -> None:
         (["train.swa.epochs=2", "train.ema.decay=0.9"], "train.swa.epochs: there can be only one averaged network"),
     ],
 )
-def test_what_cannot_be_watched_is_refused(words: list[str], said: str) -> None:
+def test_what_cannot_be_watched_is_refused(overrides: list[str], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config(words)
+        load_config(overrides)
     (line,) = caught.value.problems
     assert line.startswith(said)
 
@@ -153,8 +153,8 @@ def test_the_stochastic_average_is_the_mean_of_the_last_epochs_with_its_own_stat
 def test_averages_and_best_weights_outlive_an_interruption(
     run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, extra: str
 ) -> None:
-    words = ["train.epochs=4", "train.ema.decay=0", "data.val_fraction=0.1", extra]
-    unbroken = run(*words, name="unbroken")
+    overrides = ["train.epochs=4", "train.ema.decay=0", "data.val_fraction=0.1", extra]
+    unbroken = run(*overrides, name="unbroken")
     take_step = Loop.train_batch
 
     def break_at(loop: Loop, *batch: Any) -> None:
@@ -164,7 +164,7 @@ def test_averages_and_best_weights_outlive_an_interruption(
 
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "train_batch", break_at)
-        run(*words, name="broken")
+        run(*overrides, name="broken")
     resumed = resume_run(tmp_path / "broken")
     assert resumed.status == "finished"
     ours, theirs = ([unclocked(row) for row in rows(result)] for result in (resumed, unbroken))

@@ -26,8 +26,8 @@ from trainer.training.run import build_parts, resume_run, start_run
 from trainer.training.schedules import RateSchedule
 
 
-def config_of(words: list[str]) -> RunConfig:
-    return load_config(words).config
+def config_of(overrides: list[str]) -> RunConfig:
+    return load_config(overrides).config
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -97,8 +97,8 @@ def test_the_confusion_counts_every_test_image_and_its_diagonal_is_the_accuracy(
 
 
 def test_it_learns_what_can_be_learned(tmp_path: Path, small_run: list[str]) -> None:
-    words = [*small_run, "train.epochs=12", "model.width=8", "schedule.epochs=[0,2,12]", "train.ema.decay=0"]
-    assert start_run(config_of(words), runs=tmp_path).summary["test/accuracy"] == 1.0
+    overrides = [*small_run, "train.epochs=12", "model.width=8", "schedule.epochs=[0,2,12]", "train.ema.decay=0"]
+    assert start_run(config_of(overrides), runs=tmp_path).summary["test/accuracy"] == 1.0
 
 
 def test_the_same_run_twice_gives_the_same_rows_and_bits(tmp_path: Path, small_run: list[str]) -> None:
@@ -118,9 +118,9 @@ class _Broken(BaseException):
 def test_a_run_broken_at_a_step_and_resumed_ends_as_the_unbroken_one(
     tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, how: str, step: int
 ) -> None:
-    words = [*small_run, "schedule.name=reduce_on_plateau", "schedule.patience=0", "schedule.cooldown=0",
+    overrides = [*small_run, "schedule.name=reduce_on_plateau", "schedule.patience=0", "schedule.cooldown=0",
              "data.val_fraction=0.1", "train.log_every=4"]  # fmt: skip
-    start_run(config_of(words), runs=tmp_path, name="unbroken")
+    start_run(config_of(overrides), runs=tmp_path, name="unbroken")
     take_step = Loop.train_batch
 
     def break_at(loop: Loop, *batch: Any) -> None:
@@ -134,9 +134,9 @@ def test_a_run_broken_at_a_step_and_resumed_ends_as_the_unbroken_one(
         patch.setattr(Loop, "train_batch", break_at)
         if how == "killed":
             with pytest.raises(_Broken):
-                start_run(config_of(words), runs=tmp_path, name="broken")
+                start_run(config_of(overrides), runs=tmp_path, name="broken")
         else:
-            result = start_run(config_of(words), runs=tmp_path, name="broken")
+            result = start_run(config_of(overrides), runs=tmp_path, name="broken")
             assert (result.status, result.signal) == ("interrupted", signal.SIGTERM)
     assert resume_run(tmp_path / "broken").status == "finished"
     assert_same_end(tmp_path / "broken", tmp_path / "unbroken")
@@ -260,8 +260,8 @@ def test_what_decides_is_validation_or_training_and_never_the_test_set(
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_a_batch_in_parts_is_the_same_step(small_run: list[str], reduction: str) -> None:
     def after_one_step(accumulate: int) -> tuple[nn.Module, tuple[float, float]]:
-        words = [f"train.accumulate={accumulate}", f"loss.reduction={reduction}", "train.precision=float32"]
-        config = config_of([*small_run, *words])  # in bfloat16 the order of a sum shows
+        overrides = [f"train.accumulate={accumulate}", f"loss.reduction={reduction}", "train.precision=float32"]
+        config = config_of([*small_run, *overrides])  # in bfloat16 the order of a sum shows
         compute = choose_compute(config.train)
         parts = build_parts(config, compute, load_image_set(config.data, seed=0))
         torch.manual_seed(0)
@@ -277,16 +277,18 @@ def test_a_batch_in_parts_is_the_same_step(small_run: list[str], reduction: str)
     assert parted_sums == pytest.approx(whole_sums, rel=1e-5)
 
 
-def _kill_and_resume(tmp_path: Path, words: list[str], kills: int, seed: int) -> int:
+def _kill_and_resume(tmp_path: Path, overrides: list[str], kills: int, seed: int) -> int:
     """Kill a run `kills` times at random moments, resuming it each time; compare each end with the unbroken run's."""
     draw = random.Random(seed)
     trainer = [sys.executable, "-m", "trainer.cli", "train"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    subprocess.run([*trainer, *words, "--runs", tmp_path, "--name", "unbroken"], check=True, **quiet)
+    subprocess.run([*trainer, *overrides, "--runs", tmp_path, "--name", "unbroken"], check=True, **quiet)
     done, ended = 0, 0
     while done < kills or ended == 0:
         folder = tmp_path / f"broken{ended}"
-        command = ["--resume", str(folder)] if folder.exists() else [*words, "--runs", tmp_path, "--name", folder.name]
+        command = (
+            ["--resume", str(folder)] if folder.exists() else [*overrides, "--runs", tmp_path, "--name", folder.name]
+        )
         process = subprocess.Popen([*trainer, *command], **quiet)
         assert process.stderr is not None
         process.stderr.readline()  # `training ...`: its parts are built

@@ -1,4 +1,4 @@
-"""The drawn rate curve: its points, its words."""
+"""The drawn rate curve: its points, its overrides."""
 
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from trainer.config.run import RunConfig
 from trainer.training.schedule_chart import draw_schedule, schedule_chart, schedule_rows
 
 
-def config_of(*words: str) -> RunConfig:
-    return load_config(["optimizer.lr=0.4", "train.epochs=10", *words], recipe="none").config
+def config_of(*overrides: str) -> RunConfig:
+    return load_config(["optimizer.lr=0.4", "train.epochs=10", *overrides], recipe="none").config
 
 
 def drawn(spec: dict[str, Any]) -> dict[float, float]:
@@ -51,8 +51,8 @@ def test_a_plateau_is_drawn_with_the_earliest_cuts_and_says_so() -> None:
 
 
 def test_the_title_has_the_name_and_the_knobs_as_they_are_typed() -> None:
-    words = ["schedule.name=piecewise", "schedule.epochs=[0,2.5,10]", "schedule.factors=[0,1,0.05]"]
-    title = schedule_chart(config_of(*words), steps_per_epoch=4)["title"]
+    overrides = ["schedule.name=piecewise", "schedule.epochs=[0,2.5,10]", "schedule.factors=[0,1,0.05]"]
+    title = schedule_chart(config_of(*overrides), steps_per_epoch=4)["title"]
     assert title["text"] == "piecewise, 10 epochs"
     assert title["subtitle"] == ["epochs=[0,2.5,10] factors=[0,1,0.05] interval=step warmup_epochs=0"]
 
@@ -61,6 +61,6 @@ def test_it_is_written_as_an_svg_with_its_title_and_as_a_png(tmp_path: Path) -> 
     for suffix in ("svg", "png"):
         draw_schedule(config_of("schedule.name=one_cycle"), tmp_path / f"rate.{suffix}", steps_per_epoch=4)
     text = (tmp_path / "rate.svg").read_text(encoding="utf-8")
-    assert all(words in text for words in ("one_cycle, 10 epochs", "pct_start=0.3", "learning rate", "epoch"))
+    assert all(overrides in text for overrides in ("one_cycle, 10 epochs", "pct_start=0.3", "learning rate", "epoch"))
     with Image.open(tmp_path / "rate.png") as image:
         assert image.format == "PNG" and image.width > 1440 and image.height > 640

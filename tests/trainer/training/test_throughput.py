@@ -21,8 +21,8 @@ PAIRS, BATCH = 6, 128
 def test_resnet18_trains_as_fast_as_a_bare_step() -> None:
     """In turn: a step of the loop with its gathering, augmentation and sums, and a bare one; median of the ratios."""
     torch.set_num_threads(os.cpu_count() or 1)  # the suite's other tests run on one
-    words = ["model.name=resnet18", "data.name=shapes10", f"train.batch_size={BATCH}", "sink.wandb.mode=disabled"]
-    config = load_config(words).config
+    overrides = ["model.name=resnet18", "data.name=shapes10", f"train.batch_size={BATCH}", "sink.wandb.mode=disabled"]
+    config = load_config(overrides).config
     compute = choose_compute(config.train)
     parts = build_parts(config, compute, load_image_set(config.data, seed=0))
     loop = Loop(parts, [], keep=lambda *_: None, stop_requested=lambda: False)
