@@ -12,27 +12,26 @@ from trainer.errors import ConfigError
 
 
 def compare(
-    runs_given: Annotated[list[Path], Argument(metavar="RUN RUN...", help="Two or more runs' folders or names.")],
+    runs_given: Annotated[list[Path], Argument(metavar="RUN RUN...", help="Two or more run folders or names of runs.")],
     out: Annotated[Path | None, Option(help="Write compare.json and learning curves there.", metavar="DIR")] = None,
     data_root: DataRootFlag = None,
     device: DeviceNowFlag = None,
     runs: RunsFlag = Path("runs"),
     as_json: JsonFlag = False,
 ) -> None:
-    """Show in what runs differ: config, results, curves, and whether the difference is more than noise."""
-    from trainer.files import disk_errors, write_whole
+    """Compare runs: config, results, curves, significance."""
+    from trainer.files import make_folder, write_json
     from trainer.inspect.comparison import as_text, draw_curves
-    from trainer.inspect.comparison import compare as find
+    from trainer.inspect.comparison import compare as compare_runs
 
     folders = [run_folder(run, runs) for run in runs_given]
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
-        raise ConfigError("compare: needs two runs or more, each once")
-    found = find(folders, loading_changes(data_root, device))
-    typer.echo(json.dumps(found) if as_json else as_text(found))
+        raise ConfigError("compare: needs two or more runs, each once")
+    comparison = compare_runs(folders, loading_changes(data_root, device))
+    typer.echo(json.dumps(comparison) if as_json else as_text(comparison))
     if out is None:
         return
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "compare.json", (json.dumps(found, indent=2) + "\n").encode())
+    make_folder(out)
+    write_json(out / "compare.json", comparison, indent=2)
     for path in [out / "compare.json", *draw_curves(folders, out)]:
         typer.echo(path, err=as_json)

@@ -15,56 +15,59 @@ if TYPE_CHECKING:
 def inspect(
     runs_given: Annotated[
         list[Path],
-        Argument(metavar="RUN...", help="Runs' folders or names, or checkpoint files; several side by side."),
+        Argument(metavar="RUN...", help="Run folders, names of runs, or checkpoint files. Several: side by side."),
     ],
     out: Annotated[
         Path | None,
         Option(help="Directory of the pictures. Default: RUN/inspect.", metavar="DIR"),
     ] = None,
-    images: Annotated[int, Option(help="Mistakes on the contact sheet, the surest first.", metavar="N", min=1)] = 24,
+    images: Annotated[int, Option(help="Mistakes on the contact sheet, surest first.", metavar="N", min=1)] = 24,
     picture: Annotated[
-        str | None, Option(help="A test image by its number, or a class for its first.", metavar="INDEX|CLASS")
+        str | None, Option(help="Test image: its number, or a class for its first image.", metavar="INDEX|CLASS")
     ] = None,
     layers: Annotated[
-        str | None, Option(help="Whose maps to show, such as features.stem,features.stage1.", metavar="A,B")
+        str | None, Option(help="Layers whose maps to draw, such as features.stem,features.stage1.", metavar="A,B")
     ] = None,
     data_root: DataRootFlag = None,
     device: DeviceNowFlag = None,
     to_wandb: Annotated[bool, Option("--wandb", help="Send pictures and numbers to the run's page in W&B.")] = False,
     runs: RunsFlag = Path("runs"),
 ) -> None:
-    """Draw what trained networks see: confusions, calibration, mistakes, filters, feature maps, Grad-CAM, layers."""
+    """Draw what trained networks see, and their mistakes.
+
+    Writes confusions, calibration, mistakes, filters, feature maps, Grad-CAM and statistics of layers.
+    """
     from trainer.inspect.inspection import inspections, write_side_by_side
-    from trainer.inspect.subject import load_subject
+    from trainer.inspect.network import load_network
 
     changes = loading_changes(data_root, device)
-    subjects = [load_subject(run_folder(run, runs), changes) for run in runs_given]
-    looks = inspections(
-        subjects, out=out, images=images, picture=picture, layers=[each for each in (layers or "").split(",") if each]
-    )
-    for look in looks:
-        numbers = look.write()
-        _tell(look, numbers)
+    networks = [load_network(run_folder(run, runs), changes) for run in runs_given]
+    asked = [name for name in (layers or "").split(",") if name]
+    made = inspections(networks, out=out, images=images, picture=picture, layers=asked)
+    for inspection in made:
+        numbers = inspection.write()
+        _print(inspection, numbers)
         if to_wandb:
             from trainer.wandb_api.pictures import send
 
-            if hint := send(look, numbers):
+            if hint := send(inspection, numbers):
                 typer.echo(f"send it to W&B: {hint}", err=True)
-    if len(looks) > 1:
-        for path in write_side_by_side(looks, out or looks[0].folder):
+    if len(made) > 1:
+        for path in write_side_by_side(made, out or made[0].folder):
             typer.echo(path)
 
 
-def _tell(look: "Inspection", numbers: dict[str, Any]) -> None:
-    """The main numbers and every file on stdout, what was not to be had on stderr."""
-    error = numbers["calibration"]["expected_calibration_error"]
-    weakest = min((each for each in numbers["classes"] if each["recall"] is not None), key=lambda each: each["recall"])
-    typer.echo(f"{look.subject.name}: {look.subject.network}")
+def _print(inspection: "Inspection", numbers: dict[str, Any]) -> None:
+    """Print the main numbers and every file on stdout, and on stderr what could not be drawn."""
+    network, error = inspection.network, numbers["calibration"]["expected_calibration_error"]
+    recalls = {each["name"]: each["recall"] for each in numbers["classes"] if each["recall"] is not None}
+    weakest = min(recalls, key=lambda name: recalls[name])
+    typer.echo(f"{network.run}: {network.name}")
     typer.echo(f"  {'accuracy':<28} {numbers['accuracy']:.2%}")
     typer.echo(f"  {'expected calibration error':<28} {'-' if error is None else f'{error:.2%}'}")
-    typer.echo(f"  {'least recalled class':<28} {weakest['name']}, {weakest['recall']:.2%}")
-    typer.echo(f"  {'picture ' + str(look.picture):<28} {look.verdict}")
-    for note in look.notes:
-        typer.echo(f"note: {look.subject.name}: {note}", err=True)
-    for path in look.written:
+    typer.echo(f"  {'lowest recall':<28} {weakest}, {recalls[weakest]:.2%}")
+    typer.echo(f"  {'picture ' + str(inspection.picture):<28} {inspection.verdict}")
+    for note in inspection.notes:
+        typer.echo(f"note: {network.run}: {note}", err=True)
+    for path in inspection.written:
         typer.echo(path)

@@ -7,7 +7,7 @@ from typer import Argument, Option
 
 from trainer.cli.options import complete_panel
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Charts, the same in W&B and on a local page.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List charts, and register them with W&B.")
 
 
 @app.command("list")
@@ -15,9 +15,9 @@ def list_panels() -> None:
     """List the panels with the columns of their tables."""
     from trainer.panels.registry import PANELS
 
-    for each in PANELS:
-        typer.echo(f"{each.name:<24} {each.title}")
-        for column, about in each.columns.items():
+    for panel in PANELS:
+        typer.echo(f"{panel.name:<24} {panel.title}")
+        for column, about in panel.columns.items():
             typer.echo(f"    {column:<20} {about.meaning}")
 
 

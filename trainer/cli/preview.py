@@ -1,4 +1,4 @@
-"""`trainer preview data|schedule|panel`: pictures of a choice before, or after, it is trained with."""
+"""`trainer preview data|schedule|panel`: pictures of images, a learning rate or a panel."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ from trainer.cli.options import (
     overrides_of,
 )
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Draw images, a schedule or a panel.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Draw images, a learning rate or a panel.")
 
 
 @app.command("data", context_settings=TAKES_ANY_KEY)
@@ -31,7 +31,7 @@ def preview_data(
 ) -> None:
     """Draw some images of each class, one class a row.
 
-    With augment keys, each row shows what they make of one image.
+    With augment keys, each row shows one image, augmented.
     """
     loaded = load(overrides_of(overrides, False, data))
     from trainer.data.preview import write_preview

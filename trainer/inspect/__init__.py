@@ -1,1 +1,1 @@
-"""What a trained network sees, from its run folder: mistakes, maps, weights; and runs against each other."""
+"""Inspection of trained networks from their run folders (mistakes, maps, weights), and comparison of runs."""

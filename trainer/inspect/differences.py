@@ -1,4 +1,4 @@
-"""`trainer compare`: in what runs differ, and whether their difference is more than noise."""
+"""Differences between runs for `trainer compare`, and tests of their significance."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,26 +24,26 @@ def config_differences(histories: Sequence[History]) -> dict[str, list[Any]]:
 
 
 def headlines(histories: Sequence[History]) -> dict[str, list[Any]]:
-    """The summaries' main numbers; None where a run has none."""
+    """Return the main numbers of the summaries by key, with None for a run that does not have it."""
     values = {key: [history.summary.get(key) for history in histories] for key in _HEADLINES}
-    return {key: each for key, each in values.items() if any(value is not None for value in each)}
+    return {key: row for key, row in values.items() if any(value is not None for value in row)}
 
 
 @dataclass(frozen=True)
 class McNemar:
-    """Of two networks' predictions on the same images."""
+    """Comparison of two networks' predictions on the same images."""
 
     both_right: int
     only_first: int
     only_second: int
     both_wrong: int
     p: float
-    """Exact and two-sided (McNemar 1947): were the networks equally good, then of the n images that one alone gets
-    right each would get as many as heads in n tosses, and p = min(1, 2 P[Binomial(n, 1/2) <= the smaller])."""
+    """Exact and two-sided (McNemar 1947). n images are right in one network only. If the networks are equally good,
+    each gets Binomial(n, 1/2) of them, and p = min(1, 2 P[Binomial(n, 1/2) <= the smaller])."""
 
 
 def mcnemar(first: Tensor, second: Tensor) -> McNemar:
-    """Of which images [N] bool each got right. p is 1 where they never disagree."""
+    """Compare which images [N] bool each network got right. p is 1 if they never disagree."""
     b, c = int((first & ~second).sum()), int((second & ~first).sum())
     p = min(1.0, 2 * float(stats.binom.cdf(min(b, c), b + c, 0.5))) if b + c else 1.0
     return McNemar(int((first & second).sum()), b, c, int((~first & ~second).sum()), p)

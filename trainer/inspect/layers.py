@@ -1,4 +1,4 @@
-"""What passes through a network's layers for given images: maps, statistics, first filters. Nothing of it is moved.
+"""Outputs of a network's layers for given images: maps, statistics, first filters. The network does not change.
 
 N images, C channels, H x W pixels.
 """
@@ -17,14 +17,14 @@ from trainer.config.explain import did_you_mean
 from trainer.errors import ConfigError
 from trainer.inspect.predictions import plain
 
-_SHOWN = 4  # layers, where none are asked for
+_SHOWN = 4  # layers by default
 
 
 @contextmanager
 def watched(net: nn.Module, see: Callable[[str, nn.Module, Tensor], None]) -> Iterator[None]:
-    """Inside, `see(name, layer, output)` is called after every layer and container, an inner one before its outer one.
+    """Call `see(name, layer, output)` after every layer and container, an inner one before its outer one.
 
-    Of several outputs the first is seen.
+    If there are several outputs, it gets the first.
     """
 
     def hook_of(name: str) -> Any:
@@ -46,9 +46,9 @@ def watched(net: nn.Module, see: Callable[[str, nn.Module, Tensor], None]) -> It
 
 @torch.no_grad()
 def output_shapes(net: nn.Module, images: Tensor) -> dict[str, tuple[int, ...]]:
-    """Of each layer and container, in the order in which they are done with `images`."""
+    """Return the output shape of each layer and container, in the order in which they finish `images`."""
     shapes: dict[str, tuple[int, ...]] = {}
-    tokens = getattr(net, "output_fmt", "NCHW") == "NHWC"  # how some of timm's transformers lay out their tokens
+    tokens = getattr(net, "output_fmt", "NCHW") == "NHWC"  # the layout of some of timm's transformers
 
     def see(name: str, _: nn.Module, output: Tensor) -> None:
         shapes.pop(name, None)
@@ -60,28 +60,32 @@ def output_shapes(net: nn.Module, images: Tensor) -> dict[str, tuple[int, ...]]:
 
 
 def has_maps(shape: tuple[int, ...]) -> bool:
-    """Whether an output is maps [N, C, h, w] of more than one pixel."""
+    """Return whether an output is maps [N, C, h, w] of more than one pixel."""
     return len(shape) == 4 and shape[2] * shape[3] > 1
 
 
 def stages(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """The parts of a network that make maps, at most four of them: of `features`, or, of a timm network, its own. None
-    where its last features are no maps."""
+    """Return at most four parts of a network that make maps: parts of `features`, or the stages of a timm network.
+
+    Empty if the network's last features are not maps.
+    """
     if last_maps(net, shapes) is None:
         return []
     prefix = "features." if isinstance(net, Network) else ""
     inside = net.features if isinstance(net, Network) else net
-    timms = [each["module"] for each in getattr(net, "feature_info", [])]
-    parts = timms or [prefix + name for name, _ in inside.named_children()]
-    found = [name for name in shapes if name in parts and has_maps(shapes[name])]
-    if len(found) <= _SHOWN:
-        return found
-    return [found[round(i * (len(found) - 1) / (_SHOWN - 1))] for i in range(_SHOWN)]
+    of_timm = [info["module"] for info in getattr(net, "feature_info", [])]
+    parts = of_timm or [prefix + name for name, _ in inside.named_children()]
+    with_maps = [name for name in shapes if name in parts and has_maps(shapes[name])]
+    if len(with_maps) <= _SHOWN:
+        return with_maps
+    return [with_maps[round(i * (len(with_maps) - 1) / (_SHOWN - 1))] for i in range(_SHOWN)]
 
 
 def last_maps(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> str | None:
-    """The layer done last whose maps have more than one pixel: the last convolutional features; of a sequence its last
-    part. None where there are none, and where what comes last are tokens, as in a vision transformer."""
+    """Return the last layer whose maps have more than one pixel: the last convolutional features.
+
+    It is the last part of a sequence. None if there are no maps, or if tokens come last, as in a vision transformer.
+    """
     layers = dict(net.named_modules())
     last = next((name for name in reversed(list(shapes)) if len(shapes[name]) > 2 and prod(shapes[name][2:]) > 1), None)
     if last is None or not has_maps(shapes[last]):
@@ -92,10 +96,10 @@ def last_maps(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> str | No
 
 
 def check_layers(asked: list[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raises ConfigError with a line for each name that is no layer, or one without maps."""
+    """Raise ConfigError with a line for each name that is not a layer, or a layer without maps."""
     with_maps = [name for name, shape in shapes.items() if has_maps(shape)]
     unknown = [
-        f"--layers: {name!r} makes no maps of more than one pixel, but {'x'.join(map(str, shapes[name][1:]))}"
+        f"--layers: {name!r} has no maps of more than one pixel: its output is {'x'.join(map(str, shapes[name][1:]))}"
         if name in shapes
         else f"--layers: no layer is called {name!r}{did_you_mean(name, with_maps)}"
         for name in asked
@@ -107,12 +111,12 @@ def check_layers(asked: list[str], shapes: Mapping[str, tuple[int, ...]]) -> Non
 
 @torch.no_grad()
 def feature_maps(net: nn.Module, images: Tensor, names: list[str]) -> dict[str, Tensor]:
-    """[N, C, h, w] float32 of each of these layers, on the CPU, in evaluation."""
+    """Return the maps [N, C, h, w] float32 of each of these layers, on the CPU, in evaluation mode."""
     maps: dict[str, Tensor] = {}
 
     def see(name: str, _: nn.Module, output: Tensor) -> None:
         if name in names:
-            maps[name] = output.float().to("cpu", copy=True)  # a copy: what follows may be done in place
+            maps[name] = output.float().to("cpu", copy=True)  # a copy, because the next layer may work in place
 
     with watched(net.eval(), see):
         net(images)
@@ -126,7 +130,7 @@ class Filters:
 
 
 def first_filters(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Filters | None:
-    """Of the convolution that sees the images. None where a network begins with something else."""
+    """Return the filters of the convolution that sees the images. None if the network begins with another layer."""
     layers = dict(net.named_modules())
     first = next((name for name in shapes if any(True for _ in layers[name].parameters(recurse=False))), None)
     conv = layers[first] if first else None
@@ -137,12 +141,11 @@ def first_filters(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Filt
 
 @torch.no_grad()
 def statistics(net: nn.Module, images: Tensor) -> list[dict[str, Any]]:
-    """A row a layer without layers of its own, in the order in which `images` pass: of its outputs over all images,
-    positions and channels, and of its weights (biases apart). Standard deviations are a population's; null where there
-    is nothing.
+    """Return a row for each layer without inner layers, in the order in which `images` pass them.
 
-    `dead` is the share of channels (of the second axis where an output is maps, of the last otherwise) that are 0 for
-    every image at every position.
+    Statistics are over all images, positions and channels of its outputs, and over its weights without biases. Standard
+    deviations are a population's. A missing value is null. `dead` is the share of channels (the second axis of maps,
+    the last axis of other outputs) that are 0 for every image at every position.
     """
     rows: dict[str, dict[str, Any]] = {}
     lowest = {name for name, layer in net.named_modules() if not any(True for _ in layer.children())}
@@ -172,7 +175,7 @@ def statistics(net: nn.Module, images: Tensor) -> list[dict[str, Any]]:
             own = weight.double()
             row["weight_mean"], row["weight_std"] = plain(own.mean().item()), plain(own.std(correction=0).item())
             row["weight_norm"] = plain(own.norm().item())
-        rows[name] = row  # of a layer that is used twice, its last use
+        rows[name] = row  # the last use of a layer that is used twice
 
     with watched(net.eval(), see):
         net(images)

@@ -1,4 +1,4 @@
-"""Sheets of pixels with words: tiles by torchvision's make_grid, letters by Pillow, whose own font has ASCII only."""
+"""Sheets of pictures with captions. torchvision's make_grid makes tiles. Pillow's font draws ASCII text only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from torchvision.utils import make_grid
 from trainer.files import disk_errors, written_whole
 
 _GAP, _MARGIN = 2, 16  # pixels between tiles, and around columns
-_NARROWEST = 320  # of a sheet, for its note
-_TITLE, _CAPTION = 17, 13  # letters' sizes
+_NARROWEST = 320  # width of a sheet, so that its note fits
+_TITLE, _CAPTION = 17, 13  # font sizes
 _QUIET = "#595959"
-_TILE = 128  # the side of a picture to be looked at
-_GRID = 272  # the width of a grid of maps
+_TILE = 128  # side of a picture
+_GRID = 272  # width of a grid of maps
 _HEAT = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))  # inferno, 6 of 256
 
 
@@ -29,7 +29,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """What one network has to show."""
+    """The pictures of one network."""
 
     title: str
     subtitle: str
@@ -37,13 +37,13 @@ class Column:
 
 
 def sheet(columns: Sequence[Column], note: str) -> Image.Image:
-    """Columns side by side, their cells in rows of one height; a note under all."""
+    """Draw columns side by side, with their cells in rows of one height, and a note below."""
     title, caption = _font(_TITLE), _font(_CAPTION)
     rows = max(len(column.cells) for column in columns)
     widths = [
         max(
             title.getlength(column.title),
-            *(caption.getlength(words) for words in (column.subtitle, *(cell.caption for cell in column.cells))),
+            *(caption.getlength(text) for text in (column.subtitle, *(cell.caption for cell in column.cells))),
             *(cell.picture.width for cell in column.cells),
         )
         for column in columns
@@ -71,12 +71,12 @@ def sheet(columns: Sequence[Column], note: str) -> Image.Image:
 
 
 def contact_sheet(images: Tensor, captions: Sequence[str], *, columns: int) -> Image.Image:
-    """Images [N, C, H, W] uint8, each with its caption of any number of lines underneath."""
+    """Draw images [N, C, H, W] uint8, each with its caption of any number of lines below."""
     font = _font(_CAPTION)
-    words = max(font.getlength(line) for caption in captions for line in caption.splitlines())
+    widest = max(font.getlength(line) for caption in captions for line in caption.splitlines())
     under = max(caption.count("\n") + 1 for caption in captions) * (_CAPTION + 4) + 6
     tiles = _enlarged(_coloured(images), _TILE)
-    side = max(0, int(words) + 8 - tiles.shape[-1])
+    side = max(0, int(widest) + 8 - tiles.shape[-1])
     tiles = F.pad(tiles, (side // 2, side - side // 2, 0, under), value=255)
     grid = make_grid(tiles, nrow=min(columns, len(tiles)), padding=4 * _GAP, pad_value=255)
     whole = as_picture(grid)
@@ -91,12 +91,12 @@ def contact_sheet(images: Tensor, captions: Sequence[str], *, columns: int) -> I
 
 
 def photograph(image: Tensor) -> Image.Image:
-    """[C, H, W] uint8, enlarged."""
+    """Draw an image [C, H, W] uint8, enlarged."""
     return as_picture(_enlarged(_coloured(image[None]), _TILE)[0])
 
 
 def heat_over(image: Tensor, heat: Tensor) -> Image.Image:
-    """[C, H, W] uint8 in grey under a map [H, W] >= 0 in colours: black where it is 0, light yellow at its largest."""
+    """Draw an image [C, H, W] uint8 in grey below a map [H, W] >= 0 in colours, from black (0) to light yellow."""
     grey = _coloured(image[None])[0].float().mean(0)
     stops = torch.tensor(_HEAT, dtype=torch.float32)
     place = _scaled(heat[None], floor=0.0)[0] * (len(stops) - 1)
@@ -107,25 +107,25 @@ def heat_over(image: Tensor, heat: Tensor) -> Image.Image:
 
 
 def map_grid(maps: Tensor, *, columns: int = 4) -> Image.Image:
-    """[F, h, w], each map in grey over its own range."""
+    """Draw maps [F, h, w] in grey, each over its own range."""
     pixels = (255 * _scaled(maps)).to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
     return _grid(pixels, columns, _GRID // columns - _GAP)
 
 
 def filter_grid(weights: Tensor, *, columns: int = 16) -> Image.Image:
-    """[F, C, h, w] with one or three channels, each filter over its own range, row by row."""
+    """Draw filters [F, C, h, w] of one or three channels, each over its own range, row by row."""
     pixels = (255 * _scaled(weights)).to(torch.uint8)
     return _grid(_coloured(pixels), min(columns, len(pixels)), 40)
 
 
 def write_png(picture: Image.Image, path: Path) -> None:
-    """Whole or not at all. Raises DiskError where it cannot be written."""
+    """Write a picture whole or not at all. Raises DiskError."""
     with disk_errors(path), written_whole(path) as file:
         picture.save(file, format="PNG", optimize=True)
 
 
 def as_picture(pixels: Tensor) -> Image.Image:
-    """From [3, H, W] uint8."""
+    """Return a picture of pixels [3, H, W] uint8."""
     return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
 
 
@@ -135,7 +135,7 @@ def _grid(pixels: Tensor, columns: int, side: int) -> Image.Image:
 
 
 def _scaled(values: Tensor, *, floor: float | None = None) -> Tensor:
-    """[F, ...] -> [0, 1], each from its least (or `floor`) to its largest; 0 where all is equal or not finite."""
+    """Scale each of [F, ...] to [0, 1], from its lowest value or `floor` to its highest. Equal or not finite is 0."""
     flat = values.flatten(1)
     low = flat.amin(1) if floor is None else flat.new_full((len(flat),), floor)
     shape = (-1,) + (1,) * (values.ndim - 1)
@@ -144,12 +144,12 @@ def _scaled(values: Tensor, *, floor: float | None = None) -> Tensor:
 
 
 def _coloured(images: Tensor) -> Tensor:
-    """[N, 1 or 3, H, W] -> [N, 3, H, W]."""
+    """Return [N, 1 or 3, H, W] as [N, 3, H, W]."""
     return images.expand(-1, 3, -1, -1)
 
 
 def _enlarged(images: Tensor, side: int) -> Tensor:
-    """By the whole number that brings them nearest to `side` pixels, so that every pixel stays a square."""
+    """Enlarge by the integer that gets nearest to `side` pixels, so that every pixel stays a square."""
     scale = max(1, round(side / images.shape[-1]))
     return images.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
 
@@ -166,5 +166,5 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size=size)
-    assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow with FreeType, as its wheels have it
+    assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow's wheels contain FreeType
     return font

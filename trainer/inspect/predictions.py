@@ -1,7 +1,7 @@
-"""A network's predictions on its test set, and what they say: confusions, classes, calibration, mistakes.
+"""A network's predictions on its test set: confusions, figures by class, calibration, mistakes.
 
-N images, K classes. An image whose logits are not all finite counts as predicted, since argmax names a class, but has
-no confidence: calibration and mistakes leave it out, and `not_finite` says how many there are.
+N images, K classes. An image whose logits are not all finite counts as predicted, because argmax returns a class, but
+it has no confidence. Calibration and mistakes leave it out, and `not_finite` counts such images.
 """
 
 from dataclasses import dataclass
@@ -24,27 +24,27 @@ class Predictions:
 
     @cached_property
     def probabilities(self) -> Tensor:
-        """[N, K] float64: softmax of the logits."""
+        """Softmax of the logits, [N, K] float64."""
         return self.logits.double().softmax(1)
 
     @cached_property
     def classes(self) -> Tensor:
-        """[N] int64, of the largest logit."""
+        """Class of the largest logit, [N] int64."""
         return self.logits.argmax(1)
 
     @cached_property
     def finite(self) -> Tensor:
-        """[N] bool."""
+        """Mask [N] bool of the images whose logits are all finite."""
         return self.logits.isfinite().all(1)
 
     @property
     def confidence(self) -> Tensor:
-        """[N] float64, the probability of the predicted class."""
+        """Probability of the predicted class, [N] float64."""
         return self.probabilities.gather(1, self.classes[:, None])[:, 0]
 
     @property
     def right(self) -> Tensor:
-        """[N] bool."""
+        """Mask [N] bool of the correct predictions."""
         return self.classes == self.labels
 
     @property
@@ -66,80 +66,79 @@ def predict_test(trained: TrainedNetwork) -> Predictions:
     return Predictions(averaged.cpu(), test.labels.cpu())
 
 
-def confusion(found: Predictions) -> Tensor:
-    """[K, K] int64: images by true class, then by predicted."""
-    k = found.logits.shape[1]
-    return torch.bincount(found.labels * k + found.classes, minlength=k * k).view(k, k)
+def confusion(predictions: Predictions) -> Tensor:
+    """Count the images by true class, then by predicted class, [K, K] int64."""
+    k = predictions.logits.shape[1]
+    return torch.bincount(predictions.labels * k + predictions.classes, minlength=k * k).view(k, k)
 
 
 def rates(counts: Tensor) -> Tensor:
-    """[K, K] float64: each row over its sum, the share of a true class that is taken for each; NaN where it has no
-    image."""
+    """Divide each row of a confusion matrix by its sum: shares of a true class, NaN if it has no image."""
     return counts.double() / counts.sum(1, keepdim=True)
 
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """Of each class, [K] float64; NaN where there is nothing to divide by."""
+    """Figures of each class, [K] float64, NaN for 0 / 0."""
 
-    precision: Tensor  # right ones of those predicted so
-    recall: Tensor  # right ones of those that are so
-    f1: Tensor  # their harmonic mean, 2 TP / (2 TP + FP + FN)
+    precision: Tensor  # TP / (TP + FP)
+    recall: Tensor  # TP / (TP + FN)
+    f1: Tensor  # 2 TP / (2 TP + FP + FN)
 
 
 def class_figures(counts: Tensor) -> ClassFigures:
-    """From a confusion matrix [K, K]."""
-    right, is_so, called_so = counts.diag().double(), counts.sum(1), counts.sum(0)
-    return ClassFigures(right / called_so, right / is_so, 2 * right / (is_so + called_so))
+    """Return the figures of a confusion matrix [K, K]."""
+    right, actual, predicted = counts.diag().double(), counts.sum(1), counts.sum(0)
+    return ClassFigures(right / predicted, right / actual, 2 * right / (actual + predicted))
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Confidence against accuracy in M bins of equal width, (m-1)/M < confidence <= m/M (Guo et al. 2017, section 2).
+    """Confidence and accuracy in M bins of equal width, (m-1)/M < confidence <= m/M (Guo et al. 2017, section 2).
 
-    Means are NaN in an empty bin.
+    The means of an empty bin are NaN.
     """
 
     images: Tensor  # [M] int64
-    confidence: Tensor  # [M] float64, mean of the bin's images
+    confidence: Tensor  # [M] float64, mean over the bin's images
     accuracy: Tensor  # [M] float64
 
     @property
     def error(self) -> float:
-        """Expected calibration error (eq. 3): the sum over bins of |B_m| / n |acc(B_m) - conf(B_m)|; NaN of none."""
+        """Expected calibration error (eq. 3): the sum over bins of |B_m| / n |acc(B_m) - conf(B_m)|, NaN if n is 0."""
         gap = (self.accuracy - self.confidence).abs().nan_to_num(0.0)
         return (self.images / self.images.sum() * gap).sum().item()
 
 
 def reliability(confidence: Tensor, right: Tensor, *, bins: int = BINS) -> Reliability:
-    """Of confidences [n] in [0, 1] and whether each prediction was right, [n] bool."""
+    """Sort confidences [n] in [0, 1], and whether each prediction was right, [n] bool, into bins."""
     bin_of = (confidence * bins).ceil().long().sub(1).clamp(0, bins - 1)
     images = torch.bincount(bin_of, minlength=bins)
     mean_confidence, accuracy = (
-        torch.bincount(bin_of, weights=each.double(), minlength=bins) / images for each in (confidence, right)
+        torch.bincount(bin_of, weights=values.double(), minlength=bins) / images for values in (confidence, right)
     )
     return Reliability(images, mean_confidence, accuracy)
 
 
-def calibration(found: Predictions) -> Reliability:
-    return reliability(found.confidence[found.finite], found.right[found.finite])
+def calibration(predictions: Predictions) -> Reliability:
+    return reliability(predictions.confidence[predictions.finite], predictions.right[predictions.finite])
 
 
-def confident_mistakes(found: Predictions, count: int) -> Tensor:
-    """[<= count] int64: which images were taken for another class, the surest first; of equals the first."""
-    wrong = (~found.right & found.finite).nonzero()[:, 0]
-    return wrong[found.confidence[wrong].argsort(descending=True, stable=True)[:count]]
+def confident_mistakes(predictions: Predictions, count: int) -> Tensor:
+    """Return the indices [<= count] int64 of images mistaken for another class, the most confident first."""
+    wrong = (~predictions.right & predictions.finite).nonzero()[:, 0]
+    return wrong[predictions.confidence[wrong].argsort(descending=True, stable=True)[:count]]
 
 
-def as_json(found: Predictions, class_names: tuple[str, ...], mistakes: Tensor) -> dict[str, Any]:
-    """All of it as plain values; null for what is not a number."""
-    counts, bins = confusion(found), calibration(found)
+def as_json(predictions: Predictions, class_names: tuple[str, ...], mistakes: Tensor) -> dict[str, Any]:
+    """Return all figures as plain values, with null for what is not a number."""
+    counts, bins = confusion(predictions), calibration(predictions)
     figures, shares = class_figures(counts), rates(counts)
     edges = [m / len(bins.images) for m in range(len(bins.images) + 1)]
     return {
-        "images": len(found.labels),
-        "not_finite": found.not_finite,
-        "accuracy": found.accuracy,
+        "images": len(predictions.labels),
+        "not_finite": predictions.not_finite,
+        "accuracy": predictions.accuracy,
         "calibration": {
             "expected_calibration_error": plain(bins.error),
             "bins": [
@@ -160,7 +159,7 @@ def as_json(found: Predictions, class_names: tuple[str, ...], mistakes: Tensor) 
                 )
             ],
         },
-        "confusion": {"counts": counts.tolist(), "rates": [[plain(each) for each in row] for row in shares.tolist()]},
+        "confusion": {"counts": counts.tolist(), "rates": [[plain(share) for share in row] for row in shares.tolist()]},
         "classes": [
             {
                 "name": name,
@@ -174,9 +173,9 @@ def as_json(found: Predictions, class_names: tuple[str, ...], mistakes: Tensor) 
         "mistakes": [
             {
                 "picture": index,
-                "true": class_names[int(found.labels[index])],
-                "predicted": class_names[int(found.classes[index])],
-                "confidence": found.confidence[index].item(),
+                "true": class_names[int(predictions.labels[index])],
+                "predicted": class_names[int(predictions.classes[index])],
+                "confidence": predictions.confidence[index].item(),
             }
             for index in mistakes.tolist()
         ],
@@ -184,5 +183,5 @@ def as_json(found: Predictions, class_names: tuple[str, ...], mistakes: Tensor) 
 
 
 def plain(value: float) -> float | None:
-    """For JSON, which has no word for NaN and infinity."""
+    """Return None for NaN and infinity, which JSON does not have."""
     return value if value == value and abs(value) != float("inf") else None

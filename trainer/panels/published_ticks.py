@@ -1,28 +1,31 @@
-"""What the reports print, held against groups of runs: a tick beside our dots."""
+"""Published accuracies of groups of runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from trainer.config.overrides import flatten, read_overrides
+from trainer.panels.panel import Histories
 from trainer.published import PublishedRow, rows, runs_of
 from trainer.runs.groups import telling_keys
 from trainer.runs.history import History
 
 
-def printed_accuracies(groups: Mapping[str, Sequence[History]]) -> dict[str, float]:
-    """By group, the test accuracy in percent of the published row with its settings, among those that are answered by
-    the sweep in whose folder the runs lie. A row counts where it says all that tells the groups apart, and where the
-    runs have all that it says: beside others it would be no comparison."""
+def printed_accuracies(groups: Histories) -> dict[str, float]:
+    """Return by group the test accuracy in percent of the published row with its settings, if there is one.
+
+    Only the rows that the runs' sweep answers are searched. A row fits a group if it has all keys that distinguish the
+    groups, and if the runs have all settings of the row. Any other figure would be no comparison.
+    """
     keys = telling_keys([run.config for runs in groups.values() for run in runs])
     found: dict[str, float] = {}
     for label, (first, *_) in groups.items():
         sweep = first.folder.resolve().parent.name
         printed = [row for row in rows() if row.sweep == sweep and "test_acc" in row.printed]
-        same = (row.printed["test_acc"] for row in printed if _settings_are_those_of(first, row, keys))
-        if (figure := next(same, None)) is not None:
+        fitting = (row.printed["test_acc"] for row in printed if _fits(row, first, keys))
+        if (figure := next(fitting, None)) is not None:
             found[label] = figure
     return found
 
 
-def _settings_are_those_of(run: History, row: PublishedRow, keys: Sequence[str]) -> bool:
-    asked = [flatten(read_overrides(words)) for words in runs_of(row)]
-    return any(said.keys() >= set(keys) and said.items() <= run.config.items() for said in asked)
+def _fits(row: PublishedRow, run: History, keys: Sequence[str]) -> bool:
+    settings = [flatten(read_overrides(overrides)) for overrides in runs_of(row)]
+    return any(asked.keys() >= set(keys) and asked.items() <= run.config.items() for asked in settings)

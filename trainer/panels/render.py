@@ -1,4 +1,4 @@
-"""From a Vega-Lite spec to a file, without a browser or a network."""
+"""Vega-Lite specs as files, without a browser or a network."""
 
 import json
 from html import escape
@@ -9,24 +9,24 @@ import vl_convert
 
 from trainer.errors import ConfigError
 from trainer.files import write_whole
-from trainer.panels.theme import theme as look_of
+from trainer.panels.theme import theme as config_of
 
-_SCALE = 2  # pixels of a PNG to one of the spec: for screens of today
+_SCALE = 2  # pixels of a PNG per pixel of the spec, for screens of high density
 
 
 def render(spec: dict[str, Any], path: Path, *, theme: str = "light") -> None:
-    """Write a PNG, an SVG or a page that needs nothing else, as the suffix says, whole or not at all.
+    """Write a PNG, an SVG or a self-contained page, as the suffix says, whole or not at all.
 
-    Raises ConfigError for another suffix or theme, DiskError where the file cannot be written.
+    Raises ConfigError for any other suffix or theme, DiskError if the file cannot be written.
     """
-    look = look_of(theme)
+    config = config_of(theme)
     match path.suffix.lower():
         case ".png":
-            body = vl_convert.vegalite_to_png(spec, scale=_SCALE, config=look, allowed_base_urls=[])
+            body = vl_convert.vegalite_to_png(spec, scale=_SCALE, config=config, allowed_base_urls=[])
         case ".svg":
-            body = vl_convert.vegalite_to_svg(spec, config=look, allowed_base_urls=[]).encode()
+            body = vl_convert.vegalite_to_svg(spec, config=config, allowed_base_urls=[]).encode()
         case ".html":
-            body = _page(spec, look).encode()
+            body = _page(spec, config).encode()
         case suffix:
             raise ConfigError(f"{path}: {suffix or 'no suffix'!r}: a chart is written as .png, .svg or .html")
     write_whole(path, body)
@@ -43,23 +43,23 @@ _PAGE = """<!DOCTYPE html>
 </head>
 <body>
 <div id="chart"></div>
-<script>vegaEmbed("#chart", {spec}, {{config: {look}, renderer: "svg"}})</script>
+<script>vegaEmbed("#chart", {spec}, {{config: {config}, renderer: "svg"}})</script>
 </body>
 </html>
 """
 
 
-def _page(spec: dict[str, Any], look: dict[str, Any]) -> str:
-    """The chart under its title, on the look's ground, with Vega inside the page."""
+def _page(spec: dict[str, Any], config: dict[str, Any]) -> str:
+    """Return a page with the chart, its title, the theme's background, and Vega itself."""
     return _PAGE.format(
         title=escape(spec["title"]["text"]),
-        ground=look["background"],
+        ground=config["background"],
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed"),
         spec=_in_script(spec),
-        look=_in_script(look),
+        config=_in_script(config),
     )
 
 
 def _in_script(value: Any) -> str:
-    """JSON in which no word, such as a run's name, can end the script."""
+    """Return JSON in which no text, such as a run's name, can end the script."""
     return json.dumps(value).replace("<", "\\u003c")

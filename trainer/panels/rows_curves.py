@@ -1,24 +1,27 @@
-"""Rows of what a run logs anyway: accuracy, loss and rate by epoch, what it came to, what it cost."""
+"""Rows of what every run logs: accuracy, loss and learning rate by epoch, final accuracy, cost, confusions."""
 
-from collections.abc import Sequence
-from statistics import fmean, stdev
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 
-from trainer.panels.panel import Row, Rows
+from trainer.panels.panel import Histories, Row, Rows, counting
 from trainer.panels.published_ticks import printed_accuracies
 from trainer.panels.thin import thin
-from trainer.runs.groups import counted, grouped
-from trainer.runs.history import History
+from trainer.runs.groups import counted
+from trainer.runs.history import History, is_finite
+from trainer.statistics import describe
 
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def curves(metric: str, *, scale: float = 1) -> Rows:
-    """`group, split, epoch, METRIC, low, high` of train/METRIC, val/METRIC and test/METRIC, times `scale`: the mean
-    over a group's runs and their lowest and highest."""
+    """Make rows `group, split, epoch, METRIC, low, high` of train/METRIC, val/METRIC and test/METRIC, times `scale`.
 
-    def rows(histories: Sequence[History]) -> list[Row]:
+    METRIC is the mean over a group's runs, low and high are its lowest and highest run.
+    """
+
+    def rows(groups: Histories) -> list[Row]:
         found: list[Row] = []
-        for label, runs in grouped(histories).items():
+        for label, runs in counting(groups).items():
             for split, name in _SPLITS.items():
                 key = f"{split}/{metric}"
                 at: dict[float, list[float]] = {}
@@ -34,70 +37,80 @@ def curves(metric: str, *, scale: float = 1) -> Rows:
     return rows
 
 
-def rates(histories: Sequence[History]) -> list[Row]:
-    """`group, run, epoch, rate` of `optimizer/lr`, at the steps that were logged."""
+def rates(groups: Histories) -> list[Row]:
+    """Return `group, run, epoch, rate` of `optimizer/lr`, at the steps that were logged."""
     found = [
         {"group": label, "run": run.name, "epoch": row["epoch"], "rate": row["optimizer/lr"]}
-        for label, runs in grouped(histories).items()
+        for label, runs in groups.items()
         for run in runs
         for row in run.having("optimizer/lr")
     ]
     return thin(found, by=["group", "run"], how={"rate": "max"})
 
 
-def ablation(histories: Sequence[History]) -> list[Row]:
-    """`group, order, kind, accuracy, low, high`, in percent: each run that has a headline accuracy, and over them the
-    mean with mean +- sample standard deviation, the best group first. A group's label says how many of its runs that
-    are. What a report printed is a tick, where a published row of the runs' sweep has the group's settings."""
-    groups = grouped(histories)
-    published = printed_accuracies(groups)
-    values = {label: [value for run in runs if (value := _headline(run)) is not None] for label, runs in groups.items()}
+def ablation(
+    groups: Histories, *, key: str = "headline/accuracy", published: Mapping[str, float] | None = None
+) -> list[Row]:
+    """Return `group, order, kind, accuracy, low, high` in percent, the best group first.
+
+    A group has a row for each run whose summary has `key`, and one for their mean ± sample standard deviation. Its
+    label has the number of these runs. It has a tick if it is in `published`, by default the figures of the published
+    rows with its settings.
+    """
+    groups = counting(groups)
+    published = printed_accuracies(groups) if published is None else published
+    samples = {label: [100 * run.summary[key] for run in runs if is_finite(run.summary.get(key))]
+               for label, runs in groups.items()}  # fmt: skip
     found: list[Row] = []
-    ranked = sorted(groups, key=lambda label: fmean(values[label] or [-1]), reverse=True)
+    ranked = sorted(groups, key=lambda label: fmean(samples[label] or [-1]), reverse=True)
     for order, label in enumerate(ranked):
-        ours, asked = values[label], len(groups[label])
-        n = f"n={len(ours)}" if len(ours) == asked else f"n={len(ours)} of {asked}"
+        values, asked = samples[label], len(groups[label])
+        n = f"n={len(values)}" if len(values) == asked else f"n={len(values)} of {asked}"
         place = {"group": f"{label} ({n})", "order": order}
-        found += [{**place, "kind": "one seed", "accuracy": v, "low": v, "high": v} for v in ours]
-        if ours:
-            mean, spread = fmean(ours), stdev(ours) if len(ours) > 1 else 0.0
-            found.append({**place, "kind": "mean", "accuracy": mean, "low": mean - spread, "high": mean + spread})
+        found += [{**place, "kind": "one seed", "accuracy": v, "low": v, "high": v} for v in values]
+        if sample := describe(values):
+            mean, std = sample.mean, sample.std or 0.0
+            found.append({**place, "kind": "mean", "accuracy": mean, "low": mean - std, "high": mean + std})
         if (figure := published.get(label)) is not None:
             found.append({**place, "kind": "published", "accuracy": figure, "low": figure, "high": figure})
     return found
 
 
-def accuracy_time_size(histories: Sequence[History]) -> list[Row]:
-    """`group, run, seconds, parameters, accuracy`: the headline accuracy in percent, training time, millions of
-    parameters, of each run that has all three."""
-    found: list[Row] = []
-    for label, runs in grouped(histories).items():
-        for run in runs:
-            seconds, parameters = (run.summary.get(key) for key in ("time/train_seconds", "model/parameters"))
-            if (accuracy := _headline(run)) is None or not seconds or parameters is None:
-                continue
-            row = {"seconds": seconds, "parameters": parameters / 1e6, "accuracy": accuracy}
-            found.append({"group": counted(label, len(runs)), "run": run.name, **row})
-    return found
+def accuracy_time_size(groups: Histories) -> list[Row]:
+    """Return `group, run, seconds, parameters, accuracy` of each run that has all three.
+
+    They are training time, parameters in millions, and headline accuracy in percent.
+    """
+    keys = ("time/train_seconds", "model/parameters", "headline/accuracy")
+    return [
+        {"group": counted(label, len(runs)), "run": run.name, "seconds": seconds, "parameters": parameters / 1e6,
+         "accuracy": 100 * accuracy}
+        for label, runs in counting(groups).items()
+        for run in runs
+        for seconds, parameters, accuracy in [[run.summary.get(key) for key in keys]]
+        if seconds and is_finite(parameters) and is_finite(accuracy)
+    ]  # fmt: skip
 
 
-def confusion(histories: Sequence[History]) -> list[Row]:
-    """`actual, predicted, images, rate` and the places of both classes: test images by true class, then by predicted,
-    summed over the runs with the classes of the first; the rate is in percent of the true class."""
-    classes = next((run.classes for run in histories if run.confusion), [])
-    alike = [run.confusion for run in histories if run.confusion and run.classes == classes]
-    found: list[Row] = []
-    for i, name in enumerate(classes):
-        line = [sum(counts[i][j] for counts in alike) for j in range(len(classes))]
-        total = sum(line) or 1
-        found += [
-            {"actual": name, "predicted": classes[j], "actual_order": i, "predicted_order": j, "images": images,
-             "rate": 100 * images / total}
-            for j, images in enumerate(line)
-        ]  # fmt: skip
-    return found
+def confusion(groups: Histories) -> list[Row]:
+    """Return the confusion rows of all runs together that have the classes of the first."""
+    runs: list[History] = [run for runs in counting(groups).values() for run in runs if run.confusion]
+    if not runs:
+        return []
+    classes = runs[0].classes
+    alike = [run.confusion for run in runs if run.classes == classes]
+    places = range(len(classes))
+    return confusion_rows(classes, [[sum(counts[i][j] for counts in alike) for j in places] for i in places])
 
 
-def _headline(run: History) -> float | None:
-    value = run.summary.get("headline/accuracy")
-    return None if value is None else 100 * value
+def confusion_rows(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> list[Row]:
+    """Return `actual, predicted, images, rate` and the places of both classes.
+
+    `counts` [K, K] are test images by true class, then by predicted. The rate is in percent of the true class.
+    """
+    return [
+        {"actual": actual, "predicted": predicted, "actual_order": i, "predicted_order": j, "images": counts[i][j],
+         "rate": 100 * counts[i][j] / (sum(counts[i]) or 1)}
+        for i, actual in enumerate(classes)
+        for j, predicted in enumerate(classes)
+    ]  # fmt: skip

@@ -1,30 +1,29 @@
 """Rows of what the probes measure: along the gradient (`probe/*`) and from step to step (`runs/*`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from statistics import fmean
 
-from trainer.panels.panel import Row, Rows
+from trainer.panels.panel import Histories, Row, Rows, counting
 from trainer.panels.thin import LIMIT, over, thin
 from trainer.runs.bands import loss_bands
-from trainer.runs.groups import counted, grouped
-from trainer.runs.history import History
+from trainer.runs.groups import counted
 
 _EXTREMES = {"low": "min", "mean": "mean", "high": "max"}
 _STRETCHES = 100  # points of a line that is averaged over steps
 PAPER, REPORTS = "along the gradient", "from step to step"
-"""The two families of measurements, as panels call them."""
+"""Names of the two families of measurements on the panels."""
 
 
 def run_band(key: str) -> Rows:
-    """`group, seed, step, low, mean, high` of a metric over runs that differ in their rate alone, the reports' way.
+    """Make rows `group, seed, step, low, mean, high` of a metric over runs that differ in their learning rate only.
 
-    Of many steps, all three are averaged over stretches, a hundredth of the run each: a step's value is its batch's,
-    and a stretch's extremes would draw that noise as width. So the band keeps its area and mean width. What there is to
-    say of runs that are missing or diverged, `trainer landscape bands` says.
+    Their groups are those of `trainer landscape bands`, which also reports missing and diverged runs. If there are many
+    steps, all three columns are means over stretches of a hundredth of the run. The value of a single step depends on
+    its batch, so the extremes of a stretch would draw that noise as width. Means keep the area and mean width.
     """
 
-    def rows(histories: Sequence[History]) -> list[Row]:
-        measured = [history for history in histories if history.having(key)]
+    def rows(groups: Histories) -> list[Row]:
+        measured = [run for runs in groups.values() for run in runs if run.having(key)]
         found = loss_bands(measured, key) if measured else []
         lines = len({(row["group"], row["seed"]) for row in found})
         return thin(
@@ -35,51 +34,48 @@ def run_band(key: str) -> Rows:
 
 
 def along_the_gradient(low: str, high: str, mean: str | None = None) -> Rows:
-    """`group, step, low, high` and, where `mean` is given, `mean` of three metrics of the same row.
+    """Make rows `group, step, low, high`, and `mean` if it is given, of three metrics of the same row.
 
-    Each is the mean over a group's runs, so that a band is as wide as that of a run, however far its runs lie apart.
+    Each is the mean over a group's runs, so a band is as wide as that of one run, however much the runs differ.
     """
     keys = {"low": low, "high": high, **({"mean": mean} if mean else {})}
     how = dict.fromkeys(keys, "mean")
-
-    def rows(histories: Sequence[History]) -> list[Row]:
-        return _band(histories, keys, how, limit=LIMIT // len(keys))
-
-    return rows
+    return lambda groups: _band(groups, keys, how, limit=LIMIT // len(keys))
 
 
 def mean_with_extremes(key: str) -> Rows:
-    """`group, step, low, mean, high` of one metric: the lowest, the mean and the highest over a group's runs."""
-
-    def rows(histories: Sequence[History]) -> list[Row]:
-        return _band(histories, dict.fromkeys(_EXTREMES, key), _EXTREMES, limit=LIMIT)
-
-    return rows
+    """Make rows `group, step, low, mean, high` of one metric: lowest, mean and highest over a group's runs."""
+    return lambda groups: _band(groups, dict.fromkeys(_EXTREMES, key), _EXTREMES, limit=LIMIT)
 
 
-def cosines(histories: Sequence[History]) -> list[Row]:
-    """`group, measure, step, low, high` of the cosines of gradients, means over a group's runs: the paper's, from the
-    least to the greatest along the gradient; and the reports', of successive steps, which are so many and so unlike
-    that `low` and `high` are both the mean over a stretch of steps, a hundredth of them all."""
+def cosines(groups: Histories) -> list[Row]:
+    """Return `group, measure, step, low, high` of the cosines of gradients, means over a group's runs.
+
+    The paper's go from the lowest to the highest along the gradient. The reports' are of successive steps. They are
+    many and noisy, so `low` and `high` are both the mean over a stretch, a hundredth of all steps.
+    """
     limit = LIMIT // 4  # two halves, each a table of two columns that a preset stacks
     paper = {"low": "probe/grad_cosine_min", "high": "probe/grad_cosine_max"}
     reports = {"low": "runs/grad_cosine", "high": "runs/grad_cosine"}
     how = dict.fromkeys(paper, "mean")
-    found = [{**row, "measure": PAPER} for row in _band(histories, paper, how, limit=limit)]
-    successive = _band(histories, reports, how, limit=None)
+    along = _band(groups, paper, how, limit=limit)
+    successive = _band(groups, reports, how, limit=None)
     lines = len({row["group"] for row in successive})
     smooth = thin(successive, by=["group"], how=how, limit=min(limit, _STRETCHES * lines))
-    return [*found, *({**row, "measure": REPORTS} for row in smooth)]
+    return [{**row, "measure": name} for name, rows in ((PAPER, along), (REPORTS, smooth)) for row in rows]
 
 
 def shifts(metric: str) -> Rows:
-    """`group, layer, order, step, shift` of `probe/METRIC/LAYER`, the mean over a group's runs; layers in the network's
-    order. What is 0 is left out where the metric is a distance: the first layer's by definition."""
+    """Make rows `group, layer, order, step, shift` of `probe/METRIC/LAYER`, the mean over a group's runs.
+
+    Layers are in the network's order. A layer that is 0 throughout is left out, such as the first one, whose distance
+    is 0 by definition.
+    """
     prefix = f"probe/{metric}/"
 
-    def rows(histories: Sequence[History]) -> list[Row]:
+    def rows(groups: Histories) -> list[Row]:
         found: list[Row] = []
-        for label, runs in grouped(histories).items():
+        for label, runs in counting(groups).items():
             layers = dict.fromkeys(key for run in runs for row in run.rows for key in row if key.startswith(prefix))
             for order, key in enumerate(layers):
                 at: dict[int, list[float]] = {}
@@ -94,13 +90,13 @@ def shifts(metric: str) -> Rows:
     return rows
 
 
-def _band(
-    histories: Sequence[History], keys: Mapping[str, str], how: Mapping[str, str], *, limit: int | None
-) -> list[Row]:
-    """Columns over those of a group's runs that have all of `keys` at a step, as `how` says; of more rows than `limit`,
-    means over stretches of steps, since a stretch's extremes would be the noise of its batches."""
+def _band(groups: Histories, keys: Mapping[str, str], how: Mapping[str, str], *, limit: int | None) -> list[Row]:
+    """Return columns over those of a group's runs that have all of `keys` at a step, as `how` says.
+
+    More rows than `limit` become means over stretches of steps, whose extremes would be the noise of their batches.
+    """
     found: list[Row] = []
-    for label, runs in grouped(histories).items():
+    for label, runs in counting(groups).items():
         at: dict[int, list[Row]] = {}
         for row in (row for run in runs for row in run.having(*keys.values())):
             at.setdefault(row["step"], []).append(row)

@@ -1,4 +1,4 @@
-"""Rows of the loss around trained weights, from what `trainer landscape surface` left in the run folders."""
+"""Rows of the loss around trained weights, from the files that `trainer landscape surface` wrote."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -7,36 +7,38 @@ from itertools import pairwise
 from typing import Any
 
 from trainer.files import disk_errors
-from trainer.panels.panel import Row
-from trainer.runs.groups import grouped
-from trainer.runs.history import History
+from trainer.panels.panel import Histories, Row
 
 _PLANES = {"random": "random direction", "path": "directions of training"}
-_FINER = ("seed", "reach", "points", "epoch", "weights")  # settings, in the order in which they are told
+_FINER = ("seed", "reach", "points", "epoch", "weights")  # settings, in the order of a label
 
 
 @dataclass(frozen=True)
 class _Surface:
-    label: str  # the run's, and what else tells this surface from the others
+    label: str  # the run's, and what distinguishes this surface from its others
     content: dict[str, Any]
 
 
-def lines(histories: Sequence[History]) -> list[Row]:
-    """`group, alpha, loss` of every line along a random direction; one of training has another unit. A loss that is not
-    finite is null."""
+def lines(groups: Histories) -> list[Row]:
+    """Return `group, alpha, loss` of every line along a random direction. A line of training has another unit.
+
+    A loss that is not finite is null.
+    """
     return [
         {"group": surface.label, "alpha": row["alpha"], "loss": row["loss"]}
-        for surface in _surfaces(histories, "random-1d")
+        for surface in _surfaces(groups, "random-1d")
         for row in surface.content["rows"]
     ]
 
 
-def planes(histories: Sequence[History]) -> list[Row]:
-    """`surface, kind, alpha, alpha_end, beta, beta_end, loss, band, epoch` of every surface of two dimensions: its
-    cells, edge to edge, the kept weights on the way of training, where they lie in its plane, and the trained network.
-    `band` is the tenth of all cells that a loss is in; one that is not finite is null and in none."""
+def planes(groups: Histories) -> list[Row]:
+    """Return `surface, kind, alpha, alpha_end, beta, beta_end, loss, band, epoch` of every surface of two dimensions.
+
+    Its rows are its cells from edge to edge, the weights kept during training, projected to the plane, and the trained
+    network. `band` is the tenth of all cells that a loss is in. A loss that is not finite is null and has no band.
+    """
     found: list[Row] = []
-    surfaces = _surfaces(histories, "*-2d")
+    surfaces = _surfaces(groups, "*-2d")
     band = _tenths([row["loss"] for surface in surfaces for row in surface.content["rows"]])
     for surface in surfaces:
         empty = dict.fromkeys(("alpha_end", "beta_end", "loss", "band", "epoch"))
@@ -54,32 +56,34 @@ def planes(histories: Sequence[History]) -> list[Row]:
     return found
 
 
-def _surfaces(histories: Sequence[History], kind: str) -> list[_Surface]:
-    """Of the files that begin with `kind`, each under a label of its own: where settings alone tell two apart, with
-    those that do."""
+def _surfaces(groups: Histories, kind: str) -> list[_Surface]:
+    """Return the surfaces of the files that begin with `kind`, each under a label of its own.
+
+    Surfaces that differ in settings only have these settings in their label.
+    """
     alike: dict[str, list[_Surface]] = {}
-    for surface in _read(histories, kind):
+    for surface in _read(groups, kind):
         alike.setdefault(surface.label, []).append(surface)
-    return [each for same in alike.values() for each in _told_apart(same)]
+    return [surface for same in alike.values() for surface in _with_own_labels(same)]
 
 
-def _told_apart(same: Sequence[_Surface]) -> Iterator[_Surface]:
+def _with_own_labels(same: Sequence[_Surface]) -> Iterator[_Surface]:
     settings = [surface.content["settings"] for surface in same]
     keys: list[str] = []
     for key in _FINER:
         if _kinds(settings, [*keys, key]) > _kinds(settings, keys):
             keys.append(key)
-    for surface, said in zip(same, settings, strict=True):
-        words = (f"{key} {said[key]:g}" if key != "weights" else f"{key} {said[key]}" for key in keys)
-        yield replace(surface, label=", ".join([surface.label, *words]))
+    for surface, values in zip(same, settings, strict=True):
+        texts = (f"{key} {values[key]:g}" if key != "weights" else f"{key} {values[key]}" for key in keys)
+        yield replace(surface, label=", ".join([surface.label, *texts]))
 
 
 def _kinds(settings: Sequence[dict[str, Any]], keys: Sequence[str]) -> int:
-    return len({tuple(said.get(key) for key in keys) for said in settings})
+    return len({tuple(values.get(key) for key in keys) for values in settings})
 
 
-def _read(histories: Sequence[History], kind: str) -> Iterator[_Surface]:
-    for label, runs in grouped(histories).items():
+def _read(groups: Histories, kind: str) -> Iterator[_Surface]:
+    for label, runs in groups.items():
         for run in runs:
             for path in sorted((run.folder / "surface").glob(f"{kind}-*.json")):
                 with disk_errors(path, "cannot be read"):
@@ -97,7 +101,7 @@ def _described(content: dict[str, Any]) -> str:
 
 
 def _tenths(losses: Sequence[float | None]) -> dict[float | None, str]:
-    """The tenth of all that are finite in which each lies, as `1.2 to 1.4`; as few words as there are tenths."""
+    """Return the tenth of the finite losses that each is in, as `1.2 to 1.4`."""
     ranked = sorted(loss for loss in losses if loss is not None)
     cuts = [len(ranked) * i // 10 for i in range(11)]
     tenths = [ranked[a:b] for a, b in pairwise(cuts) if a < b]
@@ -105,7 +109,7 @@ def _tenths(losses: Sequence[float | None]) -> dict[float | None, str]:
 
 
 def _edges(values: Sequence[float]) -> dict[float, tuple[float, float]]:
-    """Each distinct coordinate with the edges of its cell: half way to its neighbours, and as far on the outside."""
+    """Return the edges of the cell of each distinct coordinate: half way to its neighbours on either side."""
     places = sorted(set(values))
     half = (places[1] - places[0]) / 2 if len(places) > 1 else 0.5
     return {place: (place - half, place + half) for place in places}

@@ -1,4 +1,4 @@
-"""Tables small enough for a browser, without hiding an extreme."""
+"""Tables made small enough for a browser, extremes kept."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -7,7 +7,7 @@ from typing import Any
 Row = dict[str, Any]
 
 LIMIT = 10_000
-"""Rows that W&B draws of a table; all above it would leave out."""
+"""Rows of a table that W&B draws. It leaves out the rest."""
 
 
 def thin(
@@ -17,12 +17,11 @@ def thin(
     how: Mapping[str, str],
     limit: int = LIMIT,
 ) -> list[Row]:
-    """At most `limit` rows, or one a line. Where there are more, each line (the rows that share `by`, in order) is cut
-    into equal stretches, and a stretch becomes one row: `how` says for a column whether it is the `first`, `min`, `max`
-    or `mean` of the stretch. With `min` and `max` no extreme is lost, and noise is drawn as width; with `mean` a band
-    keeps its mean width.
+    """Return at most `limit` rows, but at least one per line. A line is the rows that share `by`, in order.
 
-    Nulls are left out of all three; a stretch of nulls stays null.
+    Longer lines are cut into equal stretches, and each stretch becomes one row. `how` says which value of the stretch a
+    column gets: `first`, `min`, `max` or `mean`. `min` and `max` keep the extremes and draw noise as width. `mean`
+    keeps the mean width of a band. All three ignore nulls. A stretch of nulls stays null.
     """
     if len(rows) <= limit:
         return list(rows)
@@ -30,7 +29,7 @@ def thin(
     for row in rows:
         lines.setdefault(tuple(row[key] for key in by), []).append(row)
     thinned: list[Row] = []
-    spare = max(0, limit - len(lines))  # beyond the one row that each line has in any case
+    spare = max(0, limit - len(lines))  # each line has one row in any case
     for line in lines.values():
         count = min(len(line), 1 + spare * len(line) // len(rows))
         edges = [len(line) * i // count for i in range(count + 1)]
@@ -39,12 +38,12 @@ def thin(
 
 
 def _one(stretch: Sequence[Row], how: Mapping[str, str]) -> Row:
-    return {**stretch[0], **{column: over([row[column] for row in stretch], what) for column, what in how.items()}}
+    return {**stretch[0], **{column: over([row[column] for row in stretch], which) for column, which in how.items()}}
 
 
-def over(values: Sequence[Any], what: str) -> Any:
-    """The `first`, `min`, `max` or `mean` of what is not null; null where nothing is left."""
+def over(values: Sequence[Any], which: str) -> Any:
+    """Return the first value, or the `min`, `max` or `mean` of those that are not null. Null if none is left."""
     known = [value for value in values if value is not None]
-    if what == "first" or not known:
-        return values[0] if what == "first" else None
-    return {"min": min, "max": max, "mean": lambda found: sum(found) / len(found)}[what](known)
+    if which == "first" or not known:
+        return values[0] if which == "first" else None
+    return {"min": min, "max": max, "mean": lambda kept: sum(kept) / len(kept)}[which](known)

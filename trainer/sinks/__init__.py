@@ -1,1 +1,1 @@
-"""Where records go: the run folder (always), the console, W&B. Each implements `trainer.protocols.Sink`."""
+"""Destinations of records: the run folder (always), the console, W&B. Each implements `trainer.protocols.Sink`."""

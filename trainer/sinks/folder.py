@@ -1,7 +1,7 @@
-"""The run folder: always written, the truth that W&B mirrors and reports read.
+"""The run folder: always written, mirrored by W&B and read by reports.
 
 config.yaml    the resolved config        run.json       provenance, status, times
-metrics.jsonl  a row a record             summary.json   the headline numbers
+metrics.jsonl  a row per record           summary.json   the headline numbers
 checkpoint.pt  what a resume needs        confusion.json  test images by true class, then by predicted
 pictures/
 """
@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.files import disk_errors, write_whole
+from trainer.files import disk_errors, write_json
 from trainer.protocols import Progress, Record, RunInfo, Status, finite_or_none
 
 
 class FolderSink:
-    """Writes metrics.jsonl row by row, and the other files whole. Raises DiskError where the disk refuses."""
+    """metrics.jsonl, written row by row, and JSON files, written whole. Raises DiskError if one cannot be written."""
 
     name = "folder"
 
@@ -27,10 +27,10 @@ class FolderSink:
 
     def start(self, run: RunInfo) -> None:
         self._info = self._provenance(run)
-        self._write_json("run.json", self._info | {"status": "running"})
-        (self.folder / "summary.json").unlink(missing_ok=True)  # an earlier segment's; this one is not over
+        self._write("run.json", self._info | {"status": "running"})
+        (self.folder / "summary.json").unlink(missing_ok=True)  # of an earlier segment; this one is not over
         self._rows = self.folder / "metrics.jsonl"
-        # Rows after the last checkpoint are written again, to the letter, by the steps that are taken again.
+        # The steps after the last checkpoint are repeated, and write the same rows again.
         end = run.memory.get("metrics_bytes", 0)
         with disk_errors(self._rows), self._rows.open("ab") as file:
             file.truncate(end)
@@ -49,11 +49,11 @@ class FolderSink:
             return {"metrics_bytes": file.tell()}
 
     def finish(self, status: Status, summary: Mapping[str, Any]) -> None:
-        self._write_json("summary.json", summary)
-        self._write_json("run.json", self._info | {"status": status, "ended": summary["ended"]})
+        self._write("summary.json", summary)
+        self._write("run.json", self._info | {"status": status, "ended": summary["ended"]})
 
     def _provenance(self, run: RunInfo) -> dict[str, Any]:
-        """Of the run's start, and under `resumed` of each later segment."""
+        """Return the provenance of the run's start, with that of each later segment under `resumed`."""
         if not run.resumed:
             return dict(run.provenance)
         with disk_errors(self.folder / "run.json", "cannot be read"):
@@ -61,5 +61,5 @@ class FolderSink:
         first.pop("ended", None)
         return {**first, "resumed": [*first.get("resumed", []), dict(run.provenance)]}
 
-    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        write_whole(self.folder / name, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    def _write(self, name: str, content: Mapping[str, Any]) -> None:
+        write_json(self.folder / name, content, indent=2)

@@ -1,44 +1,45 @@
-"""Pictures and numbers of an inspection into the W&B run that they belong to."""
+"""Pictures and numbers of an inspection, sent to the W&B run that they belong to."""
+
+from typing import Any
 
 from trainer.config.sink import WandbSink as Config
 from trainer.inspect.inspection import Inspection
+from trainer.panels.registry import panel
+from trainer.panels.rows_inspect import layer_rows, reliability_rows
 from trainer.protocols import Record, RunInfo
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.runs.folder import config_hash, read_summary
 from trainer.runs.provenance import command_line, provenance
+from trainer.sinks.tables import panel_table
 
 
-def send(look: Inspection, numbers: dict[str, object]) -> str | None:
-    """Log everything written as `inspect/NAME`: on the run's own page where it was trained with W&B, else as a new run
-    of its name. What cannot be sent is a line on stderr; returns the command that sends it later."""
-    from trainer.sinks.wandb import WandbSink  # wandb is imported where it is wanted
+def send(inspection: Inspection, numbers: dict[str, Any]) -> str | None:
+    """Log everything written as `inspect/NAME`: on the run's own page, or as a new run if it was trained without W&B.
 
-    subject = look.subject
-    path = subject.path / "checkpoint.pt" if subject.path.is_dir() else subject.path
-    state = load_checkpoint(path)
-    memory = state.get("sinks", {}).get("wandb", {})
-    config = subject.config.sink.wandb
-    sink = WandbSink(_for_this(config))
-    sink.inspected = look.folder / "inspect.json"
-    info = provenance(**subject.compute.description, command=command_line(), seed=subject.config.seed)
-    plain = subject.config.model_dump(mode="json")
-    sink.start(RunInfo(subject.name, subject.folder, plain, config_hash(subject.config), info, bool(memory), memory))
-    summary = read_summary(subject.folder)
-    pictures = {f"inspect/{file.stem}": file for file in look.written if file.suffix == ".png"}
-    metrics = {
-        f"inspect/{key}": value
-        for key, value in (("accuracy", numbers["accuracy"]), ("calibration_error", _error(numbers)))
-        if isinstance(value, float)
-    }
-    sink.log(Record(summary.get("epoch", 0.0), summary.get("step", 0), metrics, pictures))
+    What cannot be sent is a line on stderr. Return the command that sends it later.
+    """
+    from trainer.sinks.wandb import WandbSink  # wandb is imported only if it is used
+
+    network = inspection.network
+    path = network.path / "checkpoint.pt" if network.path.is_dir() else network.path
+    memory = load_checkpoint(path).get("sinks", {}).get("wandb", {})
+    config = _for_this(network.config.sink.wandb)
+    # These take the place of the folder's, which may be those of an earlier inspection.
+    rows = {"reliability": reliability_rows(numbers, network.run), "layer_statistics": layer_rows(numbers, network.run)}
+    tables = [panel_table(panel(name), filled, config.panels) for name, filled in rows.items() if filled]
+    sink = WandbSink(config, tables)
+    info = provenance(**network.compute.description, command=command_line(), seed=network.config.seed)
+    plain = network.config.model_dump(mode="json")
+    sink.start(RunInfo(network.run, network.folder, plain, config_hash(network.config), info, bool(memory), memory))
+    summary = read_summary(network.folder)
+    pictures = {f"inspect/{file.stem}": file for file in inspection.written if file.suffix == ".png"}
+    error = numbers["calibration"]["expected_calibration_error"]
+    metrics = {"inspect/accuracy": numbers["accuracy"], "inspect/calibration_error": error}
+    known = {key: value for key, value in metrics.items() if value is not None}
+    sink.log(Record(summary.get("epoch", 0.0), summary.get("step", 0), known, pictures))
     return sink.finish(summary.get("status", "finished"), summary)
 
 
 def _for_this(config: Config) -> Config:
-    """Asked for by hand, so also where training was not mirrored; the checkpoint is not sent again."""
+    """Return the config to send with: never disabled, since the user asks for it, and without the checkpoint."""
     return config.model_copy(update={"checkpoint": False, **({"mode": "auto"} if config.mode == "disabled" else {})})
-
-
-def _error(numbers: dict[str, object]) -> object:
-    found = numbers["calibration"]
-    return found["expected_calibration_error"] if isinstance(found, dict) else None

@@ -201,6 +201,6 @@ def _custom_chart(panel: PanelTable) -> wr.CustomChart:
         query={"summaryTable": {"tableKey": f"{panel.key}_table"}},
         chart_name=panel.chart,
         chart_fields=panel.fields,
-        chart_strings=panel.words,
+        chart_strings=panel.strings,
         layout=wr.Layout(w=_COLUMNS // 2, h=10),
     )

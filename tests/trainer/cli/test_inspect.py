@@ -184,11 +184,11 @@ def test_without_a_checkpoint_predictions_are_not_tested_and_it_is_said(
         shutil.copytree(runs / name, tmp_path / name)
     (tmp_path / "ghost1" / "checkpoint.pt").unlink()
     assert run_here(["compare", "ghost0", "ghost1", "--runs", str(tmp_path)], monkeypatch) == 0
-    assert "McNemar's test: not made, needs both networks' predictions:" in capsys.readouterr().out
+    assert "McNemar's test: not possible, needs both networks' predictions:" in capsys.readouterr().out
 
 
 def test_one_run_is_not_compared(
     runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_here(["compare", str(runs / "ghost0")], monkeypatch) == 2
-    assert capsys.readouterr().err == "error: compare: needs two runs or more, each once\n"
+    assert capsys.readouterr().err == "error: compare: needs two or more runs, each once\n"

@@ -165,5 +165,5 @@ def test_a_layer_that_there_is_not_is_a_line_with_the_nearest() -> None:
         check_layers(["features.stage3", "features.stage1", "head"], shapes)
     assert raised.value.problems == (
         "--layers: no layer is called 'features.stage3'; did you mean 'features.stage2'?",
-        "--layers: 'head' makes no maps of more than one pixel, but 10",
+        "--layers: 'head' has no maps of more than one pixel: its output is 10",
     )

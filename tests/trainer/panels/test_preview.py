@@ -1,4 +1,4 @@
-"""`trainer panels list` and `preview` as a person meets them."""
+"""`trainer panels list` and `trainer preview panel`, as typed."""
 
 import json
 import sys
@@ -10,9 +10,9 @@ from trainer.cli.main import main
 from trainer.panels.registry import PANELS
 
 
-def run_here(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    """The exit code of `trainer panels WORDS` in this process."""
-    monkeypatch.setattr(sys, "argv", ["trainer", "panels", *words])
+def run_here(typed: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return the exit code of `trainer TYPED` in this process."""
+    monkeypatch.setattr(sys, "argv", ["trainer", *typed])
     with pytest.raises(SystemExit) as ended:
         main()
     return int(ended.value.code or 0)
@@ -20,7 +20,7 @@ def run_here(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A run folder of two epochs, called after what would end a script on a careless page."""
+    """A run folder of two epochs, whose name would end a script on a careless page."""
     folder = tmp_path / "sweep" / "a<!--b"
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text("seed: 0\nmodel: {name: vgg_a}\n")
@@ -32,7 +32,7 @@ def run(tmp_path: Path) -> Path:
 def test_the_list_names_every_panel_with_its_columns(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_here(["list"], monkeypatch) == 0
+    assert run_here(["panels", "list"], monkeypatch) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if not line.startswith(" ")] == [shown.name for shown in PANELS]
     assert len(lines) == sum(1 + len(shown.columns) for shown in PANELS)
@@ -42,17 +42,17 @@ def test_a_preview_of_nothing_is_example_data_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run_here(["preview", "beta"], monkeypatch) == 0
+    assert run_here(["preview", "panel", "beta"], monkeypatch) == 0
     assert capsys.readouterr().out == "beta.png\n"
     assert (tmp_path / "beta.png").read_bytes().startswith(b"\x89PNG")
-    assert run_here(["preview", "beta", "--out", "beta.svg"], monkeypatch) == 0
+    assert run_here(["preview", "panel", "beta", "--out", "beta.svg"], monkeypatch) == 0
     assert "Example data: " in (tmp_path / "beta.svg").read_text(encoding="utf-8")
 
 
 def test_a_page_is_whole_in_itself(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "page.html"
-    words = ["preview", "learning_curves", str(run.parent), "--theme", "dark", "--out", str(page)]
-    assert run_here(words, monkeypatch) == 0
+    typed = ["preview", "panel", "learning_curves", str(run.parent), "--theme", "dark", "--out", str(page)]
+    assert run_here(typed, monkeypatch) == 0
     text = page.read_text(encoding="utf-8")
     assert '<html lang="en">' in text and "<title>Accuracy by epoch</title>" in text
     assert "background: #111111" in text and "vegaEmbed" in text
@@ -61,7 +61,7 @@ def test_a_page_is_whole_in_itself(run: Path, tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("typed", "said"),
     [
         (["betta"], "no panel is called 'betta'; did you mean 'beta'?"),
         (["beta", "--theme", "drak"], "--theme: no theme is called 'drak'; did you mean 'dark'?"),
@@ -71,7 +71,7 @@ def test_a_page_is_whole_in_itself(run: Path, tmp_path: Path, monkeypatch: pytes
     ],
 )
 def test_a_mistake_is_one_line(
-    words: list[str],
+    typed: list[str],
     said: str,
     run: Path,
     tmp_path: Path,
@@ -79,6 +79,6 @@ def test_a_mistake_is_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run_here(["preview", *(word.format(run=run) for word in words)], monkeypatch) == 2
+    assert run_here(["preview", "panel", *(text.format(run=run) for text in typed)], monkeypatch) == 2
     assert capsys.readouterr().err == f"error: {said.format(run=run)}\n"
     assert not list(tmp_path.glob("*.p*"))

@@ -56,7 +56,9 @@ def test_what_is_not_trained_tells_no_groups_apart() -> None:
 
 def test_learning_curves_are_percent_with_mean_lowest_and_highest_over_the_seeds() -> None:
     rows = panel("learning_curves").rows(
-        [run("a", [{"test/accuracy": 0.5}]), run("b", [{"test/accuracy": 0.7}, {"test/accuracy": 0.9}], seed=1)]
+        grouped(
+            [run("a", [{"test/accuracy": 0.5}]), run("b", [{"test/accuracy": 0.7}, {"test/accuracy": 0.9}], seed=1)]
+        )
     )
     first, second = rows
     assert first == {"group": "vgg_a (n=2)", "split": "test", "epoch": 1.0, "accuracy": 60.0, "low": 50.0, "high": 70.0}
@@ -69,7 +71,7 @@ def test_an_ablation_has_each_seed_the_mean_with_its_spread_best_group_first() -
         for act, values in {"relu": [0.8, 0.9], "elu": [0.95, None]}.items()
         for seed, value in enumerate(values)
     ]
-    rows = ablation(runs)
+    rows = ablation(grouped(runs))
     assert [(row["group"], row["kind"], row["order"]) for row in rows] == [
         ("act=elu (n=1 of 2)", "one seed", 0),
         ("act=elu (n=1 of 2)", "mean", 0),
@@ -94,13 +96,17 @@ def test_a_published_figure_stands_beside_runs_of_its_settings_and_no_others() -
         History(Path("runs", row.sweep, f"{i}"), settings, [], {"headline/accuracy": 0.5}, [])
         for i, settings in enumerate((config, other))
     ]
-    ticks = [(each["group"], each["accuracy"]) for each in ablation(runs) if each["kind"] == "published"]
+    ticks = [(each["group"], each["accuracy"]) for each in ablation(grouped(runs)) if each["kind"] == "published"]
     assert ticks == [(f"{row.settings['scheduler']} (n=1)", row.printed["test_acc"])]
-    assert [each for each in ablation([*runs[1:], replace(runs[0], config=small)]) if each["kind"] == "published"] == []
+    assert [
+        each for each in ablation(grouped([*runs[1:], replace(runs[0], config=small)])) if each["kind"] == "published"
+    ] == []
 
 
 def test_a_confusion_is_summed_over_runs_and_its_rates_are_of_the_true_class() -> None:
-    rows = panel("confusion_matrix").rows([run("a", confusion=[[3, 1], [0, 4]]), run("b", confusion=[[1, 3], [0, 4]])])
+    rows = panel("confusion_matrix").rows(
+        grouped([run("a", confusion=[[3, 1], [0, 4]]), run("b", confusion=[[1, 3], [0, 4]], seed=1)])
+    )
     assert [(row["actual"], row["predicted"], row["images"], row["rate"]) for row in rows] == [
         ("cat", "cat", 4, 50.0),
         ("cat", "dog", 4, 50.0),
@@ -125,20 +131,20 @@ def test_a_band_along_the_gradient_is_as_wide_as_that_of_a_run_however_far_its_s
             run(f"{seed}", [{"probe/loss": 1.0, **dict(zip(keys, each, strict=True))}], seed=seed)
             for seed, each in enumerate(ends)
         ]
-        (row,) = panel(name).rows(runs)
+        (row,) = panel(name).rows(grouped(runs))
         assert (row["group"], row["low"], row["high"]) == ("vgg_a (n=2)", 2.0, 2.5)
 
 
 def test_the_line_of_the_loss_is_that_at_the_steps_weights() -> None:
     (row,) = panel("loss_variation").rows(
-        [run("a", [{"probe/loss_min": 1.0, "probe/loss": 1.25, "probe/loss_max": 9.0}])]
+        grouped([run("a", [{"probe/loss_min": 1.0, "probe/loss": 1.25, "probe/loss_max": 9.0}])])
     )
     assert row["mean"] == 1.25
 
 
 def test_the_spread_of_beta_is_that_of_the_seeds() -> None:
     rows = panel("beta").rows(
-        [run(f"{seed}", [{"probe/beta": beta}], seed=seed) for seed, beta in enumerate((1, 2, 6))]
+        grouped([run(f"{seed}", [{"probe/beta": beta}], seed=seed) for seed, beta in enumerate((1, 2, 6))])
     )
     assert rows == [{"group": "vgg_a (n=3)", "step": 0, "low": 1, "mean": 3, "high": 6}]
 
@@ -152,26 +158,28 @@ def test_runs_of_other_rates_are_never_one_group_along_the_gradient(name: str, k
         for model in ("vgg_a", "vgg_a_bn")
         for rate in (0.25, 0.5)
     ]
-    labels = [row["group"] for row in panel(name).rows(runs)]
+    labels = [row["group"] for row in panel(name).rows(grouped(runs))]
     assert labels == ["vgg_a, lr=0.25", "vgg_a, lr=0.5", "vgg_a_bn, lr=0.25", "vgg_a_bn, lr=0.5"]
 
 
 @pytest.mark.parametrize("name", ["loss_variation", "beta"])
 def test_a_long_table_along_the_gradient_does_not_widen_its_bands(name: str) -> None:
     noisy = ({"probe/beta": 1.0 + i % 5, **walked(1.0 + i % 5, 2.0 + i % 5)} for i in range(30_000))
-    rows = panel(name).rows([run("a", list(noisy))])
+    rows = panel(name).rows(grouped([run("a", list(noisy))]))
     assert len(rows) < 30_000
     assert {round(row["high"] - row["low"], 6) for row in rows} == {1.0 if name == "loss_variation" else 0.0}
 
 
 def test_rates_alone_are_groups_of_their_own() -> None:
-    rows = panel("beta").rows([run(f"{lr}", [{"probe/beta": lr}], optimizer__lr=lr) for lr in (0.1, 0.2)])
+    rows = panel("beta").rows(grouped([run(f"{lr}", [{"probe/beta": lr}], optimizer__lr=lr) for lr in (0.1, 0.2)]))
     assert [(row["group"], row["mean"]) for row in rows] == [("lr=0.1", 0.1), ("lr=0.2", 0.2)]
 
 
 def test_the_papers_cosines_and_the_reports_keep_their_names_and_the_reports_are_averaged_over_stretches() -> None:
     probed = {"probe/grad_cosine_min": -0.5, "probe/grad_cosine_max": 0.75}
-    rows = panel("gradient_cosine").rows([run("a", [probed, *({"runs/grad_cosine": i / 1000} for i in range(400))])])
+    rows = panel("gradient_cosine").rows(
+        grouped([run("a", [probed, *({"runs/grad_cosine": i / 1000} for i in range(400))])])
+    )
     assert rows[0] == {"group": "a", "measure": "along the gradient", "step": 0, "low": -0.5, "high": 0.75}
     reports = rows[1:]
     assert len(reports) == 100 and {row["measure"] for row in reports} == {"from step to step"}
@@ -180,9 +188,11 @@ def test_the_papers_cosines_and_the_reports_keep_their_names_and_the_reports_are
 
 def test_the_shift_is_by_layer_in_the_networks_order_without_the_first_whose_shift_is_nothing() -> None:
     shifts = {"probe/shift_l2/z": 0.0, "probe/shift_l2/b": 2.0, "probe/shift_l2/a": 3.0, "probe/shift_cosine/a": 0.5}
-    rows = panel("shift").rows([run("one", [shifts]), run("two", [shifts | {"probe/shift_l2/a": 5.0}], seed=1)])
+    rows = panel("shift").rows(
+        grouped([run("one", [shifts]), run("two", [shifts | {"probe/shift_l2/a": 5.0}], seed=1)])
+    )
     assert [(row["layer"], row["order"], row["shift"]) for row in rows] == [("b", 1, 2.0), ("a", 2, 4.0)]
-    assert [row["shift"] for row in panel("shift_cosine").rows([run("one", [shifts])])] == [0.5]
+    assert [row["shift"] for row in panel("shift_cosine").rows(grouped([run("one", [shifts])]))] == [0.5]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +201,7 @@ def test_the_shift_is_by_layer_in_the_networks_order_without_the_first_whose_shi
 )
 def test_a_reports_band_is_that_of_sibling_runs(name: str, key: str) -> None:
     runs = [run(f"{lr}", [{key: 2 * lr}, {key: lr}], optimizer__lr=lr) for lr in (0.1, 0.3)]
-    rows = panel(name).rows(runs)
+    rows = panel(name).rows(grouped(runs))
     assert [(row["step"], row["low"], row["mean"], row["high"]) for row in rows] == [
         (0, pytest.approx(0.2), pytest.approx(0.4), pytest.approx(0.6)),
         (1, pytest.approx(0.1), pytest.approx(0.2), pytest.approx(0.3)),
@@ -200,7 +210,7 @@ def test_a_reports_band_is_that_of_sibling_runs(name: str, key: str) -> None:
 
 def test_a_long_band_keeps_its_mean_width() -> None:
     runs = [run(f"{lr}", [{"runs/loss": lr * (i % 7)} for i in range(700)], optimizer__lr=lr) for lr in (0.1, 0.3)]
-    rows = panel("loss_band").rows(runs)
+    rows = panel("loss_band").rows(grouped(runs))
     assert len(rows) == 100
     assert sum(row["high"] - row["low"] for row in rows) / 100 == pytest.approx(0.2 * 3)
 
@@ -221,7 +231,7 @@ def test_a_surface_is_cells_from_edge_to_edge_in_tenths_with_the_way_of_training
     points: list[dict[str, Any]] = [{"alpha": a, "beta": b, "loss": a + 10 * b} for a in (0.0, 1.0) for b in (0.0, 2.0)]
     points[0]["loss"] = None
     surface(tmp_path, 2, points, path=[{"alpha": 0.5, "beta": 0.5, "epoch": 1.0}], explained=[0.75, 0.125])
-    rows = panel("surface_2d").rows([replace(run("a"), folder=tmp_path)])
+    rows = panel("surface_2d").rows(grouped([replace(run("a"), folder=tmp_path)]))
     cells = [row for row in rows if row["kind"] == "cell"]
     edges = [(row["alpha"], row["alpha_end"], row["beta"], row["beta_end"]) for row in cells]
     assert edges == [(-0.5, 0.5, -1, 1), (-0.5, 0.5, 1, 3), (0.5, 1.5, -1, 1), (0.5, 1.5, 1, 3)]
@@ -235,13 +245,15 @@ def test_a_surface_is_cells_from_edge_to_edge_in_tenths_with_the_way_of_training
 
 def test_ten_bands_hold_a_tenth_of_the_cells_each(tmp_path: Path) -> None:
     surface(tmp_path, 2, [{"alpha": float(i), "beta": 0.0, "loss": float(i)} for i in range(50)])
-    bands = [row["band"] for row in panel("surface_2d").rows([replace(run("a"), folder=tmp_path)]) if row["band"]]
+    bands = [
+        row["band"] for row in panel("surface_2d").rows(grouped([replace(run("a"), folder=tmp_path)])) if row["band"]
+    ]
     assert set(Counter(bands).values()) == {5} and bands[0] == "0 to 4" and bands[-1] == "45 to 49"
 
 
 def test_a_line_is_a_surface_of_its_own_panel(tmp_path: Path) -> None:
     surface(tmp_path, 1, [{"alpha": -1.0, "beta": 0.0, "loss": 2.0}, {"alpha": 1.0, "beta": 0.0, "loss": None}])
-    rows = panel("surface_1d").rows([replace(run("a"), folder=tmp_path)])
+    rows = panel("surface_1d").rows(grouped([replace(run("a"), folder=tmp_path)]))
     assert [(row["alpha"], row["loss"]) for row in rows] == [(-1.0, 2.0), (1.0, None)]
     assert rows[0]["group"] == f"{tmp_path.name}, random direction, 200 train images"
 
@@ -261,7 +273,7 @@ def test_surfaces_of_one_run_are_told_apart_by_the_settings_in_which_they_differ
 ) -> None:
     for settings in ({}, *said):
         surface(tmp_path, dims, [{"alpha": 0.0, "beta": 0.0, "loss": 1.0}], settings)
-    labels = dict.fromkeys(row[column] for row in panel(name).rows([replace(run("a"), folder=tmp_path)]))
+    labels = dict.fromkeys(row[column] for row in panel(name).rows(grouped([replace(run("a"), folder=tmp_path)])))
     assert [label.partition("200 train images, ")[2] for label in labels] == words
 
 
@@ -269,15 +281,15 @@ def test_a_line_along_the_way_of_training_is_not_among_those_along_random_direct
     point = {"alpha": 0.0, "beta": 0.0, "loss": 1.0}
     surface(tmp_path, 1, [point], path=[], explained=[0.75])
     shown, one = panel("surface_1d"), replace(run("a"), folder=tmp_path)
-    assert shown.rows([one]) == []
+    assert shown.rows(grouped([one])) == []
     surface(tmp_path, 1, [point])
-    assert len(shown.rows([one])) == 1
+    assert len(shown.rows(grouped([one]))) == 1
 
 
 @pytest.mark.parametrize("shown", PANELS, ids=lambda shown: shown.name)
 def test_runs_that_have_nothing_to_draw_give_no_rows(shown: Any) -> None:
-    assert shown.rows([run("a"), run("b", [{"train/other": 1.0}], seed=1)]) == []
-    assert shown.rows([]) == []
+    assert shown.rows(grouped([run("a"), run("b", [{"train/other": 1.0}], seed=1)])) == []
+    assert shown.rows({}) == []
 
 
 def test_a_table_thinned_keeps_its_extremes_and_its_lines_apart() -> None:
@@ -307,6 +319,6 @@ def test_no_table_is_larger_than_wandb_draws_as_a_presets_neither(name: str) -> 
     layers = {f"probe/shift_l2/{layer}": 1.0 for layer in "abc"}
     row = {"runs/grad_cosine": 0.5, **{f"probe/{kind}": 1.0 for kind in kinds}, **layers}
     shown = panel(name)
-    rows = shown.rows([run("a", [row] * 11_000)])
+    rows = shown.rows(grouped([run("a", [row] * 11_000)]))
     assert shown.preset is not None
     assert len(rows) <= 10_000 and 5_000 < len(shown.preset.table(rows)) <= 10_000

@@ -8,6 +8,7 @@ import pytest
 
 from trainer.panels.registry import panel
 from trainer.panels.rows_inspect import layer_rows, reliability_rows
+from trainer.runs.groups import grouped
 from trainer.runs.history import History
 
 
@@ -37,7 +38,7 @@ def test_the_shares_of_the_bins_sum_to_all_images() -> None:
 
 def test_a_run_that_was_not_inspected_has_nothing_to_draw(tmp_path: Path) -> None:
     history = History(tmp_path, {}, [], {}, [])
-    assert panel("reliability").rows([history]) == []
+    assert panel("reliability").rows(grouped([history])) == []
     (tmp_path / "inspect").mkdir()
     (tmp_path / "inspect" / "inspect.json").write_text(json.dumps({"layers": {"rows": [layer("a", "Conv2d", 0.0)]}}))
-    assert len(panel("layer_statistics").rows([history])) == 1
+    assert len(panel("layer_statistics").rows(grouped([history]))) == 1

@@ -13,6 +13,7 @@ from trainer.config import load_config
 from trainer.errors import ConfigError
 from trainer.panels.panel import Panel, holes
 from trainer.panels.registry import PANELS, panel
+from trainer.runs.groups import grouped
 from trainer.runs.history import read_history
 from trainer.training.run import start_run
 from trainer.wandb_api.panels import push_panels
@@ -74,8 +75,8 @@ def test_the_pushed_spec_the_logged_table_and_the_registry_have_the_same_fields(
     start_run(config, runs=tmp_path / "runs", name="a")
     wandb.teardown()
     charts = charts_of(server)
-    history = read_history(tmp_path / "runs" / "a")
-    single = [each for each in PANELS if each.preset and each.rows([history])]
+    groups = grouped([read_history(tmp_path / "runs" / "a")])
+    single = [each for each in PANELS if each.preset and each.rows(groups)]
     assert len(single) >= 9
     assert charts.keys() == {key_of(each) for each in single}
     for each in single:

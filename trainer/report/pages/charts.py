@@ -1,108 +1,92 @@
-"""The page's charts: the panels of `trainer.panels`, filled from a table, so that labels are the page's own."""
+"""The page's charts: panels of `trainer.panels`, filled from a table's configurations under the page's labels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
+from trainer.panels.panel import Histories, Row
 from trainer.panels.registry import panel
-from trainer.panels.thin import thin
+from trainer.panels.rows_curves import ablation
 from trainer.report.configurations import Configuration
 from trainer.report.tables import Table
 
 MOST_CURVES = 8
-"""Configurations that a chart of curves can tell apart."""
-
-Row = dict[str, Any]
+"""Configurations that can be distinguished in a chart of curves."""
 
 
 @dataclass(frozen=True)
 class Chart:
-    name: str  # of the panel: pictures are called by it
+    name: str  # of the panel, and of the picture
     title: str
     about: str  # what is drawn, and what is not
-    alt: str  # what is seen, for who does not see it
+    alt: str  # what is seen, for a reader who cannot see it
     spec: dict[str, Any]
 
 
 def charts_of(table: Table) -> list[Chart]:
-    """Those that have something to draw."""
-    best_first = _ranked(table)
-    found = [_ablation(table, best_first), _curves(best_first), _cost(best_first)]
-    return [chart for chart in found if chart is not None]
+    """Return the charts that have something to draw."""
+    ranked = _ranked(table)
+    charts = [_ablation(table, ranked), _curves(ranked), _cost(ranked)]
+    return [chart for chart in charts if chart is not None]
 
 
 def _ranked(table: Table) -> list[Configuration]:
-    samples = {point.label: list(point.sample().values()) for point in table.configurations}
-    sign = -1 if table.highest else 1
-    filled = [point for point in table.configurations if samples[point.label]]
-    return sorted(filled, key=lambda point: sign * fmean(samples[point.label]))
+    """Return the configurations that have runs, the best first."""
+    means = {each.label: fmean(sample.values()) for each in table.configurations if (sample := each.sample())}
+    measured = [each for each in table.configurations if each.label in means]
+    return sorted(measured, key=lambda each: means[each.label], reverse=table.highest)
 
 
-def _ablation(table: Table, ranked: list[Configuration]) -> Chart | None:
-    """Test accuracies, whatever the table goes by. Published figures only beside runs of the published settings: others
-    would be no comparison."""
-    ranked = [point for point in ranked if point.sample("test_acc")]
-    if not ranked:
-        return None
+def _groups(configurations: Sequence[Configuration]) -> Histories:
+    return {each.label: [run.history for run in each.runs] for each in configurations}
+
+
+def _ablation(table: Table, ranked: Sequence[Configuration]) -> Chart | None:
+    """Draw test accuracies, even if the table's metric is another one.
+
+    Published figures are drawn only beside runs of the published settings. Any other would be no comparison.
+    """
     published = {
         each.answer.configuration.label: each.figure.value
         for each in table.comparisons
         if each.headline and each.answer.configuration and not each.answer.differences and each.figure.unit == "%"
     }
-    rows: list[Row] = []
-    for order, point in enumerate(ranked):
-        values = list(point.sample("test_acc").values())
-        mean, std = fmean(values), stdev(values) if len(values) > 1 else 0.0
-        place = {"group": f"{point.label} (n={len(values)})", "order": order}
-        rows += [{**place, "kind": "one seed", "accuracy": v, "low": v, "high": v} for v in values]
-        rows.append({**place, "kind": "mean", "accuracy": mean, "low": mean - std, "high": mean + std})
-        if (figure := published.get(point.label)) is not None:
-            rows.append({**place, "kind": "published", "accuracy": figure, "low": figure, "high": figure})
-    shown = panel("ablation")
-    about = shown.about if published else "Each run, and their mean with one sample standard deviation either way."
-    best, last = (fmean(point.sample("test_acc").values()) for point in (ranked[0], ranked[-1]))
-    alt = f"Means from {best:.2f} of {ranked[0].label} to {last:.2f} of {ranked[-1].label}; the table has all figures."
-    return Chart(shown.name, shown.title, about, alt, shown.chart(rows, subtitle=about))
-
-
-def _curves(ranked: list[Configuration]) -> Chart | None:
-    rows: list[Row] = []
-    shown_points = ranked[:MOST_CURVES]
-    tested = max((len(run.history.having("test/accuracy")) for point in shown_points for run in point.runs), default=0)
-    crowded = len(shown_points) > 3 and tested > 2
-    splits = {"train": "training", "val": "validation", "test": "test"}
-    for point in shown_points:
-        for split, name in splits.items() if not crowded else [("test", "test")]:
-            at: dict[float, list[float]] = {}
-            for run in point.runs:
-                for row in run.history.having(f"{split}/accuracy"):
-                    at.setdefault(row["epoch"], []).append(100 * row[f"{split}/accuracy"])
-            group = f"{point.label} (n={len(point.runs)})"
-            rows += [
-                {"group": group, "split": name, "epoch": epoch, "accuracy": fmean(v), "low": min(v), "high": max(v)}
-                for epoch, v in sorted(at.items())
-            ]
+    groups = _groups([each for each in ranked if each.sample("test_acc")])
+    rows = ablation(groups, key="test/accuracy", published=published)
     if not rows:
         return None
+    about = panel("ablation").about if published else "Each seed, and the mean ± one standard deviation."
+    means = [(row["accuracy"], row["group"].rpartition(" (n=")[0]) for row in rows if row["kind"] == "mean"]
+    (best, first), (worst, last) = means[0], means[-1]
+    alt = f"Means from {best:.2f} of {first} to {worst:.2f} of {last}; the table has all figures."
+    return _chart("ablation", rows, about, alt)
+
+
+def _curves(ranked: Sequence[Configuration]) -> Chart | None:
+    first = ranked[:MOST_CURVES]
+    tested = max((len(run.history.having("test/accuracy")) for each in first for run in each.runs), default=0)
+    crowded = len(first) > 3 and tested > 2
     shown = panel("learning_curves")
-    rest = f" The {MOST_CURVES} best of {len(ranked)} configurations." if len(ranked) > MOST_CURVES else ""
-    about = f"{shown.about}{rest}{' Of the test set alone.' if crowded else ''}"
-    small = thin(rows, by=["group", "split"], how={"accuracy": "mean", "low": "min", "high": "max"})
-    alt = f"Accuracy over {max(row['epoch'] for row in rows):g} epochs, a line a configuration."
-    return Chart(shown.name, shown.title, about, alt, shown.chart(small, subtitle=about))
-
-
-def _cost(ranked: list[Configuration]) -> Chart | None:
-    rows = [
-        {"group": point.label, "run": run.name, "seconds": run.values["seconds_total"],
-         "parameters": run.values["params"] / 1e6, "accuracy": run.values["headline"]}
-        for point in ranked[:MOST_CURVES]
-        for run in point.runs
-        if run.values.get("seconds_total") and "params" in run.values and "headline" in run.values
-    ]  # fmt: skip
+    rows = [row for row in shown.rows(_groups(first)) if not crowded or row["split"] == "test"]
     if not rows:
         return None
+    rest = f" The {MOST_CURVES} best of {len(ranked)} configurations." if len(ranked) > MOST_CURVES else ""
+    about = f"{shown.about}{rest}{' Test set only.' if crowded else ''}"
+    alt = f"Accuracy over {max(row['epoch'] for row in rows):g} epochs, a line per configuration."
+    return _chart("learning_curves", rows, about, alt)
+
+
+def _cost(ranked: Sequence[Configuration]) -> Chart | None:
     shown = panel("accuracy_time_size")
+    rows = shown.rows(_groups(ranked[:MOST_CURVES]))
+    if not rows:
+        return None
     low, high = min(row["seconds"] for row in rows), max(row["seconds"] for row in rows)
-    alt = f"A point a run: training took from {low:.0f} to {high:.0f} seconds; the table has time and size."
-    return Chart(shown.name, shown.title, shown.about, alt, shown.chart(rows))
+    alt = f"A point per run: training took from {low:.0f} to {high:.0f} seconds; the table has time and size."
+    return _chart("accuracy_time_size", rows, shown.about, alt)
+
+
+def _chart(name: str, rows: list[Row], about: str, alt: str) -> Chart:
+    shown = panel(name)
+    return Chart(name, shown.title, about, alt, shown.chart(rows, subtitle=about))

@@ -1,4 +1,4 @@
-"""A trained network with what is needed to look at it: its test set, its device, its layers."""
+"""A trained network, and what is needed to inspect it: its test set, its device, its layers."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,8 +15,8 @@ from trainer.training.trained import TrainedNetwork, load_trained
 
 
 @dataclass(frozen=True)
-class Subject(TrainedNetwork):
-    """A trained network whose image set has one training image left."""
+class InspectedNetwork(TrainedNetwork):
+    """A trained network. One training image is left of its image set."""
 
     path: Path  # a run folder, or a checkpoint in one
 
@@ -25,30 +25,36 @@ class Subject(TrainedNetwork):
         return self.path if self.path.is_dir() else self.path.parent
 
     @property
-    def name(self) -> str:
+    def run(self) -> str:
         return self.folder.resolve().name
 
     @property
-    def network(self) -> str:
+    def name(self) -> str:
         return self.config.model.name
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.image_set.class_names
+
     @cached_property
-    def found(self) -> Predictions:
+    def predictions(self) -> Predictions:
         return predict_test(self)
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of the layers' outputs, as `layers.output_shapes` has them."""
-        return output_shapes(self.model, self.pictures(torch.tensor([0])))
+        """Shapes of the layers' outputs, as `layers.output_shapes` returns them."""
+        return output_shapes(self.model, self.images(torch.tensor([0])))
 
-    def pictures(self, index: Tensor) -> Tensor:
-        """[M, C, H, W] float32: test images at `index` [M], normalised, on the device."""
+    def images(self, index: Tensor) -> Tensor:
+        """Return [M, C, H, W] float32: test images at `index` [M], normalised, on the device."""
         return self.normalize(self.image_set.test.images[index].to(self.compute.device), self.compute.memory_format)
 
-    def picture(self, asked: str | None) -> int:
-        """The place in the test set of what a person asks for: a number, or a class for its first image; the first cat
-        where nothing is asked, of a set without cats the first image. Raises ConfigError."""
-        labels, names = self.image_set.test.labels, self.image_set.class_names
+    def find_picture(self, asked: str | None) -> int:
+        """Return the index in the test set of what the user asks for: a number, or a class for its first image.
+
+        None is the first cat, or the first image of a data set without cats. Raises ConfigError.
+        """
+        labels, names = self.image_set.test.labels, self.classes
         if asked is None:
             asked = "cat" if "cat" in names else "0"
         if asked.lstrip("-").isdecimal() and asked not in names:
@@ -63,9 +69,12 @@ class Subject(TrainedNetwork):
         return int(index[0])
 
 
-def load_subject(path: Path, changes: dict[str, object]) -> Subject:
-    """`changes` are dotted config keys to use instead of the run's, such as `data.root`. Raises UserError."""
+def load_network(path: Path, changes: dict[str, object]) -> InspectedNetwork:
+    """Load the network of a run folder or checkpoint file. Raises UserError.
+
+    `changes` are dotted config keys to use instead of the run's, such as `data.root`.
+    """
     trained = load_trained(path, changes)
-    one = trained.image_set.train.select(torch.tensor([0]))  # its shape is needed; the others only take memory
+    one = trained.image_set.train.select(torch.tensor([0]))  # only its shape is needed, and the others take memory
     image_set = replace(trained.image_set, train=one, val=None)
-    return Subject(**vars(replace(trained, image_set=image_set)), path=path)
+    return InspectedNetwork(**vars(replace(trained, image_set=image_set)), path=path)

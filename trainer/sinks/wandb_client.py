@@ -1,0 +1,158 @@
+"""W&B's client: online or offline, its messages, and what it could not send.
+
+It prints nothing itself. Each message is one line on stderr, once.
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import wandb
+
+from trainer.errors import first_line
+from trainer.protocols import Status
+
+Mode = Literal["online", "offline", "disabled"]
+
+_STOPPED = """query RunStopped($entity: String, $project: String, $run: String!) {
+  project(name: $project, entityName: $entity) { run(name: $run) { stopped } }
+}"""
+_STOPPED_TIMEOUT = 5  # seconds; an agent kills 30 s after its SIGTERM
+
+
+class WandbClient:
+    """The client in the mode of a config, for one run."""
+
+    def __init__(self, mode: str) -> None:
+        self._asked: dict[str, Any] = {} if mode == "auto" else {"mode": mode}
+        self._incomplete = False  # the client has given up sending
+        self._held: list[str] | None = None  # the client's messages while it finishes
+        self._said: set[str] = set()
+
+    def begin(self, init: Callable[[Mode, wandb.Settings], wandb.Run]) -> tuple[wandb.Run | None, str | None]:
+        """Return (the run that `init` begins, None if W&B is disabled; the command that sends it if it is offline).
+
+        It is offline if there is no API key, or if the server does not take it. One line says so.
+        """
+        settings = self._start()
+        mode, why = _mode(settings)
+        if mode == "disabled":
+            return None, None
+        if mode == "online":
+            try:
+                run = init(mode, settings)
+                self.say(run.url or run.id)
+                return run, None
+            except Exception as error:
+                why = f"{settings.base_url}: {first_line(error)}"
+                with suppress(SystemExit):
+                    wandb.teardown()  # otherwise the client continues its attempt, and the id stays taken
+                settings = self._start()
+        run = init("offline", settings)
+        command = _sync_command(run)
+        if why:
+            self.say(f"{why}; recording offline, `{command}` sends it later")
+        return run, command
+
+    def finish(self, run: wandb.Run, status: Status) -> str | None:
+        """Wait until the server has everything. Return the command that sends the rest if it has not."""
+        self._held = []
+        try:
+            if status == "interrupted":  # an agent is to resume it; never what W&B itself has stopped
+                run.mark_preempting()
+            run.finish(exit_code=0 if status in ("finished", "stopped") else 1)
+        except Exception as error:
+            self._incomplete = True
+            self._held = [first_line(error)]
+            with suppress(Exception, SystemExit):
+                wandb.teardown()  # a client that has died would fail once more when Python ends
+        command = _sync_command(run) if self._incomplete else None
+        if command:
+            self._held = [f"{' '.join(self._held[:1]) or 'not all is sent'}; `{command}` sends what is on disk"]
+        for message in self._held:
+            self.say(message)
+        return command
+
+    def say(self, line: str) -> None:
+        """Print a line once, however often the same thing fails."""
+        if line not in self._said:
+            self._said.add(line)
+            print(f"wandb: {line}", file=sys.stderr)
+
+    @contextmanager
+    def reported(self, consequence: str) -> Generator[None]:
+        """Print what was raised inside, and continue."""
+        try:
+            yield
+        except Exception as error:
+            self.say(f"{consequence}: {first_line(error)}")
+
+    def info(self, msg: str) -> None:
+        """Drop what the client prints for information. These three methods replace its terminal."""
+
+    def warning(self, msg: str) -> None:
+        self._hear(msg.removeprefix("wandb: ").removeprefix("WARNING ").splitlines()[0])
+
+    def error(self, msg: str) -> None:
+        self._hear(msg.removeprefix("wandb: ").removeprefix("ERROR ").splitlines()[0])
+
+    def _hear(self, message: str) -> None:
+        """Take a warning or error of the client, which may come from any of its threads."""
+        self._incomplete |= "wandb sync" in message  # its advice when an upload has failed for good
+        if self._held is None:
+            self.say(message)
+        else:
+            self._held.append(message)
+
+    def _start(self) -> wandb.Settings:
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # telemetry: it calls the server, offline too
+        settings = wandb.setup(wandb.Settings(silent=True, console="off", **self._asked)).settings
+        wandb.termsetup(settings, self)
+        return settings
+
+
+def is_stopped(run: wandb.Run) -> bool:
+    """Ask the server whether it has stopped a run."""
+    # The client has no public call for it. This query is the one that it used to send itself.
+    api = wandb.Api(timeout=_STOPPED_TIMEOUT)._service_api  # pyright: ignore[reportPrivateUsage]
+    variables = {"entity": run.entity, "project": run.project, "run": run.id}
+    answer = api.execute_graphql(_STOPPED, variables, timeout=_STOPPED_TIMEOUT)
+    return bool(answer["project"]["run"]["stopped"])
+
+
+def _mode(settings: wandb.Settings) -> tuple[Mode, str]:
+    """Return (the mode, why it is offline if nobody asked for that)."""
+    match settings.mode:  # the config's, or for `auto` that of WANDB_MODE or of W&B's settings files
+        case "disabled":
+            return "disabled", ""
+        case "offline" | "dryrun":
+            return "offline", ""
+        case _:
+            why = _why_not_online()
+            return ("offline", why) if why else ("online", "")
+
+
+def _why_not_online() -> str:
+    """Return nothing if there is an API key in WANDB_API_KEY, a netrc or W&B's settings. Never prompts for one."""
+    try:
+        return "" if wandb.login(prompt=False, verify=False) else "no API key configured"
+    except wandb.Error as error:  # there is a key, but it cannot be valid
+        return first_line(error)
+
+
+def _sync_command(run: wandb.Run) -> str:
+    """Return the command that sends the segments of a run that are only on disk: offline ones, and the latest one."""
+    latest = Path(run.sync_dir)
+    offline = latest.parent.glob(f"offline-run-*-{run.id}*")
+    unsent = {latest} | {path for path in offline if not any(path.glob("*.synced"))}
+    oldest_first = sorted(unsent, key=lambda path: path.name.removeprefix("offline-"))
+    flags = [] if latest.name.startswith("offline-") else ["--include-online"]
+    return shlex.join(["wandb", "sync", *flags, *map(_from_here, oldest_first)])
+
+
+def _from_here(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
