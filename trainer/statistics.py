@@ -1,6 +1,7 @@
-"""What a handful of seeds can say: intervals, verdicts, differences. docs/statistics.md has the formulas and sources.
+"""Statistics of a few seeds: intervals, verdicts, differences. docs/statistics.md has the formulas and sources.
 
-A value is one run's; a sample is one configuration's, a value a seed. All tests are two-sided at the level of 5 %.
+A value belongs to one run. A sample belongs to one configuration, with one value per seed. All tests are two-sided at
+the 5 % level.
 """
 
 import math
@@ -15,30 +16,30 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 LEVEL = 0.05
-"""Share of false alarms that each test, and each table of pairs, is allowed."""
+"""Significance level of each test, and of each table of pairs."""
 POWER = 0.80
 MOST_SEEDS = 10_000
 FEWEST_FOR_A_VERDICT = 3
 
 Verdict = Literal["consistent", "higher", "lower", "undecided"]
-"""Of our runs against a published figure. higher: ours are. undecided: fewer than three runs."""
-Split = Literal["higher", "lower", "not split", "identical", "undecided"]
-"""Of the first of a pair against the second. undecided: one of them has fewer than two runs."""
+"""Verdict on our runs, compared with a published figure. higher: ours are. undecided: fewer than three runs."""
+Split = Literal["higher", "lower", "not significant", "identical", "undecided"]
+"""Result for the first of a pair, compared with the second. undecided: one of them has fewer than two runs."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """n values, their mean, sample standard deviation (n - 1), and the 95 % t-interval of the mean."""
+    """n values with their mean, sample standard deviation (n - 1) and the 95 % t-interval of the mean."""
 
     n: int
     mean: float
-    std: float | None  # one value has none
+    std: float | None  # None for one value
     low: float | None
     high: float | None
 
 
 def describe(values: Sequence[float]) -> Sample | None:
-    """None of no values."""
+    """Return the mean, spread and interval, or None for no values."""
     if not values:
         return None
     n, mean = len(values), math.fsum(values) / len(values)
@@ -50,14 +51,14 @@ def describe(values: Sequence[float]) -> Sample | None:
 
 
 def prediction_half_width(std: ArrayLike, n: int) -> NDArray[np.float64]:
-    """Of the interval around a mean of n that holds one more value with 95 %: t(n - 1) s sqrt(1 + 1/n)."""
+    """Return half of the width of the 95 % prediction interval of one more value: t(n - 1) s sqrt(1 + 1/n)."""
     return _quantile(n - 1) * np.asarray(std, dtype=float) * math.sqrt(1 + 1 / n)
 
 
 def prediction_interval(values: Sequence[float], *, rounding: float = 0.0) -> tuple[float, float] | None:
-    """Where one further run of the same configuration, printed to within `rounding`, lies with 95 %. None where n < 2.
+    """Return the 95 % prediction interval of one more run, printed to within `rounding`. None if n < 2.
 
-    Normal values of one mean and variance are assumed, and that the published run is one more of them.
+    The values are assumed to be normal with one mean and variance, and the published run to be one more of them.
     """
     if len(values) < 2:
         return None
@@ -67,7 +68,7 @@ def prediction_interval(values: Sequence[float], *, rounding: float = 0.0) -> tu
 
 
 def verdict(published: float, values: Sequence[float], *, rounding: float = 0.0) -> Verdict:
-    """Whether a published single figure may be one more of our runs. A figure on the border is consistent."""
+    """Return how our runs compare with a published single run. A figure on the border is consistent."""
     interval = prediction_interval(values, rounding=rounding)
     if interval is None or len(values) < FEWEST_FOR_A_VERDICT:
         return "undecided"
@@ -79,7 +80,7 @@ def verdict(published: float, values: Sequence[float], *, rounding: float = 0.0)
 
 
 def rounding_of(decimals: int, *, about: bool = False) -> float:
-    """Half a unit of the last printed decimal; a whole one of a figure that is printed as `about`."""
+    """Return half a unit of the last printed decimal, or a whole unit for a figure printed as `about`."""
     return (1.0 if about else 0.5) * 10.0**-decimals
 
 
@@ -88,30 +89,30 @@ def rounding_of(decimals: int, *, about: bool = False) -> float:
 
 @dataclass(frozen=True)
 class Difference:
-    """Of two means, a - b, by Welch's test: unequal variances, unequal n."""
+    """Difference of two means, a - b, with Welch's test for unequal variances and unequal n."""
 
     mean: float
-    low: float | None  # 95 % interval of this difference alone, not corrected for the others of its table
+    low: float | None  # 95 % interval, not corrected for the other pairs of the table
     high: float | None
     df: float | None
-    p: float | None  # None where a sample has one value
+    p: float | None  # None if a sample has one value
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two configurations of a table."""
+    """Two configurations of a table, compared."""
 
     a: str
     b: str
     difference: Difference
     p_holm: float | None  # corrected for all pairs of the table
     split: Split
-    paired: Difference | None  # over the seeds that both have; None where they share fewer than three
-    seeds_needed: int | None  # a configuration, for 80 % power at this difference and spread, at the table's correction
+    paired: Difference | None  # over the seeds that both have, None for fewer than three
+    seeds_needed: int | None  # per configuration, for 80 % power at this difference and spread, corrected
 
 
 def welch(a: Sequence[float], b: Sequence[float]) -> Difference:
-    """Welch 1947. Where neither sample varies, p is 1 for the same mean and 0 for another."""
+    """Return a - b with Welch's test (1947). If neither sample varies, p is 1 for equal means and 0 for others."""
     mean = math.fsum(a) / len(a) - math.fsum(b) / len(b)
     if min(len(a), len(b)) < 2:
         return Difference(mean, None, None, None, None)
@@ -124,13 +125,13 @@ def welch(a: Sequence[float], b: Sequence[float]) -> Difference:
 def welch_p(
     difference: ArrayLike, var_a: ArrayLike, n_a: int, var_b: ArrayLike, n_b: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(p, degrees of freedom) from differences of means and sample variances, elementwise."""
+    """Return (p, degrees of freedom) from differences of means and sample variances, elementwise."""
     diff, share_a, share_b = (np.asarray(x, dtype=float) for x in (difference, var_a, var_b))
     share_a, share_b = share_a / n_a, share_b / n_b
     error = share_a + share_b
     varies = error > 0
     safe = np.where(varies, error, 1.0)
-    # Welch-Satterthwaite, of shares of one, so that tiny variances do not underflow when squared.
+    # Welch-Satterthwaite with variances as shares of one, so that tiny ones do not underflow when squared.
     df = np.where(
         varies, 1 / ((share_a / safe) ** 2 / (n_a - 1) + (share_b / safe) ** 2 / (n_b - 1) + ~varies), n_a + n_b - 2
     )
@@ -139,7 +140,7 @@ def welch_p(
 
 
 def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
-    """a - b over the seeds that both have, by the t-test of their differences. None of fewer than three."""
+    """Return a - b over the seeds that both have, with the paired t-test. None for fewer than three seeds."""
     differences = [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
     if len(differences) < FEWEST_FOR_A_VERDICT:
         return None
@@ -150,7 +151,7 @@ def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """Holm 1979: p-values along the last axis, adjusted; those below 5 % keep the table's error of any kind at 5 %."""
+    """Return p-values adjusted along the last axis (Holm 1979), so that 5 % is the family-wise error of a table."""
     p = np.asarray(p, dtype=float)
     m = p.shape[-1]
     order = np.argsort(p, axis=-1)
@@ -161,11 +162,11 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
 
 
 def all_pairs(samples: Mapping[str, Mapping[int, float]]) -> list[Pair]:
-    """Every pair of a table's configurations, values by seed, in the table's order. Empty samples are left out."""
+    """Return every pair of a table's configurations. Samples are values by seed. Empty ones are left out."""
     filled = {name: sample for name, sample in samples.items() if sample}
     pairs = list(combinations(filled, 2))
-    found = [welch(list(filled[a].values()), list(filled[b].values())) for a, b in pairs]
-    tested = [difference.p for difference in found if difference.p is not None]
+    differences = [welch(list(filled[a].values()), list(filled[b].values())) for a, b in pairs]
+    tested = [difference.p for difference in differences if difference.p is not None]
     adjusted = iter(holm(tested).tolist())
     return [
         Pair(
@@ -177,7 +178,7 @@ def all_pairs(samples: Mapping[str, Mapping[int, float]]) -> list[Pair]:
             paired(filled[a], filled[b]),
             _seeds_for(difference, filled[a], filled[b], level=LEVEL / max(1, len(tested))),
         )
-        for (a, b), difference in zip(pairs, found, strict=True)
+        for (a, b), difference in zip(pairs, differences, strict=True)
     ]
 
 
@@ -187,7 +188,7 @@ def _split(difference: Difference, p_holm: float | None, a: Mapping[int, float],
     if len({*a.values(), *b.values()}) == 1 or (a.keys() == b.keys() and all(a[seed] == b[seed] for seed in a)):
         return "identical"
     if p_holm >= LEVEL:
-        return "not split"
+        return "not significant"
     return "higher" if difference.mean > 0 else "lower"
 
 
@@ -199,7 +200,7 @@ def _seeds_for(difference: Difference, a: Mapping[int, float], b: Mapping[int, f
 
 
 def top_group(samples: Mapping[str, Mapping[int, float]], pairs: Sequence[Pair], *, highest: bool = True) -> list[str]:
-    """The configuration with the best mean, and those that the table's corrected tests do not split from it."""
+    """Return the configuration with the best mean and all whose difference from it is not significant, best first."""
     means = {name: math.fsum(sample.values()) / len(sample) for name, sample in samples.items() if sample}
     if not means:
         return []
@@ -215,10 +216,10 @@ def top_group(samples: Mapping[str, Mapping[int, float]], pairs: Sequence[Pair],
 
 @cache
 def seeds_needed(difference: float, std: float, level: float = LEVEL) -> int | None:
-    """Smallest n a group at which a two-sample t-test finds `difference` with 80 % power, by the noncentral t.
+    """Return the smallest n per group at which a two-sample t-test has 80 % power, by the noncentral t.
 
-    In a table of m pairs `level` is 5 % / m: what is found there is found after Holm's correction, whatever the others
-    are. None where there is no difference to find, and where more than 10,000 seeds would be needed.
+    In a table of m pairs `level` is 5 % / m: a difference significant there is significant after Holm's correction too,
+    whatever the others are. None if the difference is zero, or if more than 10,000 seeds would be needed.
     """
     if difference == 0 or power(difference, std, MOST_SEEDS, level) < POWER:
         return None
@@ -230,19 +231,22 @@ def seeds_needed(difference: float, std: float, level: float = LEVEL) -> int | N
 
 
 def power(difference: float, std: float, n: int, level: float = LEVEL) -> float:
-    """Of a two-sided two-sample t-test with n values a group of one standard deviation (Cohen 1988, section 2.3)."""
+    """Return the power of a two-sided two-sample t-test with n values per group and equal standard deviations.
+
+    Source: Cohen 1988, section 2.3.
+    """
     if std == 0:
         return float(difference != 0)
     away, df = abs(difference) / std * math.sqrt(n / 2), 2 * n - 2
     edge = float(special.stdtrit(df, 1 - level / 2))
-    if away > 5 * edge + 8:  # missed with less than 1e-10, and soon beyond what scipy's noncentral t can do
+    if away > 5 * edge + 8:  # misses have p < 1e-10, and scipy's noncentral t soon fails
         return 1.0
-    wrong_side = special.nctdtr(df, away, -edge) if away < 3 else 0.0  # beyond, below 1e-6 and soon NaN
+    wrong_side = special.nctdtr(df, away, -edge) if away < 3 else 0.0  # for larger values below 1e-6 and soon NaN
     return float(1 - special.nctdtr(df, away, edge) + wrong_side)
 
 
 def prediction_of_difference(a: Sequence[float], b: Sequence[float]) -> tuple[float, float] | None:
-    """Where the difference of two further single runs, one of each, lies with 95 %. None where n < 2.
+    """Return the 95 % prediction interval of the difference of two further single runs, one of each. None if n < 2.
 
     mean(a) - mean(b) +- t(df) sqrt(s_a^2 (1 + 1/n_a) + s_b^2 (1 + 1/n_b)), df after Satterthwaite.
     """
@@ -265,23 +269,23 @@ class Order:
     """Kendall's tau-b between the published and the reproduced order of n rows."""
 
     tau: float
-    p: float  # exact where there are no ties
+    p: float  # exact without ties
     n: int
 
 
 def agreement(published: Sequence[float], reproduced: Sequence[float]) -> Order | None:
-    """None of fewer than two rows, and where all of one side are tied."""
+    """Return Kendall's tau-b. None for fewer than two rows, or if all values of one side are tied."""
     if len(published) < 2 or len(set(published)) == 1 or len(set(reproduced)) == 1:
         return None
-    from scipy import stats  # which takes seconds to load, and all else does without
+    from scipy import stats  # takes seconds to load, and nothing else needs it
 
-    found: Any = stats.kendalltau(published, reproduced)  # its default is variant b
-    return Order(float(found.statistic), float(found.pvalue), len(published))
+    tau: Any = stats.kendalltau(published, reproduced)  # its default is variant b
+    return Order(float(tau.statistic), float(tau.pvalue), len(published))
 
 
 @dataclass(frozen=True)
 class NoiseFloor:
-    """The spread that the seed alone makes: pooled over configurations, with its 95 % chi-square interval."""
+    """Standard deviation from the seed alone, pooled over configurations, with its 95 % chi-square interval."""
 
     std: float
     low: float
@@ -289,10 +293,13 @@ class NoiseFloor:
     df: int
 
     def resolves(self, n: int, *, tests: int = 1) -> float:
-        """The smallest difference of two configurations that n > 1 seeds each find with 80 % power, as one of so many
-        pairs of its table, at 5 % / `tests` (Bonferroni's bound: what is found there Holm finds too)."""
+        """Return the smallest difference of two configurations that n > 1 seeds each detect with 80 % power.
+
+        The level is 5 % / `tests`, the number of pairs in the table. This is Bonferroni's bound: a difference that is
+        significant there is significant after Holm's correction too.
+        """
         level = LEVEL / tests
-        low, high = 0.0, 8.0  # standard deviations; with two seeds a group it takes 5.9 of them for one test
+        low, high = 0.0, 8.0  # standard deviations; two seeds per group need 5.9 of them for one test
         while power(high, 1.0, n, level) < POWER:
             high *= 2
         for _ in range(60):
@@ -302,7 +309,7 @@ class NoiseFloor:
 
 
 def noise_floor(samples: Sequence[Sequence[float]]) -> NoiseFloor | None:
-    """sqrt(sum (n - 1) s^2 / sum (n - 1)). None where no sample has two values."""
+    """Return the pooled standard deviation sqrt(sum (n - 1) s^2 / sum (n - 1)). None if no sample has two values."""
     df = sum(len(sample) - 1 for sample in samples if len(sample) > 1)
     if df == 0:
         return None
@@ -312,11 +319,11 @@ def noise_floor(samples: Sequence[Sequence[float]]) -> NoiseFloor | None:
 
 
 def _std(values: Sequence[float]) -> float:
-    """Sample standard deviation; exactly 0 of equal values, which a rounded mean would deny."""
+    """Return the sample standard deviation, exactly 0 for equal values, where a rounded mean would give more."""
     return 0.0 if len(set(values)) == 1 else float(np.std(values, ddof=1))
 
 
 @cache
 def _quantile(df: float) -> float:
-    """Of Student's t, two-sided 95 %."""
+    """Return the two-sided 95 % quantile of Student's t."""
     return float(special.stdtrit(df, 1 - LEVEL / 2))

@@ -1,4 +1,4 @@
-"""`trainer report`: a page of each sweep, and the whole catalogue. scipy and the charts are imported inside."""
+"""`trainer report`: a page for each sweep, and the whole catalogue. scipy and charts are imported when needed."""
 
 import json
 from pathlib import Path
@@ -22,26 +22,26 @@ SETTINGS: dict[str, Any] = {
 
 OutFlag = Annotated[
     Path | None,
-    Option(help="Where the report is written; a folder for each of several. report/ beside the runs where not given.",
+    Option(help="Folder of the report, or of a folder per report. Default: report/ in the folder of the runs.",
            metavar="DIR"),
 ]  # fmt: skip
 Targets = Annotated[
     list[str] | None,
     Argument(
         metavar="[SWEEP_OR_FOLDER]...",
-        help="A sweep file or its name, a folder of runs, or run folders; `index`: the whole catalogue instead.",
+        help="A sweep file or its name, a folder of runs, or run folders. `index` writes the whole catalogue instead.",
     ),
 ]
 FromWandbFlag = Annotated[
     list[str] | None,
-    Option("--from-wandb", help="Fetch W&B's runs into folders first, and report on them.",
+    Option("--from-wandb", help="First fetch these runs from W&B into folders, then report on them.",
            metavar="ENTITY/PROJECT[/SWEEP]"),
 ]  # fmt: skip
 WandbFlag = Annotated[
     bool,
-    Option("--wandb", help="Also create or update a W&B report of each table, and a workspace, where the runs are."),
+    Option("--wandb", help="Also create or update a W&B report of each table, and a workspace, in the runs' project."),
 ]
-WandbProjectFlag = Annotated[str | None, Option(help="As --wandb, in this project instead.", metavar="ENTITY/PROJECT")]
+WandbProjectFlag = Annotated[str | None, Option(help="Like --wandb, but in this project.", metavar="ENTITY/PROJECT")]
 
 
 def report(
@@ -53,9 +53,10 @@ def report(
     wandb_project: WandbProjectFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Published against reproduced, and how sure we are: a page, its figures, Markdown with pictures.
+    """Compare runs with each other and with published figures.
 
-    The last line on stdout is the page.
+    The report is an HTML page, Markdown with pictures, results.json and results.csv. The last line on stdout is the
+    path of the page.
     """
     if targets == ["index"]:
         return _index(runs, out, as_json)
@@ -64,7 +65,7 @@ def report(
     from trainer.report.pages.write import write_report
     from trainer.report.tables import read_tables
 
-    asked = [*(targets or []), *_brought(from_wandb or [], runs)]
+    asked = [*(targets or []), *_fetched(from_wandb or [], runs)]
     if not asked:
         raise UserError("report: name a sweep or a folder with runs, or --from-wandb ENTITY/PROJECT[/SWEEP]")
     tables = read_tables(asked, runs)
@@ -72,14 +73,14 @@ def report(
         table.folder / "report" if out is None else out / table.name if len(tables) > 1 else out for table in tables
     ]
     if twice := next((place for place in places if places.count(place) > 1), None):
-        raise ConfigError(f"report: two of the tables would lie in {twice}; report on them one by one")
+        raise ConfigError(f"report: two of the tables would be written to {twice}; report on them one by one")
     for table, place in zip(tables, places, strict=True):
-        files = write_report(table, place)
+        page, *_ = write_report(table, place)
         if not as_json:
             for problem in table.problems:
                 typer.echo(f"{problem.kind}: {problem.where}: {problem.message}", err=True)
             typer.echo(finding(table).text)
-            typer.echo(str(files[0]))
+            typer.echo(str(page))
     if to_wandb or wandb_project:
         from trainer.wandb_api.reports import publish
 
@@ -89,8 +90,8 @@ def report(
         typer.echo(json.dumps([content_of(table) for table in tables], allow_nan=False, default=str))
 
 
-def _brought(paths: list[str], runs: Path) -> list[str]:
-    """The folders of what was fetched, in runs/wandb/ENTITY/PROJECT."""
+def _fetched(paths: list[str], runs: Path) -> list[str]:
+    """Fetch runs from W&B into runs/wandb/ENTITY/PROJECT and return their folders."""
     from trainer.wandb_api.fetch import bring, place_in
 
     return [
@@ -101,13 +102,12 @@ def _brought(paths: list[str], runs: Path) -> list[str]:
 
 
 def _index(runs: Path, out: Path | None, as_json: bool) -> None:
-    from trainer.files import disk_errors, write_whole
+    from trainer.files import make_folder, write_whole
     from trainer.report.pages import index
 
     lines, tables = index.catalogue(runs)
     place = out or runs
-    with disk_errors(place, "cannot be made"):
-        place.mkdir(parents=True, exist_ok=True)
+    make_folder(place)
     page = place / "index.md"
     write_whole(page, index.as_markdown(lines, tables, beside=place).encode())
     if as_json:

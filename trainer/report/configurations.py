@@ -99,8 +99,8 @@ def settled(configurations: Iterable[Configuration]) -> tuple[list[Configuration
 
 
 def _repeated(run: Run, first: Run) -> Problem:
-    same = "with the same figures" if first.values.get("metric") == run.values.get("metric") else "and differs"
-    return Problem("there twice", str(run.history.folder), f"seed {run.seed}, as {first.name}, {same}")
+    same = "with the same figures" if first.values.get("metric") == run.values.get("metric") else "with other figures"
+    return Problem("repeated seed", str(run.history.folder), f"seed {run.seed} as {first.name}, {same}")
 
 
 def _with_own_labels(configurations: list[Configuration]) -> list[Configuration]:

@@ -1,4 +1,4 @@
-"""Run folders as a report needs them: what each came to, its curves by epoch, and what is wrong with it."""
+"""Runs as a report needs them: measures, curves by epoch, and problems."""
 
 import json
 import math
@@ -21,9 +21,9 @@ Kind = Literal[
     "diverged",
     "failed",
     "unreadable",
-    "cut short",
+    "truncated",
     "not a number",
-    "there twice",
+    "repeated seed",
     "other settings",
     "not in the sweep",
 ]
@@ -31,22 +31,22 @@ Kind = Literal[
 
 @dataclass(frozen=True)
 class Problem:
-    """What keeps a run, or a point, from counting like the others. Named on the page, none left out."""
+    """A reason why a run does not count, or is missing. The page lists all of them."""
 
     kind: Kind
-    where: str  # a run folder, or a point
+    where: str  # a run folder, or a configuration
     message: str
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run that could be read. Accuracies are in percent."""
+    """A readable run. Accuracies are in percent."""
 
-    history: History  # its rows are those of epochs' ends
+    history: History  # with the rows of epochs' ends only
     seed: int
-    status: str  # finished, or what became of it instead
-    overrides: Mapping[str, Any]  # flat, from its command: the only place that names a recipe
-    values: Mapping[str, float]  # by measure; what was not logged, or not finite, is not there
+    status: str  # finished, diverged, ...
+    overrides: Mapping[str, Any]  # flat, from its command, which alone names a recipe
+    values: Mapping[str, float]  # by measure, without what was not logged or not finite
     provenance: Mapping[str, Any]
 
     @property
@@ -58,12 +58,12 @@ class Run:
         return self.history.config
 
     def measure(self, name: str) -> float | None:
-        """A value by its name; `test_acc_at 25` is the test accuracy after that epoch. None where it was not logged."""
+        """Return a value by its name, or None. `test_acc_at 25` is the test accuracy after epoch 25."""
         name, _, epoch = name.partition(" ")
         if not epoch:
             return self.values.get(name)
-        found = [row["test/accuracy"] for row in self.history.having("test/accuracy") if row["epoch"] == float(epoch)]
-        return _percent(found[-1]) if found else None
+        reached = [row["test/accuracy"] for row in self.history.having("test/accuracy") if row["epoch"] == float(epoch)]
+        return _percent(reached[-1]) if reached else None
 
 
 _CURVES = ("epoch", "step", "train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy",
@@ -80,13 +80,13 @@ _CONVERGED_WITHIN = 1.0  # percentage points
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """The folders in `folder` that a run has begun to write, broken ones too."""
+    """Return the folders in `folder` that a run has begun to write, broken ones too."""
     marks = ("config.yaml", "run.json", "metrics.jsonl", "summary.json", "checkpoint.pt", ".lock")
     return sorted(each for each in folder.iterdir() if each.is_dir() and any((each / mark).exists() for mark in marks))
 
 
 def read_run(folder: Path, *, metric: str) -> tuple[Run | None, list[Problem]]:
-    """A run, and what is wrong with it; no run where it cannot be read. `metric`: what its sweep goes by."""
+    """Return (a run, or None if it cannot be read, its problems). `metric` is what its sweep optimizes."""
     where = str(folder)
     try:
         history = read_history(folder)
@@ -105,14 +105,14 @@ def read_run(folder: Path, *, metric: str) -> tuple[Run | None, list[Problem]]:
         provenance,
     )
     if run.status != "finished":
-        odd = []  # its state says enough
+        odd = []  # the status is problem enough
     wrong = [Problem("unreadable", where, each) for each in wrong]
     wrong += [*_state(run, folder), *(Problem("not a number", where, key) for key in odd), *_cut(folder, len(rows))]
     return run, wrong
 
 
 def _values(rows: list[dict[str, Any]], summary: Mapping[str, Any], metric: str) -> tuple[dict[str, float], list[str]]:
-    """(measures, the keys of the summary whose value is no finite number)."""
+    """Return (measures, the keys of the summary whose value is not a finite number)."""
     values: dict[str, float] = {}
     usable: dict[str, float] = {}
     odd: list[str] = []
@@ -146,12 +146,14 @@ _GRADIENTS = ("runs/grad_cosine", "runs/lipschitz")
 
 
 def _percent(fraction: float) -> float:
-    return round(100 * fraction, 8)  # 39.52 of 0.3952, which binary floats would make 39.519999999999996
+    return round(100 * fraction, 8)  # else 0.3952 becomes 39.519999999999996
 
 
 def _convergence(rows: list[dict[str, Any]]) -> float | None:
-    """The first epoch whose test accuracy is within a point of the run's best; none where it was looked at but twice.
-    Our reading: no report defines it."""
+    """Return the first epoch whose test accuracy is within a point of the run's best, None for fewer than three epochs.
+
+    No report defines it, so this is our definition.
+    """
     tested = [(row["epoch"], 100 * row["test/accuracy"]) for row in rows if row.get("test/accuracy") is not None]
     if len(tested) < 3:
         return None
@@ -164,22 +166,22 @@ def _ends_an_epoch(row: Mapping[str, Any]) -> bool:
 
 
 def _state(run: Run, folder: Path) -> Iterator[Problem]:
-    """What became of a run that did not finish. A run that a kill ended still says that it is running."""
+    """Yield why a run did not finish. A killed run still has the status `running`."""
     last = run.history.rows[-1]["epoch"] if run.history.rows else 0
     where = str(folder)
     match run.status:
         case "finished":
             if "metric" not in run.values:
-                yield Problem("not a number", where, "finished without the figure that the sweep goes by")
+                yield Problem("not a number", where, "finished without the metric of the sweep")
         case "running":
-            yield Problem("running", where, f"at epoch {last:g}, or killed there: it left no summary")
+            yield Problem("running", where, f"at epoch {last:g}, or killed there, because it has no summary")
         case "stopped":
-            yield Problem("stopped", where, f"ended early by its sweep, after epoch {last:g}")
+            yield Problem("stopped", where, f"stopped early by its sweep, after epoch {last:g}")
         case "diverged":
-            why = run.history.summary.get("reason") or "the loss stopped being finite"
+            why = run.history.summary.get("reason") or "the loss became infinite or NaN"
             yield Problem("diverged", where, f"{why}, after epoch {last:g}")
         case "interrupted":
-            yield Problem("interrupted", where, f"after epoch {last:g}; `trainer train --resume` goes on with it")
+            yield Problem("interrupted", where, f"after epoch {last:g}; continue it with `trainer train --resume`")
         case other:
             yield Problem("failed", where, f"{other}, after epoch {last:g}")
 
@@ -187,31 +189,32 @@ def _state(run: Run, folder: Path) -> Iterator[Problem]:
 def _cut(folder: Path, read: int) -> Iterator[Problem]:
     path = folder / "metrics.jsonl"
     if path.exists() and (lines := len(path.read_bytes().splitlines())) > read:
-        yield Problem("cut short", str(folder), f"metrics.jsonl: line {read + 1} of {lines} is no JSON; none after it")
+        message = f"metrics.jsonl: line {read + 1} of {lines} is not JSON; it and the lines after it are left out"
+        yield Problem("truncated", str(folder), message)
 
 
 def _overrides(command: Any) -> dict[str, Any]:
-    """The `KEY=VALUE` words of a command line."""
+    """Return the `KEY=VALUE` settings of a command line."""
     try:
-        found = [word.removeprefix("--") for word in shlex.split(str(command or ""))]
-        return flatten(read_overrides(word for word in found if "=" in word and word.partition("=")[0][:1].isalpha()))
+        words = [word.removeprefix("--") for word in shlex.split(str(command or ""))]
+        return flatten(read_overrides(word for word in words if "=" in word and word.partition("=")[0][:1].isalpha()))
     except (ValueError, ConfigError):
         return {}
 
 
 def _provenance(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """(run.json, what is wrong with it): a run counts without, for none of its figures stands there."""
+    """Return (run.json, its problems). A run counts without it, because it has none of the figures."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse, parse_float=_finite)
     except FileNotFoundError:
         return {}, []
     except (OSError, ValueError) as error:
-        return {}, [f"run.json: {error}; the run counts without what it says of code and machine"]
+        return {}, [f"run.json: {error}; the run counts, but its code and machine are unknown"]
     return (content, []) if isinstance(content, dict) else ({}, ["run.json: expected a JSON object"])
 
 
 def _refuse(word: str) -> float:
-    raise ValueError(f"{word} is no JSON")
+    raise ValueError(f"{word} is not JSON")
 
 
 def _finite(text: str) -> float:

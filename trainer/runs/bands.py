@@ -1,8 +1,8 @@
-"""Bands over sibling runs, the reports' loss landscape: what runs span that differ in their learning rate alone.
+"""Bands over sibling runs, which differ in their learning rate alone: the loss landscape of the reports.
 
-Reports b35c, dfbc and a0b5 train once a rate, lay the curves side by side, cut all to the shortest, and fill the room
-between the lowest and the highest at each step. That tells how much training depends on its rate; how the loss varies
-along one gradient is another thing (Santurkar et al. 2018, figure 4; `probe/*`, section 3.1). Both from run folders.
+Reports b35c, dfbc and a0b5 train once per rate, cut all curves to the shortest, and fill the area between the lowest
+and the highest at each step. This shows how much training depends on its rate. How the loss varies along one gradient
+is a different question (Santurkar et al. 2018, section 3.1 and figure 4), which `probe/*` measures.
 """
 
 from collections import defaultdict
@@ -26,40 +26,40 @@ _RATE = "optimizer.lr"
 
 @dataclass(frozen=True)
 class Band:
-    """One metric of R sibling runs, of one group and seed, over the S steps at which two or more of them are left."""
+    """One metric of R sibling runs of one group and seed, at the S steps that two or more of them have."""
 
     group: str
     seed: int
-    rates: tuple[float, ...]  # [R] ascending, those of diverged runs too
+    rates: tuple[float, ...]  # [R] ascending, with those of diverged runs
     steps: Steps  # [S]
     low: Floats  # [S]
     mean: Floats  # [S]
     high: Floats  # [S]
-    diverged: dict[float, int]  # the last step of each rate that has diverged; it is left out after that
+    diverged: dict[float, int]  # by rate, the last step of a diverged run, which is left out after it
 
     @property
     def mean_width(self) -> float:
-        """Mean of high - low over the steps, in the metric's unit."""
+        """Return the mean of high - low over the steps, in the metric's unit."""
         return float((self.high - self.low).mean())
 
     @property
     def area(self) -> float:
-        """Integral of high - low over the steps by the trapezoid rule: the metric's unit times steps."""
+        """Return the integral of high - low over the steps by the trapezoid rule, in the metric's unit times steps."""
         width = self.high - self.low
         return float(((width[1:] + width[:-1]) / 2 * np.diff(self.steps)).sum())
 
     @property
     def mean_level(self) -> float:
-        """Mean over the steps of the mean over the runs."""
+        """Return the mean over the steps of the mean over the runs."""
         return float(self.mean.mean())
 
     @property
     def mean_high(self) -> float:
-        """Mean over the steps of the highest: of `runs/beta`, the reports' effective beta-smoothness as one number."""
+        """Return the mean of the highest value over the steps. For `runs/beta`, this is effective beta-smoothness."""
         return float(self.high.mean())
 
     def at(self, steps: Steps) -> "Band":
-        """The band at those of its steps that are among these."""
+        """Return the band at those of `steps` that it has."""
         kept = np.isin(self.steps, steps)
         curves = (self.low[kept], self.mean[kept], self.high[kept])
         return Band(self.group, self.seed, self.rates, self.steps[kept], *curves, self.diverged)
@@ -68,7 +68,7 @@ class Band:
 @dataclass(frozen=True)
 class Bands:
     bands: tuple[Band, ...]  # by group, then by seed
-    notes: tuple[str, ...]  # all that is not as it should be: what diverged, is missing, cuts the others short
+    notes: tuple[str, ...]  # diverged runs, missing runs, and runs that shorten the others
 
 
 @dataclass(frozen=True)
@@ -94,26 +94,26 @@ class Curve:
 
     @property
     def last(self) -> int:
-        """The last step with a finite value; -1: there is none."""
+        """Return the last step with a finite value, or -1."""
         finite = self.steps[np.isfinite(self.values)]
         return int(finite[-1]) if len(finite) else -1
 
     @property
     def diverged(self) -> bool:
-        """By its own word, or, where it had no time for one, by values that end in what is not finite."""
+        """Return whether the run has the status `diverged`, or its values end in one that is not finite."""
         return self.history.summary.get("status") == "diverged" or not np.isfinite(self.values[-1:]).all()
 
     def covers(self, steps: Steps) -> NDArray[np.bool_]:
-        """[S] at which of `steps` it has a value, or has diverged, so that the others do without it."""
+        """Return [S] at which of `steps` the run has a value or has already diverged."""
         covered = np.isin(steps, self.steps[np.isfinite(self.values)])
         return covered | (steps > self.last) if self.diverged else covered
 
     def at(self, steps: Steps) -> Floats:
-        """[S] its values, NaN where it has none."""
-        found = np.full(len(steps), np.nan)
+        """Return [S] the values, NaN if there is none."""
+        values = np.full(len(steps), np.nan)
         _, ours, asked = np.intersect1d(self.steps, steps, return_indices=True)
-        found[asked] = self.values[ours]
-        return found
+        values[asked] = self.values[ours]
+        return values
 
     def __str__(self) -> str:
         return f"{self.group}, rate {self.rate:g}, seed {self.seed} ({self.history.name})"
@@ -131,10 +131,10 @@ def groups(histories: Sequence[History]) -> list[str]:
 
 
 def bands(histories: Sequence[History], key: str = "runs/loss", *, from_step: int = 0, gap: int = 1) -> Bands:
-    """The bands of one metric, one a group and seed, from `from_step` on at the steps that `gap` divides.
+    """Return the bands of one metric, one per group and seed, from `from_step` on, at the steps that `gap` divides.
 
-    At the steps that all runs have, up to the shortest of all, as the reports cut; a run that diverged cuts nothing and
-    is left out from there on, by name. Raises CheckpointError where no run has the metric.
+    Like the reports, bands have the steps that all runs have, up to the end of the shortest. A diverged run shortens
+    nothing. It is left out after its last step and named in a note. Raises CheckpointError if no run has the metric.
     """
     curves, notes = _curves(histories, key)
     whole = [curve for curve in curves if not curve.diverged]
@@ -142,32 +142,32 @@ def bands(histories: Sequence[History], key: str = "runs/loss", *, from_step: in
     if end is not None and end < max(curve.last for curve in whole):
         shortest = next(curve for curve in whole if curve.last == end)
         how = shortest.history.summary.get("status", "has not ended")
-        notes.append(f"cut to step {end}, the last of {shortest}: {how}")
+        notes.append(f"cut to step {end}, the last step of {shortest}: {how}")
     siblings: dict[tuple[str, int], list[Curve]] = defaultdict(list)
     rates: dict[str, set[float]] = defaultdict(set)
     for curve in sorted(curves, key=lambda curve: curve.rate):
         siblings[curve.group, curve.seed].append(curve)
         rates[curve.group].add(curve.rate)
-    found: list[Band] = []
+    filled: list[Band] = []
     for (group, seed), runs in sorted(siblings.items()):
         if missing := sorted(rates[group] - {curve.rate for curve in runs}):
             notes.append(f"{group}, seed {seed}: no run at rate {', '.join(f'{rate:g}' for rate in missing)}")
         notes += [f"diverged: {curve}, left out after step {curve.last}" for curve in runs if curve.diverged]
         if len(runs) < 2:
-            notes.append(f"{group}, seed {seed}: one rate alone spans no band")
+            notes.append(f"{group}, seed {seed}: one rate is not enough for a band")
             continue
         band = _band(runs, end=end, from_step=from_step, gap=gap)
         if len(band.steps):
-            found.append(band)
+            filled.append(band)
         else:
-            notes.append(f"{group}, seed {seed}: two runs share no step of {key} there, so no band")
-    return Bands(tuple(found), tuple(notes))
+            notes.append(f"{group}, seed {seed}: no step of {key} is in two runs, so there is no band")
+    return Bands(tuple(filled), tuple(notes))
 
 
 def loss_bands(
     histories: Sequence[History], key: str = "runs/loss", *, from_step: int = 0, gap: int = 1
 ) -> list[dict[str, Any]]:
-    """The bands as rows, one a group, seed and step: `group`, `seed`, `step`, `low`, `mean`, `high`."""
+    """Return the bands as rows with `group`, `seed`, `step`, `low`, `mean` and `high`."""
     return [
         {"group": band.group, "seed": band.seed, "step": step, "low": low, "mean": mean, "high": high}
         for band in bands(histories, key, from_step=from_step, gap=gap).bands
@@ -182,10 +182,10 @@ def has_rows(histories: Iterable[History], key: str) -> bool:
 
 
 def probe_medians(histories: Sequence[History], *, from_step: int = 0) -> dict[tuple[str, int, str], float]:
-    """The paper's quantities, `probe/*`, by (group, seed, name): the median over rates and steps, and over layers for
-    what is measured in each. Values that are not finite are left out. Empty where no run has any.
+    """Return the median of each of the paper's quantities, `probe/*`, by (group, seed, name).
 
-    `probe/feature_*` is not of the paper.
+    The median is over rates, steps and layers, without values that are not finite. `probe/feature_*` is not one of the
+    paper's quantities.
     """
     values: dict[tuple[str, int, str], list[float]] = defaultdict(list)
     for group, history in zip(groups(histories), histories, strict=True):
@@ -212,7 +212,7 @@ def _band(runs: Sequence[Curve], *, end: int | None, from_step: int, gap: int) -
 
 
 def _curves(histories: Sequence[History], key: str) -> tuple[list[Curve], list[str]]:
-    """Return (the curve of each run that has the metric, a note on each run that has not or that repeats a seed)."""
+    """Return (the curve of each run that has the metric, a note on each run that lacks it or repeats a seed)."""
     notes: list[str] = []
     alike: dict[tuple[str, float], list[Curve]] = defaultdict(list)
     for group, history in zip(groups(histories), histories, strict=True):
@@ -238,7 +238,7 @@ def _no_rows(histories: Sequence[History], key: str) -> str:
     where = f"{histories[0].folder} and {len(histories) - 1} more" if len(histories) > 1 else f"{histories[0].folder}"
     known = sorted({name for history in histories for row in history.rows for name in row} - {"epoch", "step"})
     cures = {"runs/": "probe.drift.every=1", "probe/": "probe.walk.every=30"}
-    for prefix, words in cures.items():
+    for prefix, override in cures.items():
         if key.startswith(prefix) and not any(name.startswith(prefix) for name in known):
-            return f"{where}: no row has {key}; train with {words}"
+            return f"{where}: no row has {key}; train with {override}"
     return f"{where}: no row has {key}{did_you_mean(key, known)}"

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or absent, readable without running code from them."""
+"""Checkpoints that are whole or absent, and that run no code when read."""
 
 import io
 from collections.abc import Mapping
@@ -14,19 +14,19 @@ FORMAT = 3  # raised when a checkpoint of an older trainer can no longer be read
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Tensors and plain values only, so that `weights_only=True` loads them. Raises DiskError."""
+    """Write tensors and plain values, which `weights_only=True` loads. Raises DiskError."""
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **content}, buffer)
     write_whole(path, buffer.getvalue())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """On the CPU. Raises CheckpointError for a file that is missing, cut short, or no checkpoint of ours."""
+    """Return a checkpoint on the CPU. Raises CheckpointError for a missing, damaged or foreign file."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: there is no such checkpoint") from error
-    except Exception as error:  # a file that is no checkpoint can make the unpickler raise nearly anything
+    except Exception as error:  # for a foreign file the unpickler can raise nearly anything
         raise CheckpointError(f"{path}: damaged or not a checkpoint ({type(error).__name__})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of this trainer (format {FORMAT})")

@@ -1,4 +1,4 @@
-"""A run's folder: its name, its lock, and what is read back from it. What is written there is its sink's business."""
+"""Folder of a run: its name, its lock, its config and summary. `sinks/` writes the files in it."""
 
 import contextlib
 import datetime
@@ -20,9 +20,9 @@ from trainer.runs.groups import SEED, decisive
 
 
 def new_folder(runs: Path, name: str | None, config: RunConfig) -> Path:
-    """Make `runs/NAME`, by default of the moment, the network, the seed and `config_hash`. Raises UserError."""
+    """Make `runs/NAME` and return it. The default name has the time, network, seed and hash. Raises UserError."""
     if name is not None and not re.fullmatch(r"[\w][\w.@+-]*", name):
-        raise ConfigError(f"--name: {name!r}: letters, digits and . _ - @ + only")
+        raise ConfigError(f"--name: {name!r}: use only letters, digits and . _ - @ +")
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     network = config.model.name.replace("/", "-")
     folder = runs / (name or f"{stamp}-{network}-s{config.seed}-{config_hash(config)}")
@@ -30,14 +30,14 @@ def new_folder(runs: Path, name: str | None, config: RunConfig) -> Path:
         try:
             folder.mkdir(parents=True)
         except FileExistsError as error:
-            raise ConfigError(f"--name: {folder} exists; go on with it by `trainer train --resume {folder}`") from error
+            raise ConfigError(f"--name: {folder} exists; continue it with `trainer train --resume {folder}`") from error
         (folder / "pictures").mkdir()
     return folder
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One process at a time trains into a folder; the lock goes with its process, however that ends."""
+    """Lock a folder, so that one process at a time trains into it. The lock ends with its process."""
     with disk_errors(folder):
         file = (folder / ".lock").open("w")
     with file:
@@ -49,7 +49,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def read_config(folder: Path) -> RunConfig:
-    """The config of a run. Raises CheckpointError where the folder holds none."""
+    """Return the config of a run. Raises CheckpointError if the folder has none."""
     path = folder / "config.yaml"
     if not path.is_file():
         raise CheckpointError(f"{folder}: not a run folder (no config.yaml in it)")
@@ -57,25 +57,25 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """The headline numbers of a run that has ended; empty where it has not."""
+    """Return the headline numbers of a run, empty if it has not ended."""
     with contextlib.suppress(OSError, ValueError):
         return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     return {}
 
 
 def config_hash(config: RunConfig) -> str:
-    """Eight hex digits of everything that changes a run's numbers."""
+    """Return eight hex digits, a hash of everything that changes a run's numbers."""
     return hashlib.sha256(json.dumps(_decisive(config), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def same_run(config: RunConfig, given: Mapping[str, Any]) -> RunConfig:
-    """A run's config with nested settings laid over it. Raises ConfigError where that changes the run's numbers."""
+    """Return a run's config with overrides. Raises ConfigError if they change the run's numbers."""
     asked = validate(lay_over(config.model_dump(mode="json"), given))
     run, now = _decisive(config), _decisive(asked)
     differing = [key for key in run | now if run.get(key, ...) != now.get(key, ...)]
     if differing:
         raise ConfigError(*(
-            f"{key}: the run has {run.get(key)!r}, not {now.get(key)!r}; a changed run is a new run, without --resume"
+            f"{key}: the run has {run.get(key)!r}, not {now.get(key)!r}; to change it, start a new run without --resume"
             for key in differing
         ))  # fmt: skip
     return asked

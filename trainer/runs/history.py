@@ -1,4 +1,4 @@
-"""A run read back from its folder: config, rows, summary. Numbers only; its weights are `trained`'s business."""
+"""History of a run, read from its folder: config, rows, summary. `training/trained.py` reads the weights."""
 
 import json
 import math
@@ -17,15 +17,14 @@ from trainer.files import disk_errors
 
 @dataclass(frozen=True)
 class History:
-    """What a run was asked for and what came of it. Accuracies are fractions, times seconds."""
+    """Config and results of a run. Accuracies are fractions, times are seconds."""
 
     folder: Path
     config: dict[str, Any]  # resolved, flat, dotted keys
-    rows: list[dict[str, Any]]  # of metrics.jsonl, in their order; each has `epoch` and `step`
+    rows: list[dict[str, Any]]  # of metrics.jsonl, in order; each has `epoch` and `step`
     summary: dict[str, Any]  # empty while the run has not ended
-    confusion: list[list[int]]  # [K, K] test images by true class, then by predicted; empty where there is none
-    classes: list[str] = field(default_factory=list[str])  # their names, where there is a confusion
-    inspected: Path | None = None  # the inspect.json that holds, where it lies outside of the folder
+    confusion: list[list[int]]  # [K, K] test images by true, then by predicted class; may be empty
+    classes: list[str] = field(default_factory=list[str])  # names of the K classes
 
     @property
     def name(self) -> str:
@@ -37,22 +36,24 @@ class History:
 
     @property
     def status(self) -> str:
-        """The run's own word for how it ended. A run without a summary has not ended."""
+        """Return how the run ended, or `running` without a summary."""
         return str(self.summary.get("status", "running"))
 
     def having(self, *keys: str) -> list[dict[str, Any]]:
-        """The rows in which all of these are finite numbers."""
+        """Return the rows in which all of these keys are finite numbers."""
         return [row for row in self.rows if all(is_finite(row.get(key)) for key in keys)]
 
 
 def is_finite(value: Any) -> TypeGuard[float]:
-    """Whether this is a number that can be counted with."""
+    """Return whether a value is a finite number."""
     return isinstance(value, int | float) and math.isfinite(value)
 
 
 def read_history(folder: Path) -> History:
-    """A row that a kill cut short is left out, and all after. Raises CheckpointError for what is no run folder, and for
-    files that hold what no run writes."""
+    """Return the history of a run, without a truncated row and the rows after it.
+
+    Raises CheckpointError if the folder is not a run folder, or has files with content that no run writes.
+    """
     config = folder / "config.yaml"
     if not config.is_file():
         raise CheckpointError(f"{folder}: not a run folder (no config.yaml in it)")
@@ -69,12 +70,12 @@ def read_history(folder: Path) -> History:
 
 
 def _odd(config: Mapping[str, Any], rows: Sequence[Any], summary: Mapping[str, Any]) -> Iterator[str]:
-    """What no run writes, the first of each file: who reads a history need not look again."""
+    """Yield the first thing in each file that no run writes, so that readers of a history need not check."""
     seed = config.get("seed")
     if not isinstance(seed, int | None):
-        yield f"config.yaml: seed: {seed!r} is no whole number"
+        yield f"config.yaml: seed: {seed!r} is not a whole number"
     if not ((epoch := summary.get("epoch")) is None or is_finite(epoch)):
-        yield f"summary.json: epoch: {epoch!r} is no number"
+        yield f"summary.json: epoch: {epoch!r} is not a number"
     yield from islice(_odd_in_rows(rows), 1)
 
 
@@ -83,40 +84,38 @@ def _odd_in_rows(rows: Sequence[Any]) -> Iterator[str]:
         if not isinstance(row, dict):
             yield f"metrics.jsonl: line {number}: expected a JSON object"
         elif not is_finite(row.get("epoch")):
-            yield f"metrics.jsonl: line {number}: epoch: {row.get('epoch')!r} is no number"
+            yield f"metrics.jsonl: line {number}: epoch: {row.get('epoch')!r} is not a number"
         else:
             for key, value in row.items():
                 if not (value is None or is_finite(value)):
-                    yield f"metrics.jsonl: line {number}: {key}: {value!r} is no number"
+                    yield f"metrics.jsonl: line {number}: {key}: {value!r} is not a number"
 
 
 def find_runs(paths: Iterable[Path]) -> list[Path]:
-    """The run folders among these, and those that lie in them, as in a sweep's folder, by name there; each once.
+    """Return the run folders among these paths and directly inside them, by name, each once.
 
-    Raises CheckpointError for each path that holds none.
+    Raises CheckpointError for each path without one.
     """
-    found: dict[Path, Path] = {}
+    folders: dict[Path, Path] = {}
     problems: list[str] = []
     for path in paths:
         inside = sorted(each.parent for each in path.glob("*/config.yaml"))
         runs = [path] if (path / "config.yaml").is_file() else inside
         if not runs:
-            what = "no run folder, and none lies in it" if path.is_dir() else "no such folder"
+            what = "not a run folder, and contains none" if path.is_dir() else "no such folder"
             problems.append(f"{path}: {what}")
         for run in runs:
-            found.setdefault(run.resolve(), run)
+            folders.setdefault(run.resolve(), run)
     if problems:
         raise CheckpointError(*problems)
-    return list(found.values())
+    return list(folders.values())
 
 
 def _share_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {
-        sys.intern(key): value for key, value in pairs
-    }  # a run with a row a step would hold each name thousands of times
+    return {sys.intern(key): value for key, value in pairs}  # else a row per step stores each name thousands of times
 
 
-_decode = json.JSONDecoder(object_pairs_hook=_share_keys, parse_constant=lambda _: None).decode  # NaN: no number
+_decode = json.JSONDecoder(object_pairs_hook=_share_keys, parse_constant=lambda _: None).decode  # NaN becomes None
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

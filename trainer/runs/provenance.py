@@ -1,4 +1,4 @@
-"""Where a run came from: code, versions, machine, command. No secrets: no environment, no keys."""
+"""Origin of a run: code, versions, machine and command. No environment variables and no keys."""
 
 import datetime
 import os
@@ -30,7 +30,7 @@ def provenance(*, device: str, precision: str, command: Sequence[str], seed: int
 
 
 def now() -> str:
-    """This moment, UTC, ISO 8601 to the second."""
+    """Return the time in UTC, ISO 8601 to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
@@ -42,11 +42,11 @@ def _version(package: str) -> str | None:
 
 
 def _git() -> dict[str, Any] | None:
-    """Revision of the trainer's own code, and whether it has uncommitted changes; None outside a checkout."""
+    """Return the revision of the trainer and whether it has uncommitted changes, None outside a checkout."""
     here = Path(__file__).parent
 
-    def git(*words: str) -> str:
-        run = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True, timeout=10)
+    def git(*args: str) -> str:
+        run = subprocess.run(["git", "-C", str(here), *args], capture_output=True, text=True, check=True, timeout=10)
         return run.stdout.strip()
 
     try:

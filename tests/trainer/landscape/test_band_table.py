@@ -78,7 +78,7 @@ def test_the_papers_medians_are_shown_also_where_there_is_one_rate_only() -> Non
     run.rows.append({"epoch": 0.0, "step": 0, "probe/beta": 7.5})
     said = as_text(band_table([run], "runs/loss"))
     assert said.splitlines()[2:4] == ["median over rates and steps  vgg_a", "probe/beta                   7.5 (n=1)"]
-    assert said.endswith("vgg_a, seed 0: one rate alone spans no band")
+    assert said.endswith("vgg_a, seed 0: one rate is not enough for a band")
 
 
 @pytest.fixture(scope="module")

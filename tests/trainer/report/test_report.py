@@ -135,28 +135,28 @@ def test_markdown_shows_the_pictures_that_lie_beside_it(folder: Path, tmp_path: 
 
 
 def test_one_configuration_over_seeds_is_a_noise_floor(tmp_path: Path, write_run) -> None:
-    """Seeds at 90, 91 and 92 %: s = 1, and two such threes are told apart from 3.07 points on (Cohen's d of 80 %)."""
+    """Seeds at 90, 91 and 92 %: s = 1, and two such threes detect 3.07 points or more (Cohen's d of 80 %)."""
     for seed in range(3):
         write_run(tmp_path / "runs" / str(seed), [f"seed={seed}"], accuracy=0.90 + seed / 100)
     page, markdown, *_ = write_report(read_table(tmp_path / "runs"), tmp_path / "out")
     for text in (page.read_text(), markdown.read_text()):
         assert "standard deviation of 1.00 points, 95% interval [0.52, 6.28] (2 degrees of freedom)" in text
-        assert "from 3.07 points on" in text
+        assert "With 3 seeds per configuration, a difference of 3.07 points or more is detected with 80% power." in text
 
 
 def test_the_answer_says_how_sure_it_is(write_schedules) -> None:
     sure = read_table(write_schedules({name: [mean - 0.002, mean, mean + 0.002] for name, mean in MEANS.items()}))
-    assert finding(sure).certainty == "sure at the 5% level"
-    assert finding(sure).text.startswith("Best by test accuracy is cosine, 92.00 ± 0.20% (n=3)")
+    assert finding(sure).certainty == "significant at the 5% level"
+    assert finding(sure).text.startswith("Test accuracy is highest for cosine, 92.00 ± 0.20% (n=3). The difference")
 
 
 @pytest.mark.parametrize(
     ("values", "certainty", "said"),
     [
-        ({"cosine": [0.9]}, "one configuration", "nothing to hold it against"),
-        ({"cosine": [0.9], "step": [0.8]}, "too few runs", "one run alone"),
-        ({"cosine": [0.90, 0.92], "step": [0.91, 0.90]}, "noise does not tell", "noise does not split it from step"),
-        ({"cosine": [0.9, 0.9], "step": [0.9, 0.9]}, "noise does not tell", "identical results"),
+        ({"cosine": [0.9]}, "one configuration", "no other configuration"),
+        ({"cosine": [0.9], "step": [0.8]}, "too few runs", "a single run"),
+        ({"cosine": [0.90, 0.92], "step": [0.91, 0.90]}, "not significant", "but the difference from step is not"),
+        ({"cosine": [0.9, 0.9], "step": [0.9, 0.9]}, "not significant", "have identical results"),
         ({"cosine": [None]}, "no runs", "no answer yet"),
     ],
 )
@@ -179,8 +179,8 @@ def test_an_answer_from_part_of_a_table_says_of_which_part(write_schedules, writ
         summary = table.folder / f"constant-s{seed}" / "summary.json"
         summary.write_text(summary.read_text().replace('"finished"', '"diverged"'))
     found = finding(read_table(table.folder))
-    assert found.certainty != "sure at the 5% level"
-    assert "2 runs diverged or failed and are left out: this is of the runs that finished." in found.text
+    assert found.certainty != "significant at the 5% level"
+    assert "2 runs diverged or failed and are not counted." in found.text
 
 
 def test_a_lost_run_whose_seed_was_run_again_is_not_missed(write_schedules) -> None:
@@ -188,7 +188,7 @@ def test_a_lost_run_whose_seed_was_run_again_is_not_missed(write_schedules) -> N
     copytree(folder / "step-s0", folder / "step-s0-first")
     summary = folder / "step-s0-first" / "summary.json"
     summary.write_text(summary.read_text().replace('"finished"', '"failed"'))
-    assert finding(read_table(folder)).certainty == "sure at the 5% level"
+    assert finding(read_table(folder)).certainty == "significant at the 5% level"
 
 
 def test_rows_at_other_settings_do_not_take_the_verdicts_of_the_others(write_schedules) -> None:
@@ -197,8 +197,8 @@ def test_rows_at_other_settings_do_not_take_the_verdicts_of_the_others(write_sch
         path.write_text(path.read_text().replace("batch_size: 128", "batch_size: 64", 1))
     table = read_table(folder)
     said = finding(table).text
-    assert "1 of 5 rows is run at other settings than the published ones" in said
-    assert "Of 5 published headline figures 4 have a verdict" in said
+    assert "1 of 5 rows was run at other settings than the published ones, so it has no verdict." in said
+    assert "4 of 5 published headline figures have a verdict: our runs are" in said
     assert order_of(table, table.experiments[0]).endswith("(not at the published settings).")
 
 
@@ -208,8 +208,8 @@ def test_an_identical_twin_of_the_best_is_not_called_noise(tmp_path: Path, write
         for seed, accuracy in enumerate(accuracies):
             write_run(tmp_path / f"{name}{seed}", [f"schedule.name={name}", f"seed={seed}"], accuracy=accuracy)
     said = finding(read_table(tmp_path)).text
-    assert "noise does not split" not in said
-    assert "The other one is lower beyond noise. cosine and step came to identical results" in said
+    assert "not significant" not in said
+    assert "The other configuration is significantly lower. cosine and step have identical results" in said
 
 
 def test_the_choice_of_the_best_epoch_on_the_test_set_is_shown_with_what_it_buys(tmp_path: Path, write_run) -> None:
@@ -237,10 +237,8 @@ def test_two_tables_of_one_name_do_not_lie_over_each_other(
         write_run(tmp_path / place / "same" / "run")
     words = [str(tmp_path / "a" / "same"), str(tmp_path / "b" / "same"), "--out", str(tmp_path / "out")]
     assert run_here(["report", *words], monkeypatch) == 2
-    lies = tmp_path / "out" / "same"
-    assert (
-        capsys.readouterr().err == f"error: report: two of the tables would lie in {lies}; report on them one by one\n"
-    )
+    both = f"two of the tables would be written to {tmp_path / 'out' / 'same'}"
+    assert capsys.readouterr().err == f"error: report: {both}; report on them one by one\n"
     assert not (tmp_path / "out").exists()
 
 
@@ -248,7 +246,7 @@ def test_of_folders_nobody_has_said_how_many_runs_there_are_to_be(tmp_path: Path
     write_run(tmp_path / "runs" / "one")
     page, markdown, *_ = write_report(read_table(tmp_path / "runs"), tmp_path / "out")
     for text in (page.read_text(), markdown.read_text()):
-        assert "Nothing: every run that is here has finished, and counts." in text
+        assert "Nothing: every run found here has finished and counts." in text
 
 
 def test_the_catalogue_links_to_what_is_there(tmp_path: Path) -> None:

@@ -124,8 +124,8 @@ def test_what_is_broken_or_unfinished_is_named_and_does_not_count(write_schedule
         "stopped": ["cut"],
         "unreadable": ["linear-s0", "linear-s1", "linear-s2", "linear-s3"],
         "not a number": ["step-s0", "step-s0", "step-s2"],
-        "cut short": ["step-s1"],
-        "there twice": ["constant-s0-again"],
+        "truncated": ["step-s1"],
+        "repeated seed": ["constant-s0-again"],
         "missing": ["linear"],
     }
     assert {label: len(sample) for label, sample in table.samples.items()} == {
@@ -140,15 +140,20 @@ ROW = '{"epoch": 1.0, "step": 10, "test/accuracy": 0.9}\n'
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
-        ("metrics.jsonl", ROW, '{"step": 10, "test/accuracy": 0.9}', "metrics.jsonl: line 1: epoch: None is no number"),
-        ("metrics.jsonl", "0.9}", '"0.9"}', "metrics.jsonl: line 1: test/accuracy: '0.9' is no number"),
-        ("metrics.jsonl", "0.9}", "1e999}", "metrics.jsonl: line 1: test/accuracy: inf is no number"),
+        (
+            "metrics.jsonl",
+            ROW,
+            '{"step": 10, "test/accuracy": 0.9}',
+            "metrics.jsonl: line 1: epoch: None is not a number",
+        ),
+        ("metrics.jsonl", "0.9}", '"0.9"}', "metrics.jsonl: line 1: test/accuracy: '0.9' is not a number"),
+        ("metrics.jsonl", "0.9}", "1e999}", "metrics.jsonl: line 1: test/accuracy: inf is not a number"),
         ("metrics.jsonl", ROW, "[1]", "metrics.jsonl: line 1: expected a JSON object"),
-        ("config.yaml", "seed: 0", "seed: abc", "config.yaml: seed: 'abc' is no whole number"),
-        ("summary.json", '"epoch": 3.0', '"epoch": "2"', "summary.json: epoch: '2' is no number"),
+        ("config.yaml", "seed: 0", "seed: abc", "config.yaml: seed: 'abc' is not a whole number"),
+        ("summary.json", '"epoch": 3.0', '"epoch": "2"', "summary.json: epoch: '2' is not a number"),
         ("confusion.json", "", "[]", "confusion.json: expected a JSON object"),
-        ("run.json", '"cores": 2', '"cores": NaN', "run.json: NaN is no JSON"),
-        ("run.json", '"cores": 2', '"cores": 1e999', "run.json: 1e999 is no JSON"),
+        ("run.json", '"cores": 2', '"cores": NaN', "run.json: NaN is not JSON"),
+        ("run.json", '"cores": 2', '"cores": 1e999', "run.json: 1e999 is not JSON"),
     ],
 )
 def test_what_no_run_writes_is_unreadable_by_name_and_the_report_goes_on(

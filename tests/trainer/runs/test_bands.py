@@ -87,7 +87,7 @@ def test_all_runs_are_cut_to_the_shortest_and_it_is_named() -> None:
     runs.append(history([2.0] * 9, lr=0.2, model="vgg_a_bn"))
     found = bands(runs)
     assert [band.steps.tolist() for band in found.bands] == [[0, 1, 2, 3]] * 2
-    assert found.notes == ("cut to step 3, the last of vgg_a_bn, rate 0.1, seed 0 (vgg_a_bn-0.1-0): interrupted",)
+    assert found.notes == ("cut to step 3, the last step of vgg_a_bn, rate 0.1, seed 0 (vgg_a_bn-0.1-0): interrupted",)
 
 
 @pytest.mark.parametrize("tail", [[None, None], [None], []])
@@ -120,7 +120,7 @@ def test_a_band_ends_where_fewer_than_two_runs_are_left() -> None:
     assert bands(both).bands[0].steps.tolist() == [0]
     none = [history([1.0] * 6, lr=0.1), history([None], lr=0.2, status="diverged")]
     assert bands(none).bands == ()
-    assert bands(none).notes[-1] == "vgg_a, seed 0: two runs share no step of runs/loss there, so no band"
+    assert bands(none).notes[-1] == "vgg_a, seed 0: no step of runs/loss is in two runs, so there is no band"
 
 
 def test_what_is_missing_or_there_twice_is_named() -> None:
@@ -132,7 +132,7 @@ def test_what_is_missing_or_there_twice_is_named() -> None:
     assert found.notes == (
         "no row has runs/loss: vgg_a, rate 0.4, seed 0 (vgg_a-0.4-0)",
         "seed run twice: vgg_a, rate 0.1, seed 0 (vgg_a-0.1-0) counts, vgg_a-0.1-0 does not",
-        "lenet5, seed 0: one rate alone spans no band",
+        "lenet5, seed 0: one rate is not enough for a band",
         "vgg_a, seed 1: no run at rate 0.3",
     )
 
@@ -163,7 +163,7 @@ def test_groups_are_told_by_what_differs_apart_from_rate_and_seed_in_as_few_word
         "vgg_a_bn, dropout=null",
         "vgg_a_bn, dropout=0.5",
     ]
-    assert labels({"train.order": ["a"]}, {"train.order": ["b"]}) == ['order=[a]', 'order=[b]']
+    assert labels({"train.order": ["a"]}, {"train.order": ["b"]}) == ["order=[a]", "order=[b]"]
     assert labels({"optimizer.name": "sgd"}, {"optimizer.name": "adam", "optimizer.eps": 1e-8}) == ["sgd", "adam"]
     elsewhere = {"sink.wandb.mode": "offline", "data.root": "/data", "probe.walk.every": 30}
     assert labels({}, elsewhere) == ["vgg_a", "vgg_a"]

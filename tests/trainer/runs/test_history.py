@@ -70,7 +70,7 @@ def test_each_path_without_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as caught:
         find_runs([tmp_path / "empty", tmp_path / "a", tmp_path / "nowhere"])
     assert caught.value.problems == (
-        f"{tmp_path}/empty: no run folder, and none lies in it",
+        f"{tmp_path}/empty: not a run folder, and contains none",
         f"{tmp_path}/nowhere: no such folder",
     )
     with pytest.raises(CheckpointError, match=r"empty: not a run folder \(no config.yaml in it\)"):

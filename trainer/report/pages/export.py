@@ -1,4 +1,4 @@
-"""results.json: all that the page says. results.csv: a line a run, also of those that do not count."""
+"""results.json with everything that the page shows, and results.csv with one line per readable run."""
 
 import csv
 import io
@@ -16,18 +16,18 @@ from trainer.statistics import describe
 MEASURES = ("metric", "headline", "test_acc", "best_test_acc", "train_acc", "best_val_acc", "gap_points",
             "seconds_total", "seconds_per_epoch", "params", "size_mb", "convergence_epochs", "gradient_cosine",
             "lipschitz")  # fmt: skip
-"""Of a run: accuracies in percent, times in seconds, `metric` what its sweep goes by."""
+"""Measures of a run: accuracies in percent, times in seconds, and `metric`, the one that its sweep optimizes."""
 
 
 def as_json(table: Table) -> dict[str, Any]:
-    """Plain values; no number is NaN or infinite."""
-    found = finding(table)
+    """Return plain values. No number is NaN or infinite."""
+    answer = finding(table)
     return {
         "format": 1,
         "name": table.name,
         "question": table.question,
-        "answer": found.text,
-        "certainty": found.certainty,
+        "answer": answer.text,
+        "certainty": answer.certainty,
         "metric": table.metric,
         "highest_is_best": table.highest,
         "runs_expected": table.expected,
@@ -72,9 +72,9 @@ def _configuration(configuration: Configuration) -> dict[str, Any]:
         "values": dict(configuration.values),
         "runs": [{"run": run.name, "seed": run.seed, **run.values} for run in configuration.runs],
         "summary": {
-            measure: asdict(found)
+            measure: asdict(described)
             for measure, sample in measured.items()
-            if (found := describe(list(sample.values()))) is not None
+            if (described := describe(list(sample.values()))) is not None
         },
         "config": decisive(configuration.config),
     }

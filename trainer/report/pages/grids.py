@@ -1,4 +1,4 @@
-"""What a report tabulates, as plain text in cells: the page and the Markdown show the same grids."""
+"""Tables of a report, as plain text in cells."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 from trainer.published import Experiment
 from trainer.report.configurations import Configuration
-from trainer.report.pages.sentences import chance, digits_of, interval, metric_name, of_mean, verdict_of
+from trainer.report.pages.sentences import digits_of, interval, mean_interval, metric_name, p_value, verdict_of
 from trainer.report.published.comparisons import Comparison
 from trainer.report.tables import Table
 from trainer.runs.groups import decisive, value_text
@@ -16,19 +16,22 @@ from trainer.statistics import Pair
 from trainer.text import NONE, number, spread
 
 MOST_PAIRS = 36
-"""Pairs that are shown, those of nine configurations; of more, those with the best."""
+"""Every pair of nine configurations is shown. With more configurations, only the pairs with the best one are."""
+
+
+_UNKNOWN = "not recorded"
 
 
 @dataclass(frozen=True)
 class Grid:
     caption: str
     header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]  # the first cell of each names it
-    text: tuple[int, ...] = (0,)  # columns of words; the others are numbers
+    rows: tuple[tuple[str, ...], ...]  # the first cell is the row's name
+    text: tuple[int, ...] = (0,)  # columns of text; the others are numbers
 
 
 def configurations(table: Table) -> Grid:
-    """Every configuration, the best first, those without runs last."""
+    """Return the configurations, the best first and those without runs last."""
     digits = digits_of(table)
     lasts = {configuration.label: configuration.sample("test_acc") for configuration in table.configurations}
     bests = {configuration.label: configuration.sample("best_test_acc") for configuration in table.configurations}
@@ -37,12 +40,12 @@ def configurations(table: Table) -> Grid:
     if table.metric != "test/accuracy":
         header.append("test accuracy, last epoch (%)")
     if chosen:
-        header += ["best epoch's, chosen on the test set (%)", "gain of that choice (points)"]
+        header += ["best epoch, chosen on the test set (%)", "gain of that choice (points)"]
     header += ["training accuracy (%)", "training time (s)", "parameters (million)"]
     rows: list[tuple[str, ...]] = []
     for configuration in _ranked(table):
         sample, last, best = configuration.sample(), lasts[configuration.label], bests[configuration.label]
-        cells = [configuration.label, spread(sample.values(), digits=digits), of_mean(sample, digits=digits)]
+        cells = [configuration.label, spread(sample.values(), digits=digits), mean_interval(sample, digits=digits)]
         cells.append("yes" if configuration.label in table.top else "no" if sample else NONE)
         if table.metric != "test/accuracy":
             cells.append(spread(last.values()))
@@ -54,7 +57,11 @@ def configurations(table: Table) -> Grid:
         cells.append(spread(configuration.sample("seconds_total").values(), digits=0))
         cells.append(number(fmean(params.values()) / 1e6) if params else NONE)
         rows.append(tuple(cells))
-    return Grid("Every configuration: mean ± sample standard deviation", tuple(header), tuple(rows), (0, 3))
+    caption = (
+        "Mean ± sample standard deviation over n runs. The top group is the best configuration and every other whose"
+        " difference from it is not significant"
+    )
+    return Grid(caption, tuple(header), tuple(rows), (0, 3))
 
 
 def _ranked(table: Table) -> list[Configuration]:
@@ -67,13 +74,13 @@ def _ranked(table: Table) -> list[Configuration]:
 
 
 def published(table: Table, experiment: Experiment, *, headlines: bool) -> Grid:
-    """The rows of a published table beside ours; its headline figures, or all others."""
+    """Return the rows of a published table beside ours, with their headline figures or with all others."""
     chosen = [each for each in table.comparisons if each.answer.experiment is experiment and each.headline == headlines]
-    header = ["row", "published", "ours", "one more run would lie within", "verdict on ours"]
+    header = ["row", "published", "ours", "95% prediction interval of one more run", "verdict on our runs"]
     if not headlines:
         header.insert(1, "figure")
     rows = tuple(_compared(each, headlines) for each in chosen)
-    what = experiment.title if headlines else f"{experiment.title}: the other figures"
+    what = experiment.title if headlines else f"{experiment.title}, other figures"
     words = (0, 4) if headlines else (0, 1, 5)
     return Grid(f"{what} (report {experiment.report}, {experiment.where})", tuple(header), rows, words)
 
@@ -89,20 +96,22 @@ def _compared(each: Comparison, headlines: bool) -> tuple[str, ...]:
 
 
 def pairs(table: Table) -> Grid:
-    """Differences with their corrected p-values; where there are very many, those of the best."""
-    found: Sequence[Pair] = table.pairs
-    caption = "Every pair, by Welch's test; p corrected for all pairs of the table after Holm"
-    if len(found) > MOST_PAIRS and table.top:
-        found = [pair for pair in found if table.top[0] in (pair.a, pair.b)]
-        caption = f"{table.top[0]} against each other, by Welch's test; p corrected for all {len(table.pairs)} pairs"
+    """Return the differences with their corrected p-values."""
+    shown: Sequence[Pair] = table.pairs
+    what = "Every pair"
+    if len(shown) > MOST_PAIRS and table.top:
+        shown = [pair for pair in shown if table.top[0] in (pair.a, pair.b)]
+        what = f"{table.top[0]} and each other configuration"
+    count = f"{len(table.pairs)} pair{'s' * (len(table.pairs) > 1)}"
+    caption = f"{what}, compared by Welch's test, with p corrected after Holm for {count}"
     digits = digits_of(table)
     header = (
         "pair",
         "difference",
-        "95% interval, this pair alone",
+        "95% interval (uncorrected)",
         "p (Holm)",
         "finding",
-        "paired by seed (uncorrected, decides nothing)",
+        "paired by seed (uncorrected, for information)",
         "seeds for 80% power, corrected",
     )
     rows = tuple(
@@ -110,103 +119,100 @@ def pairs(table: Table) -> Grid:
             f"{pair.a} − {pair.b}",  # noqa: RUF001 - a minus sign
             f"{pair.difference.mean:+.{digits}f}",
             interval((pair.difference.low, pair.difference.high), digits=digits),
-            chance(pair.p_holm),
+            p_value(pair.p_holm),
             "the first is " + pair.split if pair.split in ("higher", "lower") else pair.split,
             NONE if pair.paired is None else interval((pair.paired.low, pair.paired.high), digits=digits),
             NONE if pair.seeds_needed is None else str(pair.seeds_needed),
         )
-        for pair in found
+        for pair in shown
     )
     return Grid(caption, header, rows, (0, 4))
 
 
 def claims(table: Table) -> Grid:
     rows = tuple((claim.text, claim.outcome, claim.why, claim.experiment.id) for claim in table.claims)
-    return Grid("What the report says, against our runs", ("claim", "outcome", "because", "of"), rows, (0, 1, 2, 3))
+    header = ("claim", "outcome", "reason", "experiment")
+    return Grid("Claims of the report, tested on our runs", header, rows, (0, 1, 2, 3))
 
 
 def by_eye(table: Table) -> Grid:
-    """Statements without a figure: a person's to judge."""
+    """Return the statements without a figure, which a person has to judge."""
     rows = tuple(
         (answer.name, str(answer.row.printed["qualitative"]), answer.experiment.id)
         for answer in table.answers
         if "qualitative" in answer.row.printed
     )
-    return Grid("What the report describes without a figure; for a reader to judge", ("row", "said", "of"), rows,
-                (0, 1, 2))  # fmt: skip
+    header = ("row", "description", "experiment")
+    return Grid("Descriptions without a figure, for you to judge", header, rows, (0, 1, 2))
 
 
 def departures(table: Table) -> Grid:
-    """Where ours are not the published settings, and what the report leaves open; each once, with the rows it is of."""
-    found: dict[tuple[str, str], list[str]] = {}
+    """Return where our settings differ from the published ones, and what the report leaves open, with their rows."""
+    rows_of: dict[tuple[str, str], list[str]] = {}
     for answer in table.answers:
         for text in answer.differences:
-            found.setdefault((text, "differs"), []).append(answer.name)
+            rows_of.setdefault((text, "differs"), []).append(answer.name)
         for text in answer.unsaid:
-            found.setdefault((text, "not said by the report; ours"), []).append(answer.name)
+            rows_of.setdefault((text, "our choice, the report does not say"), []).append(answer.name)
     for each in table.comparisons:
         if each.figure.why and each.figure.judged == "by runs":
-            found.setdefault((each.figure.name, each.figure.why), []).append(each.answer.name)
+            rows_of.setdefault((each.figure.name, each.figure.why), []).append(each.answer.name)
     total = len(table.answers)
     rows = tuple(
-        (text, kind, "all" if len(names) == total else ", ".join(names)) for (text, kind), names in found.items()
+        (text, kind, "all" if len(names) == total else ", ".join(names)) for (text, kind), names in rows_of.items()
     )
-    return Grid("Settings beside the published ones", ("setting", "what of it", "rows"), rows, (0, 1, 2))
+    return Grid("Settings that the report does not give, or that differ", ("setting", "note", "rows"), rows, (0, 1, 2))
 
 
 def settings(table: Table) -> Grid:
-    """Every key of the config, with its value or values."""
+    """Return every key of the config, with its values."""
     configs = [decisive(configuration.config) for configuration in table.configurations if configuration.runs]
     keys = list(dict.fromkeys(key for config in configs for key in config))
     rows = tuple(
         (key, " | ".join(dict.fromkeys(value_text(config[key]) for config in configs if key in config))) for key in keys
     )
-    return Grid("Every setting; several values are those of different configurations", ("key", "value"), rows, (0, 1))
+    return Grid("Every setting, with the values of all configurations", ("key", "value"), rows, (0, 1))
 
 
 def problems(table: Table) -> Grid:
-    here = f"{table.folder}/"  # whose machine it was is no reader's business
+    here = f"{table.folder}/"  # the rest of the path only says whose machine it was
     rows = tuple((problem.where.removeprefix(here), problem.kind, problem.message) for problem in table.problems)
-    return Grid("What is missing or does not count", ("run or configuration", "what", "why"), rows, (0, 1, 2))
+    return Grid("Runs that are missing or do not count", ("run or configuration", "problem", "reason"), rows, (0, 1, 2))
 
 
 def provenance(table: Table) -> Grid:
-    """Each kind of machine and code that the runs came from, with how many."""
+    """Return the machines and versions of code that the runs came from, with their counts."""
     runs = [run.provenance for run in table.runs]
     seconds = sum(run.values.get("seconds_total", 0.0) for run in table.runs)
-    dates = sorted(str(found) for each in runs for key in ("started", "ended") if (found := each.get(key)))
+    dates = sorted(str(date) for each in runs for key in ("started", "ended") if (date := each.get(key)))
     rows: list[tuple[str, str]] = [
-        (
-            "runs",
-            f"{len(table.runs)}, of them {sum(len(each.runs) for each in table.configurations)} that count",
-        ),
-        ("training time, all runs", f"{seconds / 3600:.2f} h"),
-        ("from, to", f"{dates[0]}, {dates[-1]}" if dates else NONE),
+        ("runs", f"{len(table.runs)}, of which {sum(len(each.runs) for each in table.configurations)} count"),
+        ("training time, all runs", number(seconds / 3600, unit=" h")),
+        ("first and last date", f"{dates[0]}, {dates[-1]}" if dates else NONE),
         ("revision", _counted(_revision(each.get("git")) for each in runs)),
-        ("device", _counted(str(each.get("device", "not said")) for each in runs)),
-        ("precision", _counted(str(each.get("precision", "not said")) for each in runs)),
+        ("device", _counted(str(each.get("device", _UNKNOWN)) for each in runs)),
+        ("precision", _counted(str(each.get("precision", _UNKNOWN)) for each in runs)),
         ("system", _counted(_within(each.get("machine"), "system") for each in runs)),
-        ("Python", _counted(str(each.get("python", "not said")) for each in runs)),
+        ("Python", _counted(str(each.get("python", _UNKNOWN)) for each in runs)),
     ]
     packages = list(dict.fromkeys(name for each in runs for name in _mapping(each.get("versions"))))
     rows += [(name, _counted(_within(each.get("versions"), name) for each in runs)) for name in packages]
-    return Grid("Where the runs come from", ("what", "value"), tuple(rows), (0, 1))
+    return Grid("Code and machines of the runs", ("property", "value"), tuple(rows), (0, 1))
 
 
 def _counted(values: Iterable[str]) -> str:
-    """`a` where all are; `a (3), b (1)`."""
+    """Return `a` if all values are a, or else a list such as `a (3), b (1)`."""
     counts = Counter(values)
     return next(iter(counts), NONE) if len(counts) < 2 else ", ".join(f"{v} ({n})" for v, n in counts.most_common())
 
 
 def _revision(git: Any) -> str:
-    found = _mapping(git)
-    revision = str(found.get("revision", "not said"))[:12]
-    return f"{revision} with changes" if found.get("dirty") else revision
+    revision = _within(git, "revision")[:12]
+    return f"{revision} with uncommitted changes" if _mapping(git).get("dirty") else revision
 
 
 def _within(content: Any, key: str) -> str:
-    return str(_mapping(content).get(key, "not said"))
+    return str(_mapping(content).get(key, _UNKNOWN))
 
 
 def _mapping(content: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""index.html: one file that opens without a network, Vega inside. Charts repeat what tables say."""
+"""index.html: one file with Vega inside, which opens without a network. Charts show figures of the tables."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -10,36 +10,36 @@ from typing import Any
 import vl_convert
 
 from trainer.panels.theme import theme
-from trainer.report.pages import grids
 from trainer.report.pages.charts import Chart
 from trainer.report.pages.grids import Grid
-from trainer.report.pages.sentences import certainty_note, finding, floor_text, nothing_missing, order_of
+from trainer.report.pages.sections import Block, Bullets, Folded, sections
+from trainer.report.pages.sentences import certainty_note, finding
 from trainer.report.tables import Table
 
 _GOOD = ("consistent", "holds", "the first is")
 _BAD = ("higher", "lower", "does not hold", "diverged", "failed", "unreadable")
-_OPEN = ("undecided", "no runs", "not compared", "not split", "identical")
+_OPEN = ("undecided", "no runs", "not compared", "not significant", "identical")
 
-_LONG = 24  # characters, from which on a column of words needs room
+_LONG = 24  # characters above which a column of text needs room
 
 _READING = (
-    "± is the sample standard deviation over seeds, n the number of runs, brackets are 95% intervals.",
-    "A published figure is one run. It is consistent with ours where it lies in the interval that one more run of ours"
-    " would fall into with 95%: mean ± t · s · √(1 + 1/n), t with n less one degrees of freedom, and half a unit of its"
-    " last printed decimal. Higher and lower say where ours are. Fewer than three runs have no verdict.",
-    "Consistent is not confirmed: with three seeds the interval is wide, five standard deviations to either side. Each"
-    " verdict errs in 1 of 20 by chance, so that of many some do.",
+    "± is the sample standard deviation over seeds, n is the number of runs, and brackets are 95% intervals.",
+    "A published figure is one run. It is consistent with our runs if it is in the 95% prediction interval of one more"
+    " run: mean ± t · s · √(1 + 1/n), where t has n - 1 degrees of freedom. Half a unit of the last printed decimal is"
+    " added to either side. Higher means that our runs are higher, lower that they are lower. Fewer than three runs"
+    " have no verdict.",
+    "Consistent is not confirmed: with three seeds the interval extends five standard deviations to either side. Of"
+    " 20 figures that are consistent, about 1 is called higher or lower by chance.",
     "Claims are tested one by one, uncorrected.",
-    "Pairs are tested by Welch's t-test; p is corrected for all pairs of the table after Holm, so that in at least"
-    " 95 of 100 tables of equal configurations no pair is called different. The top group are those that this does not"
-    " split from the best.",
-    "Seeds for 80% power: how many a t-test would need of each configuration, were the difference and the spread"
-    " what they seem here, at 5% over the number of pairs.",
+    "Pairs are compared by Welch's t-test, with p corrected after Holm for all pairs of a table. If all configurations"
+    " are equal, there is no significant difference in at least 95 of 100 such tables.",
+    "Seeds for 80% power is the number of seeds per configuration that a t-test would need if the observed difference"
+    " and spread were the true ones. Its level is 5% divided by the number of pairs.",
 )
 
 
 def as_page(table: Table, charts: Sequence[Chart]) -> str:
-    """The whole file."""
+    """Return the whole file."""
     specs = [_script(f"spec-{chart.name}", _bare(chart.spec)) for chart in charts]
     looks = _script("looks", {"light": _look("light"), "dark": _look("dark")})
     drawn = [looks, *specs, f"<script>{_bundle()}</script>", f"<script>{_resource('page.js')}</script>"]
@@ -69,63 +69,41 @@ def as_page(table: Table, charts: Sequence[Chart]) -> str:
 
 
 def _header(table: Table) -> Iterable[str]:
-    found = finding(table)
-    mark = "good" if found.certainty == "sure at the 5% level" else "open"
+    answer = finding(table)
+    mark = "good" if answer.certainty == "significant at the 5% level" else "open"
     yield "<header>"
     yield f'<p class="name">{escape(table.name)}</p>'
     yield f"<h1>{escape(table.question)}</h1>"
-    yield f'<p class="answer">{escape(found.text)}</p>'
-    yield f'<p><span class="sure {mark}">{escape(found.certainty)}</span></p>'
-    yield f'<p class="quiet">{escape(certainty_note(found))}</p>'
+    yield f'<p class="answer">{escape(answer.text)}</p>'
+    yield f'<p><span class="sure {mark}">{escape(answer.certainty)}</span></p>'
+    yield f'<p class="quiet">{escape(certainty_note(answer))}</p>'
     yield "</header>"
 
 
 def _main(table: Table, charts: Sequence[Chart]) -> Iterable[str]:
-    if table.experiments:
-        yield "<h2>Published and reproduced</h2>"
-        for experiment in table.experiments:
-            yield f"<h3>{escape(experiment.title)}</h3>"
-            yield from _grid(grids.published(table, experiment, headlines=True))
-            if any(each.headline for each in table.comparisons if each.answer.experiment is experiment):
-                yield f"<p>{escape(order_of(table, experiment))}</p>"
-            yield from _details("Its other figures", [grids.published(table, experiment, headlines=False)])
-    yield "<h2>Every configuration</h2>"
-    yield from _grid(grids.configurations(table))
-    if charts:
-        yield "<h2>Charts</h2>"
-        yield "<noscript><p>The charts need JavaScript; the tables hold their figures.</p></noscript>"
-        for chart in charts:
-            yield from _figure(chart)
-    if table.pairs or table.floor:
-        yield "<h2>Which differences are sure</h2>"
-        yield f"<p>{escape(floor_text(table))}</p>"
-        yield from _grid(grids.pairs(table))
-    yield from _said(table)
-    yield "<h2>Settings</h2>"
-    yield from _grid(grids.departures(table))
-    yield from _details("Every setting", [grids.settings(table)])
-    yield "<h2>What is missing</h2>"
-    if table.problems:
-        yield from _grid(grids.problems(table))
-    else:
-        yield f"<p>{escape(nothing_missing(table))}</p>"
-    yield "<h2>Where it comes from</h2>"
-    yield from _grid(grids.provenance(table))
+    for title, blocks in sections(table, charts):
+        yield f"<h2>{escape(title)}</h2>"
+        if any(isinstance(block, Chart) for block in blocks):
+            yield "<noscript><p>The charts need JavaScript. The tables have the same figures.</p></noscript>"
+        for block in blocks:
+            yield from _block(block)
 
 
-def _said(table: Table) -> Iterable[str]:
-    notes = [(experiment.id, note) for experiment in table.experiments for note in experiment.notes]
-    tables = [grids.claims(table), grids.by_eye(table)]
-    if not notes and not any(grid.rows for grid in tables):
-        return
-    yield "<h2>What the report says</h2>"
-    for grid in tables:
-        yield from _grid(grid)
-    if notes:
-        yield "<h3>Where it is silent, or contradicts itself</h3>"
-        yield "<ul>"
-        yield from (f"<li>{escape(note)} <span class='quiet'>({escape(name)})</span></li>" for name, note in notes)
-        yield "</ul>"
+def _block(block: Block) -> Iterable[str]:
+    match block:
+        case str():
+            yield f"<p>{escape(block)}</p>"
+        case Grid():
+            yield from _grid(block)
+        case Chart():
+            yield from _figure(block)
+        case Bullets():
+            yield f"<h3>{escape(block.title)}</h3>"
+            yield f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in block.lines)}</ul>"
+        case Folded():
+            yield f"<details><summary>{escape(block.grid.caption)}</summary>"
+            yield from _grid(block.grid)
+            yield "</details>"
 
 
 def _footer() -> Iterable[str]:
@@ -134,14 +112,12 @@ def _footer() -> Iterable[str]:
     yield "<ul>"
     yield from (f"<li>{escape(line)}</li>" for line in _READING)
     yield "</ul>"
-    yield "<p>All figures are beside this page: results.json, and a line a run in results.csv.</p>"
+    yield "<p>All figures are in results.json beside this page, and in results.csv with one line per run.</p>"
     yield "</footer>"
 
 
 def _grid(grid: Grid) -> Iterable[str]:
-    """A table in a box that scrolls by itself where the screen is narrow, also by keyboard."""
-    if not grid.rows:
-        return
+    """Yield a table in a box that scrolls on a narrow screen, also by keyboard."""
     yield f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(grid.caption)}">'
     yield "<table>"
     yield f"<caption>{escape(grid.caption)}</caption>"
@@ -155,7 +131,7 @@ def _grid(grid: Grid) -> Iterable[str]:
 
 
 def _cell(text: str, place: int, grid: Grid) -> str:
-    mark = _mark(text) if grid.header[place] in ("verdict on ours", "outcome", "finding", "what") else ""
+    mark = _mark(text) if grid.header[place] in ("verdict on our runs", "outcome", "finding", "problem") else ""
     inner = f'<span class="{mark}">{escape(text)}</span>' if mark else escape(text)
     return f"<td{_kind(place, grid)}>{inner}</td>"
 
@@ -174,14 +150,6 @@ def _kind(place: int, grid: Grid) -> str:
     return ' class="long"' if any(len(row[place]) > _LONG for row in grid.rows) else ""
 
 
-def _details(summary: str, tables: Sequence[Grid]) -> Iterable[str]:
-    if any(grid.rows for grid in tables):
-        yield f"<details><summary>{escape(summary)}</summary>"
-        for grid in tables:
-            yield from _grid(grid)
-        yield "</details>"
-
-
 def _figure(chart: Chart) -> Iterable[str]:
     yield "<figure>"
     yield f"<h3>{escape(chart.title)}</h3>"
@@ -191,8 +159,10 @@ def _figure(chart: Chart) -> Iterable[str]:
 
 
 def _bare(spec: dict[str, Any]) -> dict[str, Any]:
-    """Without its title, which the page says in words that wrap; as high as its steps make it, for the page sets the
-    width and Vega-Lite will not fit one and step the other."""
+    """Return a spec without its title, which the page shows as text that wraps, and with a fixed height.
+
+    The page sets the width, and Vega-Lite cannot fit the width while it steps the height.
+    """
     bare = {key: value for key, value in spec.items() if key != "title"}
     if isinstance(height := spec["height"], dict):
         field = spec["encoding"]["y"]["field"]
@@ -211,7 +181,7 @@ def _script(name: str, content: Any) -> str:
 
 @cache
 def _bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed, as vl-convert carries them."""
+    """Return Vega, Vega-Lite and Vega-Embed, which vl-convert bundles."""
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
 
 

@@ -1,4 +1,4 @@
-"""The whole catalogue at a glance: every published row with a figure, and what our runs say of it."""
+"""The whole catalogue: every published row with a figure, and the verdict on our runs."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trainer.published import experiments
 from trainer.report.folders import run_folders
+from trainer.report.pages.markdown import REPORTS, link
 from trainer.report.pages.sentences import interval, verdict_of
 from trainer.report.published.comparisons import Comparison, answers_of, compared
 from trainer.report.tables import Table, read_table
@@ -15,26 +16,26 @@ from trainer.text import spread
 _BAR = 50  # characters
 _STATES = ("consistent", "higher", "lower", "undecided", "other settings", "not compared", "no runs")
 _MEANING = {
-    "consistent": "the published figure may be one more of our runs",
-    "higher": "ours are higher",
-    "lower": "ours are lower",
+    "consistent": "the published figure is in the 95% prediction interval of one more run",
+    "higher": "our runs are higher",
+    "lower": "our runs are lower",
     "undecided": "fewer than three runs",
-    "other settings": "run, but not at the published settings: no verdict on them",
-    "not compared": "run, but the figure is of no single run",
+    "other settings": "run, but not at the published settings, so without a verdict",
+    "not compared": "run, but a single run has no such figure",
     "no runs": "not run yet",
 }
 
 
 @dataclass(frozen=True)
 class Line:
-    """A published row by its headline figure."""
+    """A published row and its headline figure."""
 
     sweep: str
     comparison: Comparison
 
     @property
     def state(self) -> str:
-        """One of `_STATES`."""
+        """Return one of `_STATES`."""
         said = verdict_of(self.comparison)
         ours = self.comparison.answer.configuration
         if said == "not compared" and not (ours and ours.runs):
@@ -43,7 +44,7 @@ class Line:
 
 
 def catalogue(runs: Path) -> tuple[list[Line], list[Table]]:
-    """(every row that has a figure, in the reports' order; the tables of the sweeps that were begun under `runs`)."""
+    """Return (the rows with a figure, in the reports' order, the tables of the sweeps that have runs under `runs`)."""
     tables: dict[str, Table] = {}
     for name in dict.fromkeys(experiment.sweep for experiment in experiments()):
         if (runs / name).is_dir() and run_folders(runs / name):
@@ -51,9 +52,11 @@ def catalogue(runs: Path) -> tuple[list[Line], list[Table]]:
     lines: list[Line] = []
     for experiment in experiments():
         table = tables.get(experiment.sweep)
-        found = table.comparisons if table else compared(answers_of([experiment], []))
+        comparisons = table.comparisons if table else compared(answers_of([experiment], []))
         lines += [
-            Line(experiment.sweep, each) for each in found if each.headline and each.answer.experiment is experiment
+            Line(experiment.sweep, comparison)
+            for comparison in comparisons
+            if comparison.headline and comparison.answer.experiment is experiment
         ]
     return lines, list(tables.values())
 
@@ -75,12 +78,12 @@ def as_json(lines: Sequence[Line]) -> list[dict[str, object]]:
 
 
 def as_markdown(lines: Sequence[Line], tables: Sequence[Table], *, beside: Path) -> str:
-    """A page; where `beside` holds a sweep's own page, its name links there."""
+    """Return the page for the folder `beside`. It links to the other pages that exist there."""
     return "\n".join(_page(lines, tables, beside)) + "\n"
 
 
 def coverage(lines: Sequence[Line]) -> str:
-    """A bar: # for rows with a verdict, + for others that have runs, . for the rest."""
+    """Return a bar with # for rows with a verdict, + for other rows with runs and . for the rest."""
     counts = Counter(line.state for line in lines)
     judged = sum(counts[state] for state in ("consistent", "higher", "lower"))
     begun = len(lines) - counts["no runs"] - judged
@@ -93,10 +96,8 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
     counts = Counter(line.state for line in lines)
     yield "# Published and reproduced"
     yield ""
-    yield "Every published row with a figure, by its headline figure; `trainer report index` writes this page."
-    how = "../statistics.md"
-    said = f"; [how it is reached]({how})" if (beside / how).is_file() else ""
-    yield f"A verdict takes three runs at the published settings{said}."
+    yield "Every published row with its headline figure. `trainer report index` writes this page."
+    yield f"A {link('verdict', '../statistics.md', beside)} needs three runs at the published settings."
     yield ""
     yield f"    {coverage(lines)}"
     yield ""
@@ -108,19 +109,19 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
     if claims:
         outcomes = Counter(claim.outcome for claim in claims)
         said = ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in ("holds", "does not hold", "undecided"))
-        yield f"Of the reports' own claims in these tables: {said}."
+        yield f"Claims of the reports about these tables: {said}."
         yield ""
     for experiment in experiments():
         own = [line for line in lines if line.comparison.answer.experiment is experiment]
         if not own:
             continue
-        page = beside / f"{experiment.sweep}.md"
-        sweep = f"[{experiment.sweep}]({page.name})" if page.is_file() else f"`sweeps/{experiment.sweep}.yaml`"
+        page = f"{experiment.sweep}.md"
+        sweep = f"[{experiment.sweep}]({page})" if (beside / page).is_file() else f"`sweeps/{experiment.sweep}.yaml`"
         yield f"## {experiment.title}"
         yield ""
-        yield f"Report {experiment.report}, {experiment.where}; {sweep}."
+        yield f"{link(f'Report {experiment.report}', REPORTS, beside)}, {experiment.where}, answered by {sweep}."
         yield ""
-        yield "| row | figure | published | ours | one more run would lie within | n | |"
+        yield "| row | figure | published | ours | 95% prediction interval of one more run | n | |"
         yield "|---|---|---:|---:|---:|---:|---|"
         yield from map(_row, own)
         yield ""

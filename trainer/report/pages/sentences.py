@@ -1,4 +1,4 @@
-"""Numbers and findings as a page says them. `+-` is a sample standard deviation, brackets are 95 % intervals."""
+"""Numbers and findings as a report writes them. `±` is a sample standard deviation, brackets are 95 % intervals."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,14 +13,14 @@ from trainer.statistics import Order, Pair, describe
 from trainer.text import NONE, spread
 
 Certainty = Literal[
-    "sure at the 5% level", "incomplete", "noise does not tell", "too few runs", "one configuration", "no runs"
+    "significant at the 5% level", "incomplete", "not significant", "too few runs", "one configuration", "no runs"
 ]
 _MOST_NAMED = 5  # configurations in a sentence
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer in a sentence or two, and how sure it is."""
+    """The answer in a sentence or two, and how certain it is."""
 
     text: str
     certainty: Certainty
@@ -32,19 +32,13 @@ def interval(bounds: tuple[float | None, float | None] | None, *, digits: int = 
     return f"[{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]"
 
 
-def of_mean(values: Values, *, digits: int = 2) -> str:
-    found = describe(list(values.values()))
-    return interval((found.low, found.high) if found else None, digits=digits)
+def mean_interval(values: Values, *, digits: int = 2) -> str:
+    sample = describe(list(values.values()))
+    return interval((sample.low, sample.high) if sample else None, digits=digits)
 
 
-def p_text(p: float) -> str:
-    """`p = 0.032`, `p < 0.001`."""
-    said = chance(p)
-    return f"p {said}" if said.startswith("<") else f"p = {said}"
-
-
-def chance(p: float | None) -> str:
-    """A p-value: `0.032`, `< 0.001`."""
+def p_value(p: float | None) -> str:
+    """Return a p-value such as `0.032` or `< 0.001`."""
     if p is None:
         return NONE
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
@@ -55,12 +49,12 @@ def digits_of(table: Table) -> int:
 
 
 def metric_name(table: Table, *, unit: bool = False) -> str:
-    """`test accuracy (%)`."""
+    """Return the metric in words, such as `test accuracy (%)`."""
     return table.metric.replace("/", " ").replace("_", " ") + (" (%)" if unit and table.percent else "")
 
 
 def verdict_of(comparison: Comparison) -> str:
-    """`consistent`, or why there is no verdict."""
+    """Return a verdict such as `consistent`, or why there is none."""
     figure = comparison.figure
     if not comparison.sample:
         return "no runs" if figure.judged != "not at all" else "not compared"
@@ -80,7 +74,7 @@ def several(names: Sequence[str]) -> str:
 
 
 def finding(table: Table) -> Finding:
-    """Which choice is best, and whether noise could have made it so."""
+    """Return which configuration is best, and whether the difference is significant."""
     return Finding(" ".join(_sentences(table)), _certainty(table))
 
 
@@ -93,121 +87,121 @@ def _certainty(table: Table) -> Certainty:
     if any(len(sample) < 2 for sample in samples):
         return "too few runs"
     if len(table.top) > 1:
-        return "noise does not tell"
-    return "incomplete" if table.empty or table.lost else "sure at the 5% level"
+        return "not significant"
+    return "incomplete" if table.empty or table.lost else "significant at the 5% level"
 
 
 def _sentences(table: Table) -> Iterable[str]:
-    digits = digits_of(table)
     filled = {label: sample for label, sample in table.samples.items() if sample}
     if not filled:
         yield "No run of this table has finished, so there is no answer yet."
-        yield from _absent(table)
+        yield from _not_counted(table)
         return
-    best = table.top[0]
-    said = f"{best}, {spread(filled[best].values(), digits=digits, unit='%' * table.percent)}"
-    word = "highest" if table.highest else "lowest"
-    others = len(filled) - 1
-    same = {name for pair in table.pairs if pair.split == "identical" and best in (pair.a, pair.b)
-            for name in (pair.a, pair.b)}  # fmt: skip
-    near = [name for name in table.top if name not in {best, *same}]
+    best, others = table.top[0], len(filled) - 1
+    mean = spread(filled[best].values(), digits=digits_of(table), unit="%" * table.percent)
+    metric = metric_name(table)
+    leads = f"{metric[:1].upper()}{metric[1:]} is {'highest' if table.highest else 'lowest'} for {best}, {mean}"
     match _certainty(table):
         case "one configuration":
-            yield f"{said}; there is nothing to hold it against."
+            yield f"{metric[:1].upper()}{metric[1:]} of {best} is {mean}."
+            yield "There is no other configuration to compare it with."
         case "too few runs":
-            yield f"The {word} {metric_name(table)} is that of {said}, but a configuration has one run alone: no spread"
-            yield "is known, and so no difference is sure."
-        case "sure at the 5% level" | "incomplete":
+            yield f"{leads}. At least one configuration has a single run, so no difference from it can be tested."
+        case "significant at the 5% level" | "incomplete":
             worst = max((pair.p_holm or 0.0 for pair in table.pairs if best in (pair.a, pair.b)), default=0.0)
-            rest = f"each of the other {others}" if others > 1 else "the other"
-            yield f"Best by {metric_name(table)} is {said}: apart from {rest} beyond the seeds' noise"
-            yield f"(Holm-corrected p {chance(worst) if worst < 0.001 else f'at most {worst:.2g}'})."
+            rest = f"each of the {others} other configurations" if others > 1 else "the other configuration"
+            p = p_value(worst) if worst < 0.001 else f"at most {worst:.2g}"
+            yield f"{leads}. The difference from {rest} is significant (Holm-corrected p {p})."
         case _:
-            yield f"The {word} {metric_name(table)} is that of {said}" + ("," if near else ".")
-            if near:
-                yield f"but noise does not split it from {several(near)}."
-            if apart := len(filled) - len(table.top):
-                rest = "The other one is" if apart == 1 else f"The other {apart} are"
-                yield f"{rest} {'lower' if table.highest else 'higher'} beyond noise."
-            yield from _seeds_hint(table, best, near)
-    yield from _same(table.pairs)
-    yield from _absent(table)
-    yield from _against_published(table)
+            yield from _top_group(table, leads, lower=others + 1 - len(table.top))
+    yield from _identical(table.pairs)
+    yield from _not_counted(table)
+    yield from _published(table)
 
 
-def _absent(table: Table) -> Iterable[str]:
-    """What the answer is not of."""
-    if table.empty and len(table.empty) < len(table.configurations):
-        have = "has" if len(table.empty) == 1 else "have"
-        total = len(table.configurations)
-        yield f"Of {total} configurations, {len(table.empty)} {have} no run yet: {several(table.empty)}."
-    if lost := len(table.lost):
-        said = "run diverged or failed and is" if lost == 1 else "runs diverged or failed and are"
-        yield f"{lost} {said} left out: this is of the runs that finished."
-
-
-def _seeds_hint(table: Table, best: str, near: Sequence[str]) -> Iterable[str]:
-    if not near:
-        return
+def _top_group(table: Table, leads: str, *, lower: int) -> Iterable[str]:
+    best = table.top[0]
+    twins = {name for pair in table.pairs if pair.split == "identical" and best in (pair.a, pair.b)
+             for name in (pair.a, pair.b)}  # fmt: skip
+    near = [name for name in table.top if name not in {best, *twins}]
+    differences = "differences from {} are" if len(near) > 1 else "difference from {} is"
+    yield f"{leads}, but the {differences.format(several(near))} not significant." if near else f"{leads}."
+    if lower:
+        rest = "The other configuration is" if lower == 1 else f"The other {lower} configurations are"
+        yield f"{rest} significantly {'lower' if table.highest else 'higher'}."
     for pair in table.pairs:
-        had = min(len(table.samples[name]) for name in (pair.a, pair.b))
-        if {pair.a, pair.b} == {best, near[-1]} and pair.seeds_needed and pair.seeds_needed > had:
-            yield f"To tell it from {near[-1]}, were that as far off as it looks, takes {pair.seeds_needed} seeds each."
+        runs = min(len(table.samples[name]) for name in (pair.a, pair.b))
+        if near and {pair.a, pair.b} == {best, near[-1]} and pair.seeds_needed and pair.seeds_needed > runs:
+            which = f" from {near[-1]}" if len(near) > 1 else ""
+            yield f"If the observed difference{which} is real, detecting it would take about"
+            yield f"{pair.seeds_needed} seeds per configuration."
 
 
-def _same(pairs: Sequence[Pair]) -> Iterable[str]:
+def _identical(pairs: Sequence[Pair]) -> Iterable[str]:
     same = [pair for pair in pairs if pair.split == "identical"]
     if same:
         names = list(dict.fromkeys(name for pair in same for name in (pair.a, pair.b)))
-        yield f"{several(names)} came to identical results, seed by seed."
+        yield f"{several(names)} have identical results, seed by seed."
 
 
-def _against_published(table: Table) -> Iterable[str]:
+def _not_counted(table: Table) -> Iterable[str]:
+    if table.empty and len(table.empty) < len(table.configurations):
+        have = "has" if len(table.empty) == 1 else "have"
+        yield f"Of {len(table.configurations)} configurations, {len(table.empty)} {have} no run yet:"
+        yield f"{several(table.empty)}."
+    if lost := len(table.lost):
+        yield "1 run diverged or failed and is" if lost == 1 else f"{lost} runs diverged or failed and are"
+        yield "not counted."
+
+
+def _published(table: Table) -> Iterable[str]:
     heads = [each for each in table.comparisons if each.headline]
+    run = [each for each in heads if each.sample]
+    changed = sum(bool(each.answer.differences) for each in run)
     if not heads:
         return
-    run = [each for each in heads if each.sample]
-    apart = [each for each in run if each.answer.differences]
-    if apart and len(apart) == len(run):
-        yield "These runs are not at the published settings, so they are no verdict on the published figures."
+    if changed and changed == len(run):
+        yield "These runs are not at the published settings, so there is no verdict on the published figures."
         return
-    if apart:
-        yield f"{len(apart)} of {len(heads)} rows {'is' if len(apart) == 1 else 'are'} run at other settings than the"
-        yield "published ones, and so without a verdict."
+    if changed:
+        one = changed == 1
+        yield f"{changed} of {len(heads)} rows {'was' if one else 'were'} run at other settings than the published"
+        yield f"ones, so {'it has' if one else 'they have'} no verdict."
     counts = Counter(each.verdict for each in heads if each.reproduced)
-    judged = counts.total()
-    if not judged:
-        yield f"None of the {len(heads)} published figures has the three runs that a verdict takes."
+    if not counts:
+        yield "No published figure has a verdict yet, because a verdict needs three runs."
         return
-    parts = [f"{counts[each]} {each}" for each in ("consistent", "higher", "lower") if counts[each]]
-    yield f"Of {len(heads)} published headline figures {judged} have a verdict: ours are {', '.join(parts)}."
+    ours = {"consistent": "consistent with", "higher": "higher than", "lower": "lower than"}
+    parts = [f"{words} {counts[verdict]}" for verdict, words in ours.items() if counts[verdict]]
+    have = "has" if counts.total() == 1 else "have"
+    yield f"{counts.total()} of {len(heads)} published headline figures {have} a verdict:"
+    yield f"our runs are {several(parts)}."
 
 
 def certainty_note(found: Finding) -> str:
-    """What the finding's certainty means, as a sentence."""
+    """Return the meaning of a finding's certainty, as a sentence."""
     match found.certainty:
-        case "sure at the 5% level":
-            return "Sure at the 5% level, corrected for all pairs of the table."
+        case "significant at the 5% level":
+            return "This holds at the 5% level, corrected for all pairs of the table."
         case "incomplete":
-            return "Best of those that finished, at the 5% level; what is missing may be better."
-        case "noise does not tell":
-            return "Not sure: with these seeds the difference cannot be told from noise."
+            return "This holds at the 5% level for the runs that finished. A missing run may be better."
+        case "not significant":
+            return "With these seeds the difference may be due to chance."
         case "too few runs":
-            return "Not sure: a spread takes at least two runs of each configuration."
+            return "A test needs at least two runs of each configuration."
         case "one configuration":
-            return "A level, no comparison."
+            return "This is a measurement without a comparison."
         case "no runs":
             return "Nothing has been measured."
 
 
 def nothing_missing(table: Table) -> str:
-    """Of a table without problems; of folders nobody has said how many runs there are to be."""
-    which = "is here" if table.expected is None else "there is to be"
-    return f"Nothing: every run that {which} has finished, and counts."
+    """Return the sentence for a table without problems. For plain folders the number of runs to expect is unknown."""
+    return f"Nothing: every run {'found here' if table.expected is None else 'of the sweep'} has finished and counts."
 
 
 def order_of(table: Table, experiment: Experiment) -> str:
-    """The order of an experiment's rows against ours."""
+    """Return how the order of an experiment's rows compares with ours."""
     heads = [each for each in table.comparisons if each.headline and each.answer.experiment is experiment]
     differ = any(each.sample and each.answer.differences for each in heads)
     order = table.order(experiment)
@@ -215,25 +209,27 @@ def order_of(table: Table, experiment: Experiment) -> str:
 
 
 def order_text(order: Order | None) -> str:
-    """Kendall's tau in words."""
+    """Return Kendall's tau in words."""
     if order is None:
         return "The order of the rows cannot be compared: fewer than two have runs, or all are equal."
     agrees = "the same" if order.tau == 1 else "the reverse" if order.tau == -1 else f"tau-b = {order.tau:.2f}"
-    return f"Order of the {order.n} rows, published against ours: {agrees} (Kendall, {p_text(order.p)})."
+    p = p_value(order.p)
+    p = f"p {p}" if p.startswith("<") else f"p = {p}"
+    return f"Our order of the {order.n} rows, compared with the published one: {agrees} (Kendall, {p})."
 
 
 def floor_text(table: Table) -> str:
-    """The noise floor, and what it lets these runs see."""
+    """Return the noise floor, and the smallest difference that these runs can detect."""
     floor = table.floor
     if floor is None:
-        return "No configuration has two runs: how much the seed alone changes is not known."
+        return "No configuration has two runs, so the effect of the seed alone is not known."
     digits, unit = digits_of(table), " points" if table.percent else ""
-    said = (
-        f"Noise floor: the seed alone makes a standard deviation of {floor.std:.{digits}f}{unit}, 95% interval"
-        f" {interval((floor.low, floor.high), digits=digits)} ({floor.df} degrees of freedom)."
-    )
     seeds = min(len(sample) for sample in table.samples.values() if len(sample) > 1)
     tested = sum(pair.p_holm is not None for pair in table.pairs)
     seen = floor.resolves(seeds, tests=max(1, tested))
-    of = "a pair in this table, corrected," if tested > 1 else "a pair"
-    return f"{said} With {seeds} seeds each, {of} is told apart with 80% power from {seen:.{digits}f}{unit} on."
+    return (
+        f"Noise floor: the seed alone gives a standard deviation of {floor.std:.{digits}f}{unit}, 95% interval"
+        f" {interval((floor.low, floor.high), digits=digits)} ({floor.df} degrees of freedom). With {seeds} seeds per"
+        f" configuration, a difference of {seen:.{digits}f}{unit} or more is detected with 80% power"
+        f"{', corrected for all pairs' if tested > 1 else ''}."
+    )

@@ -1,8 +1,8 @@
-"""A table's report as files: index.html, NAME.md with its pictures, results.json, results.csv."""
+"""A report as files: index.html, NAME.md with its pictures, results.json, results.csv."""
 
 from pathlib import Path
 
-from trainer.files import disk_errors, write_whole
+from trainer.files import make_folder, write_whole
 from trainer.panels.render import render
 from trainer.report.pages.charts import charts_of
 from trainer.report.pages.export import as_csv, as_json_text
@@ -12,16 +12,15 @@ from trainer.report.tables import Table
 
 
 def write_report(table: Table, out: Path) -> list[Path]:
-    """The files written, the page first. Raises DiskError where the folder cannot be written."""
-    with disk_errors(out, "cannot be made"):
-        out.mkdir(parents=True, exist_ok=True)
+    """Write the report and return its files, the page first. Raises DiskError."""
+    make_folder(out)
     charts = charts_of(table)
     pictures = {chart.name: f"{table.name}-{chart.name}.svg" for chart in charts}
     for chart in charts:
         render(chart.spec, out / pictures[chart.name])
     texts = {
         "index.html": as_page(table, charts),
-        f"{table.name}.md": as_markdown(table, charts, pictures),
+        f"{table.name}.md": as_markdown(table, charts, pictures, beside=out),
         "results.json": as_json_text(table),
         "results.csv": as_csv(table),
     }

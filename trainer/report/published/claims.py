@@ -1,17 +1,17 @@
-"""What the reports say in words, against our runs: holds, does not hold, undecided.
+"""Claims of the reports, tested on our runs: holds, does not hold, undecided.
 
-A claim's `check` in published.yaml is a list of parts, each about rows that are named by what they set:
+A claim's `check` in published.yaml is a list of parts. Each part names its rows by their settings:
 
     of, above                  of is higher:             Welch's test
-    of, over, points           by so many points:        what a single run of each would show, and Welch's test
-    of, over, percent | times  a ratio:                  the same, of the ratio by its relative errors
+    of, over, points           higher by so many points: prediction interval of two single runs, and Welch's test
+    of, over, percent | times  a ratio:                  the same for logarithms
     of, reaches                a level:                  the interval of the mean
-    range, points              best minus worst of rows: as over; Welch's p is corrected for all pairs of these rows
-    best                       the best of its table:    Welch's test against each other row, Holm's correction
-    not_here                   a reason why runs cannot tell
+    range, points              best minus worst of rows: as over, with p corrected for all pairs of these rows
+    best                       the best of its table:    Welch's test with each other row, corrected after Holm
+    not_here                   a reason why runs cannot decide it
 
-A claim holds where all its parts do, and does not where one does not. Less than three runs decide nothing, and a row
-without runs leaves open which is best.
+A claim holds if all its parts hold, and does not hold if one part does not. Fewer than three runs decide nothing. While
+a row has no runs, the best row is undecided.
 """
 
 import math
@@ -54,18 +54,18 @@ class _Part:
 
 
 class _UndecidedError(Exception):
-    """Why a part cannot be decided."""
+    """A reason why a part cannot be decided."""
 
 
 def claims_of(answers: Sequence[Answer]) -> list[Claim]:
-    """Of all experiments that these rows belong to, in their order."""
-    found: list[Claim] = []
+    """Return the claims of all experiments that these rows belong to, in their order."""
+    claims: list[Claim] = []
     for experiment in dict.fromkeys(answer.experiment.id for answer in answers):
         own = next(answer.experiment for answer in answers if answer.experiment.id == experiment)
         for claim in own.claims:
-            parts = [_decide(part, own, answers) for part in claim.get("check", [{"not_here": "no run can tell"}])]
-            found.append(Claim(own, claim["text"], _all_of(parts), "; ".join(part.why for part in parts)))
-    return found
+            parts = [_decide(part, own, answers) for part in claim.get("check", [{"not_here": "no run can decide it"}])]
+            claims.append(Claim(own, claim["text"], _all_of(parts), "; ".join(part.why for part in parts)))
+    return claims
 
 
 def _all_of(parts: Sequence[_Part]) -> Outcome:
@@ -94,7 +94,7 @@ def _decide(part: Mapping[str, Any], own: Experiment, answers: Sequence[Answer])
     if why := definition_of(measure):
         decided = _Part(decided.outcome, f"{decided.why}, {why}")
     if any(each.differences for each in used) and measure != "params":
-        return _Part("undecided", f"not at the published settings; at ours: {decided.outcome}, {decided.why}")
+        return _Part("undecided", f"not at the published settings (at ours: {decided.outcome}, {decided.why})")
     return decided
 
 
@@ -125,13 +125,13 @@ def _by_kind(
             a, b = list(sample(of).values()), list(sample(above).values())
             return _is_higher(welch(a, b))
         case {"of": of, "reaches": level}:
-            found = describe(list(sample(of).values()))
-            if found is None or found.low is None or found.high is None:
+            ours = describe(list(sample(of).values()))
+            if ours is None or ours.low is None or ours.high is None:
                 raise _UndecidedError("no runs")
-            said = f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}] against {level:g}"
-            if found.low >= level:
+            said = f"{ours.mean:.2f} [{ours.low:.2f}, {ours.high:.2f}], claimed {level:g}"
+            if ours.low >= level:
                 return _Part("holds", said)
-            return _Part("does not hold" if found.high < level else "undecided", said)
+            return _Part("does not hold" if ours.high < level else "undecided", said)
         case {"of": of, "over": over, "points": points}:
             a, b = list(sample(of).values()), list(sample(over).values())
             return _amount(a, b, points, _rounding(part, points), "points")
@@ -144,7 +144,7 @@ def _by_kind(
 
 
 def _row(which: Mapping[str, Any], own: Experiment, answers: Sequence[Answer]) -> Answer:
-    """The first row that sets all of this."""
+    """Return the first row that has all these settings."""
     wanted = {key: value for key, value in which.items() if key != "experiment"}
     name = which.get("experiment", own.id)
     for answer in answers:
@@ -161,7 +161,7 @@ def _says(answer: Answer, wanted: Mapping[str, Any]) -> bool:
 def _sample(answer: Answer, measure: str, fewest: int) -> Values:
     values = answer.sample(measure)
     if len(values) < fewest:
-        raise _UndecidedError(f"{answer.name}: n = {len(values)}, a verdict takes {fewest}")
+        raise _UndecidedError(f"{answer.name}: n = {len(values)}, a verdict needs {fewest}")
     return values
 
 
@@ -173,7 +173,7 @@ def _is_higher(difference: Difference) -> _Part:
 
 
 def _is_best(best: Answer, own: Experiment, answers: Sequence[Answer], measure: str, used: list[Answer]) -> _Part:
-    """Against the points of its table; of a table of one row, against all points of its sweep."""
+    """Compare a row with the others of its table, or with the configurations of its sweep if the table has one row."""
     rows = [each for each in answers if each.experiment is own]
     used += rows
     if best.configuration is None:
@@ -183,9 +183,9 @@ def _is_best(best: Answer, own: Experiment, answers: Sequence[Answer], measure: 
         samples |= {each.label: each.sample(measure) for each in best.others}
     if absent := [name for name, sample in samples.items() if len(sample) < FEWEST_FOR_A_VERDICT]:
         had = ", ".join(f"{name}: n = {len(samples[name])}" for name in absent)
-        raise _UndecidedError(f"{had}; a verdict takes {FEWEST_FOR_A_VERDICT}")
+        raise _UndecidedError(f"{had}, a verdict needs {FEWEST_FOR_A_VERDICT}")
     if len(samples) < 2:
-        raise _UndecidedError("there is nothing to hold it against")
+        raise _UndecidedError("there is no other row to compare it with")
     label = best.configuration.label
     pairs = all_pairs(samples)
     top = top_group(samples, pairs)
@@ -194,32 +194,34 @@ def _is_best(best: Answer, own: Experiment, answers: Sequence[Answer], measure: 
     if top == [label]:
         return _Part("holds", "higher than each other row")
     if top[0] == label:
-        return _Part("undecided", f"highest, and noise does not split it from {', '.join(top[1:])}")
-    return _Part("undecided", f"{top[0]} is higher, and noise does not split them")
+        return _Part("undecided", f"highest, but not significantly higher than {', '.join(top[1:])}")
+    return _Part("undecided", f"{top[0]} is higher, but not significantly")
 
 
 def _amount(
     a: Sequence[float], b: Sequence[float], claimed: float, rounding: float, unit: str, p: float | None = None
 ) -> _Part:
-    """Whether single runs may differ by what is claimed, and the means do differ that way. `p`: corrected, of samples
-    that were chosen among several; Welch's where not given."""
+    """Decide whether two single runs may differ by `claimed`, and whether the means differ in that direction.
+
+    `p` is the corrected one if the samples were chosen among several. By default it is that of Welch's test.
+    """
     interval, difference = prediction_of_difference(a, b), welch(a, b)
     if interval is None or difference.p is None:
         raise _UndecidedError("fewer than two runs")
     low, high = interval[0] - rounding, interval[1] + rounding
-    said = f"{difference.mean:+.2f} {unit}, single runs within [{low:+.2f}, {high:+.2f}]"
+    said = f"{difference.mean:+.2f} {unit}, prediction interval [{low:+.2f}, {high:+.2f}]"
     if not low <= claimed <= high:
         return _Part("does not hold", said)
     p = difference.p if p is None else p
     if p < LEVEL and difference.mean * claimed > 0:
         return _Part("holds", said)
-    return _Part("undecided", f"{said}; the difference itself is not sure, p = {p:.2g}")
+    return _Part("undecided", f"{said}, but the difference is not significant, p = {p:.2g}")
 
 
 def _ratio(a: Sequence[float], b: Sequence[float], part: Mapping[str, Any], *, exact: bool) -> _Part:
-    """A ratio as a difference of logarithms; a count as it is."""
+    """Decide a ratio as a difference of logarithms, and a ratio of counts exactly."""
     if min(*a, *b) <= 0:
-        raise _UndecidedError(f"a ratio needs figures above 0; the smallest is {min(*a, *b):g}")
+        raise _UndecidedError(f"a ratio needs figures above 0, and the smallest is {min(*a, *b):g}")
     times = part["times"] if "times" in part else 1 + part["percent"] / 100
     unit = 1.0 if "times" in part else 0.01
     rounding = _rounding(part, part.get("times", part.get("percent"))) * unit

@@ -21,7 +21,7 @@ class Answer:
     name: str  # the row's label
     configuration: Configuration | None
     others: tuple[Configuration, ...]  # all of the table
-    differences: tuple[str, ...]  # of our settings from those that the row prints, and from the sweep's file
+    differences: tuple[str, ...]  # between our settings and the row's, or the sweep file's
     unsaid: tuple[str, ...]  # what we chose where the report says nothing
 
     def sample(self, measure: str) -> Values:
@@ -37,7 +37,7 @@ class Comparison:
     headline: bool  # the row's first figure
     sample: Values
     verdict: Verdict
-    interval: tuple[float, float] | None  # of one more run, rounding included
+    interval: tuple[float, float] | None  # prediction interval of one more run, rounding included
 
     @property
     def mean(self) -> float | None:
@@ -92,20 +92,20 @@ def _agrees(config: Mapping[str, Any], asked: Mapping[str, Any], varying: set[st
 
 
 def _differences(asked: Mapping[str, Any], config: Mapping[str, Any], filed: Mapping[str, Any]) -> Iterable[str]:
-    """Yield where our settings differ from what is printed, and from the sweep's file, our reading of what is not."""
+    """Yield where our settings differ from the printed ones, and the others from the sweep's file."""
     printed = {"data.name": "cifar10", "data.train_size": None, **asked}
     for key, theirs in printed.items():
         if identity(config.get(key)) != identity(theirs):
             said = "all" if key == "data.train_size" else value_text(theirs)
             yield f"{key}: {value_text(config.get(key))} here, {said} published"
-    for key, ours in decisive(config).items() if filed else ():  # a key that is younger than the run is not there
+    for key, ours in decisive(config).items() if filed else ():  # a key that is newer than the run is absent
         if key not in printed and identity(ours) != identity(filed.get(key)):
             theirs = value_text(filed[key]) if key in filed else "absent"
             yield f"{key}: {value_text(ours)} here, {theirs} in the sweep's file"
 
 
 def _taken(row: PublishedRow) -> Iterable[str]:
-    """Return the config keys that a report could give for a row, and does not."""
+    """Return the config keys that a report leaves open for a row."""
     return (ours for theirs, ours in _UNSAID.items() if theirs in row.settings and row.settings[theirs] is None)
 
 
@@ -121,19 +121,19 @@ def compared(answers: Sequence[Answer]) -> list[Comparison]:
 def _comparison(answer: Answer, figure: Figure, headline: bool) -> Comparison:
     sample = answer.sample(figure.measure)
     values = list(sample.values())
-    found: Verdict = "undecided"
+    judged: Verdict = "undecided"
     interval: tuple[float, float] | None = None
     if figure.judged == "by runs":
-        found = verdict(figure.value, values, rounding=figure.rounding)
+        judged = verdict(figure.value, values, rounding=figure.rounding)
         interval = prediction_interval(values, rounding=figure.rounding)
-    elif figure.judged == "exactly" and values:  # the same in each run, so that one is enough
+    elif figure.judged == "exactly" and values:  # the same in each run, so one run is enough
         low, high = interval = (min(values) - figure.rounding, max(values) + figure.rounding)
-        found = "higher" if figure.value < low else "lower" if figure.value > high else "consistent"
-    return Comparison(answer, figure, headline, sample, found, interval)
+        judged = "higher" if figure.value < low else "lower" if figure.value > high else "consistent"
+    return Comparison(answer, figure, headline, sample, judged, interval)
 
 
 def row_names(experiment: Experiment) -> list[str]:
-    """Return the label of each row: that of the configuration it asks for, of several values their list."""
+    """Return the label of each row, which is that of the configuration it asks for."""
     asked = [_asked(row) for row in experiment.rows]
     keys = telling_keys(asked)
     names = [label({key: each[key] for key in keys if key in each}) for each in asked]
@@ -143,7 +143,7 @@ def row_names(experiment: Experiment) -> list[str]:
 
 
 def _asked(row: PublishedRow) -> dict[str, Any]:
-    """Return a row's settings as config keys. Where its runs differ, the value is the list of theirs."""
+    """Return a row's settings as config keys. A key in which its runs differ has the list of their values."""
     runs = [flatten(read_overrides(overrides)) for overrides in runs_of(row)]
     differing = differing_keys(runs)
     return {key: [run[key] for run in runs] if key in differing else value for key, value in runs[0].items()}

@@ -1,4 +1,4 @@
-"""A published row's figures, in our units, each with the measure of a run that it is held against."""
+"""Figures of a published row in our units, each with the measure of a run that it is compared with."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from trainer.published import Experiment, PublishedRow
 from trainer.statistics import rounding_of
 
 Judged = Literal["by runs", "exactly", "not at all"]
-"""by runs: by the prediction interval; exactly: a count, the same in every run; not at all: `why`."""
+"""Comparison with a figure: by the prediction interval, exactly (a count, the same in every run), or none (`why`)."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Figure:
     unit: str
     measure: str  # of a run: `Run.measure`
     judged: Judged
-    why: str = ""  # it is not judged, or by what reading of ours
+    why: str = ""  # why it is not judged, or our definition of it
 
 
 _ACCURACIES = {
@@ -32,14 +32,14 @@ _ACCURACIES = {
 }
 _OTHERS: dict[str, tuple[str, str, Judged, str]] = {
     "params": ("parameters", "", "exactly", ""),
-    "size_mb": ("size of the weights", "MiB", "not at all", "computed as four bytes a parameter, buffers apart"),
-    "seconds_total": ("training time", "s", "not at all", "the report's hardware is not named"),
-    "seconds_per_epoch": ("time an epoch", "s", "not at all", "the report's hardware is not named"),
+    "size_mb": ("size of the weights", "MiB", "not at all", "computed as four bytes per parameter, without buffers"),
+    "seconds_total": ("training time", "s", "not at all", "the report does not name its hardware"),
+    "seconds_per_epoch": ("time per epoch", "s", "not at all", "the report does not name its hardware"),
     "convergence_epochs": (
         "epochs to convergence",
         "epochs",
         "by runs",
-        "our definition, no report has one: the first epoch whose test accuracy is within a point of the run's best",
+        "our definition, because no report has one: the first epoch with a test accuracy within a point of the best",
     ),
     "gradient_cosine": ("cosine of successive gradients", "", "by runs", ""),
     "lipschitz": ("largest gradient difference over distance", "", "by runs", ""),
@@ -47,13 +47,16 @@ _OTHERS: dict[str, tuple[str, str, Judged, str]] = {
 
 
 def definition_of(measure: str) -> str:
-    """Where a measure that is judged has no definition but ours: which; else nothing."""
+    """Return our definition of a judged measure that no report defines, or else an empty string."""
     _, _, judged, why = _OTHERS.get(measure, ("", "", "by runs", ""))
     return why if judged == "by runs" else ""
 
 
 def figures(row: PublishedRow, experiment: Experiment) -> list[Figure]:
-    """The headline first: a test accuracy where the row has one. Errors become accuracies, fractions percentages."""
+    """Return the figures, the headline first: a test accuracy if the row has one.
+
+    Errors become accuracies and fractions become percentages.
+    """
     return sorted(_figures(row, experiment), key=_rank)
 
 
@@ -99,7 +102,7 @@ def _figures(row: PublishedRow, experiment: Experiment) -> Iterator[Figure]:
                     name, f"{accuracy:.{decimals}f}%", accuracy, rounding, "%", f"test_acc_at {epoch}", "by runs"
                 )
         elif key == "loss_range":
-            why = "a range over runs of several rates, which no single run has; see `trainer landscape bands`"
+            why = "a range over runs at several learning rates, see `trainer landscape bands`"
             low, high = printed
             yield Figure("range of the loss", f"{low} to {high}", high - low, 0.0, "", "loss_range", "not at all", why)
 

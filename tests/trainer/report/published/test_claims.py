@@ -154,7 +154,7 @@ def test_a_range_that_was_picked_from_many_rows_is_held_against_all_their_pairs(
     means = [90.0, 90.17, 90.18, 90.19, 90.2, 90.4]
     points = {f"r{n}": a_point(f"r{n}", {"test_acc": around(mean)}) for n, mean in enumerate(means)}
     found, why = outcome({"range": {}, "points": 0.4}, points)
-    assert found == "undecided" and "not sure" in why
+    assert found == "undecided" and "not significant" in why
     ends = {name: points[name] for name in ("r0", "r5")}
     assert outcome({"range": {}, "points": 0.4}, ends)[0] == "holds"
 
@@ -162,7 +162,7 @@ def test_a_range_that_was_picked_from_many_rows_is_held_against_all_their_pairs(
 @pytest.mark.parametrize("runs", [[], [89.0], [89.0, 89.1]])
 def test_the_best_of_a_table_is_open_while_a_row_is_absent(runs: list[float]) -> None:
     points = {**accuracies(a=92.0, b=90.0), "c": a_point("c", {"test_acc": runs})}
-    assert outcome({"best": A}, points) == ("undecided", f"c: n = {len(runs)}; a verdict takes 3")
+    assert outcome({"best": A}, points) == ("undecided", f"c: n = {len(runs)}, a verdict needs 3")
 
 
 def test_a_ratio_to_nothing_is_undecided() -> None:
@@ -179,9 +179,9 @@ def test_a_claim_on_what_no_report_defines_says_that_the_definition_is_ours() ->
 
 def test_less_than_three_runs_and_other_settings_decide_nothing() -> None:
     points = {**accuracies(a=91.0), "b": a_point("b", {"test_acc": [90.0, 90.1]})}
-    assert outcome({"of": A, "above": B}, points) == ("undecided", "b: n = 2, a verdict takes 3")
+    assert outcome({"of": A, "above": B}, points) == ("undecided", "b: n = 2, a verdict needs 3")
     found, why = outcome({"of": A, "above": B}, accuracies(a=91.0, b=90.0), "train.epochs: 5 here, 25 published")
-    assert found == "undecided" and why.startswith("not at the published settings; at ours: holds")
+    assert found == "undecided" and why.startswith("not at the published settings (at ours: holds")
 
 
 def test_what_runs_cannot_tell_gives_its_reason() -> None:

@@ -1,0 +1,57 @@
+"""Sections of a report in their order, which the HTML page and the Markdown share."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from trainer.report.pages import grids
+from trainer.report.pages.charts import Chart
+from trainer.report.pages.grids import Grid
+from trainer.report.pages.sentences import floor_text, nothing_missing, order_of
+from trainer.report.tables import Table
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list with bullets."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A long table, folded on the HTML page and left out of the Markdown."""
+
+    grid: Grid
+
+
+Block = Grid | Chart | Bullets | Folded | str
+"""Part of a section. A string is a paragraph."""
+
+
+def sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list[Block]]]:
+    """Yield the title and the blocks of each section that has any. A grid without rows is left out."""
+    for title, blocks in _sections(table, charts):
+        if filled := [block for block in blocks if not isinstance(block, Grid) or block.rows]:
+            yield title, filled
+
+
+def _sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list[Block]]]:
+    reproduced: list[Block] = []
+    for experiment in table.experiments:
+        heads = grids.published(table, experiment, headlines=True)
+        reproduced += [heads, order_of(table, experiment)] if heads.rows else []
+    yield "Published and reproduced", reproduced
+    yield "Every configuration", [grids.configurations(table)]
+    yield "Charts", [*charts]
+    significant: list[Block] = [floor_text(table), grids.pairs(table)] if table.pairs or table.floor else []
+    yield "Which differences are significant", significant
+    notes = tuple(f"{experiment.id}: {note}" for experiment in table.experiments for note in experiment.notes)
+    gaps = [Bullets("Gaps and contradictions in the report", notes)] if notes else []
+    yield "What the report says", [grids.claims(table), grids.by_eye(table), *gaps]
+    others = [grids.published(table, experiment, headlines=False) for experiment in table.experiments]
+    yield "Other published figures", [*others]
+    settings = grids.settings(table)
+    yield "Settings", [grids.departures(table), *([Folded(settings)] if settings.rows else [])]
+    yield "What is missing", [grids.problems(table) if table.problems else nothing_missing(table)]
+    yield "Origin of the runs", [grids.provenance(table)]
