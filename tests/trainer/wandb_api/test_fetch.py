@@ -210,9 +210,9 @@ def test_a_swept_recipe_is_known_also_where_the_run_has_not_said_its_command(ser
     run = put(server, folder_of(tmp_path / "x"), id="a", sweep="s1", config={"recipe": "resnet18"})
     del run.files["run.json"]
     (folder,) = bring(f"{ENTITY}/p/s1", tmp_path / "brought")
-    (point,) = (point for point in read_table(folder).points if point.runs)
-    assert point.values == {"optimizer.lr": 0.1, "recipe": "resnet18"}
-    assert "recipe" not in point.config
+    (configuration,) = (each for each in read_table(folder).configurations if each.runs)
+    assert configuration.values == {"optimizer.lr": 0.1, "recipe": "resnet18"}
+    assert "recipe" not in configuration.config
 
 
 REPEATED = [
