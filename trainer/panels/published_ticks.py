@@ -16,14 +16,14 @@ def printed_accuracies(groups: Histories) -> dict[str, float]:
     groups, and if the runs have all settings of the row. Any other figure would be no comparison.
     """
     keys = telling_keys([run.config for runs in groups.values() for run in runs])
-    found: dict[str, float] = {}
+    accuracies: dict[str, float] = {}
     for label, (first, *_) in groups.items():
         sweep = first.folder.resolve().parent.name
         printed = [row for row in rows() if row.sweep == sweep and "test_acc" in row.printed]
         fitting = (row.printed["test_acc"] for row in printed if _fits(row, first, keys))
         if (figure := next(fitting, None)) is not None:
-            found[label] = figure
-    return found
+            accuracies[label] = figure
+    return accuracies
 
 
 def _fits(row: PublishedRow, run: History, keys: Sequence[str]) -> bool:

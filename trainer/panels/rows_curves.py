@@ -20,7 +20,7 @@ def curves(metric: str, *, scale: float = 1) -> Rows:
     """
 
     def rows(groups: Histories) -> list[Row]:
-        found: list[Row] = []
+        table: list[Row] = []
         for label, runs in counting(groups).items():
             for split, name in _SPLITS.items():
                 key = f"{split}/{metric}"
@@ -28,24 +28,24 @@ def curves(metric: str, *, scale: float = 1) -> Rows:
                 for row in (row for run in runs for row in run.having(key)):
                     at.setdefault(row["epoch"], []).append(row[key] * scale)
                 group = counted(label, len(runs))
-                found += [
+                table += [
                     {"group": group, "split": name, "epoch": epoch, metric: fmean(v), "low": min(v), "high": max(v)}
                     for epoch, v in sorted(at.items())
                 ]
-        return thin(found, by=["group", "split"], how={metric: "mean", "low": "min", "high": "max"})
+        return thin(table, by=["group", "split"], how={metric: "mean", "low": "min", "high": "max"})
 
     return rows
 
 
 def rates(groups: Histories) -> list[Row]:
     """Return `group, run, epoch, rate` of `optimizer/lr`, at the steps that were logged."""
-    found = [
+    table = [
         {"group": label, "run": run.name, "epoch": row["epoch"], "rate": row["optimizer/lr"]}
         for label, runs in groups.items()
         for run in runs
         for row in run.having("optimizer/lr")
     ]
-    return thin(found, by=["group", "run"], how={"rate": "max"})
+    return thin(table, by=["group", "run"], how={"rate": "max"})
 
 
 def ablation(
@@ -61,19 +61,19 @@ def ablation(
     published = printed_accuracies(groups) if published is None else published
     samples = {label: [100 * run.summary[key] for run in runs if is_finite(run.summary.get(key))]
                for label, runs in groups.items()}  # fmt: skip
-    found: list[Row] = []
+    table: list[Row] = []
     ranked = sorted(groups, key=lambda label: fmean(samples[label] or [-1]), reverse=True)
     for order, label in enumerate(ranked):
         values, asked = samples[label], len(groups[label])
         n = f"n={len(values)}" if len(values) == asked else f"n={len(values)} of {asked}"
         place = {"group": f"{label} ({n})", "order": order}
-        found += [{**place, "kind": "one seed", "accuracy": v, "low": v, "high": v} for v in values]
+        table += [{**place, "kind": "one seed", "accuracy": v, "low": v, "high": v} for v in values]
         if sample := describe(values):
             mean, std = sample.mean, sample.std or 0.0
-            found.append({**place, "kind": "mean", "accuracy": mean, "low": mean - std, "high": mean + std})
+            table.append({**place, "kind": "mean", "accuracy": mean, "low": mean - std, "high": mean + std})
         if (figure := published.get(label)) is not None:
-            found.append({**place, "kind": "published", "accuracy": figure, "low": figure, "high": figure})
-    return found
+            table.append({**place, "kind": "published", "accuracy": figure, "low": figure, "high": figure})
+    return table
 
 
 def accuracy_time_size(groups: Histories) -> list[Row]:

@@ -18,17 +18,17 @@ Numbers = Mapping[str, Any]
 def reliability_rows(numbers: Numbers, group: str) -> list[Row]:
     """Return a row for each bin, empty ones too. Shares are in percent."""
     bins = numbers["calibration"]["bins"]
-    total = sum(each["images"] for each in bins) or 1
+    total = sum(bucket["images"] for bucket in bins) or 1
     return [
         {
             "group": group,
-            "low": 100 * each["above"],
-            "high": 100 * each["to"],
-            "share": 100 * each["images"] / total,
-            "confidence": None if each["confidence"] is None else 100 * each["confidence"],
-            "accuracy": None if each["accuracy"] is None else 100 * each["accuracy"],
+            "low": 100 * bucket["above"],
+            "high": 100 * bucket["to"],
+            "share": 100 * bucket["images"] / total,
+            "confidence": None if bucket["confidence"] is None else 100 * bucket["confidence"],
+            "accuracy": None if bucket["accuracy"] is None else 100 * bucket["accuracy"],
         }
-        for each in bins
+        for bucket in bins
     ]
 
 
@@ -60,11 +60,11 @@ def of_inspected_runs(make: Callable[[Numbers, str], list[Row]]) -> Rows:
     """Make the rows of each run that has an inspect.json, under the run's name."""
 
     def rows(groups: Histories) -> list[Row]:
-        found: list[Row] = []
+        table: list[Row] = []
         for run in (run for runs in groups.values() for run in runs):
             with contextlib.suppress(OSError, ValueError):  # a run that was not inspected has nothing to draw
                 text = (run.folder / "inspect" / "inspect.json").read_text(encoding="utf-8")
-                found += make(json.loads(text), run.name)
-        return found
+                table += make(json.loads(text), run.name)
+        return table
 
     return rows

@@ -24,10 +24,10 @@ def run_band(key: str) -> Rows:
 
     def rows(groups: Histories) -> list[Row]:
         measured = [run for runs in groups.values() for run in runs if run.having(key)]
-        found = loss_bands(measured, key) if measured else []
-        lines = len({(row["group"], row["seed"]) for row in found})
+        table = loss_bands(measured, key) if measured else []
+        lines = len({(row["group"], row["seed"]) for row in table})
         return thin(
-            found, by=["group", "seed"], how=dict.fromkeys(_EXTREMES, "mean"), limit=min(LIMIT, _STRETCHES * lines)
+            table, by=["group", "seed"], how=dict.fromkeys(_EXTREMES, "mean"), limit=min(LIMIT, _STRETCHES * lines)
         )
 
     return rows
@@ -74,7 +74,7 @@ def shifts(metric: str) -> Rows:
     prefix = f"probe/{metric}/"
 
     def rows(groups: Histories) -> list[Row]:
-        found: list[Row] = []
+        table: list[Row] = []
         for label, runs in counting(groups).items():
             layers = dict.fromkeys(key for run in runs for row in run.rows for key in row if key.startswith(prefix))
             for order, key in enumerate(layers):
@@ -84,8 +84,8 @@ def shifts(metric: str) -> Rows:
                 place = {"group": counted(label, len(runs)), "layer": key.removeprefix(prefix), "order": order}
                 shift = {step: fmean(values) for step, values in sorted(at.items())}
                 if any(shift.values()):
-                    found += [{**place, "step": step, "shift": value} for step, value in shift.items()]
-        return thin(found, by=["group", "layer"], how={"shift": "mean"})
+                    table += [{**place, "step": step, "shift": value} for step, value in shift.items()]
+        return thin(table, by=["group", "layer"], how={"shift": "mean"})
 
     return rows
 
@@ -95,7 +95,7 @@ def _band(groups: Histories, keys: Mapping[str, str], how: Mapping[str, str], *,
 
     More rows than `limit` become means over stretches of steps, whose extremes would be the noise of their batches.
     """
-    found: list[Row] = []
+    table: list[Row] = []
     for label, runs in counting(groups).items():
         at: dict[int, list[Row]] = {}
         for row in (row for run in runs for row in run.having(*keys.values())):
@@ -103,5 +103,5 @@ def _band(groups: Histories, keys: Mapping[str, str], how: Mapping[str, str], *,
         group = counted(label, len(runs))
         for step, rows in sorted(at.items()):
             values = {column: over([row[key] for row in rows], how[column]) for column, key in keys.items()}
-            found.append({"group": group, "step": step, **values})
-    return found if limit is None else thin(found, by=["group"], how=dict.fromkeys(keys, "mean"), limit=limit)
+            table.append({"group": group, "step": step, **values})
+    return table if limit is None else thin(table, by=["group"], how=dict.fromkeys(keys, "mean"), limit=limit)

@@ -37,7 +37,7 @@ def planes(groups: Histories) -> list[Row]:
     Its rows are its cells from edge to edge, the weights kept during training, projected to the plane, and the trained
     network. `band` is the tenth of all cells that a loss is in. A loss that is not finite is null and has no band.
     """
-    found: list[Row] = []
+    table: list[Row] = []
     surfaces = _surfaces(groups, "*-2d")
     band = _tenths([row["loss"] for surface in surfaces for row in surface.content["rows"]])
     for surface in surfaces:
@@ -48,12 +48,12 @@ def planes(groups: Histories) -> list[Row]:
         for point in points:
             (left, right), (low, high) = across[point["alpha"]], up[point["beta"]]
             edges = {"alpha": left, "alpha_end": right, "beta": low, "beta_end": high}
-            found.append(
+            table.append(
                 {**empty, **place, "kind": "cell", **edges, "loss": point["loss"], "band": band.get(point["loss"])}
             )
-        found += [{**empty, **place, "kind": "path", **point} for point in path]
-        found.append({**empty, **place, "kind": "network", "alpha": 0.0, "beta": 0.0})
-    return found
+        table += [{**empty, **place, "kind": "path", **point} for point in path]
+        table.append({**empty, **place, "kind": "network", "alpha": 0.0, "beta": 0.0})
+    return table
 
 
 def _surfaces(groups: Histories, kind: str) -> list[_Surface]:

@@ -34,8 +34,6 @@ class SeededRun(Protocol):
 
 
 Run = TypeVar("Run", bound=SeededRun)
-Groups = Mapping[str, Sequence[Run]]
-"""Runs by the label of their configuration."""
 
 
 @cache

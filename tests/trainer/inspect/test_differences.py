@@ -1,4 +1,4 @@
-"""Tests of a difference, against scipy's and by hand."""
+"""Tests of differences, compared with scipy's and with numbers by hand."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
+from trainer.inspect.comparison import as_text
 from trainer.inspect.differences import config_differences, mcnemar, welch_between_groups
 from trainer.runs.history import History
 
@@ -27,7 +28,7 @@ def test_mcnemar_is_the_binomial_test_of_the_disagreements(both: int, first: int
     assert found.p == pytest.approx(stats.binomtest(first, first + second, 0.5).pvalue, rel=1e-9)
 
 
-def test_networks_that_never_disagree_are_not_told_apart() -> None:
+def test_networks_that_never_disagree_do_not_differ() -> None:
     assert mcnemar(torch.tensor([True, False]), torch.tensor([True, False])).p == 1
 
 
@@ -53,6 +54,14 @@ def test_welch_between_groups_of_seeds_is_scipys() -> None:
 
 def test_two_single_runs_are_no_groups() -> None:
     assert welch_between_groups([history("a", 0.9, lr=1, seed=0), history("b", 0.8, lr=2, seed=0)]) is None
+
+
+def test_a_repeated_seed_is_named_and_not_counted() -> None:
+    runs = [history(f"{lr}{seed}", 0.9 + seed / 100, lr=lr, seed=seed) for lr in (1, 2) for seed in (0, 1)]
+    test = welch_between_groups([*runs, history("again", 0.1, lr=1, seed=0)])
+    assert test is not None and [list(sample) for sample in test["groups"].values()] == [[0, 1], [0, 1]]
+    comparison = {"runs": [run.name for run in runs], "config": {}, "results": {}, "mcnemar": None, "welch": test}
+    assert as_text(comparison).splitlines()[-1] == "not counted: again repeats seed 0 of 10"
 
 
 @pytest.mark.parametrize("status", ["diverged", "interrupted", "stopped", "failed"])

@@ -1,4 +1,4 @@
-"""From runs to rows: hand-made histories with numbers that one can add up."""
+"""Rows of panels, from hand-made histories with numbers that can be checked by hand."""
 
 import json
 from collections import Counter
@@ -63,6 +63,17 @@ def test_learning_curves_are_percent_with_mean_lowest_and_highest_over_the_seeds
     first, second = rows
     assert first == {"group": "vgg_a (n=2)", "split": "test", "epoch": 1.0, "accuracy": 60.0, "low": 50.0, "high": 70.0}
     assert (second["epoch"], second["accuracy"], second["low"], second["high"]) == (2.0, 90.0, 90.0, 90.0)
+
+
+def test_a_repeated_seed_counts_once() -> None:
+    accuracies = {"a": 0.5, "b": 0.9, "c": 0.7}
+    runs = [
+        run(name, [{"test/accuracy": value}], {"headline/accuracy": value, "status": "finished"}, seed=int(name == "c"))
+        for name, value in accuracies.items()
+    ]
+    (row,) = panel("learning_curves").rows(grouped(runs))
+    assert (row["group"], row["accuracy"]) == ("vgg_a (n=2)", pytest.approx(60))
+    assert [row["accuracy"] for row in ablation(grouped(runs))] == pytest.approx([50, 70, 60])
 
 
 def test_an_ablation_has_each_seed_the_mean_with_its_spread_best_group_first() -> None:

@@ -20,7 +20,10 @@ from standin import Standin
 from standin.server import API_KEY
 
 from trainer.config.sink import WandbSink as Config
+from trainer.panels.registry import panel
+from trainer.panels.rows_inspect import reliability_rows
 from trainer.protocols import Record, RunInfo
+from trainer.sinks.tables import panel_table
 from trainer.sinks.wandb import WandbSink
 
 CONFIG = {
@@ -37,6 +40,7 @@ FLAT = {
     "optimizer.nesterov": True,
     "train.max_steps": None,
 }
+NO_LAYERS = {"layers": {"rows": []}}
 SUMMARY = {"test/accuracy": 0.5, "test/accuracy_best": 0.75, "time/train_seconds": 1.5, "model/parameters": 1000}
 
 
@@ -121,6 +125,22 @@ def test_pictures_and_the_best_checkpoint_are_sent_along(server: Standin, run: R
     assert artifact["artifactCollectionName"] == f"checkpoint-{server.only_run.id}"
     assert artifact["state"] == "COMMITTED"
     assert artifact["files"]["best.pt"] == b"weights"
+
+
+def test_tables_given_to_the_sink_take_the_place_of_the_folders(server: Standin, run: RunInfo) -> None:
+    older, newer = (
+        {"calibration": {"bins": [{"above": 0.0, "to": 1.0, "images": 8, "confidence": 0.5, "accuracy": accuracy}]}}
+        for accuracy in (0.25, 0.75)
+    )
+    (run.folder / "inspect").mkdir()
+    files = {"config.yaml": "seed: 3\n", "metrics.jsonl": "", "inspect/inspect.json": json.dumps(older | NO_LAYERS)}
+    for name, text in files.items():
+        (run.folder / name).write_text(text)
+    it = WandbSink(Config(), [panel_table(panel("reliability"), reliability_rows(newer, "first"), None)])
+    it.start(run)
+    it.finish("finished", SUMMARY)
+    (table,) = (body for name, body in server.only_run.files.items() if "panels/reliability" in name)
+    assert json.loads(table)["data"] == [[50.0, 75.0]]  # confidence, accuracy
 
 
 @pytest.mark.parametrize(("status", "state"), [("diverged", "failed"), ("interrupted", "preempted")])
