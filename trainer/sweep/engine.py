@@ -12,9 +12,10 @@ from typing import Any
 from trainer.errors import SweepError
 from trainer.signals import SECONDS_TO_SAVE, StopRequest
 from trainer.sweep.child import Child, Train, train
-from trainer.sweep.ledger import BEAT_SECONDS, Claim, Ledger
+from trainer.sweep.ledger import Claim, Ledger
 from trainer.sweep.points import Checked, Entry, Point
 from trainer.sweep.status import Attempt, Progress, State, progress
+from trainer.sweep.storage import BEAT_SECONDS
 
 _POLL_SECONDS = 0.1  # so long a slot stands empty at most
 _IDLE_SECONDS = 2  # an empty slot asks the ledger again, if nothing has changed

@@ -6,42 +6,24 @@ controllers may enqueue the same point at once.
 """
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import math
-import re
-import time
 import uuid
-import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import Any, Self, cast
 
 import optuna
-from optuna.storages import RDBStorage, fail_stale_trials
+from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
 
-from trainer.errors import ConfigError, SweepError, first_line
+from trainer.errors import ConfigError, SweepError
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import Entry, Point
 from trainer.sweep.search import distributions_of, pruner_of, values_of
 from trainer.sweep.status import Attempt, State
-
-BEAT_SECONDS = 20
-"""How often a controller shows that it lives."""
-LOST_SECONDS = 120
-"""After how long without a sign a controller on another machine is taken for dead."""
-
-
-_PATIENCE_SECONDS = 90  # less than LOST_SECONDS: who has waited is not yet taken for dead
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from trainer.sweep.storage import Database, patient, quiet, without_password
 
 _INTERRUPTED: Mapping[str, Any] = {"state": "interrupted"}
 _DUPLICATE: Mapping[str, Any] = {"state": "missing"}  # no attempt at all: another trial of its point counts
@@ -57,24 +39,6 @@ class Claim:
     last_epoch: int = 0  # that an earlier attempt has reported
 
 
-def _patient(method: Callable[Concatenate["Ledger", P], R]) -> Callable[Concatenate["Ledger", P], R]:
-    """A database that is away for a moment, as in a restart, is asked again. Raises SweepError when it stays away."""
-
-    @wraps(method)
-    def asked(self: "Ledger", *args: P.args, **kwargs: P.kwargs) -> R:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                return method(self, *args, **kwargs)
-            except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
-                if time.monotonic() > deadline:
-                    cause = error.__cause__ or error
-                    raise SweepError(f"{_shown(self._storage.url)}: {first_line(cause)}") from error
-                time.sleep(2)
-
-    return asked
-
-
 class Ledger:
     """One controller's hold on the study of a sweep. Use as a context: the hold ends with it, or with its process.
 
@@ -86,14 +50,12 @@ class Ledger:
         self._sweep = sweep
         self._folder = folder
         self._id = uuid.uuid4().hex
-        self._mutex = folder / ".ledger.lock"
         self._wanted: set[str] = set()  # keys of the points that were asked for here
         self._distributions = distributions_of(sweep) if sweep.file.method == "bayes" else {}
-        folder.mkdir(parents=True, exist_ok=True)
-        with self._alone_here():  # two that make the tables at once get into each other's way
-            self._storage = _open(_url(folder, storage))
+        self.database = Database(folder, storage, sweep.name)
+        self._storage = self.database.storage
         try:
-            with self._locked(), _quiet():
+            with self.database.locked(), quiet():
                 self._study = optuna.create_study(
                     storage=self._storage,
                     study_name=sweep.name,
@@ -103,28 +65,27 @@ class Ledger:
                 )
                 self._check_definition(words)
         except BaseException:
-            _close(self._storage)
+            self.database.close()
             raise
 
     def __enter__(self) -> Self:
-        self._life = self._life_of(self._id).open("w")
-        fcntl.flock(self._life, fcntl.LOCK_EX)  # gone with this process, however that ends
+        self._life = self.database.show_life(self._id)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._life_of(self._id).unlink(missing_ok=True)
+        self.database.forget(self._id)
         self._life.close()
-        _close(self._storage)
+        self.database.close()
 
     # What is to be done.
 
-    @_patient
+    @patient
     def enqueue(self, entries: Sequence[Entry], *, retry: bool = False) -> None:
         """Each point that nobody runs, ran or is about to run. What crashed or diverged only with `retry`.
 
         Raises SweepError where a point now has another config than the one that it was begun with.
         """
-        with self._locked():
+        with self.database.locked():
             self._wanted |= {entry.point.key for entry in entries}
             known = self._by_point()
             changed = [
@@ -140,11 +101,11 @@ class Ledger:
                 if _is_due(before, retry=retry):
                     self._enqueue(_attributes(entry), like=before[-1] if before else None)
 
-    @_patient
+    @patient
     def claim(self, entry_of: Callable[[Point], Entry]) -> Claim | None:
         """The next waiting point, now this controller's; of a bayes search, where none waits, a new one by what is
         known so far, of which `entry_of` makes an Entry. None where there is nothing to do."""
-        with self._locked():
+        with self.database.locked():
             for trial in self._trials(TrialState.WAITING):
                 if self._is_foreign(trial):
                     continue
@@ -163,7 +124,7 @@ class Ledger:
             known = self._by_point()
             if len(known) >= (self._sweep.file.run_cap or 0):
                 return None
-            with _quiet():
+            with quiet():
                 self._study.sampler = optuna.samplers.TPESampler(seed=len(self._trials()), constant_liar=True)
                 trial = self._study.ask(self._distributions)
             self._storage.record_heartbeat(trial._trial_id)
@@ -194,7 +155,7 @@ class Ledger:
 
     # What has come of it.
 
-    @_patient
+    @patient
     def beat(self, claims: Iterable[Claim]) -> list[Claim]:
         """Show that this controller lives. Returns the claims that it has lost, taken for dead by another one."""
         lost: list[Claim] = []
@@ -204,12 +165,12 @@ class Ledger:
                 lost.append(claim)
         return lost
 
-    @_patient
+    @patient
     def finish(self, claim: Claim, state: State, value: float | None = None, message: str = "") -> None:
         """Write down how an attempt ended. `value` is the sweep's metric, where it has one."""
         self._end(claim.trial, {"state": state, "value": value, "message": message})
 
-    @_patient
+    @patient
     def report(self, claim: Claim, epoch: int, value: float) -> bool:
         """Write down the metric in the middle of a run; True where early termination ends it here."""
         early = self._sweep.file.early_terminate
@@ -220,31 +181,33 @@ class Ledger:
                 return self._study.pruner.prune(living, self._storage.get_trial(claim.trial))
         return False
 
-    @_patient
+    @patient
     def release_lost(self) -> None:
         """Give up the attempts of controllers that are dead: those of this folder at once, others by their silence."""
-        with self._locked(), _quiet():
+        with self.database.locked(), quiet():
             for trial in self._trials(TrialState.RUNNING):
                 owner = trial.user_attrs.get("owner")
-                if self._is_dead(owner) if owner else self._sqlite:  # without an owner: killed while it claimed
+                if (
+                    self.database.is_dead(owner) if owner else self.database.is_sqlite
+                ):  # without an owner: killed while it claimed
                     self._end(trial._trial_id, trial.user_attrs.get("outcome", _INTERRUPTED))
-                    self._life_of(owner or "").unlink(missing_ok=True)
+                    self.database.forget(owner or "")
             fail_stale_trials(self._study)
 
-    @_patient
+    @patient
     def entries(self) -> list[Entry]:
         """The points that a bayes search has come to so far."""
         kept = {key: trials[0].user_attrs for key, trials in self._by_point().items()}
         return [Entry(Point(known["point"]), known["run"], known["config"]) for known in kept.values()]
 
-    @_patient
+    @patient
     def attempts(self) -> list[Attempt]:
         """Every attempt at every point so far."""
         found: list[Attempt] = []
         for trial in self._trials():
             if (state := _state(trial)) != "missing":
                 known, outcome = trial.user_attrs, trial.user_attrs.get("outcome", {})
-                if state == "running" and (owner := known.get("owner")) and self._is_dead(owner):
+                if state == "running" and (owner := known.get("owner")) and self.database.is_dead(owner):
                     state = "interrupted"  # though nobody has written it down yet
                 value, message = outcome.get("value"), outcome.get("message", "")
                 found.append(Attempt(Point(known["point"]), state, value, known["run"], message))
@@ -257,10 +220,6 @@ class Ledger:
         return sum(durations) / len(durations) if durations else None
 
     # The study, trial by trial.
-
-    @property
-    def _sqlite(self) -> bool:
-        return self._storage.engine.dialect.name == "sqlite"
 
     def _check_definition(self, words: Sequence[str]) -> None:
         file = self._sweep.file
@@ -310,108 +269,22 @@ class Ledger:
             return self._storage.set_trial_state_values(trial, state)
         return False
 
-    # Who lives.
-
-    def _life_of(self, controller: str) -> Path:
-        return self._folder / f".controller-{controller}.lock"
-
-    def _is_dead(self, controller: str) -> bool:
-        """Of a controller that shares this folder: its lock is free. Of others nothing is known here."""
-        with contextlib.suppress(FileNotFoundError), self._life_of(controller).open("r") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
-        return self._sqlite  # it has left in order, and taken the file with it
-
-    @contextlib.contextmanager
-    def _locked(self) -> Generator[None]:
-        """Alone among all controllers: SQLite's reads lock nothing, so that two may read `waiting` and both claim; and
-        what is decided from several reads is decided once in PostgreSQL, too."""
-        with self._alone_here(), contextlib.ExitStack() as stack:
-            if self._storage.engine.dialect.name == "postgresql":
-                _lock(stack.enter_context(self._storage.engine.begin()), self._sweep.name)
-            yield
-
-    @contextlib.contextmanager
-    def _alone_here(self) -> Generator[None]:
-        with self._mutex.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-
 
 def overrides_begun_with(sweep: Sweep, folder: Path, storage: str | None) -> list[str]:
-    """The words that every point of a sweep was given. Raises SweepError where it was not begun."""
+    """Return the overrides that every point of a sweep was given. Raises SweepError if the sweep was not begun."""
+    not_begun = SweepError(f"{folder}: no sweep was begun here; begin it by `trainer sweep run {sweep.path}`")
     if storage is None and not (folder / "ledger.db").exists():
-        raise SweepError(f"{folder}: no sweep was begun here; begin it by `trainer sweep run {sweep.path}`")
-    url = _url(folder, storage)
-    with _opened(url) as found, _quiet():
+        raise not_begun
+    database = Database(folder, storage, sweep.name)
+    with contextlib.closing(database), quiet():
         try:
-            study = optuna.load_study(study_name=sweep.name, storage=found)
+            study = optuna.load_study(study_name=sweep.name, storage=database.storage)
         except KeyError as error:
-            raise SweepError(f"{_shown(url)}: holds no sweep called {sweep.name!r}") from error
+            url = without_password(database.storage.url)
+            raise SweepError(f"{url}: contains no sweep called {sweep.name!r}") from error
         if "definition" not in study.user_attrs:  # killed in its first moment
-            raise SweepError(f"{folder}: no sweep was begun here; begin it by `trainer sweep run {sweep.path}`")
+            raise not_begun
         return study.user_attrs["definition"]["words"]
-
-
-def _url(folder: Path, storage: str | None) -> str:
-    if storage is None:
-        return f"sqlite:///{folder / 'ledger.db'}"
-    # SQLAlchemy's own driver for the plain name changed between its versions 2.0 and 2.1; ours is the `postgres` extra.
-    return storage.replace("postgresql://", "postgresql+psycopg://", 1)
-
-
-def _open(url: str) -> RDBStorage:
-    sqlite = url.startswith("sqlite")
-    try:
-        with _quiet(), contextlib.ExitStack() as stack:
-            if url.startswith("postgresql"):  # two that make its tables at once get into each other's way
-                gate = create_engine(url)
-                stack.callback(gate.dispose)
-                _lock(stack.enter_context(gate.begin()), "tables")
-            return RDBStorage(
-                url,
-                heartbeat_interval=BEAT_SECONDS,
-                grace_period=LOST_SECONDS,
-                engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
-            )
-    except ImportError as error:
-        raise SweepError(f"--storage: {_shown(url)}: needs its driver: pip install 'cifar-sweeps[postgres]'") from error
-    except Exception as error:  # SQLAlchemy's, the driver's, Optuna's: each has its own
-        raise SweepError(f"--storage: {_shown(url)}: {first_line(error)}") from error
-
-
-@contextlib.contextmanager
-def _opened(url: str) -> Iterator[RDBStorage]:
-    storage = _open(url)
-    try:
-        yield storage
-    finally:
-        _close(storage)
-
-
-def _close(storage: RDBStorage) -> None:
-    storage.remove_session()
-    storage.engine.dispose()
-
-
-def _shown(url: str) -> str:
-    return re.sub(r"://([^:/@]+):[^@]*@", r"://\1:***@", url)  # without the password
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Optuna's remarks: heartbeats outside of `Study.optimize` are what is wanted here."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
 
 
 class _Living:
@@ -425,12 +298,6 @@ class _Living:
 
     def get_trials(self, **how: Any) -> list[FrozenTrial]:
         return [trial for trial in self._study.get_trials(**how) if trial.state != TrialState.FAIL]
-
-
-def _lock(connection: Connection, name: str) -> None:
-    """PostgreSQL's lock of a name, until this connection's transaction ends."""
-    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 def _attributes(entry: Entry) -> dict[str, Any]:

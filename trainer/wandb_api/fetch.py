@@ -44,7 +44,7 @@ def bring(path: str, into: Path, *, say: Say = lambda _: None) -> list[Path]:
     left out, and one in the end. Raises SweepError where W&B cannot be asked or knows no such thing, CheckpointError
     where no run there is ours.
     """
-    from trainer.wandb_api.sweeps import asking  # loads wandb
+    from trainer.wandb_api.client import asking  # loads wandb
 
     entity, project, sweep_id = _read_path(path)
     folders: list[Path] = []

@@ -10,7 +10,7 @@ from trainer.report.pages.markdown import body
 from trainer.report.pages.sentences import finding
 from trainer.report.tables import Table
 from trainer.sinks.tables import PanelTable, panel_tables
-from trainer.wandb_api.sweeps import asking
+from trainer.wandb_api.client import asking, graphql
 
 try:
     from wandb_workspaces.reports.v2 import interface as wr
@@ -90,7 +90,7 @@ def _views(api: Any, where: _Place, kind: str) -> Iterator[Mapping[str, Any]]:
     while True:
         variables = {"entity": where.entity, "project": where.project, "kind": kind, "cursor": cursor}
         # The client has no public call for views without their contents, nor for saved ones.
-        found = api._service_api.execute_graphql(_VIEWS, variables)["project"]
+        found = graphql(api, _VIEWS, variables)["project"]
         if found is None:
             raise SweepError(f"W&B: Could not find project {where.entity}/{where.project}")
         yield from (edge["node"] for edge in found["allViews"]["edges"])

@@ -11,8 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -24,13 +23,14 @@ import wandb
 import yaml
 
 from trainer.config.overrides import flatten
-from trainer.errors import SweepError, UserError, first_line
+from trainer.errors import SweepError
 from trainer.signals import LEASH, SECONDS_TO_SAVE
 from trainer.sweep.check import check
 from trainer.sweep.engine import device_env
 from trainer.sweep.file import Sweep, parse_sweep, read_sweep
 from trainer.sweep.points import Checked, Point, points_of
 from trainer.sweep.status import Attempt, Progress, State, as_text, progress
+from trainer.wandb_api.client import asking
 
 _AGENT = {
     "WANDB_AGENT_DISABLE_FLAPPING": "true",  # three points that diverge in the first minute are no reason to end,
@@ -130,24 +130,6 @@ def read_place(id: str) -> Place:
     if len(parts) != 3 or not all(parts):
         raise SweepError(f"{id}: expected ENTITY/PROJECT/ID, or the address of a sweep's page on W&B")
     return Place(*parts)
-
-
-@contextmanager
-def asking() -> Iterator[wandb.Api]:
-    """The server; what it refuses, or that it is away, as a SweepError of one line."""
-    try:
-        yield _log_in()
-    except UserError:
-        raise
-    except Exception as error:  # of many kinds: wandb.Error, ValueError, and what its service raises
-        raise SweepError(f"W&B: {first_line(error)}") from error
-
-
-def _log_in() -> wandb.Api:
-    wandb.setup(wandb.Settings(silent=True))  # what it has to say, we say
-    if not wandb.login(prompt=False, verify=False):
-        raise SweepError("W&B: no API key configured: `wandb login`, or set WANDB_API_KEY")
-    return wandb.Api()
 
 
 def _register(path: Path, sweep: Sweep) -> Place:

@@ -1,0 +1,166 @@
+"""The database of a ledger: an Optuna storage, and the locks by which controllers exclude and recognise each other."""
+
+import contextlib
+import fcntl
+import hashlib
+import re
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from functools import wraps
+from pathlib import Path
+from typing import Concatenate, ParamSpec, Protocol, TextIO, TypeVar
+
+import optuna
+from optuna.storages import RDBStorage
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from trainer.errors import SweepError, first_line
+from trainer.files import make_folder
+
+BEAT_SECONDS = 20
+"""Time between two signs of life of a controller."""
+LOST_SECONDS = 120
+"""Silence after which a controller on another machine counts as dead."""
+_PATIENCE_SECONDS = 90  # less than LOST_SECONDS: a controller that has waited does not count as dead yet
+
+
+class Database:
+    """The storage of one sweep's study, shared by all its controllers. Close it after use.
+
+    Raises SweepError if it cannot be opened.
+    """
+
+    def __init__(self, folder: Path, url: str | None, study: str) -> None:
+        """`url` is None for a file in `folder`, which also contains the locks."""
+        self.folder, self._study = folder, study
+        make_folder(folder)
+        with self._alone_here():  # two controllers that make the tables at once disturb each other
+            self.storage = _open(_address(folder, url))
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.storage.engine.dialect.name == "sqlite"
+
+    @contextlib.contextmanager
+    def locked(self) -> Generator[None]:
+        """Exclude all other controllers.
+
+        SQLite's reads lock nothing, so two controllers might read `waiting` and both claim. In PostgreSQL, too, what
+        follows from several reads must be decided once.
+        """
+        with self._alone_here(), contextlib.ExitStack() as stack:
+            if self.storage.engine.dialect.name == "postgresql":
+                _lock(stack.enter_context(self.storage.engine.begin()), self._study)
+            yield
+
+    def show_life(self, controller: str) -> TextIO:
+        """Return an open file whose lock ends with this process, however that ends."""
+        file = self._life_of(controller).open("w")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return file
+
+    def forget(self, controller: str) -> None:
+        self._life_of(controller).unlink(missing_ok=True)
+
+    def is_dead(self, controller: str) -> bool:
+        """Return whether a controller has ended. One on another machine that shares only the database never has."""
+        with contextlib.suppress(FileNotFoundError), self._life_of(controller).open("r") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+        return self.is_sqlite  # it has ended in order, and removed its file
+
+    def close(self) -> None:
+        self.storage.remove_session()
+        self.storage.engine.dispose()
+
+    def _life_of(self, controller: str) -> Path:
+        return self.folder / f".controller-{controller}.lock"
+
+    @contextlib.contextmanager
+    def _alone_here(self) -> Generator[None]:
+        with (self.folder / ".ledger.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+class HasDatabase(Protocol):
+    database: Database
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound=HasDatabase)
+
+
+def patient(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """Ask a database again that is away for a moment, as in a restart. Raises SweepError if it stays away."""
+
+    @wraps(method)
+    def asked(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                return method(self, *args, **kwargs)
+            except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+                if time.monotonic() > deadline:
+                    cause = error.__cause__ or error
+                    raise SweepError(f"{without_password(self.database.storage.url)}: {first_line(cause)}") from error
+                time.sleep(2)
+
+    return asked
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Optuna's remarks: heartbeats outside of `Study.optimize` are intended here."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def without_password(url: str) -> str:
+    return re.sub(r"://([^:/@]+):[^@]*@", r"://\1:***@", url)
+
+
+def _address(folder: Path, url: str | None) -> str:
+    if url is None:
+        return f"sqlite:///{folder / 'ledger.db'}"
+    # SQLAlchemy's own driver for the plain name changed between its versions 2.0 and 2.1; ours is the `postgres` extra.
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def _open(url: str) -> RDBStorage:
+    sqlite = url.startswith("sqlite")
+    try:
+        with quiet(), contextlib.ExitStack() as stack:
+            if url.startswith("postgresql"):  # two controllers that make its tables at once disturb each other
+                gate = create_engine(url)
+                stack.callback(gate.dispose)
+                _lock(stack.enter_context(gate.begin()), "tables")
+            return RDBStorage(
+                url,
+                heartbeat_interval=BEAT_SECONDS,
+                grace_period=LOST_SECONDS,
+                engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
+            )
+    except ImportError as error:
+        cure = "pip install 'cifar-sweeps[postgres]'"
+        raise SweepError(f"--storage: {without_password(url)}: needs its driver: {cure}") from error
+    except Exception as error:  # SQLAlchemy's, the driver's, Optuna's: each has its own
+        raise SweepError(f"--storage: {without_password(url)}: {first_line(error)}") from error
+
+
+def _lock(connection: Connection, name: str) -> None:
+    """Take PostgreSQL's lock of a name until this connection's transaction ends."""
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
