@@ -149,7 +149,7 @@ def test_a_verdict_takes_three_runs() -> None:
     assert verdict(10.0, [90.0, 91.0]) == verdict(10.0, []) == "undecided"
 
 
-def test_runs_that_do_not_vary_are_held_against_the_rounding_alone() -> None:
+def test_runs_that_do_not_vary_are_compared_by_the_rounding_alone() -> None:
     assert verdict(90.61, [90.605] * 3, rounding=rounding_of(2)) == "consistent"
     assert verdict(90.60, [90.61] * 3, rounding=rounding_of(2)) == "higher"
 
@@ -167,7 +167,7 @@ def test_identical_runs_are_called_so_and_nothing_is_nan() -> None:
     assert pairs["constant", "plateau"].seeds_needed is None
 
 
-def test_samples_without_spread_that_differ_are_split() -> None:
+def test_samples_without_spread_that_differ_are_significant() -> None:
     (pair,) = all_pairs({"a": by_seed([1.0, 1.0]), "b": by_seed([2.0, 2.0])})
     assert (pair.split, pair.difference.p, pair.difference.low) == ("lower", 0.0, -1.0)
 
@@ -184,7 +184,7 @@ def test_a_pair_with_one_run_is_undecided_and_no_part_of_the_correction() -> Non
     assert pairs[0].seeds_needed is None
 
 
-def test_the_top_group_is_what_noise_cannot_split_from_the_best() -> None:
+def test_the_top_group_is_what_is_not_significantly_different_from_the_best() -> None:
     samples = {"low": by_seed([1.0, 1.1, 0.9]), "mid": by_seed([5.0, 5.2, 4.9]), "best": by_seed([5.1, 5.3, 4.9])}
     pairs = all_pairs(samples)
     assert top_group(samples, pairs) == ["best", "mid"]
@@ -219,7 +219,7 @@ def test_the_difference_that_the_floor_lets_n_seeds_find_has_the_promised_power(
 
 
 @pytest.mark.parametrize("tests", [15, 780])
-def test_a_pair_of_a_table_is_told_apart_at_the_tables_correction(tests: int) -> None:
+def test_a_pair_of_a_table_is_detected_at_the_tables_correction(tests: int) -> None:
     """Two seeds each: at that distance a t-test at 5 % / m, by scipy's own noncentral t, finds 80 %."""
     found = noise_floor([[1.0, 2.0], [3.0, 4.0]])
     assert found is not None
@@ -234,8 +234,8 @@ REPEATS = 20_000
 ERROR = 4 * math.sqrt(LEVEL * (1 - LEVEL) / REPEATS)
 
 
-def test_of_equal_configurations_holm_splits_any_in_at_most_five_percent_of_tables() -> None:
-    """Six configurations of five seeds with unequal spreads, all of one mean: every split is false."""
+def test_of_equal_configurations_holm_finds_a_difference_in_at_most_five_percent_of_tables() -> None:
+    """Six configurations of five seeds with unequal spreads, all of one mean: every difference is false."""
     spread = np.array([1, 1, 1, 2, 2, 3])[:, None, None]
     draw = spread * np.random.default_rng(1).normal(size=(6, 5, REPEATS))
     mean, var = draw.mean(1), draw.var(1, ddof=1)

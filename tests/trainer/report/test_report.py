@@ -37,7 +37,7 @@ def folder(write_schedules) -> Path:
 
 
 class Outline(HTMLParser):
-    """What a reader's tools see of a page."""
+    """Outline of a page, as the tools of a reader see it."""
 
     void = ("meta", "link", "br", "img")
 
@@ -126,7 +126,7 @@ def test_results_say_what_the_page_says(folder: Path, tmp_path: Path) -> None:
     assert {row["test_acc"] for row in rows if row["configuration"] == "cosine"} == {"91.8", "92.0", "92.2"}
 
 
-def test_markdown_shows_the_pictures_that_lie_beside_it(folder: Path, tmp_path: Path) -> None:
+def test_markdown_shows_the_pictures_beside_it(folder: Path, tmp_path: Path) -> None:
     write_report(read_table(folder), tmp_path)
     text = (tmp_path / "lr_scheduler.md").read_text()
     pictures = re.findall(r"!\[[^]]+]\(([^)]+)\)", text)
@@ -202,7 +202,7 @@ def test_rows_at_other_settings_do_not_take_the_verdicts_of_the_others(write_sch
     assert order_of(table, table.experiments[0]).endswith("(not at the published settings).")
 
 
-def test_an_identical_twin_of_the_best_is_not_called_noise(tmp_path: Path, write_run) -> None:
+def test_an_identical_twin_of_the_best_is_not_called_insignificant(tmp_path: Path, write_run) -> None:
     values = {"cosine": [0.90, 0.91], "step": [0.90, 0.91], "linear": [0.5, 0.51]}
     for name, accuracies in values.items():
         for seed, accuracy in enumerate(accuracies):
@@ -230,7 +230,7 @@ def test_the_command_writes_the_page_and_names_it_last(
     assert json.loads(capsys.readouterr().out)[0]["name"] == "lr_scheduler"
 
 
-def test_two_tables_of_one_name_do_not_lie_over_each_other(
+def test_two_tables_of_one_name_do_not_overwrite_each_other(
     tmp_path: Path, write_run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for place in ("a", "b"):

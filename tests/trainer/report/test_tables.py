@@ -1,4 +1,4 @@
-"""From folders to tables: what counts, what is named instead, and which published row a point answers."""
+"""From folders to tables: which runs count, which are problems, and which published row a configuration answers."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ NAMES = ["reduce_on_plateau", "step", "linear", "exponential", "cosine", "consta
 
 
 def kinds(table: Table) -> dict[str, list[str]]:
-    """The names of what is wrong, by kind."""
+    """Return the names of the problem runs, by kind."""
     found: dict[str, list[str]] = {}
     for problem in table.problems:
         found.setdefault(problem.kind, []).append(Path(problem.where).name)
@@ -53,7 +53,7 @@ def test_each_published_row_meets_its_point_and_gets_a_verdict(write_schedules) 
     assert heads["linear"].verdict == "lower"
 
 
-def test_what_a_report_leaves_open_is_told_with_our_value(write_schedules) -> None:
+def test_what_a_report_leaves_open_is_listed_with_our_value(write_schedules) -> None:
     first = read_table(write_schedules({name: [0.9] for name in NAMES})).answers[0]
     assert "optimizer.momentum=0.9" in first.unsaid and "train.batch_size=128" in first.unsaid
 
@@ -74,7 +74,7 @@ def test_runs_at_other_settings_are_no_verdict_on_the_published_figures(write_sc
         ("augment.mix.name=mixup", "augment.mix.name: mixup here, none in the sweep's file"),
     ],
 )
-def test_what_no_row_prints_is_held_against_the_sweeps_file(write_schedules, word: str, said: str) -> None:
+def test_what_no_row_prints_is_compared_with_the_sweeps_file(write_schedules, word: str, said: str) -> None:
     table = read_table(write_schedules({name: [0.4, 0.41, 0.42] for name in NAMES}, word))
     assert all(said in answer.differences for answer in table.answers)
     assert not any(each.reproduced for each in table.comparisons)
@@ -156,7 +156,7 @@ ROW = '{"epoch": 1.0, "step": 10, "test/accuracy": 0.9}\n'
         ("run.json", '"cores": 2', '"cores": 1e999', "run.json: 1e999 is not JSON"),
     ],
 )
-def test_what_no_run_writes_is_unreadable_by_name_and_the_report_goes_on(
+def test_what_no_run_writes_is_unreadable_by_name_and_the_report_continues(
     tmp_path: Path, write_run, file: str, old: str, new: str, said: str
 ) -> None:
     for seed in range(3):
@@ -201,7 +201,7 @@ def test_a_run_that_is_no_point_of_the_file_is_shown_and_named(write_schedules) 
     assert table.configurations[-1].label == "one_cycle"
 
 
-def test_a_sweep_file_that_cannot_be_read_is_named_and_its_runs_are_still_told_apart(write_schedules) -> None:
+def test_a_sweep_file_that_cannot_be_read_is_named_and_its_runs_are_still_grouped(write_schedules) -> None:
     folder = write_schedules({name: [0.9, 0.91] for name in NAMES})
     (folder / "lr_scheduler.yaml").write_text("method: [")
     table = read_table(folder)
@@ -222,7 +222,7 @@ def test_a_swept_recipe_is_read_off_the_command(tmp_path: Path, write_run) -> No
     assert kinds(table) == {"missing": ["simp_res9", "simp_res9_best"]}
 
 
-def test_plain_folders_are_told_apart_by_the_keys_in_which_they_differ(tmp_path: Path, write_run) -> None:
+def test_plain_folders_are_grouped_by_the_keys_in_which_they_differ(tmp_path: Path, write_run) -> None:
     for rate in (0.1, 0.2):
         for seed in (0, 1):
             write_run(tmp_path / f"r{rate}-{seed}", [f"optimizer.lr={rate}", f"seed={seed}"])

@@ -1,4 +1,4 @@
-"""Bands over sibling runs against numbers worked out by hand, and what befalls runs that are not as they should be."""
+"""Bands over sibling runs against numbers worked out by hand, and runs with problems."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -123,7 +123,7 @@ def test_a_band_ends_where_fewer_than_two_runs_are_left() -> None:
     assert bands(none).notes[-1] == "vgg_a, seed 0: no step of runs/loss is in two runs, so there is no band"
 
 
-def test_what_is_missing_or_there_twice_is_named() -> None:
+def test_what_is_missing_or_repeated_is_named() -> None:
     runs = [history([1.0, 1.0], lr=lr, seed=seed) for seed in (0, 1) for lr in (0.1, 0.2)]
     runs += [history([5.0, 5.0], lr=0.1), history([1.0, 1.0], lr=0.3), history([], lr=0.4)]
     runs += [history([1.0, 1.0], lr=0.1, model="lenet5")]
@@ -149,7 +149,7 @@ def test_runs_without_the_metric_are_one_line_with_the_cure() -> None:
         bands([history([1.0], lr=0.1)], "runs/lost")
 
 
-def test_groups_are_told_by_what_differs_apart_from_rate_and_seed_in_as_few_words_as_do() -> None:
+def test_groups_are_named_by_what_differs_except_rate_and_seed() -> None:
     def labels(*configs: dict[str, Any]) -> list[str]:
         return groups([history([], lr=0.1 * i, seed=i, **config) for i, config in enumerate(configs, 1)])
 

@@ -1,4 +1,4 @@
-"""Runs read back from their folders: all that is there, nothing that is not."""
+"""Runs read from their folders: everything that is there, and nothing else."""
 
 import json
 from pathlib import Path

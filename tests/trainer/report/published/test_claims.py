@@ -1,4 +1,4 @@
-"""Claims against runs whose figures are chosen: each kind of check at each of its outcomes."""
+"""Claims, tested on runs with chosen figures: each kind of check with each of its outcomes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -43,7 +43,7 @@ def _row(id: str, name: str) -> PublishedRow:
 
 
 def outcome(check: Mapping[str, Any], points: Mapping[str, Configuration], *differences: str) -> tuple[str, str]:
-    """Of a claim over a table whose rows are told by `row`."""
+    """Return (outcome, reason) of a claim over a table whose rows are identified by `row`."""
     experiment = Experiment(
         "test-t1", "test", "nowhere", "A table", {}, (), ({"text": "a claim", "check": [check]},), ()
     )
@@ -110,14 +110,14 @@ def test_parameters_are_counted_and_one_run_is_enough() -> None:
 
 
 @pytest.mark.parametrize(("times", "expected"), [(3, "holds"), (9, "does not hold")])
-def test_a_ratio_of_times_is_held_against_its_own_spread(times: float, expected: str) -> None:
+def test_a_ratio_of_times_is_compared_by_its_own_spread(times: float, expected: str) -> None:
     slow, fast = a_point("a", {"seconds_total": [300, 310, 290]}), a_point("b", {"seconds_total": [100, 104, 97]})
     check = {"of": A, "over": B, "measure": "seconds_total", "times": times}
     assert outcome(check, {"a": slow, "b": fast})[0] == expected
 
 
 @pytest.mark.parametrize(("level", "expected"), [(93.1, "holds"), (95.0, "does not hold"), (94.0, "undecided")])
-def test_a_level_at_an_epoch_is_held_against_the_interval_of_the_mean(level: float, expected: str) -> None:
+def test_a_level_at_an_epoch_is_compared_with_the_interval_of_the_mean(level: float, expected: str) -> None:
     points = {"a": a_point("a", {}, {8: around(94.0), 9: around(99.0)})}
     assert outcome({"of": A, "measure": "test_acc_at 8", "reaches": level}, points)[0] == expected
 
@@ -135,7 +135,7 @@ def test_the_best_is_apart_from_each_other_row(means: dict[str, float], expected
     assert outcome({"best": A}, accuracies(**means))[0] == expected
 
 
-def test_the_best_of_one_row_is_held_against_the_other_points_of_its_sweep() -> None:
+def test_the_best_of_one_row_is_compared_with_the_other_configurations_of_its_sweep() -> None:
     control = a_point("control", {"test_acc": around(89.0), "metric": around(89.0)})
     (best,) = accuracies(a=90.0).values()
     experiment = Experiment("t-1", "t", "", "", {}, (), ({"text": "best", "check": [{"best": A}]},), ())
@@ -149,7 +149,7 @@ def test_a_range_is_that_of_the_best_over_the_worst_row() -> None:
     assert outcome({"range": {}, "points": 1.0}, points)[0] == "does not hold"
 
 
-def test_a_range_that_was_picked_from_many_rows_is_held_against_all_their_pairs() -> None:
+def test_a_range_that_was_picked_from_many_rows_is_corrected_for_all_their_pairs() -> None:
     """Best and worst of six rows: p = 0.008 of that pair alone, fifteen times that after Holm."""
     means = [90.0, 90.17, 90.18, 90.19, 90.2, 90.4]
     points = {f"r{n}": a_point(f"r{n}", {"test_acc": around(mean)}) for n, mean in enumerate(means)}
@@ -184,11 +184,11 @@ def test_less_than_three_runs_and_other_settings_decide_nothing() -> None:
     assert found == "undecided" and why.startswith("not at the published settings (at ours: holds")
 
 
-def test_what_runs_cannot_tell_gives_its_reason() -> None:
+def test_what_runs_cannot_decide_has_its_reason() -> None:
     assert outcome({"not_here": "no hardware is named"}, accuracies(a=1.0)) == ("undecided", "no hardware is named")
 
 
-def test_a_claim_of_several_parts_holds_where_all_do() -> None:
+def test_a_claim_of_several_parts_holds_if_all_do() -> None:
     table = accuracies(a=91.0, b=90.0)
     good, bad, open_ = {"of": A, "above": B}, {"of": B, "above": A}, {"not_here": "no"}
     experiment = Experiment("t-1", "t", "", "", {}, (), (), ())
