@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,8 +28,8 @@ def read_folder(root: Path, image_size: int) -> ImageSet:
     """Read all images below `root` as uint8 [N, 3, S, S] with S = `image_size`, classes and files in sorted order.
 
     Folders inside a class folder belong to the class. Names that begin with a dot are ignored. `mean` and `std` are
-    those of train. Raises DataError for another layout, for classes that differ between train and test, and for files
-    that are not readable images.
+    those of train. Raises DataError for another layout, for fewer than two classes, for classes that differ between
+    train and test, and for files that are not readable images.
     """
     root = root.expanduser().absolute()
     train, test = files = _list_files(root)
@@ -48,19 +48,20 @@ def read_folder(root: Path, image_size: int) -> ImageSet:
 
 def _list_files(root: Path) -> tuple[_Files, _Files]:
     """Return the files of train and of test. Raises DataError with everything that is wrong in the layout."""
-    if absent := [split for split in SPLITS if not (root / split).is_dir()]:
+    if absent := [split for split in SPLITS if not _is_folder(root / split)]:
         raise DataError(
             f"folder: {root} has no folder {' and no folder '.join(absent)}; "
-            "expected are data.root/train/CLASS/* and data.root/test/CLASS/*"
+            f"expected are data.root/train/CLASS/* and data.root/test/CLASS/*{_right_root(root)}"
         )
     train, test = (
-        {folder.name: sorted(_walk(folder)) for folder in _entries(root / split) if folder.is_dir()} for split in SPLITS
+        {folder.name: _images_of(folder, above=(root, root / split)) for folder in _folders(root / split)}
+        for split in SPLITS
     )
     problems = [
         f"folder: {path} belongs to no class; expected are {path.parent}/CLASS/*"
         for split in SPLITS
         for path in _entries(root / split)
-        if not path.is_dir()
+        if not _is_folder(path)
     ]
     problems += [f"folder: class {name!r} is in train but not in test" for name in train if name not in test]
     problems += [f"folder: class {name!r} is in test but not in train" for name in test if name not in train]
@@ -72,9 +73,25 @@ def _list_files(root: Path) -> tuple[_Files, _Files]:
     ]
     if problems:
         raise DataError(*problems)
-    if not train:
-        raise DataError(f"folder: {root / 'train'} and {root / 'test'} hold no class folders")
+    if len(train) < 2:
+        names = " and ".join(str(root / split) for split in SPLITS)
+        count = f"only one class folder, {next(iter(train))!r}" if train else "no class folders"
+        raise DataError(f"folder: {names} hold {count}; two or more classes are needed{_right_level(root, train)}")
     return train, test
+
+
+def _right_root(root: Path) -> str:
+    """Return which folder above or below `root` has train and test in it, if one has."""
+    near = [root.parent, *(_folders(root) if _is_folder(root) else [])]
+    right = [folder for folder in near if all(_is_folder(folder / split) for split in SPLITS)]
+    return f"; did you mean data.root={right[0]}?" if right else ""
+
+
+def _right_level(root: Path, names: Iterable[str]) -> str:
+    """Return where the class folders seem to be, if they are a folder too deep."""
+    deep = [root / SPLITS[0] / name for name in names]
+    right = [folder for folder in deep if len(_folders(folder)) > 1]
+    return f"; {right[0]} looks like the folder of classes: move what is in it up to {right[0].parent}" if right else ""
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -84,10 +101,31 @@ def _entries(folder: Path) -> list[Path]:
         raise DataError(f"folder: {folder} cannot be read: {error.strerror}") from error
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in _entries(folder) if _is_folder(path)]
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # in a folder that may not be entered
+        return False
+
+
+def _images_of(folder: Path, above: Iterable[Path]) -> list[Path]:
+    """Return the files in a class folder and its folders, sorted. A link back to one of `above` is not followed."""
+    return sorted(_walk(folder, {path.resolve() for path in above}))
+
+
+def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """Yield the files below `folder`. A real folder is read once, however many links lead to it."""
+    real = folder.resolve()
+    if real in seen:
+        return
+    seen.add(real)
     for path in _entries(folder):
-        if path.is_dir():
-            yield from _walk(path)
+        if _is_folder(path):
+            yield from _walk(path, seen)
         else:
             yield path
 

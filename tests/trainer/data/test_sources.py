@@ -141,6 +141,65 @@ def test_another_layout_is_told_what_was_expected(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 2  # class a is missing in test, class c in train
 
 
+def write_images(folder: Path, count: int = 2) -> None:
+    folder.mkdir(parents=True)
+    for i in range(count):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(folder / f"{i}.png")
+
+
+def refusal(root: Path) -> str:
+    """The one line that a folder data set is refused with, by reading and by counting alike."""
+    with pytest.raises(DataError) as caught:
+        load_image_set(Folder(name="folder", root=root, image_size=8), seed=0)
+    with pytest.raises(DataError) as counted:
+        shape_of(Folder(name="folder", root=root, image_size=8))
+    (line,) = caught.value.problems
+    assert counted.value.problems == (line,)
+    return line
+
+
+def test_fewer_than_two_classes_are_refused_with_the_folder_that_looks_right(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            write_images(tmp_path / "deep" / split / "images" / name)
+        write_images(tmp_path / "single" / split / "cat")
+        (tmp_path / "empty" / split).mkdir(parents=True)
+    line = refusal(tmp_path / "deep")
+    assert "only one class folder, 'images'; two or more classes are needed" in line
+    assert f"{tmp_path}/deep/train/images looks like the folder of classes" in line
+    assert refusal(tmp_path / "single").endswith("only one class folder, 'cat'; two or more classes are needed")
+    assert "no class folders" in refusal(tmp_path / "empty")
+
+
+def test_a_root_beside_the_right_one_is_refused_with_the_right_one(image_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(image_folder, tmp_path / "outer" / "inner")
+    for near in (tmp_path / "outer", tmp_path / "outer" / "inner" / "train"):
+        assert f"did you mean data.root={tmp_path}/outer/inner?" in refusal(near)
+
+
+@pytest.mark.parametrize("place", ["train/cat/again", "train/cat/deeper/again"])
+@pytest.mark.parametrize("target", ["train/cat", "train", "."])
+def test_a_link_to_a_folder_above_is_not_followed(tmp_path: Path, place: str, target: str) -> None:
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            write_images(tmp_path / split / name)
+    write_images(tmp_path / "train" / "cat" / "deeper", 3)
+    (tmp_path / place).symlink_to(tmp_path / target)
+    image_set = load_image_set(Folder(name="folder", root=tmp_path, image_size=8), seed=0)
+    assert torch.bincount(image_set.train.labels).tolist() == [5, 2]
+
+
+def test_class_folders_and_images_may_be_links(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            write_images(tmp_path / "elsewhere" / name / split)
+            (tmp_path / "set" / split).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "set" / split / name).symlink_to(tmp_path / "elsewhere" / name / split)
+    (tmp_path / "elsewhere" / "dog" / "train" / "twice.png").symlink_to("0.png")
+    image_set = load_image_set(Folder(name="folder", root=tmp_path / "set", image_size=8), seed=0)
+    assert torch.bincount(image_set.train.labels).tolist() == [2, 3]
+
+
 def numbered(counts: list[int]) -> Split:
     """Images that hold their own number."""
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
