@@ -1,4 +1,4 @@
-"""Every point of a sweep through RunConfig, before anything starts."""
+"""Check of every point of a sweep by RunConfig, before anything starts."""
 
 from collections.abc import Iterator, Sequence
 
@@ -27,11 +27,11 @@ METRICS = (
     "time/to_target_seconds",
     "epochs_to_target",
 )
-"""The numbers of a run's summary that a sweep's metric can name."""
+"""Numbers of a run's summary that a sweep's metric can name."""
 
 
 def check(sweep: Sweep) -> Checked:
-    """Raises SweepError with every reason why a point cannot be run, each with the points that it stops."""
+    """Resolve every point. Raises SweepError with every reason why a point cannot be run, and its points."""
     points = points_of(sweep)
     tried = points or sample(sweep, 50)
     entries: list[Entry] = []
@@ -53,7 +53,7 @@ def check(sweep: Sweep) -> Checked:
 
 
 def resolve(point: Point, sweep: Sweep) -> RunConfig:
-    """The config that a point's run will have. Raises ConfigError where it has none."""
+    """Return the config of a point's run. Raises ConfigError if it is not valid."""
     return load_config([*sweep.fixed, *point.words], complete=complete_parts).config
 
 

@@ -1,7 +1,7 @@
-"""One point as a process of its own: `trainer train` into its run folder, begun or gone on with.
+"""One point as a process of its own: `trainer train` into its run folder, from the start or resumed.
 
-Python, torch and timm take seconds to import, at every point of a sweep. A server process imports them once and forks
-(multiprocessing's `forkserver`); it runs no thread and touches no GPU, so that its children are as good as fresh ones.
+Importing Python, torch and timm takes seconds, at every point of a sweep. A server process imports them once and forks
+(multiprocessing's `forkserver`). It runs no thread and touches no GPU, so its children are as good as fresh ones.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from trainer.runs.folder import read_summary
 from trainer.signals import end_when_closed
 from trainer.sweep.status import State
 
-_UNKNOWN = 255  # of a child whose server has died, out of memory: it may well live
+_UNKNOWN = 255  # of a child whose server has died, for instance out of memory: the child may still be alive
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM, _UNKNOWN)
 _DIVERGED = 3
 _OF_ANOTHER_SWEEP = ("WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_RUN_ID")  # where this runs in a W&B agent
@@ -29,11 +29,11 @@ _OF_ANOTHER_SWEEP = ("WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_RUN_ID")
 _CONTEXT = mp.get_context("forkserver") if sys.platform == "linux" else mp.get_context("spawn")
 
 Train = Callable[[list[str]], None]
-"""Takes the words after `trainer train`; ends by SystemExit, whose code says how."""
+"""Takes the arguments of `trainer train` and ends with SystemExit, whose code says how."""
 
 
 def train(arguments: list[str]) -> None:
-    """The command line, as if typed."""
+    """Run the command line as if it had been typed."""
     import torch
 
     if threads := os.environ.get("OMP_NUM_THREADS"):
@@ -43,15 +43,17 @@ def train(arguments: list[str]) -> None:
 
 
 def warm_up(modules: Sequence[str] = ("trainer.sweep.warm",)) -> None:
-    """Have the server import what children need, while the caller does other things."""
+    """Let the server import what children need while the caller does other things."""
     if _CONTEXT.get_start_method() == "forkserver":
         _CONTEXT.set_forkserver_preload([__name__, *modules])
         _ensure_server()
 
 
 def _ensure_server() -> None:
-    """A signal to the whole job is the controller's to pass on: a server that died of it would take with it how its
-    children end. What is ignored when a program starts stays ignored, and is so from its first instruction."""
+    """Start the server with SIGINT and SIGTERM ignored, from its first instruction.
+
+    The controller passes signals on to the children. A server that died of one could not tell how its children end.
+    """
     from multiprocessing import forkserver
 
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -63,7 +65,7 @@ def _ensure_server() -> None:
 
 
 class Child:
-    """A process that trains one run; it first waits for an earlier one on this run, which may still be saving."""
+    """A process that trains one run. It first waits for an earlier process of this run, which may still be saving."""
 
     def __init__(self, folder: Path, words: Sequence[str], env: Mapping[str, str], *, target: Train = train) -> None:
         self.folder = folder
@@ -78,7 +80,7 @@ class Child:
         self._process.start()
 
     def poll(self) -> tuple[State, dict[str, Any], str] | None:
-        """(how it ended, its summary, why it failed), or None while it is under way."""
+        """Return (how it ended, its summary, why it failed), or None while it is running."""
         code = self._process.exitcode
         if code is None or (code == _UNKNOWN and not self._gone()):
             return None
@@ -87,7 +89,7 @@ class Child:
         return state, summary, "" if state == "finished" else self._last_line(code)
 
     def new_rows(self) -> Iterator[dict[str, Any]]:
-        """What was logged since the last look."""
+        """Yield the rows logged since the last call."""
         with contextlib.suppress(FileNotFoundError), (self.folder / "metrics.jsonl").open("rb") as file:
             if os.fstat(file.fileno()).st_size < self._rows_read:
                 self._rows_read = 0  # cut back by a resume; a row is the same when it is written again
@@ -98,7 +100,7 @@ class Child:
                     yield json.loads(line)
 
     def stop(self) -> None:
-        """Ask it to finish the step, save and end."""
+        """Ask it to finish its step, save and end."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -110,7 +112,7 @@ class Child:
             os.kill(self._process.pid or 0, number)
 
     def _gone(self) -> bool:
-        """Whether nobody trains this run: its lock is free."""
+        """Return whether no process trains this run: its lock is free."""
         with _beside(self.folder, ".lock").open("ab") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -119,7 +121,7 @@ class Child:
         return True
 
     def _last_line(self, code: int) -> str:
-        """Of its log, where an error says what it was."""
+        """Return the last line of its log that names an error."""
         with contextlib.suppress(OSError):
             lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
             said = [line for line in lines[-20:] if line.strip()]
@@ -130,21 +132,21 @@ class Child:
 
 
 def _run(target: Train, folder: Path, words: list[str], env: dict[str, str], log: Path) -> None:
-    """What the process does."""
+    """Train in this process, with the log as its output."""
     parent = mp.parent_process()
     assert parent
     end_when_closed(parent.sentinel)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which the server ignores
-    os.setsid()  # a Ctrl-C in the terminal is the controller's, who asks once
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server ignores it
+    os.setsid()  # a Ctrl-C in the terminal reaches the controller only, which asks once
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    os.environ.clear()  # the server's, as it was when that began
+    os.environ.clear()  # the server's environment, as it was when the server began
     os.environ.update(env)
     with _beside(folder, ".lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # gone with the process that holds it, however that ends
         if read_summary(folder).get("status") == "finished":
-            return  # its controller was killed before it could write that down
+            return  # its controller was killed before it noted that
         if (folder / "config.yaml").is_file():
             return target(["--resume", str(folder)])
         shutil.rmtree(folder, ignore_errors=True)  # killed before it began
@@ -162,5 +164,5 @@ def _state(code: int, status: str | None) -> State:
 
 
 def _beside(folder: Path, suffix: str) -> Path:
-    """The sweep's own files about a run, outside of the run's folder, which may be begun anew."""
+    """Return a sweep's own file about a run. It is outside of the run's folder, which may be deleted."""
     return folder.parent / ".children" / f"{folder.name}{suffix}"

@@ -1,4 +1,4 @@
-"""The local engine: points from the ledger into child processes, a slot each, until there is nothing left to do."""
+"""The local engine: it runs points of the ledger in child processes, one a slot, until nothing is left to do."""
 
 import contextlib
 import math
@@ -17,14 +17,14 @@ from trainer.sweep.points import Checked, Entry, Point
 from trainer.sweep.status import Attempt, Progress, State, progress
 from trainer.sweep.storage import BEAT_SECONDS
 
-_POLL_SECONDS = 0.1  # so long a slot stands empty at most
-_IDLE_SECONDS = 2  # an empty slot asks the ledger again, if nothing has changed
-_LOOK_SECONDS = 10  # a look reads the whole ledger
+_POLL_SECONDS = 0.1  # longest time that a slot is empty
+_IDLE_SECONDS = 2  # after which an empty slot asks the ledger again
+_LOOK_SECONDS = 10  # between two readings of the whole ledger
 
 
 @dataclass(frozen=True)
 class Look:
-    """What there is to see of a sweep while it runs."""
+    """State of a sweep while it runs."""
 
     progress: Progress
     running: Mapping[str, str]  # run -> device
@@ -37,19 +37,19 @@ Watch = Callable[[Look], None]
 
 @dataclass
 class _Run:
-    """A point under way."""
+    """A point that is running."""
 
     claim: Claim
     child: Child
     stopped_early: bool = False
-    last_epoch: int = 0  # of which the ledger knows
+    last_epoch: int = 0  # that the ledger knows
     last_value: float | None = None
     asked_to_stop: float | None = None  # when
 
 
 @dataclass
 class _Slot:
-    """A place for one run at a time."""
+    """Room for one run at a time."""
 
     device: str
     env: Mapping[str, str]
@@ -57,9 +57,9 @@ class _Slot:
 
 
 class Engine:
-    """Runs a checked sweep; `entry_of` is for the points that a bayes search comes to on the way.
+    """Runs a checked sweep. `entry_of` makes entries of the points that a Bayesian search proposes.
 
-    `watch` is called whenever something has changed, and every few seconds.
+    `watch` is called after each change, and every few seconds.
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class Engine:
         ]
         self._watch = watch
         self._target = target
-        self._failed = set[str]()  # points that are not tried again by this controller
+        self._failed = set[str]()  # points that this controller does not try again
         self._beaten = 0.0
         self._asked_in_vain = -math.inf
         self._looked = 0.0
 
     def run(self, *, retry: bool) -> tuple[Progress, int | None]:
-        """(how far it came, the signal that ended it). Children never outlive it."""
+        """Return (progress, the signal that ended it). No child outlives it."""
         self._ledger.release_lost()
         self._ledger.enqueue(self._entries(), retry=retry)
         with StopRequest() as stop:
@@ -103,7 +103,7 @@ class Engine:
         return self._progress(), stop.signal
 
     def _step(self, *, stopping: bool) -> bool:
-        """One round over the slots; False when nothing runs and nothing is left to start."""
+        """Visit every slot once. Return False if nothing runs and nothing is left to start."""
         changed = False
         for slot in self._slots:
             if (
@@ -134,7 +134,7 @@ class Engine:
         return _Run(claim, child, last_epoch=claim.last_epoch)
 
     def _tend(self, run: _Run, *, stopping: bool) -> bool:
-        """Watch a run, stop it or settle it; True where it has ended."""
+        """Watch a run, stop it or settle it. Return True if it has ended."""
         if stopping or run.stopped_early:
             self._ask_to_stop(run)
         ended = run.child.poll()
@@ -154,11 +154,11 @@ class Engine:
             run.child.kill()
 
     def _hopeless(self, run: _Run) -> bool:
-        """Tell the ledger of new epochs; True once early termination has seen enough."""
+        """Report new epochs to the ledger. Return True if early termination ends the run."""
         assert self._sweep.file.metric
         for row in run.child.new_rows():
             value, epoch = row.get(self._sweep.file.metric.name), row["epoch"]
-            if value is None or epoch != int(epoch) or epoch <= run.last_epoch:  # within an epoch, or known
+            if value is None or epoch != int(epoch) or epoch <= run.last_epoch:  # within an epoch, or already reported
                 continue
             run.last_epoch, run.last_value = int(epoch), value
             if self._ledger.report(run.claim, run.last_epoch, value):
@@ -175,10 +175,10 @@ class Engine:
             self._failed.add(run.claim.point.key)
 
     def _keep_alive(self, *, stopping: bool) -> bool:
-        """Show that this controller lives, and take over from those that do not; True where a slot has become free."""
+        """Show that this controller is alive and take over from dead ones. Return True if a slot has become free."""
         lost = self._ledger.beat([slot.run.claim for slot in self._slots if slot.run])
         for slot in self._slots:
-            if slot.run and slot.run.claim in lost:  # silent for so long that another controller has taken it over
+            if slot.run and slot.run.claim in lost:  # silent for so long that another controller took it over
                 slot.run.child.kill()
                 slot.run = None
         if not stopping:
@@ -190,11 +190,11 @@ class Engine:
         return self._ledger.entries() if self._sweep.file.method == "bayes" else self._checked.entries
 
     def _abandon(self) -> None:
-        """What is still running when the loop has broken: a second Ctrl-C, or a bug."""
+        """Kill what is still running after a second Ctrl-C or a bug."""
         runs = [slot.run for slot in self._slots if slot.run]
         for run in runs:
             run.child.kill()
-        for run in runs:  # what cannot be written down now, the next controller sees
+        for run in runs:  # the next controller sees what cannot be noted now
             with contextlib.suppress(Exception):
                 self._ledger.finish(run.claim, "interrupted")
 
@@ -214,7 +214,7 @@ def progress_of(checked: Checked, attempts: Sequence[Attempt]) -> Progress:
 
 
 def device_env(device: str) -> dict[str, str]:
-    """What makes a child see this device and no other: its config says `auto` or `cuda`, and is the same on each.
+    """Return the environment in which a child sees only this device. Its config says `auto` or `cuda` on each.
 
     Raises SweepError for a name that is no device.
     """
@@ -226,7 +226,7 @@ def device_env(device: str) -> dict[str, str]:
     if kind != "cuda" or not number.isdigit():
         raise SweepError(f"--devices: {device!r}: expected cpu, cuda:0, cuda:1, ...")
     outer = os.environ.get("CUDA_VISIBLE_DEVICES")
-    visible = outer.split(",") if outer else None  # of a scheduler's allotment, cuda:0 is the first
+    visible = outer.split(",") if outer else None  # cuda:0 is the first of a scheduler's allotment
     if visible is not None and int(number) >= len(visible):
         raise SweepError(f"--devices: {device}: CUDA_VISIBLE_DEVICES={outer} shows only {len(visible)}")
     return {"CUDA_VISIBLE_DEVICES": visible[int(number)] if visible else number}

@@ -1,4 +1,4 @@
-"""A sweep file in W&B's own format, read and checked: what a server would refuse or quietly misread is a line here.
+"""A sweep file in W&B's format, read and checked. A mistake that the server would refuse or misread is a line here.
 
 The format is that of docs.wandb.ai, "Sweep configuration options"; its schema is `sweeps/config/schema.json` in the
 PyPI package `sweeps` 0.3.0.
@@ -17,6 +17,7 @@ from pydantic import Field, PositiveInt, ValidationError, field_validator, model
 from trainer.config.base import Section, is_settings
 from trainer.config.explain import did_you_mean, explain
 from trainer.config.overrides import flatten, read_overrides, read_value
+from trainer.config.recipes import given_twice
 from trainer.errors import SweepError
 from trainer.sweep.space import Constant, Parameter, read_parameters
 
@@ -39,17 +40,17 @@ class Metric(Section):
     """Key of the run's summary, such as test/accuracy."""
     goal: Literal["maximize", "minimize"] = "minimize"
     target: float | None = None
-    """W&B's own: the sweep ends when a run reaches it."""
+    """The sweep ends when a run reaches it, on W&B only."""
 
 
 class Hyperband(Section):
-    """W&B's `early_terminate`: at each bracket only the best 1/eta of the runs that came so far go on."""
+    """W&B's `early_terminate`: at each bracket only the best 1/eta of the runs that reached it continue."""
 
     type: Literal["hyperband"]
     min_iter: PositiveInt | None = None
-    """First bracket, in epochs; the next lie at min_iter * eta, min_iter * eta**2, ..."""
+    """First bracket, in epochs. The next are at min_iter * eta, min_iter * eta**2, ..."""
     max_iter: PositiveInt | None = None
-    """Last epoch; the brackets lie at max_iter / eta, ..., max_iter / eta**s."""
+    """Last epoch. The brackets are at max_iter / eta, ..., max_iter / eta**s."""
     s: PositiveInt | None = None
     """Number of brackets below max_iter."""
     eta: float = Field(default=3, gt=1)
@@ -62,21 +63,21 @@ class Hyperband(Section):
         if self.max_iter is not None and self.s is None:
             raise ValueError("max_iter needs s, the number of brackets below it")
         if self.first_bracket < 1:
-            raise ValueError(f"the first bracket, {self.first_bracket:g}, lies before the first epoch")
+            raise ValueError(f"the first bracket, {self.first_bracket:g}, is before the first epoch")
         return self
 
     @property
     def first_bracket(self) -> float:
-        """In epochs."""
+        """Return the first bracket in epochs."""
         return self.min_iter if self.min_iter is not None else (self.max_iter or 0) / self.eta ** (self.s or 1)
 
     def asks_at(self, epoch: int) -> bool:
-        """Whether a bracket may lie here: of max_iter and s there are s of them."""
+        """Return whether a bracket may be at this epoch. There are s of them below max_iter."""
         return self.s is None or epoch < int(self.first_bracket) * self.eta**self.s
 
 
 class SweepFile(Section):
-    """Every key that W&B knows; what only its server uses is kept as it is."""
+    """Every key that W&B knows. What only its server uses is kept as it is."""
 
     name: str | None = None
     description: str | None = None
@@ -89,7 +90,7 @@ class SweepFile(Section):
     early_terminate: Hyperband | None = None
     command: tuple[str, ...] = ()
     parameters: dict[str, Any]
-    """As written; `space` is what it says."""
+    """The parameters as written. `Sweep.space` is their meaning."""
     apiVersion: str | None = None  # noqa: N815 - W&B's spelling
     kind: str | None = None
     controller: Any = None
@@ -115,28 +116,28 @@ class SweepFile(Section):
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep file that can be run."""
+    """A valid sweep file."""
 
     path: Path
     file: SweepFile
     space: Mapping[str, Parameter]  # by flat dotted key, in W&B's order: sorted
-    fixed: tuple[str, ...]  # `KEY=VALUE` words of the command: the same at every point, and no parameters
+    fixed: tuple[str, ...]  # `KEY=VALUE` overrides of the command, the same at every point
     warnings: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """The stem of the file, which names its folder and its study."""
+        """Return the stem of the file, which names its folder and its study."""
         return self.path.stem
 
     @property
     def varied(self) -> list[str]:
-        """The keys that take more than one value, `seed` last."""
+        """Return the keys that take more than one value, `seed` last."""
         keys = [key for key, parameter in self.space.items() if not isinstance(parameter, Constant)]
         return sorted(keys, key=lambda key: (key == "seed", key))
 
 
 def read_sweep(path: Path) -> Sweep:
-    """Raises SweepError with a line for every mistake that W&B's rules or ours find in the file itself."""
+    """Read a sweep file. Raises SweepError with a line for every mistake by W&B's rules or ours."""
     try:
         return parse_sweep(path.read_text(encoding="utf-8"), path)
     except (OSError, UnicodeDecodeError) as error:
@@ -145,14 +146,14 @@ def read_sweep(path: Path) -> Sweep:
 
 
 def parse_sweep(text: str, path: Path) -> Sweep:
-    """`read_sweep` of a text that lies elsewhere, as on W&B's server; `path` names it."""
+    """Read a sweep from a text, as W&B's server has it. `path` names it in messages."""
     try:
         tree, content = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise SweepError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not is_settings(content):
         raise SweepError(f"{path}: expected the keys of a sweep, such as method and parameters")
-    problems = [f"{key}: given twice" for key in _twice(tree)]
+    problems = [f"{key}: given twice" for key in given_twice(tree)]
     file: SweepFile | None = None
     try:
         file = SweepFile.model_validate(content)
@@ -182,19 +183,17 @@ def _command_problems(command: tuple[str, ...]) -> Iterator[str]:
 
 
 def _words_of(command: tuple[str, ...]) -> list[str]:
-    """What the command says besides the swept values, such as `data.root=${envvar:DATA}`, as W&B's agent writes it."""
-    after = command[command.index("train") :] if "train" in command else ()  # before it stands the environment's
+    """Return the overrides in the command, such as `data.root=${envvar:DATA}`, as W&B's agent writes them."""
+    after = command[command.index("train") :] if "train" in command else ()  # before it are the environment's
     words = [part for part in after if re.fullmatch(r"(--)?[A-Za-z_][\w.]*=.*", part)]
     return [re.sub(r"\$\{envvar:([A-Z0-9_]+)\}", lambda m: os.environ.get(m[1], m[1]), word) for word in words]
 
 
 def with_words(sweep: Sweep, words: Sequence[str]) -> Sweep:
-    """The sweep with `KEY=VALUE` words as constants of every point. Raises SweepError for a key that is varied."""
+    """Return the sweep with overrides as constants of every point. Raises SweepError for a key that is varied."""
     constants = {key: Constant(value) for key, value in flatten(read_overrides(words)).items()}
     if varied := [key for key in constants if key in sweep.varied]:
-        raise SweepError(
-            *(f"{key}: {sweep.path} varies it; a word sets what is the same at every point" for key in varied)
-        )
+        raise SweepError(*(f"{key}: {sweep.path} varies it; an override is the same at every point" for key in varied))
     return replace(sweep, space=dict(sorted({**sweep.space, **constants}.items())))
 
 
@@ -221,18 +220,6 @@ def _warnings(file: SweepFile, space: Mapping[str, Parameter], tree: Any) -> Ite
                 yield f"parameters.{key}: {value!r} is text to YAML 1.1 and to W&B's charts; write {meant}"
     for line, word in _old_booleans(tree):
         yield f"line {line}: {word} is true or false to YAML 1.1; quote it if it is a word"
-
-
-def _twice(node: Any, prefix: str = "") -> Iterator[str]:
-    """Keys that a mapping has twice: YAML keeps the last one silently."""
-    if isinstance(node, yaml.MappingNode):
-        seen = set[str]()
-        for key, value in node.value:
-            name = f"{prefix}{key.value}"
-            if name in seen:
-                yield name
-            seen.add(name)
-            yield from _twice(value, f"{name}.")
 
 
 def _old_booleans(node: Any) -> Iterator[tuple[int, str]]:

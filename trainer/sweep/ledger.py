@@ -1,8 +1,7 @@
-"""Who has done what of a sweep: an Optuna study in which a trial is one attempt at a point.
+"""The attempts at the points of a sweep: an Optuna study in which a trial is one attempt.
 
-The rule that keeps a point from being run twice: of the trials of a point that have not failed, the one with the
-lowest number counts, and a controller that has claimed another gives it back. So it does not matter that two
-controllers may enqueue the same point at once.
+No point is run twice: of the trials of a point that have not failed, the one with the lowest number counts, and a
+controller that has claimed another one gives it back. So two controllers may enqueue the same point at once.
 """
 
 import contextlib
@@ -26,7 +25,7 @@ from trainer.sweep.status import Attempt, State
 from trainer.sweep.storage import Database, patient, quiet, without_password
 
 _INTERRUPTED: Mapping[str, Any] = {"state": "interrupted"}
-_DUPLICATE: Mapping[str, Any] = {"state": "missing"}  # no attempt at all: another trial of its point counts
+_DUPLICATE: Mapping[str, Any] = {"state": "missing"}  # no attempt: another trial of its point counts
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,14 @@ class Claim:
     trial: int  # Optuna's trial id
     point: Point
     run: str
-    last_epoch: int = 0  # that an earlier attempt has reported
+    last_epoch: int = 0  # reported by an earlier attempt
 
 
 class Ledger:
     """One controller's hold on the study of a sweep. Use as a context: the hold ends with it, or with its process.
 
-    Raises SweepError where the storage cannot be opened, or where the sweep was begun with other words, or as another
-    search: a study answers one question.
+    Raises SweepError if the storage cannot be opened, or if the sweep was begun with other overrides or as another
+    search, because a study answers one question.
     """
 
     def __init__(self, sweep: Sweep, folder: Path, storage: str | None, *, words: Sequence[str]) -> None:
@@ -81,9 +80,9 @@ class Ledger:
 
     @patient
     def enqueue(self, entries: Sequence[Entry], *, retry: bool = False) -> None:
-        """Each point that nobody runs, ran or is about to run. What crashed or diverged only with `retry`.
+        """Add each point that is not done, running or waiting. With `retry`, also what crashed or diverged.
 
-        Raises SweepError where a point now has another config than the one that it was begun with.
+        Raises SweepError if a point now has another config than the one it was begun with.
         """
         with self.database.locked():
             self._wanted |= {entry.point.key for entry in entries}
@@ -103,19 +102,21 @@ class Ledger:
 
     @patient
     def claim(self, entry_of: Callable[[Point], Entry]) -> Claim | None:
-        """The next waiting point, now this controller's; of a bayes search, where none waits, a new one by what is
-        known so far, of which `entry_of` makes an Entry. None where there is nothing to do."""
+        """Claim the next waiting point for this controller. Return None if there is nothing to do.
+
+        A Bayesian search without a waiting point proposes a new one, and `entry_of` makes an Entry of it.
+        """
         with self.database.locked():
             for trial in self._trials(TrialState.WAITING):
                 if self._is_foreign(trial):
                     continue
-                self._storage.record_heartbeat(trial._trial_id)  # before it runs: else nobody could find it lost
+                self._storage.record_heartbeat(trial._trial_id)  # before it runs, or else nobody could find it lost
                 if self._set_state(trial._trial_id, TrialState.RUNNING) and (claim := self._take(trial)):
                     return claim
             return self._propose(entry_of) if self._sweep.file.method == "bayes" else None
 
     def _is_foreign(self, trial: FrozenTrial) -> bool:
-        """Whether it waits since a time when the file had more points. A bayes search's points are all its own."""
+        """Return whether a trial is of a point that has left the file. Points of a Bayesian search never are."""
         point = trial.user_attrs.get("point")
         return self._sweep.file.method != "bayes" and point is not None and Point(point).key not in self._wanted
 
@@ -128,11 +129,11 @@ class Ledger:
                 self._study.sampler = optuna.samplers.TPESampler(seed=len(self._trials()), constant_liar=True)
                 trial = self._study.ask(self._distributions)
             self._storage.record_heartbeat(trial._trial_id)
-            if "point" not in trial.user_attrs:  # else somebody has just put one back
+            if "point" not in trial.user_attrs:  # otherwise another controller has just put one back
                 point = Point(values_of(trial.params, self._sweep.space))
                 try:
                     entry = entry_of(point)
-                except ConfigError:  # a combination that the check's samples did not meet
+                except ConfigError:  # a combination that was not among the check's samples
                     entry = None
                 if entry is None or point.key in known:
                     self._set_state(trial._trial_id, TrialState.FAIL)
@@ -144,7 +145,7 @@ class Ledger:
         return None
 
     def _take(self, trial: FrozenTrial) -> Claim | None:
-        """A trial that this controller has set running, unless its point is another's already."""
+        """Claim a trial that this controller has set running, unless another one already has its point."""
         point = Point(trial.user_attrs["point"])
         alive = [other.number for other in self._by_point()[point.key] if other.state != TrialState.FAIL]
         if trial.number != min(alive):
@@ -157,7 +158,7 @@ class Ledger:
 
     @patient
     def beat(self, claims: Iterable[Claim]) -> list[Claim]:
-        """Show that this controller lives. Returns the claims that it has lost, taken for dead by another one."""
+        """Show that this controller is alive. Return the claims that another one has taken over."""
         lost: list[Claim] = []
         for claim in claims:
             self._storage.record_heartbeat(claim.trial)
@@ -167,14 +168,14 @@ class Ledger:
 
     @patient
     def finish(self, claim: Claim, state: State, value: float | None = None, message: str = "") -> None:
-        """Write down how an attempt ended. `value` is the sweep's metric, where it has one."""
+        """Note how an attempt ended. `value` is the sweep's metric, if it has one."""
         self._end(claim.trial, {"state": state, "value": value, "message": message})
 
     @patient
     def report(self, claim: Claim, epoch: int, value: float) -> bool:
-        """Write down the metric in the middle of a run; True where early termination ends it here."""
+        """Note the metric in the middle of a run. Return True if early termination ends the run here."""
         early = self._sweep.file.early_terminate
-        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another has taken it over
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another controller has taken it over
             self._storage.set_trial_intermediate_value(claim.trial, epoch, value)
             if early and early.asks_at(epoch):
                 living = cast("optuna.Study", _Living(self._study))
@@ -183,7 +184,7 @@ class Ledger:
 
     @patient
     def release_lost(self) -> None:
-        """Give up the attempts of controllers that are dead: those of this folder at once, others by their silence."""
+        """Give up the attempts of dead controllers: those of this folder at once, others after their silence."""
         with self.database.locked(), quiet():
             for trial in self._trials(TrialState.RUNNING):
                 owner = trial.user_attrs.get("owner")
@@ -196,25 +197,25 @@ class Ledger:
 
     @patient
     def entries(self) -> list[Entry]:
-        """The points that a bayes search has come to so far."""
+        """Return the points that a Bayesian search has proposed so far."""
         kept = {key: trials[0].user_attrs for key, trials in self._by_point().items()}
         return [Entry(Point(known["point"]), known["run"], known["config"]) for known in kept.values()]
 
     @patient
     def attempts(self) -> list[Attempt]:
-        """Every attempt at every point so far."""
+        """Return every attempt at every point so far."""
         found: list[Attempt] = []
         for trial in self._trials():
             if (state := _state(trial)) != "missing":
                 known, outcome = trial.user_attrs, trial.user_attrs.get("outcome", {})
                 if state == "running" and (owner := known.get("owner")) and self.database.is_dead(owner):
-                    state = "interrupted"  # though nobody has written it down yet
+                    state = "interrupted"  # although nobody has noted it yet
                 value, message = outcome.get("value"), outcome.get("message", "")
                 found.append(Attempt(Point(known["point"]), state, value, known["run"], message))
         return found
 
     def seconds_a_point(self) -> float | None:
-        """Mean wall time of the points that ran to their end in one go."""
+        """Return the mean wall time of the points that finished in one attempt, in seconds."""
         whole = [trials[0] for trials in self._by_point().values() if len(trials) == 1]
         durations = [t.duration.total_seconds() for t in whole if t.state == TrialState.COMPLETE and t.duration]
         return sum(durations) / len(durations) if durations else None
@@ -225,7 +226,7 @@ class Ledger:
         file = self._sweep.file
         metric = [file.metric.name, file.metric.goal] if file.metric else None
         asked = {"words": list(words), "method": file.method, "metric": metric}
-        if file.method != "grid":  # whose points tell themselves apart; a search over another space is another search
+        if file.method != "grid":  # a search over another space is another search
             asked |= {"run_cap": file.run_cap, "parameters": json.loads(json.dumps(file.parameters))}
         begun = self._study.user_attrs.get("definition")
         if begun is None:
@@ -242,14 +243,14 @@ class Ledger:
     def _by_point(self) -> dict[str, list[FrozenTrial]]:
         found: dict[str, list[FrozenTrial]] = {}
         for trial in self._trials():
-            if "point" in trial.user_attrs:  # else a proposal that was cut off, or a repetition
+            if "point" in trial.user_attrs:  # otherwise a proposal that was cut off, or a repetition
                 found.setdefault(Point(trial.user_attrs["point"]).key, []).append(trial)
         return found
 
     def _enqueue(self, attributes: Mapping[str, Any], *, like: FrozenTrial | None) -> None:
-        """`like`: an earlier attempt at the same point, from which a bayes search knows its parameters."""
+        """Add a waiting trial. `like` is an earlier attempt at the same point."""
         past: dict[str, Any] = {}
-        if like:  # and early termination its brackets, which it is not to pass twice
+        if like:  # with its brackets, so that early termination does not pass them twice
             past = {
                 name: getattr(like, name) for name in ("params", "distributions", "system_attrs", "intermediate_values")
             }
@@ -260,7 +261,7 @@ class Ledger:
         value = outcome.get("value")
         worst = -math.inf if self._study.direction == optuna.study.StudyDirection.MAXIMIZE else math.inf
         values = None if state == TrialState.FAIL else [worst if value is None else value]
-        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another has taken it over
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another controller has taken it over
             self._storage.set_trial_user_attr(trial, "outcome", dict(outcome))
             self._storage.set_trial_state_values(trial, state, values)
 
@@ -288,7 +289,7 @@ def overrides_begun_with(sweep: Sweep, folder: Path, storage: str | None) -> lis
 
 
 class _Living:
-    """A study without its failed trials, for a pruner: a run that was interrupted competes once."""
+    """A study without its failed trials, for a pruner: an interrupted run competes once."""
 
     def __init__(self, study: optuna.Study) -> None:
         self._study = study
@@ -301,7 +302,7 @@ class _Living:
 
 
 def _attributes(entry: Entry) -> dict[str, Any]:
-    """In this order: what has a point has the others."""
+    """Return an entry as attributes of a trial. A trial with a point has the others too, because of their order."""
     return {"run": entry.run, "config": entry.config, "point": dict(entry.point.values)}
 
 
@@ -313,12 +314,12 @@ def _state(trial: FrozenTrial) -> State:
             return "running" if "point" in trial.user_attrs else "missing"
         case _ if "point" not in trial.user_attrs:
             return "missing"
-        case _:  # an attempt without an outcome: its controller was killed, and another has noticed
+        case _:  # an attempt without an outcome: its controller was killed
             return trial.user_attrs.get("outcome", _INTERRUPTED)["state"]
 
 
 def _is_due(attempts: Sequence[FrozenTrial], *, retry: bool) -> bool:
-    """Whether a point is to be run, by the attempts at it so far."""
+    """Return whether a point must be run, given the attempts at it so far."""
     states = [state for trial in attempts if (state := _state(trial)) != "missing"]
     if any(state in ("finished", "stopped", "running", "waiting") for state in states):
         return False

@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs: a live table on a terminal, a line for each change elsewhere. All on stderr."""
+"""Display of a running sweep on stderr: a live table on a terminal, a line for each change elsewhere."""
 
 import datetime
 from contextlib import AbstractContextManager
@@ -14,7 +14,7 @@ from trainer.text import number
 
 
 class SweepView(AbstractContextManager["SweepView"]):
-    """`show` is what the engine calls. Use as a context: the terminal is its own again afterwards."""
+    """The engine calls `show`. Use as a context, which restores the terminal."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,6 +1,6 @@
-"""A sweep with no server: its folder, its ledger, and the engine over them.
+"""A sweep without a server: its folder, its ledger, and the engine.
 
-`RUNS/NAME/` holds NAME.yaml (the file as it was last run), ledger.db, and a run folder for each point.
+`RUNS/NAME/` contains NAME.yaml (the file as it was last run), ledger.db, and a run folder for each point.
 """
 
 import os
@@ -29,10 +29,12 @@ def run_sweep(
     watch: Watch,
     warn: Callable[[Checked], None] = lambda _: None,
 ) -> tuple[Progress, int | None]:
-    """Run what is left of a sweep: (how far it came, the signal that ended it). Raises SweepError before anything
-    starts where a point is impossible."""
+    """Run the rest of a sweep. Return (progress, the signal that ended it).
+
+    Raises SweepError before anything starts if a point is impossible.
+    """
     sweep = with_words(read_sweep(path), words)
-    warm_up()  # it takes as long as the check of the points, and they do not need each other
+    warm_up()  # at the same time as the check of the points, which takes as long
     found = check(sweep)
     warn(found)
     folder = runs / sweep.name
@@ -55,13 +57,13 @@ def run_sweep(
 
 
 def words_of(path: Path, *, runs: Path, storage: str | None) -> list[str]:
-    """The words that a sweep was begun with. Raises SweepError where it was not begun."""
+    """Return the overrides that a sweep was begun with. Raises SweepError if it was not begun."""
     sweep = read_sweep(path)
     return overrides_begun_with(sweep, runs / sweep.name, storage)
 
 
 def progress_here(path: Path, *, runs: Path, storage: str | None) -> Progress:
-    """How far a sweep has come, by its ledger. Raises SweepError where it was not begun."""
+    """Return the progress of a sweep from its ledger. Raises SweepError if it was not begun."""
     words = words_of(path, runs=runs, storage=storage)
     found = check(with_words(read_sweep(path), words))
     with Ledger(found.sweep, runs / found.sweep.name, storage, words=words) as ledger:
@@ -69,13 +71,15 @@ def progress_here(path: Path, *, runs: Path, storage: str | None) -> Progress:
 
 
 def sweeps_here(runs: Path) -> list[Path]:
-    """The sweep files of all sweeps that were begun under a folder."""
+    """Return the sweep files of all sweeps that were begun in a folder."""
     return sorted(path for path in runs.glob("*/*.yaml") if path.stem == path.parent.name)
 
 
 def _env(sweep: Sweep, jobs: int) -> dict[str, str]:
-    """For every child: its W&B runs are recorded offline, as a group of their own in the sweep's project, and children
-    that share the processor's cores do not each take all of them."""
+    """Return the environment of every child.
+
+    Its W&B runs are recorded offline, as a group in the sweep's project. Children share the processor's cores.
+    """
     file = sweep.file
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = {

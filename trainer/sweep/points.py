@@ -1,4 +1,4 @@
-"""The points of a sweep: a point is one value for each key, and becomes one run."""
+"""The points of a sweep. A point is one value for each key, and becomes one run."""
 
 import json
 import random
@@ -22,12 +22,12 @@ class Point:
 
     @property
     def key(self) -> str:
-        """The same for the same values, also after JSON has made 1 of 1.0: what tells one point from another."""
+        """Return a text that identifies the point. It is the same after JSON has made 1 of 1.0."""
         return json.dumps({key: canonical(value) for key, value in self.values.items()}, sort_keys=True)
 
     @property
     def words(self) -> list[str]:
-        """`KEY=VALUE` for `trainer train`, from which exactly these values are read."""
+        """Return `KEY=VALUE` overrides for `trainer train`, from which exactly these values are read."""
         return [write_override(key, value) for key, value in self.values.items()]
 
     def label(self, varied: list[str]) -> str:
@@ -35,14 +35,14 @@ class Point:
         return label({key: self.values[key] for key in varied if key in self.values})
 
     def slug(self, varied: list[str]) -> str:
-        """The same as a file name: `cosine-s2`."""
+        """Return what distinguishes this point as a file name: `cosine-s2`."""
         words = [("s" if key == "seed" else "") + _short(self.values[key]) for key in varied if key in self.values]
         return re.sub(r"[^A-Za-z0-9.]+", "-", "_".join(words).replace("_", "-")).strip("-.")[:60] or "point"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A point as it is to be run: `run` names its folder, `config` is the hash of its resolved config."""
+    """A point to run. `run` names its folder, `config` is the hash of its resolved config."""
 
     point: Point
     run: str
@@ -51,7 +51,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Checked:
-    """A sweep whose points are all possible. A bayes search has none before it runs: samples were tried."""
+    """A sweep whose points are all possible. For a Bayesian search, samples were tried."""
 
     sweep: Sweep
     entries: tuple[Entry, ...]
@@ -59,9 +59,9 @@ class Checked:
 
 
 def points_of(sweep: Sweep) -> list[Point]:
-    """All points of a grid; of a random search `run_cap` points, always the same ones; none of a bayes search.
+    """Return all points of a grid, or the `run_cap` points of a random search, always the same ones.
 
-    Raises SweepError for a search without an end.
+    A Bayesian search has none in advance. Raises SweepError for a search without an end.
     """
     if sweep.file.method == "grid":
         return [Point(values) for values in grid(sweep.space)]
@@ -71,7 +71,7 @@ def points_of(sweep: Sweep) -> list[Point]:
 
 
 def sample(sweep: Sweep, count: int) -> list[Point]:
-    """`count` different points, fewer where there are no more; the same on every machine and every day."""
+    """Return up to `count` different points, the same on every machine and every day."""
     rng = random.Random(sweep.name)
     points: dict[str, Point] = {}
     for _ in range(100 * count):  # of a small space there are fewer points than draws

@@ -1,4 +1,4 @@
-"""A W&B search in Optuna's words: its space, its early termination, the point that a proposal means."""
+"""A W&B search in Optuna's terms: its space, its early termination, the point of a proposal."""
 
 import json
 from collections.abc import Mapping
@@ -13,8 +13,10 @@ from trainer.sweep.space import Choice, Constant, Parameter, Range
 
 
 def pruner_of(sweep: Sweep) -> optuna.pruners.BasePruner:
-    """W&B's hyperband is one ladder of brackets, min_iter * eta**k: Optuna's successive halving. Its HyperbandPruner
-    would spread the runs over several ladders."""
+    """Return the pruner of a sweep. W&B's hyperband is one ladder of brackets, as in Optuna's successive halving.
+
+    Optuna's HyperbandPruner would spread the runs over several ladders.
+    """
     early = sweep.file.early_terminate
     if early is None:
         return optuna.pruners.NopPruner()
@@ -26,9 +28,9 @@ def pruner_of(sweep: Sweep) -> optuna.pruners.BasePruner:
 
 
 def distributions_of(sweep: Sweep) -> dict[str, BaseDistribution]:
-    """As W&B's own adapter maps them (wandb/sdk/sweeps/scheduler/optuna.py); constants are no dimension.
+    """Return Optuna's distributions, as W&B's own adapter maps them (wandb/sdk/sweeps/scheduler/optuna.py).
 
-    Raises SweepError for those that Optuna has no form for.
+    Constants are no dimension. Raises SweepError for a distribution that Optuna does not have.
     """
     found: dict[str, BaseDistribution] = {}
     for key, parameter in sweep.space.items():
@@ -51,7 +53,7 @@ def distributions_of(sweep: Sweep) -> dict[str, BaseDistribution]:
 
 
 def values_of(params: Mapping[str, Any], space: Mapping[str, Parameter]) -> dict[str, Any]:
-    """A point of the sweep from what Optuna proposes."""
+    """Return the values of a point that Optuna proposes."""
 
     def value(key: str, parameter: Parameter) -> Any:
         if isinstance(parameter, Constant):

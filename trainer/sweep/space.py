@@ -14,7 +14,7 @@ from trainer.config.overrides import canonical
 
 _LOG_VALUES = ("log_uniform_values", "q_log_uniform_values", "inv_log_uniform_values")
 _BOUNDED = ("int_uniform", "uniform", "q_uniform", "log_uniform", "q_log_uniform", "inv_log_uniform", *_LOG_VALUES)
-_SHAPED = {  # by the numbers of its shape, and what W&B takes where they are missing
+_SHAPED = {  # the parameters of its shape, with W&B's defaults
     **{name: {"mu": 0.0, "sigma": 1.0} for name in ("normal", "q_normal", "log_normal", "q_log_normal")},
     **{name: {"a": 1.0, "b": 1.0} for name in ("beta", "q_beta")},
 }
@@ -52,7 +52,7 @@ class Range:
 
     @property
     def choices(self) -> list[Any]:
-        """All values that a grid takes; none where there is no end of them."""
+        """Return all values that a grid takes, or none if they have no end."""
         if self.distribution not in ("int_uniform", "q_uniform"):
             return []
         step = self.q or 1
@@ -63,7 +63,7 @@ Parameter = Constant | Choice | Range
 
 
 def read_parameters(written: Mapping[str, Any], *, method: str) -> tuple[dict[str, Parameter], list[str]]:
-    """(parameters by flat dotted key, sorted; a line for each mistake). Nested `parameters:` become dotted keys."""
+    """Return (parameters by sorted dotted key, a line for each mistake). Nested `parameters:` become dotted keys."""
     space: dict[str, Parameter] = {}
     problems: list[str] = []
     for key, spec in _flat(written, problems):
@@ -77,13 +77,13 @@ def read_parameters(written: Mapping[str, Any], *, method: str) -> tuple[dict[st
 
 
 def grid(space: Mapping[str, Parameter]) -> list[dict[str, Any]]:
-    """All combinations in W&B's order: keys sorted, the last one varies fastest."""
+    """Return all combinations in W&B's order: keys sorted, the last one varies fastest."""
     keys = sorted(space)
     return [dict(zip(keys, values, strict=True)) for values in product(*(space[key].choices for key in keys))]
 
 
 def draw(parameter: Parameter, rng: random.Random) -> Any:
-    """One value, as W&B's server draws it for a random search."""
+    """Draw one value, as W&B's server does for a random search."""
     match parameter:
         case Constant(value):
             return value

@@ -1,4 +1,4 @@
-"""How far a sweep is: its points against the runs there are of them, whoever ran them."""
+"""Progress of a sweep: its points and the runs of them, whoever ran them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from trainer.sweep.points import Point
 from trainer.text import spread, table
 
 State = Literal["finished", "stopped", "running", "waiting", "interrupted", "diverged", "crashed", "missing"]
-"""Best first. stopped: ended early by the sweep itself; missing: no run was ever begun, or its record is gone."""
+"""Best first. stopped: ended early by the sweep itself. missing: no run was begun, or its record is gone."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,19 @@ class PointStatus:
 
     @property
     def duplicated(self) -> bool:
-        """Whether it was run to the end more than once."""
+        """Return whether it was finished more than once."""
         return sum(attempt.state == "finished" for attempt in self.attempts) > 1
 
 
 @dataclass(frozen=True)
 class Progress:
-    """All points of a sweep, and those that have runs but are not in the file any more."""
+    """All points of a sweep, and points with runs that are no longer in the file."""
 
     varied: list[str]
     metric: Metric | None
     points: tuple[PointStatus, ...]
     foreign: tuple[PointStatus, ...]
-    total: int  # points there are to be: of a search that is not over, more than it has come to
+    total: int  # number of points, those that a search still has to propose included
 
     def count(self, *states: State) -> int:
         return sum(status.state in states for status in self.points)
@@ -62,7 +62,7 @@ class Progress:
 
     @property
     def best(self) -> PointStatus | None:
-        """By the sweep's metric, over the points that ran to the end."""
+        """Return the best finished point by the sweep's metric."""
         ended = [status for status in self.points if status.state == "finished" and status.value is not None]
         if self.metric is None or not ended:
             return None
@@ -70,7 +70,7 @@ class Progress:
         return pick(ended, key=lambda status: status.value or 0.0)
 
     def as_json(self) -> dict[str, Any]:
-        """Counts, each point with its runs, and what is duplicated or foreign to the file."""
+        """Return counts, each point with its runs, and what is duplicated or no longer in the file."""
         return {
             "complete": self.complete,
             "total": self.total,
@@ -81,8 +81,7 @@ class Progress:
 
 
 def progress(points: Sequence[Point], attempts: Sequence[Attempt], *, sweep: Sweep) -> Progress:
-    """`attempts` sorted to their points, which keep the order of the file. A search may have no points of its own: its
-    are those that it has come to."""
+    """Return attempts sorted by point, in the order of the file. The points of a search are those it has proposed."""
     points = points or list({attempt.point.key: attempt.point for attempt in attempts}.values())
     order = {state: place for place, state in enumerate(get_args(State))}
     by_key: dict[str, list[Attempt]] = {}
@@ -95,7 +94,7 @@ def progress(points: Sequence[Point], attempts: Sequence[Attempt], *, sweep: Swe
 
 
 def configurations(progress: Progress) -> dict[str, list[PointStatus]]:
-    """The points by what they share apart from the seed, in the file's order, under a label."""
+    """Return the points of each configuration by its label, in the file's order."""
     keys = [key for key in progress.varied if key != "seed"]
     groups: dict[str, list[PointStatus]] = {}
     for status in progress.points:
@@ -114,7 +113,7 @@ def _spread(values: Sequence[float], metric: str) -> str:
 
 
 def rows(progress: Progress) -> list[tuple[str, str, str]]:
-    """(configuration, mean +- standard deviation (n), states of its points)."""
+    """Return (configuration, mean ± standard deviation (n), states of its points)."""
     metric = progress.metric.name if progress.metric else ""
     found: list[tuple[str, str, str]] = []
     for label, group in configurations(progress).items():
@@ -126,7 +125,7 @@ def rows(progress: Progress) -> list[tuple[str, str, str]]:
 
 
 def as_text(progress: Progress) -> str:
-    """The table, and below it what is not as it should be."""
+    """Return the table, followed by what is wrong."""
     metric = progress.metric.name if progress.metric else "metric"
     lines = [table([("", metric, ""), *rows(progress)])]
     for status in progress.points:
@@ -136,7 +135,7 @@ def as_text(progress: Progress) -> str:
             lines.append(f"{status.state}: {name}, {status.attempts[0].where}{why}")
         if status.duplicated:
             lines.append(f"run {len(status.attempts)} times: {name}, {', '.join(a.where for a in status.attempts)}")
-    lines += [f"not in the file any more: {status.point.label(progress.varied)}" for status in progress.foreign]
+    lines += [f"no longer in the file: {status.point.label(progress.varied)}" for status in progress.foreign]
     done = progress.count("finished", "stopped")
     return "\n".join([*lines, f"{done} of {progress.total} points are done"])
 

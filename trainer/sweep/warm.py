@@ -1,4 +1,4 @@
-"""What every child of a sweep needs, imported once: the parts of a run, and what they import only when used."""
+"""Imports for every child of a sweep, made once: the parts of a run, and what they import when they are used."""
 
 import contextlib
 import importlib

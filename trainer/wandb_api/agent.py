@@ -1,7 +1,7 @@
-"""Inside a W&B agent: what the server has assigned to the run that is starting. Needs no wandb.
+"""The assignment that a W&B agent gives to the run it starts. Needs no wandb.
 
-An agent starts `trainer train` with the swept values twice: as words, where `str()` has made `True` of true and `1` of
-"1", and exactly, in the YAML file that WANDB_SWEEP_PARAM_PATH names. The file counts; the words must agree with it.
+An agent starts `trainer train` with the swept values twice: as overrides, where `str()` has made `True` of true and `1`
+of "1", and exactly, in the YAML file that WANDB_SWEEP_PARAM_PATH names. The file counts. The overrides must agree.
 """
 
 import os
@@ -27,12 +27,12 @@ class Assignment:
     """A run that W&B has handed out."""
 
     values: Mapping[str, Any]  # by flat dotted key
-    name: str | None  # of its run folder, the same whenever W&B hands this run out; None: it has no id
+    name: str | None  # of its run folder, the same each time W&B hands this run out. None without an id
 
     def overrides(self, given: Sequence[str]) -> list[str]:
-        """`given`, and after it each swept value as a word from which exactly that value is read.
+        """Return `given` followed by each swept value as an override from which exactly that value is read.
 
-        Raises ConfigError with a line for each word of `given` that says another value.
+        Raises ConfigError with a line for each override in `given` that has another value.
         """
         said = flatten(read_overrides(given))
         if problems := [
@@ -45,7 +45,7 @@ class Assignment:
 
 
 def assignment(env: Mapping[str, str] = os.environ) -> Assignment | None:
-    """What the agent that started this process wants run; None outside of an agent. Raises ConfigError."""
+    """Return the assignment of this process, or None if no agent started it. Raises ConfigError."""
     if not (path := env.get(_FILE)):
         return None
     name = "-".join(_as_name(env[key]) for key in ("WANDB_SWEEP_ID", "WANDB_RUN_ID") if env.get(key))
@@ -53,7 +53,7 @@ def assignment(env: Mapping[str, str] = os.environ) -> Assignment | None:
 
 
 def begun(folder: Path) -> Path | None:
-    """`folder` where its run has begun and can be gone on with; what a kill has left before that is removed."""
+    """Return `folder` if its run has begun and can be resumed. Remove what a kill left before that."""
     if (folder / "config.yaml").exists():
         return folder
     if folder.is_dir():
@@ -63,7 +63,7 @@ def begun(folder: Path) -> Path | None:
 
 
 def _read(path: Path) -> Settings:
-    """`KEY: {value: VALUE}` as nested settings: W&B wraps the outermost keys alone."""
+    """Read `KEY: {value: VALUE}` as nested settings. W&B wraps the outermost keys only."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -83,7 +83,7 @@ def _unwrapped(content: Settings, path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _agree(said: Any, value: Any) -> bool:
-    """Whether a word can be what an agent has made of `value`, which `str()` does not tell from all others."""
+    """Return whether an agent can have written `value` like this. `str()` does not distinguish all values."""
     return _same(said, value) or _same(said, read_value(str(value)))
 
 

@@ -1,7 +1,4 @@
-"""Runs of W&B as run folders, so that a report of them is a report of folders.
-
-What W&B says of a run becomes the content of its files in `wandb_run`; here W&B is asked, and they find their place.
-"""
+"""W&B's runs fetched into run folders, so that a report reads folders only. `run_files` makes the files' content."""
 
 import json
 import re
@@ -33,16 +30,15 @@ from trainer.wandb_api.run_files import (
 
 Say = Callable[[str], None]
 
-_AT_ONCE = 8  # runs: each is a handful of requests, which mostly wait
+_AT_ONCE = 8  # runs: each is a few requests, which mostly wait
 
 
 def bring(path: str, into: Path, *, say: Say = lambda _: None) -> list[Path]:
-    """The runs of ENTITY/PROJECT, or of one sweep ENTITY/PROJECT/SWEEP, in folders that a report reads: `into`/NAME for
-    each sweep, with its file in it, and `into`/PROJECT for runs of no sweep.
+    """Fetch the runs of ENTITY/PROJECT, or of one sweep ENTITY/PROJECT/SWEEP, and return their folders.
 
-    What is there already and has not changed on W&B since is not fetched again. `say` gets a line for each run that is
-    left out, and one in the end. Raises SweepError where W&B cannot be asked or knows no such thing, CheckpointError
-    where no run there is ours.
+    The folders are `into`/NAME for each sweep, with its file, and `into`/PROJECT for runs of no sweep. Runs that have
+    not changed on W&B are not fetched again. `say` gets a line for each run that is left out, and one at the end.
+    Raises SweepError if W&B cannot be asked or does not know the path, CheckpointError if no run is the trainer's.
     """
     from trainer.wandb_api.client import asking  # loads wandb
 
@@ -70,7 +66,7 @@ def bring(path: str, into: Path, *, say: Say = lambda _: None) -> list[Path]:
 
 
 def place_in(runs: Path, path: str) -> Path:
-    """`runs`/wandb/ENTITY/PROJECT: apart from what was trained here. Raises SweepError for another path."""
+    """Return `runs`/wandb/ENTITY/PROJECT, apart from local runs. Raises SweepError for another path."""
     entity, project, _ = _read_path(path)
     return runs / "wandb" / _file_name(entity) / _file_name(project)
 
@@ -89,12 +85,12 @@ def _read_path(path: str) -> tuple[str, str, str | None]:
 
 
 def _trains(sweep: Mapping[str, Any]) -> bool:
-    """Whether a sweep's runs can be ours."""
+    """Return whether a sweep's runs can be the trainer's."""
     return any(re.match(r"(\S*/)?trainer(\.cli)?\b", str(part)) for part in sweep.get("command") or [])
 
 
 def _sweep_folder(into: Path, sweep: Any) -> Path:
-    """The folder of a sweep with its file in it, by whose name a report knows what was published."""
+    """Make the folder of a sweep with its file. A report finds what was published by the file's name."""
     name = _file_name(sweep.config.get("name") or sweep.name)
     folder = _free_folder(into, name, sweep)
     text = _sweep_text(sweep.config, Path("sweeps") / f"{name}.yaml")
@@ -105,7 +101,7 @@ def _sweep_folder(into: Path, sweep: Any) -> Path:
 
 
 def _free_folder(into: Path, name: str, sweep: Any = None) -> Path:
-    """`into`/NAME, unless it is another sweep's: a file that was registered twice is two sweeps of one name."""
+    """Return `into`/NAME, or another folder if that is another sweep's. A file registered twice is two sweeps."""
     path = into / name / f"{name}.yaml"
     if sweep is None:
         return into / "runs" / name if path.exists() else into / name
@@ -118,8 +114,10 @@ def _mark(sweep: Any) -> str:
 
 
 def _sweep_text(config: Mapping[str, Any], here: Path) -> str:
-    """The file that the sweep was registered from, where it lies here: W&B keeps no comments, and the first is the
-    question. Else what W&B has."""
+    """Return the text of the local file that the sweep was registered from, or else what W&B has.
+
+    W&B keeps no comments, and the first comment is the question.
+    """
     with suppress(OSError, ValueError, yaml.YAMLError):
         text = here.read_text(encoding="utf-8")
         content = yaml.safe_load(text)
@@ -130,12 +128,12 @@ def _sweep_text(config: Mapping[str, Any], here: Path) -> str:
 
 
 def _file_name(text: str) -> str:
-    """The text as a name that every file system takes."""
+    """Return the text as a name that every file system accepts."""
     return re.sub(r"[^\w.@+-]+", "-", text).lstrip(".-") or "unnamed"
 
 
 def _bring_runs(runs: Sequence[Any], folder: Path, say: Say) -> int:
-    """How many of these are in the folder now."""
+    """Fetch runs and return how many of them are in the folder now."""
     there = {mark["id"]: (path.parent, mark) for path in folder.glob("*/run.json") if (mark := _mark_in(path))}
     taken = {path.name for path in folder.glob("*")}
     wanted: list[tuple[Any, Path]] = []
@@ -153,7 +151,7 @@ def _bring_runs(runs: Sequence[Any], folder: Path, say: Say) -> int:
         bringing = [pool.submit(_bring_run, run, target, Path(aside)) for run, target in wanted]
         try:
             left_out = [why for each in bringing if (why := each.result())]
-        except BaseException:  # the server is gone, or Ctrl-C: no use in asking for the rest
+        except BaseException:  # the server is gone, or Ctrl-C: the rest is not asked for
             pool.shutdown(cancel_futures=True)
             raise
     for line in left_out:
@@ -165,7 +163,7 @@ def _bring_runs(runs: Sequence[Any], folder: Path, say: Say) -> int:
 
 
 def _bring_run(run: Any, target: Path, aside: Path) -> str | None:
-    """Fetch one run and put it in its place, whole. Returns why it is left out; None where it is not."""
+    """Fetch one run whole into its place. Return why it is left out, or None."""
     try:
         config, words = config_of(run.config)
     except ConfigError as error:
@@ -176,7 +174,7 @@ def _bring_run(run: Any, target: Path, aside: Path) -> str | None:
         return f"{run.url}: left out: it has sent no config"
     told = run.summary_metrics
     files = _download(run, ["run.json", *filter(None, [confusion_table(told)])], aside / "files" / run.id)
-    rows = rows_of(run.scan_history(use_cache=False))  # a cache would hold back what has come since
+    rows = rows_of(run.scan_history(use_cache=False))  # a cache would hide newer rows
     summary = summary_of(told, rows, run.state)
     provenance = files.pop("run.json", None) or _provenance(run, words)
     status = {"status": status_of(run.state, told), **({"ended": summary["ended"]} if "ended" in summary else {})}
@@ -200,7 +198,7 @@ def _bring_run(run: Any, target: Path, aside: Path) -> str | None:
 
 
 def _download(run: Any, names: Sequence[str], folder: Path) -> dict[str, Any]:
-    """JSON files of a run, those that W&B has."""
+    """Return the JSON files of a run that W&B has."""
     found: dict[str, Any] = {}
     for file in run.files(names=list(names)):
         with file.download(root=str(folder)) as content:
@@ -209,13 +207,13 @@ def _download(run: Any, names: Sequence[str], folder: Path) -> dict[str, Any]:
 
 
 def _provenance(run: Any, words: Sequence[str]) -> dict[str, Any]:
-    """Of a run that has not sent its run.json."""
+    """Return the provenance of a run that has not sent its run.json."""
     git = {"git": {"revision": run.commit, "dirty": None}} if run.commit else {}
     return {"command": shlex.join(["trainer", "train", *words]), "started": run.created_at, **git}
 
 
 def _run_mark(run: Any) -> dict[str, Any]:
-    """Tells whether there is more of a run than was brought."""
+    """Return a mark that changes when W&B has more of a run than was fetched."""
     heard = {"heartbeat": run.heartbeat_at, "rows": run.history_line_count}
     return {"id": run.id, "url": run.url, "state": run.state, **heard}
 

@@ -1,4 +1,4 @@
-"""A table's report as a W&B report, and a saved workspace of the project: through wandb-workspaces, an extra."""
+"""A table's report as a W&B report, and a saved workspace of the project. Needs the extra `report`."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,9 +43,11 @@ class _Place:
 
 
 def publish(tables: Sequence[Table], place: str | None = None) -> Iterator[str]:
-    """Create a W&B report of each table and a workspace in ENTITY/PROJECT, by default where the runs are, or update
-    those of the same title. Yields the page of each. Raises SweepError where W&B cannot be asked, or has no such
-    project."""
+    """Create or update a W&B report of each table and a workspace. Yield the page of each.
+
+    `place` is ENTITY/PROJECT, by default where the runs are. Raises SweepError if W&B cannot be asked or does not have
+    the project.
+    """
     with asking() as api:
         where = _read_place(place) if place else _place_of(tables, api.default_entity)
         there = {view["displayName"]: view for view in _views(api, where, _REPORT)}
@@ -72,7 +74,7 @@ def _read_place(text: str) -> _Place:
 
 
 def _place_of(tables: Iterable[Table], account: str | None) -> _Place:
-    """Where the runs were fetched from, or else where their configs have sent them."""
+    """Return where the runs were fetched from, or else where their configs send them."""
     runs = [run for table in tables for run in table.runs]
     for run in runs:
         if url := run.provenance.get("wandb", {}).get("url"):
@@ -100,7 +102,7 @@ def _views(api: Any, where: _Place, kind: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _panels_of(table: Table) -> Iterable[PanelTable]:
-    """Those that the runs have logged a table for, as the first that counts tells."""
+    """Return the panels for which the first counting run has logged a table."""
     first = next((run for configuration in table.configurations for run in configuration.runs), None)
     return panel_tables(first.history.folder, first.config.get("sink.wandb.panels")) if first else []
 
@@ -155,7 +157,7 @@ def _workspace(where: _Place, panels: Sequence[PanelTable]) -> ws.Workspace:
 
 
 def _runset(table: Table, where: _Place, *, grouped: bool = False) -> wr.Runset:
-    """The table's runs and no others; as configurations, or one by one."""
+    """Return the table's runs and no others, grouped by configuration or one by one."""
     ids = [run.provenance.get("wandb", {}).get("id") for run in table.runs]
     names = [run.name for run in table.runs]
     return wr.Runset(
@@ -168,12 +170,12 @@ def _runset(table: Table, where: _Place, *, grouped: bool = False) -> wr.Runset:
 
 
 def _in_config(key: str) -> str:
-    """W&B wraps each value of a config; our keys are flat, the dots in them no levels."""
+    """Return a key as W&B addresses it. W&B wraps each value, and the dots in our flat keys are no levels."""
     return f"{key}.value"
 
 
 class _FlatColumn(wr.ParallelCoordinatesPlotColumn):
-    """One of a flat dotted key. The library's own takes its first dot for a level."""
+    """The column of a flat dotted key. The library's own takes the first dot for a level."""
 
     def _to_model(self) -> Column:
         return Column(accessor=f"config:{_in_config(str(self.metric))}", display_name=str(self.metric))
@@ -184,7 +186,7 @@ def _config_column(key: str) -> _FlatColumn:
 
 
 def _line(title: str, metric: str) -> wr.LinePlot:
-    """By epoch. Of a group its mean, from the lowest run to the highest."""
+    """Return a line plot by epoch. A group is its mean, with a band from the lowest run to the highest."""
     return wr.LinePlot(
         title=title,
         x="epoch",
@@ -196,7 +198,7 @@ def _line(title: str, metric: str) -> wr.LinePlot:
 
 
 def _custom_chart(panel: PanelTable) -> wr.CustomChart:
-    """The chart under which each run's own page shows this table."""
+    """Return the chart that each run's page shows this table with."""
     return wr.CustomChart(
         query={"summaryTable": {"tableKey": f"{panel.key}_table"}},
         chart_name=panel.chart,

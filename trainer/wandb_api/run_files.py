@@ -1,4 +1,4 @@
-"""What W&B has of one run, put back into the form of a run folder's files. No network here."""
+"""W&B's record of one run, converted into the files of a run folder. No network here."""
 
 import json
 import math
@@ -14,15 +14,15 @@ from trainer.errors import ConfigError
 Row = dict[str, Any]
 
 UNDER_WAY = ("pending", "running", "preempting")
-"""States of W&B's in which more of a run is to come."""
+"""W&B's states of a run that is not over."""
 
 _NOT_THE_FOLDERS = ("_", "panels/", "inspect/")  # W&B's own columns, the charts' tables, what was looked at later
 
 
 def config_of(told: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """(the config, nested; `KEY=VALUE` words of what else was swept, such as a recipe). Empty where it is none of ours.
+    """Return (nested config, overrides of other swept keys, such as a recipe). It is empty for foreign runs.
 
-    Raises ConfigError where a key is both a value and a section.
+    Raises ConfigError if a key is both a value and a section.
     """
     flat = flatten(told)  # of a sweep's nested parameter the same values come twice
     ours = {key: value for key, value in flat.items() if key.partition(".")[0] in RunConfig.model_fields}
@@ -30,8 +30,7 @@ def config_of(told: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 
 def _typed(config: dict[str, Any]) -> dict[str, Any]:
-    """The config in the order and the types of its sections, which W&B does not keep: 1.0 comes back as 1. As it is
-    where it is not one of today's."""
+    """Return a valid config in the order and types of its sections, which W&B does not keep: 1.0 comes back as 1."""
     try:
         own = validate(config).model_dump(mode="json")
     except ConfigError:
@@ -40,7 +39,7 @@ def _typed(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def rows_of(told: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """The rows of metrics.jsonl from those that W&B has, oldest first."""
+    """Return the rows of metrics.jsonl, oldest first."""
     rows = [
         {"epoch": row["epoch"], "step": row["step"], **metrics}
         for row in told
@@ -50,7 +49,7 @@ def rows_of(told: Iterable[Mapping[str, Any]]) -> list[Row]:
 
 
 def _numbers(told: Mapping[str, Any], without: Iterable[str]) -> Row:
-    """Our own metrics, null for what is infinite or not a number. What a row lacks may come as null."""
+    """Return the trainer's metrics, null for infinities and NaN. A metric that a row lacks may come as null."""
     return {
         key: _finite(value)
         for key, value in sorted(told.items())
@@ -63,15 +62,18 @@ def _is_the_folders(key: str, value: Any) -> bool:
 
 
 def _finite(value: Any) -> Any:
-    """W&B spells what JSON has no word for as a number, or as a text."""
+    """Return None for infinities and NaN, which W&B has as numbers or texts."""
     if value in ("NaN", "Infinity", "-Infinity"):
         return None
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _as_if_once(rows: Iterable[Row]) -> list[Row]:
-    """The rows of a run that was never broken off. A resumed run goes back to its checkpoint and measures again what
-    came after; its folder then drops the first measurements, and W&B keeps both."""
+    """Return the rows as of a run that was never interrupted.
+
+    A resumed run measures again what came after its checkpoint. Its folder drops the first measurements. W&B keeps
+    both.
+    """
     kept: list[Row] = []
     place: dict[tuple[Any, ...], int] = {}  # of each measurement
     for row in rows:
@@ -89,8 +91,10 @@ def _as_if_once(rows: Iterable[Row]) -> list[Row]:
 
 
 def summary_of(told: Mapping[str, Any], rows: Sequence[Row], state: str) -> Row:
-    """summary.json; empty where the run has not said how it ended. W&B has no nulls in it, and adds the last value of
-    whatever was logged: of that a folder has only what stands in the row of an epoch's end."""
+    """Return summary.json, empty if the run has not reported how it ended.
+
+    W&B has no nulls in it, and adds the last value of every logged metric. A folder has only those of an epoch's end.
+    """
     if state in UNDER_WAY or "status" not in told:
         return {}
     logged = {key for row in rows for key in row}
@@ -101,18 +105,18 @@ def summary_of(told: Mapping[str, Any], rows: Sequence[Row], state: str) -> Row:
 
 
 def status_of(state: str, summary: Mapping[str, Any]) -> str:
-    """What became of a run, in our words where it has said so itself, else in W&B's."""
+    """Return a run's status, its own or else W&B's state."""
     return "running" if state in UNDER_WAY else str(summary.get("status") or state)
 
 
 def confusion_table(told: Mapping[str, Any]) -> str | None:
-    """Where among a run's files the table of its confusion panel lies."""
+    """Return the path of the confusion panel's table among a run's files."""
     found = (value for key, value in told.items() if key.endswith("panels/confusion_matrix_table"))
     return next((value.get("path") for value in found if isinstance(value, dict)), None)
 
 
 def confusion_of(table: Mapping[str, Any]) -> dict[str, Any]:
-    """confusion.json from a table of `actual`, `predicted`, `images`, its classes in the order in which they come."""
+    """Return confusion.json from a table of `actual`, `predicted` and `images`, classes in order of appearance."""
     actual, predicted, images = (table["columns"].index(name) for name in ("actual", "predicted", "images"))
     counts = {(row[actual], row[predicted]): int(row[images]) for row in table["data"]}
     classes = list(dict.fromkeys(true for true, _ in counts))

@@ -1,6 +1,6 @@
-"""Sweeps of a W&B server: registered and run by its agents, looked at, and completed, through wandb's own Api.
+"""Sweeps on a W&B server: register one, run its agents, show its progress, complete it.
 
-W&B hands out each point once. A run that crashes is lost to its sweep; `rerun` runs its point again, into that sweep.
+W&B hands out each point once. A run that crashes is lost to its sweep. `rerun` runs its point again, into that sweep.
 """
 
 import contextlib
@@ -33,8 +33,8 @@ from trainer.sweep.status import Attempt, Progress, State, as_text, progress
 from trainer.wandb_api.client import asking
 
 _AGENT = {
-    "WANDB_AGENT_DISABLE_FLAPPING": "true",  # three points that diverge in the first minute are no reason to end,
-    "WANDB_AGENT_MAX_INITIAL_FAILURES": "1000000000",  # nor are the first five; every config is checked before
+    "WANDB_AGENT_DISABLE_FLAPPING": "true",  # three points that diverge in the first minute must not end it,
+    "WANDB_AGENT_MAX_INITIAL_FAILURES": "1000000000",  # nor must the first five. Every config is checked before
     "WANDB_AGENT_KILL_DELAY": str(SECONDS_TO_SAVE),
 }
 
@@ -47,7 +47,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a sweep is on the server."""
+    """Address of a sweep on the server."""
 
     entity: str
     project: str
@@ -58,15 +58,15 @@ class Place:
 
     @property
     def env(self) -> dict[str, str]:
-        """What puts a run into this sweep."""
+        """Return the environment that puts a run into this sweep."""
         return {"WANDB_ENTITY": self.entity, "WANDB_PROJECT": self.project, "WANDB_SWEEP_ID": self.id}
 
 
 def start(path: Path, *, agents: int, devices: Sequence[str], warn: Callable[[Checked], None] = lambda _: None) -> int:
-    """Register a sweep file and run it by `agents` W&B agents here, the i-th on the i-th device, until it is done.
+    """Register a sweep file and run it with `agents` W&B agents here, the i-th on the i-th device, until it is done.
 
-    Prints the sweep's page; returns an exit code: 0 where every point is done. Raises SweepError before anything is
-    registered where a point is impossible, and where W&B cannot be asked.
+    Print the sweep's page. Return an exit code, 0 if every point is done. Raises SweepError if W&B cannot be asked, and
+    before anything is registered if a point is impossible.
     """
     found = check(read_sweep(path))
     warn(found)
@@ -80,7 +80,7 @@ def start(path: Path, *, agents: int, devices: Sequence[str], warn: Callable[[Ch
 
 
 def progress_of(id: str) -> tuple[Sweep, Progress]:
-    """How far a sweep of W&B's is, named by ENTITY/PROJECT/ID or its page. Raises SweepError."""
+    """Return the progress of a W&B sweep, named by ENTITY/PROJECT/ID or its page. Raises SweepError."""
     place = read_place(id)
     with asking() as api:
         sweep = parse_sweep(yaml.safe_dump(api.sweep(str(place)).config), Path(str(place)))
@@ -90,10 +90,10 @@ def progress_of(id: str) -> tuple[Sweep, Progress]:
 
 
 def rerun(id: str, *, runs: Path, devices: Sequence[str]) -> int:
-    """Run here, into the sweep, each point that has no run that ended well or is under way; one a device at once.
+    """Run here, into the sweep, each point that is neither done nor running, one at a time on each device.
 
-    What was interrupted goes on under its id, from its checkpoint where its folder is in `runs`. Returns an exit
-    code: 0 where every point is done. Raises SweepError.
+    An interrupted run keeps its id, and resumes from its checkpoint if its folder is in `runs`. Return an exit code, 0
+    if every point is done. Raises SweepError.
     """
     place = read_place(id)
     sweep, found = progress_of(id)
@@ -113,7 +113,7 @@ def rerun(id: str, *, runs: Path, devices: Sequence[str]) -> int:
 
 
 def list_sweeps(project: str) -> list[str]:
-    """A line for each sweep of ENTITY/PROJECT, or of a project of the account's own. Raises SweepError."""
+    """Return a line for each sweep of ENTITY/PROJECT, or of the account's own PROJECT. Raises SweepError."""
     with asking() as api:
         entity, _, name = project.rpartition("/")
         return [
@@ -123,7 +123,7 @@ def list_sweeps(project: str) -> list[str]:
 
 
 def read_place(id: str) -> Place:
-    """From ENTITY/PROJECT/ID, or the address of the sweep's page. Raises SweepError."""
+    """Read ENTITY/PROJECT/ID, or the address of a sweep's page. Raises SweepError."""
     parts = [unquote(part) for part in urlsplit(id).path.strip("/").split("/")]
     if "://" in id:
         parts = [*parts[-4:-2], parts[-1]] if len(parts) >= 4 and parts[-2] == "sweeps" else []
@@ -133,7 +133,7 @@ def read_place(id: str) -> Place:
 
 
 def _register(path: Path, sweep: Sweep) -> Place:
-    """The file as it is, in its own project; where it names none, in that of W&B's environment."""
+    """Register the file in the project it names, or else in that of W&B's environment."""
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     with contextlib.redirect_stdout(sys.stderr):
         id = wandb.sweep(config, entity=sweep.file.entity, project=sweep.file.project)
@@ -142,12 +142,12 @@ def _register(path: Path, sweep: Sweep) -> Place:
 
 
 def _own_programs() -> dict[str, str]:
-    """`trainer` and `wandb` are those of this very Python, whatever else is on the PATH."""
+    """Return the PATH on which `trainer` and `wandb` are those of this Python."""
     return {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])}
 
 
 def _attempt(run: Any, sweep: Sweep) -> Attempt | None:
-    """None where the run's config lacks swept values: it never began, or is not of this file."""
+    """Return the attempt of a run, or None if its config lacks swept values: it never began, or is of another file."""
     config, summary = flatten(run.config), run.summary_metrics
     if not sweep.space.keys() <= config.keys():
         return None
@@ -159,7 +159,7 @@ def _attempt(run: Any, sweep: Sweep) -> Attempt | None:
 
 
 def _state(of_run: str, said: Any) -> State:
-    """From W&B's state of a run, and the status that the run itself has sent when it ended."""
+    """Return the state from W&B's state of a run and the status that the run sent when it ended."""
     match of_run, said:
         case ("pending", _):
             return "waiting"
@@ -178,16 +178,16 @@ def _state(of_run: str, said: Any) -> State:
 
 
 def _write_values(path: Path, point: Point) -> Path:
-    """The file that W&B's agent writes for a run: from it both the run and W&B's client read the swept values."""
+    """Write the file that W&B's agent writes. The run and W&B's client read the swept values from it."""
     wrapped = {key: {"value": value} for key, value in point.values.items()}
     path.write_text(yaml.safe_dump({"wandb_version": 1, **wrapped}, allow_unicode=True), encoding="utf-8")
     return path
 
 
 def _tell(place: Place, signalled: int | None) -> int:
-    """Say how far the sweep is; the exit code that fits."""
+    """Print the sweep's progress and return the exit code."""
     if signalled:
-        typer.echo(f"go on with: trainer sweep rerun {place}", err=True)
+        typer.echo(f"continue with: trainer sweep rerun {place}", err=True)
         return 128 + signalled
     _, now = progress_of(str(place))
     typer.echo(as_text(now), err=True)
@@ -198,7 +198,7 @@ def _tell(place: Place, signalled: int | None) -> int:
 
 
 def _as_asked(number: int) -> int:
-    """What is passed on: a terminal that is gone is a polite end, too."""
+    """Return the signal to pass on: SIGTERM for a terminal that was closed."""
     return signal.SIGTERM if number == signal.SIGHUP else number
 
 

@@ -143,7 +143,7 @@ def _truncated(folder: Path) -> None:
         (["train", "--resume", "/nowhere"], "/nowhere: not a run folder"),
         (["train", "SMALL", "--runs", "/proc/runs"], "/proc/runs"),
         (["train", "SMALL", "--name", "a/b"], "--name: 'a/b'"),
-        (["train", "SMALL", "--name", "done"], "go on with it by"),
+        (["train", "SMALL", "--name", "done"], "continue it with"),
         (["train", "--resume", "CUT"], "checkpoint.pt: damaged or not a checkpoint"),
         (["evaluate", "/nowhere"], "/nowhere"),
         (["evaluate", "CUT"], "checkpoint.pt: damaged or not a checkpoint"),

@@ -302,4 +302,4 @@ def test_a_started_sweep_passes_a_signal_on_and_leaves_nothing_running(server: S
     finally:
         kill_with_children(started)
     assert (server.only_run.state, server.only_run.summary["status"]) == ("preempted", "interrupted")
-    assert "go on with: trainer sweep rerun standin/p/sweep1\n" in Path("agents.log").read_text()
+    assert "continue with: trainer sweep rerun standin/p/sweep1\n" in Path("agents.log").read_text()

@@ -57,7 +57,7 @@ def test_the_best_of_several_attempts_counts_and_a_second_finished_one_is_report
     assert as_text(found).splitlines()[3:] == [
         "run 2 times: act=relu, seed=1, c, d",
         "diverged: act=relu, seed=2, e: loss is not finite",
-        "not in the file any more: act=silu, seed=0",
+        "no longer in the file: act=silu, seed=0",
         "2 of 6 points are done",
     ]
     plain = found.as_json()
