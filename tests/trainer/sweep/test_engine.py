@@ -80,7 +80,7 @@ def test_a_killed_controller_leaves_no_training_behind_and_its_points_go_on(tmp_
         wait_for(lambda: len(list(tmp_path.glob("s/*/checkpoint.json"))) == 2)
         process.kill()
         process.wait()
-        wait_for(lambda: not children_of(tmp_path / "s"), seconds=5)
+        wait_for(lambda: not children_of(tmp_path / "s"))
     saved = {folder.name: json.loads((folder / "checkpoint.json").read_text()) for folder in tmp_path.glob("s/s?")}
     assert min(saved.values()) >= 1
     progress, _ = run(path, tmp_path)
@@ -96,7 +96,7 @@ def test_ctrl_c_lets_children_save_and_the_same_command_goes_on(tmp_path: Path) 
     with controller(path, tmp_path, jobs=2, PRETEND_SECONDS="0.5") as process:
         wait_for(lambda: len(list(tmp_path.glob("s/*/checkpoint.json"))) == 2)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 130
+        assert process.wait(timeout=60) == 130
     assert children_of(tmp_path / "s") == []
     status = {f.parent.name: json.loads(f.read_text())["status"] for f in tmp_path.glob("s/*/summary.json")}
     assert status == {"s0": "interrupted", "s1": "interrupted"}
