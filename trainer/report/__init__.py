@@ -1,1 +1,1 @@
-"""A sweep's page: published against reproduced, and how sure we are."""
+"""Report of a sweep: runs compared with each other and with published figures."""

@@ -1,7 +1,7 @@
 """Tables of a report, as plain text in cells."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -33,44 +33,47 @@ class Grid:
 def configurations(table: Table) -> Grid:
     """Return the configurations, the best first and those without runs last."""
     digits = digits_of(table)
-    lasts = {configuration.label: configuration.sample("test_acc") for configuration in table.configurations}
-    bests = {configuration.label: configuration.sample("best_test_acc") for configuration in table.configurations}
-    chosen = any(bests[label] and bests[label] != lasts[label] for label in lasts)
-    header = ["configuration", metric_name(table, unit=True), "95% interval of the mean", "top group"]
+    columns: list[tuple[str, Callable[[Configuration], str]]] = [
+        ("configuration", lambda each: each.label),
+        (metric_name(table, unit=True), lambda each: spread(each.sample().values(), digits=digits)),
+        ("95% interval of the mean", lambda each: mean_interval(each.sample(), digits=digits)),
+        ("top group", lambda each: "yes" if each.label in table.top else "no" if each.sample() else NONE),
+    ]
     if table.metric != "test/accuracy":
-        header.append("test accuracy, last epoch (%)")
-    if chosen:
-        header += ["best epoch, chosen on the test set (%)", "gain of that choice (points)"]
-    header += ["training accuracy (%)", "training time (s)", "parameters (million)"]
-    rows: list[tuple[str, ...]] = []
-    for configuration in _ranked(table):
-        sample, last, best = configuration.sample(), lasts[configuration.label], bests[configuration.label]
-        cells = [configuration.label, spread(sample.values(), digits=digits), mean_interval(sample, digits=digits)]
-        cells.append("yes" if configuration.label in table.top else "no" if sample else NONE)
-        if table.metric != "test/accuracy":
-            cells.append(spread(last.values()))
-        if chosen:
-            gains = [best[seed] - last[seed] for seed in best.keys() & last.keys()]
-            cells += [spread(best.values()), f"{fmean(gains):+.2f}" if gains else NONE]
-        params = configuration.sample("params")
-        cells.append(spread(configuration.sample("train_acc").values()))
-        cells.append(spread(configuration.sample("seconds_total").values(), digits=0))
-        cells.append(number(fmean(params.values()) / 1e6) if params else NONE)
-        rows.append(tuple(cells))
+        columns.append(("test accuracy, last epoch (%)", _spread_of("test_acc")))
+    if any((best := each.sample("best_test_acc")) and best != each.sample("test_acc") for each in table.configurations):
+        columns += [("best epoch, chosen on the test set (%)", _spread_of("best_test_acc"))]
+        columns += [("gain of that choice (points)", _gain)]
+    columns += [
+        ("training accuracy (%)", _spread_of("train_acc")),
+        ("training time (s)", _spread_of("seconds_total", digits=0)),
+        (
+            "parameters (million)",
+            lambda each: number(fmean(n) / 1e6) if (n := each.sample("params").values()) else NONE,
+        ),
+    ]
     caption = (
         "Mean ± sample standard deviation over n runs. The top group is the best configuration and every other whose"
         " difference from it is not significant"
     )
-    return Grid(caption, tuple(header), tuple(rows), (0, 3))
+    rows = tuple(tuple(cell(each) for _, cell in columns) for each in _ranked(table))
+    return Grid(caption, tuple(name for name, _ in columns), rows, (0, 3))
+
+
+def _spread_of(measure: str, *, digits: int = 2) -> Callable[[Configuration], str]:
+    return lambda each: spread(each.sample(measure).values(), digits=digits)
+
+
+def _gain(configuration: Configuration) -> str:
+    last, best = configuration.sample("test_acc"), configuration.sample("best_test_acc")
+    gains = [best[seed] - last[seed] for seed in best.keys() & last.keys()]
+    return f"{fmean(gains):+.2f}" if gains else NONE
 
 
 def _ranked(table: Table) -> list[Configuration]:
     means = {label: fmean(sample.values()) for label, sample in table.samples.items() if sample}
     sign = -1 if table.highest else 1
-    return sorted(
-        table.configurations,
-        key=lambda each: (each.label not in means, sign * means.get(each.label, 0.0)),
-    )
+    return sorted(table.configurations, key=lambda each: (each.label not in means, sign * means.get(each.label, 0.0)))
 
 
 def published(table: Table, experiment: Experiment, *, headlines: bool) -> Grid:

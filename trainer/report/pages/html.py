@@ -13,7 +13,7 @@ from trainer.panels.theme import theme
 from trainer.report.pages.charts import Chart
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.sections import Block, Bullets, Folded, sections
-from trainer.report.pages.sentences import certainty_note, finding
+from trainer.report.pages.sentences import finding
 from trainer.report.tables import Table
 
 _GOOD = ("consistent", "holds", "the first is")
@@ -76,7 +76,7 @@ def _header(table: Table) -> Iterable[str]:
     yield f"<h1>{escape(table.question)}</h1>"
     yield f'<p class="answer">{escape(answer.text)}</p>'
     yield f'<p><span class="sure {mark}">{escape(answer.certainty)}</span></p>'
-    yield f'<p class="quiet">{escape(certainty_note(answer))}</p>'
+    yield f'<p class="quiet">{escape(answer.note)}</p>'
     yield "</header>"
 
 

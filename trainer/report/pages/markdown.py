@@ -6,7 +6,7 @@ from pathlib import Path
 from trainer.report.pages.charts import Chart
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.sections import Block, Bullets, Folded, sections
-from trainer.report.pages.sentences import certainty_note, finding
+from trainer.report.pages.sentences import finding
 from trainer.report.tables import Table
 
 REPORTS = "../reports.md"
@@ -30,7 +30,7 @@ def link(text: str, page: str, beside: Path) -> str:
 def body(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str]) -> Iterable[str]:
     """Yield the lines between the title and the links to the numbers."""
     answer = finding(table)
-    yield f"**{answer.text}** {certainty_note(answer)}"
+    yield f"**{answer.text}** {answer.note}"
     for title, blocks in sections(table, charts):
         if shown := [line for block in blocks for line in _block(block, pictures)]:
             yield from ["", f"## {title}", *shown]

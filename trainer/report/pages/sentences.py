@@ -15,6 +15,14 @@ from trainer.text import NONE, spread
 Certainty = Literal[
     "significant at the 5% level", "incomplete", "not significant", "too few runs", "one configuration", "no runs"
 ]
+_NOTES: dict[Certainty, str] = {
+    "significant at the 5% level": "This holds at the 5% level, corrected for all pairs of the table.",
+    "incomplete": "This holds at the 5% level for the runs that finished. A missing run may be better.",
+    "not significant": "With these seeds the difference may be due to chance.",
+    "too few runs": "A test needs at least two runs of each configuration.",
+    "one configuration": "This is a measurement without a comparison.",
+    "no runs": "Nothing has been measured.",
+}
 _MOST_NAMED = 5  # configurations in a sentence
 
 
@@ -24,6 +32,10 @@ class Finding:
 
     text: str
     certainty: Certainty
+
+    @property
+    def note(self) -> str:
+        return _NOTES[self.certainty]
 
 
 def interval(bounds: tuple[float | None, float | None] | None, *, digits: int = 2) -> str:
@@ -176,23 +188,6 @@ def _published(table: Table) -> Iterable[str]:
     have = "has" if counts.total() == 1 else "have"
     yield f"{counts.total()} of {len(heads)} published headline figures {have} a verdict:"
     yield f"our runs are {several(parts)}."
-
-
-def certainty_note(found: Finding) -> str:
-    """Return the meaning of a finding's certainty, as a sentence."""
-    match found.certainty:
-        case "significant at the 5% level":
-            return "This holds at the 5% level, corrected for all pairs of the table."
-        case "incomplete":
-            return "This holds at the 5% level for the runs that finished. A missing run may be better."
-        case "not significant":
-            return "With these seeds the difference may be due to chance."
-        case "too few runs":
-            return "A test needs at least two runs of each configuration."
-        case "one configuration":
-            return "This is a measurement without a comparison."
-        case "no runs":
-            return "Nothing has been measured."
 
 
 def nothing_missing(table: Table) -> str:
