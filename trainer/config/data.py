@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
 from trainer.config.base import ChangesNoNumber, Section
 
@@ -18,6 +18,15 @@ class _AnySet(Section):
     """Standard deviation of each channel, in the same unit. null takes that of the training set."""
     train_size: PositiveInt | None = None
     """Use only this many training images, stratified by class and seeded. null uses all."""
+
+    @field_validator("mean", "std")
+    @classmethod
+    def _fractions_of_white(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if values and max(values) > 1:
+            meant = [float(f"{value / 255:.4g}") for value in values]
+            cure = f"; write {meant}, which is {list(values)} of 255" if max(values) <= 255 else ""
+            raise ValueError(f"{list(values)} is above 1, but these are fractions of white{cure}")
+        return values
 
 
 class Cifar10(_AnySet):

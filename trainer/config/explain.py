@@ -11,10 +11,14 @@ from pydantic_core import ErrorDetails
 
 
 def did_you_mean(word: object, known: Iterable[str], *, prefix: str = "") -> str:
-    """Return `; did you mean 'lr'?`, or the whole list if it is short, or nothing. `prefix` precedes the name."""
+    """Return `; did you mean 'lr'?`, or the whole list if it is short, or nothing. `prefix` precedes the name.
+
+    Capitals do not count: `AdamW` is nearer to `adamw` than to `adam`.
+    """
     names = sorted(known)
-    if near := get_close_matches(str(word), names, n=1):
-        return f"; did you mean {prefix + near[0]!r}?"
+    folded = {name.casefold(): name for name in names}
+    if near := get_close_matches(str(word).casefold(), folded, n=1):
+        return f"; did you mean {prefix + folded[near[0]]!r}?"
     return f"; one of {', '.join(names)}" if 0 < len(names) <= 20 else ""
 
 
@@ -41,6 +45,8 @@ def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
         case "literal_error":
             choices = [choice.strip("'") for choice in re.split(r", | or ", str(context["expected"]))]
             return f"{key}: {value!r} is not a choice{did_you_mean(value, choices)}"
+        case "tuple_type":
+            return f"{key}: {value!r} is not a list" + (f"; write {key}=[{value}]" if _is_plain(value) else "")
         case "missing":
             return f"{key}: needs a value, and none was given"
         case "value_error":
@@ -48,6 +54,10 @@ def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
         case _:
             message = detail["msg"]
             return f"{key}: {value!r}: {message[0].lower()}{message[1:]}"
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float)
 
 
 def _walk(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[list[str], str, list[str]]:

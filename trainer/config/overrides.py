@@ -6,6 +6,7 @@ plain text. All of them are read here, and the config's field decides the type.
 
 import ast
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -16,12 +17,18 @@ Settings = dict[str, Any]
 
 
 def read_value(text: str) -> Any:
-    """Read JSON, or else a Python literal, or else plain text: `1e-3`, `true`, `True`, `None`, `[3, 3]`, `cosine`."""
+    """Read JSON, or else a Python literal, or else plain text: `1e-3`, `true`, `True`, `None`, `[3, 3]`, `cosine`.
+
+    A list may contain plain text, since a shell takes its quotes away: `[a, b]`.
+    """
     for read in (json.loads, ast.literal_eval):
         try:
             return read(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
+    items = [item.strip() for item in text[1:-1].split(",")]
+    if re.fullmatch(r"""\[[^][{}()"']+\]""", text) and all(items):
+        return [read_value(item) for item in items]
     return text
 
 

@@ -1,5 +1,7 @@
 """Named starting points: YAML files in `trainer/recipes/`. A network starts from the recipe with its name, if any."""
 
+from collections import Counter
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -39,12 +41,36 @@ def read_settings_file(path: Path) -> Settings:
 
 
 def read_yaml(text: str, source: str) -> Settings:
+    """Return nested settings. Raises ConfigError that names `source`, also for a key that is given twice."""
     try:
         settings: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        tree: Any = yaml.compose(text, Loader=yaml.SafeLoader)  # pyright: ignore[reportUnknownMemberType]
+        twice = given_twice(tree)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-99-99
         raise ConfigError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{source}: nested too deeply") from error
     if settings is None:
         return {}
     if not is_settings(settings):
         raise ConfigError(f"{source}: expected keys and values, found {type(settings).__name__}")
+    if twice:
+        raise ConfigError(*(f"{source}: {key}: given twice" for key in twice))
     return nest(settings)
+
+
+def given_twice(tree: Any) -> list[str]:
+    """Return the dotted keys that a YAML tree has more than once. YAML itself silently takes the last one.
+
+    `optimizer.lr: 1` and `optimizer: {lr: 2}` are the same key.
+    """
+    twice = [key for key, count in Counter(_keys(tree)).items() if count > 1]
+    return [key for key in twice if not any(key.startswith(f"{section}.") for section in twice)]
+
+
+def _keys(node: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            name = f"{prefix}{key.value}"
+            yield name
+            yield from _keys(value, f"{name}.")

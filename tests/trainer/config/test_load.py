@@ -32,6 +32,10 @@ from trainer.training.networks import complete_parts
         ("cosine", "cosine"),
         ("0.10", 0.1),
         ("a=b", "a=b"),
+        ("[a]", ["a"]),
+        ("[a b, 1e-3,c]", ["a b", 1e-3, "c"]),
+        ("[a,]", "[a,]"),
+        ("[a] [b]", "[a] [b]"),
         ("", ""),
     ],
 )
@@ -131,6 +135,18 @@ def test_a_layer_that_repeats_a_name_keeps_the_knobs() -> None:
         (["model.name=fastresnet"], ["did you mean 'fastresnet9'?"]),
         (["optimizer.lr=nan"], ["optimizer.lr:"]),
         (["seed=-1"], ["seed: -1:"]),
+        (["sink.wandb.tags=a"], ["sink.wandb.tags: 'a' is not a list; write sink.wandb.tags=[a]"]),
+        (["data.std=0.25"], ["data.std: 0.25 is not a list; write data.std=[0.25]"]),
+        (["optimizer.name=AdamW"], ["no optimizer is called 'AdamW'; did you mean 'adamw'?"]),
+        (["optimizer.LR=1"], ["optimizer.LR: sgd has no such field; did you mean 'lr'?"]),
+        (["model.name=VGG_A"], ["did you mean 'vgg_a'?"]),
+        (["train.precision=BFloat16"], ["did you mean 'bfloat16'?"]),
+        (
+            ["data.mean=[125.3,123.0,113.9]"],
+            ["above 1, but these are fractions of white; write [0.4914, 0.4824, 0.4467]"],
+        ),
+        (["data.std=[63, 62.1, 0.26]"], ["data.std: [63.0, 62.1, 0.26] is above 1"]),
+        (["data.mean=[1000, 1, 1]"], ["data.mean: [1000.0, 1.0, 1.0] is above 1, but these are fractions of white"]),
         (["train.epochs=0", "optimizer.lrr=1", "model.x=1"], ["train.epochs", "optimizer.lrr", "model.x"]),
     ],
     ids=lambda value: " ".join(value)[:50],
@@ -147,7 +163,17 @@ def test_each_mistake_is_one_line_with_its_key_and_all_are_told_at_once(words: l
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("a: [1", "not YAML"), ("- 1", "expected keys and values"), ("recipe: nope", "no recipe is called")],
+    [
+        ("a: [1", "not YAML"),
+        ("a: 2026-99-99", "not YAML"),
+        ("a: &a {b: *a}", "nested too deeply"),
+        ("- 1", "expected keys and values"),
+        ("recipe: nope", "no recipe is called"),
+        ("seed: 1\nseed: 1", "yaml: seed: given twice"),
+        ("optimizer: {lr: 1, lr: 2}", r"yaml: optimizer\.lr: given twice"),
+        ("optimizer.lr: 1\noptimizer: {lr: 2}", r"yaml: optimizer\.lr: given twice"),
+        ("optimizer: {lr: 1}\noptimizer: {lr: 2}", "yaml: optimizer: given twice$"),
+    ],
 )
 def test_a_broken_config_file_is_named(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "broken.yaml"

@@ -67,7 +67,7 @@ def test_all_wrong_layers_are_listed_at_once_before_training(parts_of: Callable[
         ("probe.drfit.every=1", "probe.drfit: probe has no such field; did you mean 'drift'?"),
         ("probe.walk.every=-1", "probe.walk.every: -1: input should be greater than or equal to 0"),
         ("probe.walk.at=[1,-2]", "probe.walk.at.1: -2: input should be greater than or equal to 0"),
-        ("probe.walk.at=soon", "probe.walk.at: 'soon': input should be a valid tuple"),
+        ("probe.walk.at=soon", "probe.walk.at: 'soon' is not a list; write probe.walk.at=[soon]"),
         ("probe.walk.points=1", "probe.walk.points: 1: input should be greater than or equal to 2"),
         ("probe.walk.max_step=0", "probe.walk.max_step: 0: input should be greater than 0"),
         ("probe.walk.reference_lr=fast", "probe.walk.reference_lr: 'fast': input should be a valid number"),
