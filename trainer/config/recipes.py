@@ -44,8 +44,7 @@ def read_yaml(text: str, source: str) -> Settings:
     """Return nested settings. Raises ConfigError that names `source`, also for a key that is given twice."""
     try:
         settings: Any = yaml.safe_load(text)
-        tree: Any = yaml.compose(text, Loader=yaml.SafeLoader)  # pyright: ignore[reportUnknownMemberType]
-        twice = given_twice(tree)
+        twice = given_twice(yaml.compose(text, Loader=yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-99-99
         raise ConfigError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:

@@ -170,13 +170,14 @@ def _decode(path: Path, size: int) -> NDArray[np.uint8]:
     """
     with Image.open(path) as image:
         image.draft(None, (2 * size, 2 * size))  # decodes a large JPEG at a half, quarter or eighth: far faster
-        upright = _to_rgb(ImageOps.exif_transpose(image))
+        bits = 16 if image.mode.startswith("I;16") or image.format == "PPM" else 32  # a PGM's levels fill 16 bits
+        upright = _to_rgb(ImageOps.exif_transpose(image), bits)
     return np.asarray(upright.resize((size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Return RGB. Transparent parts become white. 16-bit greys keep their upper byte. Pillow would clip them."""
-    if image.mode.startswith("I;16"):
+def _to_rgb(image: Image.Image, bits: int) -> Image.Image:
+    """Return RGB. Transparent parts become white. Greys of 16 bits keep their upper byte. Pillow would clip them."""
+    if image.mode.startswith("I") and bits == 16:
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         raise ValueError(f"pixels of mode {image.mode} (32 bits a pixel) have no agreed white")

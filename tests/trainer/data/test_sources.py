@@ -116,6 +116,32 @@ def test_images_of_any_size_and_mode_become_rgb_squares(image_folder: Path, tmp_
     assert by_name["glass.png"].unique().tolist() == [255]  # transparent is white
 
 
+@pytest.mark.parametrize(
+    ("name", "white"), [("a.pgm", 65535), ("a.pgm", 1023), ("a.pgm", 255), ("a.png", 65535), ("a.tif", 65535)]
+)
+def test_greys_of_any_depth_become_the_same_greys_of_8_bits(tmp_path: Path, name: str, white: int) -> None:
+    for split in ("train", "test"):
+        for each in ("cat", "dog"):
+            write_images(tmp_path / split / each)
+    path = tmp_path / "train" / "cat" / name  # after 0.png and 1.png
+    greys = np.repeat(np.array([[0, white // 4, white // 2, white]]), 4, axis=0)
+    if name.endswith("pgm"):
+        path.write_bytes(b"P5 4 4 %d\n" % white + greys.astype(">u2" if white > 255 else "u1").tobytes())
+    else:
+        Image.fromarray(greys.astype(np.uint16)).save(path)
+    images = load_image_set(Folder(name="folder", root=tmp_path, image_size=4), seed=0).train.images
+    assert images[2, :, 0].tolist() == [[0, 63, 127, 255]] * 3
+
+
+def test_pixels_of_32_bits_are_refused(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for each in ("cat", "dog"):
+            write_images(tmp_path / split / each)
+    Image.fromarray(np.zeros((4, 4), np.int32)).save(tmp_path / "train" / "cat" / "a.tif")
+    with pytest.raises(DataError, match=r"a\.tif cannot be read: pixels of mode I \(32 bits a pixel\)"):
+        load_image_set(Folder(name="folder", root=tmp_path, image_size=4), seed=0)
+
+
 def test_all_unreadable_images_are_listed_at_once(image_folder: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     shutil.copytree(image_folder, root, ignore=shutil.ignore_patterns(".*"))
