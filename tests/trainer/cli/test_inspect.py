@@ -1,4 +1,4 @@
-"""`trainer inspect` and `trainer compare` as a person meets them."""
+"""`trainer inspect` and `trainer compare`, as typed."""
 
 import json
 import shutil
@@ -19,9 +19,9 @@ from trainer.training.trained import evaluate_trained
 PICTURES = {"confusion_matrix", "reliability", "layer_statistics", "mistakes", "filters", "feature_maps", "grad_cam"}
 
 
-def run_here(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    """The exit code of `trainer WORDS` in this process."""
-    monkeypatch.setattr(sys, "argv", ["trainer", *words])
+def run_here(typed: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return the exit code of `trainer TYPED` in this process."""
+    monkeypatch.setattr(sys, "argv", ["trainer", *typed])
     with pytest.raises(SystemExit) as ended:
         main()
     return int(ended.value.code or 0)
@@ -29,9 +29,9 @@ def run_here(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 
 @pytest.fixture(scope="module")
 def runs(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two networks, two seeds each, of an epoch on eight images: they have learnt little, so there are mistakes."""
+    """Two networks with two seeds each, trained for an epoch on eight images, so that there are mistakes."""
     folder = tmp_path_factory.mktemp("runs")
-    words = [
+    overrides = [
         "data.name=folder",
         f"data.root={image_folder}",
         "data.image_size=8",
@@ -48,7 +48,7 @@ def runs(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for name, network in networks.items():
         for seed in (0, 1):
-            config = load_config([*words, *network, f"seed={seed}"], recipe="none").config
+            config = load_config([*overrides, *network, f"seed={seed}"], recipe="none").config
             start_run(config, runs=folder, name=f"{name}{seed}")
     return folder
 
@@ -71,7 +71,7 @@ def test_inspect_writes_the_files_that_it_names_and_the_numbers_are_those_of_eva
     assert [each["name"] for each in numbers["classes"]] == ["bright", "dark"]
 
 
-def test_several_networks_stand_side_by_side(
+def test_several_networks_are_drawn_side_by_side(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["--layers", "features.block2,features.residual1", "--picture", "dark"]
@@ -86,7 +86,7 @@ def test_several_networks_stand_side_by_side(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("flags", "said"),
     [
         (["--layers", "features.blok1"], "--layers: no layer is called 'features.blok1'; did you mean 'features.block"),
         (["--picture", "16"], "--picture: 16: the test set has 16 pictures, 0 to 15"),
@@ -94,20 +94,20 @@ def test_several_networks_stand_side_by_side(
         (["--picture", "drak"], "--picture: no class is called 'drak'; did you mean 'dark'?"),
     ],
 )
-def test_what_there_is_not_is_one_line(
-    words: list[str],
+def test_unknown_layers_and_pictures_are_one_line(
+    flags: list[str],
     said: str,
     runs: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run_here(["inspect", str(runs / "ghost0"), *words], monkeypatch) == 2
+    assert run_here(["inspect", str(runs / "ghost0"), *flags], monkeypatch) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {said}")
 
 
 @pytest.mark.parametrize("command", [["inspect"], ["compare", "ghost0"]])
-def test_what_is_no_run_is_one_line(
+def test_a_missing_run_is_one_line(
     command: list[str], runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_here([*command, "nothing", "--runs", str(runs)], monkeypatch) == 2
@@ -115,7 +115,7 @@ def test_what_is_no_run_is_one_line(
     assert line.startswith("error: nothing")
 
 
-def test_an_untrained_network_of_nan_is_drawn_and_said_to_be_one(
+def test_a_network_of_nan_is_drawn_with_a_note(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = tmp_path / "broken"
@@ -138,8 +138,8 @@ def test_an_untrained_network_of_nan_is_drawn_and_said_to_be_one(
 def test_pictures_and_the_panels_tables_go_to_the_page_of_the_run(
     server: Standin, small_run: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = [word for word in small_run if not word.startswith("sink.")]
-    run = start_run(load_config([*words, "sink.wandb.mode=online"]).config, runs=tmp_path, name="mirrored").folder
+    overrides = [text for text in small_run if not text.startswith("sink.")]
+    run = start_run(load_config([*overrides, "sink.wandb.mode=online"]).config, runs=tmp_path, name="mirrored").folder
     trained = dict(server.only_run.summary)
     out = tmp_path / "elsewhere"
     assert run_here(["inspect", str(run), "--wandb", "--out", str(out)], monkeypatch) == 0
@@ -156,8 +156,8 @@ def test_pictures_and_the_panels_tables_go_to_the_page_of_the_run(
 def test_compare_shows_the_keys_that_differ_and_tests_two_networks(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["compare", str(runs / "ghost0"), str(runs / "ghost1"), "--out", str(tmp_path)]
-    assert run_here(words, monkeypatch) == 0
+    typed = ["compare", str(runs / "ghost0"), str(runs / "ghost1"), "--out", str(tmp_path)]
+    assert run_here(typed, monkeypatch) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[:2] == ["config  ghost0  ghost1", "seed    0       1"]
     assert "McNemar's exact test on 16 test images" in out
@@ -169,15 +169,15 @@ def test_compare_shows_the_keys_that_differ_and_tests_two_networks(
 def test_groups_of_seeds_are_compared_by_welch(
     runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["compare", "ghost0", "ghost1", "plain0", "plain1", "--runs", str(runs), "--json"]
-    assert run_here(words, monkeypatch) == 0
+    typed = ["compare", "ghost0", "ghost1", "plain0", "plain1", "--runs", str(runs), "--json"]
+    assert run_here(typed, monkeypatch) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["mcnemar"] is None
     assert [len(sample) for sample in found["welch"]["groups"].values()] == [2, 2]
     assert len(found["welch"]["pairs"]) == 1
 
 
-def test_without_a_checkpoint_predictions_are_not_tested_and_it_is_said(
+def test_without_a_checkpoint_predictions_are_not_compared_and_a_line_says_so(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("ghost0", "ghost1"):

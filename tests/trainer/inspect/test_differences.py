@@ -52,7 +52,7 @@ def test_welch_between_groups_of_seeds_is_scipys() -> None:
     assert pair["difference"]["p"] == pytest.approx(expected.pvalue)
 
 
-def test_two_single_runs_are_no_groups() -> None:
+def test_two_single_runs_cannot_be_tested() -> None:
     assert welch_between_groups([history("a", 0.9, lr=1, seed=0), history("b", 0.8, lr=2, seed=0)]) is None
 
 
@@ -65,7 +65,7 @@ def test_a_repeated_seed_is_named_and_not_counted() -> None:
 
 
 @pytest.mark.parametrize("status", ["diverged", "interrupted", "stopped", "failed"])
-def test_only_finished_runs_are_of_a_group(status: str) -> None:
+def test_only_finished_runs_count(status: str) -> None:
     runs = [history(f"{lr}{seed}", 0.9 + seed / 100, lr=lr, seed=seed) for lr in (1, 2) for seed in (0, 1, 2)]
     runs[-1].summary.update({"status": status, "headline/accuracy": 0.1})
     found = welch_between_groups(runs)

@@ -83,7 +83,7 @@ def test_feature_maps_are_those_that_the_network_itself_names() -> None:
     torch.testing.assert_close(list(found.values()), list(own.values()))
 
 
-def test_a_map_is_what_its_layer_put_out_also_where_the_next_works_in_place() -> None:
+def test_a_map_is_the_output_of_its_layer_even_if_the_next_works_in_place() -> None:
     net, images = averaging_network(), drawn(1, 3, 8, 8)
     found = feature_maps(net, images, ["features.two.0"])["features.two.0"]
     assert found.min() < 0  # the ReLU after it has not reached it
@@ -97,7 +97,7 @@ def test_a_map_is_what_its_layer_put_out_also_where_the_next_works_in_place() ->
         ("resnet20", ["stem", "stage1", "stage2", "stage3"], "features.stage3.2"),
     ],
 )
-def test_the_layers_that_are_shown_where_none_are_asked_for(name: str, shown: list[str], last: str) -> None:
+def test_the_layers_that_are_shown_by_default(name: str, shown: list[str], last: str) -> None:
     net = small(name)
     shapes = output_shapes(net, drawn(1, 3, 32, 32))
     assert stages(net, shapes) == [f"features.{each}" for each in shown]
@@ -159,7 +159,7 @@ def test_statistics_of_a_network_of_nan_are_null() -> None:
     assert row["activation_mean"] is None and row["weight_norm"] is None and row["dead"] == 0
 
 
-def test_a_layer_that_there_is_not_is_a_line_with_the_nearest() -> None:
+def test_an_unknown_layer_is_one_line_with_the_nearest() -> None:
     shapes = output_shapes(small("lenet5"), drawn(1, 3, 32, 32))
     with pytest.raises(ConfigError) as raised:
         check_layers(["features.stage3", "features.stage1", "head"], shapes)

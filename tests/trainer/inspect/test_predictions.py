@@ -36,7 +36,7 @@ def test_perfect_calibration_has_no_error() -> None:
     assert reliability(confidence.double(), right).error == 0
 
 
-def test_a_confidence_on_an_edge_lies_in_the_bin_below() -> None:
+def test_a_confidence_on_an_edge_is_in_the_bin_below() -> None:
     found = reliability(torch.tensor([0.2, 0.4, 1.0], dtype=torch.float64), torch.tensor([True] * 3), bins=5)
     assert found.images.tolist() == [1, 1, 0, 0, 1]
 
@@ -60,7 +60,7 @@ def test_precision_recall_and_f1_of_a_hand_made_matrix() -> None:
     torch.testing.assert_close(figures.f1, torch.tensor([6 / 8, 2 * 3 / (4 + 6), 0], dtype=torch.float64))
 
 
-def test_mistakes_come_with_the_surest_first() -> None:
+def test_the_most_confident_mistakes_come_first() -> None:
     found = predicted([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]], [1, 0, 1, 0])
     assert confident_mistakes(found, 5).tolist() == [0, 3, 1]
     assert confident_mistakes(found, 1).tolist() == [0]

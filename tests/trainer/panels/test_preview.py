@@ -38,7 +38,7 @@ def test_the_list_names_every_panel_with_its_columns(
     assert len(lines) == sum(1 + len(shown.columns) for shown in PANELS)
 
 
-def test_a_preview_of_nothing_is_example_data_and_says_so(
+def test_a_preview_without_runs_shows_example_data_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -49,7 +49,7 @@ def test_a_preview_of_nothing_is_example_data_and_says_so(
     assert "Example data: " in (tmp_path / "beta.svg").read_text(encoding="utf-8")
 
 
-def test_a_page_is_whole_in_itself(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_self_contained(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "page.html"
     typed = ["preview", "panel", "learning_curves", str(run.parent), "--theme", "dark", "--out", str(page)]
     assert run_here(typed, monkeypatch) == 0

@@ -1,4 +1,4 @@
-"""Files of charts: their kind, their size, and what is said where none can be written."""
+"""Files of charts: their format, their size, and the errors if none can be written."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ DOTS: dict[str, Any] = {
 }
 
 
-def test_a_png_has_two_pixels_for_each_of_the_spec_and_a_white_ground(tmp_path: Path) -> None:
+def test_a_png_has_two_pixels_for_each_of_the_spec_and_a_white_background(tmp_path: Path) -> None:
     render(DOTS, tmp_path / "dots.PNG")
     with Image.open(tmp_path / "dots.PNG") as image:
         assert image.format == "PNG"
@@ -27,19 +27,19 @@ def test_a_png_has_two_pixels_for_each_of_the_spec_and_a_white_ground(tmp_path: 
         assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_an_svg_holds_its_words_as_text(tmp_path: Path) -> None:
+def test_an_svg_contains_its_texts(tmp_path: Path) -> None:
     render(DOTS, tmp_path / "dots.svg")
     text = (tmp_path / "dots.svg").read_text(encoding="utf-8")
     assert text.startswith("<svg") and ">two dots</text>" in text
 
 
 @pytest.mark.parametrize("name", ["dots.pdf", "dots"])
-def test_another_suffix_is_refused_with_the_right_ones(tmp_path: Path, name: str) -> None:
+def test_any_other_suffix_is_refused_with_the_right_ones(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=r"written as \.png, \.svg or \.html"):
         render(DOTS, tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DiskError, match="nowhere"):
         render(DOTS, tmp_path / "nowhere" / "dots.svg")

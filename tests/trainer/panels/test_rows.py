@@ -33,12 +33,12 @@ def run(
     return History(Path("nowhere") / name, settings, numbered, summary or {}, confusion or [], classes)
 
 
-def test_one_run_goes_by_its_name_and_its_seeds_by_their_network() -> None:
+def test_one_run_is_called_by_its_name_and_several_seeds_by_their_network() -> None:
     assert list(grouped([run("first")])) == ["first"]
     assert list(grouped([run("first"), run("second", seed=1)])) == ["vgg_a"]
 
 
-def test_groups_are_told_apart_by_as_few_keys_as_do_it_and_never_by_the_seed() -> None:
+def test_groups_are_labelled_with_as_few_keys_as_distinguish_them_and_never_with_the_seed() -> None:
     runs = [
         run("a", schedule__name="cosine", schedule__final_factor=0.0),
         run("b", schedule__name="step", schedule__step_size=30),
@@ -49,7 +49,7 @@ def test_groups_are_told_apart_by_as_few_keys_as_do_it_and_never_by_the_seed() -
     assert found == {"cosine, lr=0.1": ["a"], "step, lr=0.1": ["b", "c"], "step, lr=0.2": ["d"]}
 
 
-def test_what_is_not_trained_tells_no_groups_apart() -> None:
+def test_keys_that_change_no_number_distinguish_no_groups() -> None:
     runs = [run("a", data__root="/here", sink__wandb__group="x"), run("b", data__root="/there", probe__walk__every=30)]
     assert list(grouped(runs)) == ["vgg_a"]
 
@@ -96,7 +96,7 @@ def test_an_ablation_has_each_seed_the_mean_with_its_spread_best_group_first() -
     assert rows[1]["low"] == rows[1]["high"] == 95  # one seed has no spread
 
 
-def test_a_published_figure_stands_beside_runs_of_its_settings_and_no_others() -> None:
+def test_a_published_figure_is_drawn_beside_runs_of_its_settings_only() -> None:
     row = next(
         row for row in published_rows() if row.experiment == "b35c-t5-lr-scheduler" and row.settings["scheduler"]
     )
@@ -130,7 +130,7 @@ def walked(low: float, high: float) -> dict[str, float]:
     return {"probe/loss_min": low, "probe/loss": (low + high) / 2, "probe/loss_max": high}
 
 
-def test_a_band_along_the_gradient_is_as_wide_as_that_of_a_run_however_far_its_seeds_lie_apart() -> None:
+def test_a_band_along_the_gradient_is_as_wide_as_that_of_a_run_however_much_its_seeds_differ() -> None:
     ends = [(1.0, 1.5), (3.0, 3.5)]
     shown = {
         "loss_variation": ["probe/loss_min", "probe/loss_max"],
@@ -238,7 +238,7 @@ def surface(
     path.write_text(json.dumps({"settings": settings, "rows": rows, **more}))
 
 
-def test_a_surface_is_cells_from_edge_to_edge_in_tenths_with_the_way_of_training(tmp_path: Path) -> None:
+def test_a_surface_is_cells_from_edge_to_edge_in_tenths_with_the_path_of_training(tmp_path: Path) -> None:
     points: list[dict[str, Any]] = [{"alpha": a, "beta": b, "loss": a + 10 * b} for a in (0.0, 1.0) for b in (0.0, 2.0)]
     points[0]["loss"] = None
     surface(tmp_path, 2, points, path=[{"alpha": 0.5, "beta": 0.5, "epoch": 1.0}], explained=[0.75, 0.125])
@@ -270,7 +270,7 @@ def test_a_line_is_a_surface_of_its_own_panel(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("settings", "labels"),
     [
         ([{"seed": 1}, {"reach": 0.5}], ["seed 0, reach 1", "seed 1, reach 1", "seed 0, reach 0.5"]),
         ([{"points": 11}], ["points 21", "points 11"]),
@@ -279,16 +279,16 @@ def test_a_line_is_a_surface_of_its_own_panel(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize(("name", "dims", "column"), [("surface_1d", 1, "group"), ("surface_2d", 2, "surface")])
-def test_surfaces_of_one_run_are_told_apart_by_the_settings_in_which_they_differ(
-    tmp_path: Path, said: list[dict[str, Any]], words: list[str], name: str, dims: int, column: str
+def test_surfaces_of_one_run_are_labelled_with_the_settings_in_which_they_differ(
+    tmp_path: Path, settings: list[dict[str, Any]], labels: list[str], name: str, dims: int, column: str
 ) -> None:
-    for settings in ({}, *said):
-        surface(tmp_path, dims, [{"alpha": 0.0, "beta": 0.0, "loss": 1.0}], settings)
-    labels = dict.fromkeys(row[column] for row in panel(name).rows(grouped([replace(run("a"), folder=tmp_path)])))
-    assert [label.partition("200 train images, ")[2] for label in labels] == words
+    for own in ({}, *settings):
+        surface(tmp_path, dims, [{"alpha": 0.0, "beta": 0.0, "loss": 1.0}], own)
+    groups = dict.fromkeys(row[column] for row in panel(name).rows(grouped([replace(run("a"), folder=tmp_path)])))
+    assert [label.partition("200 train images, ")[2] for label in groups] == labels
 
 
-def test_a_line_along_the_way_of_training_is_not_among_those_along_random_directions(tmp_path: Path) -> None:
+def test_a_line_along_the_path_of_training_is_not_among_those_along_random_directions(tmp_path: Path) -> None:
     point = {"alpha": 0.0, "beta": 0.0, "loss": 1.0}
     surface(tmp_path, 1, [point], path=[], explained=[0.75])
     shown, one = panel("surface_1d"), replace(run("a"), folder=tmp_path)

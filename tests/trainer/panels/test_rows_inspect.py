@@ -16,14 +16,14 @@ def layer(name: str, kind: str, dead: float) -> dict[str, Any]:
     return {"layer": name, "kind": kind, "activation_std": 1.0, "dead": dead, "weight_norm": 2.0}
 
 
-def test_a_deep_network_shows_its_matrices_with_the_dead_of_what_follows_each() -> None:
+def test_a_deep_network_shows_its_weight_layers_with_the_dead_channels_up_to_the_next() -> None:
     blocks = [(layer(f"{i}.conv", "Conv2d", 0.0), layer(f"{i}.act", "ReLU", i / 100)) for i in range(40)]
     rows = layer_rows({"layers": {"rows": [each for block in blocks for each in block]}}, "a")
     assert [row["layer"] for row in rows] == [f"{i}.conv (Conv2d)" for i in range(40)]
     assert [row["dead"] for row in rows] == pytest.approx(list(range(40)))
 
 
-def test_a_shallow_network_shows_every_layer_by_itself() -> None:
+def test_a_shallow_network_shows_every_layer() -> None:
     rows = layer_rows({"layers": {"rows": [layer("conv", "Conv2d", 0.0), layer("act", "ReLU", 0.5)]}}, "a")
     assert [row["dead"] for row in rows] == [0, 50]
 

@@ -1,4 +1,4 @@
-"""Every panel: its spec is Vega-Lite in its old and its new form, and names the columns that it is given."""
+"""Every panel: its spec is valid Vega-Lite before and after it is filled, and draws the columns that it is given."""
 
 import json
 import re
@@ -23,7 +23,7 @@ WHITE, BLACK = "#ffffff", "#111111"
 
 @cache
 def schema() -> jsonschema.Draft7Validator:
-    """Vega-Lite's own, as altair brings it along."""
+    """Return Vega-Lite's own schema, which altair contains."""
     altair = find_spec("altair")
     assert altair is not None and altair.origin is not None
     path = Path(altair.origin).parent / "vegalite" / "v6" / "schema" / "vega-lite-schema.json"
@@ -31,7 +31,7 @@ def schema() -> jsonschema.Draft7Validator:
 
 
 def contrast(one: str, other: str) -> float:
-    """WCAG 2.2's ratio of two colours, from 1 to 21."""
+    """Return WCAG 2.2's contrast ratio of two colours, from 1 to 21."""
     light, dark = sorted((luminance(one), luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
@@ -80,33 +80,33 @@ def test_it_is_what_wandb_can_fill_and_both_versions_of_vega_lite_draw(shown: Pa
 
 
 @by_name
-@pytest.mark.parametrize("look", ["light", "dark"])
-def test_it_is_drawn_as_png_and_svg_with_its_title(shown: Panel, look: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_it_is_drawn_as_png_and_svg_with_its_title(shown: Panel, name: str, tmp_path: Path) -> None:
     _, rows = example(shown)
     for suffix in ("png", "svg"):
-        render(shown.chart(rows), tmp_path / f"chart.{suffix}", theme=look)
+        render(shown.chart(rows), tmp_path / f"chart.{suffix}", theme=name)
     text = (tmp_path / "chart.svg").read_text(encoding="utf-8")
     assert f">{shown.title}</text>" in text
-    assert f'fill="{theme(look)["background"]}"' in text
+    assert f'fill="{theme(name)["background"]}"' in text
     assert "NaN" not in text and "undefined" not in text
 
 
 @pytest.mark.parametrize("ground", [WHITE, BLACK])
-def test_every_colour_of_a_mark_holds_on_both_grounds(ground: str) -> None:
-    """3:1, WCAG 1.4.11. White and black are drawn one on the other, upon a heat map's cells."""
+def test_every_colour_of_a_mark_is_visible_on_both_backgrounds(ground: str) -> None:
+    """The contrast is 3:1, WCAG 1.4.11. White and black are drawn on each other, on the cells of a heat map."""
     named = {leaf for shown in PANELS for leaf in leaves(shown.spec) if isinstance(leaf, str) and leaf.startswith("#")}
     assert named <= set(PALETTE)
     assert [colour for colour in PALETTE if contrast(colour, ground) < 3] == []
 
 
-@pytest.mark.parametrize("look", ["light", "dark"])
-def test_every_word_can_be_read_on_its_themes_ground(look: str) -> None:
-    """4.5:1, WCAG 1.4.3; and on the confusion matrix's darkest cell, three quarters of the way to its blue."""
-    config = theme(look)
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_every_text_can_be_read_on_its_themes_background(name: str) -> None:
+    """The contrast is 4.5:1, WCAG 1.4.3, also on the confusion matrix's darkest cell, which is 75 % blue."""
+    config = theme(name)
     ground = config["background"]
-    words = {value for key, value in walk(config) if key in ("color", "subtitleColor", "labelColor", "titleColor")}
-    assert len(words) == 2
-    assert [colour for colour in words if contrast(colour, ground) < 4.5] == []
+    colours = {value for key, value in walk(config) if key in ("color", "subtitleColor", "labelColor", "titleColor")}
+    assert len(colours) == 2
+    assert [colour for colour in colours if contrast(colour, ground) < 4.5] == []
     assert contrast(config["text"]["color"], mixed(ground, PALETTE[0], 0.75)) >= 4.5
 
 
@@ -120,7 +120,7 @@ def mixed(ground: str, colour: str, opacity: float) -> str:
     return "#" + "".join(f"{round(a + opacity * (b - a)):02x}" for a, b in pairs)
 
 
-def test_names_are_unique_and_each_spec_is_some_panels() -> None:
+def test_names_are_unique_and_every_spec_is_used() -> None:
     names = [shown.name for shown in PANELS]
     assert len(set(names)) == len(names)
     folder = Path(__file__).parents[3] / "trainer" / "panels" / "specs"

@@ -1,4 +1,4 @@
-"""The W&B sink with the real client, against a stand-in of its server on a loopback port."""
+"""The W&B sink with the real client and a stand-in for its server on a loopback port."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def sink(**config: Any) -> WandbSink:
 
 
 def log_epochs(sink: WandbSink, epochs: range) -> float:
-    """Log a row an epoch; return the longest time that one took."""
+    """Log a row per epoch. Return the longest time that one took."""
     seconds: list[float] = []
     for epoch in epochs:
         start = time.perf_counter()
@@ -70,7 +70,7 @@ def epochs_of(server: Standin) -> list[int]:
 
 
 def type_in(command: str) -> str:
-    """What the wandb command prints on stdout."""
+    """Return what the wandb command prints on stdout."""
     program, *arguments = shlex.split(command)
     assert program == "wandb"
     whole = [sys.executable, "-m", program, *arguments]
@@ -153,7 +153,7 @@ def test_the_state_on_the_server_says_how_the_run_ended(server: Standin, run: Ru
     assert server.only_run.summary["status"] == status
 
 
-def test_a_resumed_run_goes_on_under_its_id_and_shows_the_new_config(server: Standin, run: RunInfo) -> None:
+def test_a_resumed_run_keeps_its_id_and_shows_the_new_config(server: Standin, run: RunInfo) -> None:
     first, second = sink(), sink()
     first.start(run)
     log_epochs(first, range(1, 3))
@@ -170,7 +170,7 @@ def test_a_resumed_run_goes_on_under_its_id_and_shows_the_new_config(server: Sta
 
 
 @pytest.mark.filterwarnings("ignore:.*parameters.yaml:pytest.PytestUnraisableExceptionWarning")  # W&B leaves it open
-def test_in_a_sweep_the_agents_id_and_values_hold_and_nothing_is_warned_of(
+def test_in_a_sweep_the_agents_id_and_values_win_without_a_warning(
     server: Standin, run: RunInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     parameters = tmp_path / "parameters.yaml"
@@ -194,7 +194,7 @@ def test_in_a_sweep_the_agents_id_and_values_hold_and_nothing_is_warned_of(
 
 
 @pytest.mark.slow  # the client asks whether to stop every 15 s
-def test_what_the_server_stops_ends_well_and_is_not_handed_out_again(server: Standin, run: RunInfo) -> None:
+def test_a_run_that_the_server_stops_ends_well_and_is_not_assigned_again(server: Standin, run: RunInfo) -> None:
     it = sink()
     it.start(run)
     log_epochs(it, range(1, 2))
@@ -210,7 +210,7 @@ def test_what_the_server_stops_ends_well_and_is_not_handed_out_again(server: Sta
 
 @pytest.mark.parametrize("swept", [True, False])
 @pytest.mark.filterwarnings("ignore:.*parameters.yaml:pytest.PytestUnraisableExceptionWarning")  # W&B leaves it open
-def test_a_signal_in_a_sweep_is_the_servers_stop_where_the_server_says_so(
+def test_a_signal_in_a_sweep_is_the_servers_stop_if_the_server_says_so(
     server: Standin, run: RunInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swept: bool
 ) -> None:
     if swept:
@@ -241,7 +241,7 @@ def test_a_server_that_does_not_say_has_not_stopped_the_run(
 
 @contextmanager
 def terminal_without_a_person() -> Generator[list[str]]:
-    """A terminal as stdin and stderr; who asks there gets an end of file. At the end, the lines that were shown."""
+    """Provide a terminal as stdin, at its end of file, and stderr. Yield a list that gets the lines shown there."""
     person, program = pty.openpty()
     os.write(person, b"\x04")
     shown: list[str] = []
@@ -251,7 +251,7 @@ def terminal_without_a_person() -> Generator[list[str]]:
             yield shown
         stderr.write("that was all\n")
         said = ""
-        while "that was all" not in said:  # a terminal hands on what it has so far
+        while "that was all" not in said:  # a terminal returns what it has so far
             said += os.read(person, 10_000).decode()
         shown += said.splitlines()[:-1]
     os.close(person)
@@ -293,7 +293,7 @@ def test_a_key_in_netrc_is_enough_and_stays_out_of_the_run_folder(
 
 
 @pytest.mark.parametrize("mode", ["offline", "disabled"])
-def test_auto_honours_wandb_mode(server: Standin, run: RunInfo, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+def test_auto_follows_wandb_mode(server: Standin, run: RunInfo, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     monkeypatch.setenv("WANDB_MODE", mode)
     it = sink()
     it.start(run)
@@ -305,7 +305,7 @@ def test_auto_honours_wandb_mode(server: Standin, run: RunInfo, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("fault", ["refuse", "hang"])
-def test_a_server_away_at_the_start_costs_its_timeout_and_no_row(
+def test_a_server_that_is_down_at_the_start_costs_its_timeout_and_no_row(
     server: Standin, run: RunInfo, fault: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     if fault == "refuse":
@@ -358,7 +358,7 @@ def test_dropped_connections_lose_no_row_and_do_not_slow_the_run(server: Standin
 
 
 @pytest.mark.parametrize("fault", ["gone", "refused"])
-def test_what_a_lost_server_has_not_got_is_sent_by_the_hint(
+def test_the_hint_sends_what_a_lost_server_did_not_get(
     server: Standin, run: RunInfo, fault: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     it = sink(finish_timeout=2)
@@ -383,7 +383,7 @@ def test_what_a_lost_server_has_not_got_is_sent_by_the_hint(
     assert server.only_run.summary["test/accuracy"] == 0.5
 
 
-def test_a_failing_client_is_one_line_and_not_the_end(
+def test_a_failing_client_is_one_line_and_does_not_end_the_run(
     server: Standin, run: RunInfo, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Panels pushed to a stand-in of W&B's server with the real client, and runs that use them."""
+"""Panels pushed to a stand-in for W&B's server with the real client, and runs that use them."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ PROBED = ["probe.walk.at=[1,7]", "probe.drift.every=1", "probe.shift.at=[1]", "s
 
 
 def charts_of(server: Standin) -> dict[str, dict[str, Any]]:
-    """What the run says about each of its custom charts, by key."""
+    """Return the run's settings of each of its custom charts, by key."""
     shown = server.only_run.raw_config["_wandb"]["value"]["visualize"]
     return {key: chart["panel_config"] for key, chart in shown.items()}
 
@@ -32,7 +32,7 @@ def key_of(shown: Panel) -> str:
 
 
 def columns_of(server: Standin, key: str) -> list[str]:
-    """Of the table that was logged under a key."""
+    """Return the columns of the table that was logged under a key."""
     (row,) = (row for row in server.only_run.history if key in row)
     return json.loads(server.only_run.files[row[key]["path"]])["columns"]
 
@@ -51,7 +51,7 @@ def test_a_server_that_refuses_is_one_line(server: Standin) -> None:
         list(push_panels("us", ["beta"]))
 
 
-def test_an_entity_that_does_not_exist_is_no_chart_that_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_entity_is_not_mistaken_for_an_existing_chart(monkeypatch: pytest.MonkeyPatch) -> None:
     class Api:
         def create_custom_chart(self, **_: Any) -> None:
             raise ValueError("entity nobody does not exist")
@@ -108,7 +108,7 @@ def test_an_offline_run_has_its_tables(
     assert found == {"learning_curves", "loss_curves", "rate_curve", "confusion_matrix"}
 
 
-def test_tables_that_cannot_be_made_cost_a_line_and_not_the_run(
+def test_tables_that_cannot_be_made_are_one_line_and_do_not_end_the_run(
     server: Standin,
     tmp_path: Path,
     small_run: list[str],
