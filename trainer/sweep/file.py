@@ -19,7 +19,7 @@ from trainer.config.explain import did_you_mean, explain
 from trainer.config.overrides import flatten, read_overrides, read_value
 from trainer.config.recipes import given_twice
 from trainer.errors import SweepError
-from trainer.sweep.space import Constant, Parameter, read_parameters
+from trainer.sweep.space import Constant, Parameter, Range, read_parameters
 
 COMMAND = ("${env}", "trainer", "train", "${args_no_hyphens}")
 _ARGS = (
@@ -194,7 +194,7 @@ def with_words(sweep: Sweep, words: Sequence[str]) -> Sweep:
     constants = {key: Constant(value) for key, value in flatten(read_overrides(words)).items()}
     if varied := [key for key in constants if key in sweep.varied]:
         raise SweepError(*(f"{key}: {sweep.path} varies it; an override is the same at every point" for key in varied))
-    return replace(sweep, space=dict(sorted({**sweep.space, **constants}.items())))
+    return replace(sweep, space={**sweep.space, **constants})
 
 
 def _warnings(file: SweepFile, space: Mapping[str, Parameter], tree: Any) -> Iterator[str]:
@@ -214,7 +214,7 @@ def _warnings(file: SweepFile, space: Mapping[str, Parameter], tree: Any) -> Ite
     if file.method != "grid" and file.run_cap is None:
         yield f"run_cap: {file.method} never ends without it"
     for key, parameter in space.items():
-        for value in parameter.choices:
+        for value in () if isinstance(parameter, Range) else parameter.choices:
             if isinstance(value, str) and isinstance(number := read_value(value), int | float | None):
                 meant = yaml.safe_dump(number).splitlines()[0]
                 yield f"parameters.{key}: {value!r} is text to YAML 1.1 and to W&B's charts; write {meant}"

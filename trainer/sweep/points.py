@@ -11,7 +11,7 @@ from trainer.config.overrides import canonical, write_override
 from trainer.errors import SweepError
 from trainer.runs.groups import label
 from trainer.sweep.file import Sweep
-from trainer.sweep.space import draw, grid
+from trainer.sweep.space import MOST_POINTS, draw, grid, size_of
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,11 @@ def points_of(sweep: Sweep) -> list[Point]:
     A Bayesian search has none in advance. Raises SweepError for a search without an end.
     """
     if sweep.file.method == "grid":
-        return [Point(values) for values in grid(sweep.space)]
+        total = min(size_of(sweep.space), sweep.file.run_cap or MOST_POINTS + 1)
+        if total > MOST_POINTS:
+            size = f"{size_of(sweep.space):,}"
+            raise SweepError(f"{sweep.path}: parameters: a grid of {size} points; add run_cap, or list fewer values")
+        return [Point(values) for values in grid(sweep.space, cap=sweep.file.run_cap)]
     if sweep.file.run_cap is None:
         raise SweepError(f"{sweep.path}: run_cap: {sweep.file.method} never ends without it; add run_cap: 20")
     return sample(sweep, sweep.file.run_cap) if sweep.file.method == "random" else []
@@ -74,7 +78,8 @@ def sample(sweep: Sweep, count: int) -> list[Point]:
     """Return up to `count` different points, the same on every machine and every day."""
     rng = random.Random(sweep.name)
     points: dict[str, Point] = {}
-    for _ in range(100 * count):  # of a small space there are fewer points than draws
+    count = min(count, size_of(sweep.space) or count, MOST_POINTS)
+    for _ in range(100 * count):  # some of the space's points may be unlikely
         point = Point({key: draw(parameter, rng) for key, parameter in sweep.space.items()})
         points.setdefault(point.key, point)
         if len(points) == count:
