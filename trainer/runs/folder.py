@@ -53,7 +53,10 @@ def read_config(folder: Path) -> RunConfig:
     path = folder / "config.yaml"
     if not path.is_file():
         raise CheckpointError(f"{folder}: not a run folder (no config.yaml in it)")
-    return validate(read_settings_file(path))
+    settings = read_settings_file(path)
+    if not settings:
+        raise CheckpointError(f"{path}: empty, so the run cannot be continued")
+    return validate(settings)
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

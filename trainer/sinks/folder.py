@@ -6,6 +6,7 @@ checkpoint.pt  what a resume needs        confusion.json  test images by true cl
 pictures/
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -53,11 +54,16 @@ class FolderSink:
         self._write("run.json", self._info | {"status": status, "ended": summary["ended"]})
 
     def _provenance(self, run: RunInfo) -> dict[str, Any]:
-        """Return the provenance of the run's start, with that of each later segment under `resumed`."""
+        """Return the provenance of the run's start, with that of each later segment under `resumed`.
+
+        This segment's stands for a start that can no longer be read.
+        """
         if not run.resumed:
             return dict(run.provenance)
-        with disk_errors(self.folder / "run.json", "cannot be read"):
+        first: Any = None
+        with disk_errors(self.folder / "run.json", "cannot be read"), contextlib.suppress(ValueError):
             first = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        first = dict(first if isinstance(first, dict) else run.provenance)
         first.pop("ended", None)
         return {**first, "resumed": [*first.get("resumed", []), dict(run.provenance)]}
 

@@ -54,19 +54,20 @@ def start_run(config: RunConfig, *, runs: Path = Path("runs"), name: str | None 
     folder = new_folder(runs, name, config)
     with locked(folder):
         try:
-            parts = build_parts(config, compute, load_image_set(config.data, seed=config.seed))
+            image_set = load_image_set(config.data, seed=config.seed)
+            parts = build_parts(config, compute, image_set)
             write_whole(folder / "config.yaml", to_yaml(config).encode())
         except BaseException:
             shutil.rmtree(folder)  # it contains nothing of use yet
             raise
-        return _train(config, parts, folder, None)
+        return _train(config, parts, folder, image_set.fingerprint(), None)
 
 
 def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunResult:
     """Resume a run from its last checkpoint. A finished run is only reported.
 
     `settings` are nested. They may change keys that change no number of a run. Raises ConfigError with every other key
-    that differs, also between config.yaml and the checkpoint.
+    that differs, also between config.yaml and the checkpoint, and CheckpointError if the data has changed.
     """
     config = same_run(read_config(folder), settings or {})
     summary = read_summary(folder)
@@ -78,10 +79,14 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
         if state:
             same_run(validate(state["config"]), config.model_dump(mode="json"))
         compute = choose_compute(config.train)
-        parts = build_parts(config, compute, load_image_set(config.data, seed=config.seed))
-        if state and state["images"] != (images := len(parts.batches.labels)):
-            raise CheckpointError(f"{folder}: was trained on {state['images']} images, and the data now has {images}")
-        return _train(config, parts, folder, state)
+        image_set = load_image_set(config.data, seed=config.seed)
+        fingerprint = image_set.fingerprint()
+        if state and state.get("data") != fingerprint:
+            raise CheckpointError(
+                f"{folder}: data.name={config.data.name} no longer has the images, labels and classes that this run "
+                "was trained on; bring them back, or start a new run"
+            )
+        return _train(config, build_parts(config, compute, image_set), folder, fingerprint, state)
 
 
 def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Parts:
@@ -127,7 +132,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
     )
 
 
-def _train(config: RunConfig, parts: Parts, folder: Path, state: dict[str, Any] | None) -> RunResult:
+def _train(config: RunConfig, parts: Parts, folder: Path, fingerprint: str, state: dict[str, Any] | None) -> RunResult:
     if parts.compute.device.type == "cpu":
         keep_freed_memory()
     plain = config.model_dump(mode="json")
@@ -136,10 +141,9 @@ def _train(config: RunConfig, parts: Parts, folder: Path, state: dict[str, Any] 
 
     def keep(name: str, content: Mapping[str, Any]) -> None:
         memory = {sink.name: dict(sink.memory()) for sink in sinks}
-        images = len(parts.batches.labels)
         path = folder / f"{name}.pt"
         make_folder(path.parent)  # for `path/EPOCH`
-        save_checkpoint(path, {"config": plain, "sinks": memory, "images": images, **content})
+        save_checkpoint(path, {"config": plain, "sinks": memory, "data": fingerprint, **content})
 
     with deterministic_kernels(config.train.deterministic), StopRequest() as stop:
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from trainer.config import RunConfig, load_config
@@ -210,6 +212,62 @@ def test_a_config_edited_after_the_checkpoint_is_refused(tmp_path: Path, small_r
     path.write_text(path.read_text().replace("lr: 0.002", "lr: 0.004"))
     with pytest.raises(ConfigError, match=r"optimizer.lr: the run has 0.002, not 0.004"):
         resume_run(folder)
+
+
+def change_data(root: Path, change: str) -> None:
+    """Change a copy of `image_folder`, with as many images as before."""
+    train, test = root / "train", root / "test"
+    match change:
+        case "images":
+            Image.new("RGB", (8, 8), "red").save(train / "dark" / "3.png")
+        case "test images":
+            Image.new("RGB", (8, 8), "red").save(test / "dark" / "3.png")
+        case "labels":
+            (train / "dark" / "3.png").rename(train / "bright" / "dark-3.png")
+        case "class names":
+            for split in (train, test):
+                (split / "dark").rename(split / "night")
+        case "more classes":
+            for split in (train, test):
+                (split / "more").mkdir()
+                (split / "dark" / "3.png").rename(split / "more" / "3.png")
+
+
+@pytest.mark.parametrize("change", ["images", "test images", "labels", "class names", "more classes", "nothing"])
+def test_a_resume_on_other_data_is_refused_in_one_line(
+    tmp_path: Path, small_run: list[str], image_folder: Path, change: str
+) -> None:
+    root, moved = tmp_path / "data", tmp_path / "moved"
+    shutil.copytree(image_folder, root)
+    overrides = [*small_run, f"data.root={root}", "train.epochs=2"]
+    folder = start_run(config_of([*overrides, "train.max_seconds=0.0001"]), runs=tmp_path, name="run").folder
+    (folder / "summary.json").unlink()  # as if it had been killed
+    root.rename(moved)
+    change_data(moved, change)
+    if change == "nothing":
+        assert resume_run(folder, {"data": {"root": str(moved)}}).status == "finished"
+        return
+    with pytest.raises(CheckpointError, match="no longer has the images, labels and classes") as caught:
+        resume_run(folder, {"data": {"root": str(moved)}})
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff"])
+def test_a_damaged_run_json_does_not_keep_a_run_from_resuming(
+    tmp_path: Path, small_run: list[str], content: bytes
+) -> None:
+    folder = start_run(config_of([*small_run, "train.max_steps=1"]), runs=tmp_path, name="run").folder
+    (folder / "summary.json").unlink()
+    (folder / "run.json").write_bytes(content)
+    assert resume_run(folder).status == "finished"
+    provenance = json.loads((folder / "run.json").read_text())
+    assert (provenance["status"], provenance["seed"], len(provenance["resumed"])) == ("finished", 0, 1)
+
+
+def test_a_run_folder_with_an_empty_config_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(CheckpointError, match=r"config\.yaml: empty"):
+        resume_run(tmp_path)
 
 
 def test_an_epoch_cut_short_by_max_steps_is_logged_at_its_fraction(tmp_path: Path, small_run: list[str]) -> None:
