@@ -29,7 +29,7 @@ def preview_data(
     data: DataFlag = None,
     out: Annotated[Path, Option(help="The PNG to write.", metavar="FILE")] = Path("preview.png"),
 ) -> None:
-    """Draw some images of each class, one class a row.
+    """Draw some images of each class, one class per row.
 
     With augment keys, each row shows one image, augmented.
     """

@@ -154,28 +154,19 @@ def statistics(net: nn.Module, images: Tensor) -> list[dict[str, Any]]:
         if name not in lowest or not output.is_floating_point() or output.ndim < 2:
             return
         values, weight = output.double(), getattr(layer, "weight", None)
-        row: dict[str, Any] = {
+        channels = values.transpose(-1, 1 if values.ndim == 4 else -1).flatten(0, -2)  # [positions, channels]
+        own = weight.double() if isinstance(weight, Tensor) else None
+        rows[name] = {  # the last use of a layer that is used twice
             "layer": name,
             "kind": type(layer).__name__,
             "shape": list(output.shape[1:]),
             "activation_mean": plain(values.mean().item()),
             "activation_std": plain(values.std(correction=0).item()),
-            "dead": (values == 0)
-            .transpose(-1, 1 if values.ndim == 4 else -1)
-            .flatten(0, -2)
-            .all(0)
-            .double()
-            .mean()
-            .item(),
-            "weight_mean": None,
-            "weight_std": None,
-            "weight_norm": None,
+            "dead": (channels == 0).all(0).double().mean().item(),
+            "weight_mean": None if own is None else plain(own.mean().item()),
+            "weight_std": None if own is None else plain(own.std(correction=0).item()),
+            "weight_norm": None if own is None else plain(own.norm().item()),
         }
-        if isinstance(weight, Tensor):
-            own = weight.double()
-            row["weight_mean"], row["weight_std"] = plain(own.mean().item()), plain(own.std(correction=0).item())
-            row["weight_norm"] = plain(own.norm().item())
-        rows[name] = row  # the last use of a layer that is used twice
 
     with watched(net.eval(), see):
         net(images)

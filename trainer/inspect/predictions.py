@@ -4,6 +4,7 @@ N images, K classes. An image whose logits are not all finite counts as predicte
 it has no confidence. Calibration and mistakes leave it out, and `not_finite` counts such images.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -133,43 +134,19 @@ def confident_mistakes(predictions: Predictions, count: int) -> Tensor:
 def as_json(predictions: Predictions, class_names: tuple[str, ...], mistakes: Tensor) -> dict[str, Any]:
     """Return all figures as plain values, with null for what is not a number."""
     counts, bins = confusion(predictions), calibration(predictions)
-    figures, shares = class_figures(counts), rates(counts)
+    figures = {name: _plain(values) for name, values in vars(class_figures(counts)).items()}
     edges = [m / len(bins.images) for m in range(len(bins.images) + 1)]
+    filled = {"images": bins.images.tolist(), "confidence": _plain(bins.confidence), "accuracy": _plain(bins.accuracy)}
     return {
         "images": len(predictions.labels),
         "not_finite": predictions.not_finite,
         "accuracy": predictions.accuracy,
         "calibration": {
             "expected_calibration_error": plain(bins.error),
-            "bins": [
-                {
-                    "above": low,
-                    "to": high,
-                    "images": images,
-                    "confidence": plain(confidence),
-                    "accuracy": plain(accuracy),
-                }
-                for low, high, images, confidence, accuracy in zip(
-                    edges,
-                    edges[1:],
-                    bins.images.tolist(),
-                    bins.confidence.tolist(),
-                    bins.accuracy.tolist(),
-                    strict=False,
-                )
-            ],
+            "bins": _rows({"above": edges[:-1], "to": edges[1:], **filled}),
         },
-        "confusion": {"counts": counts.tolist(), "rates": [[plain(share) for share in row] for row in shares.tolist()]},
-        "classes": [
-            {
-                "name": name,
-                "images": int(counts[k].sum()),
-                "precision": plain(figures.precision[k].item()),
-                "recall": plain(figures.recall[k].item()),
-                "f1": plain(figures.f1[k].item()),
-            }
-            for k, name in enumerate(class_names)
-        ],
+        "confusion": {"counts": counts.tolist(), "rates": [_plain(row) for row in rates(counts)]},
+        "classes": _rows({"name": class_names, "images": counts.sum(1).tolist(), **figures}),
         "mistakes": [
             {
                 "picture": index,
@@ -180,6 +157,14 @@ def as_json(predictions: Predictions, class_names: tuple[str, ...], mistakes: Te
             for index in mistakes.tolist()
         ],
     }
+
+
+def _rows(columns: dict[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _plain(values: Tensor) -> list[float | None]:
+    return [plain(value) for value in values.tolist()]
 
 
 def plain(value: float) -> float | None:
