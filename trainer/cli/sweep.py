@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from trainer.cli.options import TAKES_ANY_KEY, JsonFlag, RunsFlag
+from trainer.cli.options import TAKES_ANY_KEY, JsonFlag, Overrides, RunsFlag
 from trainer.errors import SweepError, UserError
 
 if TYPE_CHECKING:
@@ -21,31 +21,29 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run sweeps,
 _REMOTE = re.compile(r"https?://.*|[^/]+/[^/]+/[^/.]+")  # a page of W&B's, or ENTITY/PROJECT/SWEEP
 
 File = Annotated[Path, Argument(metavar="FILE", help="A sweep file, such as sweeps/lr_scheduler.yaml.")]
-Target = Annotated[str, Argument(metavar="FILE_OR_ID", help="A sweep file, or ENTITY/PROJECT/ID or the URL of W&B's.")]
-Words = Annotated[
-    list[str] | None,
-    Argument(metavar="[KEY=VALUE]...", help="Config keys that every point is given, such as train.epochs=1."),
+Target = Annotated[
+    str, Argument(metavar="FILE_OR_ID", help="A sweep file, or a W&B sweep: ENTITY/PROJECT/ID or its page.")
 ]
 StorageFlag = Annotated[
     str | None,
     Option(
-        help="Database of the ledger, such as postgresql://USER@HOST/NAME, shared by several machines; a file in the"
-        " sweep's folder where not given.",
+        help="Database of the sweep, which machines can share, such as postgresql://USER@HOST/NAME. Default: a file"
+        " in the sweep's folder.",
         metavar="URL",
         envvar="TRAINER_STORAGE",
     ),
 ]
-JobsFlag = Annotated[int | None, Option(help="Points at once; one a device where not given.", metavar="N", min=1)]
-DevicesFlag = Annotated[str, Option(help="Where points run, such as cuda:0,cuda:1 or cpu.", metavar="LIST")]
+JobsFlag = Annotated[int | None, Option(help="Points at once. Default: one on each device.", metavar="N", min=1)]
+DevicesFlag = Annotated[str, Option(help="Devices to train on, such as cuda:0,cuda:1 or cpu.", metavar="LIST")]
 PerDeviceFlag = Annotated[int, Option(help="Points at once on each device.", metavar="K", min=1)]
-RetryFlag = Annotated[bool, Option("--retry", help="Run again what crashed or diverged.")]
+RetryFlag = Annotated[bool, Option("--retry", help="Run points that crashed or diverged again.")]
 
 
 @app.command()
 def check(
     files: Annotated[list[Path], Argument(metavar="FILE...", help="Sweep files.")], as_json: JsonFlag = False
 ) -> None:
-    """Hold sweep files against W&B's rules, and every point of them against the trainer's."""
+    """Check sweep files and every point in them."""
     from trainer.sweep.check import check as check_points
     from trainer.sweep.file import read_sweep
 
@@ -66,10 +64,18 @@ def check(
         raise SweepError(*problems)
 
 
-@app.command(context_settings=TAKES_ANY_KEY)
+_RUN_EXAMPLES = """Examples:
+
+\b
+  trainer sweep run sweeps/smoke.yaml
+  trainer sweep run sweeps/lr_scheduler.yaml train.epochs=1
+  trainer sweep run sweeps/lr_scheduler.yaml --devices cuda:0,cuda:1 --per-device 2"""
+
+
+@app.command(context_settings=TAKES_ANY_KEY, epilog=_RUN_EXAMPLES)
 def run(
     file: File,
-    words: Words = None,
+    overrides: Overrides = None,
     runs: RunsFlag = Path("runs"),
     storage: StorageFlag = None,
     jobs: JobsFlag = None,
@@ -78,17 +84,20 @@ def run(
     retry: RetryFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run all points of a sweep here, with no server; what is finished already is not run again."""
-    _run(file, words or [], runs, storage, jobs, devices, per_device, retry, as_json)
+    """Run all points of a sweep here, without a server.
+
+    Finished points are not run again. An override is the same at every point.
+    """
+    _run(file, overrides or [], runs, storage, jobs, devices, per_device, retry, as_json)
 
 
 @app.command()
 def start(
     file: File,
-    agents: Annotated[int | None, Option(help="Agents at once; one a device where not given.", min=1)] = None,
+    agents: Annotated[int | None, Option(help="Agents at once. Default: one on each device.", min=1)] = None,
     devices: DevicesFlag = "auto",
 ) -> None:
-    """Register a sweep with W&B and start agents for it here, one a device."""
+    """Register a sweep with W&B and start agents for it here."""
     from trainer.wandb_api import sweeps as remote
 
     chosen = devices.split(",")
@@ -99,7 +108,7 @@ def start(
 def status(
     target: Target, runs: RunsFlag = Path("runs"), storage: StorageFlag = None, as_json: JsonFlag = False
 ) -> None:
-    """Show how far a sweep has come: which points are missing, failed or there twice."""
+    """Show which points of a sweep are done, missing or failed."""
     if _REMOTE.fullmatch(target):
         from trainer.wandb_api import sweeps as remote
 
@@ -121,19 +130,22 @@ def rerun(
     per_device: PerDeviceFlag = 1,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run here what is missing or has failed: of a sweep of this machine, or of one of W&B's, into that sweep."""
+    """Run here the points that are missing or have failed.
+
+    The runs of a W&B sweep go into that sweep.
+    """
     if _REMOTE.fullmatch(target):
         if jobs is not None or per_device != 1 or as_json:
             raise SweepError(
-                "--jobs, --per-device and --json go with a sweep file; one of W&B's is run one point a device"
+                "--jobs, --per-device and --json go with a sweep file. A W&B sweep runs one point on each device"
             )
         from trainer.wandb_api import sweeps as remote
 
         raise typer.Exit(remote.rerun(target, runs=runs, devices=devices.split(",")))
     from trainer.sweep import local
 
-    words = local.words_of(Path(target), runs=runs, storage=storage)
-    _run(Path(target), words, runs, storage, jobs, devices, per_device, True, as_json)
+    overrides = local.words_of(Path(target), runs=runs, storage=storage)
+    _run(Path(target), overrides, runs, storage, jobs, devices, per_device, True, as_json)
 
 
 @app.command("list")
@@ -142,7 +154,7 @@ def list_sweeps(
     runs: RunsFlag = Path("runs"),
     storage: StorageFlag = None,
 ) -> None:
-    """List the sweeps that were begun on this machine, or those of a W&B project."""
+    """List the sweeps on this machine, or in a W&B project."""
     if project is not None:
         from trainer.wandb_api import sweeps as remote
 
@@ -162,7 +174,7 @@ def list_sweeps(
 
 def _run(
     file: Path,
-    words: list[str],
+    overrides: list[str],
     runs: Path,
     storage: str | None,
     jobs: int | None,
@@ -178,7 +190,7 @@ def _run(
     with SweepView(file.stem) as view:
         progress, signal = run_sweep(
             file,
-            words,
+            overrides,
             runs=runs,
             storage=storage,
             devices=chosen,
@@ -195,7 +207,7 @@ def _run(
     if failed and not signal:
         typer.echo(f"{failed} points failed; `{again}` runs them again", err=True)
     elif not progress.complete:
-        typer.echo(f"go on with the same command, or `{again}`", err=True)
+        typer.echo(f"continue with the same command, or `{again}`", err=True)
     if signal:
         raise typer.Exit(128 + signal)
     if progress.count("crashed", "diverged", "interrupted", "missing"):

@@ -19,11 +19,11 @@ from trainer.sweep.storage import BEAT_SECONDS
 
 _POLL_SECONDS = 0.1  # longest time that a slot is empty
 _IDLE_SECONDS = 2  # after which an empty slot asks the ledger again
-_LOOK_SECONDS = 10  # between two readings of the whole ledger
+_WATCH_SECONDS = 10  # between two readings of the whole ledger
 
 
 @dataclass(frozen=True)
-class Look:
+class Snapshot:
     """State of a sweep while it runs."""
 
     progress: Progress
@@ -32,7 +32,7 @@ class Look:
     stopping: bool = False
 
 
-Watch = Callable[[Look], None]
+Watch = Callable[[Snapshot], None]
 
 
 @dataclass
@@ -88,7 +88,7 @@ class Engine:
         self._failed = set[str]()  # points that this controller does not try again
         self._beaten = 0.0
         self._asked_in_vain = -math.inf
-        self._looked = 0.0
+        self._watched = 0.0
 
     def run(self, *, retry: bool) -> tuple[Progress, int | None]:
         """Return (progress, the signal that ended it). No child outlives it."""
@@ -119,9 +119,9 @@ class Engine:
         if now - self._beaten > BEAT_SECONDS:
             self._beaten = now
             changed |= self._keep_alive(stopping=stopping)
-        if changed or now - self._looked > _LOOK_SECONDS:
-            self._looked = now
-            self._watch(self._look(stopping=stopping))
+        if changed or now - self._watched > _WATCH_SECONDS:
+            self._watched = now
+            self._watch(self._snapshot(stopping=stopping))
         return any(slot.run for slot in self._slots) or (changed and not stopping)
 
     def _next(self, slot: _Slot) -> _Run | None:
@@ -201,12 +201,12 @@ class Engine:
     def _progress(self) -> Progress:
         return progress_of(self._checked, self._ledger.attempts())
 
-    def _look(self, *, stopping: bool) -> Look:
+    def _snapshot(self, *, stopping: bool) -> Snapshot:
         now = self._progress()
         each = self._ledger.seconds_a_point()
         left = now.total - now.count("finished", "stopped", "crashed", "diverged")
         running = {slot.run.claim.run: slot.device for slot in self._slots if slot.run}
-        return Look(now, running, each and each * left / len(self._slots), stopping)
+        return Snapshot(now, running, each and each * left / len(self._slots), stopping)
 
 
 def progress_of(checked: Checked, attempts: Sequence[Attempt]) -> Progress:

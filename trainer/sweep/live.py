@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from trainer.sweep.engine import Look
+from trainer.sweep.engine import Snapshot
 from trainer.sweep.status import PointStatus, in_unit, rows
 from trainer.text import number
 
@@ -20,7 +20,7 @@ class SweepView(AbstractContextManager["SweepView"]):
         self._name = name
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
-        self._seen: dict[str, str] | None = None  # before the first look
+        self._seen: dict[str, str] | None = None  # before the first snapshot
         self._running: dict[str, str] = {}
 
     def __enter__(self) -> "SweepView":
@@ -32,57 +32,57 @@ class SweepView(AbstractContextManager["SweepView"]):
         if self._live:
             self._live.stop()
 
-    def show(self, look: Look) -> None:
+    def show(self, snapshot: Snapshot) -> None:
         if self._live:
-            self._live.update(self._table(look), refresh=True)
+            self._live.update(self._table(snapshot), refresh=True)
         else:
-            self._lines(look)
+            self._lines(snapshot)
 
-    def _table(self, look: Look) -> Group:
-        metric = look.progress.metric.name if look.progress.metric else ""
+    def _table(self, snapshot: Snapshot) -> Group:
+        metric = snapshot.progress.metric.name if snapshot.progress.metric else ""
         table = Table(box=None, pad_edge=False)
         for head in (self._name, metric, ""):
             table.add_column(head, no_wrap=True)
-        for row in rows(look.progress):
+        for row in rows(snapshot.progress):
             table.add_row(*row)
-        running = [Text(f"{run}  {where}", style="dim") for run, where in look.running.items()]
-        return Group(table, *running, Text(_foot(look)))
+        running = [Text(f"{run}  {where}", style="dim") for run, where in snapshot.running.items()]
+        return Group(table, *running, Text(_foot(snapshot)))
 
-    def _lines(self, look: Look) -> None:
-        for run, where in look.running.items():
+    def _lines(self, snapshot: Snapshot) -> None:
+        for run, where in snapshot.running.items():
             if self._running.get(run) != where:
                 self._say(f"{run}: {where}")
-        self._running = dict(look.running)
-        ended = {s.point.key: s for s in look.progress.points if s.state not in ("missing", "waiting", "running")}
+        self._running = dict(snapshot.running)
+        ended = {s.point.key: s for s in snapshot.progress.points if s.state not in ("missing", "waiting", "running")}
         if self._seen is None and ended:  # by an earlier controller
-            self._say(_foot(look))
+            self._say(_foot(snapshot))
         elif self._seen is not None:
             for key, status in ended.items():
                 if self._seen.get(key) != status.state:
-                    self._say(f"{_ended(status, look)}; {_foot(look)}")
+                    self._say(f"{_ended(status, snapshot)}; {_foot(snapshot)}")
         self._seen = {key: status.state for key, status in ended.items()}
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _ended(status: PointStatus, look: Look) -> str:
+def _ended(status: PointStatus, snapshot: Snapshot) -> str:
     attempt = status.attempts[0]
-    metric = look.progress.metric.name if look.progress.metric else ""
+    metric = snapshot.progress.metric.name if snapshot.progress.metric else ""
     value = f", {metric} {_number(status.value, metric)}" if status.value is not None else ""
     return f"{attempt.where}: {status.state}{value}{f', {attempt.message}' if attempt.message else ''}"
 
 
-def _foot(look: Look) -> str:
-    progress = look.progress
+def _foot(snapshot: Snapshot) -> str:
+    progress = snapshot.progress
     parts = [f"{progress.count('finished', 'stopped')} of {progress.total} done"]
     if progress.best and progress.metric and progress.best.value is not None:
         value = _number(progress.best.value, progress.metric.name)
         parts.append(f"best {value} at {progress.best.point.label(progress.varied)}")
-    if look.stopping:
+    if snapshot.stopping:
         parts.append("stopping: children finish their step and save")
-    elif look.seconds_left:
-        parts.append(f"about {datetime.timedelta(seconds=round(look.seconds_left))} left")
+    elif snapshot.seconds_left:
+        parts.append(f"about {datetime.timedelta(seconds=round(snapshot.seconds_left))} left")
     return ", ".join(parts)
 
 

@@ -61,4 +61,4 @@ def test_a_sweep_that_was_never_begun_is_one_line(trainer, capsys: pytest.Captur
 
 def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.CaptureFixture[str]) -> None:
     assert trainer("rerun", "me/project/abc123", "--jobs", "2") == 2
-    assert "one point a device" in capsys.readouterr().err
+    assert "one point on each device" in capsys.readouterr().err
