@@ -114,10 +114,13 @@ def _report(result: "RunResult", as_json: bool) -> None:
 
 
 def _dry_run(config: "RunConfig", as_json: bool) -> None:
+    from trainer.config.schedule import never_reached
     from trainer.config.show import to_yaml
     from trainer.training.dry_run import plan_run
 
     plan = plan_run(config)
+    for warning in never_reached(config.schedule.model_dump(), config.train.epochs):
+        typer.echo(f"warning: {warning}", err=True)
     if as_json:
         return typer.echo(json.dumps({"config": config.model_dump(mode="json"), **plan}))
     typer.echo(to_yaml(config), nl=False)

@@ -15,6 +15,9 @@ class Ema(Section):
     evaluated. 0 turns averaging off."""
     every: PositiveInt = 1
     """Steps between two updates of the average, which then use decay**every."""
+    warmup: bool = True
+    """Let the decay rise with the steps t, as min(decay, (1 + t) / (10 + t)), so that a short run soon forgets its
+    first weights. The rule is that of TensorFlow's `tf.train.ExponentialMovingAverage` with `num_updates`."""
 
 
 class Swa(Section):

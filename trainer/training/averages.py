@@ -17,10 +17,13 @@ class Ema:
     The copy starts with the network's weights. Floating-point entries are averaged, counters are copied.
     """
 
-    def __init__(self, model: nn.Module, *, decay: float, every: int) -> None:
-        """Update at every `every`-th call with r = decay**every. This costs less for the same span."""
+    def __init__(self, model: nn.Module, *, decay: float, every: int, warmup: bool) -> None:
+        """Update at every `every`-th call with r = decay**every. This costs less for the same span.
+
+        With `warmup` the decay at step t is min(decay, (1 + t) / (10 + t)).
+        """
         self.average = copy.deepcopy(model).eval().requires_grad_(False)
-        self.every, self.share = every, 1 - decay**every
+        self.decay, self.every, self.warmup = decay, every, warmup
         self._pairs = [
             (kept, now)
             for kept, now in zip(self.average.state_dict().values(), model.state_dict().values(), strict=True)
@@ -37,7 +40,8 @@ class Ema:
         """Update the average after optimizer step `step`, from 0."""
         if step % self.every == 0:
             kept, now = zip(*self._pairs, strict=True)
-            torch._foreach_lerp_(kept, now, self.share)  # pyright: ignore[reportPrivateImportUsage]
+            decay = min(self.decay, (1 + step) / (10 + step)) if self.warmup else self.decay
+            torch._foreach_lerp_(kept, now, 1 - decay**self.every)  # pyright: ignore[reportPrivateImportUsage]
             for old, new in self._counters:
                 old.copy_(new)
 

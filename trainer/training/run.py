@@ -112,7 +112,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
         compute=compute,
         model=model,
         forward=torch.compile(model) if train.compile else model,
-        ema=Ema(model, decay=train.ema.decay, every=train.ema.every) if train.ema.decay else None,
+        ema=Ema(model, **train.ema.model_dump()) if train.ema.decay else None,
         swa=Swa(model) if train.swa.epochs else None,
         monitor=Monitor(train.early_stop, validates=image_set.val is not None),
         loss_fn=build_loss(config.loss, image_set.num_classes).to(device),

@@ -13,6 +13,7 @@ from trainer.config.explain import section_types
 from trainer.config.load import validate
 from trainer.config.overrides import flatten, lay_over, nest, read_overrides, read_value
 from trainer.config.recipes import recipe_names
+from trainer.config.schedule import never_reached
 from trainer.config.show import with_origins
 from trainer.errors import ConfigError
 from trainer.training.networks import complete_parts
@@ -85,6 +86,36 @@ def test_a_network_starts_from_the_recipe_of_its_name_unless_told_not_to() -> No
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_is_a_valid_config(name: str) -> None:
     load_config(recipe=name, complete=complete_parts)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "keys"),
+    [
+        (["schedule.name=piecewise", "schedule.epochs=[0, 2, 8]", "schedule.factors=[0, 1, 0.1]"], ["epochs"]),
+        (["schedule.name=multistep", "schedule.milestones=[1, 2]"], ["milestones"]),
+        (["schedule.name=step", "schedule.every_epochs=2"], ["every_epochs"]),
+        (
+            ["schedule.name=cosine", "schedule.over_epochs=3", "schedule.warmup_epochs=2.5"],
+            ["warmup_epochs", "over_epochs"],
+        ),
+        (["schedule.name=cosine", "schedule.over_epochs=2", "schedule.warmup_epochs=1"], []),
+        (["schedule.name=piecewise", "schedule.epochs=[0, 2]", "schedule.factors=[0, 1]"], []),
+        (["schedule.name=multistep", "schedule.milestones=[1, 1.5]"], []),
+        (["schedule.name=constant"], []),
+    ],
+)
+def test_what_a_schedule_never_reaches_is_warned_of(overrides: list[str], keys: list[str]) -> None:
+    config = load_config([*overrides, "train.epochs=2"]).config
+    warnings = list(never_reached(config.schedule.model_dump(mode="json"), config.train.epochs))
+    assert [warning.partition(":")[0] for warning in warnings] == [f"schedule.{key}" for key in keys]
+    if keys == ["epochs"]:
+        assert warnings == ["schedule.epochs: the run ends after epoch 2 and never reaches 8"]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_reaches_all_of_its_schedule(name: str) -> None:
+    config = load_config(recipe=name).config
+    assert list(never_reached(config.schedule.model_dump(), config.train.epochs)) == []
 
 
 WORDS = ["optimizer.name=adamw", "optimizer.beta1=0.8", "optimizer.lr=0.01", "schedule.name=constant", "train.epochs=2"]
