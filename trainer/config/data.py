@@ -8,16 +8,21 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_va
 from trainer.config.base import ChangesNoNumber, Section
 
 
-class _AnySet(Section):
+class Parts(Section):
+    """The keys that are the same for every set, and stay when `data.name` changes."""
+
     val_fraction: float = Field(default=0.0, ge=0, lt=1)
     """Share of the training set held out for validation, stratified by class and seeded. Plateau, early stopping and
     best checkpoint use it, or the training loss if it is 0."""
+    train_size: PositiveInt | None = None
+    """Use only this many training images, stratified by class and seeded. null uses all."""
+
+
+class _AnySet(Parts):
     mean: tuple[float, ...] | None = None
     """Mean of each channel for the normalisation, as a fraction of white. null takes the mean of the training set."""
     std: tuple[PositiveFloat, ...] | None = None
     """Standard deviation of each channel, in the same unit. null takes that of the training set."""
-    train_size: PositiveInt | None = None
-    """Use only this many training images, stratified by class and seeded. null uses all."""
 
     @field_validator("mean", "std")
     @classmethod

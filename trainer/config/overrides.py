@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from trainer.config.base import is_settings
+from trainer.config.data import Parts
 from trainer.errors import ConfigError
 
 Settings = dict[str, Any]
@@ -99,10 +100,10 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> Settings:
 
 
 def lay_over(base: Settings, layer: Mapping[str, Any]) -> Settings:
-    """Return `base` with `layer` on top. A section whose `name` changes starts empty: the keys of the old choice are
-    dropped, whatever the order of the overrides."""
+    """Return `base` with `layer` on top. A section whose `name` changes drops the keys of the old choice, whatever the
+    order of the overrides. Only those of `data` that choose a part of any set stay."""
     if "name" in layer and base.get("name", layer["name"]) != layer["name"]:
-        base = {}
+        base = {key: value for key, value in base.items() if key in Parts.model_fields}
     merged = dict(base)
     for key, value in layer.items():
         old = base.get(key)

@@ -57,7 +57,7 @@ class ImageSet:
         ]
         digest = hashlib.sha256(json.dumps([self.class_names, [list(part.shape) for part in tensors]]).encode())
         for part in tensors:
-            digest.update(part.contiguous().numpy())
+            digest.update(part.contiguous().numpy().data)
         return digest.hexdigest()
 
 

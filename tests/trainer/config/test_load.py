@@ -143,6 +143,28 @@ def test_a_changed_name_drops_the_origins_of_the_old_choice_too() -> None:
     assert said == {"optimizer.name": "command line", "optimizer.lr": "default", "optimizer.weight_decay": "default"}
 
 
+@pytest.mark.parametrize("name", ["basic_cnn", "improved_cnn", "simp_res9_best"])
+def test_another_data_set_keeps_the_parts_of_the_recipe_but_not_its_colours(name: str) -> None:
+    recipe = load_config(recipe=name).config.data
+    loaded = load_config([f"model.name={name}", "data.name=shapes10"], recipe=name)
+    data = loaded.config.data
+    assert (data.name, data.val_fraction, data.train_size) == ("shapes10", recipe.val_fraction, recipe.train_size)
+    assert (data.mean, data.std) == (None, None)
+    assert loaded.config.train.early_stop == load_config(recipe=name).config.train.early_stop
+
+
+def test_another_data_set_keeps_the_parts_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("data: {name: cifar100, val_fraction: 0.2, train_size: 500, root: elsewhere}")
+    loaded = load_config(["data.name=shapes10", "data.train_size=300"], file=file)
+    assert loaded.config.data.model_dump(exclude={"seed", "mean", "std"}) == {
+        "name": "shapes10",
+        "val_fraction": 0.2,
+        "train_size": 300,
+    }
+    assert (loaded.origins["data.val_fraction"], loaded.origins["data.train_size"]) == (f"file {file}", "command line")
+
+
 def test_a_layer_that_repeats_a_name_keeps_the_knobs() -> None:
     assert lay_over({"name": "sgd", "lr": 1}, {"name": "sgd", "momentum": 0}) == {"name": "sgd", "lr": 1, "momentum": 0}
 
