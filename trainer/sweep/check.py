@@ -1,11 +1,14 @@
 """Check of every point of a sweep by RunConfig, before anything starts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from trainer.config import RunConfig, load_config
 from trainer.config.explain import did_you_mean
+from trainer.config.load import Complete
 from trainer.errors import ConfigError, SweepError
 from trainer.runs.folder import config_hash
+from trainer.runs.groups import SEED, identity
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import Checked, Entry, Point, points_of, sample
 from trainer.training.networks import complete_parts
@@ -37,9 +40,11 @@ def check(sweep: Sweep) -> Checked:
     entries: list[Entry] = []
     stopped: dict[str, list[Point]] = {}
     validates = True
+    complete = _remembered(complete_parts)
+    resolved: dict[str, RunConfig] = {}
     for point in tried:
         try:
-            config = resolve(point, sweep)
+            config = _of_seed(point, sweep, complete, resolved)
         except ConfigError as error:
             for problem in error.problems:
                 stopped.setdefault(problem, []).append(point)
@@ -52,9 +57,33 @@ def check(sweep: Sweep) -> Checked:
     return Checked(sweep, tuple(entries if points else ()), tuple(warnings))
 
 
-def resolve(point: Point, sweep: Sweep) -> RunConfig:
+def resolve(point: Point, sweep: Sweep, complete: Complete = complete_parts) -> RunConfig:
     """Return the config of a point's run. Raises ConfigError if it is not valid."""
-    return load_config([*sweep.fixed, *point.words], complete=complete_parts).config
+    return load_config([*sweep.fixed, *point.words], complete=complete).config
+
+
+def _of_seed(point: Point, sweep: Sweep, complete: Complete, resolved: dict[str, RunConfig]) -> RunConfig:
+    """Resolve a point, or take what was resolved for another seed."""
+    key, seed = identity({key: value for key, value in point.values.items() if key != SEED}), point.values.get(SEED)
+    if key in resolved and type(seed) is int and 0 <= seed < 2**63:
+        return resolved[key].model_copy(update={SEED: seed})
+    config = resolve(point, sweep, complete)
+    resolved.setdefault(key, config)
+    return config
+
+
+def _remembered(complete: Complete) -> Complete:
+    """Return `complete` with a memory: thousands of points share a few networks, and each is built to be checked."""
+    known: dict[str, tuple[list[str], dict[str, Any]]] = {}
+
+    def asked(settings: Mapping[str, Any], config: RunConfig | None) -> tuple[list[str], dict[str, Any]]:
+        named = config.optimizer.model_dump() if config and config.optimizer.name.startswith("timm/") else None
+        key = identity([settings.get("model"), named, config is None])
+        if key not in known:
+            known[key] = complete(settings, config)
+        return known[key]
+
+    return asked
 
 
 def entry_of(point: Point, sweep: Sweep) -> Entry:
