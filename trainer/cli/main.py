@@ -1,5 +1,6 @@
 """The application: which commands there are, in which order `--help` shows them, and how a mistake is shown."""
 
+import io
 import sys
 from typing import Any, cast
 
@@ -54,6 +55,8 @@ app.command("version", rich_help_panel=_LIST)(show.version)
 
 def main() -> None:
     """Run the command line. A user's mistake is a line each on stderr and exit code 2; a bug keeps its traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a name that it cannot show is no traceback
     try:
         code = app(standalone_mode=False)
     except UserError as error:

@@ -6,9 +6,9 @@ jump and the exponential one change per epoch, all others per step. Momentum is 
 `cycle_momentum=False`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     Field,
@@ -212,7 +212,7 @@ def never_reached(schedule: Mapping[str, Any], epochs: int) -> Iterator[str]:
     for key, value in schedule.items():
         cuts = key in ("milestones", "every_epochs")  # a cut at the very end changes no step
         if (cuts or key.endswith("epochs")) and value is not None:
-            lengths: list[float] = list(value) if isinstance(value, list | tuple) else [value]
+            lengths = cast("Sequence[float]", value if isinstance(value, list | tuple) else [value])
             late = [f"{length:g}" for length in lengths if length > epochs or (cuts and length == epochs)]
             if late:
                 yield f"schedule.{key}: the run ends after epoch {epochs} and never reaches {' and '.join(late)}"

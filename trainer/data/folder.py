@@ -40,7 +40,7 @@ def read_folder(root: Path, image_size: int) -> ImageSet:
         pixels = _decode_all(root, [_paths(train), _paths(test)], image_size)
         _remember(cache, fingerprint, pixels)
     splits = [Split(images, _labels(part)) for images, part in zip(pixels, files, strict=True)]
-    return ImageSet("folder", tuple(train), *mean_and_std(pixels[0]), *splits)
+    return ImageSet("folder", tuple(map(_text_of, train)), *mean_and_std(pixels[0]), *splits)
 
 
 # ---- which files ----------------------------------------------------------------------------------------------------
@@ -132,6 +132,14 @@ def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
 
 def _paths(files: _Files) -> list[Path]:
     return [path for paths in files.values() for path in paths]
+
+
+def _text_of(name: str) -> str:
+    """Return a file name as text that every file and screen can show, also in a locale without UTF-8.
+
+    Bytes that are not UTF-8 are written out, such as `caf\\xe9`.
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _labels(files: _Files) -> Tensor:

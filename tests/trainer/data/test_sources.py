@@ -1,8 +1,11 @@
 """Every source through the one door, `load_image_set`: what it gives, and what it says of missing or damaged files."""
 
 import hashlib
+import os
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -224,6 +227,27 @@ def test_class_folders_and_images_may_be_links(tmp_path: Path) -> None:
     (tmp_path / "elsewhere" / "dog" / "train" / "twice.png").symlink_to("0.png")
     image_set = load_image_set(Folder(name="folder", root=tmp_path / "set", image_size=8), seed=0)
     assert torch.bincount(image_set.train.labels).tolist() == [2, 3]
+
+
+NAMES = {
+    b"caf\xe9": "caf\\xe9",
+    "chat-\u00e9".encode(): "chat-\u00e9",
+    "\u732b".encode(): "\u732b",
+}  # as bytes, as text
+
+
+def test_class_names_of_any_bytes_are_text_in_every_locale(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for name in NAMES:
+            write_images(tmp_path / split / os.fsdecode(name))
+    names = load_image_set(Folder(name="folder", root=tmp_path, image_size=8), seed=0).class_names
+    assert sorted(names) == sorted(NAMES.values())
+    "".join(names).encode()
+    code = "import sys, pathlib; from trainer.data.folder import read_folder as r; "
+    code += "print(ascii(r(pathlib.Path(sys.argv[1]), 8).class_names))"
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0"}
+    printed = subprocess.run([sys.executable, "-c", code, tmp_path], env=plain, capture_output=True, check=True).stdout
+    assert printed.decode().strip() == ascii(names)
 
 
 def numbered(counts: list[int]) -> Split:
