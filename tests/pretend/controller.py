@@ -35,7 +35,7 @@ def run(
 
     checked = Checked(sweep, tuple(map(entry_of, points_of(sweep))), ())
     folder = runs / sweep.name
-    with Ledger(sweep, folder, storage, words=[]) as ledger:
+    with Ledger(sweep, folder, storage, overrides=[]) as ledger:
         engine = Engine(
             checked,
             ledger,

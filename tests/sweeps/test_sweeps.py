@@ -38,8 +38,8 @@ def points(path: Path) -> list[Mapping[str, Any]]:
     sweep = sweep_of(path)
     if sweep.file.method == "grid":
         first = sweep.space["seed"].choices[0]
-        return [resolved(tuple(point.words)) for point in points_of(sweep) if point.values["seed"] == first]
-    return [resolved(tuple(point.words)) for point in sample(sweep, 1)]
+        return [resolved(tuple(point.overrides)) for point in points_of(sweep) if point.values["seed"] == first]
+    return [resolved(tuple(point.overrides)) for point in sample(sweep, 1)]
 
 
 def header(path: Path) -> dict[str, str]:

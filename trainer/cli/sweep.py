@@ -144,7 +144,7 @@ def rerun(
         raise typer.Exit(remote.rerun(target, runs=runs, devices=devices.split(",")))
     from trainer.sweep import local
 
-    overrides = local.words_of(Path(target), runs=runs, storage=storage)
+    overrides = local.overrides_of(Path(target), runs=runs, storage=storage)
     _run(Path(target), overrides, runs, storage, jobs, devices, per_device, True, as_json)
 
 

@@ -59,7 +59,7 @@ def check(sweep: Sweep) -> Checked:
 
 def resolve(point: Point, sweep: Sweep, complete: Complete = complete_parts) -> RunConfig:
     """Return the config of a point's run. Raises ConfigError if it is not valid."""
-    return load_config([*sweep.fixed, *point.words], complete=complete).config
+    return load_config([*sweep.fixed, *point.overrides], complete=complete).config
 
 
 def _of_seed(point: Point, sweep: Sweep, complete: Complete, resolved: dict[str, RunConfig]) -> RunConfig:
@@ -98,8 +98,8 @@ def _entry(point: Point, config: RunConfig, sweep: Sweep) -> Entry:
 def _stopped(sweep: Sweep, problem: str, points: Sequence[Point], total: int) -> str:
     if len(points) == total:
         return f"{sweep.path}: {problem}"
-    words = [word for word in points[0].words if word.partition("=")[0] in sweep.varied]
-    return f"{sweep.path}: {problem} (at {len(points)} of {total} points, first {' '.join(words)})"
+    overrides = [word for word in points[0].overrides if word.partition("=")[0] in sweep.varied]
+    return f"{sweep.path}: {problem} (at {len(points)} of {total} points, first {' '.join(overrides)})"
 
 
 def _metric_warnings(sweep: Sweep, *, validates: bool) -> Iterator[str]:

@@ -67,13 +67,15 @@ def _ensure_server() -> None:
 class Child:
     """A process that trains one run. It first waits for an earlier process of this run, which may still be saving."""
 
-    def __init__(self, folder: Path, words: Sequence[str], env: Mapping[str, str], *, target: Train = train) -> None:
+    def __init__(
+        self, folder: Path, overrides: Sequence[str], env: Mapping[str, str], *, target: Train = train
+    ) -> None:
         self.folder = folder
         self._rows_read = 0  # bytes of metrics.jsonl
         self._log = _beside(folder, ".log")
         self._log.parent.mkdir(parents=True, exist_ok=True)
         own = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_SWEEP}
-        arguments = (target, folder, list(words), {**own, **env}, self._log)
+        arguments = (target, folder, list(overrides), {**own, **env}, self._log)
         self._process = _CONTEXT.Process(target=_run, args=arguments, name=folder.name)
         if _CONTEXT.get_start_method() == "forkserver":
             _ensure_server()
@@ -131,7 +133,7 @@ class Child:
         return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def _run(target: Train, folder: Path, words: list[str], env: dict[str, str], log: Path) -> None:
+def _run(target: Train, folder: Path, overrides: list[str], env: dict[str, str], log: Path) -> None:
     """Train in this process, with the log as its output."""
     parent = mp.parent_process()
     assert parent
@@ -150,7 +152,7 @@ def _run(target: Train, folder: Path, words: list[str], env: dict[str, str], log
         if (folder / "config.yaml").is_file():
             return target(["--resume", str(folder)])
         shutil.rmtree(folder, ignore_errors=True)  # killed before it began
-        return target([*words, "--runs", str(folder.parent), "--name", folder.name])
+        return target([*overrides, "--runs", str(folder.parent), "--name", folder.name])
 
 
 def _state(code: int, status: str | None) -> State:

@@ -129,8 +129,8 @@ class Engine:
         if claim is None:
             self._asked_in_vain = time.monotonic()
             return None
-        words = [*self._sweep.fixed, *claim.point.words]
-        child = Child(self._folder / claim.run, words, slot.env, target=self._target)
+        overrides = [*self._sweep.fixed, *claim.point.overrides]
+        child = Child(self._folder / claim.run, overrides, slot.env, target=self._target)
         return _Run(claim, child, last_epoch=claim.last_epoch)
 
     def _tend(self, run: _Run, *, stopping: bool) -> bool:

@@ -166,7 +166,7 @@ def parse_sweep(text: str, path: Path) -> Sweep:
     if is_settings(written):
         space, found = read_parameters(written, method=str(content.get("method")))
         problems += found
-    fixed = _words_of(file.command) if file else []
+    fixed = _overrides_of(file.command) if file else []
     problems += [
         f"parameters.{key}: the command sets it, too" for key in flatten(read_overrides(fixed)) if key in space
     ]
@@ -182,16 +182,16 @@ def _command_problems(command: tuple[str, ...]) -> Iterator[str]:
             yield f"command: W&B drops the unknown macro {part!r} without a word{did_you_mean(macro, _MACROS)}"
 
 
-def _words_of(command: tuple[str, ...]) -> list[str]:
+def _overrides_of(command: tuple[str, ...]) -> list[str]:
     """Return the overrides in the command, such as `data.root=${envvar:DATA}`, as W&B's agent writes them."""
     after = command[command.index("train") :] if "train" in command else ()  # before it are the environment's
-    words = [part for part in after if re.fullmatch(r"(--)?[A-Za-z_][\w.]*=.*", part)]
-    return [re.sub(r"\$\{envvar:([A-Z0-9_]+)\}", lambda m: os.environ.get(m[1], m[1]), word) for word in words]
+    overrides = [part for part in after if re.fullmatch(r"(--)?[A-Za-z_][\w.]*=.*", part)]
+    return [re.sub(r"\$\{envvar:([A-Z0-9_]+)\}", lambda m: os.environ.get(m[1], m[1]), each) for each in overrides]
 
 
-def with_words(sweep: Sweep, words: Sequence[str]) -> Sweep:
+def with_overrides(sweep: Sweep, overrides: Sequence[str]) -> Sweep:
     """Return the sweep with overrides as constants of every point. Raises SweepError for a key that is varied."""
-    constants = {key: Constant(value) for key, value in flatten(read_overrides(words)).items()}
+    constants = {key: Constant(value) for key, value in flatten(read_overrides(overrides)).items()}
     if varied := [key for key in constants if key in sweep.varied]:
         raise SweepError(*(f"{key}: {sweep.path} varies it; an override is the same at every point" for key in varied))
     return replace(sweep, space={**sweep.space, **constants})

@@ -45,7 +45,7 @@ class Ledger:
     search, because a study answers one question.
     """
 
-    def __init__(self, sweep: Sweep, folder: Path, storage: str | None, *, words: Sequence[str]) -> None:
+    def __init__(self, sweep: Sweep, folder: Path, storage: str | None, *, overrides: Sequence[str]) -> None:
         self._sweep = sweep
         self._folder = folder
         self._id = uuid.uuid4().hex
@@ -62,7 +62,7 @@ class Ledger:
                     pruner=pruner_of(sweep),
                     load_if_exists=True,
                 )
-                self._check_definition(words)
+                self._check_definition(overrides)
         except BaseException:
             self.database.close()
             raise
@@ -222,10 +222,10 @@ class Ledger:
 
     # The study, trial by trial.
 
-    def _check_definition(self, words: Sequence[str]) -> None:
+    def _check_definition(self, overrides: Sequence[str]) -> None:
         file = self._sweep.file
         metric = [file.metric.name, file.metric.goal] if file.metric else None
-        asked = {"words": list(words), "method": file.method, "metric": metric}
+        asked = {"overrides": list(overrides), "method": file.method, "metric": metric}
         if file.method != "grid":  # a search over another space is another search
             asked |= {"run_cap": file.run_cap, "parameters": json.loads(json.dumps(file.parameters))}
         begun = self._study.user_attrs.get("definition")
@@ -285,7 +285,7 @@ def overrides_begun_with(sweep: Sweep, folder: Path, storage: str | None) -> lis
             raise SweepError(f"{url}: contains no sweep called {sweep.name!r}") from error
         if "definition" not in study.user_attrs:  # killed in its first moment
             raise not_begun
-        return study.user_attrs["definition"]["words"]
+        return study.user_attrs["definition"]["overrides"]
 
 
 class _Living:

@@ -11,7 +11,7 @@ from trainer.files import disk_errors, write_whole
 from trainer.sweep.check import check, entry_of
 from trainer.sweep.child import warm_up
 from trainer.sweep.engine import Engine, Watch, progress_of
-from trainer.sweep.file import Sweep, read_sweep, with_words
+from trainer.sweep.file import Sweep, read_sweep, with_overrides
 from trainer.sweep.ledger import Ledger, overrides_begun_with
 from trainer.sweep.points import Checked
 from trainer.sweep.status import Progress
@@ -19,7 +19,7 @@ from trainer.sweep.status import Progress
 
 def run_sweep(
     path: Path,
-    words: Sequence[str],
+    overrides: Sequence[str],
     *,
     runs: Path,
     storage: str | None,
@@ -33,14 +33,14 @@ def run_sweep(
 
     Raises SweepError before anything starts if a point is impossible.
     """
-    sweep = with_words(read_sweep(path), words)
+    sweep = with_overrides(read_sweep(path), overrides)
     warm_up()  # at the same time as the check of the points, which takes as long
     found = check(sweep)
     warn(found)
     folder = runs / sweep.name
     with disk_errors(folder, "cannot be made"):
         folder.mkdir(parents=True, exist_ok=True)
-    with Ledger(sweep, folder, storage, words=words) as ledger:
+    with Ledger(sweep, folder, storage, overrides=overrides) as ledger:
         if path.resolve() != (kept := folder / f"{sweep.name}.yaml").resolve():
             write_whole(kept, path.read_bytes())
         engine = Engine(
@@ -56,7 +56,7 @@ def run_sweep(
         return engine.run(retry=retry)
 
 
-def words_of(path: Path, *, runs: Path, storage: str | None) -> list[str]:
+def overrides_of(path: Path, *, runs: Path, storage: str | None) -> list[str]:
     """Return the overrides that a sweep was begun with. Raises SweepError if it was not begun."""
     sweep = read_sweep(path)
     return overrides_begun_with(sweep, runs / sweep.name, storage)
@@ -64,9 +64,9 @@ def words_of(path: Path, *, runs: Path, storage: str | None) -> list[str]:
 
 def progress_here(path: Path, *, runs: Path, storage: str | None) -> Progress:
     """Return the progress of a sweep from its ledger. Raises SweepError if it was not begun."""
-    words = words_of(path, runs=runs, storage=storage)
-    found = check(with_words(read_sweep(path), words))
-    with Ledger(found.sweep, runs / found.sweep.name, storage, words=words) as ledger:
+    overrides = overrides_of(path, runs=runs, storage=storage)
+    found = check(with_overrides(read_sweep(path), overrides))
+    with Ledger(found.sweep, runs / found.sweep.name, storage, overrides=overrides) as ledger:
         return progress_of(found, ledger.attempts())
 
 

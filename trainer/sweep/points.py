@@ -26,7 +26,7 @@ class Point:
         return json.dumps({key: canonical(value) for key, value in self.values.items()}, sort_keys=True)
 
     @property
-    def words(self) -> list[str]:
+    def overrides(self) -> list[str]:
         """Return `KEY=VALUE` overrides for `trainer train`, from which exactly these values are read."""
         return [write_override(key, value) for key, value in self.values.items()]
 
@@ -36,8 +36,8 @@ class Point:
 
     def slug(self, varied: list[str]) -> str:
         """Return what distinguishes this point as a file name: `cosine-s2`."""
-        words = [("s" if key == "seed" else "") + _short(self.values[key]) for key in varied if key in self.values]
-        return re.sub(r"[^A-Za-z0-9.]+", "-", "_".join(words).replace("_", "-")).strip("-.")[:60] or "point"
+        parts = [("s" if key == "seed" else "") + _short(self.values[key]) for key in varied if key in self.values]
+        return re.sub(r"[^A-Za-z0-9.]+", "-", "_".join(parts).replace("_", "-")).strip("-.")[:60] or "point"
 
 
 @dataclass(frozen=True)

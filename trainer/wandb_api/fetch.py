@@ -165,7 +165,7 @@ def _bring_runs(runs: Sequence[Any], folder: Path, say: Say) -> int:
 def _bring_run(run: Any, target: Path, aside: Path) -> str | None:
     """Fetch one run whole into its place. Return why it is left out, or None."""
     try:
-        config, words = config_of(run.config)
+        config, overrides = config_of(run.config)
     except ConfigError as error:
         return f"{run.url}: left out: {error.problems[0]}"
     if "model.name" not in flatten(config) and not run.sweep_name:
@@ -176,7 +176,7 @@ def _bring_run(run: Any, target: Path, aside: Path) -> str | None:
     files = _download(run, ["run.json", *filter(None, [confusion_table(told)])], aside / "files" / run.id)
     rows = rows_of(run.scan_history(use_cache=False))  # a cache would hide newer rows
     summary = summary_of(told, rows, run.state)
-    provenance = files.pop("run.json", None) or _provenance(run, words)
+    provenance = files.pop("run.json", None) or _provenance(run, overrides)
     status = {"status": status_of(run.state, told), **({"ended": summary["ended"]} if "ended" in summary else {})}
     content = {
         "config.yaml": yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode(),
@@ -206,10 +206,10 @@ def _download(run: Any, names: Sequence[str], folder: Path) -> dict[str, Any]:
     return found
 
 
-def _provenance(run: Any, words: Sequence[str]) -> dict[str, Any]:
+def _provenance(run: Any, overrides: Sequence[str]) -> dict[str, Any]:
     """Return the provenance of a run that has not sent its run.json."""
     git = {"git": {"revision": run.commit, "dirty": None}} if run.commit else {}
-    return {"command": shlex.join(["trainer", "train", *words]), "started": run.created_at, **git}
+    return {"command": shlex.join(["trainer", "train", *overrides]), "started": run.created_at, **git}
 
 
 def _run_mark(run: Any) -> dict[str, Any]:

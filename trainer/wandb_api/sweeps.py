@@ -107,8 +107,8 @@ def rerun(id: str, *, runs: Path, devices: Sequence[str]) -> int:
             run_id = status.attempts[0].where if status.state == "interrupted" else secrets.token_hex(4)
             values = _write_values(Path(folder) / f"{run_id}.yaml", status.point)
             env = {**place.env, "WANDB_RUN_ID": run_id, "WANDB_SWEEP_PARAM_PATH": str(values), LEASH: "1"}
-            words = [*sweep.fixed, *status.point.words, "--runs", str(runs)]
-            tasks.append(Task([sys.executable, "-m", "trainer.cli", "train", *words], env))
+            overrides = [*sweep.fixed, *status.point.overrides, "--runs", str(runs)]
+            tasks.append(Task([sys.executable, "-m", "trainer.cli", "train", *overrides], env))
         return _tell(place, _run_all(tasks, envs))
 
 

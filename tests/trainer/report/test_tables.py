@@ -256,7 +256,7 @@ def test_each_published_row_finds_the_first_point_of_its_sweep_that_has_all_it_s
     points: list[Configuration] = []
     for point in points_of(sweep):
         if point.values.get("seed", 0) == sweep.space["seed"].choices[0]:
-            config = flatten(load_config(point.words, complete=complete_parts).config.model_dump(mode="json"))
+            config = flatten(load_config(point.overrides, complete=complete_parts).config.model_dump(mode="json"))
             points.append(Configuration(point.label([k for k in sweep.varied if k != "seed"]), {}, config, ()))
     for answer in answers_of([experiment], points):
         said = flatten(load_config(runs_of(answer.row)[0], recipe="none", complete=complete_parts).config.model_dump())

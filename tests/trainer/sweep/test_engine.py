@@ -23,7 +23,7 @@ from trainer.sweep.points import Entry, Point, points_of
 def values_of(runs: Path, path: Path) -> dict[str, float | None]:
     """What the ledger knows of every point."""
     sweep = read_sweep(path)
-    with Ledger(sweep, runs / "s", None, words=[]) as ledger:
+    with Ledger(sweep, runs / "s", None, overrides=[]) as ledger:
         attempts = ledger.attempts()
     assert all(attempt.state == "finished" for attempt in attempts if attempt.value is not None)
     return {attempt.point.key: attempt.value for attempt in attempts if attempt.state == "finished"}
@@ -31,7 +31,7 @@ def values_of(runs: Path, path: Path) -> dict[str, float | None]:
 
 def expected(path: Path) -> dict[str, float]:
     points = points_of(read_sweep(path))
-    return {point.key: accuracy(point.words, epoch=5) for point in points}
+    return {point.key: accuracy(point.overrides, epoch=5) for point in points}
 
 
 def test_every_point_runs_once_and_in_the_order_of_wandb(tmp_path: Path) -> None:
@@ -188,10 +188,10 @@ def test_a_random_search_means_the_same_points_everywhere(tmp_path: Path) -> Non
 
 def test_a_sweep_that_was_begun_with_other_words_is_refused(tmp_path: Path) -> None:
     sweep = read_sweep(write_sweep(tmp_path))
-    with Ledger(sweep, tmp_path / "s", None, words=["train.epochs=1"]):
+    with Ledger(sweep, tmp_path / "s", None, overrides=["train.epochs=1"]):
         pass
     with pytest.raises(SweepError, match=r"was begun with words \['train.epochs=1'\], not \[\]"):
-        Ledger(sweep, tmp_path / "s", None, words=[])
+        Ledger(sweep, tmp_path / "s", None, overrides=[])
 
 
 def test_a_point_whose_config_has_changed_since_is_refused(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_point_whose_config_has_changed_since_is_refused(tmp_path: Path) -> No
     run(path, tmp_path)
     sweep = read_sweep(path)
     with (
-        Ledger(sweep, tmp_path / "s", None, words=[]) as ledger,
+        Ledger(sweep, tmp_path / "s", None, overrides=[]) as ledger,
         pytest.raises(SweepError, match="s0: was begun as config 0 and is f00 now, since a recipe or a default has"),
     ):
         ledger.enqueue([Entry(Point({"seed": 0}), "s0", "f00")])
@@ -207,7 +207,7 @@ def test_a_point_whose_config_has_changed_since_is_refused(tmp_path: Path) -> No
 
 def test_a_storage_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SweepError, match="--storage: nosuch://x: "):
-        Ledger(read_sweep(write_sweep(tmp_path)), tmp_path / "s", "nosuch://x", words=[])
+        Ledger(read_sweep(write_sweep(tmp_path)), tmp_path / "s", "nosuch://x", overrides=[])
 
 
 @pytest.mark.slow

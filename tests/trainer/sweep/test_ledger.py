@@ -23,7 +23,7 @@ def entry_of(point: Point) -> Entry:
 def begun(folder: Path, parameters: dict[str, Any] | None = None, **more: Any) -> Ledger:
     """A ledger with every point of a grid enqueued."""
     sweep = read_sweep(write_sweep(folder, parameters or {"seed": {"values": [0, 1, 2]}}, **more))
-    ledger = Ledger(sweep, folder / "s", None, words=[])
+    ledger = Ledger(sweep, folder / "s", None, overrides=[])
     ledger.enqueue([entry_of(point) for point in points_of(sweep)])
     return ledger
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trainer.config.overrides import read_overrides, read_value, write_override
 from trainer.errors import SweepError
-from trainer.sweep.file import Sweep, parse_sweep, with_words
+from trainer.sweep.file import Sweep, parse_sweep, with_overrides
 from trainer.sweep.points import Point, points_of, sample
 from trainer.sweep.space import grid
 
@@ -99,14 +99,14 @@ def test_names_of_a_point_hold_what_varies() -> None:
     point = points_of(sweep)[1]
     assert point.label(sweep.varied) == "stem=[3,3], seed=1"
     assert point.slug(sweep.varied) == "3-3-s1"
-    assert read_value(point.words[1].partition("=")[2]) == [3, 3]
+    assert read_value(point.overrides[1].partition("=")[2]) == [3, 3]
 
 
 def test_words_set_what_is_the_same_at_every_point() -> None:
-    sweep = with_words(
+    sweep = with_overrides(
         sweep_of("{seed: {values: [0, 1]}, train.epochs: {value: 25}}"), ["train.epochs=1", "a.b=[1, 2]"]
     )
-    assert [point.words for point in points_of(sweep)] == [
+    assert [point.overrides for point in points_of(sweep)] == [
         [f"seed={seed}", "train.epochs=1", "a.b=[1, 2]"] for seed in (0, 1)
     ]
 
