@@ -16,7 +16,7 @@ help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: install
-install: $(STAMP)  ## Create .venv with the trainer and its tools, at the versions of constraints.txt
+install: $(STAMP)  ## Create .venv with the trainer and its tools, at pinned versions
 
 # The stamp keeps a second `make` from asking pip again; it is remade when what to install has changed.
 $(STAMP): pyproject.toml constraints.txt
@@ -32,40 +32,44 @@ endif
 	@touch $(STAMP)
 
 .PHONY: demo
-demo: install  ## Train FastResNet9, a quarter as wide, on the embedded images; no network, under 2 minutes
+demo: install  ## Train a narrow FastResNet9 on the embedded images, with no network
 	@$(BIN)/trainer train --recipe demo --offline
 
 .PHONY: test
-test: install  ## The test suite, without what is slow or needs a GPU
+test: install  ## Run the tests, except slow ones and those that need a GPU
 	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal --durations 20
 
 .PHONY: test-slow
-test-slow: install  ## The slow tests: many kills, trained networks
+test-slow: install  ## Run the slow tests: many kills, trained networks
 	@$(BIN)/python -m pytest -m "slow and not gpu"
 
 .PHONY: check
-check: install  ## Lint, format, types, import directions
+check: install  ## Check style, types and import directions
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/basedpyright
 	@$(BIN)/lint-imports --no-cache
 
 .PHONY: format
-format: install  ## Let ruff lay out the code
+format: install  ## Format the code
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
 .PHONY: docs
-docs: install  ## Write the pages of docs/ that are made from the code
+docs: install  ## Write the pages and the figure of docs/ that are made from the code
 	@$(BIN)/python docs/make_pages.py
 	@$(BIN)/python docs/draw_architecture.py
 
+.PHONY: site
+site: install  ## Build the docs as a site with search: site/index.html
+	@$(BIN)/python docs/make_site.py
+
 .PHONY: constraints
-constraints:  ## Solve constraints.txt anew for the newest versions (needs uv)
+constraints:  ## Update constraints.txt to the newest versions (needs uv)
 	@{ head -n 2 constraints.txt; uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --no-header --no-annotate --no-emit-index-url; } > .constraints.new && mv .constraints.new constraints.txt
 
 .PHONY: clean
-clean:  ## Remove .venv and every cache; runs/ and data/ stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+clean:  ## Remove .venv, site/ and caches, but not runs/ and data/
+	rm -rf $(VENV) site .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
 	find trainer models tests -name __pycache__ -prune -exec rm -rf {} +

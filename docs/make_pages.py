@@ -21,14 +21,15 @@ _NETWORKS = """# Networks
 
 The sizes of the networks are for 32x32 images, ten classes and three channels. `make docs` writes this page.
 
-- *published*: the number of parameters as a report prints it. MB is the size of the saved weights, % what is added.
+- *published*: the number of parameters as a paper or one of the [reports](reports.md) prints it. MB is
+  the size of the saved weights, % what is added.
   *Unsettled*: the figure does not decide the layers, or these layers do not meet it.
 - *MACs*: the multiply-adds of one image.
 - *MiB at 128*: what a batch of 128 in float32 keeps for the backward pass, without the weights.
 
 Every network is `features`, then `head` (`models/network.py`). Its arguments are keys of the `model` section:
 `trainer models NAME` prints them above the layers. If a key is wrong, the message suggests the nearest valid one.
-You choose `model.act`, `model.norm` and `model.init` by name ([the layers](../models/layers)).
+You choose `model.act`, `model.norm` and `model.init` by name ([the layers](../models/layers/__init__.py)).
 
 - `model.init=paper` is the scheme named below. It is the paper's own, or torch's if none is known or the note says so.
   `torch` is uniform within 1 / sqrt(fan in), `kaiming` He et al. 2015, eq. 14, `xavier` Glorot & Bengio 2010.

@@ -8,7 +8,7 @@ from models.registry import register
 
 
 @register(
-    source="Krizhevsky et al. 2012, section 3.5; report b35c, table 7",
+    source="Krizhevsky et al. 2012, section 3.5, and report b35c, table 7",
     init="torch",
     published="2.47M",
     note="The published count has room for one linear layer as head, where the paper has three and dropout. One path"

@@ -22,7 +22,7 @@ class DenseLayer(nn.Sequential):  # [N, c, H, W] -> [N, c + growth, H, W]
     "densenet100_bc",
     depths=(16, 16, 16),
     about="DenseNet-BC of 100 layers in three stages.",
-    source="Huang et al. 2017, section 3 and table 2; report b35c, table 7",
+    source="Huang et al. 2017, section 3 and table 2, and report b35c, table 7",
     init="kaiming",
     published="0.77M",
 )
@@ -31,10 +31,10 @@ class DenseLayer(nn.Sequential):  # [N, c, H, W] -> [N, c + growth, H, W]
     depths=(6, 12, 24, 16),
     defaults={"growth": 32},
     about="DenseNet-121, of four stages, with a 3x3 stem.",
-    source="Huang et al. 2017, table 1; report b35c, table 7",
+    source="Huang et al. 2017, table 1, and report b35c, table 7",
     init="kaiming",
     published="6.96M",
-    note="Stem of one 3x3 convolution of stride 1, for small images; the paper's is 7x7, stride 2, norm, pooled.",
+    note="Stem of one 3x3 convolution of stride 1, for small images. The paper's is 7x7, stride 2, norm, pooled.",
 )
 def densenet(
     depths: Sequence[int],

@@ -8,7 +8,7 @@ from models.registry import register
 
 
 @register(
-    source="LeCun et al. 1998, section II.B; report b35c, table 7",
+    source="LeCun et al. 1998, section II.B, and report b35c, table 7",
     init="torch",
     published="0.06M",
     note="As it is taught today, with torch's layers, which meet the published count. The paper has tanh, trained"

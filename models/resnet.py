@@ -15,8 +15,10 @@ from models.layers import Act, Norm, NormLayer, activation, check_rate, norm_lay
 from models.network import Network
 from models.registry import register
 
-_SMALL_STEM = "3x3 stem of stride 1 without pooling, for small images; the paper's is 7x7, stride 2, pooled."
-_imagenet = partial(register, source="He et al. 2016, table 1; report b35c, table 7", init="kaiming", note=_SMALL_STEM)
+_SMALL_STEM = "3x3 stem of stride 1 without pooling, for small images. The paper's is 7x7, stride 2, pooled."
+_imagenet = partial(
+    register, source="He et al. 2016, table 1, and report b35c, table 7", init="kaiming", note=_SMALL_STEM
+)
 _cifar = partial(
     register,
     planes=16,
@@ -45,7 +47,7 @@ class PaddedIdentity(nn.Module):  # [N, c_in, H, W] -> [N, c_out, H/stride, W/st
     "resnet18",
     depths=(2, 2, 2, 2),
     about="ResNet-18 with a 3x3 stem.",
-    source="He et al. 2016, table 1; reports b35c, table 7, and f2d6, table 2",
+    source="He et al. 2016, table 1, and reports b35c, table 7, and f2d6, table 2",
     published="11.17M",
     note=f"{_SMALL_STEM} As Res18 it also meets the size that report f2d6 prints, 42.7 MB.",
 )
@@ -56,8 +58,8 @@ class PaddedIdentity(nn.Module):  # [N, c_in, H, W] -> [N, c_out, H/stride, W/st
     bottleneck=True,
     about="ResNet-50, of bottleneck blocks, with a 3x3 stem.",
     published="23.52M",
-    note=f"{_SMALL_STEM} A block halves the maps in its 3x3 convolution, as in torchvision and timm; the paper's in the"
-    " 1x1 convolution before it.",
+    note=f"{_SMALL_STEM} A block halves the maps in its 3x3 convolution, as in torchvision and timm. The paper's"
+    " does so in the 1x1 convolution before it.",
 )
 @_cifar("resnet20", depths=(3, 3, 3), published="0.27M", about="ResNet-20 for CIFAR-10, of 16-32-64 channels.")
 @_cifar("resnet56", depths=(9, 9, 9), published="0.85M", about="ResNet-56 for CIFAR-10, of 16-32-64 channels.")

@@ -32,7 +32,7 @@ class Residual(nn.Sequential):  # [N, c, H, W] -> [N, c, H, W]
 
 
 @register(
-    source="Page 2019, How to Train Your ResNet; report b35c, table 8",
+    source="Page 2019, How to Train Your ResNet, and report b35c, table 8",
     init="torch",
     published="6.57M",
     note="GELU is the report's choice; Page has ReLU, later CELU. His factor of 0.125 on the logits is only in"
@@ -46,7 +46,7 @@ def resnet9(
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> Network:
-    """ResNet-9 with BatchNorm and GELU; bias-free convolutions and head."""
+    """ResNet-9 with BatchNorm and GELU, bias-free convolutions and head."""
     unit = partial(_conv_norm_act, norm=norm_layer(norm), act=act)
 
     def halving(c_in: int, c_out: int) -> nn.Sequential:
@@ -56,7 +56,7 @@ def resnet9(
 
 
 @register(
-    source="Page 2019, How to Train Your ResNet; report b35c, table 9",
+    source="Page 2019, How to Train Your ResNet, and report b35c, table 9",
     init="torch",
     published="6.57M",
     note="2,969 of its parameters are never trained: the whitening and the norms' scales. GELU as in the report's"

@@ -14,10 +14,10 @@ from models.network import Network
 from models.registry import register
 from models.resnet import residual_network
 
-_POINT_STEM = "1x1 stem, which the published count of 32x4d demands; the paper's is 3x3."
+_POINT_STEM = "1x1 stem, which the published count of 32x4d demands. The paper's is 3x3."
 _variant = partial(
     register,
-    source="Xie et al. 2017, arXiv 1611.05431, section 5.3; report b35c, table 7",
+    source="Xie et al. 2017, arXiv 1611.05431, section 5.3, and report b35c, table 7",
     init="kaiming",
     note=_POINT_STEM,
 )
@@ -69,7 +69,7 @@ def resnext29(
 
 
 @register(
-    source="Hu et al. 2018, arXiv 1810.12348, section 3; Xie et al. 2017, section 5.3; report b35c, table 7",
+    source="Hu et al. 2018, arXiv 1810.12348, section 3, Xie et al. 2017, section 5.3, and report b35c, table 7",
     init="kaiming",
     published="36.33M",
     note="No biases in the excite convolutions, which the published count demands, and no ReLU before them, which it"

@@ -17,7 +17,7 @@ from models.registry import register
 _PROPORTIONS = (1, 2, 4, 8, 8)  # of the stages' channels: from 64 to 512 in the paper
 _NOTE = (
     "Two hidden linear layers of 512 units, as in the reports. The paper has 4096, for last maps of 7x7, which are 1x1"
-    " here. No dropout by default, as in the reports' baselines; the paper has 0.5."
+    " here. No dropout by default, as in the reports' baselines. The paper has 0.5."
 )
 _TABLE = "Simonyan & Zisserman 2015, table 1, column"
 _REPORTS = "reports f2d6, b35c, dfbc, a0b5"

@@ -31,10 +31,10 @@ class WideBlock(nn.Module):  # [N, c_in, H, W] -> [N, c_out, H/stride, W/stride]
 
 _variant = partial(
     register,
-    source="Zagoruyko & Komodakis 2016, arXiv 1605.07146, table 1 and section 2.4; report b35c, table 7",
+    source="Zagoruyko & Komodakis 2016, arXiv 1605.07146, table 1 and section 2.4, and report b35c, table 7",
     init="kaiming",
-    note="Biases in the convolutions, which the published count demands; the authors' code has none. Dropout of 0.3 is"
-    " the paper's for CIFAR; the report gives no rate.",
+    note="Biases in the convolutions, which the published count demands. The authors' code has none. Dropout of 0.3 is"
+    " the paper's for CIFAR. The report gives no rate.",
 )
 
 

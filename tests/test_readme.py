@@ -1,4 +1,4 @@
-"""README's commands, run as a reader would, in order, on less data and for fewer steps."""
+"""Commands and snippets of the README and the tutorial, run in order as a reader would, but on less data."""
 
 import re
 import shlex
@@ -12,27 +12,39 @@ from trainer.cli.main import main
 ROOT = Path(__file__).parents[1]
 LESS = ["--data", "shapes10", "data.train_size=100", "model.width=2", "train.max_steps=2", "train.batch_size=50"]
 QUIET = ["sink.wandb.mode=disabled"]
+PAGES = ["README.md", "docs/tutorial.md"]
 
 
-def commands() -> list[str]:
-    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    return [line for block in blocks for line in block.splitlines()]
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_the_readme_s_commands_work_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def commands(page: str) -> list[str]:
+    return [line for block in blocks(page, "bash") for line in block.replace("\\\n", "").splitlines()]
+
+
+def shrunk(words: list[str]) -> list[str]:
+    """Return the words of a command, with overrides that make it short."""
+    if words[0] == "train" and not {"--resume", "--dry-run"} & set(words):
+        has_width = not {"resnet18", "lenet5"} & set(words)
+        return words + [word for word in LESS if has_width or not word.startswith("model.width")] + QUIET
+    if words[:2] == ["sweep", "run"]:
+        return [*words, "data.train_size=64", "train.max_steps=1", *QUIET]
+    return words
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_work_in_order(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sweeps").symlink_to(ROOT / "sweeps")
+    for text in blocks(page, "yaml"):
+        (tmp_path / "rates.yaml").write_text(text, encoding="utf-8")
     ran = 0
-    for line in commands():
-        program, *words = shlex.split(line)
+    for line in commands(page):
+        program, *words = shlex.split(line, comments=True)
         if program != "trainer":
             continue
-        if words[0] == "train" and not {"--resume", "--dry-run"} & set(words):
-            less = [word for word in LESS if "resnet18" not in words or not word.startswith("model.width")]
-            words += less + QUIET
-        if words[:2] == ["sweep", "run"]:
-            words += ["data.train_size=64", "train.max_steps=1", *QUIET]
-        monkeypatch.setattr(sys, "argv", ["trainer", *words])
+        monkeypatch.setattr(sys, "argv", ["trainer", *shrunk(words)])
         with pytest.raises(SystemExit) as ended:
             main()
         assert ended.value.code == 0, line
@@ -41,14 +53,26 @@ def test_the_readme_s_commands_work_in_order(tmp_path: Path, monkeypatch: pytest
     assert (tmp_path / "runs" / "first" / "summary.json").is_file()
 
 
-def test_every_make_target_of_the_readme_exists() -> None:
-    named = {shlex.split(line)[1] for line in commands() if line.startswith("make ")}
+def test_the_python_of_the_readme_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks("README.md", "python")
+    assert len(code.split("\n\n")[0].splitlines() + code.split("\n\n")[1].splitlines()) == 6
+    short = code.replace('"train.epochs=1"', '"train.max_steps=1", "data.train_size=64", "sink.wandb.mode=disabled"')
+    assert short != code
+    exec(compile(short, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("finished 0.")
+
+
+def test_the_sweep_file_of_the_readme_has_twelve_lines() -> None:
+    (text,) = blocks("README.md", "yaml")
+    assert len(text.splitlines()) == 12
+
+
+@pytest.mark.parametrize("page", [*PAGES, "docs/contributing.md"])
+def test_every_make_target_of_a_page_exists(page: str) -> None:
+    named = set(re.findall(r"(?:^ *|`)make ([a-z-]+)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE))
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert named
     assert named <= targets
-
-
-def test_every_link_of_the_docs_leads_somewhere() -> None:
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / link).exists(), f"{page}: {link}"
