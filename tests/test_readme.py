@@ -38,7 +38,8 @@ def test_the_commands_of_a_page_work_in_order(page: str, tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sweeps").symlink_to(ROOT / "sweeps")
     for text in blocks(page, "yaml"):
-        (tmp_path / "rates.yaml").write_text(text, encoding="utf-8")
+        one_seed = text.replace("seed: {values: [0, 1, 2]}", "seed: {value: 0}")
+        (tmp_path / "rates.yaml").write_text(one_seed, encoding="utf-8")
     ran = 0
     for line in commands(page):
         program, *words = shlex.split(line, comments=True)
