@@ -26,6 +26,7 @@ from trainer.sweep.storage import Database, patient, quiet, without_password
 
 _INTERRUPTED: Mapping[str, Any] = {"state": "interrupted"}
 _DUPLICATE: Mapping[str, Any] = {"state": "missing"}  # no attempt: another trial of its point counts
+_OVERRIDES = "words"  # their name in every ledger.db so far: a sweep begun earlier is still continued
 
 
 @dataclass(frozen=True)
@@ -225,15 +226,16 @@ class Ledger:
     def _check_definition(self, overrides: Sequence[str]) -> None:
         file = self._sweep.file
         metric = [file.metric.name, file.metric.goal] if file.metric else None
-        asked = {"overrides": list(overrides), "method": file.method, "metric": metric}
+        asked = {_OVERRIDES: list(overrides), "method": file.method, "metric": metric}
         if file.method != "grid":  # a search over another space is another search
             asked |= {"run_cap": file.run_cap, "parameters": json.loads(json.dumps(file.parameters))}
         begun = self._study.user_attrs.get("definition")
         if begun is None:
             self._study.set_user_attr("definition", asked)
         elif differing := [key for key in asked if begun.get(key) != asked[key]]:
+            called = {_OVERRIDES: "overrides"}
             raise SweepError(*(
-                f"{self._folder}: was begun with {key} {begun.get(key)!r}, not {asked[key]!r}; give --runs another one"
+                f"{self._folder}: was begun with {called.get(key, key)} {begun.get(key)!r}, not {asked[key]!r}; give --runs another one"
                 for key in differing
             ))  # fmt: skip
 
@@ -285,7 +287,7 @@ def overrides_begun_with(sweep: Sweep, folder: Path, storage: str | None) -> lis
             raise SweepError(f"{url}: contains no sweep called {sweep.name!r}") from error
         if "definition" not in study.user_attrs:  # killed in its first moment
             raise not_begun
-        return study.user_attrs["definition"]["overrides"]
+        return study.user_attrs["definition"][_OVERRIDES]
 
 
 class _Living:

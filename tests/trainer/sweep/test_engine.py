@@ -190,7 +190,7 @@ def test_a_sweep_that_was_begun_with_other_words_is_refused(tmp_path: Path) -> N
     sweep = read_sweep(write_sweep(tmp_path))
     with Ledger(sweep, tmp_path / "s", None, overrides=["train.epochs=1"]):
         pass
-    with pytest.raises(SweepError, match=r"was begun with words \['train.epochs=1'\], not \[\]"):
+    with pytest.raises(SweepError, match=r"was begun with overrides \['train.epochs=1'\], not \[\]"):
         Ledger(sweep, tmp_path / "s", None, overrides=[])
 
 

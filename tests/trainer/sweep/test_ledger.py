@@ -34,6 +34,14 @@ def claimed(ledger: Ledger) -> Claim:
     return claim
 
 
+def test_an_older_ledger_keeps_its_overrides(tmp_path: Path) -> None:
+    sweep = read_sweep(write_sweep(tmp_path, {"seed": {"values": [0]}}))
+    with Ledger(sweep, tmp_path / "s", None, overrides=["train.epochs=1"]) as ledger:
+        definition = optuna.load_study(study_name=sweep.name, storage=ledger.database.storage).user_attrs["definition"]
+    assert definition["words"] == ["train.epochs=1"]  # the name in ledgers written so far
+    assert overrides_begun_with(sweep, tmp_path / "s", None) == ["train.epochs=1"]
+
+
 def test_another_metric_is_another_sweep(tmp_path: Path) -> None:
     with begun(tmp_path), pytest.raises(SweepError, match=r"was begun with metric \['test/accuracy', 'maximize'\]"):
         begun(tmp_path, metric={"name": "test/loss", "goal": "minimize"})
