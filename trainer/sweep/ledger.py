@@ -235,7 +235,8 @@ class Ledger:
         elif differing := [key for key in asked if begun.get(key) != asked[key]]:
             called = {_OVERRIDES: "overrides"}
             raise SweepError(*(
-                f"{self._folder}: was begun with {called.get(key, key)} {begun.get(key)!r}, not {asked[key]!r}; give --runs another one"
+                f"{self._folder}: was begun with {called.get(key, key)} {begun.get(key)!r}, not {asked[key]!r}; "
+                "give --runs another one"
                 for key in differing
             ))  # fmt: skip
 
