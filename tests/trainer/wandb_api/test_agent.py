@@ -213,7 +213,7 @@ def test_what_a_server_stops_is_saved_and_ends_well_and_can_be_gone_on_with(
     told = [json.loads((folder / name).read_text())["status"] for name in ("summary.json", "run.json")]
     assert [*told, watcher.finished] == [status] * 3
     assert ("stopped: watcher asked to end this run\n" in ended[2]) == stopped
-    assert f"go on with: trainer train --resume {folder}\n" in ended[2]
+    assert f"resume with: trainer train --resume {folder}\n" in ended[2]
 
     assert train("--resume", str(folder))[0] == 0
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -221,7 +221,7 @@ REPEATED = [
     {"epoch": 1, "step": 10, "train/accuracy": 0.1},  # its checkpoint
     {"epoch": 1, "step": 10, "probe/beta": 3.0},
     {"epoch": 1.5, "step": 15, "train/loss_running": 1.0},
-    {"epoch": 1, "step": 10, "probe/beta": 3.5},  # gone on with
+    {"epoch": 1, "step": 10, "probe/beta": 3.5},  # resumed
     {"epoch": 1.5, "step": 15, "train/loss_running": 1.25},
     {"epoch": 2, "step": 20, "train/loss_running": 0.75},
     {"epoch": 2, "step": 20, "train/accuracy": 0.2},
