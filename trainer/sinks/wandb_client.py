@@ -47,7 +47,7 @@ class WandbClient:
                 run = init(mode, settings)
                 self.say(run.url or run.id)
                 return run, None
-            except Exception as error:
+            except Exception as error:  # wandb's, its service's, requests': training goes on without a server
                 why = f"{settings.base_url}: {first_line(error)}"
                 with suppress(SystemExit):
                     wandb.teardown()  # otherwise the client continues its attempt, and the id stays taken
@@ -65,7 +65,7 @@ class WandbClient:
             if status == "interrupted":  # an agent is to resume it; never what W&B itself has stopped
                 run.mark_preempting()
             run.finish(exit_code=0 if status in ("finished", "stopped") else 1)
-        except Exception as error:
+        except Exception as error:  # a lost server must not lose a finished run: its files are on disk
             self._incomplete = True
             self._held = [first_line(error)]
             with suppress(Exception, SystemExit):
@@ -88,7 +88,7 @@ class WandbClient:
         """Print what was raised inside, and continue."""
         try:
             yield
-        except Exception as error:
+        except Exception as error:  # no figure that W&B fails to take may end a run
             self.say(f"{consequence}: {first_line(error)}")
 
     def info(self, msg: str) -> None:
