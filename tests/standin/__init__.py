@@ -1,11 +1,12 @@
 """A stand-in of the W&B server on a loopback port, for tests with the real client and no network.
 
-`store.py` is what the server knows, `graph.py` walks a GraphQL query over it, `server.py` speaks HTTP and fails on
-demand. `with Standin() as server:` gives `server.env(tmp_path)`, the environment in which a client finds it and
-touches nothing of the user's.
+`records.py` holds runs and sweeps, `store.py` is what the server knows, `graph.py` walks a GraphQL query over it,
+`server.py` speaks HTTP and fails on demand. `with Standin() as server:` gives `server.env(tmp_path)`, the environment
+in which a client finds it and touches nothing of the user's.
 """
 
+from standin.records import ENTITY, Run, Sweep
 from standin.server import Standin
-from standin.store import Run, Store, Sweep
+from standin.store import Store
 
-__all__ = ["Run", "Standin", "Store", "Sweep"]
+__all__ = ["ENTITY", "Run", "Standin", "Store", "Sweep"]

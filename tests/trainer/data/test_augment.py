@@ -2,20 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
-from pydantic import ValidationError
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as T
 
 from trainer.config.augment import (
-    Augment,
     ColorJitter,
     Cutmix,
     Cutout,
@@ -29,8 +24,6 @@ from trainer.data.augment.color import ADJUST, color_jitter, draw_jitter, to_byt
 from trainer.data.augment.erase import draw_boxes, erasing
 from trainer.data.augment.mix import cut_box, draw_mix, mixing
 from trainer.data.augment.stage import Epoch
-from trainer.data.images import ImageSet, Split
-from trainer.data.preview import write_preview
 
 SIZE, MEAN = 16, (0.5, 0.4, 0.3)
 JITTER = ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2)
@@ -313,52 +306,3 @@ def test_shares_follow_the_beta_distribution(alpha: float) -> None:
     variance = torch.distributions.Beta(alpha, alpha).variance
     assert shares.mean().item() == pytest.approx(0.5, abs=0.01)
     assert shares.var().item() == pytest.approx(float(variance), rel=0.05)
-
-
-# --- the section
-
-
-@pytest.mark.parametrize(
-    ("settings", "key"),
-    [
-        ({"erasing": {"name": "random", "scale": [0.4, 0.2]}}, "scale"),
-        ({"erasing": {"name": "random", "scale": [0.4, 1.2]}}, "scale"),
-        ({"erasing": {"name": "random", "ratio": [0.0, 1.0]}}, "ratio"),
-        ({"erasing": {"name": "random", "probability": 1.5}}, "probability"),
-        ({"erasing": {"name": "cutout", "size": 0}}, "size"),
-        ({"erasing": {"name": "cutout", "scale": [0.1, 0.2]}}, "scale"),
-        ({"color_jitter": {"hue": 0.6}}, "hue"),
-        ({"color_jitter": {"contrast": -0.1}}, "contrast"),
-        ({"mix": {"name": "mixup", "alpha": 0}}, "alpha"),
-        ({"mix": {"name": "none", "alpha": 1}}, "alpha"),
-        ({"auto": {"name": "rand_augment", "magnitude": 31}}, "magnitude"),
-        ({"auto": {"name": "rand_augment", "num_ops": 0}}, "num_ops"),
-        ({"auto": {"name": "trivial_augment_wide", "magnitude": 3}}, "magnitude"),
-    ],
-)
-def test_what_is_out_of_range_is_refused_under_its_key(settings: dict[str, object], key: str) -> None:
-    with pytest.raises(ValidationError) as error:
-        Augment.model_validate(settings)
-    assert key in error.value.errors()[0]["loc"]
-
-
-# --- the preview
-
-
-def test_the_preview_shows_an_image_of_each_class_beside_its_augmented_versions(tmp_path: Path) -> None:
-    images = some_images(6, size=32)
-    split = Split(images, torch.tensor([2, 0, 0, 1, 1, 2]))
-    image_set = ImageSet("some", ("a", "b", "c"), MEAN, MEAN, split, split)
-    augment = Augment.model_validate({"crop": {"padding": 0}, "flip": {"mode": "alternating"}})
-    write_preview(image_set, tmp_path / "sheet.png", augment, per_class=4)
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        pixels = torch.from_numpy(np.array(sheet)).permute(2, 0, 1)
-    pitch = (32 + 2) * 2  # pixels are doubled, and two lie between images
-    left = pixels.shape[2] - (4 * pitch + 4)
-    for row, first in enumerate((1, 3, 0)):
-        tiles = [pixels[:, 4 + row * pitch :, 4 + left + column * pitch :][:, :64:2, :64:2] for column in range(4)]
-        assert torch.equal(tiles[0], images[first])
-        assert torch.equal(tiles[1], tiles[3]) and torch.equal(tiles[2], tiles[1].flip(-1))
-        assert torch.equal(tiles[1], images[first]) or torch.equal(tiles[2], images[first])
-    mixed = Augment.model_validate({"mix": {"name": "mixup"}, "erasing": {"name": "cutout"}})
-    write_preview(image_set, tmp_path / "sheet.png", mixed)

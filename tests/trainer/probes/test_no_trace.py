@@ -8,14 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
+from run_ends import assert_same_end, differing, rows_of
 
 from trainer.config import load_config
 from trainer.probes.features import FeaturesProbe
 from trainer.probes.shift import ShiftProbe
 from trainer.probes.walk import WalkProbe
 from trainer.protocols import View
-from trainer.runs.checkpoint import load_checkpoint
 from trainer.training import counters as tally
 from trainer.training.loop import Loop
 from trainer.training.run import resume_run, start_run
@@ -53,43 +52,16 @@ def train(overrides: list[str], runs: Path, name: str) -> Path:
     return start_run(load_config(overrides).config, runs=runs, name=name).folder
 
 
-def rows(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of metrics.jsonl without times."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if not key.startswith("time/")} for line in lines]
-
-
-def leaves(content: Any, path: str = "") -> dict[str, Any]:
-    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else None
-    if inner is None:
-        return {path: content}
-    return {place: leaf for key, value in inner for place, leaf in leaves(value, f"{path}/{key}").items()}
-
-
-def differing(one: Path, other: Path, *, apart_from: tuple[str, ...]) -> list[str]:
-    """Return the keys that are not bit-identical in two checkpoints."""
-    ours, theirs = (leaves(load_checkpoint(folder / "checkpoint.pt")) for folder in (one, other))
-    keys = [key for key in ours | theirs if not key.startswith(apart_from)]
-    return [key for key in keys if not same(ours.get(key), theirs.get(key))]
-
-
-def same(one: Any, other: Any) -> bool:
-    return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
-
-
-_CLOCKED = ("/counters/train_seconds", "/counters/latest/time/", "/sinks")
-
-
 @pytest.mark.parametrize("overrides", RUNS.values(), ids=RUNS.keys())
 def test_a_run_with_every_probe_is_bit_identical_to_one_without(
     tmp_path: Path, base: list[str], overrides: list[str]
 ) -> None:
     with_probes = train([*base, *overrides, *PROBES], tmp_path, "with")
     without = train([*base, *overrides], tmp_path, "without")
-    assert differing(with_probes, without, apart_from=(*_CLOCKED, "/config/probe", "/probes")) == []
-    of_training = [row for row in rows(with_probes) if "train/loss" in row]
-    assert of_training == rows(without)
-    measured = set().union(*rows(with_probes))
+    assert differing(with_probes, without, apart_from=("/config/probe", "/probes")) == []
+    of_training = [row for row in rows_of(with_probes) if "train/loss" in row]
+    assert of_training == rows_of(without)
+    measured = set().union(*rows_of(with_probes))
     assert {"runs/beta", "probe/beta"} <= measured
     assert any(key.startswith("probe/shift_l2/") for key in measured)
     assert any(key.startswith("probe/feature_shift/") for key in measured)
@@ -122,8 +94,7 @@ def test_an_interrupted_run_writes_the_rows_of_an_uninterrupted_one(
         else:
             train(overrides, tmp_path, "broken")
     broken = resume_run(tmp_path / "broken").folder
-    assert rows(broken) == rows(unbroken)
-    assert differing(broken, unbroken, apart_from=_CLOCKED) == []
+    assert_same_end(broken, unbroken)
 
 
 def test_the_time_of_a_rare_probe_is_not_training_time(

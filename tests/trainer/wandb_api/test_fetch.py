@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import wandb
 import yaml
-from standin import Run, Standin, Sweep
-from standin.store import ENTITY
+from standin import ENTITY, Run, Standin, Sweep
 
 from trainer.cli.main import main
 from trainer.config import load_config
@@ -24,7 +22,6 @@ from trainer.sinks.folder import FolderSink
 from trainer.sinks.wandb import WandbSink
 from trainer.training.run import start_run
 from trainer.wandb_api.fetch import bring
-from trainer.wandb_api.run_files import rows_of
 
 GRID = """# Which rate is best?
 #
@@ -215,45 +212,6 @@ def test_a_swept_recipe_is_known_also_where_the_run_has_not_said_its_command(ser
     assert "recipe" not in configuration.config
 
 
-REPEATED = [
-    {"epoch": 0.5, "step": 5, "train/loss_running": 2.0},
-    {"epoch": 1, "step": 10, "train/loss_running": 1.5},
-    {"epoch": 1, "step": 10, "train/accuracy": 0.1},  # its checkpoint
-    {"epoch": 1, "step": 10, "probe/beta": 3.0},
-    {"epoch": 1.5, "step": 15, "train/loss_running": 1.0},
-    {"epoch": 1, "step": 10, "probe/beta": 3.5},  # resumed
-    {"epoch": 1.5, "step": 15, "train/loss_running": 1.25},
-    {"epoch": 2, "step": 20, "train/loss_running": 0.75},
-    {"epoch": 2, "step": 20, "train/accuracy": 0.2},
-]
-
-
-def test_what_a_resumed_run_measured_again_counts_once_as_in_its_folder() -> None:
-    assert rows_of(REPEATED) == REPEATED[:3] + REPEATED[5:]
-
-
-def test_a_run_begun_again_from_the_start_has_its_last_attempt() -> None:
-    assert rows_of(REPEATED + REPEATED[:2]) == REPEATED[:2]
-
-
-def test_what_is_measured_again_differently_is_cut_where_its_step_begins() -> None:
-    other = {"epoch": 1.2, "step": 12, "val/loss": 0.5}
-    assert rows_of([*REPEATED[:5], other]) == [*REPEATED[:4], other]
-
-
-def test_what_is_no_number_is_null_and_what_is_not_of_the_folder_is_left_out() -> None:
-    told = [
-        {"epoch": 1, "step": 5, "_step": 0, "_runtime": 3.5, "a": float("nan"), "b": "Infinity", "c": "NaN", "d": None},
-        {"epoch": 1, "step": 6, "a": 1.5, "picture": {"_type": "image-file"}, "panels/x": {"_type": "table-file"}},
-        {"panels/y": {"_type": "table-file"}, "_step": 2},
-        {"epoch": 1, "step": 6, "inspect/accuracy": 0.5},
-    ]
-    assert rows_of(told) == [
-        {"epoch": 1, "step": 5, "a": None, "b": None, "c": None},
-        {"epoch": 1, "step": 6, "a": 1.5},
-    ]
-
-
 def test_runs_that_did_not_end_well_are_named_in_the_report(server: Standin, tmp_path: Path) -> None:
     for state in ("running", "crashed", "finished", "failed"):
         run = put(server, folder_of(tmp_path / "runs" / state), id=state, state=state)
@@ -338,33 +296,22 @@ def test_what_names_neither_project_nor_sweep_is_refused(path: str, tmp_path: Pa
         bring(path, tmp_path)
 
 
-@pytest.mark.parametrize("trouble", ["no login", "no project", "no sweep", "no server", "refused"])
-def test_what_is_in_the_way_is_one_line(
-    server: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
-) -> None:
-    path = f"{ENTITY}/p"
-    match trouble:
-        case "no login":
-            monkeypatch.delenv("WANDB_API_KEY")
-        case "no project":
-            server.store.unknown_projects.add("p")
-        case "no sweep":
-            path = f"{ENTITY}/p/s1"
-        case "no server":
-            monkeypatch.setattr(wandb.Api, "_HTTP_TIMEOUT", 2)
-            server.stop()
-        case _:
-            server.fail("graphql", 403)
+def test_what_is_in_the_way_is_one_line(trouble: str, tmp_path: Path) -> None:
     with pytest.raises(SweepError) as error:
-        bring(path, tmp_path / "brought")
+        bring(f"{ENTITY}/p", tmp_path / "brought")
     (line,) = error.value.problems
     assert line.startswith("W&B: ") and "\n" not in line
-    expected = {
-        "no login": "WANDB_API_KEY",
-        "no project": "Could not find project p",
-        "no sweep": "Could not find sweep",
-    }
-    assert expected.get(trouble, "") in line
+    assert ("WANDB_API_KEY" in line) == (trouble == "no login")
+
+
+@pytest.mark.parametrize("path", ["project unknown", "sweep p/s1"])
+def test_what_is_not_on_wandb_is_one_line(server: Standin, tmp_path: Path, path: str) -> None:
+    server.store.unknown_projects.add("unknown")
+    kind, _, place = path.partition(" ")
+    with pytest.raises(SweepError) as error:
+        bring(f"{ENTITY}/{place}", tmp_path / "brought")
+    (line,) = error.value.problems
+    assert line.startswith("W&B: ") and f"Could not find {kind}" in line
 
 
 def test_a_project_without_runs_of_ours_is_one_line(server: Standin, tmp_path: Path) -> None:

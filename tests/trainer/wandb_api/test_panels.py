@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 import wandb
-from standin import Standin
-from standin.store import ENTITY
+from standin import ENTITY, Standin
 
 from trainer.config import load_config
 from trainer.errors import ConfigError

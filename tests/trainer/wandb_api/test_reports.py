@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from standin import Run, Standin
-from standin.store import ENTITY
+from standin import ENTITY, Run, Standin
 
 from trainer.errors import SweepError, UserError
 from trainer.report.pages.sentences import finding

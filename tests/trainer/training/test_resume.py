@@ -1,0 +1,209 @@
+"""Resuming: a broken run ends as the unbroken one, and what must not change is refused."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from run_ends import assert_same_end, differing, rows_of
+
+from trainer.config import load_config
+from trainer.errors import CheckpointError, ConfigError
+from trainer.training.loop import Loop
+from trainer.training.run import resume_run, start_run
+
+
+class _Broken(BaseException):
+    """Stands for a sudden end: nothing in the program catches it."""
+
+
+@pytest.mark.parametrize("how", ["killed", "terminated"])
+@pytest.mark.parametrize("step", [2, 6, 9, 17])
+def test_a_run_broken_at_a_step_and_resumed_ends_as_the_unbroken_one(
+    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, how: str, step: int
+) -> None:
+    overrides = [*small_run, "schedule.name=reduce_on_plateau", "schedule.patience=0", "schedule.cooldown=0",
+             "data.val_fraction=0.1", "train.log_every=4"]  # fmt: skip
+    start_run(load_config(overrides).config, runs=tmp_path, name="unbroken")
+    take_step = Loop.train_batch
+
+    def break_at(loop: Loop, *batch: Any) -> None:
+        take_step(loop, *batch)
+        if loop.counters.step == step:
+            if how == "killed":
+                raise _Broken
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "train_batch", break_at)
+        if how == "killed":
+            with pytest.raises(_Broken):
+                start_run(load_config(overrides).config, runs=tmp_path, name="broken")
+        else:
+            result = start_run(load_config(overrides).config, runs=tmp_path, name="broken")
+            assert (result.status, result.signal) == ("interrupted", signal.SIGTERM)
+    assert resume_run(tmp_path / "broken").status == "finished"
+    assert_same_end(tmp_path / "broken", tmp_path / "unbroken")
+
+
+@pytest.mark.parametrize(
+    ("before", "changes", "probed"),
+    [
+        ([], {"probe": {"drift": {"every": 1}}}, [*range(9, 18)]),
+        (["probe.drift.every=1"], {"probe": {"drift": {"every": 0}}}, [*range(9)]),
+        ([], {"train": {"eval_batch_size": 3, "keep_best": True, "log_every": 2}}, []),
+    ],
+    ids=["probe on", "probe off", "other"],
+)
+def test_a_resume_may_change_what_changes_no_number(
+    tmp_path: Path,
+    small_run: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    before: list[str],
+    changes: dict[str, Any],
+    probed: list[int],
+) -> None:
+    start_run(load_config(small_run).config, runs=tmp_path, name="unbroken")
+    take_step = Loop.train_batch
+
+    def terminate(loop: Loop, *batch: Any) -> None:
+        take_step(loop, *batch)
+        if loop.counters.step == 9:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "train_batch", terminate)
+        start_run(load_config([*small_run, *before]).config, runs=tmp_path, name="broken")
+    with pytest.raises(ConfigError, match=r"optimizer.lr: the run has 0.002, not 1.0"):
+        resume_run(tmp_path / "broken", {**changes, "optimizer": {"lr": 1.0}})
+    assert resume_run(tmp_path / "broken", changes).status == "finished"
+    places = differing(tmp_path / "broken", tmp_path / "unbroken")
+    assert [place for place in places if place.startswith("/model/")] == []
+    assert [row["step"] for row in rows_of(tmp_path / "broken") if "runs/loss" in row] == probed
+
+
+def test_a_resume_with_another_config_is_refused_key_by_key(tmp_path: Path, small_run: list[str]) -> None:
+    start_run(load_config([*small_run, "train.max_steps=2"]).config, runs=tmp_path, name="a")
+    with pytest.raises(ConfigError) as caught:
+        resume_run(tmp_path / "a", {"optimizer": {"lr": 1.0}, "train": {"epochs": 9, "batch_size": 8}})
+    assert [line.split(":")[0] for line in caught.value.problems] == ["optimizer.lr", "train.epochs"]
+    with pytest.raises(ConfigError, match=r"optimizer.lrr: sgd has no such field; did you mean 'lr'?"):
+        resume_run(tmp_path / "a", {"optimizer": {"lrr": 1.0}})
+
+
+def test_settings_given_again_in_another_form_or_that_change_no_number_are_taken(
+    tmp_path: Path, small_run: list[str]
+) -> None:
+    start_run(load_config([*small_run, "train.max_steps=2"]).config, runs=tmp_path, name="a")
+    same = {"optimizer": {"lr": "2e-3"}, "train": {"batch_size": 8.0}, "sink": {"wandb": {"project": "other"}}}
+    assert resume_run(tmp_path / "a", same).status == "finished"
+
+
+def test_a_config_edited_after_the_checkpoint_is_refused(tmp_path: Path, small_run: list[str]) -> None:
+    folder = start_run(load_config(small_run).config, runs=tmp_path, name="a").folder
+    (folder / "summary.json").unlink()
+    path = folder / "config.yaml"
+    path.write_text(path.read_text().replace("lr: 0.002", "lr: 0.004"))
+    with pytest.raises(ConfigError, match=r"optimizer.lr: the run has 0.002, not 0.004"):
+        resume_run(folder)
+
+
+def change_data(root: Path, change: str) -> None:
+    """Change a copy of `image_folder`, with as many images as before."""
+    train, test = root / "train", root / "test"
+    match change:
+        case "images":
+            Image.new("RGB", (8, 8), "red").save(train / "dark" / "3.png")
+        case "test images":
+            Image.new("RGB", (8, 8), "red").save(test / "dark" / "3.png")
+        case "labels":
+            (train / "dark" / "3.png").rename(train / "bright" / "dark-3.png")
+        case "class names":
+            for split in (train, test):
+                (split / "dark").rename(split / "night")
+        case "more classes":
+            for split in (train, test):
+                (split / "more").mkdir()
+                (split / "dark" / "3.png").rename(split / "more" / "3.png")
+
+
+@pytest.mark.parametrize("change", ["images", "test images", "labels", "class names", "more classes", "nothing"])
+def test_a_resume_on_other_data_is_refused_in_one_line(
+    tmp_path: Path, small_run: list[str], image_folder: Path, change: str
+) -> None:
+    root, moved = tmp_path / "data", tmp_path / "moved"
+    shutil.copytree(image_folder, root)
+    overrides = [*small_run, f"data.root={root}", "train.epochs=2"]
+    folder = start_run(load_config([*overrides, "train.max_seconds=0.0001"]).config, runs=tmp_path, name="run").folder
+    (folder / "summary.json").unlink()  # as if it had been killed
+    root.rename(moved)
+    change_data(moved, change)
+    if change == "nothing":
+        assert resume_run(folder, {"data": {"root": str(moved)}}).status == "finished"
+        return
+    with pytest.raises(CheckpointError, match="no longer has the images, labels and classes") as caught:
+        resume_run(folder, {"data": {"root": str(moved)}})
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff"])
+def test_a_damaged_run_json_does_not_keep_a_run_from_resuming(
+    tmp_path: Path, small_run: list[str], content: bytes
+) -> None:
+    folder = start_run(load_config([*small_run, "train.max_steps=1"]).config, runs=tmp_path, name="run").folder
+    (folder / "summary.json").unlink()
+    (folder / "run.json").write_bytes(content)
+    assert resume_run(folder).status == "finished"
+    provenance = json.loads((folder / "run.json").read_text())
+    assert (provenance["status"], provenance["seed"], len(provenance["resumed"])) == ("finished", 0, 1)
+
+
+def test_a_run_folder_with_an_empty_config_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(CheckpointError, match=r"config\.yaml: empty"):
+        resume_run(tmp_path)
+
+
+def _kill_and_resume(tmp_path: Path, overrides: list[str], kills: int, seed: int) -> int:
+    """Kill a run `kills` times at random moments, resuming it each time; compare each end with the unbroken run's."""
+    draw = random.Random(seed)
+    trainer = [sys.executable, "-m", "trainer.cli", "train"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    subprocess.run([*trainer, *overrides, "--runs", tmp_path, "--name", "unbroken"], check=True, **quiet)
+    done, ended = 0, 0
+    while done < kills or ended == 0:
+        folder = tmp_path / f"broken{ended}"
+        command = (
+            ["--resume", str(folder)] if folder.exists() else [*overrides, "--runs", tmp_path, "--name", folder.name]
+        )
+        process = subprocess.Popen([*trainer, *command], **quiet)
+        assert process.stderr is not None
+        process.stderr.readline()  # `training ...`: its parts are built
+        if done < kills:
+            time.sleep(draw.uniform(0.0, 1.2))
+            process.kill()
+        _, said = process.communicate()
+        if process.returncode == -signal.SIGKILL:
+            done += 1
+        else:
+            assert process.returncode == 0, said
+            assert_same_end(folder, tmp_path / "unbroken")
+            ended += 1
+    return ended
+
+
+def test_a_run_killed_for_real_resumes_to_the_same_bits(tmp_path: Path, small_run: list[str]) -> None:
+    _kill_and_resume(tmp_path, [*small_run, "train.epochs=30"], kills=2, seed=0)
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments_change_no_bit(tmp_path: Path, small_run: list[str]) -> None:
+    _kill_and_resume(tmp_path, [*small_run, "train.epochs=30"], kills=20, seed=1)
