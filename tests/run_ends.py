@@ -1,15 +1,46 @@
-"""What two runs left behind, compared to the bit: rows and checkpoints, without what a clock wrote."""
+"""Runs broken at a step, and what two runs left behind, compared to the bit without what a clock wrote."""
 
 import json
+import os
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import pytest
 import torch
 
 from trainer.runs.checkpoint import load_checkpoint
+from trainer.training.loop import Loop
 
 # `/sinks` holds the length of metrics.jsonl, which depends on how many digits its times have.
 CLOCKED = ("/counters/train_seconds", "/counters/latest/time/", "/sinks")
+
+
+class _Killed(BaseException):
+    """Stands for a sudden end: nothing in the program catches it."""
+
+
+@contextmanager
+def broken_at(step: int, how: Literal["killed", "terminated"] = "terminated") -> Generator[None]:
+    """Break the run that is trained inside at a step."""
+    train_batch = Loop.train_batch
+
+    def break_off(loop: Loop, *batch: Any) -> None:
+        train_batch(loop, *batch)
+        if loop.counters.step == step:
+            if how == "killed":
+                raise _Killed
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Loop, "train_batch", break_off)
+        if how == "terminated":
+            yield
+        else:
+            with pytest.raises(_Killed):
+                yield
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:

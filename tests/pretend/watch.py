@@ -44,7 +44,7 @@ def controller(path: Path, runs: Path, *, jobs: int = 1, **env: str) -> Iterator
         process.wait()
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "timed out"

@@ -80,6 +80,17 @@ def validate(settings: Mapping[str, Any], complete: Complete | None = None) -> R
     return config.model_copy(update={"model": Model.model_validate({"name": config.model.name, **arguments})})
 
 
+def as_stored(settings: Settings) -> Settings:
+    """Return the settings of a stored run, with what a key that they lack meant when they were stored.
+
+    A key of that kind was added later, with a default that changes numbers.
+    """
+    train = settings.get("train")
+    if is_settings(train) and is_settings(train.get("ema")):
+        return lay_over({"train": {"ema": {"warmup": False}}}, settings)
+    return settings
+
+
 def read_settings(overrides: Iterable[str], file: Path | None) -> Settings:
     """Return the nested settings of a file with overrides on top, unchecked, for a resume."""
     settings = lay_over(read_settings_file(file) if file else {}, read_overrides(overrides))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import RunConfig
-from trainer.config.load import validate
+from trainer.config.load import as_stored, validate
 from trainer.config.overrides import flatten, lay_over
 from trainer.config.recipes import read_settings_file
 from trainer.errors import CheckpointError, ConfigError
@@ -56,7 +56,7 @@ def read_config(folder: Path) -> RunConfig:
     settings = read_settings_file(path)
     if not settings:
         raise CheckpointError(f"{path}: empty, so the run cannot be continued")
-    return validate(settings)
+    return validate(as_stored(settings))
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

@@ -56,11 +56,16 @@ def _marked_keys() -> frozenset[str]:
 
 
 def decisive(config: Mapping[str, Any], *, also: str | None = None) -> dict[str, Any]:
-    """Return the keys of a config that change its numbers, without the seed, and all keys that begin with `also`."""
+    """Return the keys of a config that change its numbers, without the seed, and all keys that begin with `also`.
+
+    Without an EMA (`train.ema.decay` is 0) its other settings change none.
+    """
+    unused = ("train.ema.every", "train.ema.warmup") if config.get("train.ema.decay") == 0 else ()
     return {
         key: value
         for key, value in config.items()
-        if (key != SEED and not changes_no_number(key)) or (also is not None and key.startswith(also))
+        if (key != SEED and key not in unused and not changes_no_number(key))
+        or (also is not None and key.startswith(also))
     }
 
 

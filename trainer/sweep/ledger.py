@@ -17,7 +17,8 @@ import optuna
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
-from trainer.errors import ConfigError, SweepError
+from trainer.errors import ConfigError, SweepError, UserError
+from trainer.runs.folder import config_hash, read_config
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import Entry, Point
 from trainer.sweep.search import distributions_of, pruner_of, values_of
@@ -93,6 +94,7 @@ class Ledger:
                 " changed; give --runs another folder"
                 for entry in entries
                 for before in {trial.user_attrs["config"] for trial in known.get(entry.point.key, [])} - {entry.config}
+                if self._has_changed(entry)
             ]
             if changed:
                 raise SweepError(*changed)
@@ -100,6 +102,13 @@ class Ledger:
                 before = known.get(entry.point.key, [])
                 if _is_due(before, retry=retry):
                     self._enqueue(_attributes(entry), like=before[-1] if before else None)
+
+    def _has_changed(self, entry: Entry) -> bool:
+        """Return whether a run's own config is another one now. An earlier revision hashed other keys of the same."""
+        try:
+            return config_hash(read_config(self._folder / entry.run)) != entry.config
+        except UserError:  # it is gone or no longer valid: the ledger's word counts
+            return True
 
     @patient
     def claim(self, entry_of: Callable[[Point], Entry]) -> Claim | None:

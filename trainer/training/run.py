@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from trainer.config import RunConfig
-from trainer.config.load import validate
+from trainer.config.load import as_stored, validate
 from trainer.config.show import to_yaml
 from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.images import ImageSet
@@ -77,16 +77,21 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
         path = folder / "checkpoint.pt"
         state = load_checkpoint(path) if path.exists() else None  # None: killed before its first step
         if state:
-            same_run(validate(state["config"]), config.model_dump(mode="json"))
+            same_run(validate(as_stored(state["config"])), config.model_dump(mode="json"))
         compute = choose_compute(config.train)
         image_set = load_image_set(config.data, seed=config.seed)
         fingerprint = image_set.fingerprint()
-        if state and state.get("data") != fingerprint:
+        if state and not _trained_on(state, image_set, fingerprint):
             raise CheckpointError(
                 f"{folder}: data.name={config.data.name} no longer has the images, labels and classes that this run "
                 "was trained on; bring them back, or start a new run"
             )
         return _train(config, build_parts(config, compute, image_set), folder, fingerprint, state)
+
+
+def _trained_on(state: Mapping[str, Any], image_set: ImageSet, fingerprint: str) -> bool:
+    """Return whether a checkpoint is of a run on this data. Those of 0.1.0 know only the number of training images."""
+    return state["data"] == fingerprint if "data" in state else state.get("images") == len(image_set.train.labels)
 
 
 def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Parts:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from trainer.config import RunConfig
-from trainer.config.load import validate
+from trainer.config.load import as_stored, validate
 from trainer.config.overrides import lay_over, nest
 from trainer.data.batches import Normalize
 from trainer.data.images import ImageSet
@@ -40,7 +40,7 @@ def load_trained(path: Path, changes: Mapping[str, object] | None = None) -> Tra
     `changes` are dotted config keys to use instead of the run's, such as `data.root`.
     """
     state = load_checkpoint(_file(path))
-    config = validate(lay_over(state["config"], nest(changes or {})))
+    config = validate(lay_over(as_stored(state["config"]), nest(changes or {})))
     image_set = load_image_set(config.data, seed=config.seed)
     model = build_network(config.model, image_set)
     _load_evaluated(model, state, path)
@@ -93,5 +93,5 @@ def _load_evaluated(model: nn.Module, state: Mapping[str, Any], path: Path) -> N
     try:
         model.load_state_dict(state["evaluated"])
     except RuntimeError as error:
-        config = validate(state["config"])
+        config = validate(as_stored(state["config"]))
         raise CheckpointError(f"{path}: its weights do not fit {config.model.name} on {config.data.name}") from error

@@ -1,17 +1,14 @@
 """The weights that a run keeps during training."""
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
+from run_ends import broken_at
 
 from trainer.config import load_config
 from trainer.data.sources import load_image_set
 from trainer.runs.checkpoint import load_checkpoint
-from trainer.training.loop import Loop
 from trainer.training.networks import initial_network
 from trainer.training.run import resume_run, start_run
 
@@ -48,20 +45,10 @@ def test_keeping_weights_leaves_no_trace_in_the_run(tmp_path: Path, small_run: l
     torch.testing.assert_close(with_path, without, rtol=0, atol=0)
 
 
-def test_a_resumed_run_keeps_the_same_weights(
-    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_resumed_run_keeps_the_same_weights(tmp_path: Path, small_run: list[str]) -> None:
     config = load_config([*small_run, "probe.path.every_epochs=1"]).config
     unbroken = kept(start_run(config, runs=tmp_path).folder)
-    take_step = Loop.train_batch
-
-    def interrupted(loop: Loop, *batch: Any) -> None:
-        take_step(loop, *batch)
-        if loop.counters.step == 8:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Loop, "train_batch", interrupted)
+    with broken_at(8):
         folder = start_run(config, runs=tmp_path, name="broken").folder
     assert kept(folder).keys() == {"0", "1"}
     resume_run(folder)

@@ -1,22 +1,19 @@
 """Probes do not change a run by a bit, and an interrupted run writes the same rows."""
 
 import json
-import os
-import signal
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Literal
 
 import pytest
-from run_ends import assert_same_end, differing, rows_of
+from run_ends import assert_same_end, broken_at, differing, rows_of
 
 from trainer.config import load_config
 from trainer.probes.features import FeaturesProbe
 from trainer.probes.shift import ShiftProbe
 from trainer.probes.walk import WalkProbe
 from trainer.protocols import View
-from trainer.training import counters as tally
-from trainer.training.loop import Loop
+from trainer.training import counters
 from trainer.training.run import resume_run, start_run
 
 PROBES = [
@@ -67,41 +64,22 @@ def test_a_run_with_every_probe_is_bit_identical_to_one_without(
     assert any(key.startswith("probe/feature_shift/") for key in measured)
 
 
-class _Killed(BaseException):
-    """A sudden end: nothing in the program catches it."""
-
-
 @pytest.mark.parametrize(("how", "step"), [("killed", 5), ("terminated", 2)])
 def test_an_interrupted_run_writes_the_rows_of_an_uninterrupted_one(
-    tmp_path: Path, base: list[str], monkeypatch: pytest.MonkeyPatch, how: str, step: int
+    tmp_path: Path, base: list[str], how: Literal["killed", "terminated"], step: int
 ) -> None:
     overrides = [*base, *GHOST, *PROBES, "schedule.name=constant"]
     unbroken = train(overrides, tmp_path, "unbroken")
-    take_step = Loop.train_batch
-
-    def break_at(loop: Loop, *batch: Any) -> None:
-        take_step(loop, *batch)
-        if loop.counters.step == step:
-            if how == "killed":
-                raise _Killed
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Loop, "train_batch", break_at)
-        if how == "killed":
-            with pytest.raises(_Killed):
-                train(overrides, tmp_path, "broken")
-        else:
-            train(overrides, tmp_path, "broken")
-    broken = resume_run(tmp_path / "broken").folder
-    assert_same_end(broken, unbroken)
+    with broken_at(step, how):
+        train(overrides, tmp_path, "broken")
+    assert_same_end(resume_run(tmp_path / "broken").folder, unbroken)
 
 
 def test_the_time_of_a_rare_probe_is_not_training_time(
     tmp_path: Path, base: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(tally, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(counters, "time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     def take_an_hour(probe: object, view: View) -> dict[str, float]:
         now[0] += 3600

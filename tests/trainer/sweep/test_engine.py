@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ from pretend.controller import run
 from pretend.train import accuracy
 from pretend.watch import children_of, controller, noted, wait_for, write_sweep
 
+from trainer.config import load_config
+from trainer.config.show import to_yaml
 from trainer.errors import SweepError
+from trainer.runs.folder import config_hash
 from trainer.sweep.engine import device_env
 from trainer.sweep.file import read_sweep
 from trainer.sweep.ledger import Ledger
@@ -96,7 +100,7 @@ def test_ctrl_c_lets_children_save_and_the_same_command_goes_on(tmp_path: Path) 
     with controller(path, tmp_path, jobs=2, PRETEND_SECONDS="0.5") as process:
         wait_for(lambda: len(list(tmp_path.glob("s/*/checkpoint.json"))) == 2)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 130
+        assert process.wait(timeout=180) == 130
     assert children_of(tmp_path / "s") == []
     status = {f.parent.name: json.loads(f.read_text())["status"] for f in tmp_path.glob("s/*/summary.json")}
     assert status == {"s0": "interrupted", "s1": "interrupted"}
@@ -110,7 +114,7 @@ def test_a_killed_child_is_reported_and_resumed_by_the_next_run(tmp_path: Path) 
     with controller(path, tmp_path, PRETEND_SECONDS="0.5") as process:
         wait_for(lambda: list(tmp_path.glob("s/*/checkpoint.json")))
         os.kill(children_of(tmp_path / "s")[0], signal.SIGKILL)
-        assert process.wait(timeout=10) == 1
+        assert process.wait(timeout=180) == 1
     progress, _ = run(path, tmp_path)
     assert [attempt.state for attempt in progress.points[0].attempts] == ["finished", "interrupted"]
     assert progress.points[0].attempts[1].message == "killed by signal 9"
@@ -194,15 +198,20 @@ def test_a_sweep_that_was_begun_with_other_words_is_refused(tmp_path: Path) -> N
         Ledger(sweep, tmp_path / "s", None, overrides=[])
 
 
-def test_a_point_whose_config_has_changed_since_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lr", [0.1, 0.2])
+def test_a_point_whose_config_has_changed_since_is_refused_and_one_hashed_otherwise_is_not(
+    tmp_path: Path, lr: float
+) -> None:
     path = write_sweep(tmp_path, {"seed": {"values": [0]}})
-    run(path, tmp_path)
-    sweep = read_sweep(path)
+    run(path, tmp_path)  # its run s0 stands in the ledger as config 0, as no revision hashes it now
+    begun, now = (load_config([f"optimizer.lr={rate}"]).config for rate in (0.1, lr))
+    (tmp_path / "s" / "s0" / "config.yaml").write_text(to_yaml(begun))
+    refused = pytest.raises(SweepError, match=r"s0: was begun as config 0 and is .* now, since a recipe or")
     with (
-        Ledger(sweep, tmp_path / "s", None, overrides=[]) as ledger,
-        pytest.raises(SweepError, match="s0: was begun as config 0 and is f00 now, since a recipe or a default has"),
+        Ledger(read_sweep(path), tmp_path / "s", None, overrides=[]) as ledger,
+        refused if lr != 0.1 else nullcontext(),
     ):
-        ledger.enqueue([Entry(Point({"seed": 0}), "s0", "f00")])
+        ledger.enqueue([Entry(Point({"seed": 0}), "s0", config_hash(now))])
 
 
 def test_a_storage_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:

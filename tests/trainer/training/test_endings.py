@@ -3,13 +3,12 @@
 import dataclasses
 import json
 import math
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from run_ends import broken_at
 
 from trainer.config import load_config
 from trainer.config.train import EarlyStop
@@ -150,20 +149,10 @@ def test_the_stochastic_average_is_the_mean_of_the_last_epochs_with_its_own_stat
 
 
 @pytest.mark.parametrize("extra", ["train.swa.epochs=2", "train.early_stop={'patience': 1, 'restore_best': True}"])
-def test_averages_and_best_weights_outlive_an_interruption(
-    run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, extra: str
-) -> None:
+def test_averages_and_best_weights_outlive_an_interruption(run, tmp_path: Path, extra: str) -> None:
     overrides = ["train.epochs=4", "train.ema.decay=0", "data.val_fraction=0.1", extra]
     unbroken = run(*overrides, name="unbroken")
-    take_step = Loop.train_batch
-
-    def break_at(loop: Loop, *batch: Any) -> None:
-        take_step(loop, *batch)
-        if loop.counters.step == 17:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Loop, "train_batch", break_at)
+    with broken_at(17):
         run(*overrides, name="broken")
     resumed = resume_run(tmp_path / "broken")
     assert resumed.status == "finished"

@@ -1,7 +1,6 @@
 """Resuming: a broken run ends as the unbroken one, and what must not change is refused."""
 
 import json
-import os
 import random
 import shutil
 import signal
@@ -9,47 +8,30 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+import yaml
 from PIL import Image
-from run_ends import assert_same_end, differing, rows_of
+from run_ends import assert_same_end, broken_at, differing, rows_of
 
 from trainer.config import load_config
 from trainer.errors import CheckpointError, ConfigError
-from trainer.training.loop import Loop
+from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
 from trainer.training.run import resume_run, start_run
-
-
-class _Broken(BaseException):
-    """Stands for a sudden end: nothing in the program catches it."""
 
 
 @pytest.mark.parametrize("how", ["killed", "terminated"])
 @pytest.mark.parametrize("step", [2, 6, 9, 17])
 def test_a_run_broken_at_a_step_and_resumed_ends_as_the_unbroken_one(
-    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, how: str, step: int
+    tmp_path: Path, small_run: list[str], how: Literal["killed", "terminated"], step: int
 ) -> None:
     overrides = [*small_run, "schedule.name=reduce_on_plateau", "schedule.patience=0", "schedule.cooldown=0",
              "data.val_fraction=0.1", "train.log_every=4"]  # fmt: skip
     start_run(load_config(overrides).config, runs=tmp_path, name="unbroken")
-    take_step = Loop.train_batch
-
-    def break_at(loop: Loop, *batch: Any) -> None:
-        take_step(loop, *batch)
-        if loop.counters.step == step:
-            if how == "killed":
-                raise _Broken
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Loop, "train_batch", break_at)
-        if how == "killed":
-            with pytest.raises(_Broken):
-                start_run(load_config(overrides).config, runs=tmp_path, name="broken")
-        else:
-            result = start_run(load_config(overrides).config, runs=tmp_path, name="broken")
-            assert (result.status, result.signal) == ("interrupted", signal.SIGTERM)
+    with broken_at(step, how):
+        result = start_run(load_config(overrides).config, runs=tmp_path, name="broken")
+        assert (result.status, result.signal) == ("interrupted", signal.SIGTERM)
     assert resume_run(tmp_path / "broken").status == "finished"
     assert_same_end(tmp_path / "broken", tmp_path / "unbroken")
 
@@ -66,21 +48,12 @@ def test_a_run_broken_at_a_step_and_resumed_ends_as_the_unbroken_one(
 def test_a_resume_may_change_what_changes_no_number(
     tmp_path: Path,
     small_run: list[str],
-    monkeypatch: pytest.MonkeyPatch,
     before: list[str],
     changes: dict[str, Any],
     probed: list[int],
 ) -> None:
     start_run(load_config(small_run).config, runs=tmp_path, name="unbroken")
-    take_step = Loop.train_batch
-
-    def terminate(loop: Loop, *batch: Any) -> None:
-        take_step(loop, *batch)
-        if loop.counters.step == 9:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Loop, "train_batch", terminate)
+    with broken_at(9):
         start_run(load_config([*small_run, *before]).config, runs=tmp_path, name="broken")
     with pytest.raises(ConfigError, match=r"optimizer.lr: the run has 0.002, not 1.0"):
         resume_run(tmp_path / "broken", {**changes, "optimizer": {"lr": 1.0}})
@@ -152,6 +125,40 @@ def test_a_resume_on_other_data_is_refused_in_one_line(
     with pytest.raises(CheckpointError, match="no longer has the images, labels and classes") as caught:
         resume_run(folder, {"data": {"root": str(moved)}})
     assert len(caught.value.problems) == 1
+
+
+def store_as_first_released(folder: Path) -> None:
+    """Rewrite a run folder as revision 79e8fc6 stored it: its EMA had no warm-up, its data no fingerprint."""
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    state = load_checkpoint(folder / "checkpoint.pt")
+    for stored in (config, state["config"]):
+        del stored["train"]["ema"]["warmup"]
+    del state["data"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    save_checkpoint(folder / "checkpoint.pt", {**state, "images": 48})
+
+
+def test_a_run_begun_by_an_earlier_revision_resumes_to_the_same_bits(tmp_path: Path, small_run: list[str]) -> None:
+    overrides = [*small_run, "train.ema.decay=0.9", "train.ema.warmup=false"]
+    unbroken = start_run(load_config(overrides).config, runs=tmp_path, name="unbroken").folder
+    with broken_at(9):
+        earlier = start_run(load_config(overrides).config, runs=tmp_path, name="earlier").folder
+    store_as_first_released(earlier)
+    assert resume_run(earlier).status == "finished"
+    assert_same_end(earlier, unbroken)
+
+
+def test_a_run_begun_by_an_earlier_revision_is_not_resumed_on_more_images(
+    tmp_path: Path, small_run: list[str], image_folder: Path
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(image_folder, root)
+    with broken_at(2):
+        folder = start_run(load_config([*small_run, f"data.root={root}"]).config, runs=tmp_path, name="earlier").folder
+    store_as_first_released(folder)
+    shutil.copy(root / "train" / "dark" / "3.png", root / "train" / "dark" / "more.png")
+    with pytest.raises(CheckpointError, match="no longer has the images"):
+        resume_run(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff"])
