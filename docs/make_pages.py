@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from trainer.config import RunConfig
 from trainer.config.explain import section_types
 from trainer.files import write_whole
+from trainer.published import experiments
 from trainer.training.network_tables import NetworkRow, networks
 
 DOCS = Path(__file__).parent
@@ -51,7 +52,9 @@ def networks_page() -> str:
     header = list(rows[0].cells())
     lines = [header, ["---", "---:", "---:", "---:", "---:", "---"], *(list(row.cells().values()) for row in rows)]
     table = [f"| {' | '.join(line)} |" for line in lines]
-    return "\n".join([_NETWORKS, *table, "", "## Descriptions and differences", "", *map(_entry, rows), ""])
+    text = "\n".join([_NETWORKS, *table, "", "## Descriptions and differences", "", *map(_entry, rows), ""])
+    ids = "|".join({experiment.report for experiment in experiments()})
+    return re.sub(rf"\b({ids})\b", r"[\1](reports.md#\1)", text)
 
 
 def _entry(row: NetworkRow) -> str:

@@ -21,6 +21,7 @@ SMALL = ["--data", "shapes10", "data.train_size=480", "train.batch_size=16", "--
 QUIET = ["--device", "cpu", "sink.wandb.mode=disabled", "sink.console.mode=off"]
 PROBES = ["probe.walk.every=10", "probe.drift.every=1", "probe.shift.every=15", "probe.features.every=10"]
 RUNS = {"resnet18": [], "vgg_a_bn": PROBES, "fastresnet9": []}
+NOW = {"fastresnet9": ["train.ema.warmup=false"]}  # defaults that have changed since 79e8fc6
 SWEEP = ["sweeps/smoke.yaml", "train.epochs=2", "data.train_size=64", "sink.wandb.mode=disabled"]
 
 
@@ -77,8 +78,8 @@ def main(revision: str) -> int:
         try:
             for side, checkout in (("before", base), ("after", ROOT)):
                 for name, more in RUNS.items():
-                    words = ["train", "--model", name, "--name", name, "--runs", str(made / side)]
-                    trainer(checkout, *words, *SMALL, *QUIET, *more)
+                    command = ["train", "--model", name, "--name", name, "--runs", str(made / side)]
+                    trainer(checkout, *command, *SMALL, *QUIET, *more, *(NOW.get(name, []) if side == "after" else []))
             for name in RUNS:
                 problems += compare_run(made / "before" / name, made / "after" / name)
             trainer(base, "sweep", "run", *SWEEP, "--runs", str(made))

@@ -75,24 +75,24 @@ def experiments() -> tuple[Experiment, ...]:
     text = (files("trainer") / "published.yaml").read_text(encoding="utf-8")
     return tuple(
         Experiment(
-            each["id"],
-            each["sweep"],
-            each["where"],
-            each["title"],
-            each.get("printed_decimals", {}),
+            experiment["id"],
+            experiment["sweep"],
+            experiment["where"],
+            experiment["title"],
+            experiment.get("printed_decimals", {}),
             tuple(
                 PublishedRow(
-                    each["id"],
-                    each["sweep"],
-                    _merged(each.get("common", {}), row["set"]),
+                    experiment["id"],
+                    experiment["sweep"],
+                    _merged(experiment.get("common", {}), row["set"]),
                     {key: value for key, value in row.items() if key != "set"},
                 )
-                for row in each["rows"]
+                for row in experiment["rows"]
             ),
-            tuple(each.get("claims", ())),
-            tuple(each.get("notes", ())),
+            tuple(experiment.get("claims", ())),
+            tuple(experiment.get("notes", ())),
         )
-        for each in yaml.safe_load(text)["experiments"]
+        for experiment in yaml.safe_load(text)["experiments"]
     )
 
 

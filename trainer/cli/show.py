@@ -54,7 +54,7 @@ def show_config(
     file: options.FileFlag = None,
     schema: Annotated[bool, Option("--schema", help="Print the JSON schema of all keys.")] = False,
 ) -> None:
-    """Print the resolved config as YAML, and where each value came from."""
+    """Print the resolved config as YAML, with the origin of each value."""
     if schema:
         from trainer.config import RunConfig
 

@@ -48,18 +48,18 @@ def check(
     from trainer.sweep.file import read_sweep
 
     problems: list[str] = []
-    found: list[Checked] = []
+    checks: list[Checked] = []
     for path in files:
         try:
-            found.append(check_points(read_sweep(path)))
+            checks.append(check_points(read_sweep(path)))
         except SweepError as error:
             problems += error.problems
-    for checked in found:
+    for checked in checks:
         _warn(checked)
         if not as_json:
             typer.echo(f"{checked.sweep.path}: {_size(checked)}")
     if as_json:
-        typer.echo(json.dumps([_as_json(checked) for checked in found]))
+        typer.echo(json.dumps([_as_json(checked) for checked in checks]))
     if problems:
         raise SweepError(*problems)
 

@@ -26,13 +26,13 @@ class Configuration:
 
 def grouped(runs: Iterable[Run], keys: Sequence[str]) -> dict[str, Configuration]:
     """Return a configuration for each combination of values of `keys`, by identity, with all its runs."""
-    found: dict[str, Configuration] = {}
+    by_identity: dict[str, Configuration] = {}
     for run in runs:
         values = {key: run.config.get(key, run.overrides.get(key)) for key in keys}
         empty = Configuration(label(values) or "all", values, {}, ())
-        before = found.get(identity(values), empty)
-        found[identity(values)] = replace(before, runs=(*before.runs, run))
-    return found
+        before = by_identity.get(identity(values), empty)
+        by_identity[identity(values)] = replace(before, runs=(*before.runs, run))
+    return by_identity
 
 
 def of_sweep(

@@ -196,8 +196,8 @@ def _cut(folder: Path, read: int) -> Iterator[Problem]:
 def _overrides(command: Any) -> dict[str, Any]:
     """Return the `KEY=VALUE` settings of a command line."""
     try:
-        words = [word.removeprefix("--") for word in shlex.split(str(command or ""))]
-        return flatten(read_overrides(word for word in words if "=" in word and word.partition("=")[0][:1].isalpha()))
+        parts = [part.removeprefix("--") for part in shlex.split(str(command or ""))]
+        return flatten(read_overrides(part for part in parts if "=" in part and part.partition("=")[0][:1].isalpha()))
     except (ValueError, ConfigError):
         return {}
 

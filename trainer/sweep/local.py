@@ -35,8 +35,8 @@ def run_sweep(
     """
     sweep = with_overrides(read_sweep(path), overrides)
     warm_up()  # at the same time as the check of the points, which takes as long
-    found = check(sweep)
-    warn(found)
+    checked = check(sweep)
+    warn(checked)
     folder = runs / sweep.name
     with disk_errors(folder, "cannot be made"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def run_sweep(
         if path.resolve() != (kept := folder / f"{sweep.name}.yaml").resolve():
             write_whole(kept, path.read_bytes())
         engine = Engine(
-            found,
+            checked,
             ledger,
             folder,
             entry_of=lambda point: entry_of(point, sweep),

@@ -68,11 +68,11 @@ def start(path: Path, *, agents: int, devices: Sequence[str], warn: Callable[[Ch
     Print the sweep's page. Return an exit code, 0 if every point is done. Raises SweepError if W&B cannot be asked, and
     before anything is registered if a point is impossible.
     """
-    found = check(read_sweep(path))
-    warn(found)
+    checked = check(read_sweep(path))
+    warn(checked)
     envs = [device_env(devices[number % len(devices)]) for number in range(agents)]
     with asking() as api:
-        place = _register(path, found.sweep)
+        place = _register(path, checked.sweep)
         typer.echo(api.sweep(str(place)).url)
     typer.echo(f"more agents, on any machine: wandb agent -f {place}", err=True)
     agent = [sys.executable, "-m", "wandb", "agent", "-f", "-t", str(SECONDS_TO_SAVE), str(place)]
@@ -96,10 +96,10 @@ def rerun(id: str, *, runs: Path, devices: Sequence[str]) -> int:
     if every point is done. Raises SweepError.
     """
     place = read_place(id)
-    sweep, found = progress_of(id)
+    sweep, status = progress_of(id)
     if [part for part in sweep.file.command if not part.startswith("${")][:2] != ["trainer", "train"]:
         raise SweepError(f"{sweep.path}: command: only a sweep of `trainer train` can be run here")
-    left = [point for point in found.points if point.state in ("missing", "interrupted", "crashed", "diverged")]
+    left = [point for point in status.points if point.state in ("missing", "interrupted", "crashed", "diverged")]
     envs = [device_env(device) for device in devices]
     with tempfile.TemporaryDirectory() as folder:
         tasks: list[Task] = []

@@ -10,7 +10,7 @@ from models.layers import PatchWhitening
 from trainer.config.model import Model
 from trainer.data.images import ImageSet, Split
 from trainer.errors import ConfigError
-from trainer.training import network_tables as catalogue
+from trainer.training import network_tables
 from trainer.training.networks import build_network, complete_arguments, initial_network
 
 
@@ -84,18 +84,18 @@ def test_values_reach_the_builder_in_the_types_of_its_signature() -> None:
 
 def test_a_table_of_layers_is_refused_in_one_line_where_an_image_does_not_pass() -> None:
     with pytest.raises(ConfigError, match=r"^model.name: timm/vit_tiny_patch16_224 does not take images of 3x32x32: "):
-        catalogue.layers("timm/vit_tiny_patch16_224")
+        network_tables.layers("timm/vit_tiny_patch16_224")
     with pytest.raises(ConfigError, match=r"^model.name: no network is called 'resnet'"):
-        catalogue.arguments("resnet")
+        network_tables.arguments("resnet")
 
 
 def test_arguments_are_shown_as_they_are_typed() -> None:
-    rows = {row.key: (row.default, row.values) for row in catalogue.arguments("simp_res9")}
+    rows = {row.key: (row.default, row.values) for row in network_tables.arguments("simp_res9")}
     assert rows["model.stem"] == ("[3]", "list of int")
     assert rows["model.norm"] == ("batch", "batch | ghost | group | layer | none | handmade")
     assert rows["model.init"] == ("paper", "paper | torch | kaiming | xavier")
     assert rows.keys() == {"model.stem", "model.act", "model.norm", "model.init"}  # what the data sets is not asked for
-    text = catalogue.as_text(catalogue.arguments("fastresnet9"), catalogue.layers("fastresnet9"))
+    text = network_tables.as_text(network_tables.arguments("fastresnet9"), network_tables.layers("fastresnet9"))
     above, below = text.split("\n\n")
     assert "model.pool_first" in above and "true" in above
     assert "features.stem.0" in below and "27x32x32" in below
@@ -103,7 +103,7 @@ def test_arguments_are_shown_as_they_are_typed() -> None:
 
 def test_a_row_of_a_network_is_flat_in_json_and_says_unsettled_in_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.model_names", lambda: ["simp_res9"])
-    (row,) = catalogue.networks()
+    (row,) = network_tables.networks()
     plain = json.loads(json.dumps(asdict(row)))
     assert (plain["name"], plain["published"], plain["settled"]) == ("simp_res9", "3.41 MB", False)
     assert plain["parameters"] == 887_082

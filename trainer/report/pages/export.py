@@ -80,24 +80,24 @@ def _configuration(configuration: Configuration) -> dict[str, Any]:
     }
 
 
-def _comparison(each: Comparison) -> dict[str, Any]:
+def _comparison(comparison: Comparison) -> dict[str, Any]:
     return {
-        "of": each.answer.experiment.id,
-        "row": each.answer.name,
-        "configuration": each.answer.configuration.label if each.answer.configuration else None,
-        "figure": each.figure.name,
-        "headline": each.headline,
-        "printed": each.figure.printed,
-        "published": each.figure.value,
-        "unit": each.figure.unit,
-        "rounding": each.figure.rounding,
-        "judged": each.figure.judged,
-        "why_not": each.figure.why,
-        "ours": each.mean,
-        "n": len(each.sample),
-        "one_more_run_within": each.interval,
-        "verdict": each.verdict,
-        "at_published_settings": not each.answer.differences,
-        "differences": list(each.answer.differences),
-        "not_said": list(each.answer.unsaid),
+        "of": comparison.answer.experiment.id,
+        "row": comparison.answer.name,
+        "configuration": comparison.answer.configuration.label if comparison.answer.configuration else None,
+        "figure": comparison.figure.name,
+        "headline": comparison.headline,
+        "printed": comparison.figure.printed,
+        "published": comparison.figure.value,
+        "unit": comparison.figure.unit,
+        "rounding": comparison.figure.rounding,
+        "judged": comparison.figure.judged,
+        "why_not": comparison.figure.why,
+        "ours": comparison.mean,
+        "n": len(comparison.sample),
+        "one_more_run_within": comparison.interval,
+        "verdict": comparison.verdict,
+        "at_published_settings": not comparison.answer.differences,
+        "differences": list(comparison.answer.differences),
+        "not_said": list(comparison.answer.unsaid),
     }

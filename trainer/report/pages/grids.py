@@ -84,8 +84,8 @@ def published(table: Table, experiment: Experiment, *, headlines: bool) -> Grid:
         header.insert(1, "figure")
     rows = tuple(_compared(each, headlines) for each in chosen)
     what = experiment.title if headlines else f"{experiment.title}, other figures"
-    words = (0, 4) if headlines else (0, 1, 5)
-    return Grid(f"{what} (report {experiment.report}, {experiment.where})", tuple(header), rows, words)
+    text_columns = (0, 4) if headlines else (0, 1, 5)
+    return Grid(f"{what} (report {experiment.report}, {experiment.where})", tuple(header), rows, text_columns)
 
 
 def _compared(each: Comparison, headlines: bool) -> tuple[str, ...]:
@@ -186,20 +186,21 @@ def problems(table: Table) -> Grid:
 def provenance(table: Table) -> Grid:
     """Return the machines and versions of code that the runs came from, with their counts."""
     runs = [run.provenance for run in table.runs]
+    counted = sum(len(configuration.runs) for configuration in table.configurations)
     seconds = sum(run.values.get("seconds_total", 0.0) for run in table.runs)
-    dates = sorted(str(date) for each in runs for key in ("started", "ended") if (date := each.get(key)))
+    dates = sorted(str(date) for origin in runs for key in ("started", "ended") if (date := origin.get(key)))
     rows: list[tuple[str, str]] = [
-        ("runs", f"{len(table.runs)}, of which {sum(len(each.runs) for each in table.configurations)} count"),
+        ("runs", f"{len(table.runs)}, of which {counted} count"),
         ("training time, all runs", number(seconds / 3600, unit=" h")),
         ("first and last date", f"{dates[0]}, {dates[-1]}" if dates else NONE),
-        ("revision", _counted(_revision(each.get("git")) for each in runs)),
-        ("device", _counted(str(each.get("device", _UNKNOWN)) for each in runs)),
-        ("precision", _counted(str(each.get("precision", _UNKNOWN)) for each in runs)),
-        ("system", _counted(_within(each.get("machine"), "system") for each in runs)),
-        ("Python", _counted(str(each.get("python", _UNKNOWN)) for each in runs)),
+        ("revision", _counted(_revision(origin.get("git")) for origin in runs)),
+        ("device", _counted(str(origin.get("device", _UNKNOWN)) for origin in runs)),
+        ("precision", _counted(str(origin.get("precision", _UNKNOWN)) for origin in runs)),
+        ("system", _counted(_within(origin.get("machine"), "system") for origin in runs)),
+        ("Python", _counted(str(origin.get("python", _UNKNOWN)) for origin in runs)),
     ]
-    packages = list(dict.fromkeys(name for each in runs for name in _mapping(each.get("versions"))))
-    rows += [(name, _counted(_within(each.get("versions"), name) for each in runs)) for name in packages]
+    packages = list(dict.fromkeys(name for origin in runs for name in _mapping(origin.get("versions"))))
+    rows += [(name, _counted(_within(origin.get("versions"), name) for origin in runs)) for name in packages]
     return Grid("Code and machines of the runs", ("property", "value"), tuple(rows), (0, 1))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trainer.published import experiments
 from trainer.report.folders import run_folders
-from trainer.report.pages.markdown import REPORTS, link
+from trainer.report.pages.markdown import link, link_to_report
 from trainer.report.pages.sentences import interval, verdict_of
 from trainer.report.published.comparisons import Comparison, answers_of, compared
 from trainer.report.tables import Table, read_table
@@ -119,7 +119,7 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
         sweep = f"[{experiment.sweep}]({page})" if (beside / page).is_file() else f"`sweeps/{experiment.sweep}.yaml`"
         yield f"## {experiment.title}"
         yield ""
-        yield f"{link(f'Report {experiment.report}', REPORTS, beside)}, {experiment.where}, answered by {sweep}."
+        yield f"{link_to_report('Report', experiment.report, beside)}, {experiment.where}, answered by {sweep}."
         yield ""
         yield "| row | figure | published | ours | 95% prediction interval of one more run | n | |"
         yield "|---|---|---:|---:|---:|---:|---|"
@@ -128,15 +128,15 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
 
 
 def _row(line: Line) -> str:
-    each = line.comparison
-    digits = 0 if each.figure.measure == "params" else 2
+    comparison = line.comparison
+    digits = 0 if comparison.figure.measure == "params" else 2
     cells = [
-        each.answer.name,
-        each.figure.name,
-        f"{each.figure.printed} {each.figure.unit.strip('%')}".strip(),
-        spread(each.sample.values(), digits=digits),
-        interval(each.interval, digits=digits),
-        str(len(each.sample)),
+        comparison.answer.name,
+        comparison.figure.name,
+        f"{comparison.figure.printed} {comparison.figure.unit.strip('%')}".strip(),
+        spread(comparison.sample.values(), digits=digits),
+        interval(comparison.interval, digits=digits),
+        str(len(comparison.sample)),
         line.state,
     ]
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

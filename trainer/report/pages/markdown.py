@@ -9,22 +9,24 @@ from trainer.report.pages.sections import Block, Bullets, Folded, sections
 from trainer.report.pages.sentences import finding
 from trainer.report.tables import Table
 
-REPORTS = "../reports.md"
-"""The page about the course reports, seen from a page in docs/results."""
-
 
 def as_markdown(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str], *, beside: Path) -> str:
     """Return the page for the folder `beside`. `pictures` has the file name of each chart's picture."""
     rest = "Each run's numbers: [results.json](results.json), [results.csv](results.csv)."
     text = "\n".join([f"# {table.question}", "", *body(table, charts, pictures), rest]) + "\n"
     for report in {experiment.report for experiment in table.experiments}:
-        text = text.replace(f"(report {report},", f"({link(f'report {report}', REPORTS, beside)},")
+        text = text.replace(f"(report {report},", f"({link_to_report('report', report, beside)},")
     return text
 
 
 def link(text: str, page: str, beside: Path) -> str:
     """Return a link to `page` if that file exists, seen from the folder `beside`, or else the plain text."""
-    return f"[{text}]({page})" if (beside / page).is_file() else text
+    return f"[{text}]({page})" if (beside / page.partition("#")[0]).is_file() else text
+
+
+def link_to_report(word: str, report: str, beside: Path) -> str:
+    """Return `report b35c`, linked to its section of the page about the reports if that exists."""
+    return link(f"{word} {report}", f"../reports.md#{report}", beside)
 
 
 def body(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str]) -> Iterable[str]:

@@ -184,7 +184,7 @@ def _published(table: Table) -> Iterable[str]:
         yield "No published figure has a verdict yet, because a verdict needs three runs."
         return
     ours = {"consistent": "consistent with", "higher": "higher than", "lower": "lower than"}
-    parts = [f"{words} {counts[verdict]}" for verdict, words in ours.items() if counts[verdict]]
+    parts = [f"{phrase} {counts[verdict]}" for verdict, phrase in ours.items() if counts[verdict]]
     have = "has" if counts.total() == 1 else "have"
     yield f"{counts.total()} of {len(heads)} published headline figures {have} a verdict:"
     yield f"our runs are {several(parts)}."
