@@ -36,8 +36,8 @@ demo: install  ## Train a narrow FastResNet9 on the embedded images, with no net
 	@$(BIN)/trainer train --recipe demo --offline
 
 .PHONY: test
-test: install  ## Run the tests, except slow ones and those that need a GPU
-	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal --durations 20
+test: install  ## Run the tests, except slow ones and those that need a GPU; PRECISION=float32 or bfloat16 forces one
+	@$(if $(PRECISION),TRAINER_AUTO_PRECISION=$(PRECISION) )$(BIN)/python -m pytest --numprocesses auto --dist worksteal --durations 20
 
 .PHONY: test-slow
 test-slow: install  ## Run the slow tests: many kills, trained networks

@@ -15,6 +15,7 @@ from trainer.config.train import Train
 from trainer.errors import ConfigError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+AUTO_PRECISION = "TRAINER_AUTO_PRECISION"
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -58,7 +59,7 @@ def choose_compute(config: Train) -> Compute:
     device = _device(config.device)
     if config.precision == "float16" and device.type != "cuda":
         raise ConfigError(f"train.precision: 'float16' needs a CUDA device, not {device}; try bfloat16 or float32")
-    dtype = _fastest_dtype(device) if config.precision == "auto" else _DTYPES[config.precision]
+    dtype = _automatic_dtype(device) if config.precision == "auto" else _DTYPES[config.precision]
     return Compute(device, dtype, config.channels_last)
 
 
@@ -110,7 +111,12 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _fastest_dtype(device: torch.device) -> torch.dtype:
+def _automatic_dtype(device: torch.device) -> torch.dtype:
+    """Return the fastest format of a device, or the one in the environment: so the tests try each on any machine."""
+    if device.type == "cpu" and (forced := os.environ.get(AUTO_PRECISION)):
+        if forced not in ("float32", "bfloat16"):
+            raise ConfigError(f"{AUTO_PRECISION}: {forced!r} is not a choice; expected float32 or bfloat16")
+        return _DTYPES[forced]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
     if device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):

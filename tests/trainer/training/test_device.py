@@ -6,6 +6,10 @@ import sys
 
 import pytest
 
+from trainer.config.train import Train
+from trainer.errors import ConfigError
+from trainer.training.device import AUTO_PRECISION, choose_compute
+
 _FAULTS_OF_A_STEP = """
 import resource, sys, torch
 from trainer.training.device import keep_freed_memory
@@ -32,3 +36,16 @@ def test_steps_reuse_the_memory_of_the_steps_before() -> None:
     pages = 10 * 4 * (32 << 20) // 4096
     assert faults("keep") < pages // 20
     assert faults("leave") > pages // 2  # else this test shows nothing
+
+
+@pytest.mark.parametrize("forced", ["float32", "bfloat16"])
+def test_what_auto_is_can_be_forced_and_a_named_precision_stays(monkeypatch: pytest.MonkeyPatch, forced: str) -> None:
+    monkeypatch.setenv(AUTO_PRECISION, forced)
+    assert choose_compute(Train(device="cpu")).precision == forced
+    assert choose_compute(Train(device="cpu", precision="float32")).precision == "float32"
+
+
+def test_an_unknown_forced_precision_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(AUTO_PRECISION, "bf16")
+    with pytest.raises(ConfigError, match=f"{AUTO_PRECISION}: 'bf16' is not a choice; expected float32 or bfloat16"):
+        choose_compute(Train(device="cpu"))
