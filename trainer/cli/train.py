@@ -91,6 +91,8 @@ def train(
 
 def _report(result: "RunResult", as_json: bool) -> None:
     """Print results on stdout, the run folder last, and what to do next on stderr."""
+    from trainer.config.overrides import as_typed
+
     summary = result.summary
     if result.message:
         typer.echo(f"{result.status}: {result.message}", err=True)
@@ -98,7 +100,7 @@ def _report(result: "RunResult", as_json: bool) -> None:
         kept = result.folder / "checkpoint.pt"
         typer.echo(f"last good checkpoint: {kept if kept.exists() else 'none yet'}", err=True)
     if result.status in ("interrupted", "stopped"):
-        typer.echo(f"resume with: trainer train --resume {result.folder}", err=True)
+        typer.echo(f"resume with: {as_typed('trainer', 'train', '--resume', result.folder)}", err=True)
     if as_json:
         return typer.echo(json.dumps({"run_dir": str(result.folder), "status": result.status, **summary}))
     shown = {key: summary[key] for key in ("test/accuracy", "test/accuracy_plain", "train/accuracy") if key in summary}
@@ -107,7 +109,7 @@ def _report(result: "RunResult", as_json: bool) -> None:
     for key, value in shown.items():
         typer.echo(f"{key:<20} {value:.2%}")
     if result.status == "finished":
-        typer.echo(f"measure it again:    trainer evaluate {result.folder}", err=True)
+        typer.echo(f"measure it again:    {as_typed('trainer', 'evaluate', result.folder)}", err=True)
         if result.sync_hint:
             typer.echo(f"send it to W&B:      {result.sync_hint}", err=True)
     return typer.echo(result.folder)

@@ -7,6 +7,7 @@ plain text. All of them are read here, and the config's field decides the type.
 import ast
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -38,6 +39,11 @@ def canonical(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return [canonical(item) for item in cast("list[Any]", value)] if isinstance(value, list | tuple) else value
+
+
+def as_typed(*parts: object) -> str:
+    """Return a command as you would type it: a path with a space is quoted."""
+    return shlex.join(map(str, parts))
 
 
 def write_override(key: str, value: Any) -> str:

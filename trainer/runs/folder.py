@@ -12,7 +12,7 @@ from typing import Any
 
 from trainer.config import RunConfig
 from trainer.config.load import as_stored, validate
-from trainer.config.overrides import flatten, lay_over
+from trainer.config.overrides import as_typed, flatten, lay_over
 from trainer.config.recipes import read_settings_file
 from trainer.errors import CheckpointError, ConfigError
 from trainer.files import disk_errors
@@ -30,7 +30,10 @@ def new_folder(runs: Path, name: str | None, config: RunConfig) -> Path:
         try:
             folder.mkdir(parents=True)
         except FileExistsError as error:
-            raise ConfigError(f"--name: {folder} exists; continue it with `trainer train --resume {folder}`") from error
+            if not folder.is_dir():  # a file or a link to nothing is in the way, and not a run
+                raise
+            resume = as_typed("trainer", "train", "--resume", folder)
+            raise ConfigError(f"--name: {folder} exists; continue it with `{resume}`") from error
         (folder / "pictures").mkdir()
     return folder
 

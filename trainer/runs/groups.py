@@ -122,6 +122,8 @@ def value_text(value: Any) -> str:
     """Return a config value as it is typed: `cosine`, `0.1`, `true`, `[3,3]`."""
     if isinstance(value, list | tuple):
         return f"[{','.join(map(value_text, value))}]"
+    if isinstance(value, float) and abs(value) >= 1e16:
+        return str(value)  # 1e+30, not 31 digits
     return value if isinstance(value, str) else json.dumps(canonical(value), default=str)
 
 

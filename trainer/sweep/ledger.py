@@ -17,6 +17,7 @@ import optuna
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
+from trainer.config.overrides import as_typed
 from trainer.errors import ConfigError, SweepError, UserError
 from trainer.runs.folder import config_hash, read_config
 from trainer.sweep.file import Sweep
@@ -285,7 +286,9 @@ class Ledger:
 
 def overrides_begun_with(sweep: Sweep, folder: Path, storage: str | None) -> list[str]:
     """Return the overrides that every point of a sweep was given. Raises SweepError if the sweep was not begun."""
-    not_begun = SweepError(f"{folder}: no sweep was begun here; begin it by `trainer sweep run {sweep.path}`")
+    not_begun = SweepError(
+        f"{folder}: no sweep was begun here; begin it by `{as_typed('trainer', 'sweep', 'run', sweep.path)}`"
+    )
     if storage is None and not (folder / "ledger.db").exists():
         raise not_begun
     database = Database(folder, storage, sweep.name)

@@ -37,6 +37,7 @@ class Point:
     def slug(self, varied: list[str]) -> str:
         """Return what distinguishes this point as a file name: `cosine-s2`."""
         parts = [("s" if key == "seed" else "") + _short(self.values[key]) for key in varied if key in self.values]
+        parts = [re.sub(r"(?<=\d)e\+", "e", re.sub(r"(?<![\w.])-(?=[\d.])", "minus", part)) for part in parts]
         return re.sub(r"[^A-Za-z0-9.]+", "-", "_".join(parts).replace("_", "-")).strip("-.")[:60] or "point"
 
 

@@ -102,6 +102,15 @@ def test_names_of_a_point_hold_what_varies() -> None:
     assert read_value(point.overrides[1].partition("=")[2]) == [3, 3]
 
 
+@pytest.mark.parametrize(
+    ("rate", "slug", "label"),
+    [(1e30, "1e30", "lr=1e+30"), (1e-30, "1e-30", "lr=1e-30"), (-0.5, "minus0.5", "lr=-0.5")],
+)
+def test_the_name_of_a_folder_keeps_a_numbers_signs(rate: float, slug: str, label: str) -> None:
+    point = Point({"optimizer.lr": rate})
+    assert (point.slug(["optimizer.lr"]), point.label(["optimizer.lr"])) == (slug, label)
+
+
 def test_words_set_what_is_the_same_at_every_point() -> None:
     sweep = with_overrides(
         sweep_of("{seed: {values: [0, 1]}, train.epochs: {value: 25}}"), ["train.epochs=1", "a.b=[1, 2]"]
