@@ -149,8 +149,14 @@ def _overrides(key: str, value: Any, said: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"schedule.{knob}={value[knob]}" for knob in ("factor", "patience", "cooldown"))
             if said.get("lr"):
                 yield f"schedule.min_factor={value['min_lr'] / said['lr']:g}"
-        case "loss" | "label_smoothing" | "l1" | "l2":
-            yield from _loss(key, value)
+        case "loss":
+            yield f"loss.name={'cross_entropy' if value == 'label_smoothing' else value}"
+            if value == "label_smoothing":
+                yield f"loss.label_smoothing={OUR_READING['label_smoothing_loss']}"
+        case "label_smoothing":
+            yield f"loss.label_smoothing={OUR_READING[key] if value is True else value}"
+        case "l1" | "l2":
+            yield f"loss.{key}={OUR_READING[key]}"
         case "augmentation":
             yield from _augmentation(value)
         case "normalize":
@@ -161,18 +167,6 @@ def _overrides(key: str, value: Any, said: Mapping[str, Any]) -> Iterator[str]:
             yield f"data.val_fraction={OUR_READING['val_fraction']}"
         case _:
             raise ValueError(f"published.yaml: no config key says {key!r}")
-
-
-def _loss(key: str, value: Any) -> Iterator[str]:
-    match key:
-        case "loss":
-            yield f"loss.name={'cross_entropy' if value == 'label_smoothing' else value}"
-            if value == "label_smoothing":
-                yield f"loss.label_smoothing={OUR_READING['label_smoothing_loss']}"
-        case "label_smoothing":
-            yield f"loss.label_smoothing={OUR_READING[key] if value is True else value}"
-        case _:
-            yield f"loss.{key}={OUR_READING[key]}"
 
 
 def _order(said: Mapping[str, Any]) -> list[str]:

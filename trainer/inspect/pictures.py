@@ -106,16 +106,16 @@ def heat_over(image: Tensor, heat: Tensor) -> Image.Image:
     return photograph(mixed.permute(2, 0, 1).to(torch.uint8))
 
 
-def map_grid(maps: Tensor, *, columns: int = 4) -> Image.Image:
+def map_grid(maps: Tensor) -> Image.Image:
     """Draw maps [F, h, w] in grey, each over its own range."""
     pixels = (255 * _scaled(maps)).to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
-    return _grid(pixels, columns, _GRID // columns - _GAP)
+    return _grid(pixels, 4, _GRID // 4 - _GAP)
 
 
-def filter_grid(weights: Tensor, *, columns: int = 16) -> Image.Image:
+def filter_grid(weights: Tensor) -> Image.Image:
     """Draw filters [F, C, h, w] of one or three channels, each over its own range, row by row."""
     pixels = (255 * _scaled(weights)).to(torch.uint8)
-    return _grid(_coloured(pixels), min(columns, len(pixels)), 40)
+    return _grid(_coloured(pixels), min(16, len(pixels)), 40)
 
 
 def write_png(picture: Image.Image, path: Path) -> None:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trainer.runs.bands import Band, bands, has_rows, probe_medians
+from trainer.runs.bands import Band, bands, probe_medians
 from trainer.runs.history import History
 from trainer.statistics import describe
 from trainer.text import NONE, spread, table
@@ -25,7 +25,8 @@ def band_table(histories: Sequence[History], key: str, *, from_step: int = 0, ga
     over the first, seed by seed, at the steps that both have. `medians` are of the paper's `probe/*`.
     """
     measured = bands(histories, key, from_step=from_step, gap=gap)
-    betas = bands(histories, BETA, from_step=from_step, gap=gap).bands if has_rows(histories, BETA) else ()
+    with_beta = any(BETA in row for history in histories for row in history.rows)
+    betas = bands(histories, BETA, from_step=from_step, gap=gap).bands if with_beta else ()
     names = sorted({band.group for band in measured.bands})
     return {
         "key": key,

@@ -22,11 +22,10 @@ from torch import Tensor
 from trainer.errors import CheckpointError, ConfigError
 from trainer.files import write_json
 from trainer.landscape.curvature import Lanczos, Ritz, mean_and_error, rademacher
-from trainer.landscape.journal import Journal, digest
+from trainer.landscape.journal import Journal, StepsFile, digest
 from trainer.landscape.mean_loss import MeanLoss, build_mean_loss
 from trainer.landscape.network import MeasuredNetwork, full_precision, weights_digest
 from trainer.landscape.progress import Watched
-from trainer.landscape.steps_file import StepsFile
 from trainer.runs.folder import config_hash
 from trainer.seeds import generator
 from trainer.training.trained import kept_epochs, load_weights

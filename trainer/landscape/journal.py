@@ -1,11 +1,15 @@
-"""Rows of an unfinished measurement on disk, so that an interrupted one continues where it stopped."""
+"""An unfinished measurement on disk, so that an interrupted one continues where it stopped."""
 
 import fcntl
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from trainer.errors import CheckpointError
 from trainer.files import disk_errors, make_folder
@@ -59,6 +63,35 @@ class Journal:
         with disk_errors(self.path):
             self._file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
             self._file.flush()
+
+
+class StepsFile:
+    """Lanczos steps, of which resuming needs all: alpha and beta in float64, the next basis vector [P].
+
+    An incomplete record is made again.
+    """
+
+    def __init__(self, path: Path, size: int, dtype: torch.dtype) -> None:
+        self.path = path
+        vector = torch.empty(0, dtype=dtype).numpy().dtype
+        self._record = np.dtype([("alpha", np.float64), ("beta", np.float64), ("vector", vector, (size,))])
+
+    def read(self) -> Iterator[tuple[float, float, Tensor]]:
+        """Yield the complete steps. Remove an incomplete one from the file."""
+        with disk_errors(self.path), self.path.open("a+b") as file:
+            file.truncate(file.tell() - file.tell() % self._record.itemsize)
+            file.seek(0)
+            while record := file.read(self._record.itemsize):
+                step = np.frombuffer(bytearray(record), self._record)[0]
+                yield float(step["alpha"]), float(step["beta"]), torch.from_numpy(step["vector"])
+
+    def add(self, alpha: float, beta: float, following: Tensor) -> None:
+        step = np.array((alpha, beta, following.cpu().numpy()), self._record)
+        with disk_errors(self.path), self.path.open("ab") as file:
+            file.write(step.tobytes())
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
 
 
 def digest(settings: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
 Row = dict[str, Any]
@@ -20,7 +21,7 @@ def thin(
     """Return at most `limit` rows, but at least one per line. A line is the rows that share `by`, in order.
 
     Longer lines are cut into equal stretches, and each stretch becomes one row. `how` says which value of the stretch a
-    column gets: `first`, `min`, `max` or `mean`. `min` and `max` keep the extremes and draw noise as width. `mean`
+    column gets: `min`, `max` or `mean`. `min` and `max` keep the extremes and draw noise as width. `mean`
     keeps the mean width of a band. All three ignore nulls. A stretch of nulls stays null.
     """
     if len(rows) <= limit:
@@ -42,8 +43,6 @@ def _one(stretch: Sequence[Row], how: Mapping[str, str]) -> Row:
 
 
 def over(values: Sequence[Any], which: str) -> Any:
-    """Return the first value, or the `min`, `max` or `mean` of those that are not null. Null if none is left."""
+    """Return the `min`, `max` or `mean` of the values that are not null. Null if none is left."""
     known = [value for value in values if value is not None]
-    if which == "first" or not known:
-        return values[0] if which == "first" else None
-    return {"min": min, "max": max, "mean": lambda kept: sum(kept) / len(kept)}[which](known)
+    return {"min": min, "max": max, "mean": fmean}[which](known) if known else None

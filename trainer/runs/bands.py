@@ -6,7 +6,7 @@ is a different question (Santurkar et al. 2018, section 3.1 and figure 4), which
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,10 +175,6 @@ def loss_bands(
             band.steps.tolist(), band.low.tolist(), band.mean.tolist(), band.high.tolist(), strict=True
         )
     ]
-
-
-def has_rows(histories: Iterable[History], key: str) -> bool:
-    return any(key in row for history in histories for row in history.rows)
 
 
 def probe_medians(histories: Sequence[History], *, from_step: int = 0) -> dict[tuple[str, int, str], float]:

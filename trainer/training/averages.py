@@ -24,16 +24,9 @@ class Ema:
         """
         self.average = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay, self.every, self.warmup = decay, every, warmup
-        self._pairs = [
-            (kept, now)
-            for kept, now in zip(self.average.state_dict().values(), model.state_dict().values(), strict=True)
-            if now.is_floating_point()
-        ]
-        self._counters = [
-            (kept, now)
-            for kept, now in zip(self.average.state_dict().values(), model.state_dict().values(), strict=True)
-            if not now.is_floating_point()
-        ]
+        pairs = list(zip(self.average.state_dict().values(), model.state_dict().values(), strict=True))
+        self._pairs = [pair for pair in pairs if pair[1].is_floating_point()]
+        self._counters = [pair for pair in pairs if not pair[1].is_floating_point()]
 
     @torch.no_grad()
     def update(self, step: int) -> None:

@@ -13,15 +13,16 @@ from trainer.config.schedule import ReduceOnPlateau, Schedule
 from trainer.panels.panel import Row
 from trainer.panels.registry import panel
 from trainer.panels.render import render
+from trainer.runs.groups import value_text
 from trainer.training.schedules import RateSchedule
 
 _WIDTH = 720  # of the plot, in the spec's pixels
 _TEXT_WIDTH = 125  # characters of a subtitle's line that fit over it
 
 
-def draw_schedule(config: RunConfig, path: Path, *, steps_per_epoch: int, theme: str = "light") -> None:
+def draw_schedule(config: RunConfig, path: Path, *, steps_per_epoch: int) -> None:
     """Draw the rate of the whole run with the panel `rate_curve`. Raises ConfigError for a wrong suffix, DiskError."""
-    render(schedule_chart(config, steps_per_epoch=steps_per_epoch), path, theme=theme)
+    render(schedule_chart(config, steps_per_epoch=steps_per_epoch), path)
 
 
 def schedule_chart(config: RunConfig, *, steps_per_epoch: int) -> dict[str, Any]:
@@ -80,18 +81,8 @@ def _subtitle(schedule: Schedule) -> list[str]:
     """Return the keys as they are typed, and what the curve cannot show."""
     knobs = schedule.model_dump(mode="json", exclude={"name", "interval", "warmup_epochs"}, exclude_none=True)
     knobs |= {"interval": schedule.interval, "warmup_epochs": schedule.warmup_epochs}
-    overrides = " ".join(f"{key}={_typed(value)}" for key, value in knobs.items())
+    overrides = " ".join(f"{key}={value_text(value)}" for key, value in knobs.items())
     lines = textwrap.wrap(overrides, _TEXT_WIDTH, break_on_hyphens=False)
     if isinstance(schedule, ReduceOnPlateau):
         lines.append("Drawn for a loss that never improves after the first epoch. No run has earlier cuts.")
     return lines
-
-
-def _typed(value: Any) -> str:
-    match value:
-        case bool():
-            return str(value).lower()
-        case list():
-            return f"[{','.join(map(_typed, value))}]"
-        case _:
-            return str(value).removesuffix(".0")

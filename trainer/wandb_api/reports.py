@@ -115,7 +115,7 @@ def _report(table: Table, where: _Place, panels: Sequence[PanelTable]) -> wr.Rep
         lines: list[Any] = [_line("Test accuracy", "test/accuracy"), _line("Training loss", "train/loss")]
         one_by_one: list[Any] = [
             wr.ParallelCoordinatesPlot(
-                columns=[*map(_config_column, swept), wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(table.metric))],
+                columns=[*map(_FlatColumn, swept), wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(table.metric))],
                 layout=wr.Layout(w=_COLUMNS, h=8),
             ),
             wr.ParameterImportancePlot(with_respect_to=table.metric, layout=wr.Layout(w=_COLUMNS // 2, h=8)),
@@ -179,10 +179,6 @@ class _FlatColumn(wr.ParallelCoordinatesPlotColumn):
 
     def _to_model(self) -> Column:
         return Column(accessor=f"config:{_in_config(str(self.metric))}", display_name=str(self.metric))
-
-
-def _config_column(key: str) -> _FlatColumn:
-    return _FlatColumn(key)
 
 
 def _line(title: str, metric: str) -> wr.LinePlot:

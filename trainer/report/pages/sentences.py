@@ -9,7 +9,7 @@ from trainer.published import Experiment
 from trainer.report.configurations import Values
 from trainer.report.published.comparisons import Comparison
 from trainer.report.tables import Table
-from trainer.statistics import Order, Pair, describe
+from trainer.statistics import Pair, describe
 from trainer.text import NONE, spread
 
 Certainty = Literal[
@@ -196,21 +196,17 @@ def nothing_missing(table: Table) -> str:
 
 
 def order_of(table: Table, experiment: Experiment) -> str:
-    """Return how the order of an experiment's rows compares with ours."""
-    heads = [each for each in table.comparisons if each.headline and each.answer.experiment is experiment]
-    differ = any(each.sample and each.answer.differences for each in heads)
+    """Return in words how the order of an experiment's rows compares with ours: Kendall's tau."""
     order = table.order(experiment)
-    return f"{order_text(order)[:-1]} (not at the published settings)." if order and differ else order_text(order)
-
-
-def order_text(order: Order | None) -> str:
-    """Return Kendall's tau in words."""
     if order is None:
         return "The order of the rows cannot be compared: fewer than two have runs, or all are equal."
     agrees = "the same" if order.tau == 1 else "the reverse" if order.tau == -1 else f"tau-b = {order.tau:.2f}"
     p = p_value(order.p)
     p = f"p {p}" if p.startswith("<") else f"p = {p}"
-    return f"Our order of the {order.n} rows, compared with the published one: {agrees} (Kendall, {p})."
+    heads = [each for each in table.comparisons if each.headline and each.answer.experiment is experiment]
+    changed = any(each.sample and each.answer.differences for each in heads)
+    note = " (not at the published settings)" if changed else ""
+    return f"Our order of the {order.n} rows, compared with the published one: {agrees} (Kendall, {p}){note}."
 
 
 def floor_text(table: Table) -> str:

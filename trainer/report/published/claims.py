@@ -78,13 +78,10 @@ def _all_of(parts: Sequence[_Part]) -> Outcome:
 def _decide(part: Mapping[str, Any], own: Experiment, answers: Sequence[Answer]) -> _Part:
     measure = part.get("measure", "test_acc")
 
-    def answer(which: Mapping[str, Any]) -> Answer:
-        return _row(which, own, answers)
-
     used: list[Answer] = []
 
     def sample(which: Mapping[str, Any], exact: bool = False) -> Values:
-        used.append(answer(which))
+        used.append(_row(which, own, answers))
         return _sample(used[-1], measure, 1 if exact else FEWEST_FOR_A_VERDICT)
 
     try:
