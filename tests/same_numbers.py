@@ -1,8 +1,8 @@
 """Show that a change is harmless: `python tests/same_numbers.py REVISION` compares this checkout with an earlier one.
 
 Both train three networks for 30 steps each. Rows, weights and optimizer state must agree to the bit, times apart. Both
-then report on one prepared folder of runs. Every number of the two results.json must agree; texts that differ are
-printed, since labels and sentences may have been reworded.
+then report on one prepared folder of runs. Every number of the two results.json must agree. Texts that differ and keys
+that only one has are printed, since labels, sentences and sets of keys may have changed on purpose.
 """
 
 import json
@@ -53,21 +53,23 @@ def compare_run(before: Path, after: Path) -> list[str]:
     ]
 
 
-def leaves(content: Any) -> Iterator[Any]:
-    """Yield the values of nested JSON in their order, without the keys."""
+def leaves(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested JSON, each with its path."""
     if isinstance(content, dict | list):
-        for value in content.values() if isinstance(content, dict) else content:
-            yield from leaves(value)
+        for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+            yield from leaves(value, f"{path}/{key}")
     else:
-        yield content
+        yield path, content
 
 
 def compare_reports(before: Path, after: Path) -> list[str]:
-    old, new = (list(leaves(json.loads(each.read_text(encoding="utf-8")))) for each in (before, after))
-    for one, other in dict.fromkeys((one, other) for one, other in zip(old, new, strict=False) if one != other):
-        print(f"  text: {one!r} -> {other!r}")
-    numbers = [[value for value in each if not isinstance(value, str)] for each in (old, new)]
-    return [] if numbers[0] == numbers[1] and len(old) == len(new) else ["results.json: numbers differ"]
+    old, new = (dict(leaves(json.loads(each.read_text(encoding="utf-8")))) for each in (before, after))
+    print("".join(f"  only before: {path} = {old[path]!r}\n" for path in old.keys() - new.keys()))
+    print("".join(f"  only after: {path} = {new[path]!r}\n" for path in new.keys() - old.keys()))
+    differing = [path for path in old.keys() & new.keys() if old[path] != new[path]]
+    texts = [path for path in differing if isinstance(old[path], str) and isinstance(new[path], str)]
+    print("".join(f"  text: {path}: {old[path]!r} -> {new[path]!r}\n" for path in texts))
+    return [f"results.json: {path}: {old[path]!r} -> {new[path]!r}" for path in differing if path not in texts]
 
 
 def main(revision: str) -> int:
