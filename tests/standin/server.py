@@ -29,7 +29,7 @@ class _Order:
 class Standin:
     """The server as a test holds it. `runs` by id; `requests` every "METHOD /path" that came, faults too."""
 
-    def __init__(self, *, listening: bool = True) -> None:
+    def __init__(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port: int = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -38,8 +38,7 @@ class Standin:
         self._orders: list[_Order] = []
         self._healed = threading.Event()
         self._http: ThreadingHTTPServer | None = None
-        if listening:
-            self.start()
+        self.start()
 
     def __enter__(self) -> Self:
         return self

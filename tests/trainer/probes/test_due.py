@@ -1,9 +1,14 @@
 """The steps at which a probe measures."""
 
+from pathlib import Path
+
 import pytest
 
+from trainer.config import load_config
 from trainer.config.probe import When
 from trainer.probes.due import steps_of
+from trainer.runs.history import read_history
+from trainer.training.run import start_run
 
 
 def measured_steps(total: int, **settings: object) -> list[int]:
@@ -40,3 +45,9 @@ def test_the_three_ways_add_up() -> None:
 def test_a_probe_is_off_by_default() -> None:
     assert not steps_of(When(), 100)
     assert measured_steps(100) == []
+
+
+def test_log_spaced_steps_end_where_max_steps_ends_the_run(tmp_path: Path, small_run: list[str]) -> None:
+    overrides = [*small_run, "train.max_steps=8", "probe.drift.log_spaced=3"]
+    result = start_run(load_config(overrides).config, runs=tmp_path)
+    assert [row["step"] for row in read_history(result.folder).having("runs/loss")] == [0, 2, 7]

@@ -16,7 +16,6 @@ from trainer.report.pages.write import write_report
 from trainer.report.published.comparisons import answers_of
 from trainer.report.tables import Table, read_table, read_tables
 from trainer.runs.groups import identity
-from trainer.runs.history import History
 from trainer.sweep.file import read_sweep
 from trainer.sweep.points import points_of
 from trainer.training.networks import complete_parts
@@ -172,11 +171,6 @@ def test_what_no_run_writes_is_unreadable_by_name_and_the_report_continues(
     write_report(table, tmp_path / "out")
 
 
-def test_only_rows_with_a_finite_number_have_it() -> None:
-    rows = [{"a": value} for value in (1.0, None, float("nan"), float("inf"), "1", 0)]
-    assert History(Path(), {}, rows, {}, []).having("a") == [{"a": 1.0}, {"a": 0}]
-
-
 def test_runs_of_another_config_are_a_point_of_their_own(write_schedules, write_run) -> None:
     folder = write_schedules({name: [0.9, 0.91, 0.92] for name in NAMES})
     path = folder / "cosine-s2" / "config.yaml"
@@ -185,13 +179,6 @@ def test_runs_of_another_config_are_a_point_of_their_own(write_schedules, write_
     assert [point.label for point in table.configurations][-1] == "cosine (train.batch_size=64)"
     assert kinds(table)["other settings"] == ["cosine-s2"]
     assert table.samples["cosine"].keys() == {0, 1}
-
-
-def test_where_a_run_may_be_logged_makes_no_other_config(write_schedules) -> None:
-    folder = write_schedules({name: [0.9, 0.91] for name in NAMES})
-    path = folder / "cosine-s1" / "config.yaml"
-    path.write_text(path.read_text().replace("root: data", "root: /elsewhere").replace("device: auto", "device: cpu"))
-    assert len(read_table(folder).configurations) == 6
 
 
 def test_a_run_that_is_no_point_of_the_file_is_shown_and_named(write_schedules) -> None:
