@@ -31,7 +31,7 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_run(image_folder: Path) -> list[str]:
     """Three epochs of six steps of a tiny FastResNet9; under a second once torch is loaded."""
     return [
