@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from trainer.cli import bench, compare, evaluate, inspect, landscape, panels, preview, report, show, sweep, train
+from trainer.cli.slow_start import slow_start_told
 from trainer.errors import UserError
 from trainer.streams import check_output, outlive_the_console
 
@@ -57,7 +58,8 @@ def main() -> None:
     """Run the command line. A user's mistake is a line each on stderr and exit code 2; a bug keeps its traceback."""
     outlive_the_console()
     try:
-        code = app(standalone_mode=False)
+        with slow_start_told():
+            code = app(standalone_mode=False)
         if code is None:  # of a command whose result is what it prints; `train` has its folder, and returns 0
             check_output()
     except UserError as error:
