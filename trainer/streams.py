@@ -70,7 +70,7 @@ def _writer(name: str, like: io.TextIOWrapper | None = None) -> io.TextIOWrapper
         io.BufferedWriter(_Lossy(_HANDLES[name], "w", closefd=False)),
         encoding=like.encoding if like else "utf-8",
         errors="backslashreplace",
-        line_buffering=name == "stderr" or (like is not None and like.line_buffering),
+        line_buffering=name == "stderr" or (like is not None and (like.line_buffering or like.write_through)),
         write_through=like is not None and like.write_through,
     )
 

@@ -166,6 +166,13 @@ def test_a_file_opened_later_does_not_become_a_closed_stream() -> None:
     assert said.stdout == b"True\n"
 
 
+def test_a_line_is_out_at_once_where_python_is_told_so() -> None:
+    code = "from trainer.streams import outlive_the_console as f; f(); print('x'); import os; os._exit(0)"
+    env = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=TESTS.parent, env=env).stdout
+    assert said == b"x\n"
+
+
 def test_a_stream_that_must_not_wait_loses_nothing() -> None:
     """A terminal or pipe that another program has set to not block."""
     code = "from trainer.streams import outlive_the_console as f; f(); print('x' * 500_000)"
