@@ -26,8 +26,10 @@ ifneq ($(UV),)
 	@test -x $(BIN)/python || uv venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
 	uv pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable '.[dev]'
 else
+	@echo "pip: installing PyTorch and the rest into $(VENV), up to 6 GB. It takes minutes and prints nothing until it is done."
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@echo "pip: installed. The first start of trainer takes longer than the next ones: Python compiles what pip has installed."
 endif
 	@touch $(STAMP)
 

@@ -12,6 +12,9 @@ from hypothesis import settings
 from PIL import Image
 from standin import Standin
 
+from trainer.cli import slow_start
+
+slow_start.PATIENCE_SECONDS = 3600  # whichever test imports torch first prints what it prints elsewhere
 settings.register_profile("shared machine", deadline=None, derandomize=True)  # a slow minute is no failure
 settings.load_profile("shared machine")
 
@@ -31,7 +34,7 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_run(image_folder: Path) -> list[str]:
     """Three epochs of six steps of a tiny FastResNet9; under a second once torch is loaded."""
     return [

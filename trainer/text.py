@@ -8,6 +8,11 @@ NONE = "-"
 """Shown in place of a number that does not exist."""
 
 
+def writable(text: str) -> str:
+    """Return a text that any file can hold. Bytes of a file name that are not UTF-8 are written out: `caf\\xe9`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def number(value: float | None, *, digits: int | None = 2, unit: str = "") -> str:
     """Return `94.13%`: a number with `digits` decimals, or with four significant digits if `digits` is None."""
     return NONE if value is None else f"{value:.4g}{unit}" if digits is None else f"{value:.{digits}f}{unit}"

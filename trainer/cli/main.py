@@ -1,6 +1,5 @@
 """The application: which commands there are, in which order `--help` shows them, and how a mistake is shown."""
 
-import io
 import sys
 from typing import Any, cast
 
@@ -8,7 +7,9 @@ import typer
 from typer.core import TyperGroup
 
 from trainer.cli import bench, compare, evaluate, inspect, landscape, panels, preview, report, show, sweep, train
+from trainer.cli.slow_start import slow_start_told
 from trainer.errors import UserError
+from trainer.streams import check_output, outlive_the_console
 
 _UsageError = cast(
     "type[typer.BadParameter]", typer.BadParameter.__mro__[1]
@@ -55,10 +56,12 @@ app.command("version", rich_help_panel=_LIST)(show.version)
 
 def main() -> None:
     """Run the command line. A user's mistake is a line each on stderr and exit code 2; a bug keeps its traceback."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a name that it cannot show is no traceback
+    outlive_the_console()
     try:
-        code = app(standalone_mode=False)
+        with slow_start_told():
+            code = app(standalone_mode=False)
+        if code is None:  # of a command whose result is what it prints; `train` has its folder, and returns 0
+            check_output()
     except UserError as error:
         for problem in error.problems:
             typer.echo(f"error: {problem}", err=True)

@@ -104,12 +104,13 @@ def _fetched(paths: list[str], runs: Path) -> list[str]:
 def _index(runs: Path, out: Path | None, as_json: bool) -> None:
     from trainer.files import make_folder, write_whole
     from trainer.report.pages import index
+    from trainer.text import writable
 
     lines, tables = index.catalogue(runs)
     place = out or runs
     make_folder(place)
     page = place / "index.md"
-    write_whole(page, index.as_markdown(lines, tables, beside=place).encode())
+    write_whole(page, writable(index.as_markdown(lines, tables, beside=place)).encode())
     if as_json:
         typer.echo(json.dumps(index.as_json(lines), allow_nan=False))
     else:

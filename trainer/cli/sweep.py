@@ -83,12 +83,12 @@ def run(
     per_device: PerDeviceFlag = 1,
     retry: RetryFlag = False,
     as_json: JsonFlag = False,
-) -> None:
+) -> int:
     """Run all points of a sweep here, without a server.
 
     Finished points are not run again. An override is the same at every point.
     """
-    _run(file, overrides or [], runs, storage, jobs, devices, per_device, retry, as_json)
+    return _run(file, overrides or [], runs, storage, jobs, devices, per_device, retry, as_json)
 
 
 @app.command()
@@ -129,7 +129,7 @@ def rerun(
     devices: DevicesFlag = "auto",
     per_device: PerDeviceFlag = 1,
     as_json: JsonFlag = False,
-) -> None:
+) -> int:
     """Run here the points that are missing or have failed.
 
     The runs of a W&B sweep go into that sweep.
@@ -145,7 +145,7 @@ def rerun(
     from trainer.sweep import local
 
     overrides = local.overrides_of(Path(target), runs=runs, storage=storage)
-    _run(Path(target), overrides, runs, storage, jobs, devices, per_device, True, as_json)
+    return _run(Path(target), overrides, runs, storage, jobs, devices, per_device, True, as_json)
 
 
 @app.command("list")
@@ -182,7 +182,7 @@ def _run(
     per_device: int,
     retry: bool,
     as_json: bool,
-) -> None:
+) -> int:
     from trainer.sweep.live import SweepView
     from trainer.sweep.local import run_sweep
 
@@ -209,9 +209,8 @@ def _run(
     elif not progress.complete:
         typer.echo(f"continue with the same command, or `{again}`", err=True)
     if signal:
-        raise typer.Exit(128 + signal)
-    if progress.count("crashed", "diverged", "interrupted", "missing"):
-        raise typer.Exit(1)
+        return 128 + signal
+    return int(progress.count("crashed", "diverged", "interrupted", "missing") > 0)
 
 
 def _warn(checked: "Checked") -> None:

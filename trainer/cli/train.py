@@ -51,7 +51,7 @@ def train(
     resume: Annotated[Path | None, Option(help="Resume this run.", metavar="RUN")] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Show config, size and memory; train nothing.")] = False,
     as_json: options.JsonFlag = False,
-) -> None:
+) -> int | None:
     """Train one network and write its run folder.
 
     The last line on stdout is that folder.
@@ -87,6 +87,7 @@ def train(
         raise typer.Exit(128 + result.signal)  # 130 for Ctrl-C, 143 for SIGTERM, as shells have it
     if result.status == "diverged":
         raise typer.Exit(_EXIT_DIVERGED)
+    return 0
 
 
 def _report(result: "RunResult", as_json: bool) -> None:

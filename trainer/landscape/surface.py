@@ -12,6 +12,7 @@ explained  shares of the path's variance along d1 and d2, with --plane path
 cosine     of the angle between d1 and d2, with --plane random
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -44,6 +45,10 @@ def measure_surface(
     """
     if plane == "random" and points % 2 == 0:
         raise ConfigError(f"--points: an even number has no point at the network itself; take {points + 1}")
+    if not math.isfinite(reach):
+        raise ConfigError(f"--reach: {reach:g} is no distance; take a finite number, such as 1")
+    if plane == "random" and not reach:
+        raise ConfigError("--reach: 0 measures only the network itself; take a number above 0, such as 1")
     settings = {
         **network.settings,
         "epoch": network.epoch,
@@ -74,6 +79,8 @@ def as_text(result: dict[str, Any]) -> str:
         if rows:
             row = pick(rows, key=lambda row: row["loss"])
             lines.append(f"{name:<8} loss {row['loss']:.4f} at ({row['alpha']:.3g}, {row['beta']:.3g})")
+    if missing := len(result["rows"]) - len(rows):
+        lines.append(f"{missing} losses are not finite, and are drawn as gaps; a smaller --reach may avoid them")
     if shares := result.get("explained"):
         lines.append("share of the path's variance: " + ", ".join(f"{share:.1%}" for share in shares))
     return "\n".join(lines)

@@ -10,6 +10,7 @@ import vl_convert
 from trainer.errors import ConfigError
 from trainer.files import write_whole
 from trainer.panels.theme import theme as config_of
+from trainer.text import writable
 
 _SCALE = 2  # pixels of a PNG per pixel of the spec, for screens of high density
 
@@ -20,6 +21,7 @@ def render(spec: dict[str, Any], path: Path, *, theme: str = "light") -> None:
     Raises ConfigError for any other suffix or theme, DiskError if the file cannot be written.
     """
     config = config_of(theme)
+    spec = json.loads(writable(json.dumps(spec, ensure_ascii=False)))
     match path.suffix.lower():
         case ".png":
             body = vl_convert.vegalite_to_png(spec, scale=_SCALE, config=config, allowed_base_urls=[])

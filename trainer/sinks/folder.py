@@ -50,6 +50,8 @@ class FolderSink:
             return {"metrics_bytes": file.tell()}
 
     def finish(self, status: Status, summary: Mapping[str, Any]) -> None:
+        if not self._info:  # it could not start
+            return
         self._write("summary.json", summary)
         self._write("run.json", self._info | {"status": status, "ended": summary["ended"]})
 

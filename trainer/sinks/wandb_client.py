@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import wandb
+from wandb.env import CACHE_DIR, DATA_DIR, get_cache_dir, get_data_dir
 
 from trainer.errors import first_line
 from trainer.protocols import Status
@@ -33,11 +34,15 @@ class WandbClient:
         self._held: list[str] | None = None  # the client's messages while it finishes
         self._said: set[str] = set()
 
-    def begin(self, init: Callable[[Mode, wandb.Settings], wandb.Run]) -> tuple[wandb.Run | None, str | None]:
+    def begin(
+        self, folder: Path, init: Callable[[Mode, wandb.Settings], wandb.Run]
+    ) -> tuple[wandb.Run | None, str | None]:
         """Return (the run that `init` begins, None if W&B is disabled; the command that sends it if it is offline).
 
-        It is offline if there is no API key, or if the server does not take it. One line says so.
+        It is offline if there is no API key, or if the server does not take it. One line says so. The client keeps its
+        files in `folder` where the user's home cannot be written.
         """
+        _need_no_home(folder)
         settings = self._start()
         mode, why = _mode(settings)
         if mode == "disabled":
@@ -142,6 +147,21 @@ def _why_not_online() -> str:
         return "" if wandb.login(prompt=False, verify=False) else "no API key configured"
     except wandb.Error as error:  # there is a key, but it cannot be valid
         return first_line(error)
+
+
+def _need_no_home(folder: Path) -> None:
+    """Let the client keep logs, cache and staged files in `folder` if it cannot write its own folders.
+
+    Otherwise its service prints its whole log, and no table is sent.
+    """
+    for name, own in ((CACHE_DIR, Path(get_cache_dir())), (DATA_DIR, Path(get_data_dir()))):
+        try:
+            own.mkdir(parents=True, exist_ok=True)
+            usable = os.access(own, os.W_OK)
+        except OSError:
+            usable = False
+        if not usable:
+            os.environ[name] = str(folder.resolve() / "wandb" / name.removeprefix("WANDB_").lower())
 
 
 def _sync_command(run: wandb.Run) -> str:

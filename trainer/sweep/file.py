@@ -20,6 +20,7 @@ from trainer.config.overrides import flatten, read_overrides, read_value
 from trainer.config.recipes import given_twice
 from trainer.errors import SweepError
 from trainer.sweep.space import Constant, Parameter, Range, read_parameters
+from trainer.text import writable
 
 COMMAND = ("${env}", "trainer", "train", "${args_no_hyphens}")
 _ARGS = (
@@ -138,6 +139,8 @@ class Sweep:
 
 def read_sweep(path: Path) -> Sweep:
     """Read a sweep file. Raises SweepError with a line for every mistake by W&B's rules or ours."""
+    if writable(path.stem) != path.stem:  # it becomes the name of a study and of a W&B project's group
+        raise SweepError(f"{writable(str(path))}: this locale cannot read the name; rename it, or set LC_ALL=C.UTF-8")
     try:
         return parse_sweep(path.read_text(encoding="utf-8"), path)
     except (OSError, UnicodeDecodeError) as error:

@@ -162,18 +162,18 @@ def _train(config: RunConfig, parts: Parts, folder: Path, fingerprint: str, stat
             memory = state["sinks"]
         info = provenance(**parts.compute.description, command=command_line(), seed=config.seed)
         resumed = (folder / "run.json").exists()
-        for sink in sinks:
-            remembered = memory.get(sink.name, {})
-            sink.start(RunInfo(folder.name, folder, plain, config_hash(config), info, resumed, remembered))
         try:
+            for sink in sinks:
+                remembered = memory.get(sink.name, {})
+                sink.start(RunInfo(folder.name, folder, plain, config_hash(config), info, resumed, remembered))
             if not state:
                 keep("checkpoint", loop.state_dict())  # so that the sinks remember their run if it is killed in epoch 1
             outcome = _who_stopped(loop.fit(), supervisors)
+            _keep_confusion(loop, folder)
         except BaseException:
             with contextlib.suppress(UserError):  # a full disk must not hide the first error
                 _finish(sinks, _summary(loop, Outcome("failed", loop.counters.step), config.protocol))
             raise
-        _keep_confusion(loop, folder)
         summary = _summary(loop, outcome, config.protocol)
         hint = _finish(sinks, summary)
         return RunResult(folder, outcome.status, summary, outcome.message, stop.signal, hint)
@@ -195,8 +195,14 @@ def _who_stopped(outcome: Outcome, supervisors: Sequence[Supervisor]) -> Outcome
 
 
 def _finish(sinks: Sequence[Sink], summary: Mapping[str, Any]) -> str | None:
-    """Close the sinks, the folder's last: once it says that the run has ended, the others have ended it too."""
-    hints = [sink.finish(summary["status"], summary) for sink in reversed(sinks)]
+    """Close the sinks, the folder's last: once it says that the run has ended, the others have ended it too.
+
+    It is closed too if another fails or is interrupted, so that run.json does not stay `running`.
+    """
+    hints: list[Any] = []
+    with contextlib.ExitStack() as last_first:
+        for sink in sinks:
+            last_first.callback(lambda sink=sink: hints.append(sink.finish(summary["status"], summary)))
     return next(filter(None, hints), None)
 
 

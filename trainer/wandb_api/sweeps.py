@@ -75,7 +75,7 @@ def start(path: Path, *, agents: int, devices: Sequence[str], warn: Callable[[Ch
         place = _register(path, checked.sweep)
         typer.echo(api.sweep(str(place)).url)
     typer.echo(f"more agents, on any machine: wandb agent -f {place}", err=True)
-    agent = [sys.executable, "-m", "wandb", "agent", "-f", "-t", str(SECONDS_TO_SAVE), str(place)]
+    agent = [sys.executable, "-m", "trainer.streams", "wandb", "agent", "-f", "-t", str(SECONDS_TO_SAVE), str(place)]
     return _tell(place, _run_all([Task(agent, {**_AGENT, **_own_programs()})] * agents, envs))
 
 
@@ -197,11 +197,6 @@ def _tell(place: Place, signalled: int | None) -> int:
     return 1
 
 
-def _as_asked(number: int) -> int:
-    """Return the signal to pass on: SIGTERM for a terminal that was closed."""
-    return signal.SIGTERM if number == signal.SIGHUP else number
-
-
 def _run_all(tasks: Sequence[Task], slots: Sequence[Mapping[str, str]]) -> int | None:
     """Run commands, one in each slot's environment at once; return the signal that ended this early.
 
@@ -214,9 +209,9 @@ def _run_all(tasks: Sequence[Task], slots: Sequence[Mapping[str, str]]) -> int |
     def forward(number: int, _frame: FrameType | None) -> None:
         caught.append(number)
         for process in running.values():
-            process.send_signal(_as_asked(number))
+            process.send_signal(number)
 
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
     waiting = iter(tasks)
     try:
         while True:
@@ -229,7 +224,7 @@ def _run_all(tasks: Sequence[Task], slots: Sequence[Mapping[str, str]]) -> int |
                     whole = {**os.environ, **task.env, **env}
                     running[slot] = subprocess.Popen(task.command, env=whole, stdin=subprocess.PIPE, process_group=0)
                     for number in caught:  # while it was started
-                        running[slot].send_signal(_as_asked(number))
+                        running[slot].send_signal(number)
             if not running:
                 return caught[0] if caught else None
             time.sleep(0.1)

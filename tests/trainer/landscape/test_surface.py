@@ -143,6 +143,23 @@ def test_two_processes_do_not_measure_one_surface_at_once(network: MeasuredNetwo
             measured(network, tmp_path)
 
 
+@pytest.mark.parametrize(("reach", "said"), [(0, "only the network itself"), (float("inf"), "take a finite number")])
+def test_a_reach_that_spans_nothing_is_refused(
+    network: MeasuredNetwork, tmp_path: Path, reach: float, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"--reach: .*{said}"):
+        measured(network, tmp_path, dims=1, reach=reach)
+
+
+def test_the_plane_of_a_path_may_end_with_the_path(network: MeasuredNetwork, tmp_path: Path) -> None:
+    found = measured(network, tmp_path, plane="path", reach=0)
+    assert min(row["alpha"] for row in found["rows"]) == min(place["alpha"] for place in found["path"])
+
+
+def test_losses_that_are_not_finite_are_counted(network: MeasuredNetwork, tmp_path: Path) -> None:
+    assert "2 losses are not finite" in surface.as_text(measured(network, tmp_path, dims=1, reach=1e38))
+
+
 def test_a_loss_that_is_not_finite_is_null(network: MeasuredNetwork, tmp_path: Path) -> None:
     rows = measured(network, tmp_path, dims=1, reach=1e38)["rows"]
     assert [row["loss"] is None for row in rows] == [True, False, True]

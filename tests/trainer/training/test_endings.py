@@ -186,3 +186,26 @@ def test_a_number_that_is_none_is_null_in_every_file(run, monkeypatch: pytest.Mo
     result = run()
     assert rows(result)[0]["test/loss"] is None
     assert json.loads((result.folder / "summary.json").read_text(), parse_constant=pytest.fail)["test/loss"] is None
+
+
+def fail(*_: object, **__: object) -> None:
+    raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "trainer.sinks.console.ConsoleSink.start",
+        "trainer.sinks.console.ConsoleSink.finish",
+        "trainer.sinks.folder.FolderSink.memory",
+        "trainer.training.run._keep_confusion",
+    ],
+)
+def test_run_json_does_not_stay_running_whatever_fails(
+    run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, part: str
+) -> None:
+    monkeypatch.setattr(part, fail)
+    with pytest.raises(RuntimeError, match="broken"):
+        run(name="broken")
+    status = json.loads((tmp_path / "broken" / "run.json").read_text())["status"]
+    assert status == ("finished" if part.endswith("ConsoleSink.finish") else "failed")

@@ -193,7 +193,7 @@ def _kill_and_resume(tmp_path: Path, overrides: list[str], kills: int, seed: int
         )
         process = subprocess.Popen([*trainer, *command], **quiet)
         assert process.stderr is not None
-        process.stderr.readline()  # `training ...`: its parts are built
+        next(line for line in process.stderr if line.startswith(("training", "resuming")))  # its parts are built
         if done < kills:
             time.sleep(draw.uniform(0.0, 1.2))
             process.kill()

@@ -9,6 +9,7 @@ from trainer.report.pages.export import as_csv, as_json_text
 from trainer.report.pages.html import as_page
 from trainer.report.pages.markdown import as_markdown
 from trainer.report.tables import Table
+from trainer.text import writable
 
 
 def write_report(table: Table, out: Path) -> list[Path]:
@@ -25,5 +26,5 @@ def write_report(table: Table, out: Path) -> list[Path]:
         "results.csv": as_csv(table),
     }
     for name, text in texts.items():
-        write_whole(out / name, text.encode())
+        write_whole(out / name, writable(text).encode())
     return [out / name for name in [*texts, *pictures.values()]]
