@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trainer.config.base import is_settings
 from trainer.config.overrides import Settings, flatten, nest, read_overrides, read_value, write_override
+from trainer.config.yaml_text import read_tree, read_whole
 from trainer.errors import ConfigError
 from trainer.runs.folder import locked
 
@@ -65,9 +64,9 @@ def begun(folder: Path) -> Path | None:
 def _read(path: Path) -> Settings:
     """Read `KEY: {value: VALUE}` as nested settings. W&B wraps the outermost keys only."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{_FILE}: {path}: cannot be read: {' '.join(str(error).split())}") from error
+        _, content = read_tree(read_whole(path))
+    except ValueError as error:
+        raise ConfigError(f"{_FILE}: {path}: cannot be read: {error}") from error
     if not is_settings(content):
         raise ConfigError(f"{_FILE}: {path}: expected KEY: {{value: VALUE}}")
     return nest(dict(_unwrapped(content, path)))
