@@ -4,8 +4,6 @@ The format is that of docs.wandb.ai, "Sweep configuration options"; its schema i
 PyPI package `sweeps` 0.3.0.
 """
 
-import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,27 +13,15 @@ import yaml
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from trainer.config.base import is_settings
-from trainer.config.explain import did_you_mean, explain
+from trainer.config.explain import explain
 from trainer.config.overrides import flatten, read_overrides, read_value
 from trainer.config.recipes import given_twice
 from trainer.config.yaml_text import read_tree, read_whole
-from trainer.errors import SweepError
+from trainer.errors import ConfigError, SweepError
+from trainer.sweep.command import COMMAND, read_command
 from trainer.sweep.hyperband import Hyperband
 from trainer.sweep.space import Constant, Parameter, Range, read_parameters
 from trainer.sweep.strict import StrictSection, Whole
-
-COMMAND = ("${env}", "trainer", "train", "${args_no_hyphens}")
-_ARGS = (
-    "",
-    "_no_hyphens",
-    "_no_boolean_flags",
-    "_json",
-    "_json_file",
-    "_no_equals",
-    "_append_hydra",
-    "_override_hydra",
-)
-_MACROS = ["env", "interpreter", "program", *(f"args{form}" for form in _ARGS)]
 
 
 class Metric(StrictSection):
@@ -169,8 +155,8 @@ def parse_sweep(text: str, path: Path) -> Sweep:
         file = SweepFile.model_validate(content)
     except ValidationError as error:
         problems += explain(error, SweepFile)
-    if file and file.command:
-        problems += _command_problems(file.command)
+    command = read_command(file.command if file else ())
+    problems += command.problems
     written = content.get("parameters")
     space: dict[str, Parameter] = {}
     if is_settings(written):
@@ -178,27 +164,15 @@ def parse_sweep(text: str, path: Path) -> Sweep:
         problems += found
         if content.get("method") == "bayes" and not found and all(isinstance(p, Constant) for p in space.values()):
             problems.append("parameters: a bayes search needs one that varies")
-    fixed = _overrides_of(file.command) if file else []
-    problems += [
-        f"parameters.{key}: the command sets it, too" for key in flatten(read_overrides(fixed)) if key in space
-    ]
+    try:
+        fixed = flatten(read_overrides(command.overrides))
+        problems += [f"parameters.{key}: the command sets it, too" for key in fixed if key in space]
+    except ConfigError as error:
+        problems += [f"command: {problem}" for problem in error.problems]
     if problems or file is None:
         raise SweepError(*(f"{path}: {problem}" for problem in problems))
-    return Sweep(path, file, space, tuple(fixed), tuple(_warnings(file, space, tree)))
-
-
-def _command_problems(command: tuple[str, ...]) -> Iterator[str]:
-    for part in command:
-        macro = part.removeprefix("${").removesuffix("}")
-        if part.startswith("${") and not macro.startswith("envvar:") and macro not in _MACROS:
-            yield f"command: W&B drops the unknown macro {part!r} without a word{did_you_mean(macro, _MACROS)}"
-
-
-def _overrides_of(command: tuple[str, ...]) -> list[str]:
-    """Return the overrides in the command, such as `data.root=${envvar:DATA}`, as W&B's agent writes them."""
-    after = command[command.index("train") :] if "train" in command else ()  # before it are the environment's
-    overrides = [part for part in after if re.fullmatch(r"(--)?[A-Za-z_][\w.]*=.*", part)]
-    return [re.sub(r"\$\{envvar:([A-Z0-9_]+)\}", lambda m: os.environ.get(m[1], m[1]), each) for each in overrides]
+    warnings = tuple(_warnings(file, space, tree, command.ignored))
+    return Sweep(path, file, space, tuple(command.overrides), warnings)
 
 
 def with_overrides(sweep: Sweep, overrides: Sequence[str]) -> Sweep:
@@ -209,16 +183,15 @@ def with_overrides(sweep: Sweep, overrides: Sequence[str]) -> Sweep:
     return replace(sweep, space={**sweep.space, **constants})
 
 
-def _warnings(file: SweepFile, space: Mapping[str, Parameter], tree: Any) -> Iterator[str]:
+def _warnings(file: SweepFile, space: Mapping[str, Parameter], tree: Any, ignored: Sequence[str]) -> Iterator[str]:
     if "seed" not in space:
         yield "seed: not a parameter, so every point is run once; add seed: {values: [0, 1, 2]}"
     if file.project is None:
         yield "project: not named, so that W&B files the sweep under `uncategorized`"
     if file.metric and file.metric.target is not None:
         yield "metric.target: only W&B's server ends a sweep by it"
-    for part in file.command:
-        if part not in COMMAND and "=" not in part and not part.startswith("${"):
-            yield f"command: {part!r} is left out where the sweep runs with no server: there it is `trainer train`"
+    for word in ignored:
+        yield f"command: {word!r} is left out where the sweep runs with no server: there it is `trainer train`"
     if not file.command and not file.program:
         yield f"command: missing, so that W&B has nothing to run; ours is {list(COMMAND)}"
     if file.method != "grid" and file.run_cap is None:

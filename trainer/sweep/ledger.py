@@ -242,13 +242,14 @@ class Ledger:
         if file.method != "grid":  # a search over another space is another search
             asked |= {"run_cap": file.run_cap, "parameters": json.loads(json.dumps(file.parameters))}
         begun = self._study.user_attrs.get("definition")
-        if begun is None:
+        if begun is None or (begun | {"run_cap": asked.get("run_cap")} == asked and _more(asked, begun)):
             self._study.set_user_attr("definition", asked)
         elif differing := [key for key in asked if begun.get(key) != asked[key]]:
             called = {_OVERRIDES: "overrides"}
+            more = "a larger run_cap asks for more points; " if differing == ["run_cap"] else ""
             raise SweepError(*(
                 f"{self._folder}: was begun with {called.get(key, key)} {begun.get(key)!r}, not {asked[key]!r}; "
-                "give --runs another one"
+                f"{more}give --runs another one"
                 for key in differing
             ))  # fmt: skip
 
@@ -301,6 +302,10 @@ def overrides_begun_with(sweep: Sweep, folder: Path, storage: str | None) -> lis
         if "definition" not in study.user_attrs:  # killed in its first moment
             raise not_begun
         return study.user_attrs["definition"][_OVERRIDES]
+
+
+def _more(asked: Mapping[str, Any], begun: Mapping[str, Any]) -> bool:
+    return (asked.get("run_cap") or 0) > (begun.get("run_cap") or 0)
 
 
 def _attributes(entry: Entry) -> dict[str, Any]:

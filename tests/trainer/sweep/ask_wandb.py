@@ -4,7 +4,7 @@ uv venv --python 3.11 /tmp/oracle && uv pip install --python /tmp/oracle/bin/pyt
 /tmp/oracle/bin/python tests/trainer/sweep/ask_wandb.py
 """
 
-# pyright: reportMissingImports=false, reportAttributeAccessIssue=false  # `sweeps` is W&B's package, not our folder
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 
 import copy
 import json
