@@ -50,6 +50,6 @@ def test_a_literal_that_python_warns_of_is_read_without_a_word(text: str) -> Non
 
 def test_a_line_about_a_value_is_one_line_and_no_page() -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config(["model.name=a\nb" + "c" * 5000])
+        load_config(["optimizer.lr=a\nb" + "c" * 5000])
     (line,) = caught.value.problems or ("",)
     assert "\n" not in line and len(line) < 1000

@@ -120,7 +120,7 @@ class WandbClient:
 def refuse_bad_environment() -> None:
     """Raise ConfigError for a WANDB_ variable that the client cannot read, such as WANDB_MODE=ofline."""
     try:
-        wandb.Settings().update_from_env_vars(os.environ)
+        wandb.Settings().update_from_env_vars(dict(os.environ))
     except ValidationError as error:
         lines = (line.partition(":") for line in explain(error, wandb.Settings))
         raise ConfigError(*(f"WANDB_{key.upper()}:{rest}" for key, _, rest in lines)) from error

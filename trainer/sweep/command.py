@@ -35,7 +35,7 @@ _MACROS = ["env", "interpreter", "program", *(f"args{form}" for form in _FORMS)]
 
 @dataclass
 class Command:
-    """What a command means where its sweep runs with no server."""
+    """The meaning of a command where its sweep runs with no server."""
 
     overrides: list[str] = field(default_factory=list)  # `KEY=VALUE`, the same at every point
     ignored: list[str] = field(default_factory=list)  # words that are left out

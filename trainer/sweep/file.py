@@ -33,11 +33,11 @@ class Metric(StrictSection):
     impute: Literal["worst", "best", "latest"] = "worst"
     """Value of a failed run in a bayes search: the worst of all runs, or its own best or latest one."""
     impute_while_running: Literal["worst", "best", "latest", "false"] = "false"
-    """Whether a running run counts in a bayes search, by its best value so far."""
+    """Any but `false`: a running run counts in a bayes search, by its best value so far."""
 
 
 class Controller(StrictSection):
-    """Where W&B's search runs. `trainer sweep run` takes no notice of it."""
+    """The place of W&B's search. `trainer sweep run` takes no notice of it."""
 
     model_config = ConfigDict(extra="allow")
 

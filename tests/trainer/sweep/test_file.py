@@ -3,6 +3,7 @@
 import json
 from itertools import islice
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -192,7 +193,7 @@ def test_flags_of_a_sweep_s_command_are_those_of_trainer_train() -> None:
         "data": options.DataFlag,
         "device": options.DeviceFlag,
     }
-    assert {name: flag.__metadata__[0].parser("x") for name, flag in flags.items()} == {
+    assert {name: get_args(flag)[1].parser("x") for name, flag in flags.items()} == {
         name: f"{key}=x" for name, key in FLAGS.items() if name != "recipe"
     }
 
