@@ -1,12 +1,14 @@
 """Mistakes that a user can correct. Each is shown as one clear line per problem, with exit code 2."""
 
+_LONGEST = 1000  # characters of a line; a value in it may be a whole file
+
 
 class UserError(Exception):
     """A mistake outside the program. It prints `problems`, a line each, and never a traceback."""
 
     def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+        self.problems = tuple(map(_shortened, problems))
+        super().__init__("\n".join(self.problems))
 
 
 class ConfigError(UserError):
@@ -27,6 +29,11 @@ class DiskError(UserError):
 
 class SweepError(UserError):
     """A sweep file that W&B or the local engine could not run."""
+
+
+def _shortened(line: str) -> str:
+    line = line.replace("\n", "\\n")  # of a value
+    return line if len(line) <= _LONGEST else f"{line[:600]} ... {line[-300:]}"
 
 
 def first_line(error: BaseException) -> str:

@@ -11,7 +11,8 @@ import pytest
 from trainer.config import load_config
 from trainer.config.overrides import flatten
 from trainer.published import rows, runs_of
-from trainer.sweep.file import COMMAND, Sweep, read_sweep
+from trainer.sweep.command import COMMAND
+from trainer.sweep.file import Sweep, read_sweep
 from trainer.sweep.points import points_of, sample
 from trainer.training.networks import complete_parts
 

@@ -8,6 +8,7 @@ import ast
 import json
 import re
 import shlex
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -23,15 +24,32 @@ def read_value(text: str) -> Any:
 
     A list may contain plain text, since a shell takes its quotes away: `[a, b]`.
     """
-    for read in (json.loads, ast.literal_eval):
+    for read in (json.loads, _literal):
         try:
-            return read(text)
+            value = read(text)
+            if _is_plain(value):
+                return value
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
     items = [item.strip() for item in text[1:-1].split(",")]
     if re.fullmatch(r"""\[[^][{}()"']+\]""", text) and all(items):
         return [read_value(item) for item in items]
     return text
+
+
+def _literal(text: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python's compiler has words about `1or`
+        return ast.literal_eval(text)
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value has JSON's types. Python's literals are also bytes, sets, complex numbers and `...`."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(each) for key, each in cast("dict[Any, Any]", value).items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, cast("list[Any]", value)))
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def canonical(value: Any) -> Any:

@@ -11,6 +11,7 @@ import yaml
 from trainer.config.base import is_settings
 from trainer.config.explain import did_you_mean
 from trainer.config.overrides import Settings, nest
+from trainer.config.yaml_text import read_tree, read_whole
 from trainer.errors import ConfigError
 
 _FOLDER = files("trainer") / "recipes"
@@ -34,26 +35,23 @@ def read_recipe(name: str) -> Settings:
 def read_settings_file(path: Path) -> Settings:
     """Return the nested settings of a YAML file. Raises ConfigError if it cannot be read."""
     try:
-        return read_yaml(path.read_text(encoding="utf-8"), source=str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{path}: {reason}") from error
+        text = read_whole(path)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return read_yaml(text, source=str(path))
 
 
 def read_yaml(text: str, source: str) -> Settings:
     """Return nested settings. Raises ConfigError that names `source`, also for a key that is given twice."""
     try:
-        settings: Any = yaml.safe_load(text)
-        twice = given_twice(yaml.compose(text, Loader=yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-99-99
-        raise ConfigError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{source}: nested too deeply") from error
+        tree, settings = read_tree(text)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from error
     if settings is None:
         return {}
     if not is_settings(settings):
         raise ConfigError(f"{source}: expected keys and values, found {type(settings).__name__}")
-    if twice:
+    if twice := given_twice(tree):
         raise ConfigError(*(f"{source}: {key}: given twice" for key in twice))
     return nest(settings)
 

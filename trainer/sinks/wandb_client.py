@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import wandb
+from pydantic import ValidationError
 from wandb.env import CACHE_DIR, DATA_DIR, get_cache_dir, get_data_dir
 
-from trainer.errors import first_line
+from trainer.config.explain import explain
+from trainer.errors import ConfigError, first_line
 from trainer.protocols import Status
 
 Mode = Literal["online", "offline", "disabled"]
@@ -118,6 +120,15 @@ class WandbClient:
         settings = wandb.setup(wandb.Settings(silent=True, console="off", **self._asked)).settings
         wandb.termsetup(settings, self)
         return settings
+
+
+def refuse_bad_environment() -> None:
+    """Raise ConfigError for a WANDB_ variable that the client cannot read, such as WANDB_MODE=ofline."""
+    try:
+        wandb.Settings().update_from_env_vars(dict(os.environ))
+    except ValidationError as error:
+        lines = (line.partition(":") for line in explain(error, wandb.Settings))
+        raise ConfigError(*(f"WANDB_{key.upper()}:{rest}" for key, _, rest in lines)) from error
 
 
 def is_stopped(run: wandb.Run) -> bool:

@@ -85,6 +85,8 @@ class Engine:
         ]
         self._watch = watch
         self._target = target
+        file = self._sweep.file
+        self._reports = bool(file.metric and (file.early_terminate or file.method == "bayes"))
         self._failed = set[str]()  # points that this controller does not try again
         self._beaten = 0.0
         self._asked_in_vain = -math.inf
@@ -138,8 +140,8 @@ class Engine:
         if stopping or run.stopped_early:
             self._ask_to_stop(run)
         ended = run.child.poll()
-        if self._sweep.file.early_terminate and not run.stopped_early:
-            run.stopped_early = self._hopeless(run)
+        if self._reports and not run.stopped_early:
+            run.stopped_early = self._report(run)
         if ended is None:
             return False
         state, summary, message = ended
@@ -153,7 +155,7 @@ class Engine:
         elif time.monotonic() - run.asked_to_stop > SECONDS_TO_SAVE:
             run.child.kill()
 
-    def _hopeless(self, run: _Run) -> bool:
+    def _report(self, run: _Run) -> bool:
         """Report new epochs to the ledger. Return True if early termination ends the run."""
         assert self._sweep.file.metric
         for row in run.child.new_rows():

@@ -4,80 +4,66 @@ The format is that of docs.wandb.ai, "Sweep configuration options"; its schema i
 PyPI package `sweeps` 0.3.0.
 """
 
-import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from trainer.config.base import Section, is_settings
-from trainer.config.explain import did_you_mean, explain
+from trainer.config.base import is_settings
+from trainer.config.explain import explain
 from trainer.config.overrides import flatten, read_overrides, read_value
 from trainer.config.recipes import given_twice
-from trainer.errors import SweepError
+from trainer.config.yaml_text import read_tree, read_whole
+from trainer.errors import ConfigError, SweepError
+from trainer.sweep.command import COMMAND, read_command
+from trainer.sweep.hyperband import Hyperband
 from trainer.sweep.space import Constant, Parameter, Range, read_parameters
+from trainer.sweep.strict import StrictSection, Whole
 from trainer.text import writable
 
-COMMAND = ("${env}", "trainer", "train", "${args_no_hyphens}")
-_ARGS = (
-    "",
-    "_no_hyphens",
-    "_no_boolean_flags",
-    "_json",
-    "_json_file",
-    "_no_equals",
-    "_append_hydra",
-    "_override_hydra",
-)
-_MACROS = ["env", "interpreter", "program", *(f"args{form}" for form in _ARGS)]
 
-
-class Metric(Section):
+class Metric(StrictSection):
     name: str
     """Key of the run's summary, such as test/accuracy."""
     goal: Literal["maximize", "minimize"] = "minimize"
     target: float | None = None
     """The sweep ends when a run reaches it, on W&B only."""
+    impute: Literal["worst", "best", "latest"] = "worst"
+    """Value of a failed run in a bayes search: the worst of all runs, or its own best or latest one."""
+    impute_while_running: Literal["worst", "best", "latest", "false"] = "false"
+    """Any but `false`: a running run counts in a bayes search, by its best value so far."""
 
 
-class Hyperband(Section):
-    """W&B's `early_terminate`: at each bracket only the best 1/eta of the runs that reached it continue."""
+class Controller(StrictSection):
+    """The place of W&B's search. `trainer sweep run` takes no notice of it."""
 
-    type: Literal["hyperband"]
-    min_iter: PositiveInt | None = None
-    """First bracket, in epochs. The next are at min_iter * eta, min_iter * eta**2, ..."""
-    max_iter: PositiveInt | None = None
-    """Last epoch. The brackets are at max_iter / eta, ..., max_iter / eta**s."""
-    s: PositiveInt | None = None
-    """Number of brackets below max_iter."""
-    eta: float = Field(default=3, gt=1)
-    strict: bool = False
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["local", "cloud"]
+
+
+class Scheduler(StrictSection):
+    """W&B's `scheduler`. The engine `wandb` is the same search as none. The others run functions of the user's own."""
+
+    engine: Literal["wandb", "optuna", "ax"]
+    source: str | None = None
+    optimizer: str | None = None
+    search_space: str | None = None
 
     @model_validator(mode="after")
-    def _brackets_are_said(self) -> Self:
-        if (self.min_iter is None) == (self.max_iter is None):
-            raise ValueError("needs either min_iter, or max_iter and s")
-        if self.max_iter is not None and self.s is None:
-            raise ValueError("max_iter needs s, the number of brackets below it")
-        if self.first_bracket < 1:
-            raise ValueError(f"the first bracket, {self.first_bracket:g}, is before the first epoch")
+    def _it_is_wandb_s_own_search(self) -> Self:
+        if self.engine != "wandb":
+            raise ValueError(
+                f"the search of engine: {self.engine} runs under `wandb sweep-scheduler` only; "
+                "leave scheduler out and write method: bayes, which is Optuna's TPE sampler here"
+            )
         return self
 
-    @property
-    def first_bracket(self) -> float:
-        """Return the first bracket in epochs."""
-        return self.min_iter if self.min_iter is not None else (self.max_iter or 0) / self.eta ** (self.s or 1)
 
-    def asks_at(self, epoch: int) -> bool:
-        """Return whether a bracket may be at this epoch. There are s of them below max_iter."""
-        return self.s is None or epoch < int(self.first_bracket) * self.eta**self.s
-
-
-class SweepFile(Section):
+class SweepFile(StrictSection):
     """Every key that W&B knows. What only its server uses is kept as it is."""
 
     name: str | None = None
@@ -87,18 +73,24 @@ class SweepFile(Section):
     program: str | None = None
     method: Literal["grid", "random", "bayes"]
     metric: Metric | None = None
-    run_cap: PositiveInt | None = None
+    run_cap: Whole | None = Field(default=None, gt=0)
     early_terminate: Hyperband | None = None
-    command: tuple[str, ...] = ()
+    command: tuple[str, ...] = Field(default=(), strict=False)
     parameters: dict[str, Any]
     """The parameters as written. `Sweep.space` is their meaning."""
     apiVersion: str | None = None  # noqa: N815 - W&B's spelling
-    kind: str | None = None
-    controller: Any = None
+    kind: Literal["sweep"] | None = None
+    controller: Controller | None = None
     job: str | None = None
     image_uri: str | None = None
     metrics: Any = None
-    scheduler: Any = None
+    scheduler: Scheduler | None = None
+
+    @field_validator("metrics")
+    @classmethod
+    def _one_goal(cls, metrics: Any) -> None:
+        if metrics is not None:
+            raise ValueError("several goals need engine: optuna or ax under `wandb sweep-scheduler`; write one metric")
 
     @field_validator("parameters")
     @classmethod
@@ -112,6 +104,10 @@ class SweepFile(Section):
         if self.metric is None and (self.method == "bayes" or self.early_terminate):
             what = "method: bayes" if self.method == "bayes" else "early_terminate"
             raise ValueError(f"metric: {what} needs it, such as {{name: val/accuracy, goal: maximize}}")
+        if self.scheduler and self.early_terminate:
+            raise ValueError("early_terminate: W&B takes none beside scheduler")
+        if self.scheduler and self.controller and self.controller.type == "local":
+            raise ValueError("controller: W&B takes no local one beside scheduler")
         return self
 
 
@@ -142,18 +138,18 @@ def read_sweep(path: Path) -> Sweep:
     if writable(path.stem) != path.stem:  # it becomes the name of a study and of a W&B project's group
         raise SweepError(f"{writable(str(path))}: this locale cannot read the name; rename it, or set LC_ALL=C.UTF-8")
     try:
-        return parse_sweep(path.read_text(encoding="utf-8"), path)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise SweepError(f"{path}: {reason}") from error
+        text = read_whole(path)
+    except ValueError as error:
+        raise SweepError(f"{path}: {error}") from error
+    return parse_sweep(text, path)
 
 
 def parse_sweep(text: str, path: Path) -> Sweep:
     """Read a sweep from a text, as W&B's server has it. `path` names it in messages."""
     try:
-        tree, content = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SweepError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        tree, content = read_tree(text)
+    except ValueError as error:
+        raise SweepError(f"{path}: {error}") from error
     if not is_settings(content):
         raise SweepError(f"{path}: expected the keys of a sweep, such as method and parameters")
     problems = [f"{key}: given twice" for key in given_twice(tree)]
@@ -162,34 +158,24 @@ def parse_sweep(text: str, path: Path) -> Sweep:
         file = SweepFile.model_validate(content)
     except ValidationError as error:
         problems += explain(error, SweepFile)
-    if file and file.command:
-        problems += _command_problems(file.command)
+    command = read_command(file.command if file else ())
+    problems += command.problems
     written = content.get("parameters")
     space: dict[str, Parameter] = {}
     if is_settings(written):
         space, found = read_parameters(written, method=str(content.get("method")))
         problems += found
-    fixed = _overrides_of(file.command) if file else []
-    problems += [
-        f"parameters.{key}: the command sets it, too" for key in flatten(read_overrides(fixed)) if key in space
-    ]
+        if content.get("method") == "bayes" and not found and all(isinstance(p, Constant) for p in space.values()):
+            problems.append("parameters: a bayes search needs one that varies")
+    try:
+        fixed = flatten(read_overrides(command.overrides))
+        problems += [f"parameters.{key}: the command sets it, too" for key in fixed if key in space]
+    except ConfigError as error:
+        problems += [f"command: {problem}" for problem in error.problems]
     if problems or file is None:
         raise SweepError(*(f"{path}: {problem}" for problem in problems))
-    return Sweep(path, file, space, tuple(fixed), tuple(_warnings(file, space, tree)))
-
-
-def _command_problems(command: tuple[str, ...]) -> Iterator[str]:
-    for part in command:
-        macro = part.removeprefix("${").removesuffix("}")
-        if part.startswith("${") and not macro.startswith("envvar:") and macro not in _MACROS:
-            yield f"command: W&B drops the unknown macro {part!r} without a word{did_you_mean(macro, _MACROS)}"
-
-
-def _overrides_of(command: tuple[str, ...]) -> list[str]:
-    """Return the overrides in the command, such as `data.root=${envvar:DATA}`, as W&B's agent writes them."""
-    after = command[command.index("train") :] if "train" in command else ()  # before it are the environment's
-    overrides = [part for part in after if re.fullmatch(r"(--)?[A-Za-z_][\w.]*=.*", part)]
-    return [re.sub(r"\$\{envvar:([A-Z0-9_]+)\}", lambda m: os.environ.get(m[1], m[1]), each) for each in overrides]
+    warnings = tuple(_warnings(file, space, tree, command.ignored))
+    return Sweep(path, file, space, tuple(command.overrides), warnings)
 
 
 def with_overrides(sweep: Sweep, overrides: Sequence[str]) -> Sweep:
@@ -200,18 +186,15 @@ def with_overrides(sweep: Sweep, overrides: Sequence[str]) -> Sweep:
     return replace(sweep, space={**sweep.space, **constants})
 
 
-def _warnings(file: SweepFile, space: Mapping[str, Parameter], tree: Any) -> Iterator[str]:
+def _warnings(file: SweepFile, space: Mapping[str, Parameter], tree: Any, ignored: Sequence[str]) -> Iterator[str]:
     if "seed" not in space:
         yield "seed: not a parameter, so every point is run once; add seed: {values: [0, 1, 2]}"
     if file.project is None:
         yield "project: not named, so that W&B files the sweep under `uncategorized`"
     if file.metric and file.metric.target is not None:
         yield "metric.target: only W&B's server ends a sweep by it"
-    if file.early_terminate and file.early_terminate.strict:
-        yield "early_terminate.strict: only W&B's server knows it"
-    for part in file.command:
-        if part not in COMMAND and "=" not in part and not part.startswith("${"):
-            yield f"command: {part!r} is left out where the sweep runs with no server: there it is `trainer train`"
+    for word in ignored:
+        yield f"command: {word!r} is left out where the sweep runs with no server: there it is `trainer train`"
     if not file.command and not file.program:
         yield f"command: missing, so that W&B has nothing to run; ours is {list(COMMAND)}"
     if file.method != "grid" and file.run_cap is None:

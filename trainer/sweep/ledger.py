@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import optuna
 from optuna.storages import fail_stale_trials
@@ -21,8 +21,9 @@ from trainer.config.overrides import as_typed
 from trainer.errors import ConfigError, SweepError, UserError
 from trainer.runs.folder import config_hash, read_config
 from trainer.sweep.file import Sweep
+from trainer.sweep.hyperband import finite, is_hopeless
 from trainer.sweep.points import Entry, Point
-from trainer.sweep.search import distributions_of, pruner_of, values_of
+from trainer.sweep.search import distributions_of, suggest, values_of
 from trainer.sweep.status import Attempt, State
 from trainer.sweep.storage import Database, patient, quiet, without_password
 
@@ -62,7 +63,6 @@ class Ledger:
                     storage=self._storage,
                     study_name=sweep.name,
                     direction=sweep.file.metric.goal if sweep.file.metric else "minimize",
-                    pruner=pruner_of(sweep),
                     load_if_exists=True,
                 )
                 self._check_definition(overrides)
@@ -132,27 +132,28 @@ class Ledger:
         return self._sweep.file.method != "bayes" and point is not None and Point(point).key not in self._wanted
 
     def _propose(self, entry_of: Callable[[Point], Entry]) -> Claim | None:
+        assert self._sweep.file.metric
         for _ in range(20):  # a small space soon repeats itself
-            known = self._by_point()
+            known, trials = self._by_point(), self._trials()
             if len(known) >= (self._sweep.file.run_cap or 0):
                 return None
             with quiet():
-                self._study.sampler = optuna.samplers.TPESampler(seed=len(self._trials()), constant_liar=True)
-                trial = self._study.ask(self._distributions)
-            self._storage.record_heartbeat(trial._trial_id)
-            if "point" not in trial.user_attrs:  # otherwise another controller has just put one back
-                point = Point(values_of(trial.params, self._sweep.space))
-                try:
+                params = suggest(trials, self._distributions, self._sweep.file.metric, seed=len(trials))
+            point = Point(values_of(params, self._sweep))
+            entry = None
+            if point.key not in known:
+                with contextlib.suppress(ConfigError):  # a combination that was not among the check's samples
                     entry = entry_of(point)
-                except ConfigError:  # a combination that was not among the check's samples
-                    entry = None
-                if entry is None or point.key in known:
-                    self._set_state(trial._trial_id, TrialState.FAIL)
-                    continue
-                for key, value in _attributes(entry).items():
-                    trial.set_user_attr(key, value)
-            if claim := self._take(self._storage.get_trial(trial._trial_id)):
-                return claim
+            trial = optuna.trial.create_trial(
+                state=TrialState.RUNNING if entry else TrialState.FAIL,
+                params=params,
+                distributions=self._distributions,
+                user_attrs=_attributes(entry) if entry else {},
+            )
+            id = self._storage.create_new_trial(self._study._study_id, template_trial=trial)
+            if entry:
+                self._storage.record_heartbeat(id)
+                return self._take(self._storage.get_trial(id))
         return None
 
     def _take(self, trial: FrozenTrial) -> Claim | None:
@@ -185,13 +186,24 @@ class Ledger:
     @patient
     def report(self, claim: Claim, epoch: int, value: float) -> bool:
         """Note the metric in the middle of a run. Return True if early termination ends the run here."""
-        early = self._sweep.file.early_terminate
+        early, metric = self._sweep.file.early_terminate, self._sweep.file.metric
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another controller has taken it over
             self._storage.set_trial_intermediate_value(claim.trial, epoch, value)
-            if early and early.asks_at(epoch):
-                living = cast("optuna.Study", _Living(self._study))
-                return self._study.pruner.prune(living, self._storage.get_trial(claim.trial))
+            if early and metric:
+                histories = self._histories()
+                return is_hopeless(
+                    histories[claim.run], list(histories.values()), early, maximize=metric.goal == "maximize"
+                )
         return False
+
+    def _histories(self) -> dict[str, list[float]]:
+        """Return the metric's values by run. Of several attempts at a point the longest counts, once."""
+        found: dict[str, list[float]] = {}
+        for trial in self._trials():
+            if run := trial.user_attrs.get("run"):
+                values = finite([trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)])
+                found[run] = max(found.get(run, []), values, key=len)
+        return found
 
     @patient
     def release_lost(self) -> None:
@@ -240,13 +252,14 @@ class Ledger:
         if file.method != "grid":  # a search over another space is another search
             asked |= {"run_cap": file.run_cap, "parameters": json.loads(json.dumps(file.parameters))}
         begun = self._study.user_attrs.get("definition")
-        if begun is None:
+        if begun is None or (begun | {"run_cap": asked.get("run_cap")} == asked and _more(asked, begun)):
             self._study.set_user_attr("definition", asked)
         elif differing := [key for key in asked if begun.get(key) != asked[key]]:
             called = {_OVERRIDES: "overrides"}
+            more = "a larger run_cap asks for more points; " if differing == ["run_cap"] else ""
             raise SweepError(*(
                 f"{self._folder}: was begun with {called.get(key, key)} {begun.get(key)!r}, not {asked[key]!r}; "
-                "give --runs another one"
+                f"{more}give --runs another one"
                 for key in differing
             ))  # fmt: skip
 
@@ -303,17 +316,8 @@ def overrides_begun_with(sweep: Sweep, folder: Path, storage: str | None) -> lis
         return study.user_attrs["definition"][_OVERRIDES]
 
 
-class _Living:
-    """A study without its failed trials, for a pruner: an interrupted run competes once."""
-
-    def __init__(self, study: optuna.Study) -> None:
-        self._study = study
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._study, name)
-
-    def get_trials(self, **how: Any) -> list[FrozenTrial]:
-        return [trial for trial in self._study.get_trials(**how) if trial.state != TrialState.FAIL]
+def _more(asked: Mapping[str, Any], begun: Mapping[str, Any]) -> bool:
+    return (asked.get("run_cap") or 0) > (begun.get("run_cap") or 0)
 
 
 def _attributes(entry: Entry) -> dict[str, Any]:

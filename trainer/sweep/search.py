@@ -1,63 +1,119 @@
-"""A W&B search in Optuna's terms: its space, its early termination, the point of a proposal."""
+"""A bayes search in Optuna's terms: its space, what its sampler is told, the point of a proposal."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
 
-from trainer.errors import SweepError
-from trainer.sweep.file import Sweep
-from trainer.sweep.space import Choice, Constant, Parameter, Range
+from trainer.sweep.file import Metric, Sweep
+from trainer.sweep.hyperband import finite
+from trainer.sweep.space import Choice, Constant, Parameter, Range, quantile
+
+_EXACT = 2**53  # Optuna keeps whole numbers as floats
 
 
-def pruner_of(sweep: Sweep) -> optuna.pruners.BasePruner:
-    """Return the pruner of a sweep. W&B's hyperband is one ladder of brackets, as in Optuna's successive halving.
-
-    Optuna's HyperbandPruner would spread the runs over several ladders.
-    """
-    early = sweep.file.early_terminate
-    if early is None:
-        return optuna.pruners.NopPruner()
-    if not float(early.eta).is_integer():
-        raise SweepError(f"{sweep.path}: early_terminate.eta: {early.eta}: the local engine takes whole numbers")
-    return optuna.pruners.SuccessiveHalvingPruner(
-        min_resource=int(early.first_bracket), reduction_factor=int(early.eta), min_early_stopping_rate=0
+def suggest(
+    trials: Sequence[FrozenTrial], distributions: Mapping[str, BaseDistribution], metric: Metric, *, seed: int
+) -> dict[str, Any]:
+    """Return the parameters that Optuna's TPE sampler proposes after these trials of a ledger."""
+    study = optuna.create_study(
+        direction=metric.goal, sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True)
     )
+    study.add_trials(_told(trials, metric))
+    return study.ask(dict(distributions)).params
+
+
+def _told(trials: Sequence[FrozenTrial], metric: Metric) -> list[FrozenTrial]:
+    """Return what the sampler is told, a trial for each run, as W&B's bayes search is (`sweeps` 0.3.0).
+
+    A failed run has the value that `metric.impute` says, and with `impute_while_running` a running one the best so far.
+    W&B takes 0 for a run without any value. Here it is the worst value of all, since 0 is the best of losses.
+    """
+    newest: dict[str, FrozenTrial] = {}
+    for trial in trials:
+        if "point" in trial.user_attrs and trial.state != TrialState.WAITING and _state(trial) != "missing":
+            newest[trial.user_attrs["run"]] = trial
+    worst_of, best_of = (min, max) if metric.goal == "maximize" else (max, min)
+    ended = [value for trial in newest.values() if trial.state.is_finished() for value in _values(trial)]
+    worst = worst_of(ended) if ended else None
+    found: list[FrozenTrial] = []
+    for trial in newest.values():
+        logged, value = _values(trial), None
+        if trial.state == TrialState.RUNNING:
+            if metric.impute_while_running != "false":
+                value = best_of(logged) if logged else worst
+        elif trial.state == TrialState.PRUNED or math.isfinite(_final(trial)):
+            pass  # it has a value of its own
+        elif _state(trial) == "interrupted":
+            continue
+        else:
+            choose = {"best": best_of, "latest": lambda values: values[-1]}.get(metric.impute)
+            value = choose(logged) if choose and logged else worst
+            if value is None:
+                continue
+        found.append(trial if value is None else _as_complete(trial, value))
+    return found
+
+
+def _values(trial: FrozenTrial) -> list[float]:
+    """Return the finite values of a trial, in the order of its epochs, with its final one at the end."""
+    logged = [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
+    return finite([*logged, _final(trial)])
+
+
+def _final(trial: FrozenTrial) -> float:
+    return trial.value if trial.state == TrialState.COMPLETE and trial.value is not None else math.nan
+
+
+def _state(trial: FrozenTrial) -> str:
+    return trial.user_attrs.get("outcome", {}).get("state", "interrupted")
+
+
+def _as_complete(trial: FrozenTrial, value: float) -> FrozenTrial:
+    return optuna.trial.create_trial(value=value, params=trial.params, distributions=trial.distributions)
 
 
 def distributions_of(sweep: Sweep) -> dict[str, BaseDistribution]:
-    """Return Optuna's distributions, as W&B's own adapter maps them (wandb/sdk/sweeps/scheduler/optuna.py).
+    """Return Optuna's distributions. Constants are no dimension.
 
-    Constants are no dimension. Raises SweepError for a distribution that Optuna does not have.
+    What Optuna does not have is searched by its quantile, a number from 0 to 1, as W&B searches every parameter.
     """
     found: dict[str, BaseDistribution] = {}
     for key, parameter in sweep.space.items():
         match parameter:
             case Constant():
                 pass
-            case Choice(values):
-                found[key] = CategoricalDistribution([json.dumps(value) for value in values])
-            case Range("int_uniform", low, high):
+            case Choice():
+                found[key] = CategoricalDistribution([json.dumps(value) for value in parameter.choices])
+            case Range("int_uniform", low, high) if low > -_EXACT and high < _EXACT:
                 found[key] = IntDistribution(int(low), int(high))
-            case Range("q_uniform", low, high, q):
-                found[key] = FloatDistribution(low, high, step=q)
             case Range("log_uniform_values", low, high):
                 found[key] = FloatDistribution(low, high, log=True)
             case Range("uniform", low, high):
                 found[key] = FloatDistribution(low, high)
-            case Range(other):
-                raise SweepError(f"{sweep.path}: parameters.{key}: a bayes search by Optuna has no {other}")
+            case _:
+                found[key] = FloatDistribution(0, 1)
     return found
 
 
-def values_of(params: Mapping[str, Any], space: Mapping[str, Parameter]) -> dict[str, Any]:
+def values_of(params: Mapping[str, Any], sweep: Sweep) -> dict[str, Any]:
     """Return the values of a point that Optuna proposes."""
 
     def value(key: str, parameter: Parameter) -> Any:
-        if isinstance(parameter, Constant):
-            return parameter.value
-        return json.loads(params[key]) if isinstance(parameter, Choice) else params[key]
+        match parameter:
+            case Constant(known):
+                return known
+            case Choice():
+                return json.loads(params[key])
+            case Range("int_uniform", low, high) if low > -_EXACT and high < _EXACT:
+                return params[key]
+            case Range("uniform" | "log_uniform_values"):
+                return params[key]
+            case _:
+                return quantile(parameter, params[key])
 
-    return {key: value(key, parameter) for key, parameter in space.items()}
+    return {key: value(key, parameter) for key, parameter in sweep.space.items()}

@@ -1,11 +1,16 @@
 """The `parameters` of a sweep: constants, choices and distributions, by the rules of W&B's schema (`sweeps` 0.3.0)."""
 
+import bisect
 import json
 import math
 import random
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, overload
+
+from scipy import special
 
 from trainer.config.base import is_settings
 from trainer.config.explain import did_you_mean
@@ -29,6 +34,8 @@ _EXPONENTS = ("log_uniform", "inv_log_uniform", "q_log_uniform")  # W&B refuses 
 _DISTRIBUTIONS = ["constant", "categorical", "categorical_w_probabilities", *_SHAPES]
 _KEYS = ["value", "values", "min", "max", "distribution", "probabilities", "q", "mu", "sigma", "a", "b", "parameters"]
 _GRIDS = ("int_uniform", "q_uniform")
+_TAIL = 1e-12  # of a distribution without an end, on either side
+_COUNTED = 2**62  # values; Python's len() ends at 2**63
 MOST_POINTS = 100_000
 """Points of a grid, or runs of a search, above which a sweep is refused: no one waits for so many runs."""
 
@@ -66,7 +73,7 @@ class Range:
     def choices(self) -> Sequence[Any]:
         """Return all values that a grid takes, or none if they have no end. Nothing grows with their number."""
         if self.distribution == "int_uniform":
-            return range(int(self.low), int(self.high) + 1)
+            return range(int(self.low), min(int(self.high), int(self.low) + _COUNTED) + 1)
         return _Steps(self.low, self.high, self.q) if self.distribution == "q_uniform" and self.q else ()
 
 
@@ -79,7 +86,7 @@ class _Steps(Sequence[float]):
     step: float
 
     def __len__(self) -> int:
-        return max(0, math.ceil((self.end - self.start) / self.step))
+        return min(max(0, math.ceil((self.end - self.start) / self.step)), _COUNTED)
 
     @overload
     def __getitem__(self, index: int) -> float: ...
@@ -88,7 +95,8 @@ class _Steps(Sequence[float]):
     def __getitem__(self, index: int | slice) -> float | Sequence[float]:
         if isinstance(index, slice):
             return [self[i] for i in range(len(self))[index]]
-        value = self.start + range(len(self))[index] * self.step
+        step = (self.start + self.step) - self.start  # rounded like numpy's
+        value = self.start + range(len(self))[index] * step
         return float(value) if isinstance(self.end, float) else value
 
 
@@ -130,29 +138,47 @@ def grid(space: Mapping[str, Parameter], *, cap: int | None = None) -> Iterator[
 def draw(parameter: Parameter, rng: random.Random) -> Any:
     """Draw one value, as W&B's server does for a random search."""
     match parameter:
-        case Constant(value):
-            return value
         case Choice(values, probabilities):
             return rng.choices(values, weights=probabilities)[0]
         case Range("int_uniform", low, high):
             return rng.randint(int(low), int(high))
+        case _:
+            return quantile(parameter, rng.random())
+
+
+def quantile(parameter: Parameter, level: float) -> Any:
+    """Return the value below which a share `level` of the draws lies. Choices are in the order of the file."""
+    match parameter:
+        case Constant(value):
+            return value
+        case Choice(values, probabilities):
+            if probabilities is None:
+                return values[_place(level, len(values))]
+            return values[min(bisect.bisect_right(list(accumulate(probabilities)), level), len(values) - 1)]
+        case Range("int_uniform", low, high):
+            return int(low) + _place(level, int(high) - int(low) + 1)
         case Range(distribution, low, high, q):
-            value = _continuous(distribution.removeprefix("q_"), low, high, rng)
+            value = _continuous(distribution.removeprefix("q_"), low, high, level)
             return value if q is None else round(value / q) * q
 
 
-def _continuous(distribution: str, low: float, high: float, rng: random.Random) -> float:
+def _place(level: float, count: int) -> int:
+    return min(max(math.ceil(level * count) - 1, 0), count - 1)
+
+
+def _continuous(distribution: str, low: float, high: float, level: float) -> float:
+    inside = min(max(level, _TAIL), 1 - _TAIL)  # a normal distribution has no end
     match distribution:
         case "log_uniform_values" | "inv_log_uniform_values":
-            return math.exp(rng.uniform(math.log(low), math.log(high)))
+            return math.exp(math.log(low) + (math.log(high) - math.log(low)) * level)
         case "normal":
-            return rng.gauss(low, high)
+            return low + high * float(special.ndtri(inside))
         case "log_normal":
-            return math.exp(rng.gauss(low, high))
+            return math.exp(low + high * float(special.ndtri(inside)))
         case "beta":
-            return rng.betavariate(low, high)
+            return float(special.betaincinv(low, high, inside))
         case _:
-            return rng.uniform(low, high)
+            return low + (high - low) * level
 
 
 def _flat(written: Mapping[Any, Any], problems: list[str], prefix: str = "") -> list[tuple[str, Mapping[str, Any]]]:
@@ -160,7 +186,7 @@ def _flat(written: Mapping[Any, Any], problems: list[str], prefix: str = "") -> 
     found: list[tuple[str, Mapping[str, Any]]] = []
     for name, spec in sorted(written.items(), key=lambda item: str(item[0])):
         key = f"{prefix}{name}"
-        if not all(part.isidentifier() for part in key.split(".")):
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", key, re.ASCII):
             problems.append(f"parameters.{key}: not a key of the trainer: letters, digits and _ between dots")
         elif not is_settings(spec):
             problems.append(f"parameters.{key}: {spec!r}: write {{value: {spec}}} or {{values: [...]}}")
@@ -265,7 +291,14 @@ def _range(spec: Mapping[str, Any], distribution: str | None) -> Range:
         raise ValueError("; ".join(problems))
     _check_numbers(distribution, numbers)
     first, second, *step = numbers.values()
-    return Range(distribution, first, second, step[0] if step else None)
+    found = Range(distribution, first, second, step[0] if step else None)
+    try:
+        whole = all(math.isfinite(quantile(found, level)) for level in (0.0, 1.0))
+    except OverflowError:
+        whole = False
+    if not whole:
+        raise ValueError(f"{distribution} of {', '.join(f'{k} {v}' for k, v in numbers.items())} exceeds every number")
+    return found
 
 
 def _check_numbers(distribution: str, numbers: Mapping[str, float]) -> None:

@@ -50,6 +50,7 @@ class RunResult:
 
 def start_run(config: RunConfig, *, runs: Path = Path("runs"), name: str | None = None) -> RunResult:
     """Train a new run in `runs/NAME`. Raises UserError if it cannot start."""
+    _refuse_bad_environment(config)
     compute = choose_compute(config.train)
     folder = new_folder(runs, name, config)
     with locked(folder):
@@ -73,6 +74,7 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
     summary = read_summary(folder)
     if summary.get("status") == "finished":
         return RunResult(folder, "finished", summary, "already finished; nothing was done")
+    _refuse_bad_environment(config)
     with locked(folder):
         path = folder / "checkpoint.pt"
         state = load_checkpoint(path) if path.exists() else None  # None: killed before its first step
@@ -229,10 +231,17 @@ def _summary(loop: Loop, outcome: Outcome, protocol: str) -> dict[str, Any]:
     return finite_or_none(summary)
 
 
+def _refuse_bad_environment(config: RunConfig) -> None:
+    if config.sink.wandb.mode != "disabled":
+        from trainer.sinks.wandb_client import refuse_bad_environment
+
+        refuse_bad_environment()
+
+
 def _build_sinks(config: RunConfig, folder: Path) -> list[Sink]:
     sinks: list[Sink] = [FolderSink(folder), ConsoleSink(config.sink.console)]
     if config.sink.wandb.mode != "disabled":
-        from trainer.sinks.wandb import WandbSink  # the only import of wandb in training, if it is enabled
+        from trainer.sinks.wandb import WandbSink  # wandb is imported if it is enabled only
 
         sinks.append(WandbSink(config.sink.wandb))
     return sinks

@@ -4,6 +4,7 @@ An agent starts `trainer train` with the swept values twice: as overrides, where
 of "1", and exactly, in the YAML file that WANDB_SWEEP_PARAM_PATH names. The file counts. The overrides must agree.
 """
 
+import json
 import os
 import re
 import shutil
@@ -12,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trainer.config.base import is_settings
 from trainer.config.overrides import Settings, flatten, nest, read_overrides, read_value, write_override
+from trainer.config.yaml_text import read_tree, read_whole
 from trainer.errors import ConfigError
 from trainer.runs.folder import locked
 
@@ -32,8 +32,10 @@ class Assignment:
     def overrides(self, given: Sequence[str]) -> list[str]:
         """Return `given` followed by each swept value as an override from which exactly that value is read.
 
+        `given` may have the form of any macro: `--k=v`, `k=v`, `--k v`, `--k` of true, `+k=v`, `++k=v`, JSON, its file.
         Raises ConfigError with a line for each override in `given` that has another value.
         """
+        given = list(_as_overrides(given, self.values))
         said = flatten(read_overrides(given))
         if problems := [
             f"{key}: the sweep says {value!r} and the command {said[key]!r}"
@@ -65,9 +67,9 @@ def begun(folder: Path) -> Path | None:
 def _read(path: Path) -> Settings:
     """Read `KEY: {value: VALUE}` as nested settings. W&B wraps the outermost keys only."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{_FILE}: {path}: cannot be read: {' '.join(str(error).split())}") from error
+        _, content = read_tree(read_whole(path))
+    except ValueError as error:
+        raise ConfigError(f"{_FILE}: {path}: cannot be read: {error}") from error
     if not is_settings(content):
         raise ConfigError(f"{_FILE}: {path}: expected KEY: {{value: VALUE}}")
     return nest(dict(_unwrapped(content, path)))
@@ -80,6 +82,41 @@ def _unwrapped(content: Settings, path: Path) -> Iterator[tuple[str, Any]]:
         if not is_settings(wrapped) or "value" not in wrapped:
             raise ConfigError(f"{_FILE}: {path}: {key}: expected {{value: VALUE}}")
         yield key, wrapped["value"]
+
+
+def _as_overrides(given: Sequence[str], values: Mapping[str, Any]) -> Iterator[str]:
+    words = list(given)
+    while words:
+        word = words.pop(0)
+        key = word.removeprefix("--")
+        if word.startswith("{") or (word.endswith(".json") and Path(word).is_file()):
+            yield from (write_override(k, v) for k, v in _json(word).items())
+        elif word.startswith("+"):
+            yield word.lstrip("+")
+        elif key == word or "=" in word:
+            yield word
+        elif words and _is_value(words[0], key, values):
+            yield f"{key}={words.pop(0)}"
+        elif values.get(key) is not True:
+            yield word  # which is refused
+
+
+def _is_value(word: str, key: str, values: Mapping[str, Any]) -> bool:
+    """Return whether an agent writes `--key` and then this word. A section is written as one dict."""
+    return (
+        word == str(values[key]) if key in values else word[:1] == "{" and any(k.startswith(f"{key}.") for k in values)
+    )
+
+
+def _json(word: str) -> Settings:
+    """Read `${args_json}`, or the file that `${args_json_file}` names. Raises ConfigError."""
+    try:
+        content = json.loads(word if word.startswith("{") else Path(word).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{word}: not JSON: {error}") from error
+    if not is_settings(content):
+        raise ConfigError(f"{word}: expected the JSON of keys and values")
+    return content
 
 
 def _agree(said: Any, value: Any) -> bool:

@@ -13,7 +13,9 @@ from typing import Any
 
 import yaml
 
+from trainer.config.base import is_settings
 from trainer.config.overrides import flatten
+from trainer.config.yaml_text import read_tree, read_whole
 from trainer.errors import CheckpointError, ConfigError, SweepError
 from trainer.files import disk_errors, write_whole
 from trainer.wandb_api.run_files import (
@@ -118,10 +120,12 @@ def _sweep_text(config: Mapping[str, Any], here: Path) -> str:
 
     W&B keeps no comments, and the first comment is the question.
     """
-    with suppress(OSError, ValueError, yaml.YAMLError):
-        text = here.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
-        if all(content.get(key) == config.get(key) for key in ("method", "metric", "parameters")):
+    with suppress(ValueError):
+        text = read_whole(here)
+        _, content = read_tree(text)
+        if is_settings(content) and all(
+            content.get(key) == config.get(key) for key in ("method", "metric", "parameters")
+        ):
             return text
     question = " ".join(str(config.get("description") or "").split())
     return (f"# {question}\n" if question else "") + yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)

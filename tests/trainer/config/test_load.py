@@ -219,7 +219,20 @@ def test_each_mistake_is_one_line_with_its_key_and_all_are_told_at_once(words: l
     [
         ("a: [1", "not YAML"),
         ("a: 2026-99-99", "not YAML"),
-        ("a: &a {b: *a}", "nested too deeply"),
+        ("a: &a {b: *a}", "an alias inside of what it stands for"),
+        ("a: " + "[" * 5000, "nested too deeply"),
+        ("a: !!int x", "not YAML"),
+        ("a: !!bool x", "not YAML: a value does not have the type of its !!tag"),
+        ("a: !!timestamp x", "not YAML: a value does not have the type of its !!tag"),
+        ("a: 0x" + "f" * 300, "a whole number above 1e300"),
+        ("a: " + "9" * 5000, "not YAML"),
+        (
+            "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+            + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 10)}]\n" for i in range(8)),
+            "its aliases make more than 1,000,000 values of it",
+        ),
+        ("a: \x00", "not YAML"),
+        ("a" * 1_000_001, "longer than 1,000,000 characters"),
         ("- 1", "expected keys and values"),
         ("recipe: nope", "no recipe is called"),
         ("seed: 1\nseed: 1", "yaml: seed: given twice"),

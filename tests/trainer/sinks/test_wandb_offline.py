@@ -18,7 +18,11 @@ from standin import Standin
 from standin.server import API_KEY
 from standin.sinks import SUMMARY, epochs_of, log_epochs, sink
 
+from trainer.config import load_config
+from trainer.errors import ConfigError
 from trainer.protocols import RunInfo
+from trainer.training.networks import complete_parts
+from trainer.training.run import start_run
 
 
 def type_in(command: str) -> str:
@@ -92,6 +96,26 @@ def test_auto_follows_wandb_mode(server: Standin, run: RunInfo, monkeypatch: pyt
     wandb.teardown()
     assert server.requests == []
     assert (run.folder / "wandb").exists() == (it.sync_hint is not None) == (mode == "offline")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("WANDB_MODE", "ofline", "WANDB_MODE: 'ofline' is not a choice; did you mean 'offline'?"),
+        ("WANDB_MODE", "bogus", "WANDB_MODE: 'bogus' is not a choice; one of disabled, dryrun, offline, online, run"),
+        ("WANDB_INIT_TIMEOUT", "x", "WANDB_INIT_TIMEOUT: 'x': input should be a valid number"),
+    ],
+)
+def test_an_environment_that_wandb_cannot_read_is_one_line_and_leaves_nothing(
+    name: str, value: str, said: str, small_run: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    config = load_config([*small_run[:-1]], complete=complete_parts).config
+    with pytest.raises(ConfigError) as caught:
+        start_run(config, runs=tmp_path / "runs")
+    (line,) = caught.value.problems
+    assert line.startswith(said)
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("fault", ["refuse", "hang"])

@@ -186,8 +186,17 @@ def test_a_random_search_means_the_same_points_everywhere(tmp_path: Path) -> Non
     progress, _ = run(path, tmp_path)
     assert [status.point for status in progress.points] == points_of(read_sweep(path))
     assert progress.complete
-    with pytest.raises(SweepError, match=r"was begun with run_cap 3, not 4; give --runs another one"):
-        run(write_sweep(tmp_path, space, method="random", run_cap=4), tmp_path)
+
+
+@pytest.mark.parametrize("method", ["random", "bayes"])
+def test_a_larger_cap_asks_for_more_points_and_a_smaller_one_is_refused(tmp_path: Path, method: str) -> None:
+    space = {"optimizer.lr": {"min": 0.1, "max": 1.0}, "seed": {"value": 0}}
+    before, _ = run(write_sweep(tmp_path, space, method=method, run_cap=2), tmp_path)
+    progress, _ = run(write_sweep(tmp_path, space, method=method, run_cap=4), tmp_path)
+    assert progress.complete and len(progress.points) == 4
+    assert [status.point for status in progress.points[:2]] == [status.point for status in before.points]
+    with pytest.raises(SweepError, match=r"run_cap 4, not 3; a larger run_cap asks for more points; give --runs"):
+        run(write_sweep(tmp_path, space, method=method, run_cap=3), tmp_path)
 
 
 def test_a_sweep_that_was_begun_with_other_words_is_refused(tmp_path: Path) -> None:

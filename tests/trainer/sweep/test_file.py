@@ -3,12 +3,15 @@
 import json
 from itertools import islice
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from trainer.cli import options
 from trainer.errors import SweepError
 from trainer.sweep.check import check
-from trainer.sweep.file import parse_sweep, read_sweep
+from trainer.sweep.command import FLAGS
+from trainer.sweep.file import Sweep, parse_sweep, read_sweep
 from trainer.sweep.space import grid, read_parameters
 
 BROKEN = sorted((Path(__file__).parent / "broken").glob("*.yaml"))
@@ -153,3 +156,89 @@ def test_exponents_are_refused_with_the_distribution_that_is_meant() -> None:
 def test_each_wrong_bound_is_named() -> None:
     _, (problem,) = read_parameters({"a": {"distribution": "uniform", "min": "x", "max": "y"}}, method="random")
     assert "min: 'x'" in problem and "max: 'y'" in problem
+
+
+def commanded(*words: str) -> Sweep:
+    command = json.dumps(["${env}", "trainer", "train", *words, "${args_no_hyphens}"])
+    return parse_sweep(f"project: p\nmethod: grid\ncommand: {command}\nparameters: {{seed: {{value: 0}}}}", Path("s"))
+
+
+@pytest.mark.parametrize(
+    ("words", "overrides"),
+    [
+        (["--model=lenet5"], ["model.name=lenet5"]),
+        (["--model", "lenet5", "--lr", "0.1"], ["model.name=lenet5", "optimizer.lr=0.1"]),
+        (["--data=shapes10", "--epochs=2"], ["data.name=shapes10", "train.epochs=2"]),
+        (["--batch-size=8", "--device=cpu"], ["train.batch_size=8", "train.device=cpu"]),
+        (["--offline"], ["sink.wandb.mode=offline"]),
+        (["optimizer.lr=0.2", "--lr=0.1"], ["optimizer.lr=0.1", "optimizer.lr=0.2"]),
+        (["--recipe", "demo"], ["recipe=demo"]),
+        (["--train.epochs=2", "train.device=cpu"], ["--train.epochs=2", "train.device=cpu"]),
+    ],
+)
+def test_flags_of_the_command_are_overrides_of_every_point(words: list[str], overrides: list[str]) -> None:
+    sweep = commanded(*words)
+    assert list(sweep.fixed) == overrides
+    assert sweep.warnings == ()
+    check(sweep)
+
+
+def test_flags_of_a_sweep_s_command_are_those_of_trainer_train() -> None:
+    flags = {
+        "model": options.ModelFlag,
+        "epochs": options.EpochsFlag,
+        "lr": options.LrFlag,
+        "batch-size": options.BatchSizeFlag,
+        "seed": options.SeedFlag,
+        "data": options.DataFlag,
+        "device": options.DeviceFlag,
+    }
+    assert {name: get_args(flag)[1].parser("x") for name, flag in flags.items()} == {
+        name: f"{key}=x" for name, key in FLAGS.items() if name != "recipe"
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--config", "a.yaml"], "command: --config: not in a sweep; write what it sets as KEY=VALUE or as parameters"),
+        (["--name=x"], "command: --name=x: not in a sweep"),
+        (["--seed=1"], "parameters.seed: the command sets it, too"),
+        (["--modle=lenet5x"], "modle: no such key; did you mean 'model'?"),
+        (["--batch-sise=8"], "command: '--batch-sise=8': `trainer train` has no such flag; did you mean 'batch-size'?"),
+    ],
+)
+def test_a_flag_that_no_sweep_can_have_is_one_line(words: list[str], problem: str) -> None:
+    with pytest.raises(SweepError) as caught:
+        check(commanded(*words))
+    (line,) = caught.value.problems
+    assert line.startswith(f"s: {problem}")
+
+
+def test_words_that_only_wandb_s_agent_uses_are_left_out_with_a_warning() -> None:
+    assert [line.split(" is left")[0] for line in commanded("--runs", "r", "--json").warnings] == [
+        "command: '--runs'",
+        "command: 'r'",
+        "command: '--json'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "said"),
+    [
+        ("{engine: optuna}", "scheduler: the search of engine: optuna runs under `wandb sweep-scheduler` only; leave"),
+        ("{engine: ax, source: a.py}", "scheduler: the search of engine: ax runs under"),
+        ("{engine: optun}", "scheduler.engine: 'optun' is not a choice; did you mean 'optuna'?"),
+        ("{job: x}", "scheduler.engine: needs a value"),
+    ],
+)
+def test_a_scheduler_of_another_engine_is_refused_with_what_to_do(scheduler: str, said: str) -> None:
+    with pytest.raises(SweepError) as caught:
+        parse_sweep(f"{WHOLE}scheduler: {scheduler}\nparameters: {{seed: {{value: 0}}}}", Path("s"))
+    assert any(line.startswith(f"s: {said}") for line in caught.value.problems)
+
+
+def test_wandb_s_own_scheduler_is_the_same_search_as_none() -> None:
+    text = f"{WHOLE}parameters: {{seed: {{values: [0, 1]}}}}"
+    with_one = parse_sweep(f"{text}\nscheduler: {{engine: wandb}}", Path("s"))
+    assert with_one.space == parse_sweep(text, Path("s")).space
