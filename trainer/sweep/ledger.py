@@ -26,8 +26,8 @@ from trainer.sweep.points import Entry, Point
 from trainer.sweep.search import distributions_of, suggest, values_of
 from trainer.sweep.status import Attempt, State
 from trainer.sweep.storage import Database, patient, quiet, without_password
+from trainer.sweep.trials import INTERRUPTED, attributes_of, is_due, state_of
 
-_INTERRUPTED: Mapping[str, Any] = {"state": "interrupted"}
 _DUPLICATE: Mapping[str, Any] = {"state": "missing"}  # no attempt: another trial of its point counts
 _OVERRIDES = "words"  # their name in every ledger.db so far: a sweep begun earlier is still continued
 
@@ -101,8 +101,8 @@ class Ledger:
                 raise SweepError(*changed)
             for entry in entries:
                 before = known.get(entry.point.key, [])
-                if _is_due(before, retry=retry):
-                    self._enqueue(_attributes(entry), like=before[-1] if before else None)
+                if is_due(before, retry=retry):
+                    self._enqueue(attributes_of(entry), like=before[-1] if before else None)
 
     def _has_changed(self, entry: Entry) -> bool:
         """Return whether a run's own config is another one now. An earlier revision hashed other keys of the same."""
@@ -148,7 +148,7 @@ class Ledger:
                 state=TrialState.RUNNING if entry else TrialState.FAIL,
                 params=params,
                 distributions=self._distributions,
-                user_attrs=_attributes(entry) if entry else {},
+                user_attrs=attributes_of(entry) if entry else {},
             )
             id = self._storage.create_new_trial(self._study._study_id, template_trial=trial)
             if entry:
@@ -214,7 +214,7 @@ class Ledger:
                 if (
                     self.database.is_dead(owner) if owner else self.database.is_sqlite
                 ):  # without an owner: killed while it claimed
-                    self._end(trial._trial_id, trial.user_attrs.get("outcome", _INTERRUPTED))
+                    self._end(trial._trial_id, trial.user_attrs.get("outcome", INTERRUPTED))
                     self.database.forget(owner or "")
             fail_stale_trials(self._study)
 
@@ -229,7 +229,7 @@ class Ledger:
         """Return every attempt at every point so far."""
         found: list[Attempt] = []
         for trial in self._trials():
-            if (state := _state(trial)) != "missing":
+            if (state := state_of(trial)) != "missing":
                 known, outcome = trial.user_attrs, trial.user_attrs.get("outcome", {})
                 if state == "running" and (owner := known.get("owner")) and self.database.is_dead(owner):
                     state = "interrupted"  # although nobody has noted it yet
@@ -318,28 +318,3 @@ def overrides_begun_with(sweep: Sweep, folder: Path, storage: str | None) -> lis
 
 def _more(asked: Mapping[str, Any], begun: Mapping[str, Any]) -> bool:
     return (asked.get("run_cap") or 0) > (begun.get("run_cap") or 0)
-
-
-def _attributes(entry: Entry) -> dict[str, Any]:
-    """Return an entry as attributes of a trial. A trial with a point has the others too, because of their order."""
-    return {"run": entry.run, "config": entry.config, "point": dict(entry.point.values)}
-
-
-def _state(trial: FrozenTrial) -> State:
-    match trial.state:
-        case TrialState.WAITING:
-            return "waiting"
-        case TrialState.RUNNING:
-            return "running" if "point" in trial.user_attrs else "missing"
-        case _ if "point" not in trial.user_attrs:
-            return "missing"
-        case _:  # an attempt without an outcome: its controller was killed
-            return trial.user_attrs.get("outcome", _INTERRUPTED)["state"]
-
-
-def _is_due(attempts: Sequence[FrozenTrial], *, retry: bool) -> bool:
-    """Return whether a point must be run, given the attempts at it so far."""
-    states = [state for trial in attempts if (state := _state(trial)) != "missing"]
-    if any(state in ("finished", "stopped", "running", "waiting") for state in states):
-        return False
-    return not states or states[-1] == "interrupted" or retry

@@ -10,21 +10,14 @@ from pathlib import Path
 
 import pytest
 import typer
+from command_line import run_here
 
-from trainer.cli.main import app, main
+from trainer.cli.main import app
 
 TRAIN_FLAGS = {
     "--model", "--epochs", "--lr", "--batch-size", "--seed", "--data", "--device", "--offline", "--recipe", "--config",
     "--runs", "--name", "--resume", "--dry-run", "--json", "--help",
 }  # fmt: skip
-
-
-def run_here(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    """The exit code of `trainer WORDS` in this process."""
-    monkeypatch.setattr(sys, "argv", ["trainer", *words])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return int(ended.value.code or 0)
 
 
 def test_the_flags_of_train_are_few_and_frozen() -> None:
@@ -52,13 +45,13 @@ def test_a_config_is_resolved_without_torch_or_wandb() -> None:
 
 
 def test_the_last_line_on_stdout_is_the_run_folder(
-    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, small_run: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_here(["train", *small_run, "--runs", str(tmp_path), "--name", "a"], monkeypatch) == 0
+    assert run_here(["train", *small_run, "--runs", str(tmp_path), "--name", "a"]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == str(tmp_path / "a")
     assert "epoch 3/3" in err
-    assert run_here(["evaluate", str(tmp_path / "a"), "--json"], monkeypatch) == 0
+    assert run_here(["evaluate", str(tmp_path / "a"), "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)
     summary = json.loads((tmp_path / "a" / "summary.json").read_text())
     assert measured == {key: summary[key] for key in measured}
@@ -66,10 +59,10 @@ def test_the_last_line_on_stdout_is_the_run_folder(
 
 
 def test_json_is_one_object_and_nothing_else(
-    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, small_run: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [f"--{word}" for word in small_run]  # the other form a W&B agent may send
-    assert run_here(["train", *words, "--runs", str(tmp_path), "--json"], monkeypatch) == 0
+    assert run_here(["train", *words, "--runs", str(tmp_path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert Path(found["run_dir"]).is_dir()
     assert found["status"] == "finished"
@@ -105,11 +98,9 @@ def test_a_signal_finishes_the_step_saves_and_exits_as_shells_expect(
     assert json.loads((tmp_path / "a" / "run.json").read_text())["status"] == "interrupted"
 
 
-def test_a_diverged_run_exits_with_3(
-    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_diverged_run_exits_with_3(tmp_path: Path, small_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     words = ["train", *small_run, "--lr", "1e30", "schedule.name=constant", "train.epochs=9", "--runs", str(tmp_path)]
-    assert run_here(words, monkeypatch) == 3
+    assert run_here(words) == 3
     err = capsys.readouterr().err
     assert "diverged: the training loss stopped being finite at step" in err
     assert "last good checkpoint" in err
@@ -157,21 +148,20 @@ def _truncated(folder: Path) -> None:
 def test_a_bad_input_is_one_clear_line_and_exit_code_2(
     tmp_path: Path,
     small_run: list[str],
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     words: list[str],
     said: str,
 ) -> None:
     places = {"CUT": tmp_path / "done", "DONE": tmp_path / "done"}
     if {"CUT", "DONE", "done"} & set(words):
-        assert run_here(["train", *small_run, "--runs", str(tmp_path), "--name", "done"], monkeypatch) == 0
+        assert run_here(["train", *small_run, "--runs", str(tmp_path), "--name", "done"]) == 0
     if "CUT" in words:
         _truncated(tmp_path / "done")
     capsys.readouterr()
     before = _tree(tmp_path)
     filled = [part for word in words for part in (small_run if word == "SMALL" else [str(places.get(word, word))])]
     runs = [] if "--runs" in words or words[0] not in ("train", "evaluate") else ["--runs", str(tmp_path)]
-    assert run_here([*filled, *runs], monkeypatch) == 2
+    assert run_here([*filled, *runs]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert said in err
@@ -207,7 +197,7 @@ def test_a_dry_run_shows_the_size_and_trains_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run_here(["train", "--model", "fastresnet9", "--dry-run", "--json"], monkeypatch) == 0
+    assert run_here(["train", "--model", "fastresnet9", "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["model/parameters"] == 6_573_849
     assert plan["memory/images"] == 50_000 * 2 * 40 * 40 * 3
@@ -215,35 +205,31 @@ def test_a_dry_run_shows_the_size_and_trains_nothing(
     assert _tree(tmp_path) == set()
 
 
-def test_previews_write_what_they_say(
-    tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_previews_write_what_they_say(tmp_path: Path, image_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = ["data.name=folder", f"data.root={image_folder}", "data.image_size=8"]
     plain, changed, curve = (tmp_path / name for name in ("plain.png", "changed.png", "curve.svg"))
-    assert run_here(["preview", "data", *data, "--out", str(plain)], monkeypatch) == 0
-    assert run_here(["preview", "data", *data, "augment.erasing.name=cutout", "--out", str(changed)], monkeypatch) == 0
+    assert run_here(["preview", "data", *data, "--out", str(plain)]) == 0
+    assert run_here(["preview", "data", *data, "augment.erasing.name=cutout", "--out", str(changed)]) == 0
     words = ["preview", "schedule", *data, "schedule.name=one_cycle", "--epochs", "3", "--out", str(curve)]
-    assert run_here(words, monkeypatch) == 0
+    assert run_here(words) == 0
     assert capsys.readouterr().out.split() == [str(plain), str(changed), str(curve)]
     assert plain.read_bytes() != changed.read_bytes()
     assert "one_cycle, 3 epochs" in curve.read_text()
 
 
 def test_a_headline_chosen_on_the_test_set_is_called_so(
-    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, small_run: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_here(["train", *small_run, "protocol=best_test", "--runs", str(tmp_path)], monkeypatch) == 0
+    assert run_here(["train", *small_run, "protocol=best_test", "--runs", str(tmp_path)]) == 0
     assert "headline, of the best epoch: a choice made on the test set" in capsys.readouterr().out
 
 
-def test_models_shows_sizes_and_one_network_s_arguments_and_layers(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_here(["models", "--json"], monkeypatch) == 0
+def test_models_shows_sizes_and_one_network_s_arguments_and_layers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here(["models", "--json"]) == 0
     found = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert (found["basic_cnn"]["parameters"], found["basic_cnn"]["published"]) == (1_147_466, "1,147,466")
-    assert run_here(["models", "simp_res9"], monkeypatch) == 0
+    assert run_here(["models", "simp_res9"]) == 0
     shown = capsys.readouterr().out
     assert "model.stem" in shown and "AdaptiveAvgPool2d" in shown
-    assert run_here(["models", "simp_res8"], monkeypatch) == 2
+    assert run_here(["models", "simp_res8"]) == 2
     assert "did you mean 'simp_res9'?" in capsys.readouterr().err

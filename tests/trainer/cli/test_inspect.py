@@ -2,29 +2,20 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from command_line import run_here
 from PIL import Image
 from standin import Standin
 
-from trainer.cli.main import main
 from trainer.config import load_config
 from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
 from trainer.training.run import start_run
 from trainer.training.trained import evaluate_trained
 
 PICTURES = {"confusion_matrix", "reliability", "layer_statistics", "mistakes", "filters", "feature_maps", "grad_cam"}
-
-
-def run_here(typed: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    """Return the exit code of `trainer TYPED` in this process."""
-    monkeypatch.setattr(sys, "argv", ["trainer", *typed])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return int(ended.value.code or 0)
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +45,9 @@ def runs(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_inspect_writes_the_files_that_it_names_and_the_numbers_are_those_of_evaluate(
-    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_here(["inspect", "ghost0", "--runs", str(runs), "--out", str(tmp_path)], monkeypatch) == 0
+    assert run_here(["inspect", "ghost0", "--runs", str(runs), "--out", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     named = {Path(line) for line in out.splitlines() if line.endswith((".png", ".json"))}
     assert named == set(tmp_path.iterdir())
@@ -72,11 +63,11 @@ def test_inspect_writes_the_files_that_it_names_and_the_numbers_are_those_of_eva
 
 
 def test_several_networks_are_drawn_side_by_side(
-    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["--layers", "features.block2,features.residual1", "--picture", "dark"]
     given = [str(runs / "ghost0"), str(runs / "plain0"), "--out", str(tmp_path)]
-    assert run_here(["inspect", *given, *asked], monkeypatch) == 0
+    assert run_here(["inspect", *given, *asked]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {
         "ghost0", "plain0", "feature_maps_side_by_side.png", "grad_cam_side_by_side.png",
     }  # fmt: skip
@@ -98,26 +89,21 @@ def test_unknown_layers_and_pictures_are_one_line(
     flags: list[str],
     said: str,
     runs: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run_here(["inspect", str(runs / "ghost0"), *flags], monkeypatch) == 2
+    assert run_here(["inspect", str(runs / "ghost0"), *flags]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {said}")
 
 
 @pytest.mark.parametrize("command", [["inspect"], ["compare", "ghost0"]])
-def test_a_missing_run_is_one_line(
-    command: list[str], runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_here([*command, "nothing", "--runs", str(runs)], monkeypatch) == 2
+def test_a_missing_run_is_one_line(command: list[str], runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here([*command, "nothing", "--runs", str(runs)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: nothing")
 
 
-def test_a_network_of_nan_is_drawn_with_a_note(
-    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_network_of_nan_is_drawn_with_a_note(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(runs / "plain0", broken)
     state = load_checkpoint(broken / "checkpoint.pt")
@@ -126,7 +112,7 @@ def test_a_network_of_nan_is_drawn_with_a_note(
         for key, value in state["evaluated"].items()
     }
     save_checkpoint(broken / "checkpoint.pt", state)
-    assert run_here(["inspect", str(broken)], monkeypatch) == 0
+    assert run_here(["inspect", str(broken)]) == 0
     _, err = capsys.readouterr()
     assert "note: broken: the logits of 16 of 16 test images are not finite" in err
     numbers = json.loads((broken / "inspect" / "inspect.json").read_text())
@@ -136,13 +122,13 @@ def test_a_network_of_nan_is_drawn_with_a_note(
 
 @pytest.mark.slow
 def test_pictures_and_the_panels_tables_go_to_the_page_of_the_run(
-    server: Standin, small_run: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Standin, small_run: list[str], tmp_path: Path
 ) -> None:
     overrides = [text for text in small_run if not text.startswith("sink.")]
     run = start_run(load_config([*overrides, "sink.wandb.mode=online"]).config, runs=tmp_path, name="mirrored").folder
     trained = dict(server.only_run.summary)
     out = tmp_path / "elsewhere"
-    assert run_here(["inspect", str(run), "--wandb", "--out", str(out)], monkeypatch) == 0
+    assert run_here(["inspect", str(run), "--wandb", "--out", str(out)]) == 0
     sent = server.only_run  # the one that training began
     assert {key.removeprefix("inspect/") for key in sent.summary if key.startswith("inspect/")} == {
         *(PICTURES - {"mistakes"}), "accuracy", "calibration_error",
@@ -154,10 +140,10 @@ def test_pictures_and_the_panels_tables_go_to_the_page_of_the_run(
 
 
 def test_compare_shows_the_keys_that_differ_and_tests_two_networks(
-    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     typed = ["compare", str(runs / "ghost0"), str(runs / "ghost1"), "--out", str(tmp_path)]
-    assert run_here(typed, monkeypatch) == 0
+    assert run_here(typed) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[:2] == ["config  ghost0  ghost1", "seed    0       1"]
     assert "McNemar's exact test on 16 test images" in out
@@ -166,11 +152,9 @@ def test_compare_shows_the_keys_that_differ_and_tests_two_networks(
     assert sum(found["mcnemar"][key] for key in ("both_right", "only_first", "only_second", "both_wrong")) == 16
 
 
-def test_groups_of_seeds_are_compared_by_welch(
-    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_groups_of_seeds_are_compared_by_welch(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     typed = ["compare", "ghost0", "ghost1", "plain0", "plain1", "--runs", str(runs), "--json"]
-    assert run_here(typed, monkeypatch) == 0
+    assert run_here(typed) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["mcnemar"] is None
     assert [len(sample) for sample in found["welch"]["groups"].values()] == [2, 2]
@@ -178,17 +162,15 @@ def test_groups_of_seeds_are_compared_by_welch(
 
 
 def test_without_a_checkpoint_predictions_are_not_compared_and_a_line_says_so(
-    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("ghost0", "ghost1"):
         shutil.copytree(runs / name, tmp_path / name)
     (tmp_path / "ghost1" / "checkpoint.pt").unlink()
-    assert run_here(["compare", "ghost0", "ghost1", "--runs", str(tmp_path)], monkeypatch) == 0
+    assert run_here(["compare", "ghost0", "ghost1", "--runs", str(tmp_path)]) == 0
     assert "McNemar's test: not possible, needs both networks' predictions:" in capsys.readouterr().out
 
 
-def test_one_run_is_not_compared(
-    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_here(["compare", str(runs / "ghost0")], monkeypatch) == 2
+def test_one_run_is_not_compared(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here(["compare", str(runs / "ghost0")]) == 2
     assert capsys.readouterr().err == "error: compare: needs two or more runs, each once\n"

@@ -3,15 +3,14 @@
 import copy
 import itertools
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from command_line import run_here
 from torch.nn import functional as F
 
-from trainer.cli.main import main
 from trainer.config import load_config
 from trainer.errors import CheckpointError, ConfigError
 from trainer.landscape import surface
@@ -185,14 +184,6 @@ def test_the_plane_of_training_contains_the_projected_path(network: MeasuredNetw
         assert along == pytest.approx([min(places) + extent * share for share in (-0.25, 0.25, 0.75, 1.25)], abs=1e-6)
 
 
-def run_here(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    """Return the exit code of `trainer ARGUMENTS` in this process."""
-    monkeypatch.setattr(sys, "argv", ["trainer", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return int(ended.value.code or 0)
-
-
 def test_the_command_measures_prints_and_keeps_and_ctrl_c_exits_with_130(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,15 +191,15 @@ def test_the_command_measures_prints_and_keeps_and_ctrl_c_exits_with_130(
     arguments = ["landscape", "surface", "tiny", *flags]
     with monkeypatch.context() as patch:
         patch.setattr(surface, "loss_and_accuracy", _Interrupted(2))
-        assert run_here(arguments, monkeypatch) == 130
+        assert run_here(arguments) == 130
     out, err = capsys.readouterr()
     said = "interrupted: finished measurements are kept; run the same command to continue"
     assert (out, err.splitlines()[-1]) == ("", said)
-    assert run_here(arguments, monkeypatch) == 0
+    assert run_here(arguments) == 0
     out, err = capsys.readouterr()
     assert "2 of 9 done" in err
     assert json.loads(Path(out.splitlines()[-1]).read_text())["settings"]["images"] == 48
-    assert run_here([*arguments, "--json"], monkeypatch) == 0
+    assert run_here([*arguments, "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["rows"]) == 9
 
 

@@ -1,21 +1,12 @@
 """`trainer panels list` and `trainer preview panel`, as typed."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import run_here
 
-from trainer.cli.main import main
 from trainer.panels.registry import PANELS
-
-
-def run_here(typed: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    """Return the exit code of `trainer TYPED` in this process."""
-    monkeypatch.setattr(sys, "argv", ["trainer", *typed])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return int(ended.value.code or 0)
 
 
 @pytest.fixture
@@ -29,10 +20,8 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_list_names_every_panel_with_its_columns(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_here(["panels", "list"], monkeypatch) == 0
+def test_the_list_names_every_panel_with_its_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here(["panels", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if not line.startswith(" ")] == [shown.name for shown in PANELS]
     assert len(lines) == sum(1 + len(shown.columns) for shown in PANELS)
@@ -42,17 +31,17 @@ def test_a_preview_without_runs_shows_example_data_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run_here(["preview", "panel", "beta"], monkeypatch) == 0
+    assert run_here(["preview", "panel", "beta"]) == 0
     assert capsys.readouterr().out == "beta.png\n"
     assert (tmp_path / "beta.png").read_bytes().startswith(b"\x89PNG")
-    assert run_here(["preview", "panel", "beta", "--out", "beta.svg"], monkeypatch) == 0
+    assert run_here(["preview", "panel", "beta", "--out", "beta.svg"]) == 0
     assert "Example data: " in (tmp_path / "beta.svg").read_text(encoding="utf-8")
 
 
-def test_a_page_is_self_contained(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_self_contained(run: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     typed = ["preview", "panel", "learning_curves", str(run.parent), "--theme", "dark", "--out", str(page)]
-    assert run_here(typed, monkeypatch) == 0
+    assert run_here(typed) == 0
     text = page.read_text(encoding="utf-8")
     assert '<html lang="en">' in text and "<title>Accuracy by epoch</title>" in text
     assert "background: #111111" in text and "vegaEmbed" in text
@@ -79,6 +68,6 @@ def test_a_mistake_is_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run_here(["preview", "panel", *(text.format(run=run) for text in typed)], monkeypatch) == 2
+    assert run_here(["preview", "panel", *(text.format(run=run) for text in typed)]) == 2
     assert capsys.readouterr().err == f"error: {said.format(run=run)}\n"
     assert not list(tmp_path.glob("*.p*"))

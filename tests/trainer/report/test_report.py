@@ -15,8 +15,8 @@ from shutil import copytree
 
 import pytest
 import yaml
+from command_line import run_here
 
-from trainer.cli.main import main
 from trainer.published import experiments
 from trainer.report.pages.index import as_markdown, catalogue
 from trainer.report.pages.sentences import finding, order_of
@@ -59,14 +59,6 @@ class Outline(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] == "script" and (name := self.tags[-1][1].get("id")):
             self.texts[name] = data
-
-
-def run_here(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    """The exit code of `trainer WORDS` in this process."""
-    monkeypatch.setattr(sys, "argv", ["trainer", *words])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return int(ended.value.code or 0)
 
 
 def test_the_page_is_whole_and_needs_nothing_else(folder: Path, tmp_path: Path) -> None:
@@ -220,23 +212,23 @@ def test_the_choice_of_the_best_epoch_on_the_test_set_is_shown_with_what_it_buys
 
 
 def test_the_command_writes_the_page_and_names_it_last(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_here(["report", "lr_scheduler", "--runs", str(folder.parent)], monkeypatch) == 0
+    assert run_here(["report", "lr_scheduler", "--runs", str(folder.parent)]) == 0
     said = capsys.readouterr()
     assert said.out.splitlines()[-1] == str(folder / "report" / "index.html")
     assert "diverged" in said.err and (folder / "report" / "index.html").is_file()
-    assert run_here(["report", "lr_scheduler", "--runs", str(folder.parent), "--json"], monkeypatch) == 0
+    assert run_here(["report", "lr_scheduler", "--runs", str(folder.parent), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["name"] == "lr_scheduler"
 
 
 def test_two_tables_of_one_name_do_not_overwrite_each_other(
-    tmp_path: Path, write_run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, write_run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for place in ("a", "b"):
         write_run(tmp_path / place / "same" / "run")
     words = [str(tmp_path / "a" / "same"), str(tmp_path / "b" / "same"), "--out", str(tmp_path / "out")]
-    assert run_here(["report", *words], monkeypatch) == 2
+    assert run_here(["report", *words]) == 2
     both = f"two of the tables would be written to {tmp_path / 'out' / 'same'}"
     assert capsys.readouterr().err == f"error: report: {both}; report on them one by one\n"
     assert not (tmp_path / "out").exists()
@@ -257,22 +249,20 @@ def test_the_catalogue_links_to_what_is_there(tmp_path: Path) -> None:
     assert "](../statistics.md)" in as_markdown(lines, tables, beside=tmp_path / "results")
 
 
-def test_a_target_that_is_not_there_ends_with_2(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_here(["report", "nothing", "--runs", str(tmp_path)], monkeypatch) == 2
+def test_a_target_that_is_not_there_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here(["report", "nothing", "--runs", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"error: nothing: no such folder, and no such sweep in {tmp_path}\n"
 
 
 def test_the_catalogue_has_all_rows_with_a_figure(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines, tables = catalogue(folder.parent)
     assert (len(lines), len(tables)) == (130, 1)
     states = {line.comparison.answer.name: line.state for line in lines if line.sweep == "lr_scheduler"}
     assert states["cosine"] == "consistent" and "no runs" not in states.values()
     assert {line.state for line in lines if line.sweep != "lr_scheduler"} == {"no runs"}
-    assert run_here(["report", "index", "--runs", str(folder.parent), "--out", str(tmp_path / "o")], monkeypatch) == 0
+    assert run_here(["report", "index", "--runs", str(folder.parent), "--out", str(tmp_path / "o")]) == 0
     assert "] 5 of 130 published rows have a verdict" in capsys.readouterr().out
     text = (tmp_path / "o" / "index.md").read_text()
     assert all(f"## {experiment.title}\n" in text for experiment in experiments() if "loss_range" not in experiment.id
