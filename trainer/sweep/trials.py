@@ -1,4 +1,4 @@
-"""What an Optuna trial says of an attempt at a point."""
+"""The state of an attempt at a point, read from an Optuna trial."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
