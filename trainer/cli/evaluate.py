@@ -26,5 +26,5 @@ def evaluate(
     if as_json:
         return typer.echo(json.dumps(measured))
     for key, value in measured.items():
-        typer.echo(f"{key:<22} {value:.2%}" if "accuracy" in key else f"{key:<22} {value}")
+        typer.echo(f"{key:<22} {value:.2%}" if "accuracy" in key else f"{key:<22} {value:.4f}")
     return None

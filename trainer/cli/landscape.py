@@ -10,7 +10,9 @@ from typer import Argument, Option
 
 from trainer.cli import options
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure trained runs.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Measure loss surfaces and curvature of trained runs."
+)
 
 Run = Annotated[Path, Argument(metavar="RUN", help="A run's folder or name.")]
 ImagesFlag = Annotated[int, Option(help="Number of images to average the loss over.", metavar="N", min=1)]

@@ -8,8 +8,8 @@ from typer.core import TyperGroup
 
 from trainer.cli import bench, compare, evaluate, inspect, landscape, panels, preview, report, show, sweep, train
 from trainer.cli.slow_start import slow_start_told
+from trainer.cli.streams import check_output, outlive_the_console
 from trainer.errors import UserError
-from trainer.streams import check_output, outlive_the_console
 
 _UsageError = cast(
     "type[typer.BadParameter]", typer.BadParameter.__mro__[1]

@@ -41,9 +41,7 @@ def _short(key: str, metavar: str, **more: Any) -> Any:
 
 # What a run is.
 
-Overrides = Annotated[
-    list[str] | None, Argument(metavar="[KEY=VALUE]...", help="Any config key, such as optimizer.lr=0.1.")
-]
+Overrides = Annotated[list[str] | None, Argument(metavar="KEY=VALUE", help="Any config key, such as optimizer.lr=0.1.")]
 ModelFlag = Annotated[str | None, _short("model.name", "NAME", autocompletion=complete_model)]
 EpochsFlag = Annotated[str | None, _short("train.epochs", "N")]
 LrFlag = Annotated[str | None, _short("optimizer.lr", "RATE")]

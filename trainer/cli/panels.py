@@ -26,7 +26,7 @@ def push(
     entity: Annotated[str, Option(help="W&B user or team that will own the charts.", metavar="ENTITY")],
     names: Annotated[
         list[str] | None,
-        Argument(metavar="[NAME]...", help="Panels. Default: all.", autocompletion=complete_panel),
+        Argument(metavar="NAME", help="Panels. Default: all.", autocompletion=complete_panel),
     ] = None,
 ) -> None:
     """Register panels with W&B.

@@ -70,7 +70,7 @@ def preview_panel(
         str, Argument(metavar="NAME", help="A panel that `trainer panels list` shows.", autocompletion=complete_panel)
     ],
     folders: Annotated[
-        list[Path] | None, Argument(metavar="[RUN_OR_SWEEP_FOLDER]...", help="Runs to draw. Default: example data.")
+        list[Path] | None, Argument(metavar="RUN_OR_SWEEP_FOLDER", help="Runs to draw. Default: example data.")
     ] = None,
     out: Annotated[
         Path | None, Option(help="The PNG, SVG or HTML to write. Default: NAME.png.", metavar="FILE")

@@ -28,7 +28,7 @@ OutFlag = Annotated[
 Targets = Annotated[
     list[str] | None,
     Argument(
-        metavar="[SWEEP_OR_FOLDER]...",
+        metavar="SWEEP_OR_FOLDER",
         help="A sweep file or its name, a folder of runs, or run folders. `index` writes the whole catalogue instead.",
     ),
 ]

@@ -35,8 +35,9 @@ def list_recipes(
 
     if name is not None:
         return typer.echo(recipe_text(name), nl=False)
+    longest = max(map(len, recipe_names()))
     for each in recipe_names():
-        typer.echo(f"{each:<16} {recipe_text(each).splitlines()[0].removeprefix('# ')}")
+        typer.echo(f"{each:<{longest}} {recipe_text(each).splitlines()[0].removeprefix('# ')}")
     return None
 
 
@@ -54,7 +55,7 @@ def show_config(
     file: options.FileFlag = None,
     schema: Annotated[bool, Option("--schema", help="Print the JSON schema of all keys.")] = False,
 ) -> None:
-    """Print the resolved config as YAML, with the origin of each value."""
+    """Print the resolved config and where each value is from."""
     if schema:
         from trainer.config import RunConfig
 

@@ -69,7 +69,7 @@ _RUN_EXAMPLES = """Examples:
 \b
   trainer sweep run sweeps/smoke.yaml
   trainer sweep run sweeps/lr_scheduler.yaml train.epochs=1
-  trainer sweep run sweeps/lr_scheduler.yaml --devices cuda:0,cuda:1 --per-device 2"""
+  trainer sweep run sweeps/loss.yaml --devices cuda:0,cuda:1 --per-device 2"""
 
 
 @app.command(context_settings=TAKES_ANY_KEY, epilog=_RUN_EXAMPLES)

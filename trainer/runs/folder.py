@@ -34,7 +34,6 @@ def new_folder(runs: Path, name: str | None, config: RunConfig) -> Path:
                 raise
             resume = as_typed("trainer", "train", "--resume", folder)
             raise ConfigError(f"--name: {folder} exists; continue it with `{resume}`") from error
-        (folder / "pictures").mkdir()
     return folder
 
 

@@ -75,7 +75,17 @@ def start(path: Path, *, agents: int, devices: Sequence[str], warn: Callable[[Ch
         place = _register(path, checked.sweep)
         typer.echo(api.sweep(str(place)).url)
     typer.echo(f"more agents, on any machine: wandb agent -f {place}", err=True)
-    agent = [sys.executable, "-m", "trainer.streams", "wandb", "agent", "-f", "-t", str(SECONDS_TO_SAVE), str(place)]
+    agent = [
+        sys.executable,
+        "-m",
+        "trainer.cli.streams",
+        "wandb",
+        "agent",
+        "-f",
+        "-t",
+        str(SECONDS_TO_SAVE),
+        str(place),
+    ]
     return _tell(place, _run_all([Task(agent, {**_AGENT, **_own_programs()})] * agents, envs))
 
 

@@ -28,7 +28,7 @@ def test_a_run_leaves_its_folder_behind(tmp_path: Path, small_run: list[str]) ->
     assert result.folder == folder
     assert {path.name for path in folder.iterdir()} == {
         ".lock", "best.pt", "checkpoint.pt", "config.yaml", "confusion.json", "metrics.jsonl",
-        "pictures", "run.json", "summary.json",
+        "run.json", "summary.json",
     }  # fmt: skip
     summary, run = (json.loads((folder / name).read_text()) for name in ("summary.json", "run.json"))
     wanted = ["test/accuracy", "test/accuracy_best", "test/accuracy_plain", "test/loss", "train/accuracy",

@@ -119,7 +119,7 @@ def test_a_broken_file_is_one_line(tmp_path: Path, text: str | None) -> None:
 def test_a_folder_is_gone_on_with_only_where_its_run_has_begun(tmp_path: Path) -> None:
     folder = tmp_path / "s1-r1"
     assert begun(folder) is None
-    (folder / "pictures").mkdir(parents=True)
+    folder.mkdir(parents=True)
     with locked(folder), pytest.raises(CheckpointError, match="another process"):
         begun(folder)
     assert begun(folder) is None and not folder.exists()
@@ -151,7 +151,7 @@ def test_a_run_handed_out_again_goes_on_and_one_that_is_finished_is_only_reporte
         monkeypatch.setenv(f"WANDB_{name}", value)
     folder = tmp_path / "runs" / "s1-r1"
     command = [*small_run, "--runs", str(folder.parent), "optimizer.lr=0.02"]
-    (folder / "pictures").mkdir(parents=True)  # killed before it began
+    folder.mkdir(parents=True)  # killed before it began
 
     code, out, err = train(*command)
     assert (code, out.splitlines()[-1]) == (0, str(folder)), err

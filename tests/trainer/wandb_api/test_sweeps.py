@@ -178,7 +178,7 @@ def test_start_registers_the_file_and_starts_an_agent_a_device(
     assert capfd.readouterr().out == f"{server.url}/{ENTITY}/mine/sweeps/{sweep.id}\n"
     assert [slot["CUDA_VISIBLE_DEVICES"] for _, slot in started] == ["0", "1", "0"]
     task = started[0][0]
-    assert task.command[1:5] == ["-m", "trainer.streams", "wandb", "agent"]
+    assert task.command[1:5] == ["-m", "trainer.cli.streams", "wandb", "agent"]
     assert task.command[-1] == f"{ENTITY}/mine/{sweep.id}"
     assert task.env["WANDB_AGENT_DISABLE_FLAPPING"] == "true"
     assert task.env["PATH"].startswith(str(Path(sys.executable).parent))

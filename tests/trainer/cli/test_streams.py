@@ -17,7 +17,7 @@ from same_numbers import compare_run
 from trainer.config import load_config
 from trainer.training.run import start_run
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 NULL, FULL, CLOSED = "/dev/null", "/dev/full", None
 TTY, PIPE = "a terminal", "a pipe"  # each is closed by its reader in the middle of the run
 LOST = {
@@ -154,20 +154,20 @@ open(sys.argv[1], "w").write(f"{code} {sys.argv[2:]} {__name__}")
 
 def test_another_program_and_its_children_outlive_the_console_too(tmp_path: Path) -> None:
     (tmp_path / "speaker.py").write_text(SPEAKER)
-    command = f"{sys.executable} -m trainer.streams speaker said 1 -f 2>&-"
+    command = f"{sys.executable} -m trainer.cli.streams speaker said 1 -f 2>&-"
     env = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
     assert subprocess.run([*SHELL, command], cwd=tmp_path, env=env).returncode == 0
     assert (tmp_path / "said").read_text() == "0 ['1', '-f'] __main__"
 
 
 def test_a_file_opened_later_does_not_become_a_closed_stream() -> None:
-    code = "from trainer.streams import outlive_the_console as f; f(); print(open('/dev/null').fileno() > 2)"
+    code = "from trainer.cli.streams import outlive_the_console as f; f(); print(open('/dev/null').fileno() > 2)"
     said = subprocess.run([*SHELL, f'{sys.executable} -c "{code}" <&- 2>&-'], capture_output=True, cwd=TESTS.parent)
     assert said.stdout == b"True\n"
 
 
 def test_a_line_is_out_at_once_where_python_is_told_so() -> None:
-    code = "from trainer.streams import outlive_the_console as f; f(); print('x'); import os; os._exit(0)"
+    code = "from trainer.cli.streams import outlive_the_console as f; f(); print('x'); import os; os._exit(0)"
     env = {**os.environ, "PYTHONUNBUFFERED": "1"}
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=TESTS.parent, env=env).stdout
     assert said == b"x\n"
@@ -175,7 +175,7 @@ def test_a_line_is_out_at_once_where_python_is_told_so() -> None:
 
 def test_a_stream_that_must_not_wait_loses_nothing() -> None:
     """A terminal or pipe that another program has set to not block."""
-    code = "from trainer.streams import outlive_the_console as f; f(); print('x' * 500_000)"
+    code = "from trainer.cli.streams import outlive_the_console as f; f(); print('x' * 500_000)"
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with subprocess.Popen([sys.executable, "-c", code], stdout=writing, cwd=TESTS.parent) as process:

@@ -1,6 +1,6 @@
 """Standard streams that may be lost: a closed terminal, a reader that has ended, a full disk.
 
-A lost console ends no command. `trainer.cli.main` sees to that first. `python -m trainer.streams MODULE ARGUMENTS`
+A lost console ends no command. `trainer.cli.main` sees to that first. `python -m trainer.cli.streams MODULE ARGUMENTS`
 does it for another program, such as W&B's agent.
 """
 
