@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from shipped_sweeps import FILES, FOLDER, points, sweep_of
+from torch import nn
 
 from models.layers import activation
 from trainer.sweep.points import points_of, sample
@@ -82,6 +83,11 @@ def rate(found: re.Match[str], point: Point) -> bool:
     return point["optimizer.lr"] == number(found[1])
 
 
+def slope(found: re.Match[str], point: Point) -> bool:
+    layer = activation("leaky_relu")
+    return isinstance(layer, nn.LeakyReLU) and layer.negative_slope == number(found[1])
+
+
 PLAIN = {"optimizer__momentum": 0.0, "augment__crop__padding": 0, "augment__flip__mode": "none"}
 CLAIMS: Sequence[tuple[str, Check]] = [
     (r"[Bb]atch (\d+)", is_("train.batch_size")),
@@ -121,7 +127,7 @@ CLAIMS: Sequence[tuple[str, Check]] = [
     (r"a tenth every (\d+) epochs", is_("schedule.every_epochs")),
     (r"a tenth every", has(schedule__gamma=0.1)),
     (r"lowest rate (?:here )?is (\S+\d)", lowest_rate),
-    (r"ours is torch's, (\d\.\d+)", lambda found, _: activation("leaky_relu").negative_slope == number(found[1])),
+    (r"ours is torch's, (\d\.\d+)", slope),
     (r"we take none, as Santurkar", has(**PLAIN)),
     (r"plateau watches the training loss", has(schedule__monitor="auto", data__val_fraction=0.0)),
     (r"take logits", has(loss__scores="logits")),
@@ -230,4 +236,4 @@ def test_hyperband_stops_at_the_epochs_that_the_headers_say() -> None:
     for path in FILES:
         if "epochs 2, 4 and 8" in prose(path):
             stop = sweep_of(path).file.early_terminate
-            assert stop and [stop.min_iter * stop.eta**rung for rung in range(3)] == [2, 4, 8]
+            assert stop and stop.min_iter and [stop.min_iter * stop.eta**rung for rung in range(3)] == [2, 4, 8]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from trainer.authors import repositories
 from trainer.config import load_config
 from trainer.config.overrides import flatten
 from trainer.published import rows
@@ -170,3 +171,11 @@ def test_figures_of_which_no_run_is_known_say_so(tmp_path: Path, write_run) -> N
         "no run behind the figure is known"
     }
     assert any("no run of them" in row[1] for row in grids.departures(table).rows)
+
+
+def test_the_page_about_the_reports_counts_the_second_readings(lines: list[Line]) -> None:
+    text = (SWEEPS.parent / "docs" / "reports.md").read_text(encoding="utf-8")
+    for repository in repositories():
+        own = [line for line in lines if line.comparison.answer.experiment.report == repository.report]
+        (said,) = (line for line in text.splitlines() if line.startswith(f"| {repository.report} | `{repository.name}"))
+        assert said.endswith(f"| {len(own)} | {sum(line.authors is not None for line in own)} |")
