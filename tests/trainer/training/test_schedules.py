@@ -1,14 +1,12 @@
 """Rates step by step, against torch's schedulers and closed forms."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from run_ends import rows_of
 from torch.optim import lr_scheduler
 
 from trainer.config import load_config
@@ -28,8 +26,6 @@ from trainer.config.schedule import (
     Step,
 )
 from trainer.errors import ConfigError
-from trainer.runs.groups import decisive
-from trainer.training.run import start_run
 from trainer.training.schedules import RateSchedule
 
 LR, EPOCHS = 0.4, 12
@@ -326,27 +322,3 @@ def test_an_impossible_knob_is_one_line_with_its_key(words: str, said: str) -> N
         load_config([f"schedule.{word}" for word in words.split()], recipe="none")
     (line,) = caught.value.problems
     assert line.startswith(said)
-
-
-@pytest.mark.parametrize(("monitor", "told"), [("auto", "train/loss"), ("test/loss", "test/loss")])
-def test_a_plateau_watches_the_test_loss_only_if_it_is_told_to(
-    monitor: str, told: str, tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[float] = []
-    monkeypatch.setattr(RateSchedule, "epoch_ended", lambda self, loss: seen.append(loss))
-    words = [*small_run, "schedule.name=reduce_on_plateau", f"schedule.monitor={monitor}"]
-    start_run(load_config(words).config, runs=tmp_path, name="a")
-    rows = [row for row in rows_of(tmp_path / "a") if told in row]
-    assert seen == [row[told] for row in rows] and len(seen) == 3
-
-
-def test_a_plateau_that_watches_the_test_loss_needs_every_epoch_evaluated() -> None:
-    words = ["schedule.name=reduce_on_plateau", "schedule.monitor=test/loss", "train.evaluate_every=2"]
-    with pytest.raises(ConfigError, match=r"set train\.evaluate_every=1"):
-        load_config(words)
-
-
-def test_what_a_plateau_watches_by_default_changes_no_hash_of_runs_stored_before() -> None:
-    config = {"schedule.name": "reduce_on_plateau", "schedule.factor": 0.5}
-    assert decisive({**config, "schedule.monitor": "auto"}) == config
-    assert decisive({**config, "schedule.monitor": "test/loss"}) != config
