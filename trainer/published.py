@@ -37,6 +37,17 @@ OUR_READING = {
     "l2": 1e-4,  # a0b5 section 3
     "val_fraction": 0.1,  # dfbc: monitors validation accuracy, and does not say on which images
     "dropout": 0.5,  # a0b5 section 6, the row with dropout of no printed rate
+    "padding": 4,  # f2d6: a random crop of no printed padding
+}
+_READ_IN_NOT_PRINTED = {  # config key of an override that is our reading -> whether a row's settings leave it to us
+    "loss.label_smoothing": lambda said: said.get("label_smoothing") is True or said.get("loss") == "label_smoothing",
+    "loss.l1": lambda said: "l1" in said,
+    "loss.l2": lambda said: "l2" in said,
+    "data.val_fraction": lambda said: "early_stopping" in said,
+    "model.dropout": lambda said: "dropout" in said and said["dropout"] is None,
+    "augment.crop.padding": lambda said: "random_crop" in (said.get("augmentation") or ()),
+    "optimizer.nesterov": lambda said: said.get("optimizer") == "sgd_momentum",
+    "optimizer.decay_norm_and_bias": lambda said: bool(said.get("weight_decay")),
 }
 
 
@@ -118,6 +129,12 @@ def runs_of(row: PublishedRow) -> list[list[str]]:
     return [[override for key, value in run.items() for override in _overrides(key, value, run)] for run in runs]
 
 
+def printed_keys(row: PublishedRow) -> set[str]:
+    """Return the config keys whose value is the report's own, in the first run of a row."""
+    keys = {override.partition("=")[0] for override in runs_of(row)[0]}
+    return {key for key in keys if not (key in _READ_IN_NOT_PRINTED and _READ_IN_NOT_PRINTED[key](row.settings))}
+
+
 def _overrides(key: str, value: Any, said: Mapping[str, Any]) -> Iterator[str]:
     """Yield one setting as overrides. Raises ValueError for a setting that has none."""
     if key in _PLAIN:
@@ -179,7 +196,8 @@ def _augmentation(value: Any) -> Iterator[str]:
     """Yield the overrides of a list of transforms, or of "none". A transform that is not listed is off."""
     listed = [] if value == "none" else value
     names = [next(iter(each)) if isinstance(each, dict) else each for each in listed]
-    yield f"augment.crop.padding={4 if any(name.startswith('random_crop') for name in names) else 0}"
+    crops = any(name.startswith("random_crop") for name in names)  # a padding that is printed is 4, too
+    yield f"augment.crop.padding={OUR_READING['padding'] if crops else 0}"
     flips = any(name.startswith(("random_flip", "random_hflip")) for name in names)
     yield f"augment.flip.mode={'random' if flips else 'none'}"
     if "random_erasing" in names:

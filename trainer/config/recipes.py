@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,11 @@ def recipe_text(name: str) -> str:
 
 
 def read_recipe(name: str) -> Settings:
+    return deepcopy(_parsed(name))
+
+
+@cache
+def _parsed(name: str) -> Settings:
     return read_yaml(recipe_text(name), source=f"recipe {name}")
 
 

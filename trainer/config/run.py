@@ -43,6 +43,8 @@ class RunConfig(Section):
             raise ValueError(
                 f"protocol: {self.protocol!r} picks an epoch, but train.early_stop.restore_best picks one, too; use one"
             )
+        if getattr(self.schedule, "monitor", "auto") == "test/loss" and self.train.evaluate_every > 1:
+            raise ValueError("schedule.monitor: 'test/loss' needs every epoch evaluated; set train.evaluate_every=1")
         if self.protocol != "last" and self.train.evaluate_every > 1:
             raise ValueError(f"protocol: {self.protocol!r} needs every epoch evaluated; set train.evaluate_every=1")
         return self

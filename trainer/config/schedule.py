@@ -156,8 +156,11 @@ class ReduceOnPlateau(_AnySchedule):
     """The loss is checked at the end of each epoch."""
     factor: float = Field(default=0.5, gt=0, lt=1)
     """Number by which each cut multiplies the rate. No cut is too small (torch's `eps=0`)."""
+    monitor: Literal["auto", "test/loss"] = "auto"
+    """Loss that is watched. auto is the validation loss, or training if `data.val_fraction` is 0. test/loss lets the
+    test set choose the rate, so the test accuracy flatters the run. It is there to repeat a report that did so."""
     patience: NonNegativeInt = 5
-    """Epochs without a better loss before a cut. It is the validation loss, or training if `data.val_fraction` is 0."""
+    """Epochs without a better loss before a cut."""
     cooldown: NonNegativeInt = 5
     """Epochs after a cut that do not count."""
     threshold: float = Field(default=1e-4, ge=0, lt=1)

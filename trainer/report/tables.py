@@ -6,23 +6,26 @@ which the configs differ.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
 
 from trainer.config.explain import did_you_mean
+from trainer.config.load import Complete, load_config
 from trainer.config.overrides import flatten
 from trainer.errors import CheckpointError, UserError
 from trainer.published import Experiment, experiments
 from trainer.report.configurations import Configuration, Values, of_sweep, settled
 from trainer.report.folders import Problem, Run, read_run, run_folders
 from trainer.report.published.claims import Claim, claims_of
-from trainer.report.published.comparisons import Answer, Comparison, answers_of, compared
+from trainer.report.published.comparisons import Answer, Comparison, Filed, answers_of, authors_answers_of, compared
 from trainer.runs import groups
 from trainer.statistics import NoiseFloor, Order, Pair, agreement, all_pairs, noise_floor, top_group
 from trainer.sweep.file import Sweep, read_sweep
 from trainer.sweep.points import points_of
 
+AUTHORS = "authors_"
+"""Beginning of the name of a folder, beside that of a sweep, with runs at the settings of the authors' public code."""
+_SWEEPS = Path(__file__).parents[2] / "sweeps"
 _NOT_OVER = ("finished", "running", "interrupted", "stopped")  # finished: a second run of its seed
 
 
@@ -39,10 +42,15 @@ class Table:
     problems: tuple[Problem, ...]
     answers: tuple[Answer, ...]  # to published rows
     expected: int | None  # number of runs; None if it is not known
+    authors: tuple[Answer, ...] = ()  # to those rows that have a reading after their authors' public code
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
         return compared(self.answers)
+
+    @cached_property
+    def authors_comparisons(self) -> list[Comparison]:
+        return compared(self.authors)
 
     @cached_property
     def claims(self) -> list[Claim]:
@@ -154,12 +162,7 @@ def read_table(folder: Path) -> Table:
     varied = [key for key in sweep.varied if key != groups.SEED]
     configurations, missing, expected = of_sweep(sweep, varied, runs)
     configurations, unfinished, others = settled(configurations)
-    answered = tuple(experiment for experiment in experiments() if experiment.sweep == sweep.name)
-    filed = {each.label: _resolved(each, sweep) for each in configurations} if answered else {}
-    configurations = [
-        each if each.config else replace(each, config=filed.get(each.label, {})) for each in configurations
-    ]
-    return Table(
+    table = Table(
         sweep.name,
         folder,
         _question(path),
@@ -169,8 +172,44 @@ def read_table(folder: Path) -> Table:
         tuple(configurations),
         tuple(unfinished),
         (*missing, *others, *problems),
-        tuple(answers_of(answered, configurations, filed)),
+        (),
         expected,
+    )
+    return _answered(table, sweep)
+
+
+def unrun_table(name: str, runs: Path) -> Table | None:
+    """Return the table of a sweep without runs, from its file in `sweeps/`, or None if that is not beside the package.
+
+    `runs` may still have runs at the settings of its authors' public code.
+    """
+    path = _SWEEPS / f"{name}.yaml"
+    if not path.is_file():
+        return None
+    sweep = read_sweep(path)
+    varied = [key for key in sweep.varied if key != groups.SEED]
+    configurations, missing, expected = of_sweep(sweep, varied, [])
+    none = (runs / name, _question(path), "test/accuracy", True, tuple(varied))
+    return _answered(Table(name, *none, tuple(configurations), (), tuple(missing), (), expected), sweep)
+
+
+def _answered(table: Table, sweep: Sweep) -> Table:
+    """Return a sweep's table with its answers to published rows, under either reading."""
+    answered = tuple(experiment for experiment in experiments() if experiment.sweep == sweep.name)
+    if not answered:
+        return table
+    complete = _networks_too()
+    filed = {each.label: _resolved(each, sweep, complete) for each in table.configurations}
+    configurations = [
+        each if each.config else replace(each, config=filed[each.label].config) for each in table.configurations
+    ]
+    beside = table.folder.parent / f"{AUTHORS}{sweep.name}"
+    theirs = read_table(beside).configurations if beside.is_dir() else ()
+    return replace(
+        table,
+        configurations=tuple(configurations),
+        answers=tuple(answers_of(answered, configurations, filed)),
+        authors=tuple(authors_answers_of(answered, [*theirs, *configurations], complete)),
     )
 
 
@@ -219,18 +258,26 @@ def _question(path: Path) -> str:
     return first.lstrip("# ").strip() if first.startswith("#") else f"What do the runs of {path.stem} achieve?"
 
 
-def _resolved(configuration: Configuration, sweep: Sweep) -> dict[str, Any]:
-    """Return the config that the sweep's file resolves to for a configuration, empty if the file does not have it."""
-    from trainer.sweep.check import resolve  # loads torch, because a network's defaults are in its builder
+@cache
+def _networks_too() -> Complete:
+    """Return the check that knows each network's defaults, and builds each network once."""
+    from trainer.sweep.check import remembered  # loads torch, because a network's defaults are in its builder
+    from trainer.training.networks import complete_parts
 
+    return remembered(complete_parts)
+
+
+def _resolved(configuration: Configuration, sweep: Sweep, complete: Complete) -> Filed:
+    """Return what the sweep's file resolves to for a configuration, empty if the file does not have it."""
     asked, keys = groups.identity(configuration.values), configuration.values.keys()
     first = next(
         (each for each in points_of(sweep) if groups.identity({key: each.values.get(key) for key in keys}) == asked),
         None,
     )
     if first is None:
-        return {}
+        return Filed()
     try:
-        return flatten(resolve(first, sweep).model_dump(mode="json"))
+        loaded = load_config([*sweep.fixed, *first.overrides], complete=complete)
     except UserError:
-        return {}
+        return Filed()
+    return Filed(flatten(loaded.config.model_dump(mode="json")), loaded.origins)

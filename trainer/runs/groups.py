@@ -58,9 +58,11 @@ def _marked_keys() -> frozenset[str]:
 def decisive(config: Mapping[str, Any], *, also: str | None = None) -> dict[str, Any]:
     """Return the keys of a config that change its numbers, without the seed, and all keys that begin with `also`.
 
-    Without an EMA (`train.ema.decay` is 0) its other settings change none.
+    Without an EMA (`train.ema.decay` is 0) its other settings change none. `schedule.monitor=auto` is left out because
+    runs stored before that key mean it.
     """
-    unused = ("train.ema.every", "train.ema.warmup") if config.get("train.ema.decay") == 0 else ()
+    unused = ["train.ema.every", "train.ema.warmup"] if config.get("train.ema.decay") == 0 else []
+    unused += ["schedule.monitor"] if config.get("schedule.monitor") == "auto" else []
     return {
         key: value
         for key, value in config.items()

@@ -40,7 +40,7 @@ def check(sweep: Sweep) -> Checked:
     entries: list[Entry] = []
     stopped: dict[str, list[Point]] = {}
     validates = True
-    complete = _remembered(complete_parts)
+    complete = remembered(complete_parts)
     resolved: dict[str, RunConfig] = {}
     for point in tried:
         try:
@@ -72,7 +72,7 @@ def _of_seed(point: Point, sweep: Sweep, complete: Complete, resolved: dict[str,
     return config
 
 
-def _remembered(complete: Complete) -> Complete:
+def remembered(complete: Complete) -> Complete:
     """Return `complete` with a memory: thousands of points share a few networks, and each is built to be checked."""
     known: dict[str, tuple[list[str], dict[str, Any]]] = {}
 

@@ -184,7 +184,7 @@ class Loop:
             metrics |= self.last_test.metrics("test/")
             metrics |= {} if parts.val else self.check_target(metrics["test/accuracy"])
         metrics |= counters.best_accuracies(metrics)
-        parts.schedule.epoch_ended(metrics.get("val/loss", loss))
+        parts.schedule.epoch_ended(metrics.get(parts.schedule.watched, loss))
         metrics |= self._clock.metrics()
         counters.latest |= metrics
         self._log(metrics)

@@ -49,6 +49,8 @@ class RateSchedule:
         self._curve = build_curve(config, epochs=epochs, ticks_per_epoch=steps_per_epoch // self._steps_per_tick)
         self._warmup = config.warmup_epochs
         self._plateau = Plateau(config) if isinstance(config, ReduceOnPlateau) else None
+        watches_test = self._plateau is not None and self._plateau.config.monitor == "test/loss"
+        self.watched = "test/loss" if watches_test else "val/loss"  # the metric that `epoch_ended` is to be told
         self._optimizer = optimizer
         self._base = [float(group["lr"]) for group in optimizer.param_groups]
 
@@ -64,7 +66,7 @@ class RateSchedule:
             group["lr"] = base * factor
 
     def epoch_ended(self, loss: float) -> None:
-        """Update a plateau schedule with the epoch's loss (validation, or training without a validation set)."""
+        """Update a plateau schedule with the epoch's loss: that of `watched`, or training where it is not measured."""
         if self._plateau:
             self._plateau.update(loss)
 

@@ -111,7 +111,9 @@ def test_results_say_what_the_page_says(folder: Path, tmp_path: Path) -> None:
     head = next(each for each in content["published"] if each["row"] == "cosine" and each["headline"])
     half = 4.302653 * 0.2 * math.sqrt(4 / 3) + 0.005
     assert head["one_more_run_within"] == pytest.approx([92 - half, 92 + half], abs=1e-5)
-    assert (head["verdict"], head["at_published_settings"]) == ("consistent", True)
+    assert (head["verdict"], head["at_the_rows_settings"], head["grade"]) == ("consistent", True, "read in by us")
+    assert {"schedule.final_factor", "schedule.interval"} <= set(head["read_in_by_us"])
+    assert "at_published_settings" not in head  # no report prints all settings
     assert {problem["kind"] for problem in content["problems"]} == {"missing", "diverged"}
     rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
     assert (len(rows), [row["run"] for row in rows if row["counts"] == "False"]) == (18, ["constant-s2"])
@@ -123,7 +125,7 @@ def test_markdown_shows_the_pictures_beside_it(folder: Path, tmp_path: Path) -> 
     text = (tmp_path / "lr_scheduler.md").read_text()
     pictures = re.findall(r"!\[[^]]+]\(([^)]+)\)", text)
     assert len(pictures) == 3 and all((tmp_path / name).is_file() for name in pictures)
-    assert "| cosine | 91.91% | 92.00 ± 0.20 (n=3) | [91.00, 93.00] | consistent |" in text
+    assert "| cosine | 91.91% | 92.00 ± 0.20 (n=3) | [91.00, 93.00] | consistent, settings read in by us (" in text
 
 
 def test_one_configuration_over_seeds_is_a_noise_floor(tmp_path: Path, write_run) -> None:
@@ -191,7 +193,7 @@ def test_rows_at_other_settings_do_not_take_the_verdicts_of_the_others(write_sch
     said = finding(table).text
     assert "1 of 5 rows was run at other settings than the published ones, so it has no verdict." in said
     assert "4 of 5 published headline figures have a verdict: our runs are" in said
-    assert order_of(table, table.experiments[0]).endswith("(not at the published settings).")
+    assert order_of(table, table.experiments[0]).endswith("(not all at the settings of the rows).")
 
 
 def test_an_identical_twin_of_the_best_is_not_called_insignificant(tmp_path: Path, write_run) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 from dataclasses import asdict
 from typing import Any
 
@@ -23,7 +24,7 @@ def as_json(table: Table) -> dict[str, Any]:
     """Return plain values. No number is NaN or infinite."""
     answer = finding(table)
     return {
-        "format": 1,
+        "format": 2,
         "name": table.name,
         "question": table.question,
         "answer": answer.text,
@@ -36,6 +37,7 @@ def as_json(table: Table) -> dict[str, Any]:
         "pairs": [asdict(pair) for pair in table.pairs],
         "noise_floor": table.floor and asdict(table.floor),
         "published": [_comparison(each) for each in table.comparisons],
+        "published_after_the_authors_code": [_comparison(each) for each in table.authors_comparisons],
         "orders": {each.id: (order := table.order(each)) and asdict(order) for each in table.experiments},
         "claims": [
             {"of": claim.experiment.id, "claim": claim.text, "outcome": claim.outcome, "because": claim.why}
@@ -81,6 +83,7 @@ def _configuration(configuration: Configuration) -> dict[str, Any]:
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
+    grade = comparison.answer.grade
     return {
         "of": comparison.answer.experiment.id,
         "row": comparison.answer.name,
@@ -97,7 +100,10 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "n": len(comparison.sample),
         "one_more_run_within": comparison.interval,
         "verdict": comparison.verdict,
-        "at_published_settings": not comparison.answer.differences,
+        "at_the_rows_settings": not comparison.answer.differences,
         "differences": list(comparison.answer.differences),
-        "not_said": list(comparison.answer.unsaid),
+        "grade": grade and grade.kind,
+        "read_in_by_us": list(grade.read_in) if grade else [],
+        "left_open": [asdict(each) for each in comparison.answer.open],
+        "command": shlex.join(["trainer", "train", *comparison.answer.words]) if comparison.answer.words else None,
     }

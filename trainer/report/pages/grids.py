@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from trainer.authors import facts_of, why_unrun
 from trainer.published import Experiment
 from trainer.report.configurations import Configuration
 from trainer.report.pages.sentences import digits_of, interval, mean_interval, metric_name, p_value, verdict_of
 from trainer.report.published.comparisons import Comparison
-from trainer.report.tables import Table
+from trainer.report.published.grades import KINDS, MEANING
+from trainer.report.tables import AUTHORS, Table
 from trainer.runs.groups import decisive, value_text
 from trainer.statistics import Pair
 from trainer.text import NONE, number, spread
@@ -88,6 +90,25 @@ def published(table: Table, experiment: Experiment, *, headlines: bool) -> Grid:
     return Grid(f"{what} (report {experiment.report}, {experiment.where})", tuple(header), rows, text_columns)
 
 
+def after_the_authors_code(table: Table, experiment: Experiment) -> Grid:
+    """Return the rows that have a second reading, after public code of the authors, with the runs that have it."""
+    chosen = [each for each in table.authors_comparisons if each.answer.experiment is experiment and each.headline]
+    header = (
+        "row",
+        "published",
+        "ours",
+        "95% prediction interval of one more run",
+        "verdict on our runs",
+        "command",
+    )
+    rows = tuple((*_compared(each, True), f"trainer train {' '.join(each.answer.words)}") for each in chosen)
+    caption = (
+        f"{experiment.title}, at the settings of the authors' public code (report {experiment.report},"
+        f" {experiment.where}). The runs are in {AUTHORS}{experiment.sweep}, beside those of the sweep"
+    )
+    return Grid(caption, header, rows, (0, 4, 5))
+
+
 def _compared(each: Comparison, headlines: bool) -> tuple[str, ...]:
     figure, answer = each.figure, each.answer
     digits = 0 if figure.measure in ("params", "seconds_total") else 2
@@ -150,13 +171,21 @@ def by_eye(table: Table) -> Grid:
 
 
 def departures(table: Table) -> Grid:
-    """Return where our settings differ from the published ones, and what the report leaves open, with their rows."""
+    """Return where our settings differ from the published ones, and all that the report leaves open, with the source
+    of our value and the rows."""
     rows_of: dict[tuple[str, str], list[str]] = {}
     for answer in table.answers:
         for text in answer.differences:
             rows_of.setdefault((text, "differs"), []).append(answer.name)
-        for text in answer.unsaid:
-            rows_of.setdefault((text, "our choice, the report does not say"), []).append(answer.name)
+        for opened in answer.open:
+            rows_of.setdefault((str(opened), opened.source), []).append(answer.name)
+        if why := why_unrun(answer.experiment.id):
+            rows_of.setdefault(("the published figure", f"no run behind it is known: {why}"), []).append(answer.name)
+        for fact in facts_of(answer.row.experiment, answer.row.settings):
+            if not fact.set:
+                refused = f". Not done here: {fact.refused}" if fact.refused else ""
+                source = f"{fact.says} ({fact.source}){refused}"
+                rows_of.setdefault(("the authors' public code", source), []).append(answer.name)
     for each in table.comparisons:
         if each.figure.why and each.figure.judged == "by runs":
             rows_of.setdefault((each.figure.name, each.figure.why), []).append(each.answer.name)
@@ -164,7 +193,22 @@ def departures(table: Table) -> Grid:
     rows = tuple(
         (text, kind, "all" if len(names) == total else ", ".join(names)) for (text, kind), names in rows_of.items()
     )
-    return Grid("Settings that the report does not give, or that differ", ("setting", "note", "rows"), rows, (0, 1, 2))
+    coded = any("public code" in kind for _, kind in rows_of)
+    doubt = ". Nobody can prove that the public code is the version behind the report" if coded else ""
+    caption = f"Settings that the report does not give, or that differ{doubt}"
+    return Grid(caption, ("setting", "who says it", "rows"), rows, (0, 1, 2))
+
+
+def graded(table: Table) -> Grid:
+    """Return how many rows have settings of each grade, under either reading."""
+    ours, theirs = (
+        Counter(answer.grade.kind for answer in answers if answer.grade) for answers in (table.answers, table.authors)
+    )
+    rows = tuple(
+        (kind, str(ours[kind]), str(theirs[kind]), MEANING[kind]) for kind in KINDS if ours[kind] or theirs[kind]
+    )
+    header = ("grade", "rows, our reading", "rows, authors' reading", "meaning")
+    return Grid("Who says the settings of the published rows", header, rows, (0, 3))
 
 
 def settings(table: Table) -> Grid:

@@ -30,6 +30,8 @@ _READING = (
     " have no verdict.",
     "Consistent is not confirmed: with three seeds the interval extends five standard deviations to either side. Of"
     " 20 figures that are consistent, about 1 is called higher or lower by chance.",
+    "A verdict says who gives the settings of its row: the report prints all, public code of its authors has the rest,"
+    " or we read in what nobody says. Then the verdict is on our reading. Precision decides no grade.",
     "Claims are tested one by one, uncorrected.",
     "Pairs are compared by Welch's t-test, with p corrected after Holm for all pairs of a table. If all configurations"
     " are equal, there is no significant difference in at least 95 of 100 such tables.",

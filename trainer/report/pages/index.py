@@ -1,5 +1,6 @@
 """The whole catalogue: every published row with a figure, and the verdict on our runs."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from trainer.report.folders import run_folders
 from trainer.report.pages.markdown import link, link_to_report
 from trainer.report.pages.sentences import interval, verdict_of
 from trainer.report.published.comparisons import Comparison, answers_of, compared
-from trainer.report.tables import Table, read_table
-from trainer.text import spread
+from trainer.report.published.grades import KINDS, MEANING, Grade
+from trainer.report.tables import Table, read_table, unrun_table
+from trainer.text import NONE, spread
 
 _BAR = 50  # characters
 _STATES = ("consistent", "higher", "lower", "undecided", "other settings", "not compared", "no runs")
@@ -20,7 +22,7 @@ _MEANING = {
     "higher": "our runs are higher",
     "lower": "our runs are lower",
     "undecided": "fewer than three runs",
-    "other settings": "run, but not at the published settings, so without a verdict",
+    "other settings": "run, but at other settings than the row's, so without a verdict",
     "not compared": "run, but a single run has no such figure",
     "no runs": "not run yet",
 }
@@ -32,15 +34,24 @@ class Line:
 
     sweep: str
     comparison: Comparison
+    authors: Comparison | None  # at the settings of the authors' public code
 
     @property
     def state(self) -> str:
         """Return one of `_STATES`."""
-        said = verdict_of(self.comparison)
-        ours = self.comparison.answer.configuration
-        if said == "not compared" and not (ours and ours.runs):
-            return "no runs"
-        return next(state for state in reversed(_STATES) if state in said)
+        return _state(self.comparison)
+
+    @property
+    def grade(self) -> Grade | None:
+        return self.comparison.answer.grade
+
+
+def _state(comparison: Comparison) -> str:
+    said = verdict_of(comparison).partition(", settings ")[0]
+    ours = comparison.answer.configuration
+    if said == "not compared" and not (ours and ours.runs):
+        return "no runs"
+    return next(state for state in reversed(_STATES) if state in said)
 
 
 def catalogue(runs: Path) -> tuple[list[Line], list[Table]]:
@@ -49,15 +60,17 @@ def catalogue(runs: Path) -> tuple[list[Line], list[Table]]:
     for name in dict.fromkeys(experiment.sweep for experiment in experiments()):
         if (runs / name).is_dir() and run_folders(runs / name):
             tables[name] = read_table(runs / name)
+    unrun: dict[str, Table | None] = {}
     lines: list[Line] = []
     for experiment in experiments():
-        table = tables.get(experiment.sweep)
+        name = experiment.sweep
+        if name not in tables and name not in unrun:
+            unrun[name] = unrun_table(name, runs)
+        table = tables.get(name) or unrun[name]
         comparisons = table.comparisons if table else compared(answers_of([experiment], []))
-        lines += [
-            Line(experiment.sweep, comparison)
-            for comparison in comparisons
-            if comparison.headline and comparison.answer.experiment is experiment
-        ]
+        heads = [each for each in comparisons if each.headline and each.answer.experiment is experiment]
+        theirs = {id(each.answer.row): each for each in table.authors_comparisons if each.headline} if table else {}
+        lines += [Line(name, each, theirs.get(id(each.answer.row))) for each in heads]
     return lines, list(tables.values())
 
 
@@ -72,9 +85,24 @@ def as_json(lines: Sequence[Line]) -> list[dict[str, object]]:
             "ours": line.comparison.mean,
             "n": len(line.comparison.sample),
             "state": line.state,
+            "grade": line.grade and line.grade.kind,
+            "read_in_by_us": list(line.grade.read_in) if line.grade else [],
+            "authors": line.authors and _reading(line.authors),
         }
         for line in lines
     ]
+
+
+def _reading(comparison: Comparison) -> dict[str, object]:
+    grade = comparison.answer.grade
+    return {
+        "command": shlex.join(["trainer", "train", *comparison.answer.words]),
+        "ours": comparison.mean,
+        "n": len(comparison.sample),
+        "state": _state(comparison),
+        "grade": grade and grade.kind,
+        "read_in_by_us": list(grade.read_in) if grade else [],
+    }
 
 
 def as_markdown(lines: Sequence[Line], tables: Sequence[Table], *, beside: Path) -> str:
@@ -97,7 +125,8 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
     yield "# Published and reproduced"
     yield ""
     yield "Every published row with its headline figure. `trainer report index` writes this page."
-    yield f"A {link('verdict', '../statistics.md', beside)} needs three runs at the published settings."
+    yield f"A {link('verdict', '../statistics.md', beside)} needs three runs at the settings of its row. No report"
+    yield "prints all of them, so each row has a grade: who says the settings."
     yield ""
     yield f"    {coverage(lines)}"
     yield ""
@@ -105,6 +134,7 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
     yield "|---|---:|---|"
     yield from (f"| {state} | {counts[state]} | {_MEANING[state]} |" for state in _STATES)
     yield ""
+    yield from _grades(lines)
     claims = [claim for table in tables for claim in table.claims]
     if claims:
         outcomes = Counter(claim.outcome for claim in claims)
@@ -121,13 +151,29 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
         yield ""
         yield f"{link_to_report('Report', experiment.report, beside)}, {experiment.where}, answered by {sweep}."
         yield ""
-        yield "| row | figure | published | ours | 95% prediction interval of one more run | n | |"
-        yield "|---|---|---:|---:|---:|---:|---|"
-        yield from map(_row, own)
+        both = any(line.authors for line in own)
+        more = " at the settings of the authors' public code |" if both else ""
+        yield f"| row | figure | published | ours | 95% prediction interval of one more run | n | | settings |{more}"
+        yield f"|---|---|---:|---:|---:|---:|---|---|{'---|' * both}"
+        yield from (_row(line, both=both) for line in own)
         yield ""
 
 
-def _row(line: Line) -> str:
+def _grades(lines: Sequence[Line]) -> Iterable[str]:
+    """Yield how many rows are of each grade, under our reading and under the authors'."""
+    ours = Counter(line.grade.kind for line in lines if line.grade)
+    theirs = Counter(line.authors.answer.grade.kind for line in lines if line.authors and line.authors.answer.grade)
+    yield "| who says the settings | rows, our reading | rows, authors' reading | |"
+    yield "|---|---:|---:|---|"
+    yield from (f"| {kind} | {ours[kind]} | {theirs[kind]} | {MEANING[kind]} |" for kind in KINDS)
+    yield ""
+    yield f"{theirs.total()} of {len(lines)} rows have a second reading, after public code of the report's authors."
+    yield "Nobody can prove that it is the version behind the report. The number of keys that only we chose is in the"
+    yield "last columns. The page of a sweep names them. Precision is listed there and decides no grade."
+    yield ""
+
+
+def _row(line: Line, *, both: bool) -> str:
     comparison = line.comparison
     digits = 0 if comparison.figure.measure == "params" else 2
     cells = [
@@ -138,5 +184,16 @@ def _row(line: Line) -> str:
         interval(comparison.interval, digits=digits),
         str(len(comparison.sample)),
         line.state,
+        line.grade.text.removeprefix("settings ") if line.grade else "not known here",
     ]
+    if both:
+        cells.append(_authors_cell(line.authors, digits))
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def _authors_cell(comparison: Comparison | None, digits: int) -> str:
+    if comparison is None:
+        return NONE
+    found = f"{spread(comparison.sample.values(), digits=digits)}, " if comparison.sample else ""
+    grade = comparison.answer.grade
+    return f"{found}{_state(comparison)}{f', {grade.text}' if grade else ''}"

@@ -41,6 +41,7 @@ def _sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list
     for experiment in table.experiments:
         heads = grids.published(table, experiment, headlines=True)
         reproduced += [heads, order_of(table, experiment)] if heads.rows else []
+        reproduced.append(grids.after_the_authors_code(table, experiment))
     yield "Published and reproduced", reproduced
     yield "Every configuration", [grids.configurations(table)]
     yield "Charts", [*charts]
@@ -52,6 +53,6 @@ def _sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list
     others = [grids.published(table, experiment, headlines=False) for experiment in table.experiments]
     yield "Other published figures", [*others]
     settings = grids.settings(table)
-    yield "Settings", [grids.departures(table), *([Folded(settings)] if settings.rows else [])]
+    yield "Settings", [grids.graded(table), grids.departures(table), *([Folded(settings)] if settings.rows else [])]
     yield "What is missing", [grids.problems(table) if table.problems else nothing_missing(table)]
     yield "Origin of the runs", [grids.provenance(table)]

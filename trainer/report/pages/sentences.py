@@ -76,7 +76,12 @@ def verdict_of(comparison: Comparison) -> str:
     if said == "undecided":
         return f"undecided (n={len(comparison.sample)})"
     said = f"{said}, our definition" if figure.why else said
-    return f"{said}, other settings" if comparison.answer.differences and figure.judged == "by runs" else said
+    if figure.judged != "by runs":
+        return said
+    if comparison.answer.differences:
+        return f"{said}, other settings"
+    grade = comparison.answer.grade
+    return said if grade is None or grade.kind == "printed" else f"{said}, {grade.text}"
 
 
 def several(names: Sequence[str]) -> str:
@@ -173,7 +178,7 @@ def _published(table: Table) -> Iterable[str]:
     if not heads:
         return
     if changed and changed == len(run):
-        yield "These runs are not at the published settings, so there is no verdict on the published figures."
+        yield "These runs have other settings than the published rows, so there is no verdict on the published figures."
         return
     if changed:
         one = changed == 1
@@ -188,6 +193,19 @@ def _published(table: Table) -> Iterable[str]:
     have = "has" if counts.total() == 1 else "have"
     yield f"{counts.total()} of {len(heads)} published headline figures {have} a verdict:"
     yield f"our runs are {several(parts)}."
+    yield from _graded([each for each in heads if each.reproduced])
+
+
+def _graded(judged: Sequence[Comparison]) -> Iterable[str]:
+    """Yield of how many verdicts the settings are not all printed, and who says them instead."""
+    kinds = Counter(each.answer.grade.kind for each in judged if each.answer.grade)
+    total = f"of {len(judged)} verdict{'s' * (len(judged) != 1)}"
+    if count := kinds["read in by us"]:
+        yield f"The settings behind {count} {total} are in part read in by us, because the report leaves them open."
+    if count := kinds["from the authors' public code"]:
+        yield f"The settings behind {count} {total} are in part from the authors' public code."
+    if count := kinds["no run behind the figure is known"]:
+        yield f"No run is known behind the published figure of {count} {total}."
 
 
 def nothing_missing(table: Table) -> str:
@@ -205,7 +223,7 @@ def order_of(table: Table, experiment: Experiment) -> str:
     p = f"p {p}" if p.startswith("<") else f"p = {p}"
     heads = [each for each in table.comparisons if each.headline and each.answer.experiment is experiment]
     changed = any(each.sample and each.answer.differences for each in heads)
-    note = " (not at the published settings)" if changed else ""
+    note = " (not all at the settings of the rows)" if changed else ""
     return f"Our order of the {order.n} rows, compared with the published one: {agrees} (Kendall, {p}){note}."
 
 

@@ -1,15 +1,25 @@
 """Published rows, compared with the configurations that they ask for."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from trainer.config.load import Complete
 from trainer.config.overrides import flatten, read_overrides
 from trainer.published import Experiment, PublishedRow, runs_of
 from trainer.report.configurations import Configuration, Values
 from trainer.report.published.figures import Figure, figures
+from trainer.report.published.grades import AuthorsRun, Grade, Open, authors_run, grade_of, left_open
 from trainer.runs.groups import decisive, differing_keys, identity, label, telling_keys, value_text
 from trainer.statistics import Verdict, prediction_interval, verdict
+
+
+@dataclass(frozen=True)
+class Filed:
+    """Config that a sweep's file resolves to for a configuration."""
+
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    origins: Mapping[str, str] = field(default_factory=dict[str, str])  # the layer that set each key
 
 
 @dataclass(frozen=True)
@@ -22,7 +32,14 @@ class Answer:
     configuration: Configuration | None
     others: tuple[Configuration, ...]  # all of the table
     differences: tuple[str, ...]  # between our settings and the row's, or the sweep file's
-    unsaid: tuple[str, ...]  # what we chose where the report says nothing
+    open: tuple[Open, ...] = ()  # settings that the report leaves open
+    grade: Grade | None = None  # None where no config is known
+    words: tuple[str, ...] = ()  # that start a run of the authors' reading; empty for ours
+
+    @property
+    def unsaid(self) -> tuple[str, ...]:
+        """Return what we chose where the report says nothing."""
+        return tuple(str(each) for each in self.open if each.said_by != "report")
 
     def sample(self, measure: str) -> Values:
         return self.configuration.sample(measure) if self.configuration else {}
@@ -45,34 +62,19 @@ class Comparison:
 
     @property
     def reproduced(self) -> bool:
-        """Return whether there is a verdict at the published settings."""
+        """Return whether there is a verdict at the settings that were read in the report."""
         return bool(self.sample) and not self.answer.differences and self.verdict != "undecided"
-
-
-_UNSAID = {
-    "optimizer": "optimizer.name",
-    "lr": "optimizer.lr",
-    "momentum": "optimizer.momentum",
-    "weight_decay": "optimizer.weight_decay",
-    "batch_size": "train.batch_size",
-    "epochs": "train.epochs",
-    "scheduler": "schedule.name",
-    "loss": "loss.name",
-    "activation": "model.act",
-    "dropout": "model.dropout",
-    "augmentation": "augment.crop.padding",
-}
 
 
 def answers_of(
     answered: Sequence[Experiment],
     configurations: Sequence[Configuration],
-    filed: Mapping[str, Mapping[str, Any]] | None = None,
+    filed: Mapping[str, Filed] | None = None,
 ) -> list[Answer]:
     """Return each row of these experiments with the configuration that answers it.
 
     That is the first one that agrees with the row in every key that distinguishes the configurations. `filed` has, by a
-    configuration's label, the config that the sweep's file resolves to.
+    configuration's label, what the sweep's file resolves to.
     """
     varying = set(differing_keys([each.config for each in configurations if each.config]))
     answers: list[Answer] = []
@@ -81,10 +83,36 @@ def answers_of(
             asked = flatten(read_overrides(runs_of(row)[0]))
             ours = next((each for each in configurations if _agrees(each.config, asked, varying)), None)
             config = ours.config if ours else {}
-            differences = tuple(_differences(asked, config, (filed or {}).get(ours.label, {}))) if ours else ()
-            unsaid = tuple(f"{key}={value_text(config[key])}" for key in _taken(row) if key in config)
-            answers.append(Answer(experiment, row, name, ours, tuple(configurations), differences, unsaid))
+            file = (filed or {}).get(ours.label, Filed()) if ours else Filed()
+            differences = tuple(_differences(asked, config, file.config)) if ours else ()
+            opened = left_open(row, config, file.origins) if config else ()
+            grade = grade_of(row, opened) if config else None
+            answers.append(Answer(experiment, row, name, ours, tuple(configurations), differences, opened, grade))
     return answers
+
+
+def authors_answers_of(
+    answered: Sequence[Experiment], configurations: Sequence[Configuration], complete: Complete | None = None
+) -> list[Answer]:
+    """Return the rows that have an authors' reading, each with the configuration that has exactly its settings, if any.
+
+    `complete` is that of `load_config`.
+    """
+    answers: list[Answer] = []
+    for experiment in answered:
+        for name, row in zip(row_names(experiment), experiment.rows, strict=True):
+            if run := authors_run(row, complete):
+                fits = [each for each in configurations if each.config and not _departs(each.config, run)]
+                opened = left_open(row, run.config, run.origins)
+                grade, theirs = grade_of(row, opened), fits[0] if fits else None
+                answers.append(
+                    Answer(experiment, row, name, theirs, tuple(configurations), (), opened, grade, run.words)
+                )
+    return answers
+
+
+def _departs(config: Mapping[str, Any], run: AuthorsRun) -> bool:
+    return any(True for _ in _differences(run.asked, config, run.config))
 
 
 def _agrees(config: Mapping[str, Any], asked: Mapping[str, Any], varying: set[str]) -> bool:
@@ -102,11 +130,6 @@ def _differences(asked: Mapping[str, Any], config: Mapping[str, Any], filed: Map
         if key not in printed and identity(ours) != identity(filed.get(key)):
             theirs = value_text(filed[key]) if key in filed else "absent"
             yield f"{key}: {value_text(ours)} here, {theirs} in the sweep's file"
-
-
-def _taken(row: PublishedRow) -> Iterable[str]:
-    """Return the config keys that a report leaves open for a row."""
-    return (ours for theirs, ours in _UNSAID.items() if theirs in row.settings and row.settings[theirs] is None)
 
 
 def compared(answers: Sequence[Answer]) -> list[Comparison]:

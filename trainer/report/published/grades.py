@@ -1,0 +1,176 @@
+"""Grades of published rows: who says the settings that a row was run with, the report, its authors' code, or we.
+
+A setting enters if it belongs to a choice that is on: the knobs of the schedule that is used, and not of any other.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from trainer.authors import Fact, facts_of, recipe_of, why_unrun
+from trainer.config import load_config
+from trainer.config.load import Complete
+from trainer.config.overrides import flatten, read_overrides
+from trainer.published import PublishedRow, printed_keys, runs_of
+from trainer.runs.groups import differing_keys, identity, value_text
+
+Kind = Literal[
+    "printed", "from the authors' public code", "read in by us", "no run behind the figure is known"
+]  # fmt: skip
+KINDS: tuple[Kind, ...] = (
+    "printed", "from the authors' public code", "read in by us", "no run behind the figure is known",
+)  # fmt: skip
+MEANING: dict[Kind, str] = {
+    "printed": "the report prints all settings that enter",
+    "from the authors' public code": "what the report leaves open has the value of its authors' public code",
+    "read in by us": "the report leaves settings open, and at least one has a value that only we chose",
+    "no run behind the figure is known": "public code of the authors has the figure, and no run of it",
+}
+
+DECIDES_NO_GRADE = ("train.precision",)
+"""Keys that are listed and decide no grade. No report prints a precision, and it is how numbers are computed."""
+
+_ALWAYS = {
+    "optimizer": ("name", "lr", "momentum", "weight_decay"),
+    "loss": ("name", "gamma", "alpha", "scores", "delta", "beta"),
+    "augment": ("crop.padding", "flip.mode"),
+    "model": ("act", "dropout", "stem"),
+    "data": ("val_fraction", "mean", "std"),
+    "train": ("batch_size", "epochs", "precision"),
+}
+_IF_ON = {
+    "optimizer": ("nesterov", "norm_and_bias_lr_scale"),
+    "loss": ("label_smoothing", "l1", "l2"),
+    "train": ("ema.decay", "early_stop.patience"),
+}
+_OFF = (None, False, 0, 1.0, "none")
+
+
+@dataclass(frozen=True)
+class Open:
+    """A setting that a report leaves open, the value that a row was run with, and who says that value."""
+
+    key: str
+    value: str
+    source: str
+    said_by: Literal["report", "code", "us"]  # report: it prints the value, and the authors' public code has another
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}"
+
+
+@dataclass(frozen=True)
+class Grade:
+    kind: Kind
+    read_in: tuple[str, ...]  # the keys whose value only we chose
+
+    @property
+    def text(self) -> str:
+        """Return the grade as it follows a verdict, such as `settings read in by us (7 keys)`."""
+        if self.kind != "read in by us":
+            return self.kind if self.kind.startswith("no run") else f"settings {self.kind}"
+        return f"settings read in by us ({len(self.read_in)} key{'s' * (len(self.read_in) > 1)})"
+
+
+def left_open(row: PublishedRow, config: Mapping[str, Any], origins: Mapping[str, str]) -> tuple[Open, ...]:
+    """Return the settings that enter and that the report does not print, with the values of a config.
+
+    Printed ones are added where the authors' public code contradicts the report. `origins` has the layer that set each
+    key: a recipe, the sweep's file, or the default.
+    """
+    printed, coded = _printed(row), _coded(row)
+    keys = dict.fromkeys([*_entering(config), *(key for key in coded if key in config)])
+    return tuple(
+        Open(
+            key, value_text(config[key]), *_source(key, config[key], printed.get(key), coded.get(key), origins.get(key))
+        )
+        for key in keys
+        if key not in printed or (key in coded and identity(coded[key].set[key]) != identity(printed[key]))
+    )
+
+
+def _printed(row: PublishedRow) -> dict[str, Any]:
+    kept = printed_keys(row)
+    return {key: value for key, value in flatten(read_overrides(runs_of(row)[0])).items() if key in kept}
+
+
+def _coded(row: PublishedRow) -> dict[str, Fact]:
+    """Return the fact that sets each key. Of several, the last one counts."""
+    return {key: fact for fact in facts_of(row.experiment, row.settings) for key in fact.set}
+
+
+def _entering(config: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in config.items():
+        section, _, knob = key.partition(".")
+        if section == "schedule":
+            if knob == "name" or (config.get("schedule.name") != "constant" and not _is_idle(key, config)):
+                yield key
+        elif section == "optimizer" and knob == "decay_norm_and_bias":
+            if config.get("optimizer.weight_decay"):
+                yield key
+        elif section == "augment" and knob.startswith("erasing."):
+            if config.get("augment.erasing.name") != "none":
+                yield key
+        elif knob in _ALWAYS.get(section, ()) or (knob in _IF_ON.get(section, ()) and value not in _OFF):
+            yield key
+
+
+def _is_idle(key: str, config: Mapping[str, Any]) -> bool:
+    """Return whether a schedule's knob changes nothing: no warm-up, or the one interval that a plateau has."""
+    if key == "schedule.interval":
+        return config.get("schedule.name") == "reduce_on_plateau"
+    return key == "schedule.warmup_epochs" and not config[key]
+
+
+def _source(
+    key: str, value: Any, printed: Any, fact: Fact | None, origin: str | None
+) -> tuple[str, Literal["report", "code", "us"]]:
+    """Return who says a value, in words and as one of three."""
+    if fact and identity(fact.set[key]) == identity(value):
+        instead = f", where the report prints {value_text(printed)}" if printed is not None else ""
+        return f"the authors' public code ({fact.source}){instead}", "code"
+    other = f". The authors' public code has {value_text(fact.set[key])}" if fact else ""
+    other += f": {fact.refused}" if fact and fact.refused else ""
+    if printed is not None:
+        return f"printed{other}", "report"
+    layer = "the sweep file" if origin == "command line" else origin or "the config of the runs"
+    return f"our reading, from {'the defaults' if layer == 'default' else layer}{other}", "us"
+
+
+def grade_of(row: PublishedRow, opened: Sequence[Open]) -> Grade:
+    read_in = tuple(each.key for each in opened if each.said_by == "us" and each.key not in DECIDES_NO_GRADE)
+    if why_unrun(row.experiment):
+        return Grade("no run behind the figure is known", read_in)
+    if read_in:
+        return Grade("read in by us", read_in)
+    coded = any(each.said_by == "code" and each.key not in DECIDES_NO_GRADE for each in opened)
+    return Grade("from the authors' public code" if coded else "printed", ())
+
+
+@dataclass(frozen=True)
+class AuthorsRun:
+    """A run of a row with the settings of its authors' public code."""
+
+    words: tuple[str, ...]  # that start it
+    asked: Mapping[str, Any]  # what the report prints and the code says
+    config: Mapping[str, Any]  # resolved
+    origins: Mapping[str, str]
+
+
+def authors_run(row: PublishedRow, complete: Complete | None = None) -> AuthorsRun | None:
+    """Return the run of the authors' reading of a row, or None if there is no such reading."""
+    recipe = recipe_of(row.experiment, row.settings)
+    if recipe is None:
+        return None
+    coded = {key: fact.set[key] for key, fact in _coded(row).items() if not fact.refused}
+    asked = {**_printed(row), **coded}
+    words: list[str] = []
+    while True:  # a new name drops the knobs of the old choice, so that more is to be said
+        loaded = load_config(words, recipe=recipe, complete=complete)
+        config = flatten(loaded.config.model_dump(mode="json"))
+        missing = differing_keys([{key: config.get(key) for key in asked}, asked])
+        new = [f"{key}={value_text(asked[key])}" for key in missing]
+        if not set(new) - set(words):
+            return AuthorsRun((f"recipe={recipe}", *words), asked, config, loaded.origins)
+        names = [word for word in new if word.partition("=")[0].endswith(".name")]
+        words += names or new
