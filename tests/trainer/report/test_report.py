@@ -147,7 +147,9 @@ def test_one_configuration_over_seeds_is_a_noise_floor(tmp_path: Path, write_run
     page, markdown, *_ = write_report(read_table(tmp_path / "runs"), tmp_path / "out")
     for text in (page.read_text(), markdown.read_text()):
         assert "standard deviation of 1.00 points, 95% interval [0.52, 6.28] (2 degrees of freedom)" in text
-        assert "With 3 seeds per configuration, a best one that leads another one by 3.49 points is found" in text
+        assert (
+            "With 3 seeds per configuration, a best one that leads another one by 3.49 points is found with 80%" in text
+        )
 
 
 def test_the_answer_says_how_sure_it_is(write_schedules) -> None:

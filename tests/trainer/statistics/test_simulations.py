@@ -14,7 +14,7 @@ from scipy import special
 
 from trainer.statistics.comparisons import dunnett_quantile, top_group, with_best
 from trainer.statistics.describe import LEVEL
-from trainer.statistics.power import just_significant, lead_needed, power, seeds_needed
+from trainer.statistics.power import just_significant, lead_needed, power, power_if_skewed, seeds_needed
 
 Array = NDArray[np.float64]
 KINDS = ("normal", "left-skewed", "right-skewed")
@@ -106,6 +106,17 @@ def test_the_printed_lead_is_found_with_the_printed_power(k: int, n: int) -> Non
     assert np.mean(sure(draw("normal", np.ones(k), means, n, FEW, seed=5)) == 0) == pytest.approx(0.8, abs=0.03)
 
 
+@pytest.mark.parametrize(("k", "n"), [(2, 3), (6, 5), (13, 3), (13, 10)])
+def test_the_printed_power_for_skewed_runs_is_theirs(k: int, n: int) -> None:
+    """The lower one of both directions: of thirteen configurations with three seeds 45 %, not 80."""
+    lead = lead_needed((1.0,) * k, n)
+    assert lead is not None
+    promised = power_if_skewed(lead, (1.0,) * k, n)
+    means = np.where(np.arange(k) == 0, lead, 0.0)
+    found = [np.mean(sure(draw(kind, np.ones(k), means, n, FEW, seed=6)) == 0) for kind in KINDS[1:]]
+    assert min(found) == pytest.approx(promised, abs=0.03)
+
+
 def test_the_printed_number_of_seeds_has_the_printed_power() -> None:
     means, stds = (1.5, 0.0, 0.2, -1.0), (1.0,) * 4
     n = seeds_needed(means, stds)
@@ -151,7 +162,8 @@ def test_the_whole_grid(kind: str) -> None:
             if lead is not None:
                 means = np.where(np.arange(k) == 0, lead, 0.0)
                 found = np.mean(sure(draw(kind, np.ones(k), means, n, sweeps, seed=5)) == 0)
-                assert kind != "normal" or found == pytest.approx(0.8, abs=0.03)
+                promised = 0.8 if kind == "normal" else power_if_skewed(lead, (1.0,) * k, n) or math.nan
+                assert found >= promised - 0.03 and (kind != "normal" or found <= 0.83)
             print(f"{kind} n={n} k={k}: equal {equal:.1%}, unequal {wrong[worst]:.1%} ({worst}),"
                   f" lead for 80% {lead or math.nan:.2f} s, found {found:.1%}")  # fmt: skip
             assert equal <= allowed(sweeps), (n, k)

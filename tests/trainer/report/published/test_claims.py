@@ -90,7 +90,10 @@ def test_above_is_decided_by_welch(a: float, b: float, expected: str) -> None:
     [(1.0, "compatible"), (1.3, "compatible"), (2.0, "does not hold"), (-1.0, "does not hold"), (0.0, "does not hold")],
 )
 def test_an_amount_is_compatible_where_single_runs_may_differ_by_it(claimed: float, expected: str) -> None:
-    """Before: `holds`, also of 14.23 claimed where 8 is true, in 56 % of cases. Two runs of s = 0.1 differ by 1 +- t(4) 0.1 sqrt(2 (1 + 1/3)), which is 0.453."""
+    """Before: `holds`, though many other amounts are in the interval, too.
+
+    Two runs of s = 0.1 differ by 1 +- t(4) 0.1 sqrt(2 (1 + 1/3)), which is 0.453.
+    """
     assert outcome({"of": A, "over": B, "points": claimed}, accuracies(a=91.0, b=90.0))[0] == expected
 
 
