@@ -28,7 +28,7 @@ _NOTES: dict[Certainty, str] = {
     "survivors only": "This holds at the 5% level among the runs that trained. Some did not, see below.",
     "incomplete": "This holds at the 5% level for the runs that finished. A missing run may be better.",
     "interim": "The planned runs are not all there. Who looks at each new seed and stops at the first significant"
-    " difference finds a false one in up to 15% of tables, so this is no verdict yet.",
+    " difference finds a false one in 14% of equal pairs by the tenth, so this is no verdict yet.",
     "not significant": "With these seeds the difference may be due to chance.",
     "too few runs": "A test needs at least three runs of each configuration, and runs that vary.",
     "one configuration": "This is a measurement without a comparison.",
