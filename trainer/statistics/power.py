@@ -68,9 +68,11 @@ def seeds_needed(means: tuple[float, ...], stds: tuple[float, ...]) -> int | Non
 
     None if its mean is not the highest, without spread, or if more than 10,000 would be needed.
     """
-    if power(means, stds, MOST_SEEDS) < POWER:
-        return None
-    low, high = FEWEST_FOR_A_VERDICT - 1, MOST_SEEDS  # power rises with n
+    low, high = FEWEST_FOR_A_VERDICT - 1, FEWEST_FOR_A_VERDICT  # power rises with n
+    while power(means, stds, high) < POWER:
+        if high == MOST_SEEDS:
+            return None
+        low, high = high, min(2 * high, MOST_SEEDS)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if power(means, stds, middle) >= POWER else (middle, high)

@@ -7,6 +7,13 @@ from scipy import stats
 from trainer.statistics.failures import at_chance, failures, two_humped
 
 
+@pytest.mark.parametrize(("failed", "n"), [(0, 5), (3, 7), (5, 5)])
+def test_the_interval_is_that_of_scipys_binomial_test(failed: int, n: int) -> None:
+    (found,) = failures({"a": (failed, n)})
+    known = stats.binomtest(failed, n).proportion_ci(method="exact")
+    assert (found.low, found.high) == (pytest.approx(known.low), pytest.approx(known.high))
+
+
 @pytest.mark.parametrize(("right", "expected"), [(1000, True), (1094, True), (1095, False), (9000, False), (0, True)])
 def test_chance_is_what_the_exact_binomial_test_does_not_exceed(right: int, expected: bool) -> None:
     p = stats.binomtest(right, 10_000, 0.1, alternative="greater").pvalue
