@@ -54,7 +54,7 @@ def power_if_skewed(lead: float, stds: tuple[float, ...], n: int) -> float | Non
     if n < FEWEST_FOR_A_VERDICT or n > _MOST_DRAWN or len(stds) < 2 or not any(stds):
         return None
     random = np.random.default_rng(0)
-    noise = random.exponential(size=(max(1000, _NUMBERS // len(stds)), len(stds), n)) - 1
+    noise = random.exponential(size=(max(500, _NUMBERS // len(stds)), len(stds), n)) - 1
     spread = np.asarray(stds)
     mean, variance = noise.mean(-1) * spread, noise.var(-1, ddof=1) * spread**2
     half = just_significant(variance, n)
@@ -85,7 +85,7 @@ def _draws(stds: tuple[float, ...], n: int) -> tuple[NDArray[np.float64], NDArra
     Means and variances are drawn, not runs, so the time does not depend on n.
     """
     k, random = len(stds), np.random.default_rng(0)
-    count = max(1000, _NUMBERS // k)
+    count = max(500, _NUMBERS // k)
     spread = np.asarray(stds)
     mean = random.normal(size=(count, k)) * spread / math.sqrt(n)
     variance = random.chisquare(n - 1, size=(count, k)) / (n - 1) * spread**2
