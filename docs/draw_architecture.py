@@ -23,7 +23,8 @@ _ABOUT = {
     "runs": "a run on disk, configurations",
     "probes": "numbers from one step",
     "config": "every choice, validated",
-    "files at the foot": "files, seeds, statistics, errors",
+    "statistics": "tests, power, failures",
+    "files at the foot": "files, seeds, text, errors",
     "models": "networks: torch and timm only",
 }
 

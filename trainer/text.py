@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from trainer.statistics import describe
+from trainer.statistics.describe import describe
 
 NONE = "-"
 """Shown in place of a number that does not exist."""

@@ -19,7 +19,7 @@ each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def header(path: Path) -> dict[str, str]:
     """The question, and the lines `# Word: ...` of the comment above a sweep."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    labelled = (re.fullmatch(r"# (Answers|Runs|Time|On W&B|Here): +(.+)", line) for line in lines)
+    labelled = (re.fullmatch(r"# (Answers|Runs|Control|Time|On W&B|Here): +(.+)", line) for line in lines)
     return {"question": lines[0]} | {match[1]: match[2] for match in labelled if match}
 
 

@@ -1,32 +1,24 @@
 """Against printed examples, scipy's own tests where they have one, and simulations of what a level promises."""
 
 import math
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from trainer.statistics import (
+from trainer.statistics.comparisons import top_group, with_best
+from trainer.statistics.describe import (
     LEVEL,
-    agreement,
-    all_pairs,
     describe,
-    holm,
-    noise_floor,
-    paired,
-    power,
     prediction_half_width,
     prediction_interval,
     prediction_of_difference,
     rounding_of,
-    seeds_needed,
-    top_group,
     verdict,
-    welch,
-    welch_p,
 )
+from trainer.statistics.differences import all_pairs, holm, paired, welch, welch_p
+from trainer.statistics.table import agreement, noise_floor
 
 # The first and third example of the article "Welch's t-test" of Wikipedia, with the statistics that it prints.
 A1 = [27.5, 21.0, 19.0, 23.6, 17.0, 17.9, 16.9, 20.1, 21.9, 22.6, 23.1, 19.6, 19.0, 21.7, 21.4]
@@ -91,42 +83,6 @@ def test_holm_never_exceeds_one_and_takes_tables_along_the_last_axis() -> None:
     assert holm([]).tolist() == []
 
 
-@pytest.mark.parametrize(("effect", "n"), [(0.2, 394), (0.5, 64), (0.8, 26), (1.0, 17), (1.4, 10)])
-def test_seeds_needed_are_those_of_printed_tables(effect: float, n: int) -> None:
-    """Cohen 1988, table 2.4.1, two-sided 5 %, power .80: 393, 64, 26, 17, 9; statsmodels prints 393.41 and 9.07."""
-    assert seeds_needed(effect, 1.0) == n
-    assert power(effect, 1.0, n) >= 0.8 > power(effect, 1.0, n - 1)
-
-
-def test_power_is_what_simulated_experiments_find() -> None:
-    draw = np.random.default_rng(0).normal(size=(2, 5, 20_000)) + np.array([0.0, 2.0])[:, None, None]
-    known: Any = stats.ttest_ind(draw[0], draw[1])
-    found = np.mean(known.pvalue < 0.05)
-    assert power(2.0, 1.0, 5) == pytest.approx(found, abs=4 * math.sqrt(0.25 / 20_000))
-
-
-def test_power_is_a_probability_wherever_it_is_asked() -> None:
-    """Scipy's noncentral t is NaN in places."""
-    effects, seeds = 10.0 ** np.arange(-3, 5, 0.1), [2, 3, 5, 10, 30, 50, 100, 300, 1000, 10_000]
-    for level in (0.05, 0.05 / 15, 0.05 / 5000):
-        for n in seeds:
-            found = [power(float(effect), 1.0, n, level) for effect in effects]
-            assert all(0 <= each <= 1 + 1e-9 for each in found)
-            assert all(after >= before - 1e-6 for before, after in pairwise(found))
-
-
-def test_a_table_needs_more_seeds_than_a_pair_of_its_own() -> None:
-    """Of three pairs the level is 5 % / 3: for an effect of one, 22.42 a group by statsmodels' solve_power."""
-    assert (seeds_needed(1.0, 1.0), seeds_needed(1.0, 1.0, 0.05 / 3)) == (17, 23)
-
-
-def test_seeds_of_no_difference_and_of_a_hopeless_one_cannot_be_had() -> None:
-    assert seeds_needed(0.0, 1.0) is None
-    assert seeds_needed(1e-4, 1.0) is None
-    assert seeds_needed(1.0, 0.0) == 2
-    assert seeds_needed(1e6, 1.0) == 2  # where the noncentral t itself has no digits left
-
-
 def test_the_prediction_interval_of_three_runs_by_hand() -> None:
     """Mean 91, s = 1, t(2) = 4.3027: 91 +- 4.3027 sqrt(4/3)."""
     half = 4.302653 * math.sqrt(4 / 3)
@@ -149,27 +105,44 @@ def test_a_verdict_takes_three_runs() -> None:
     assert verdict(10.0, [90.0, 91.0]) == verdict(10.0, []) == "undecided"
 
 
-def test_runs_that_do_not_vary_are_compared_by_the_rounding_alone() -> None:
-    assert verdict(90.61, [90.605] * 3, rounding=rounding_of(2)) == "consistent"
-    assert verdict(90.60, [90.61] * 3, rounding=rounding_of(2)) == "higher"
+def test_runs_that_do_not_vary_have_no_verdict() -> None:
+    """Before: `higher` of a figure 0.005 away, as if the next run could not differ by a digit."""
+    assert verdict(90.60, [90.61] * 3, rounding=rounding_of(2)) == "undecided"
+    assert verdict(90.60, [90.61, 90.61, 90.62], rounding=rounding_of(2)) == "consistent"
 
 
-def test_about_is_taken_to_be_a_whole_unit() -> None:
-    assert (rounding_of(2), rounding_of(0, about=True)) == (0.005, 1.0)
+@pytest.mark.parametrize(
+    ("decimals", "about", "expected"), [(2, None, 0.005), (0, 84, 1.0), (0, 100, 10.0), (0, 45, 1.0), (1, 0.5, 0.1)]
+)
+def test_about_is_read_to_its_second_digit(decimals: int, about: float | None, expected: float) -> None:
+    """Before: about 100 epochs was 99 to 101."""
+    assert rounding_of(decimals, about=about) == pytest.approx(expected)
+
+
+def test_a_figure_printed_as_above_agrees_with_all_runs_above_it() -> None:
+    """Before: 'above 88%' was judged as about 88, and runs at 93% were called higher."""
+    runs = [93.0, 93.1, 93.2]
+    assert (verdict(88.0, runs, rounding=1.0), verdict(88.0, runs, bound=True)) == ("higher", "consistent")
+    assert verdict(95.0, runs, bound=True) == "lower"
 
 
 def test_identical_runs_are_called_so_and_nothing_is_nan() -> None:
     samples = {"constant": by_seed([1.0, 2.0, 3.0]), "plateau": by_seed([1.0, 2.0, 3.0]), "flat": by_seed([4.0] * 3)}
     pairs = {(pair.a, pair.b): pair for pair in all_pairs(samples | {"flat too": by_seed([4.0] * 3)})}
     assert pairs["constant", "plateau"].split == pairs["flat", "flat too"].split == "identical"
-    for pair in pairs.values():
-        assert pair.difference.p is not None and not math.isnan(pair.difference.p)
-    assert pairs["constant", "plateau"].seeds_needed is None
+    assert not any(math.isnan(pair.difference.p or 0.0) for pair in pairs.values())
 
 
-def test_samples_without_spread_that_differ_are_significant() -> None:
-    (pair,) = all_pairs({"a": by_seed([1.0, 1.0]), "b": by_seed([2.0, 2.0])})
-    assert (pair.split, pair.difference.p, pair.difference.low) == ("lower", 0.0, -1.0)
+def test_two_samples_without_spread_cannot_be_told_apart() -> None:
+    """Before: p = 0, significant."""
+    (pair,) = all_pairs({"a": by_seed([1.0] * 3), "b": by_seed([2.0] * 3)})
+    assert (pair.split, pair.difference.p, pair.difference.low, pair.p_holm) == ("undecided", None, None, None)
+
+
+def test_two_samples_of_two_values_cannot_be_told_apart() -> None:
+    """Before: significant, at p = 0.0001."""
+    (pair,) = all_pairs({"a": by_seed([1.0, 1.01]), "b": by_seed([2.0, 2.01])})
+    assert pair.split == "undecided"
 
 
 def test_a_pair_with_one_run_is_undecided_and_no_part_of_the_correction() -> None:
@@ -181,15 +154,14 @@ def test_a_pair_with_one_run_is_undecided_and_no_part_of_the_correction() -> Non
         ("a", "b", "lower"),
     ]
     assert pairs[2].p_holm == pairs[2].difference.p
-    assert pairs[0].seeds_needed is None
 
 
 def test_the_top_group_is_what_is_not_significantly_different_from_the_best() -> None:
     samples = {"low": by_seed([1.0, 1.1, 0.9]), "mid": by_seed([5.0, 5.2, 4.9]), "best": by_seed([5.1, 5.3, 4.9])}
-    pairs = all_pairs(samples)
-    assert top_group(samples, pairs) == ["best", "mid"]
-    assert top_group(samples, pairs, highest=False) == ["low"]
-    assert top_group({}, []) == []
+    assert top_group(samples, with_best(samples)) == ["best", "mid"]
+    lowest = with_best(samples, highest=False)
+    assert top_group(samples, lowest, highest=False) == ["low"]
+    assert top_group({}, with_best({})) == []
 
 
 def test_tau_b_with_ties_by_hand() -> None:
@@ -202,30 +174,24 @@ def test_tau_b_with_ties_by_hand() -> None:
 
 
 def test_the_noise_floor_is_the_root_of_the_pooled_variance() -> None:
-    found = noise_floor([[1.0, 3.0], [10.0, 12.0, 14.0], [7.0]])
+    found = noise_floor({"a": by_seed([1.0, 3.0]), "b": by_seed([10.0, 12.0, 14.0]), "c": by_seed([7.0])})
     assert found
     assert (found.std, found.df) == (pytest.approx(math.sqrt((2 + 8) / 3)), 3)
     assert found.low < found.std < found.high
-    one = noise_floor([A1])
+    one = noise_floor({"a": by_seed(A1)})
     assert one and one.low == pytest.approx(math.sqrt(14 * np.var(A1, ddof=1) / stats.chi2.ppf(0.975, 14)))
-    assert noise_floor([[1.0], []]) is None
+    assert noise_floor({"a": by_seed([1.0]), "b": {}}) is None
 
 
-def test_the_difference_that_the_floor_lets_n_seeds_find_has_the_promised_power() -> None:
-    found = noise_floor([A1])
-    assert found
-    difference = found.resolves(5)
-    assert power(difference, found.std, 5) == pytest.approx(0.8)
-
-
-@pytest.mark.parametrize("tests", [15, 780])
-def test_a_pair_of_a_table_is_detected_at_the_tables_correction(tests: int) -> None:
-    """Two seeds each: at that distance a t-test at 5 % / m, by scipy's own noncentral t, finds 80 %."""
-    found = noise_floor([[1.0, 2.0], [3.0, 4.0]])
-    assert found is not None
-    away = found.resolves(2, tests=tests) / found.std
-    edge = stats.t.ppf(1 - 0.025 / tests, 2)
-    assert stats.nct.sf(edge, 2, away) == pytest.approx(0.8, abs=1e-3)
+def test_unequal_spreads_are_no_one_noise_floor() -> None:
+    """Before: one pooled figure, which its own table contradicted."""
+    narrow, wide = by_seed([-0.1, 0.0, 0.1, 0.05, -0.05]), by_seed([-10.0, 0.0, 10.0, 5.0, -5.0])
+    found = noise_floor({"narrow": narrow, "wide": wide})
+    assert found and not found.equal
+    assert found.p_equal == pytest.approx(float(stats.bartlett([*narrow.values()], [*wide.values()]).pvalue))
+    assert (found.smallest, found.largest) == (pytest.approx(0.0791, abs=1e-4), pytest.approx(7.91, abs=1e-2))
+    same = noise_floor({"a": narrow, "b": by_seed([each + 1 for each in narrow.values()])})
+    assert same and same.equal
 
 
 # What a level of 5 % promises, by simulation; each count within four standard errors of its binomial.

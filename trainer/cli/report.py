@@ -60,8 +60,8 @@ def report(
     """
     if targets == ["index"]:
         return _index(runs, out, as_json)
+    from trainer.report.pages.answer import finding
     from trainer.report.pages.export import as_json as content_of
-    from trainer.report.pages.sentences import finding
     from trainer.report.pages.write import write_report
     from trainer.report.tables import read_tables
 

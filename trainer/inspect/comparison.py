@@ -85,10 +85,12 @@ def _welch_lines(test: dict[str, Any]) -> list[str]:
     sizes = {label: len(sample) for label, sample in test["groups"].items()}
     for pair in test["pairs"]:
         difference = pair["difference"]
-        interval = f"[{difference['low']:+.2%}, {difference['high']:+.2%}]"
+        tested = "no test, because neither varies"
+        if difference["low"] is not None:
+            tested = f"95 % [{difference['low']:+.2%}, {difference['high']:+.2%}], p = {pair['p_holm']:.3g}"
         lines.append(
             f"  {pair['a']} (n={sizes[pair['a']]}) - {pair['b']} (n={sizes[pair['b']]}):"
-            f" {difference['mean']:+.2%}, 95 % {interval}, p = {pair['p_holm']:.3g}, {pair['split']}"
+            f" {difference['mean']:+.2%}, {tested}, {pair['split']}"
         )
     return lines + [f"not counted: {repeat}" for repeat in test["repeats"]]
 

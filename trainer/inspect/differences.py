@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainer.runs.groups import SEED, decisive, differing_keys, grouped, one_of_each_seed
 from trainer.runs.history import History, is_finite
-from trainer.statistics import all_pairs
+from trainer.statistics.differences import all_pairs
 
 _HEADLINES = (
     *("status", "epoch", "headline/protocol", "headline/accuracy", "test/accuracy", "test/loss", "train/accuracy"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from trainer.runs.bands import Band, bands, probe_medians
 from trainer.runs.history import History
-from trainer.statistics import describe
+from trainer.statistics.describe import describe
 from trainer.text import NONE, spread, table
 
 BETA = "runs/beta"

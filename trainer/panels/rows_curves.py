@@ -10,7 +10,7 @@ from trainer.published import PublishedRow, runs_of
 from trainer.published import rows as published_rows
 from trainer.runs.groups import counted, telling_keys
 from trainer.runs.history import History, is_finite
-from trainer.statistics import describe
+from trainer.statistics.describe import describe
 
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 

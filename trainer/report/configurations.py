@@ -7,6 +7,7 @@ from typing import Any
 
 from trainer.report.folders import Problem, Run
 from trainer.runs.groups import decisive, differing_keys, identity, label, one_of_each_seed, value_text
+from trainer.statistics.failures import LEARNED, at_chance
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import points_of
 
@@ -18,7 +19,16 @@ class Configuration:
     label: str
     values: Mapping[str, Any]  # of the keys that distinguish the table's configurations
     config: Mapping[str, Any]  # flat. Without runs it is what the sweep's file resolves to
-    runs: tuple[Run, ...]  # finished, one of each seed
+    runs: tuple[Run, ...]  # finished and above chance, one of each seed: these count
+    failed: tuple[Run, ...] = ()  # diverged or at chance, one of each seed that has no counting run
+    planned: tuple[int, ...] = ()  # seeds that the sweep's file asks for, empty if it does not say
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Return what a verdict on this configuration is subject to: `interim`, `survivors only`."""
+        ended = {run.seed for run in (*self.runs, *self.failed)}
+        interim = self.runs and not ended.issuperset(self.planned)
+        return (*(["interim"] if interim else []), *(["survivors only"] if self.runs and self.failed else []))
 
     def sample(self, measure: str = "metric") -> Values:
         return {run.seed: value for run in self.runs if (value := run.measure(measure)) is not None}
@@ -50,6 +60,8 @@ def of_sweep(
         expected.setdefault(identity(values), Configuration(label(values) or "all", values, {}, ()))
         seeds.setdefault(identity(values), []).append(int(point.values.get("seed", 0)))
     with_runs = grouped(runs, varied)
+    with_runs = {key: replace(each, planned=tuple(seeds.get(key, ()))) for key, each in with_runs.items()}
+    expected = {key: replace(each, planned=tuple(seeds[key])) for key, each in expected.items()}
     problems = [
         Problem("not in the sweep", str(run.history.folder), f"its configuration is {configuration.label}")
         for key, configuration in with_runs.items()
@@ -69,7 +81,7 @@ def of_sweep(
 
 
 def settled(configurations: Iterable[Configuration]) -> tuple[list[Configuration], list[Run], list[Problem]]:
-    """Return (configurations with their counting runs only, the other runs, why each other run does not count).
+    """Return (configurations with their counting and failed runs, all that do not count, why each of these does not).
 
     Runs of one label whose configs differ are split into several configurations, the commonest first.
     """
@@ -94,8 +106,51 @@ def settled(configurations: Iterable[Configuration]) -> tuple[list[Configuration
             counting, repeats = one_of_each_seed([run for run in runs if run.status == "finished"])
             aside += [run for run, _ in repeats]
             problems += [_repeated(run, first) for run, first in repeats]
-            (split if number else kept).append(replace(configuration, label=name, config=config, runs=tuple(counting)))
-    return _with_own_labels([*kept, *split]), aside, problems
+            there = {run.seed for run in counting}
+            diverged, _ = one_of_each_seed([run for run in runs if run.status == "diverged" and run.seed not in there])
+            planned = () if number else configuration.planned
+            own = replace(configuration, label=name, config=config, planned=planned)
+            (split if number else kept).append(replace(own, runs=tuple(counting), failed=tuple(diverged)))
+    learned, at_chance = _without_those_at_chance(_with_own_labels([*kept, *split]))
+    return learned, [*aside, *at_chance], [*problems, *map(_no_better_than_chance, at_chance)]
+
+
+def _without_those_at_chance(configurations: Sequence[Configuration]) -> tuple[list[Configuration], list[Run]]:
+    """Return (configurations whose finished runs at chance are among the failed ones, these runs).
+
+    Where no run of the table has learned, nothing is known to have failed: the runs may be too short for anything.
+    """
+    finished = [run for each in configurations for run in each.runs]
+    if not any((above := _times_chance(run)) is not None and above >= LEARNED for run in finished):
+        return [*configurations], []
+    apart = {id(run) for run in finished if _at_chance(run)}
+    return [
+        replace(
+            each,
+            runs=tuple(run for run in each.runs if id(run) not in apart),
+            failed=(*each.failed, *(run for run in each.runs if id(run) in apart)),
+        )
+        for each in configurations
+    ], [run for run in finished if id(run) in apart]
+
+
+def _times_chance(run: Run) -> float | None:
+    accuracy = run.measure("test_acc")
+    return None if run.chance is None or accuracy is None else accuracy / 100 * run.chance[1]
+
+
+def _at_chance(run: Run) -> bool:
+    accuracy = run.measure("test_acc")
+    if run.chance is None or accuracy is None:
+        return False
+    images, classes = run.chance
+    return at_chance(accuracy / 100, images=images, classes=classes)
+
+
+def _no_better_than_chance(run: Run) -> Problem:
+    images, classes = run.chance or (0, 1)
+    message = f"{run.measure('test_acc'):.2f}% of {images:,} test images; guessing gets {100 / classes:g}%"
+    return Problem("at chance", str(run.history.folder), message)
 
 
 def _repeated(run: Run, first: Run) -> Problem:

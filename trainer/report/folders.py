@@ -19,6 +19,7 @@ Kind = Literal[
     "interrupted",
     "stopped",
     "diverged",
+    "at chance",
     "failed",
     "unreadable",
     "truncated",
@@ -57,6 +58,13 @@ class Run:
     def config(self) -> Mapping[str, Any]:
         return self.history.config
 
+    @property
+    def chance(self) -> tuple[int, int] | None:
+        """Return (test images, classes), or None if the run does not tell them."""
+        if counts := self.history.confusion:
+            return sum(map(sum, counts)), len(counts)
+        return _TEST_SETS.get(str(self.config.get("data.name")))
+
     def measure(self, name: str) -> float | None:
         """Return a value by its name, or None. `test_acc_at 25` is the test accuracy after epoch 25."""
         name, _, epoch = name.partition(" ")
@@ -65,6 +73,8 @@ class Run:
         reached = [row["test/accuracy"] for row in self.history.having("test/accuracy") if row["epoch"] == float(epoch)]
         return _percent(reached[-1]) if reached else None
 
+
+_TEST_SETS = {"cifar10": (10_000, 10), "cifar100": (10_000, 100)}  # images, classes
 
 _CURVES = ("epoch", "step", "train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy",
            "optimizer/lr", "time/train_seconds")  # fmt: skip

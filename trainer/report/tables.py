@@ -4,6 +4,7 @@ The configurations of a sweep are known from the file in its folder. Those of ot
 which the configs differ.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -19,14 +20,18 @@ from trainer.report.folders import Problem, Run, read_run, run_folders
 from trainer.report.published.claims import Claim, claims_of
 from trainer.report.published.comparisons import Answer, Comparison, Filed, answers_of, authors_answers_of, compared
 from trainer.runs import groups
-from trainer.statistics import NoiseFloor, Order, Pair, agreement, all_pairs, noise_floor, top_group
+from trainer.statistics.comparisons import Comparison as Against
+from trainer.statistics.comparisons import top_group, with_best, with_control
+from trainer.statistics.differences import Pair, all_pairs
+from trainer.statistics.failures import Failures, failures
+from trainer.statistics.table import NoiseFloor, Order, agreement, noise_floor
 from trainer.sweep.file import Sweep, read_sweep
 from trainer.sweep.points import points_of
 
 AUTHORS = "authors_"
 """Beginning of the name of a folder, beside that of a sweep, with runs at the settings of the authors' public code."""
 _SWEEPS = Path(__file__).parents[2] / "sweeps"
-_NOT_OVER = ("finished", "running", "interrupted", "stopped")  # finished: a second run of its seed
+_NO_CRASH = ("running", "interrupted", "stopped", "finished", "diverged")  # all statuses that are no crash
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Table:
     problems: tuple[Problem, ...]
     answers: tuple[Answer, ...]  # to published rows
     expected: int | None  # number of runs; None if it is not known
+    control: str = ""  # label of the configuration that its file compares all others with
     authors: tuple[Answer, ...] = ()  # to those rows that have a reading after their authors' public code
 
     @cached_property
@@ -69,24 +75,50 @@ class Table:
         return all_pairs(self.samples)
 
     @cached_property
+    def against_best(self) -> list[Against]:
+        return with_best(self.samples, highest=self.highest)
+
+    @cached_property
+    def against_control(self) -> list[Against]:
+        """Return the comparisons with the control, none if the file names none or it has no run."""
+        return with_control(self.samples, self.control) if self.control else []
+
+    @cached_property
     def top(self) -> list[str]:
-        return top_group(self.samples, self.pairs, highest=self.highest)
+        return top_group(self.samples, self.against_best, highest=self.highest)
 
     @cached_property
     def floor(self) -> NoiseFloor | None:
-        different = {tuple(sample.items()) for sample in self.samples.values()}  # identical results are one observation
-        return noise_floor([[value for _, value in sample] for sample in sorted(different)])
+        return noise_floor(self.samples)
+
+    @cached_property
+    def failures(self) -> list[Failures]:
+        """Return the share of failed runs of each configuration with an ended run."""
+        return failures(
+            {each.label: (len(each.failed), len(each.runs) + len(each.failed)) for each in self.configurations}
+        )
 
     @property
     def empty(self) -> list[str]:
-        """Return the configurations without a counting run."""
-        return [label for label, sample in self.samples.items() if not sample]
+        """Return the configurations of which no run has ended, well or badly."""
+        return [each.label for each in self.configurations if not each.sample() and not each.failed]
+
+    @property
+    def interim(self) -> bool:
+        """Return whether runs are still to come: planned seeds of a grid, or runs of a search."""
+        if not any(each.planned for each in self.configurations):
+            ended = sum(run.status in ("finished", "stopped", "diverged") for run in self.runs)
+            return self.expected is not None and ended < self.expected
+        return any(
+            not {run.seed for run in (*each.runs, *each.failed)}.issuperset(each.planned)
+            for each in self.configurations
+        )
 
     @cached_property
     def lost(self) -> list[Run]:
-        """Return the runs that diverged or failed, if no other run of their configuration and seed finished."""
-        good = {_identity(run) for each in self.configurations for run in each.runs}
-        return [run for run in self.unfinished if run.status not in _NOT_OVER and _identity(run) not in good]
+        """Return the runs that crashed, if no other run of their configuration and seed ended."""
+        ended = {_identity(run) for each in self.configurations for run in (*each.runs, *each.failed)}
+        return [run for run in self.unfinished if run.status not in _NO_CRASH and _identity(run) not in ended]
 
     @property
     def runs(self) -> list[Run]:
@@ -174,6 +206,7 @@ def read_table(folder: Path) -> Table:
         (*missing, *others, *problems),
         (),
         expected,
+        _control(path, configurations),
     )
     return _answered(table, sweep)
 
@@ -256,6 +289,12 @@ def _question(path: Path) -> str:
     """Return the comment on the first line of a sweep's file, or else a question with its name."""
     first = path.read_text(encoding="utf-8").partition("\n")[0]
     return first.lstrip("# ").strip() if first.startswith("#") else f"What do the runs of {path.stem} achieve?"
+
+
+def _control(path: Path, configurations: Iterable[Configuration]) -> str:
+    """Return the label of the configuration that a comment `# Control: LABEL` of a sweep's file names, or ""."""
+    said = re.search(r"^# Control: +(.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return said[1].strip() if said and said[1].strip() in {each.label for each in configurations} else ""
 
 
 @cache

@@ -11,7 +11,7 @@ from trainer.config.overrides import flatten, read_overrides
 from trainer.errors import CheckpointError
 from trainer.published import experiments, runs_of
 from trainer.report.configurations import Configuration
-from trainer.report.pages.sentences import finding
+from trainer.report.pages.answer import finding
 from trainer.report.pages.write import write_report
 from trainer.report.published.comparisons import answers_of
 from trainer.report.tables import Table, read_table, read_tables
@@ -42,7 +42,9 @@ def test_a_whole_sweep_has_its_points_in_the_files_order_and_nothing_wrong(write
 
 
 def test_each_published_row_meets_its_point_and_gets_a_verdict(write_schedules) -> None:
-    folder = write_schedules({**{name: [0.90, 0.91, 0.92, 0.905, 0.915] for name in NAMES}, "linear": [0.5] * 5})
+    folder = write_schedules(
+        {**{name: [0.90, 0.91, 0.92, 0.905, 0.915] for name in NAMES}, "linear": [0.5, 0.51, 0.5, 0.49, 0.5]}
+    )
     heads = {each.answer.name: each for each in read_table(folder).comparisons if each.headline}
     assert {name: each.answer.configuration and each.answer.configuration.label for name, each in heads.items()} == {
         name: name for name in NAMES if name != "constant"

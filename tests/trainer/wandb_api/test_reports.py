@@ -11,7 +11,7 @@ import yaml
 from standin import ENTITY, Run, Standin
 
 from trainer.errors import SweepError, UserError
-from trainer.report.pages.sentences import finding
+from trainer.report.pages.answer import finding
 from trainer.report.tables import Table, read_table
 from trainer.wandb_api.reports import WORKSPACE, publish
 

@@ -8,11 +8,12 @@ from dataclasses import asdict
 from typing import Any
 
 from trainer.report.configurations import Configuration
-from trainer.report.pages.sentences import finding
+from trainer.report.pages.answer import finding
 from trainer.report.published.comparisons import Comparison
 from trainer.report.tables import Table
 from trainer.runs.groups import decisive
-from trainer.statistics import describe
+from trainer.statistics.describe import describe
+from trainer.statistics.failures import two_humped
 
 MEASURES = ("metric", "headline", "test_acc", "best_test_acc", "train_acc", "best_val_acc", "gap_points",
             "seconds_total", "seconds_per_epoch", "params", "size_mb", "convergence_epochs", "gradient_cosine",
@@ -34,13 +35,23 @@ def as_json(table: Table) -> dict[str, Any]:
         "runs_expected": table.expected,
         "points": [_configuration(configuration) for configuration in table.configurations],
         "top_group": table.top,
+        "against_best": [asdict(each) for each in table.against_best],
+        "control": table.control,
+        "against_control": [asdict(each) for each in table.against_control],
         "pairs": [asdict(pair) for pair in table.pairs],
         "noise_floor": table.floor and asdict(table.floor),
+        "failures": [asdict(each) for each in table.failures],
         "published": [_comparison(each) for each in table.comparisons],
         "published_after_the_authors_code": [_comparison(each) for each in table.authors_comparisons],
         "orders": {each.id: (order := table.order(each)) and asdict(order) for each in table.experiments},
         "claims": [
-            {"of": claim.experiment.id, "claim": claim.text, "outcome": claim.outcome, "because": claim.why}
+            {
+                "of": claim.experiment.id,
+                "claim": claim.text,
+                "outcome": claim.outcome,
+                "marks": list(claim.marks),
+                "because": claim.why,
+            }
             for claim in table.claims
         ],
         "contradictions": {each.id: list(each.notes) for each in table.experiments},
@@ -73,6 +84,8 @@ def _configuration(configuration: Configuration) -> dict[str, Any]:
         "label": configuration.label,
         "values": dict(configuration.values),
         "runs": [{"run": run.name, "seed": run.seed, **run.values} for run in configuration.runs],
+        "failed": [{"run": run.name, "seed": run.seed, "status": run.status} for run in configuration.failed],
+        "two_humped": two_humped(configuration.sample()),
         "summary": {
             measure: asdict(described)
             for measure, sample in measured.items()
@@ -100,6 +113,8 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "n": len(comparison.sample),
         "one_more_run_within": comparison.interval,
         "verdict": comparison.verdict,
+        "verdict_on_best_epoch": comparison.on_best_epoch,
+        "marks": list(comparison.marks),
         "at_the_rows_settings": not comparison.answer.differences,
         "differences": list(comparison.answer.differences),
         "grade": grade and grade.kind,

@@ -1,10 +1,9 @@
 """Tables of a report, as plain text in cells."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from trainer.authors import facts_of, why_unrun
 from trainer.published import Experiment
@@ -14,14 +13,12 @@ from trainer.report.published.comparisons import Comparison
 from trainer.report.published.grades import KINDS, MEANING
 from trainer.report.tables import AUTHORS, Table
 from trainer.runs.groups import decisive, value_text
-from trainer.statistics import Pair
+from trainer.statistics.comparisons import Comparison as Against
+from trainer.statistics.differences import Pair
 from trainer.text import NONE, number, spread
 
 MOST_PAIRS = 36
 """Every pair of nine configurations is shown. With more configurations, only the pairs with the best one are."""
-
-
-_UNKNOWN = "not recorded"
 
 
 @dataclass(frozen=True)
@@ -54,12 +51,39 @@ def configurations(table: Table) -> Grid:
             lambda each: number(fmean(n) / 1e6) if (n := each.sample("params").values()) else NONE,
         ),
     ]
+    if any(each.failed for each in table.configurations):
+        columns.insert(2, ("failed", lambda each: _failed_of(each)))
     caption = (
         "Mean ± sample standard deviation over n runs. The top group is the best configuration and every other whose"
-        " difference from it is not significant"
+        " difference from it is not significant. In 95 of 100 tables the truly best one is in it"
     )
     rows = tuple(tuple(cell(each) for _, cell in columns) for each in _ranked(table))
-    return Grid(caption, tuple(name for name, _ in columns), rows, (0, 3))
+    names = tuple(name for name, _ in columns)
+    return Grid(caption, names, rows, (0, names.index("top group")))
+
+
+def _failed_of(configuration: Configuration) -> str:
+    ended = len(configuration.runs) + len(configuration.failed)
+    return f"{len(configuration.failed)} of {ended}" if ended else NONE
+
+
+def trained(table: Table) -> Grid:
+    """Return the share of runs that failed, where one did, with its interval and an exact test."""
+    shown = table.failures if any(each.failed for each in table.failures) else []
+    rows = tuple(
+        (
+            each.name,
+            f"{each.failed} of {each.n}",
+            f"[{100 * each.low:.0f}%, {100 * each.high:.0f}%]",
+            NONE if each.p is None else p_value(each.p),
+        )
+        for each in shown
+    )
+    caption = (
+        "Runs that diverged or stayed at chance, of those that ended. The interval is Clopper and Pearson's. p is of"
+        " Boschloo's exact test against the configuration with the smallest share, corrected after Holm"
+    )
+    return Grid(caption, ("configuration", "failed", "95% interval of the share", "p (Holm)"), rows)
 
 
 def _spread_of(measure: str, *, digits: int = 2) -> Callable[[Configuration], str]:
@@ -84,9 +108,11 @@ def published(table: Table, experiment: Experiment, *, headlines: bool) -> Grid:
     header = ["row", "published", "ours", "95% prediction interval of one more run", "verdict on our runs"]
     if not headlines:
         header.insert(1, "figure")
-    rows = tuple(_compared(each, headlines) for each in chosen)
+    both = headlines and any(each.on_best_epoch for each in chosen)
+    rows = tuple((*_compared(each, headlines), *([each.on_best_epoch or NONE] if both else [])) for each in chosen)
+    header += ["verdict on our best epochs"] if both else []
     what = experiment.title if headlines else f"{experiment.title}, other figures"
-    text_columns = (0, 4) if headlines else (0, 1, 5)
+    text_columns = (0, 4, 5) if headlines else (0, 1, 5)
     return Grid(f"{what} (report {experiment.report}, {experiment.where})", tuple(header), rows, text_columns)
 
 
@@ -127,7 +153,7 @@ def pairs(table: Table) -> Grid:
         shown = [pair for pair in shown if table.top[0] in (pair.a, pair.b)]
         what = f"{table.top[0]} and each other configuration"
     count = f"{len(table.pairs)} pair{'s' * (len(table.pairs) > 1)}"
-    caption = f"{what}, compared by Welch's test, with p corrected after Holm for {count}"
+    caption = f"{what}, for a question about two of them: Welch's test, with p corrected after Holm for {count}"
     digits = digits_of(table)
     header = (
         "pair",
@@ -136,7 +162,6 @@ def pairs(table: Table) -> Grid:
         "p (Holm)",
         "finding",
         "paired by seed (uncorrected, for information)",
-        "seeds for 80% power, corrected",
     )
     rows = tuple(
         (
@@ -146,15 +171,52 @@ def pairs(table: Table) -> Grid:
             p_value(pair.p_holm),
             "the first is " + pair.split if pair.split in ("higher", "lower") else pair.split,
             NONE if pair.paired is None else interval((pair.paired.low, pair.paired.high), digits=digits),
-            NONE if pair.seeds_needed is None else str(pair.seeds_needed),
         )
         for pair in shown
     )
     return Grid(caption, header, rows, (0, 4))
 
 
+def with_best(table: Table) -> Grid:
+    """Return the difference of each configuration from the best one."""
+    best = table.top[0] if table.top else NONE
+    how = "Welch's test" if len(table.against_best) == 1 else "the larger p of Hsu's comparison and Welch's"
+    return _against(table, table.against_best, f"Each configuration minus the best, {best}: {how}", "not the best")
+
+
+def with_control(table: Table) -> Grid:
+    """Return the difference of each configuration from the control that the sweep's file names."""
+    how = "Welch's test" if len(table.against_control) == 1 else "the larger p of Dunnett's comparison and Welch's"
+    return _against(table, table.against_control, f"Each configuration minus the control, {table.control}: {how}", "")
+
+
+def _against(table: Table, comparisons: Sequence[Against], caption: str, worse: str) -> Grid:
+    digits = digits_of(table)
+    header = ("configuration", "difference", "95% bounds, all at once", "p", "finding")
+    rows = tuple(
+        (
+            each.name,
+            f"{each.difference:+.{digits}f}",
+            _bounds(each, digits),
+            p_value(each.p),
+            worse if worse and each.finding in ("higher", "lower") else each.finding,
+        )
+        for each in comparisons
+    )
+    return Grid(caption, header, rows, (0, 4))
+
+
+def _bounds(each: Against, digits: int) -> str:
+    """Return an interval, or the one bound that a comparison with the best has."""
+    if each.low is None and each.high is None:
+        return NONE
+    if each.low is None:
+        return f"below {each.high:+.{digits}f}"
+    return f"above {each.low:+.{digits}f}" if each.high is None else interval((each.low, each.high), digits=digits)
+
+
 def claims(table: Table) -> Grid:
-    rows = tuple((claim.text, claim.outcome, claim.why, claim.experiment.id) for claim in table.claims)
+    rows = tuple((claim.text, claim.said, claim.why, claim.experiment.id) for claim in table.claims)
     header = ("claim", "outcome", "reason", "experiment")
     return Grid("Claims of the report, tested on our runs", header, rows, (0, 1, 2, 3))
 
@@ -187,7 +249,7 @@ def departures(table: Table) -> Grid:
                 source = f"{fact.says} ({fact.source}){refused}"
                 rows_of.setdefault(("the authors' public code", source), []).append(answer.name)
     for each in table.comparisons:
-        if each.figure.why and each.figure.judged == "by runs":
+        if each.figure.why and each.figure.judged == "by our definition":
             rows_of.setdefault((each.figure.name, each.figure.why), []).append(each.answer.name)
     total = len(table.answers)
     rows = tuple(
@@ -225,43 +287,3 @@ def problems(table: Table) -> Grid:
     here = f"{table.folder}/"  # the rest of the path only says whose machine it was
     rows = tuple((problem.where.removeprefix(here), problem.kind, problem.message) for problem in table.problems)
     return Grid("Runs that are missing or do not count", ("run or configuration", "problem", "reason"), rows, (0, 1, 2))
-
-
-def provenance(table: Table) -> Grid:
-    """Return the machines and versions of code that the runs came from, with their counts."""
-    runs = [run.provenance for run in table.runs]
-    counted = sum(len(configuration.runs) for configuration in table.configurations)
-    seconds = sum(run.values.get("seconds_total", 0.0) for run in table.runs)
-    dates = sorted(str(date) for origin in runs for key in ("started", "ended") if (date := origin.get(key)))
-    rows: list[tuple[str, str]] = [
-        ("runs", f"{len(table.runs)}, of which {counted} count"),
-        ("training time, all runs", number(seconds / 3600, unit=" h")),
-        ("first and last date", f"{dates[0]}, {dates[-1]}" if dates else NONE),
-        ("revision", _counted(_revision(origin.get("git")) for origin in runs)),
-        ("device", _counted(str(origin.get("device", _UNKNOWN)) for origin in runs)),
-        ("precision", _counted(str(origin.get("precision", _UNKNOWN)) for origin in runs)),
-        ("system", _counted(_within(origin.get("machine"), "system") for origin in runs)),
-        ("Python", _counted(str(origin.get("python", _UNKNOWN)) for origin in runs)),
-    ]
-    packages = list(dict.fromkeys(name for origin in runs for name in _mapping(origin.get("versions"))))
-    rows += [(name, _counted(_within(origin.get("versions"), name) for origin in runs)) for name in packages]
-    return Grid("Code and machines of the runs", ("property", "value"), tuple(rows), (0, 1))
-
-
-def _counted(values: Iterable[str]) -> str:
-    """Return `a` if all values are a, or else a list such as `a (3), b (1)`."""
-    counts = Counter(values)
-    return next(iter(counts), NONE) if len(counts) < 2 else ", ".join(f"{v} ({n})" for v, n in counts.most_common())
-
-
-def _revision(git: Any) -> str:
-    revision = _within(git, "revision")[:12]
-    return f"{revision} with uncommitted changes" if _mapping(git).get("dirty") else revision
-
-
-def _within(content: Any, key: str) -> str:
-    return str(_mapping(content).get(key, _UNKNOWN))
-
-
-def _mapping(content: Any) -> dict[str, Any]:
-    return content if isinstance(content, dict) else {}

@@ -10,15 +10,15 @@ from typing import Any
 import vl_convert
 
 from trainer.panels.theme import theme
+from trainer.report.pages.answer import finding
 from trainer.report.pages.charts import Chart
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.sections import Block, Bullets, Folded, sections
-from trainer.report.pages.sentences import finding
 from trainer.report.tables import Table
 
-_GOOD = ("consistent", "holds", "the first is")
-_BAD = ("higher", "lower", "does not hold", "diverged", "failed", "unreadable")
-_OPEN = ("undecided", "no runs", "not compared", "not significant", "identical")
+_GOOD = ("consistent", "holds", "compatible", "the first is")
+_BAD = ("higher", "lower", "does not hold", "diverged", "at chance", "all runs failed", "failed", "unreadable")
+_OPEN = ("undecided", "by our definition", "no runs", "not compared", "not significant", "identical")
 
 _LONG = 24  # characters above which a column of text needs room
 
@@ -27,16 +27,20 @@ _READING = (
     "A published figure is one run. It is consistent with our runs if it is in the 95% prediction interval of one more"
     " run: mean ± t · s · √(1 + 1/n), where t has n - 1 degrees of freedom. Half a unit of the last printed decimal is"
     " added to either side. Higher means that our runs are higher, lower that they are lower. Fewer than three runs"
-    " have no verdict.",
+    " have no verdict, nor have runs that do not vary.",
     "Consistent is not confirmed: with three seeds the interval extends five standard deviations to either side. Of"
     " 20 figures that are consistent, about 1 is called higher or lower by chance.",
     "A verdict says who gives the settings of its row: the report prints all, public code of its authors has the rest,"
     " or we read in what nobody says. Then the verdict is on our reading. Precision decides no grade.",
-    "Claims are tested one by one, uncorrected.",
-    "Pairs are compared by Welch's t-test, with p corrected after Holm for all pairs of a table. If all configurations"
-    " are equal, there is no significant difference in at least 95 of 100 such tables.",
-    "Seeds for 80% power is the number of seeds per configuration that a t-test would need if the observed difference"
-    " and spread were the true ones. Its level is 5% divided by the number of pairs.",
+    "Claims are tested one by one, uncorrected. Compatible is said of an amount that our runs do not refute. Many other"
+    " amounts are compatible with them, too.",
+    "Interim: planned runs are still missing, so this is no verdict yet. Survivors only: some runs of the configuration"
+    " failed, and the verdict is about the others.",
+    "A run fails if it diverges, or if its test accuracy is not above guessing while another run of the table has"
+    " learned. Failed runs are counted, and are in no mean.",
+    "Each configuration is compared with the best one, by two tests that must both find the difference: Hsu's for one"
+    " spread and all comparisons at once, and Welch's for the spreads of the two. If none is better than all others,"
+    " one is called so in at most 5 of 100 tables.",
 )
 
 
@@ -139,7 +143,7 @@ def _cell(text: str, place: int, grid: Grid) -> str:
 
 
 def _mark(text: str) -> str:
-    if "other settings" in text or text.startswith(_OPEN):
+    if any(word in text for word in ("other settings", "interim", "survivors only")) or text.startswith(_OPEN):
         return "open"
     if text.startswith(_BAD):
         return "bad"

@@ -10,20 +10,26 @@ from trainer.published import experiments
 from trainer.report.folders import run_folders
 from trainer.report.pages.markdown import link, link_to_report
 from trainer.report.pages.sentences import interval, verdict_of
+from trainer.report.published.claims import OUTCOMES
 from trainer.report.published.comparisons import Comparison, answers_of, compared
 from trainer.report.published.grades import KINDS, MEANING, Grade
 from trainer.report.tables import Table, read_table, unrun_table
 from trainer.text import NONE, spread
 
 _BAR = 50  # characters
-_STATES = ("consistent", "higher", "lower", "undecided", "other settings", "not compared", "no runs")
+_STATES = (
+    *("consistent", "higher", "lower", "undecided", "by our definition", "other settings"),
+    *("not compared", "all runs failed", "no runs"),
+)
 _MEANING = {
     "consistent": "the published figure is in the 95% prediction interval of one more run",
     "higher": "our runs are higher",
     "lower": "our runs are lower",
-    "undecided": "fewer than three runs",
+    "undecided": "fewer than three runs, or runs that do not vary",
+    "by our definition": "compared, but the report does not define the figure, so without a verdict",
     "other settings": "run, but at other settings than the row's, so without a verdict",
-    "not compared": "run, but a single run has no such figure",
+    "not compared": "a figure that no run of ours has, of times on hardware without a name, or of another network",
+    "all runs failed": "run, but every run diverged or stayed at chance",
     "no runs": "not run yet",
 }
 
@@ -48,9 +54,6 @@ class Line:
 
 def _state(comparison: Comparison) -> str:
     said = verdict_of(comparison).partition(", settings ")[0]
-    ours = comparison.answer.configuration
-    if said == "not compared" and not (ours and ours.runs):
-        return "no runs"
     return next(state for state in reversed(_STATES) if state in said)
 
 
@@ -138,7 +141,7 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
     claims = [claim for table in tables for claim in table.claims]
     if claims:
         outcomes = Counter(claim.outcome for claim in claims)
-        said = ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in ("holds", "does not hold", "undecided"))
+        said = ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in OUTCOMES)
         yield f"Claims of the reports about these tables: {said}."
         yield ""
     for experiment in experiments():

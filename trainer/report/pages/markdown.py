@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from trainer.report.pages.answer import finding
 from trainer.report.pages.charts import Chart
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.sections import Block, Bullets, Folded, sections
-from trainer.report.pages.sentences import finding
 from trainer.report.tables import Table
 
 

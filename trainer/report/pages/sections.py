@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from trainer.report.pages import grids
 from trainer.report.pages.charts import Chart
 from trainer.report.pages.grids import Grid
-from trainer.report.pages.sentences import floor_text, nothing_missing, order_of
+from trainer.report.pages.origins import provenance
+from trainer.report.pages.sentences import best_epoch_of, floor_text, nothing_missing, order_of, two_humps_of
 from trainer.report.tables import Table
 
 
@@ -30,9 +31,9 @@ Block = Grid | Chart | Bullets | Folded | str
 
 
 def sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list[Block]]]:
-    """Yield the title and the blocks of each section that has any. A grid without rows is left out."""
+    """Yield the title and the blocks of each section that has any. Grids without rows and empty texts are left out."""
     for title, blocks in _sections(table, charts):
-        if filled := [block for block in blocks if not isinstance(block, Grid) or block.rows]:
+        if filled := [block for block in blocks if (block.rows if isinstance(block, Grid) else block)]:
             yield title, filled
 
 
@@ -40,12 +41,15 @@ def _sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list
     reproduced: list[Block] = []
     for experiment in table.experiments:
         heads = grids.published(table, experiment, headlines=True)
-        reproduced += [heads, order_of(table, experiment)] if heads.rows else []
+        reproduced += [heads, order_of(table, experiment), best_epoch_of(table, experiment)] if heads.rows else []
         reproduced.append(grids.after_the_authors_code(table, experiment))
     yield "Published and reproduced", reproduced
-    yield "Every configuration", [grids.configurations(table)]
+    yield "Every configuration", [grids.configurations(table), two_humps_of(table)]
+    yield "Which configurations train", [grids.trained(table)]
     yield "Charts", [*charts]
-    significant: list[Block] = [floor_text(table), grids.pairs(table)] if table.pairs or table.floor else []
+    significant: list[Block] = [floor_text(table)] if table.pairs or table.floor else []
+    every = grids.pairs(table)
+    significant += [grids.with_best(table), grids.with_control(table), *([Folded(every)] if every.rows else [])]
     yield "Which differences are significant", significant
     notes = tuple(f"{experiment.id}: {note}" for experiment in table.experiments for note in experiment.notes)
     gaps = [Bullets("Gaps and contradictions in the report", notes)] if notes else []
@@ -55,4 +59,4 @@ def _sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list
     settings = grids.settings(table)
     yield "Settings", [grids.graded(table), grids.departures(table), *([Folded(settings)] if settings.rows else [])]
     yield "What is missing", [grids.problems(table) if table.problems else nothing_missing(table)]
-    yield "Origin of the runs", [grids.provenance(table)]
+    yield "Origin of the runs", [provenance(table)]

@@ -1,41 +1,17 @@
 """Numbers and findings as a report writes them. `±` is a sample standard deviation, brackets are 95 % intervals."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
 
 from trainer.published import Experiment
 from trainer.report.configurations import Values
 from trainer.report.published.comparisons import Comparison
 from trainer.report.tables import Table
-from trainer.statistics import Pair, describe
-from trainer.text import NONE, spread
+from trainer.statistics.describe import describe
+from trainer.statistics.failures import two_humped
+from trainer.statistics.power import lead_needed, power_if_skewed
+from trainer.text import NONE
 
-Certainty = Literal[
-    "significant at the 5% level", "incomplete", "not significant", "too few runs", "one configuration", "no runs"
-]
-_NOTES: dict[Certainty, str] = {
-    "significant at the 5% level": "This holds at the 5% level, corrected for all pairs of the table.",
-    "incomplete": "This holds at the 5% level for the runs that finished. A missing run may be better.",
-    "not significant": "With these seeds the difference may be due to chance.",
-    "too few runs": "A test needs at least two runs of each configuration.",
-    "one configuration": "This is a measurement without a comparison.",
-    "no runs": "Nothing has been measured.",
-}
 _MOST_NAMED = 5  # configurations in a sentence
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The answer in a sentence or two, and how certain it is."""
-
-    text: str
-    certainty: Certainty
-
-    @property
-    def note(self) -> str:
-        return _NOTES[self.certainty]
 
 
 def interval(bounds: tuple[float | None, float | None] | None, *, digits: int = 2) -> str:
@@ -67,21 +43,31 @@ def metric_name(table: Table, *, unit: bool = False) -> str:
 
 def verdict_of(comparison: Comparison) -> str:
     """Return a verdict such as `consistent`, or why there is none."""
-    figure = comparison.figure
-    if not comparison.sample:
-        return "no runs" if figure.judged != "not at all" else "not compared"
+    figure, answer = comparison.figure, comparison.answer
     if figure.judged == "not at all":
         return "not compared"
+    if not comparison.sample:
+        return _without_sample(comparison)
     said = comparison.verdict
+    if figure.judged == "exactly" and said == "undecided":
+        return "not compared: our network has another count"
     if said == "undecided":
         return f"undecided (n={len(comparison.sample)})"
-    said = f"{said}, our definition" if figure.why else said
-    if figure.judged != "by runs":
+    said = f"by our definition: {said}" if figure.judged == "by our definition" else said
+    said = ", ".join([said, *comparison.marks])
+    if figure.judged == "exactly":
         return said
-    if comparison.answer.differences:
+    if answer.differences:
         return f"{said}, other settings"
-    grade = comparison.answer.grade
+    grade = answer.grade
     return said if grade is None or grade.kind == "printed" else f"{said}, {grade.text}"
+
+
+def _without_sample(comparison: Comparison) -> str:
+    ours = comparison.answer.configuration
+    if ours is not None and ours.runs:
+        return "not compared: our runs have no such figure"
+    return "all runs failed" if ours is not None and ours.failed else "no runs"
 
 
 def several(names: Sequence[str]) -> str:
@@ -90,122 +76,30 @@ def several(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def finding(table: Table) -> Finding:
-    """Return which configuration is best, and whether the difference is significant."""
-    return Finding(" ".join(_sentences(table)), _certainty(table))
+def best_epoch_of(table: Table, experiment: Experiment) -> str:
+    """Return which verdicts would be others if the report had printed the best epoch, or an empty string."""
+    split = [
+        f"{each.answer.name} ({each.verdict} by the last epoch, {each.on_best_epoch} by the best)"
+        for each in table.comparisons
+        if each.headline and each.answer.experiment is experiment and each.on_best_epoch not in (None, each.verdict)
+    ]
+    if not split:
+        return ""
+    return (
+        f"The verdict depends on which epoch the report printed for {several(split)}. A best epoch is chosen on the"
+        " test set, so it is higher than one more run's last epoch. If the report printed it, take the second verdict."
+    )
 
 
-def _certainty(table: Table) -> Certainty:
-    samples = [sample for sample in table.samples.values() if sample]
-    if not samples:
-        return "no runs"
-    if len(samples) == 1:
-        return "one configuration"
-    if any(len(sample) < 2 for sample in samples):
-        return "too few runs"
-    if len(table.top) > 1:
-        return "not significant"
-    return "incomplete" if table.empty or table.lost else "significant at the 5% level"
-
-
-def _sentences(table: Table) -> Iterable[str]:
-    filled = {label: sample for label, sample in table.samples.items() if sample}
-    if not filled:
-        yield "No run of this table has finished, so there is no answer yet."
-        yield from _not_counted(table)
-        return
-    best, others = table.top[0], len(filled) - 1
-    mean = spread(filled[best].values(), digits=digits_of(table), unit="%" * table.percent)
-    metric = metric_name(table)
-    leads = f"{metric[:1].upper()}{metric[1:]} is {'highest' if table.highest else 'lowest'} for {best}, {mean}"
-    match _certainty(table):
-        case "one configuration":
-            yield f"{metric[:1].upper()}{metric[1:]} of {best} is {mean}."
-            yield "There is no other configuration to compare it with."
-        case "too few runs":
-            yield f"{leads}. At least one configuration has a single run, so no difference from it can be tested."
-        case "significant at the 5% level" | "incomplete":
-            worst = max((pair.p_holm or 0.0 for pair in table.pairs if best in (pair.a, pair.b)), default=0.0)
-            rest = f"each of the {others} other configurations" if others > 1 else "the other configuration"
-            p = p_value(worst) if worst < 0.001 else f"at most {worst:.2g}"
-            yield f"{leads}. The difference from {rest} is significant (Holm-corrected p {p})."
-        case _:
-            yield from _top_group(table, leads, lower=others + 1 - len(table.top))
-    yield from _identical(table.pairs)
-    yield from _not_counted(table)
-    yield from _published(table)
-
-
-def _top_group(table: Table, leads: str, *, lower: int) -> Iterable[str]:
-    best = table.top[0]
-    twins = {name for pair in table.pairs if pair.split == "identical" and best in (pair.a, pair.b)
-             for name in (pair.a, pair.b)}  # fmt: skip
-    near = [name for name in table.top if name not in {best, *twins}]
-    differences = "differences from {} are" if len(near) > 1 else "difference from {} is"
-    yield f"{leads}, but the {differences.format(several(near))} not significant." if near else f"{leads}."
-    if lower:
-        rest = "The other configuration is" if lower == 1 else f"The other {lower} configurations are"
-        yield f"{rest} significantly {'lower' if table.highest else 'higher'}."
-    for pair in table.pairs:
-        runs = min(len(table.samples[name]) for name in (pair.a, pair.b))
-        if near and {pair.a, pair.b} == {best, near[-1]} and pair.seeds_needed and pair.seeds_needed > runs:
-            which = f" from {near[-1]}" if len(near) > 1 else ""
-            yield f"If the observed difference{which} is real, detecting it would take about"
-            yield f"{pair.seeds_needed} seeds per configuration."
-
-
-def _identical(pairs: Sequence[Pair]) -> Iterable[str]:
-    same = [pair for pair in pairs if pair.split == "identical"]
-    if same:
-        names = list(dict.fromkeys(name for pair in same for name in (pair.a, pair.b)))
-        yield f"{several(names)} have identical results, seed by seed."
-
-
-def _not_counted(table: Table) -> Iterable[str]:
-    if table.empty and len(table.empty) < len(table.configurations):
-        have = "has" if len(table.empty) == 1 else "have"
-        yield f"Of {len(table.configurations)} configurations, {len(table.empty)} {have} no run yet:"
-        yield f"{several(table.empty)}."
-    if lost := len(table.lost):
-        yield "1 run diverged or failed and is" if lost == 1 else f"{lost} runs diverged or failed and are"
-        yield "not counted."
-
-
-def _published(table: Table) -> Iterable[str]:
-    heads = [each for each in table.comparisons if each.headline]
-    run = [each for each in heads if each.sample]
-    changed = sum(bool(each.answer.differences) for each in run)
-    if not heads:
-        return
-    if changed and changed == len(run):
-        yield "These runs have other settings than the published rows, so there is no verdict on the published figures."
-        return
-    if changed:
-        one = changed == 1
-        yield f"{changed} of {len(heads)} rows {'was' if one else 'were'} run at other settings than the published"
-        yield f"ones, so {'it has' if one else 'they have'} no verdict."
-    counts = Counter(each.verdict for each in heads if each.reproduced)
-    if not counts:
-        yield "No published figure has a verdict yet, because a verdict needs three runs."
-        return
-    ours = {"consistent": "consistent with", "higher": "higher than", "lower": "lower than"}
-    parts = [f"{phrase} {counts[verdict]}" for verdict, phrase in ours.items() if counts[verdict]]
-    have = "has" if counts.total() == 1 else "have"
-    yield f"{counts.total()} of {len(heads)} published headline figures {have} a verdict:"
-    yield f"our runs are {several(parts)}."
-    yield from _graded([each for each in heads if each.reproduced])
-
-
-def _graded(judged: Sequence[Comparison]) -> Iterable[str]:
-    """Yield of how many verdicts the settings are not all printed, and who says them instead."""
-    kinds = Counter(each.answer.grade.kind for each in judged if each.answer.grade)
-    total = f"of {len(judged)} verdict{'s' * (len(judged) != 1)}"
-    if count := kinds["read in by us"]:
-        yield f"The settings behind {count} {total} are in part read in by us, because the report leaves them open."
-    if count := kinds["from the authors' public code"]:
-        yield f"The settings behind {count} {total} are in part from the authors' public code."
-    if count := kinds["no run behind the figure is known"]:
-        yield f"No run is known behind the published figure of {count} {total}."
+def two_humps_of(table: Table) -> str:
+    """Return which configurations have runs in two groups, which no mean describes, or an empty string."""
+    names = [label for label, sample in table.samples.items() if two_humped(sample)]
+    return (
+        f"Runs in two groups, with a wide gap between them: {several(names)}. A mean and a standard deviation describe"
+        " neither group. Look at the single runs."
+        if names
+        else ""
+    )
 
 
 def nothing_missing(table: Table) -> str:
@@ -228,17 +122,34 @@ def order_of(table: Table, experiment: Experiment) -> str:
 
 
 def floor_text(table: Table) -> str:
-    """Return the noise floor, and the smallest difference that these runs can detect."""
+    """Return the noise floor, and the smallest lead that these runs can be expected to show."""
     floor = table.floor
     if floor is None:
         return "No configuration has two runs, so the effect of the seed alone is not known."
     digits, unit = digits_of(table), " points" if table.percent else ""
     seeds = min(len(sample) for sample in table.samples.values() if len(sample) > 1)
-    tested = sum(pair.p_holm is not None for pair in table.pairs)
-    seen = floor.resolves(seeds, tests=max(1, tested))
+    count = max(2, sum(len(sample) > 1 for sample in table.samples.values()))
+    single = sum(len(sample) > 1 for sample in table.samples.values()) == 1
+    others = "another one" if count == 2 else f"the {count - 1} others"
+    if floor.equal:
+        said = (
+            f"Noise floor: the seed alone gives a standard deviation of {floor.std:.{digits}f}{unit}, 95% interval"
+            f" {interval((floor.low, floor.high), digits=digits)} ({floor.df} degrees of freedom)."
+        )
+        std, at = floor.std, "" if single else " and equal spreads, which Bartlett's test does not contradict"
+    else:
+        said = (
+            f"The noise differs between configurations: the seed alone gives standard deviations from"
+            f" {floor.smallest:.{digits}f} to {floor.largest:.{digits}f}{unit} (Bartlett's test of equal spreads, p"
+            f" {p if (p := p_value(floor.p_equal)).startswith('<') else f'= {p}'}). One pooled figure would mislead."
+        )
+        std, at = floor.largest, " and the largest of these spreads for all"
+    lead = lead_needed((std,) * count, seeds)
+    if lead is None:
+        return f"{said} With {seeds} seeds per configuration no difference can be called significant."
+    skewed = power_if_skewed(lead, (std,) * count, seeds)
+    tail = "" if skewed is None else f" ({100 * skewed:.0f}% if they are as skewed as an exponential distribution)"
     return (
-        f"Noise floor: the seed alone gives a standard deviation of {floor.std:.{digits}f}{unit}, 95% interval"
-        f" {interval((floor.low, floor.high), digits=digits)} ({floor.df} degrees of freedom). With {seeds} seeds per"
-        f" configuration, a difference of {seen:.{digits}f}{unit} or more is detected with 80% power"
-        f"{', corrected for all pairs' if tested > 1 else ''}."
+        f"{said} With {seeds} seeds per configuration{at}, a best one that leads {others} by {lead:.{digits}f}{unit} is"
+        f" found with 80% power if runs are normal{tail}."
     )

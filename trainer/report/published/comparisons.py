@@ -11,7 +11,7 @@ from trainer.report.configurations import Configuration, Values
 from trainer.report.published.figures import Figure, figures
 from trainer.report.published.grades import AuthorsRun, Grade, Open, authors_run, grade_of, left_open
 from trainer.runs.groups import decisive, differing_keys, identity, label, telling_keys, value_text
-from trainer.statistics import Verdict, prediction_interval, verdict
+from trainer.statistics.describe import Verdict, prediction_interval, verdict
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Comparison:
     sample: Values
     verdict: Verdict
     interval: tuple[float, float] | None  # prediction interval of one more run, rounding included
+    on_best_epoch: Verdict | None = None  # of an accuracy of the last epoch: the verdict had its best one been printed
 
     @property
     def mean(self) -> float | None:
@@ -62,8 +63,15 @@ class Comparison:
 
     @property
     def reproduced(self) -> bool:
-        """Return whether there is a verdict at the settings that were read in the report."""
-        return bool(self.sample) and not self.answer.differences and self.verdict != "undecided"
+        """Return whether there is a plain verdict at the row's settings: not by our definition of a measure."""
+        plain = self.figure.judged in ("by runs", "exactly")
+        return bool(self.sample) and not self.answer.differences and self.verdict != "undecided" and plain
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Return what the verdict is subject to: `interim`, `survivors only`. A count is the same in each run."""
+        ours = self.answer.configuration
+        return ours.marks if ours and self.figure.judged != "exactly" else ()
 
 
 def answers_of(
@@ -145,14 +153,18 @@ def _comparison(answer: Answer, figure: Figure, headline: bool) -> Comparison:
     sample = answer.sample(figure.measure)
     values = list(sample.values())
     judged: Verdict = "undecided"
+    best: Verdict | None = None
     interval: tuple[float, float] | None = None
-    if figure.judged == "by runs":
-        judged = verdict(figure.value, values, rounding=figure.rounding)
+    if figure.judged in ("by runs", "by our definition"):
+        judged = verdict(figure.value, values, rounding=figure.rounding, bound=figure.bound)
         interval = prediction_interval(values, rounding=figure.rounding)
+        if figure.measure == "test_acc" and (others := answer.sample("best_test_acc")) and others != sample:
+            best = verdict(figure.value, [*others.values()], rounding=figure.rounding, bound=figure.bound)
     elif figure.judged == "exactly" and values:  # the same in each run, so one run is enough
         low, high = interval = (min(values) - figure.rounding, max(values) + figure.rounding)
-        judged = "higher" if figure.value < low else "lower" if figure.value > high else "consistent"
-    return Comparison(answer, figure, headline, sample, judged, interval)
+        # Another count is another network: that says nothing about the report's.
+        judged = "consistent" if low <= figure.value <= high else "undecided"
+    return Comparison(answer, figure, headline, sample, judged, interval, best)
 
 
 def row_names(experiment: Experiment) -> list[str]:

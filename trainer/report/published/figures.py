@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from trainer.published import Experiment, PublishedRow
-from trainer.statistics import rounding_of
+from trainer.statistics.describe import rounding_of
 
-Judged = Literal["by runs", "exactly", "not at all"]
-"""Comparison with a figure: by the prediction interval, exactly (a count, the same in every run), or none (`why`)."""
+Judged = Literal["by runs", "by our definition", "exactly", "not at all"]
+"""Comparison with a figure: by the prediction interval, by the same but of a measure that the report does not define
+(`why`), exactly (a count, the same in every run), or none (`why`)."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Figure:
     measure: str  # of a run: `Run.measure`
     judged: Judged
     why: str = ""  # why it is not judged, or our definition of it
+    bound: bool = False  # printed as "above": runs above it agree with it
 
 
 _ACCURACIES = {
@@ -38,18 +40,23 @@ _OTHERS: dict[str, tuple[str, str, Judged, str]] = {
     "convergence_epochs": (
         "epochs to convergence",
         "epochs",
-        "by runs",
+        "by our definition",
         "our definition, because no report has one: the first epoch with a test accuracy within a point of the best",
     ),
     "gradient_cosine": ("cosine of successive gradients", "", "by runs", ""),
-    "lipschitz": ("largest gradient difference over distance", "", "by runs", ""),
+    "lipschitz": (
+        "largest gradient difference over distance",
+        "",
+        "by our definition",
+        "our definition, because a maximum over a run grows with the number of measurements, which no report gives",
+    ),
 }
 
 
-def definition_of(measure: str) -> str:
-    """Return our definition of a judged measure that no report defines, or else an empty string."""
+def judged_how(measure: str) -> tuple[Judged, str]:
+    """Return how a measure is compared with printed figures, and why it is not, or our definition of it."""
     _, _, judged, why = _OTHERS.get(measure, ("", "", "by runs", ""))
-    return why if judged == "by runs" else ""
+    return judged, why
 
 
 def figures(row: PublishedRow, experiment: Experiment) -> list[Figure]:
@@ -67,14 +74,16 @@ def _rank(figure: Figure) -> tuple[int, float]:
 
 
 def _figures(row: PublishedRow, experiment: Experiment) -> Iterator[Figure]:
-    about = bool(row.printed.get("approx"))
+    about, bounds = bool(row.printed.get("approx")), row.printed.get("above", ())
 
     def figure(
         key: str, name: str, printed: float, unit: str, measure: str, judged: Judged = "by runs", why: str = ""
     ) -> Figure:
-        decimals = experiment.decimals.get(key, _decimals(printed))
-        text = f"{'about ' if about else ''}{printed:.{decimals}f}{'%' if unit == '%' else ''}"
-        return Figure(name, text, printed, rounding_of(decimals, about=about), unit, measure, judged, why)
+        bound = key in bounds
+        decimals = experiment.decimals.get("test_acc" if key == "test_acc_at" else key, _decimals(printed))
+        text = f"{'above ' if bound else 'about ' if about else ''}{printed:.{decimals}f}{'%' if unit == '%' else ''}"
+        rounding = rounding_of(decimals, about=printed if about and not bound else None)
+        return Figure(name, text, printed, rounding, unit, measure, judged, why, bound)
 
     for key, printed in row.printed.items():
         if key in _ACCURACIES:
@@ -95,12 +104,7 @@ def _figures(row: PublishedRow, experiment: Experiment) -> Iterator[Figure]:
         elif key == "test_acc_at":
             at: Mapping[int, float] = printed
             for epoch, accuracy in at.items():
-                decimals = experiment.decimals.get("test_acc", _decimals(accuracy))
-                rounding = rounding_of(decimals, about=about)
-                name = f"test accuracy, epoch {epoch}"
-                yield Figure(
-                    name, f"{accuracy:.{decimals}f}%", accuracy, rounding, "%", f"test_acc_at {epoch}", "by runs"
-                )
+                yield figure(key, f"test accuracy, epoch {epoch}", accuracy, "%", f"test_acc_at {epoch}")
         elif key == "loss_range":
             why = "a range over runs at several learning rates, see `trainer landscape bands`"
             low, high = printed

@@ -13,9 +13,10 @@ from trainer.config import load_config
 from trainer.config.overrides import flatten
 from trainer.published import rows
 from trainer.report.pages import grids
+from trainer.report.pages.answer import finding
 from trainer.report.pages.export import as_json
 from trainer.report.pages.index import Line, as_markdown, catalogue
-from trainer.report.pages.sentences import finding, verdict_of
+from trainer.report.pages.sentences import verdict_of
 from trainer.report.published.comparisons import Answer
 from trainer.report.published.grades import Grade, Open, authors_run, grade_of
 from trainer.report.tables import read_table
@@ -128,7 +129,7 @@ def test_a_row_has_a_verdict_under_each_of_two_readings(both: Path, tmp_path: Pa
     table = read_table(both)
     ours = {each.answer.name: verdict_of(each) for each in table.comparisons if each.headline}
     theirs = {each.answer.name: verdict_of(each) for each in table.authors_comparisons if each.headline}
-    assert ours["step"].startswith("consistent, settings read in by us (")
+    assert ours["step"].startswith("consistent, interim, settings read in by us (")
     assert theirs["step"] == "higher, settings from the authors' public code"
     assert (ours["linear"], theirs["linear"], theirs["cosine"]) == ("no runs", "no runs", "no runs")
     assert len(table.runs) == 6  # the authors' runs are in no comparison of ours

@@ -1,0 +1,50 @@
+"""Failure as an outcome: at chance, shares with exact intervals and tests, two humps."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from trainer.statistics.failures import at_chance, failures, two_humped
+
+
+@pytest.mark.parametrize(("failed", "n"), [(0, 5), (3, 7), (5, 5)])
+def test_the_interval_is_that_of_scipys_binomial_test(failed: int, n: int) -> None:
+    (found,) = failures({"a": (failed, n)})
+    known = stats.binomtest(failed, n).proportion_ci(method="exact")
+    assert (found.low, found.high) == (pytest.approx(known.low), pytest.approx(known.high))
+
+
+@pytest.mark.parametrize(("right", "expected"), [(1000, True), (1094, True), (1095, False), (9000, False), (0, True)])
+def test_chance_is_what_the_exact_binomial_test_does_not_exceed(right: int, expected: bool) -> None:
+    p = stats.binomtest(right, 10_000, 0.1, alternative="greater").pvalue
+    assert at_chance(right / 10_000, images=10_000, classes=10) is expected is bool(p >= 0.001)
+
+
+def test_a_share_has_the_interval_of_clopper_and_pearson() -> None:
+    """Two of five: 5.27 % to 85.34 %, in any printed table."""
+    (found,) = failures({"a": (2, 5)})
+    assert (found.low, found.high, found.p) == (pytest.approx(0.0527, abs=1e-4), pytest.approx(0.8534, abs=1e-4), None)
+
+
+def test_configurations_are_compared_by_an_exact_test() -> None:
+    """All of five against none: twice (1/2)^10 by Boschloo, where Fisher's test has 2 / 252."""
+    found = {each.name: each for each in failures({"none": (0, 5), "all": (5, 5), "empty": (0, 0)})}
+    assert found.keys() == {"none", "all"}
+    assert found["all"].p == pytest.approx(2 * 0.5**10, rel=0.01) and found["none"].p is None
+    corrected = {each.name: each.p for each in failures({"none": (0, 5), "all": (5, 5), "half": (2, 5)})}
+    assert corrected["all"] == pytest.approx(4 * 0.5**10, rel=0.01)
+    assert failures({}) == []
+
+
+def test_two_humps_are_a_gap_that_normal_samples_do_not_have() -> None:
+    assert two_humped(dict(enumerate([45.0, 45.2, 91.0, 91.3, 91.1])))
+    assert not two_humped(dict(enumerate([90.8, 91.0, 91.3, 91.1, 90.7])))
+    assert not two_humped({0: 10.0, 1: 91.0, 2: 91.1})  # three values cannot show it
+    assert not two_humped(dict.fromkeys(range(5), 91.0))
+
+
+@pytest.mark.parametrize("n", [4, 5, 10])
+def test_one_normal_sample_in_a_hundred_is_called_two_humped(n: int) -> None:
+    draw = np.random.default_rng(7).normal(size=(4000, n))
+    found = np.mean([two_humped(dict(enumerate(row))) for row in draw.tolist()])
+    assert found == pytest.approx(0.01, abs=4 * np.sqrt(0.01 * 0.99 / 4000))

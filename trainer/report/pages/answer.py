@@ -1,0 +1,226 @@
+"""The answer of a table in a few sentences, and how certain it is."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal
+
+from trainer.report.pages.sentences import digits_of, metric_name, p_value, several
+from trainer.report.published.comparisons import Comparison
+from trainer.report.tables import Table
+from trainer.statistics.differences import Pair
+from trainer.statistics.power import seeds_needed
+from trainer.text import spread
+
+Certainty = Literal[
+    "significant at the 5% level",
+    "survivors only",
+    "incomplete",
+    "interim",
+    "not significant",
+    "too few runs",
+    "one configuration",
+    "all runs failed",
+    "no runs",
+]
+_NOTES: dict[Certainty, str] = {
+    "significant at the 5% level": "This holds at the 5% level, corrected for all comparisons with the best.",
+    "survivors only": "This holds at the 5% level among the runs that trained. Some did not, see below.",
+    "incomplete": "This holds at the 5% level for the runs that finished. A missing run may be better.",
+    "interim": "The planned runs are not all there. Who looks at each new seed and stops at the first significant"
+    " difference finds a false one in 14% of equal pairs by the tenth, so this is no verdict yet.",
+    "not significant": "With these seeds the difference may be due to chance.",
+    "too few runs": "A test needs at least three runs of each configuration, and runs that vary.",
+    "one configuration": "This is a measurement without a comparison.",
+    "all runs failed": "No run that ended has learned anything, so there is nothing to compare.",
+    "no runs": "Nothing has been measured.",
+}
+_SURE: Certainty = "significant at the 5% level"
+LEARNING_RATE = "optimizer.lr"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer in a sentence or two, and how certain it is."""
+
+    text: str
+    certainty: Certainty
+
+    @property
+    def note(self) -> str:
+        return _NOTES[self.certainty]
+
+
+def finding(table: Table) -> Finding:
+    """Return which configuration is best, and whether the difference is significant."""
+    return Finding(" ".join(_sentences(table)), _certainty(table))
+
+
+def _certainty(table: Table) -> Certainty:
+    samples = [sample for sample in table.samples.values() if sample]
+    if not samples:
+        return "all runs failed" if any(each.failed for each in table.configurations) else "no runs"
+    if len(samples) == 1:
+        return "one configuration"
+    if any(each.finding == "undecided" for each in table.against_best):
+        return "too few runs"
+    if len(table.top) > 1:
+        return "not significant"
+    if table.interim:
+        return "interim"
+    if table.empty or table.lost:
+        return "incomplete"
+    return "survivors only" if any("survivors only" in each.marks for each in table.configurations) else _SURE
+
+
+def _sentences(table: Table) -> Iterable[str]:
+    filled = {label: sample for label, sample in table.samples.items() if sample}
+    if not filled:
+        yield (
+            "No run of this table has finished, so there is no answer yet."
+            if not table.failures
+            else "Every run failed."
+        )
+        yield from _failed(table)
+        yield from _not_counted(table)
+        return
+    best = table.top[0]
+    mean = spread(filled[best].values(), digits=digits_of(table), unit="%" * table.percent)
+    metric = metric_name(table)
+    leads = f"{metric[:1].upper()}{metric[1:]} is {'highest' if table.highest else 'lowest'} for {best}, {mean}"
+    match _certainty(table):
+        case "one configuration":
+            yield f"{metric[:1].upper()}{metric[1:]} of {best} is {mean}."
+            yield "There is no other configuration to compare it with."
+        case "too few runs":
+            yield f"{leads}. At least one configuration has fewer than three runs, or runs that do not vary,"
+            yield "so no difference from it can be tested."
+        case "significant at the 5% level" | "survivors only" | "incomplete" | "interim" if len(table.top) == 1:
+            worst = max((each.p or 0.0 for each in table.against_best), default=0.0)
+            rest = (
+                f"each of the {len(filled) - 1} other configurations" if len(filled) > 2 else "the other configuration"
+            )
+            p = p_value(worst) if worst < 0.001 else f"at most {worst:.2g}"
+            so_far = "So far the" if table.interim else "The"
+            yield f"{leads}. {so_far} difference from {rest} is significant (p {p})."
+        case _:
+            yield from _top_group(table, leads, lower=len(filled) - len(table.top))
+    yield from _control(table)
+    yield from _identical(table.pairs)
+    yield from _failed(table)
+    yield from _not_counted(table)
+    yield from _published(table)
+
+
+def _top_group(table: Table, leads: str, *, lower: int) -> Iterable[str]:
+    best = table.top[0]
+    twins = {each.name for each in table.against_best if each.finding == "identical"}
+    near = [name for name in table.top if name not in {best, *twins}]
+    differences = "differences from {} are" if len(near) > 1 else "difference from {} is"
+    yield f"{leads}, but the {differences.format(several(near))} not significant." if near else f"{leads}."
+    if lower:
+        rest = "The other configuration is" if lower == 1 else f"The other {lower} configurations are"
+        yield f"{rest} not the best, at the 5% level."
+    if near and (seeds := _seeds_needed(table)):
+        yield "If the measured means and the pooled spread are the true ones, finding it best with 80% power"
+        yield f"takes about {seeds} seeds per configuration."
+
+
+def _seeds_needed(table: Table) -> int | None:
+    """Return the runs of each configuration with which the best one would be found, at the means that were measured."""
+    twins = {each.name for each in table.against_best if each.finding == "identical"}
+    best = table.top[0]
+    order = [best, *(name for name, sample in table.samples.items() if sample and name not in {best, *twins})]
+    sign = 1 if table.highest else -1
+    means = tuple(sign * fmean(table.samples[name].values()) for name in order)
+    if table.floor is None or len(order) < 2:
+        return None
+    found = seeds_needed(means, (table.floor.std,) * len(order))
+    return found if found and found > min(len(table.samples[name]) for name in order) else None
+
+
+def _control(table: Table) -> Iterable[str]:
+    """Yield which configurations differ from the control that the sweep's file names."""
+    better, worse = ("higher", "lower") if table.highest else ("lower", "higher")
+    named = {
+        finding: [each.name for each in table.against_control if each.finding == finding] for finding in (better, worse)
+    }
+    if not table.against_control:
+        return
+    said = [
+        f"{several(names)} {'is' if len(names) == 1 else 'are'} significantly {finding}"
+        for finding, names in named.items()
+        if names
+    ]
+    found = " and ".join(said) or "no configuration differs significantly"
+    yield f"Compared with the control, {table.control}: {found}."
+
+
+def _identical(pairs: Sequence[Pair]) -> Iterable[str]:
+    same = [pair for pair in pairs if pair.split == "identical"]
+    if same:
+        names = list(dict.fromkeys(name for pair in same for name in (pair.a, pair.b)))
+        yield f"{several(names)} have identical results, seed by seed."
+
+
+def _failed(table: Table) -> Iterable[str]:
+    """Yield which configurations have runs that diverged or stayed at chance, and which train with every seed."""
+    bad = [each for each in table.failures if each.failed]
+    if not bad:
+        if table.failures and LEARNING_RATE in table.varied:
+            yield "Every run trained, at each learning rate."
+        return
+    counts = [f"{each.name} ({each.failed} of {each.n})" for each in bad]
+    yield f"Runs that diverged or stayed at chance, and are in no mean: {several(counts)}."
+    if all_good := [each.name for each in table.failures if not each.failed]:
+        yield f"Every run trained for {several(all_good)}."
+
+
+def _not_counted(table: Table) -> Iterable[str]:
+    if table.empty and len(table.empty) < len(table.configurations):
+        have = "has" if len(table.empty) == 1 else "have"
+        yield f"Of {len(table.configurations)} configurations, {len(table.empty)} {have} no run yet:"
+        yield f"{several(table.empty)}."
+    if lost := len(table.lost):
+        yield "1 run crashed and is not counted." if lost == 1 else f"{lost} runs crashed and are not counted."
+
+
+def _published(table: Table) -> Iterable[str]:
+    heads = [each for each in table.comparisons if each.headline]
+    run = [each for each in heads if each.sample]
+    changed = sum(bool(each.answer.differences) for each in run)
+    if not heads:
+        return
+    if changed and changed == len(run):
+        yield "These runs have other settings than the published rows, so there is no verdict on the published figures."
+        return
+    if changed:
+        one = changed == 1
+        yield f"{changed} of {len(heads)} rows {'was' if one else 'were'} run at other settings than the published"
+        yield f"ones, so {'it has' if one else 'they have'} no verdict."
+    counts = Counter(each.verdict for each in heads if each.reproduced)
+    if not counts:
+        yield "No published figure has a verdict yet, because a verdict needs three runs."
+        return
+    ours = {"consistent": "consistent with", "higher": "higher than", "lower": "lower than"}
+    parts = [f"{phrase} {counts[verdict]}" for verdict, phrase in ours.items() if counts[verdict]]
+    have = "has" if counts.total() == 1 else "have"
+    yield f"{counts.total()} of {len(heads)} published headline figures {have} a verdict:"
+    yield f"our runs are {several(parts)}."
+    for mark in ("interim", "survivors only"):
+        if marked := sum(mark in each.marks for each in heads if each.reproduced):
+            yield f"{marked} of these {'is' if marked == 1 else 'are'} {mark}."
+    yield from _graded([each for each in heads if each.reproduced])
+
+
+def _graded(judged: Sequence[Comparison]) -> Iterable[str]:
+    """Yield of how many verdicts the settings are not all printed, and who says them instead."""
+    kinds = Counter(each.answer.grade.kind for each in judged if each.answer.grade)
+    total = f"of {len(judged)} verdict{'s' * (len(judged) != 1)}"
+    if count := kinds["read in by us"]:
+        yield f"The settings behind {count} {total} are in part read in by us, because the report leaves them open."
+    if count := kinds["from the authors' public code"]:
+        yield f"The settings behind {count} {total} are in part from the authors' public code."
+    if count := kinds["no run behind the figure is known"]:
+        yield f"No run is known behind the published figure of {count} {total}."

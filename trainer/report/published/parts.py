@@ -1,0 +1,244 @@
+"""Parts of a claim, each decided by our runs. Rows are named by their settings:
+
+    of, above                  of is higher:             Welch's test
+    of, over, points           higher by so many points: prediction interval of two single runs, and Welch's test
+    of, over, percent | times  a ratio:                  the same for logarithms
+    of, reaches                a level:                  the interval of the mean
+    range, points              best minus worst of rows: as over, with p corrected for all pairs of these rows
+    best                       the best of its table:    multiple comparisons with the best
+    of, rank                   the second best, or so:   Dunnett's comparisons of each other row with it
+    not_here                   a reason why runs cannot decide it
+
+An amount that our runs do not refute is compatible with them. That is less than that it holds: many others are, too.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any, Literal
+
+from trainer.published import Experiment
+from trainer.report.configurations import Values
+from trainer.report.published.comparisons import Answer
+from trainer.report.published.figures import judged_how
+from trainer.statistics.comparisons import top_group, with_best, with_control
+from trainer.statistics.describe import (
+    FEWEST_FOR_A_VERDICT,
+    LEVEL,
+    can_be_judged,
+    describe,
+    prediction_of_difference,
+    rounding_of,
+)
+from trainer.statistics.differences import Difference, all_pairs, welch
+
+Outcome = Literal["holds", "compatible", "does not hold", "undecided"]
+
+
+@dataclass(frozen=True)
+class Part:
+    outcome: Outcome
+    why: str
+    marks: tuple[str, ...] = ()
+
+
+class _UndecidedError(Exception):
+    """A reason why a part cannot be decided."""
+
+
+def decide(part: Mapping[str, Any], own: Experiment, answers: Sequence[Answer]) -> Part:
+    """Return the outcome of one part of a claim of the experiment `own`. Raises ValueError if it is no check."""
+    measure = part.get("measure", "test_acc")
+    judged, why = judged_how(measure)
+    used: list[Answer] = []
+
+    def sample(which: Mapping[str, Any]) -> Values:
+        used.append(_row(which, own, answers))
+        return _sample(used[-1], measure, 1 if judged == "exactly" else FEWEST_FOR_A_VERDICT)
+
+    try:
+        if judged == "not at all":
+            raise _UndecidedError(why)  # noqa: TRY301 - the reason takes the way of all others
+        decided = _by_kind(part, measure, sample, own, answers, used)
+    except _UndecidedError as reason:
+        return Part("undecided", str(reason))
+    if judged == "exactly" and decided.outcome == "does not hold":
+        return Part("undecided", f"{decided.why} of our networks, which are not the report's then")
+    if judged != "exactly" and any(each.differences for each in used):
+        return Part("undecided", f"not at the published settings (at ours: {decided.outcome}, {decided.why})")
+    if judged == "by our definition":
+        return Part("undecided", f"{decided.outcome} by {why}: {decided.why}")
+    marks = dict.fromkeys(mark for each in used if each.configuration for mark in each.configuration.marks)
+    return replace(decided, marks=() if judged == "exactly" else tuple(marks))
+
+
+def _by_kind(
+    part: Mapping[str, Any],
+    measure: str,
+    sample: Callable[[Mapping[str, Any]], Values],
+    own: Experiment,
+    answers: Sequence[Answer],
+    used: list[Answer],
+) -> Part:
+    match part:
+        case {"not_here": reason}:
+            raise _UndecidedError(reason)
+        case {"best": which}:
+            return _is_best(_row(which, own, answers), own, answers, measure, used)
+        case {"of": which, "rank": rank}:
+            return _is_of_rank(rank, _row(which, own, answers), own, answers, measure, used)
+        case {"range": which, "points": points}:
+            rows = [each for each in answers if each.experiment is own and _says(each, which)]
+            used += rows
+            samples = {each.name: _sample(each, measure, FEWEST_FOR_A_VERDICT) for each in rows}
+            if len(samples) < 2:
+                raise _UndecidedError("fewer than two of its rows have runs")
+            worst, *_, best = sorted(samples, key=lambda name: fmean(samples[name].values()))
+            ends = [pair.p_holm for pair in all_pairs(samples) if {pair.a, pair.b} == {worst, best}]
+            a, b = (list(samples[name].values()) for name in (best, worst))
+            return _amount(a, b, points, _rounding(part, points), "points", p=ends[0])  # chosen by looking at the runs
+        case {"of": of, "above": above}:
+            a, b = list(sample(of).values()), list(sample(above).values())
+            return _is_higher(welch(a, b))
+        case {"of": of, "reaches": level}:
+            return _reaches(list(sample(of).values()), level)
+        case {"of": of, "over": over, "points": points}:
+            a, b = list(sample(of).values()), list(sample(over).values())
+            return _amount(a, b, points, _rounding(part, points), "points")
+        case {"of": of, "over": over}:
+            a, b = list(sample(of).values()), list(sample(over).values())
+            return _ratio(a, b, part, exact=judged_how(measure)[0] == "exactly")
+        case _:
+            raise ValueError(f"published.yaml: {own.id}: no such check: {dict(part)}")
+
+
+def _row(which: Mapping[str, Any], own: Experiment, answers: Sequence[Answer]) -> Answer:
+    """Return the first row that has all these settings."""
+    wanted = {key: value for key, value in which.items() if key != "experiment"}
+    name = which.get("experiment", own.id)
+    for answer in answers:
+        if answer.experiment.id == name and _says(answer, wanted):
+            return answer
+    raise ValueError(f"published.yaml: {own.id}: no row of {name} sets {wanted}")
+
+
+def _says(answer: Answer, wanted: Mapping[str, Any]) -> bool:
+    settings = answer.row.settings
+    return all(key in settings and settings[key] == value for key, value in wanted.items())
+
+
+def _sample(answer: Answer, measure: str, fewest: int) -> Values:
+    values = answer.sample(measure)
+    if len(values) < fewest:
+        failed = len(answer.configuration.failed) if answer.configuration else 0
+        lost = f" besides {failed} that failed" if failed else ""
+        raise _UndecidedError(f"{answer.name}: n = {len(values)}{lost}, a verdict needs {fewest}")
+    return values
+
+
+def _is_higher(difference: Difference) -> Part:
+    if difference.p is None or difference.low is None:
+        raise _UndecidedError("neither row's runs vary, so there is no noise to compare the difference with")
+    said = f"{difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}], p = {difference.p:.2g}"
+    if difference.p >= LEVEL:
+        return Part("undecided", said)
+    return Part("holds" if difference.mean > 0 else "does not hold", said)
+
+
+def _reaches(values: Sequence[float], level: float) -> Part:
+    ours = describe(values)
+    if ours is None or ours.low is None or ours.high is None or not can_be_judged(values):
+        raise _UndecidedError("our runs do not vary, so there is no interval to compare with")
+    said = f"{ours.mean:.2f} [{ours.low:.2f}, {ours.high:.2f}], claimed {level:g}"
+    if ours.low >= level:
+        return Part("holds", said)
+    return Part("does not hold" if ours.high < level else "undecided", said)
+
+
+def _table_of(
+    answer: Answer, own: Experiment, answers: Sequence[Answer], measure: str, used: list[Answer]
+) -> tuple[str, dict[str, Values]]:
+    """Return (label of the row, the samples of its table, or of its sweep's configurations if it has one row)."""
+    rows = [each for each in answers if each.experiment is own]
+    used += rows
+    if answer.configuration is None:
+        raise _UndecidedError(f"{answer.name}: no run")
+    samples = {each.configuration.label if each.configuration else each.name: each.sample(measure) for each in rows}
+    if len(samples) < 2:
+        samples |= {each.label: each.sample(measure) for each in answer.others}
+        used += [replace(answer, configuration=each) for each in answer.others]
+    if absent := [name for name, sample in samples.items() if len(sample) < FEWEST_FOR_A_VERDICT]:
+        had = ", ".join(f"{name}: n = {len(samples[name])}" for name in absent)
+        raise _UndecidedError(f"{had}, a verdict needs {FEWEST_FOR_A_VERDICT}")
+    if len(samples) < 2:
+        raise _UndecidedError("there is no other row to compare it with")
+    return answer.configuration.label, samples
+
+
+def _is_best(best: Answer, own: Experiment, answers: Sequence[Answer], measure: str, used: list[Answer]) -> Part:
+    label, samples = _table_of(best, own, answers, measure, used)
+    top = top_group(samples, with_best(samples))
+    if label not in top:
+        return Part("does not hold", f"{top[0]} is higher")
+    if top == [label]:
+        return Part("holds", "higher than each other row")
+    if top[0] == label:
+        return Part("undecided", f"highest, but not significantly higher than {', '.join(top[1:])}")
+    return Part("undecided", f"{top[0]} is higher, but not significantly")
+
+
+def _is_of_rank(
+    rank: int, which: Answer, own: Experiment, answers: Sequence[Answer], measure: str, used: list[Answer]
+) -> Part:
+    """Decide whether exactly rank - 1 rows are higher. The row was named before the runs, as a control is."""
+    label, samples = _table_of(which, own, answers, measure, used)
+    comparisons = with_control(samples, label)
+    higher = [each.name for each in comparisons if each.finding == "higher"]
+    lower = [each.name for each in comparisons if each.finding == "lower"]
+    said = f"significantly higher: {', '.join(higher) or 'none'}; significantly lower: {', '.join(lower) or 'none'}"
+    if len(higher) >= rank or len(lower) > len(samples) - rank:
+        return Part("does not hold", said)
+    return Part("holds" if len(higher) + len(lower) == len(comparisons) else "undecided", said)
+
+
+def _amount(
+    a: Sequence[float], b: Sequence[float], claimed: float, rounding: float, unit: str, p: float | None = None
+) -> Part:
+    """Decide whether two single runs may differ by `claimed`, and whether the means differ in that direction.
+
+    `p` is the corrected one if the samples were chosen among several. By default it is that of Welch's test.
+    """
+    interval, difference = prediction_of_difference(a, b), welch(a, b)
+    if interval is None or difference.p is None or interval[0] == interval[1]:
+        raise _UndecidedError("neither row's runs vary, so there is no noise to compare the difference with")
+    low, high = interval[0] - rounding, interval[1] + rounding
+    said = f"{difference.mean:+.2f} {unit}, prediction interval [{low:+.2f}, {high:+.2f}]"
+    if not low <= claimed <= high:
+        return Part("does not hold", said)
+    p = difference.p if p is None else p
+    if p < LEVEL and difference.mean * claimed > 0:
+        return Part("compatible", said)
+    return Part("undecided", f"{said}, but the difference is not significant, p = {p:.2g}")
+
+
+def _ratio(a: Sequence[float], b: Sequence[float], part: Mapping[str, Any], *, exact: bool) -> Part:
+    """Decide a ratio as a difference of logarithms, and a ratio of counts exactly."""
+    if min(*a, *b) <= 0:
+        raise _UndecidedError(f"a ratio needs figures above 0, and the smallest is {min(*a, *b):g}")
+    times = part["times"] if "times" in part else 1 + part["percent"] / 100
+    unit = 1.0 if "times" in part else 0.01
+    rounding = _rounding(part, part.get("times", part.get("percent"))) * unit
+    ours = (math.fsum(a) / len(a)) / (math.fsum(b) / len(b))
+    said = f"{ours:.2f} times" if "times" in part else f"{100 * (ours - 1):+.3g}%"
+    if exact:
+        return Part("holds" if abs(ours - times) <= rounding + 1e-12 else "does not hold", said)
+    logs = [[math.log(value) for value in values] for values in (a, b)]
+    decided = _amount(logs[0], logs[1], math.log(times), rounding / times, "in logarithms")
+    return Part(decided.outcome, said)
+
+
+def _rounding(part: Mapping[str, Any], claimed: float | int) -> float:
+    text = str(claimed)
+    decimals = len(text.partition(".")[2]) if "." in text else 0
+    return rounding_of(decimals, about=claimed if part.get("about") else None)

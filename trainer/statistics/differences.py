@@ -1,0 +1,128 @@
+"""Two configurations compared: Welch's test, seed by seed, and every pair of a table with Holm's correction."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL, quantile, std_of
+
+Split = Literal["higher", "lower", "not significant", "identical", "undecided"]
+"""Result for the first of a pair, compared with the second. undecided: one of them has fewer than three runs, or
+neither varies, so that there is no noise to compare the difference with."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Difference of two means, a - b, with Welch's test for unequal variances and unequal n."""
+
+    mean: float
+    low: float | None  # 95 % interval, not corrected for the other pairs of the table
+    high: float | None
+    df: float | None
+    p: float | None  # None if a sample has one value, or if neither varies and the means differ
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two configurations of a table, compared."""
+
+    a: str
+    b: str
+    difference: Difference
+    p_holm: float | None  # corrected for all pairs of the table
+    split: Split
+    paired: Difference | None  # over the seeds that both have, None for fewer than three
+
+
+def welch(a: Sequence[float], b: Sequence[float]) -> Difference:
+    """Return a - b with Welch's test (1947). If neither sample varies, p is 1 for equal means and None for others."""
+    mean = math.fsum(a) / len(a) - math.fsum(b) / len(b)
+    if min(len(a), len(b)) < 2:
+        return Difference(mean, None, None, None, None)
+    var_a, var_b = std_of(a) ** 2, std_of(b) ** 2
+    if var_a == var_b == 0:
+        return Difference(mean, None, None, None, None if mean else 1.0)
+    p, df = welch_p(mean, var_a, len(a), var_b, len(b))
+    half = quantile(float(df)) * math.sqrt(var_a / len(a) + var_b / len(b))
+    return Difference(mean, mean - half, mean + half, float(df), float(p))
+
+
+def welch_p(
+    difference: ArrayLike, var_a: ArrayLike, n_a: int, var_b: ArrayLike, n_b: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (p, degrees of freedom) from differences of means and sample variances, not both 0, elementwise."""
+    diff, share_a, share_b = (np.asarray(x, dtype=float) for x in (difference, var_a, var_b))
+    share_a, share_b = share_a / n_a, share_b / n_b
+    error = share_a + share_b
+    # Welch-Satterthwaite with variances as shares of one, so that tiny ones do not underflow when squared.
+    df = 1 / ((share_a / error) ** 2 / (n_a - 1) + (share_b / error) ** 2 / (n_b - 1))
+    return 2 * special.stdtr(df, -np.abs(diff) / np.sqrt(error)), df
+
+
+def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
+    """Return a - b over the seeds that both have, with the paired t-test. None for fewer than three seeds.
+
+    p is None if the differences do not vary, but for differences that are all 0.
+    """
+    differences = [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
+    if len(differences) < FEWEST_FOR_A_VERDICT:
+        return None
+    n, mean, std = len(differences), math.fsum(differences) / len(differences), std_of(differences)
+    if std == 0:
+        return Difference(mean, None, None, None, None if mean else 1.0)
+    half = quantile(n - 1) * std / math.sqrt(n)
+    p = float(2 * special.stdtr(n - 1, -abs(mean) * math.sqrt(n) / std))
+    return Difference(mean, mean - half, mean + half, n - 1, p)
+
+
+def holm(p: ArrayLike) -> NDArray[np.float64]:
+    """Return p-values adjusted along the last axis (Holm 1979), so that 5 % is the family-wise error of a table."""
+    p = np.asarray(p, dtype=float)
+    m = p.shape[-1]
+    order = np.argsort(p, axis=-1)
+    stepped = np.maximum.accumulate(np.take_along_axis(p, order, -1) * (m - np.arange(m)), axis=-1)
+    adjusted = np.empty_like(p)
+    np.put_along_axis(adjusted, order, np.minimum(stepped, 1.0), -1)
+    return adjusted
+
+
+def all_pairs(samples: Mapping[str, Mapping[int, float]]) -> list[Pair]:
+    """Return every pair of a table's configurations. Samples are values by seed. Empty ones are left out."""
+    filled = {name: sample for name, sample in samples.items() if sample}
+    pairs = list(combinations(filled, 2))
+    differences = [welch(list(filled[a].values()), list(filled[b].values())) for a, b in pairs]
+    adjusted = iter(holm([difference.p for difference in differences if difference.p is not None]).tolist())
+    return [
+        Pair(
+            a,
+            b,
+            difference,
+            p_holm := next(adjusted) if difference.p is not None else None,
+            _split(difference, p_holm, filled[a], filled[b]),
+            paired(filled[a], filled[b]),
+        )
+        for (a, b), difference in zip(pairs, differences, strict=True)
+    ]
+
+
+def identical(a: Mapping[int, float], b: Mapping[int, float]) -> bool:
+    """Return whether two samples of at least two values each are equal seed by seed, or all their values are equal."""
+    if min(len(a), len(b)) < 2:
+        return False
+    return len({*a.values(), *b.values()}) == 1 or (a.keys() == b.keys() and all(a[seed] == b[seed] for seed in a))
+
+
+def _split(difference: Difference, p_holm: float | None, a: Mapping[int, float], b: Mapping[int, float]) -> Split:
+    if identical(a, b):
+        return "identical"
+    if p_holm is None or min(len(a), len(b)) < FEWEST_FOR_A_VERDICT:
+        return "undecided"
+    if p_holm >= LEVEL:
+        return "not significant"
+    return "higher" if difference.mean > 0 else "lower"

@@ -1,0 +1,97 @@
+"""Failure as an outcome of a run: which runs are at chance, the share that failed, and samples with two humps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from scipy import special
+
+from trainer.statistics.describe import LEVEL
+from trainer.statistics.differences import holm
+
+CHANCE_LEVEL = 0.001
+"""Level of the test whether an accuracy is above chance."""
+LEARNED = 2
+"""Times chance that the best run of a table must reach before a run at chance is called failed."""
+_HUMPS_LEVEL = 0.01
+_FEWEST_FOR_HUMPS = 4
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Runs of a configuration that failed, of those that ended."""
+
+    name: str
+    failed: int
+    n: int
+    low: float  # 95 % interval of the share (Clopper & Pearson 1934)
+    high: float
+    p: float | None  # exact test against the configuration with the smallest share, after Holm; None for that one
+
+
+def at_chance(accuracy: float, *, images: int, classes: int) -> bool:
+    """Return whether a test accuracy, a fraction, is not significantly above 1 / classes.
+
+    The test is the one-sided exact binomial one at 0.1 %. Of 10,000 images in ten classes, 1,094 right ones are at
+    chance and 1,095 are not.
+    """
+    right = round(accuracy * images)
+    p = 1.0 if right == 0 else float(special.bdtrc(right - 1, images, 1 / classes))
+    return p >= CHANCE_LEVEL
+
+
+def failures(counts: Mapping[str, tuple[int, int]]) -> list[Failures]:
+    """Return the share of failed runs of each configuration from (failed, ended), without those of no run.
+
+    Each is compared with the one of the smallest share by Boschloo's exact test (1970), which is never weaker than
+    Fisher's. p-values are corrected after Holm.
+    """
+    ended = {name: (failed, n) for name, (failed, n) in counts.items() if n}
+    if not ended:
+        return []
+    reference = min(ended, key=lambda name: (ended[name][0] / ended[name][1], -ended[name][1]))
+    tests = {name: _boschloo(ended[name], ended[reference]) for name in ended if name != reference}
+    corrected = dict(zip(tests, holm(list(tests.values())).tolist(), strict=True))
+    found: list[Failures] = []
+    for name, (failed, n) in ended.items():
+        # The quantiles that scipy.stats.binomtest searches for, which takes seconds to load.
+        low = float(special.betaincinv(failed, n - failed + 1, LEVEL / 2)) if failed else 0.0
+        high = float(special.betaincinv(failed + 1, n - failed, 1 - LEVEL / 2)) if failed < n else 1.0
+        found.append(Failures(name, failed, n, low, high, corrected.get(name)))
+    return found
+
+
+def _boschloo(one: tuple[int, int], other: tuple[int, int]) -> float:
+    (a, n), (b, m) = sorted((one, other))  # the test is symmetric, and its results are remembered
+    return _boschloo_p(a, n, b, m)
+
+
+@cache
+def _boschloo_p(a: int, n: int, b: int, m: int) -> float:
+    if a / n == b / m:
+        return 1.0
+    from scipy import stats
+
+    return min(1.0, float(stats.boschloo_exact([[a, b], [n - a, m - b]]).pvalue))
+
+
+def two_humped(values: Mapping[int, float]) -> bool:
+    """Return whether the largest gap between neighbours fills more of the range than in 99 % of normal samples.
+
+    Fewer than four values cannot show it. The border is simulated with a fixed seed.
+    """
+    if len(values) < _FEWEST_FOR_HUMPS or len(set(values.values())) == 1:
+        return False
+    return bool(_gap_share(np.asarray([*values.values()])) > _gap_border(len(values)))
+
+
+def _gap_share(values: np.ndarray) -> np.ndarray:
+    gaps = np.diff(np.sort(values, axis=-1), axis=-1)
+    return gaps.max(-1) / gaps.sum(-1)
+
+
+@cache
+def _gap_border(n: int) -> float:
+    draw = np.random.default_rng(0).normal(size=(max(2000, 200_000 // n), n))
+    return float(np.quantile(_gap_share(draw), 1 - _HUMPS_LEVEL))
