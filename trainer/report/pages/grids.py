@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from trainer.authors import facts_of, why_unrun
 from trainer.published import Experiment
 from trainer.report.configurations import Configuration
 from trainer.report.pages.sentences import digits_of, interval, mean_interval, metric_name, p_value, verdict_of
+from trainer.report.published.authors import facts_of, why_unrun
 from trainer.report.published.comparisons import Comparison
 from trainer.report.published.grades import KINDS, MEANING
 from trainer.report.tables import AUTHORS, Table

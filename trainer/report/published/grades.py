@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from trainer.authors import Fact, facts_of, recipe_of, why_unrun
 from trainer.config import load_config
 from trainer.config.load import Complete
 from trainer.config.overrides import flatten, read_overrides
 from trainer.published import PublishedRow, printed_keys, runs_of
+from trainer.report.published.authors import Fact, facts_of, recipe_of, why_unrun
 from trainer.runs.groups import differing_keys, identity, value_text
 
 Kind = Literal[

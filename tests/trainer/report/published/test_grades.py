@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import yaml
 
-from trainer.authors import repositories
 from trainer.config import load_config
 from trainer.config.overrides import flatten
 from trainer.published import rows
@@ -17,6 +16,7 @@ from trainer.report.pages.answer import finding
 from trainer.report.pages.export import as_json
 from trainer.report.pages.index import Line, as_markdown, catalogue
 from trainer.report.pages.sentences import verdict_of
+from trainer.report.published.authors import repositories
 from trainer.report.published.comparisons import Answer
 from trainer.report.published.grades import Grade, Open, authors_run, grade_of
 from trainer.report.tables import read_table

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from trainer.authors import facts_of, recipe_of, repositories, why_unrun
 from trainer.config.recipes import recipe_names
 from trainer.published import PublishedRow, rows
+from trainer.report.published.authors import facts_of, recipe_of, repositories, why_unrun
 
 ROWS = rows()
 

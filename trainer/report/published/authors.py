@@ -38,7 +38,7 @@ class Repository:
 
 @cache
 def repositories() -> tuple[Repository, ...]:
-    text = (files("trainer") / "authors.yaml").read_text(encoding="utf-8")
+    text = (files("trainer.report.published") / "authors.yaml").read_text(encoding="utf-8")
     return tuple(
         Repository(
             each["report"],
