@@ -28,7 +28,7 @@ def outlive_the_console() -> None:
     for handle in range(3):
         _open_if_closed(handle)
     if sys.stdin is None:  # it was closed when Python started
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - open for as long as the process
     for name in _HANDLES:
         stream = getattr(sys, name)
         if stream is None or stream is getattr(sys, f"__{name}__"):  # else a test or a library has put it there

@@ -15,7 +15,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-warnings.simplefilter("ignore")
+warnings.simplefilter("ignore")  # before the imports below, which warn of old Pydantic (E402)
 
 import numpy as np  # noqa: E402
 from sweeps.bayes_search import _construct_gp_data, bayes_baseline_validate_and_fill  # noqa: E402
@@ -180,7 +180,7 @@ def files() -> Iterator[dict[str, Any]]:
     for method in ("grid", "random", "bayes"):
         for key, value in changes:
             file = {**BASE, "method": method, **({"run_cap": 5} if method != "grid" else {}), key: value}
-            accepted = _try(lambda: _run(file)) is not None  # noqa: B023
+            accepted = _try(lambda: _run(file)) is not None  # noqa: B023 - called at once
             yield {"kind": "file", "method": method, "key": key, "value": value, "accepted": accepted}
 
 
