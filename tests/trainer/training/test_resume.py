@@ -191,13 +191,14 @@ def _kill_and_resume(tmp_path: Path, overrides: list[str], kills: int, seed: int
         command = (
             ["--resume", str(folder)] if folder.exists() else [*overrides, "--runs", tmp_path, "--name", folder.name]
         )
-        process = subprocess.Popen([*trainer, *command], **quiet)
-        assert process.stderr is not None
-        next(line for line in process.stderr if line.startswith(("training", "resuming")))  # its parts are built
-        if done < kills:
-            time.sleep(draw.uniform(0.0, 1.2))
-            process.kill()
-        _, said = process.communicate()
+        with subprocess.Popen([*trainer, *command], **quiet) as process:
+            assert process.stderr is not None
+            # A kill between the run's last line and the end of its process leaves a run that has nothing to resume.
+            is_training = any(line.startswith(("training", "resuming")) for line in process.stderr)
+            if is_training and done < kills:
+                time.sleep(draw.uniform(0.0, 1.2))
+                process.kill()
+            _, said = process.communicate()
         if process.returncode == -signal.SIGKILL:
             done += 1
         else:
