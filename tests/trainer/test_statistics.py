@@ -14,10 +14,12 @@ from trainer.statistics.describe import (
     prediction_half_width,
     prediction_interval,
     prediction_of_difference,
+    prediction_p,
     rounding_of,
     verdict,
 )
-from trainer.statistics.differences import all_pairs, holm, paired, welch, welch_p
+from trainer.statistics.differences import all_pairs, contrast, holm, paired, welch
+from trainer.statistics.joint import joint
 from trainer.statistics.table import agreement, noise_floor
 
 # The first and third example of the article "Welch's t-test" of Wikipedia, with the statistics that it prints.
@@ -194,6 +196,38 @@ def test_unequal_spreads_are_no_one_noise_floor() -> None:
     assert same and same.equal
 
 
+def test_a_difference_of_differences_by_hand() -> None:
+    """Equal n and equal variances: Student's t with 4 (n - 1) degrees of freedom and error sqrt(4 s^2 / n)."""
+    a, b, c, d = ([mean - 1, mean, mean + 1] for mean in (9.0, 4.0, 3.0, 1.0))
+    found = contrast((1, a), (-1, b), (-1, c), (1, d))
+    assert (found.mean, found.df) == (3.0, pytest.approx(8))
+    assert found.p == pytest.approx(2 * stats.t.sf(3 / math.sqrt(4 / 3), 8))
+    assert found.low == pytest.approx(3 - stats.t.ppf(0.975, 8) * math.sqrt(4 / 3))
+    assert contrast((1, [1.0, 1.0]), (-1, [2.0, 2.0])).p is None
+
+
+def test_the_p_value_of_a_published_figure_and_its_verdict_agree() -> None:
+    runs = [90.0, 90.5, 91.0]  # mean 90.5, s = 0.5
+    error = 0.5 * math.sqrt(4 / 3)
+    assert prediction_p(92.0, runs) == pytest.approx(2 * stats.t.sf(1.5 / error, 2))
+    assert prediction_p(92.0, runs, rounding=0.5) == pytest.approx(2 * stats.t.sf(1.0 / error, 2))
+    assert prediction_p(90.6, runs, rounding=0.5) == 1.0
+    assert prediction_p(92.0, [90.0, 90.0, 90.0]) is None
+    low, high = prediction_interval(runs) or (0, 0)
+    assert (prediction_p(high, runs), prediction_p(low, runs)) == (pytest.approx(0.05), pytest.approx(0.05))
+
+
+def test_p_values_seen_together() -> None:
+    found = joint([0.001, 0.03, 0.3, 0.5, 0.9])
+    assert found is not None
+    assert (found.n, found.significant, found.expected, found.corrected) == (5, 2, 0.25, 1)  # 0.03 > 0.05 * 2 / 5
+    assert found.fifths == (2, 1, 1, 0, 1)
+    low, even = joint([0.01, 0.02, 0.05, 0.001, 0.03] * 4), joint([*np.linspace(0.01, 0.99, 20)])
+    assert low is not None and even is not None
+    assert low.p_uniform < 1e-6 and even.p_uniform > 0.9
+    assert joint([]) is None
+
+
 # What a level of 5 % promises, by simulation; each count within four standard errors of its binomial.
 
 REPEATS = 20_000
@@ -206,7 +240,8 @@ def test_of_equal_configurations_holm_finds_a_difference_in_at_most_five_percent
     draw = spread * np.random.default_rng(1).normal(size=(6, 5, REPEATS))
     mean, var = draw.mean(1), draw.var(1, ddof=1)
     left, right = np.triu_indices(6, 1)
-    p, _ = welch_p(mean[left] - mean[right], var[left], 5, var[right], 5)
+    std = np.sqrt(var)
+    p = stats.ttest_ind_from_stats(mean[left], std[left], 5, mean[right], std[right], 5, equal_var=False).pvalue
     false_alarms = np.mean((holm(p.T) < LEVEL).any(-1))
     assert false_alarms <= LEVEL + ERROR
     assert np.mean((p < LEVEL).any(0)) > 3 * LEVEL  # without the correction, far more

@@ -103,14 +103,15 @@ def _fetched(paths: list[str], runs: Path) -> list[str]:
 
 def _index(runs: Path, out: Path | None, as_json: bool) -> None:
     from trainer.files import make_folder, write_whole
-    from trainer.report.pages import index
+    from trainer.report.pages import claims, index
     from trainer.text import writable
 
     lines, tables = index.catalogue(runs)
     place = out or runs
     make_folder(place)
-    page = place / "index.md"
-    write_whole(page, writable(index.as_markdown(lines, tables, beside=place)).encode())
+    page, conclusions = place / "index.md", place / "claims.md"
+    write_whole(conclusions, writable(claims.as_markdown(claims.all_claims(tables), beside=place)).encode())
+    write_whole(page, writable(index.as_markdown(lines, tables, beside=place)).encode())  # it links to the others
     if as_json:
         typer.echo(json.dumps(index.as_json(lines), allow_nan=False))
     else:

@@ -5,6 +5,7 @@ import math
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -66,12 +67,31 @@ class Run:
         return _TEST_SETS.get(str(self.config.get("data.name")))
 
     def measure(self, name: str) -> float | None:
-        """Return a value by its name, or None. `test_acc_at 25` is the test accuracy after epoch 25."""
-        name, _, epoch = name.partition(" ")
-        if not epoch:
-            return self.values.get(name)
-        reached = [row["test/accuracy"] for row in self.history.having("test/accuracy") if row["epoch"] == float(epoch)]
-        return _percent(reached[-1]) if reached else None
+        """Return a value by its name, or None.
+
+        `test_acc_at 25` is the test accuracy after epoch 25. `excess_confusion cat dog` is the number of test images of
+        either class taken for the other, minus that of the most confused other pair.
+        """
+        match name.split():
+            case ["test_acc_at", epoch]:
+                rows = self.history.having("test/accuracy")
+                reached = [row["test/accuracy"] for row in rows if row["epoch"] == float(epoch)]
+                return _percent(reached[-1]) if reached else None
+            case ["excess_confusion", one, other]:
+                return _excess_confusion(self.history, frozenset((one, other)))
+            case _:
+                return self.values.get(name)
+
+
+def _excess_confusion(history: History, pair: frozenset[str]) -> float | None:
+    counts = history.confusion
+    mistakes = {
+        frozenset((a, b)): counts[i][j] + counts[j][i]
+        for (i, a), (j, b) in combinations(enumerate(history.classes), 2)
+        if counts
+    }
+    others = [count for classes, count in mistakes.items() if classes != pair]
+    return float(mistakes[pair] - max(others)) if pair in mistakes and others else None
 
 
 _TEST_SETS = {"cifar10": (10_000, 10), "cifar100": (10_000, 100)}  # images, classes

@@ -80,6 +80,18 @@ def prediction_interval(values: Sequence[float], *, rounding: float = 0.0) -> tu
     return mean - half, mean + half
 
 
+def prediction_p(published: float, values: Sequence[float], *, rounding: float = 0.0) -> float | None:
+    """Return the probability that one more run is as far from the mean as a published one. None if values do not vary.
+
+    It is below 0.05 where the published figure is outside of `prediction_interval`.
+    """
+    if len(values) < 2 or std_of(values) == 0:
+        return None
+    distance = max(0.0, abs(published - math.fsum(values) / len(values)) - rounding)
+    error = std_of(values) * math.sqrt(1 + 1 / len(values))
+    return float(2 * special.stdtr(len(values) - 1, -distance / error))
+
+
 def prediction_of_difference(a: Sequence[float], b: Sequence[float]) -> tuple[float, float] | None:
     """Return the 95 % prediction interval of the difference of two further single runs, one of each. None if n < 2.
 

@@ -42,27 +42,26 @@ class Pair:
 
 def welch(a: Sequence[float], b: Sequence[float]) -> Difference:
     """Return a - b with Welch's test (1947). If neither sample varies, p is 1 for equal means and None for others."""
-    mean = math.fsum(a) / len(a) - math.fsum(b) / len(b)
-    if min(len(a), len(b)) < 2:
+    return contrast((1, a), (-1, b))
+
+
+def contrast(*terms: tuple[int, Sequence[float]]) -> Difference:
+    """Return the sum of weight times mean over (weight, sample), tested against 0 as Welch's test does (1947).
+
+    The degrees of freedom are Satterthwaite's. With four samples of weights 1, -1, -1 and 1 it is the difference of two
+    differences. p is as in `Difference`.
+    """
+    mean = math.fsum(weight * math.fsum(sample) / len(sample) for weight, sample in terms)
+    if min(len(sample) for _, sample in terms) < 2:
         return Difference(mean, None, None, None, None)
-    var_a, var_b = std_of(a) ** 2, std_of(b) ** 2
-    if var_a == var_b == 0:
+    shares = [weight**2 * std_of(sample) ** 2 / len(sample) for weight, sample in terms]
+    error = math.fsum(shares)
+    if error == 0:
         return Difference(mean, None, None, None, None if mean else 1.0)
-    p, df = welch_p(mean, var_a, len(a), var_b, len(b))
-    half = quantile(float(df)) * math.sqrt(var_a / len(a) + var_b / len(b))
-    return Difference(mean, mean - half, mean + half, float(df), float(p))
-
-
-def welch_p(
-    difference: ArrayLike, var_a: ArrayLike, n_a: int, var_b: ArrayLike, n_b: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (p, degrees of freedom) from differences of means and sample variances, not both 0, elementwise."""
-    diff, share_a, share_b = (np.asarray(x, dtype=float) for x in (difference, var_a, var_b))
-    share_a, share_b = share_a / n_a, share_b / n_b
-    error = share_a + share_b
-    # Welch-Satterthwaite with variances as shares of one, so that tiny ones do not underflow when squared.
-    df = 1 / ((share_a / error) ** 2 / (n_a - 1) + (share_b / error) ** 2 / (n_b - 1))
-    return 2 * special.stdtr(df, -np.abs(diff) / np.sqrt(error)), df
+    df = 1 / sum((share / error) ** 2 / (len(sample) - 1) for share, (_, sample) in zip(shares, terms, strict=True))
+    half = quantile(df) * math.sqrt(error)
+    p = float(2 * special.stdtr(df, -abs(mean) / math.sqrt(error)))
+    return Difference(mean, mean - half, mean + half, df, p)
 
 
 def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:

@@ -8,17 +8,20 @@ from pathlib import Path
 
 from trainer.published import experiments
 from trainer.report.folders import run_folders
+from trainer.report.pages.claims import all_claims
 from trainer.report.pages.markdown import link, link_to_report
-from trainer.report.pages.sentences import interval, verdict_of
+from trainer.report.pages.sentences import interval, p_value, several, verdict_of
 from trainer.report.published.claims import OUTCOMES
 from trainer.report.published.comparisons import Comparison, answers_of, compared
 from trainer.report.published.grades import KINDS, MEANING, Grade
 from trainer.report.tables import Table, read_table, unrun_table
+from trainer.statistics.joint import joint
 from trainer.text import NONE, spread
 
 _BAR = 50  # characters
+_JUDGED = ("consistent", "higher", "lower")
 _STATES = (
-    *("consistent", "higher", "lower", "undecided", "by our definition", "other settings"),
+    *(*_JUDGED, "undecided", "by our definition", "other settings"),
     *("not compared", "all runs failed", "no runs"),
 )
 _MEANING = {
@@ -116,7 +119,7 @@ def as_markdown(lines: Sequence[Line], tables: Sequence[Table], *, beside: Path)
 def coverage(lines: Sequence[Line]) -> str:
     """Return a bar with # for rows with a verdict, + for other rows with runs and . for the rest."""
     counts = Counter(line.state for line in lines)
-    judged = sum(counts[state] for state in ("consistent", "higher", "lower"))
+    judged = sum(counts[state] for state in _JUDGED)
     begun = len(lines) - counts["no runs"] - judged
     full, half = round(_BAR * judged / len(lines)), round(_BAR * (judged + begun) / len(lines))
     bar = "#" * full + "+" * (half - full) + "." * (_BAR - half)
@@ -138,12 +141,12 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
     yield from (f"| {state} | {counts[state]} | {_MEANING[state]} |" for state in _STATES)
     yield ""
     yield from _grades(lines)
-    claims = [claim for table in tables for claim in table.claims]
-    if claims:
-        outcomes = Counter(claim.outcome for claim in claims)
-        said = ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in OUTCOMES)
-        yield f"Claims of the reports about these tables: {said}."
-        yield ""
+    yield from _jointly(lines)
+    claims = all_claims(tables)
+    outcomes = Counter(claim.outcome for claim in claims if claim.reason_for_none is None)
+    yield f"{link('Conclusions of the reports', 'claims.md', beside)}, each with its check:"
+    yield f"{', '.join(f'{outcomes[outcome]} {outcome}' for outcome in OUTCOMES)}."
+    yield ""
     for experiment in experiments():
         own = [line for line in lines if line.comparison.answer.experiment is experiment]
         if not own:
@@ -160,6 +163,23 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
         yield f"|---|---|---:|---:|---:|---:|---|---|{'---|' * both}"
         yield from (_row(line, both=both) for line in own)
         yield ""
+
+
+def _jointly(lines: Sequence[Line]) -> Iterable[str]:
+    """Yield how many verdicts are false by chance, and how their p-values lie."""
+    judged = [line.comparison for line in lines if line.state in _JUDGED and line.comparison.p is not None]
+    together = joint([each.p for each in judged if each.p is not None])
+    if together is None:
+        return
+    configurations = {id(each.answer.configuration) for each in judged}
+    n = together.n
+    yield f"All verdicts together: if each published figure were one more run of ours, {together.expected:.1f} of {n}"
+    yield f"would be called higher or lower by chance. {together.significant} are. {together.corrected} of these remain"
+    yield "if only 5% of what is called so may be false (Benjamini and Hochberg). By chance the p-values are spread"
+    yield f"evenly over 0 to 1. The five fifths of that range have {several(list(map(str, together.fifths)))} of {n}"
+    yield f"(Kolmogorov-Smirnov, p {p_value(together.p_uniform)}). The {n} rows are compared with"
+    yield f"{len(configurations)} configurations. Rows with the same one are not independent."
+    yield ""
 
 
 def _grades(lines: Sequence[Line]) -> Iterable[str]:

@@ -56,11 +56,12 @@ def _block(block: Block, pictures: Mapping[str, str]) -> Iterable[str]:
 
 def _grid(grid: Grid) -> Iterable[str]:
     yield from ["", f"{grid.caption}.", ""]
-    yield f"| {' | '.join(map(_cell, grid.header))} |"
+    yield f"| {' | '.join(map(cell, grid.header))} |"
     yield "|" + "|".join("---" if place in grid.text else "---:" for place in range(len(grid.header))) + "|"
     for row in grid.rows:
-        yield f"| {' | '.join(map(_cell, row))} |"
+        yield f"| {' | '.join(map(cell, row))} |"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Return a text as a cell of a Markdown table."""
     return text.replace("|", "\\|").replace("\n", " ")

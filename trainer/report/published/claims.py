@@ -5,11 +5,13 @@ and does not hold if one part does not. It is compatible if none is refuted and 
 can refute but not confirm. Fewer than three runs decide nothing. While a row has no runs, the best row is undecided.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from trainer.published import Experiment
 from trainer.report.published.comparisons import Answer
+from trainer.report.published.grades import Kind, least_founded, settings_text
 from trainer.report.published.parts import Outcome, Part, decide
 
 OUTCOMES: tuple[Outcome, ...] = ("holds", "compatible", "does not hold", "undecided")
@@ -19,14 +21,24 @@ OUTCOMES: tuple[Outcome, ...] = ("holds", "compatible", "does not hold", "undeci
 class Claim:
     experiment: Experiment
     text: str
+    by: Literal["report", "table"]  # said by the report, or what a reader takes from its figures
     outcome: Outcome
     why: str
+    check: tuple[Mapping[str, Any], ...]
     marks: tuple[str, ...] = ()  # what the outcome is subject to: `interim`, `survivors only`
+    grade: Kind | None = None  # who says the settings of its rows: the least well founded one
+    tested: bool = False  # by runs at the settings of its rows, in each of its parts
 
     @property
     def said(self) -> str:
         """Return the outcome with its marks."""
-        return ", ".join([self.outcome, *self.marks])
+        return ", ".join([self.outcome, *self.marks, *([settings_text(self.grade)] if self.grade else [])])
+
+    @property
+    def reason_for_none(self) -> str | None:
+        """Return why runs cannot decide the claim, or None if they can."""
+        reasons = [part["not_here"] for part in self.check if "not_here" in part]
+        return "; ".join(reasons) if reasons else None
 
 
 def claims_of(answers: Sequence[Answer]) -> list[Claim]:
@@ -35,9 +47,13 @@ def claims_of(answers: Sequence[Answer]) -> list[Claim]:
     for experiment in dict.fromkeys(answer.experiment.id for answer in answers):
         own = next(answer.experiment for answer in answers if answer.experiment.id == experiment)
         for claim in own.claims:
-            parts = [decide(part, own, answers) for part in claim.get("check", [{"not_here": "no run can decide it"}])]
+            check = tuple(claim["check"])
+            parts = [decide(part, own, answers) for part in check]
             why = "; ".join(part.why for part in parts)
-            claims.append(Claim(own, claim["text"], _all_of(parts), why, _marks(parts)))
+            grade = least_founded(part.grade for part in parts if part.grade)
+            tested = all(part.tested for part in parts)
+            by = claim.get("by", "report")
+            claims.append(Claim(own, claim["text"], by, _all_of(parts), why, check, _marks(parts), grade, tested))
     return claims
 
 

@@ -11,7 +11,7 @@ from trainer.report.configurations import Configuration, Values
 from trainer.report.published.figures import Figure, figures
 from trainer.report.published.grades import AuthorsRun, Grade, Open, authors_run, grade_of, left_open
 from trainer.runs.groups import decisive, differing_keys, identity, label, telling_keys, value_text
-from trainer.statistics.describe import Verdict, prediction_interval, verdict
+from trainer.statistics.describe import Verdict, prediction_interval, prediction_p, verdict
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,9 @@ class Comparison:
     sample: Values
     verdict: Verdict
     interval: tuple[float, float] | None  # prediction interval of one more run, rounding included
+    p: float | None = (
+        None  # that one more run is as far from the mean; None if a bound is printed, or without a verdict
+    )
     on_best_epoch: Verdict | None = None  # of an accuracy of the last epoch: the verdict had its best one been printed
 
     @property
@@ -155,16 +158,19 @@ def _comparison(answer: Answer, figure: Figure, headline: bool) -> Comparison:
     judged: Verdict = "undecided"
     best: Verdict | None = None
     interval: tuple[float, float] | None = None
+    p: float | None = None
     if figure.judged in ("by runs", "by our definition"):
         judged = verdict(figure.value, values, rounding=figure.rounding, bound=figure.bound)
         interval = prediction_interval(values, rounding=figure.rounding)
+        if judged != "undecided" and not figure.bound:
+            p = prediction_p(figure.value, values, rounding=figure.rounding)
         if figure.measure == "test_acc" and (others := answer.sample("best_test_acc")) and others != sample:
             best = verdict(figure.value, [*others.values()], rounding=figure.rounding, bound=figure.bound)
     elif figure.judged == "exactly" and values:  # the same in each run, so one run is enough
         low, high = interval = (min(values) - figure.rounding, max(values) + figure.rounding)
         # Another count is another network: that says nothing about the report's.
         judged = "consistent" if low <= figure.value <= high else "undecided"
-    return Comparison(answer, figure, headline, sample, judged, interval, best)
+    return Comparison(answer, figure, headline, sample, judged, interval, p, best)
 
 
 def row_names(experiment: Experiment) -> list[str]:

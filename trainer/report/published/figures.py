@@ -59,6 +59,17 @@ def judged_how(measure: str) -> tuple[Judged, str]:
     return judged, why
 
 
+def measure_name(measure: str) -> str:
+    """Return a measure of a run in words, such as `test accuracy, epoch 25`."""
+    match measure.split():
+        case ["test_acc_at", epoch]:
+            return f"test accuracy, epoch {epoch}"
+        case ["excess_confusion", one, other]:
+            return f"images of {one} and {other} taken for each other, minus those of the most confused other pair"
+        case _:
+            return _ACCURACIES[measure] if measure in _ACCURACIES else _OTHERS[measure][0]
+
+
 def figures(row: PublishedRow, experiment: Experiment) -> list[Figure]:
     """Return the figures, the headline first: a test accuracy if the row has one.
 

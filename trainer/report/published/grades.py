@@ -3,7 +3,7 @@
 A setting enters if it belongs to a choice that is on: the knobs of the schedule that is used, and not of any other.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -67,9 +67,18 @@ class Grade:
     @property
     def text(self) -> str:
         """Return the grade as it follows a verdict, such as `settings read in by us (7 keys)`."""
-        if self.kind != "read in by us":
-            return self.kind if self.kind.startswith("no run") else f"settings {self.kind}"
-        return f"settings read in by us ({len(self.read_in)} key{'s' * (len(self.read_in) > 1)})"
+        keys = f" ({len(self.read_in)} key{'s' * (len(self.read_in) > 1)})" if self.kind == "read in by us" else ""
+        return settings_text(self.kind) + keys
+
+
+def settings_text(kind: Kind) -> str:
+    """Return a kind of grade as it follows a verdict, such as `settings printed`."""
+    return kind if kind.startswith("no run") else f"settings {kind}"
+
+
+def least_founded(kinds: Iterable[Kind]) -> Kind | None:
+    """Return the last of these in the order of `KINDS`, or None without any."""
+    return max(kinds, key=KINDS.index, default=None)
 
 
 def left_open(row: PublishedRow, config: Mapping[str, Any], origins: Mapping[str, str]) -> tuple[Open, ...]:

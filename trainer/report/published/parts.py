@@ -5,8 +5,11 @@
     of, over, percent | times  a ratio:                  the same for logarithms
     of, reaches                a level:                  the interval of the mean
     range, points              best minus worst of rows: as over, with p corrected for all pairs of these rows
+    of, over, more_than        a larger difference:      Welch's test of the difference of two differences
     best                       the best of its table:    multiple comparisons with the best
     of, rank                   the second best, or so:   Dunnett's comparisons of each other row with it
+    among                      the rows that `best` and `rank` compare. By default those of the experiment
+    lowest                     `best` and `rank` count from below
     not_here                   a reason why runs cannot decide it
 
 An amount that our runs do not refute is compatible with them. That is less than that it holds: many others are, too.
@@ -22,6 +25,7 @@ from trainer.published import Experiment
 from trainer.report.configurations import Values
 from trainer.report.published.comparisons import Answer
 from trainer.report.published.figures import judged_how
+from trainer.report.published.grades import Kind, least_founded
 from trainer.statistics.comparisons import top_group, with_best, with_control
 from trainer.statistics.describe import (
     FEWEST_FOR_A_VERDICT,
@@ -31,7 +35,7 @@ from trainer.statistics.describe import (
     prediction_of_difference,
     rounding_of,
 )
-from trainer.statistics.differences import Difference, all_pairs, welch
+from trainer.statistics.differences import Difference, all_pairs, contrast, welch
 
 Outcome = Literal["holds", "compatible", "does not hold", "undecided"]
 
@@ -41,6 +45,8 @@ class Part:
     outcome: Outcome
     why: str
     marks: tuple[str, ...] = ()
+    grade: Kind | None = None  # the least well founded one of its rows
+    tested: bool = False  # by runs at the settings of its rows
 
 
 class _UndecidedError(Exception):
@@ -70,7 +76,10 @@ def decide(part: Mapping[str, Any], own: Experiment, answers: Sequence[Answer]) 
     if judged == "by our definition":
         return Part("undecided", f"{decided.outcome} by {why}: {decided.why}")
     marks = dict.fromkeys(mark for each in used if each.configuration for mark in each.configuration.marks)
-    return replace(decided, marks=() if judged == "exactly" else tuple(marks))
+    if judged == "exactly":
+        return decided
+    grade = least_founded(each.grade.kind for each in used if each.grade)
+    return replace(decided, marks=tuple(marks), grade=grade, tested=True)
 
 
 def _by_kind(
@@ -85,9 +94,9 @@ def _by_kind(
         case {"not_here": reason}:
             raise _UndecidedError(reason)
         case {"best": which}:
-            return _is_best(_row(which, own, answers), own, answers, measure, used)
-        case {"of": which, "rank": rank}:
-            return _is_of_rank(rank, _row(which, own, answers), own, answers, measure, used)
+            return _is_best(part, _row(which, own, answers), _compared_rows(part, own, answers), measure, used)
+        case {"of": which, "rank": _}:
+            return _is_of_rank(part, _row(which, own, answers), _compared_rows(part, own, answers), measure, used)
         case {"range": which, "points": points}:
             rows = [each for each in answers if each.experiment is own and _says(each, which)]
             used += rows
@@ -101,6 +110,9 @@ def _by_kind(
         case {"of": of, "above": above}:
             a, b = list(sample(of).values()), list(sample(above).values())
             return _is_higher(welch(a, b))
+        case {"of": of, "over": over, "more_than": {"of": other_of, "over": other_over}}:
+            samples = [list(sample(which).values()) for which in (of, over, other_of, other_over)]
+            return _is_higher(contrast(*zip((1, -1, -1, 1), samples, strict=True)))
         case {"of": of, "reaches": level}:
             return _reaches(list(sample(of).values()), level)
         case {"of": of, "over": over, "points": points}:
@@ -121,6 +133,11 @@ def _row(which: Mapping[str, Any], own: Experiment, answers: Sequence[Answer]) -
         if answer.experiment.id == name and _says(answer, wanted):
             return answer
     raise ValueError(f"published.yaml: {own.id}: no row of {name} sets {wanted}")
+
+
+def _compared_rows(part: Mapping[str, Any], own: Experiment, answers: Sequence[Answer]) -> list[Answer]:
+    wanted = part.get("among", {})
+    return [each for each in answers if each.experiment is own and _says(each, wanted)]
 
 
 def _says(answer: Answer, wanted: Mapping[str, Any]) -> bool:
@@ -157,10 +174,9 @@ def _reaches(values: Sequence[float], level: float) -> Part:
 
 
 def _table_of(
-    answer: Answer, own: Experiment, answers: Sequence[Answer], measure: str, used: list[Answer]
+    answer: Answer, rows: Sequence[Answer], measure: str, used: list[Answer]
 ) -> tuple[str, dict[str, Values]]:
-    """Return (label of the row, the samples of its table, or of its sweep's configurations if it has one row)."""
-    rows = [each for each in answers if each.experiment is own]
+    """Return (label of the row, the samples of these rows, or of its sweep's configurations if it is the only one)."""
     used += rows
     if answer.configuration is None:
         raise _UndecidedError(f"{answer.name}: no run")
@@ -176,30 +192,33 @@ def _table_of(
     return answer.configuration.label, samples
 
 
-def _is_best(best: Answer, own: Experiment, answers: Sequence[Answer], measure: str, used: list[Answer]) -> Part:
-    label, samples = _table_of(best, own, answers, measure, used)
-    top = top_group(samples, with_best(samples))
+def _is_best(part: Mapping[str, Any], best: Answer, rows: Sequence[Answer], measure: str, used: list[Answer]) -> Part:
+    label, samples = _table_of(best, rows, measure, used)
+    highest = not part.get("lowest", False)
+    side, extreme = ("higher", "highest") if highest else ("lower", "lowest")
+    top = top_group(samples, with_best(samples, highest=highest), highest=highest)
     if label not in top:
-        return Part("does not hold", f"{top[0]} is higher")
+        return Part("does not hold", f"{top[0]} is {side}")
     if top == [label]:
-        return Part("holds", "higher than each other row")
+        return Part("holds", f"{side} than each other row")
     if top[0] == label:
-        return Part("undecided", f"highest, but not significantly higher than {', '.join(top[1:])}")
-    return Part("undecided", f"{top[0]} is higher, but not significantly")
+        return Part("undecided", f"{extreme}, but not significantly {side} than {', '.join(top[1:])}")
+    return Part("undecided", f"{top[0]} is {side}, but not significantly")
 
 
 def _is_of_rank(
-    rank: int, which: Answer, own: Experiment, answers: Sequence[Answer], measure: str, used: list[Answer]
+    part: Mapping[str, Any], which: Answer, rows: Sequence[Answer], measure: str, used: list[Answer]
 ) -> Part:
-    """Decide whether exactly rank - 1 rows are higher. The row was named before the runs, as a control is."""
-    label, samples = _table_of(which, own, answers, measure, used)
-    comparisons = with_control(samples, label)
-    higher = [each.name for each in comparisons if each.finding == "higher"]
-    lower = [each.name for each in comparisons if each.finding == "lower"]
-    said = f"significantly higher: {', '.join(higher) or 'none'}; significantly lower: {', '.join(lower) or 'none'}"
-    if len(higher) >= rank or len(lower) > len(samples) - rank:
+    """Decide whether exactly rank - 1 rows are better. The row was named before the runs, as a control is."""
+    label, samples = _table_of(which, rows, measure, used)
+    comparisons, rank = with_control(samples, label), part["rank"]
+    better, worse = ("lower", "higher") if part.get("lowest") else ("higher", "lower")
+    ahead = [each.name for each in comparisons if each.finding == better]
+    behind = [each.name for each in comparisons if each.finding == worse]
+    said = f"significantly {better}: {', '.join(ahead) or 'none'}; significantly {worse}: {', '.join(behind) or 'none'}"
+    if len(ahead) >= rank or len(behind) > len(samples) - rank:
         return Part("does not hold", said)
-    return Part("holds" if len(higher) + len(lower) == len(comparisons) else "undecided", said)
+    return Part("holds" if len(ahead) + len(behind) == len(comparisons) else "undecided", said)
 
 
 def _amount(

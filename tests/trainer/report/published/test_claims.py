@@ -10,8 +10,10 @@ import pytest
 from trainer.published import Experiment, PublishedRow, experiments
 from trainer.report.configurations import Configuration
 from trainer.report.folders import Run
+from trainer.report.pages.claims import all_claims, as_markdown, in_words
 from trainer.report.published.claims import claims_of
 from trainer.report.published.comparisons import Answer, answers_of
+from trainer.report.published.grades import Grade
 from trainer.runs.history import History
 
 STEADY = [-0.1, 0.0, 0.1]
@@ -229,7 +231,8 @@ def test_rmsprop_is_compared_with_all_optimizers_of_its_table() -> None:
     answers = answers_of([own], [])
     points = [a_point(name, {"test_acc": around(mean)}) for name, mean in means.items()]
     filled = [replace(answer, configuration=point) for answer, point in zip(answers, points, strict=True)]
-    assert claims_of(filled)[0].outcome == "does not hold"  # adam is second, rmsprop third
+    said = {claim.text: claim.outcome for claim in claims_of(filled)}
+    assert said["RMSprop is the second best optimizer"] == "does not hold"  # adam is second, rmsprop third
 
 
 def test_a_claim_on_survivors_or_before_the_planned_seeds_says_so() -> None:
@@ -252,6 +255,44 @@ def test_less_than_three_runs_and_other_settings_decide_nothing() -> None:
     assert outcome({"of": A, "above": B}, points) == ("undecided", "b: n = 2, a verdict needs 3")
     found, why = outcome({"of": A, "above": B}, accuracies(a=91.0, b=90.0), "train.epochs: 5 here, 25 published")
     assert found == "undecided" and why.startswith("not at the published settings (at ours: holds")
+
+
+@pytest.mark.parametrize(
+    ("gain", "expected"), [(5.0, "holds"), (1.0, "does not hold"), (3.05, "undecided")]
+)  # of b over a, compared with the 3 points of d over c
+def test_a_difference_larger_than_another_is_decided_by_the_difference_of_both(gain: float, expected: str) -> None:
+    table = accuracies(a=80.0, b=80.0 + gain, c=70.0, d=73.0)
+    check = {"of": B, "over": A, "more_than": {"of": {"row": "d"}, "over": {"row": "c"}}}
+    assert outcome(check, table)[0] == expected
+
+
+def test_the_best_and_the_lowest_of_some_rows() -> None:
+    table = accuracies(a=91.0, b=90.0, c=80.0)
+    assert outcome({"best": {"row": "c"}, "lowest": True}, table) == ("holds", "lower than each other row")
+    assert outcome({"best": B, "lowest": True}, table)[0] == "does not hold"
+    assert outcome({"rank": 2, "of": B, "lowest": True}, table)[0] == "holds"
+    assert outcome({"rank": 1, "of": B}, table)[0] == "does not hold"
+    answers = [
+        replace(each, row=replace(each.row, settings={**each.row.settings, "kind": "x" if each.name != "a" else "y"}))
+        for each in answers_for(table, {"best": B, "among": {"kind": "x"}})
+    ]
+    assert claims_of(answers)[0].outcome == "holds"  # a is higher, and not among them
+
+
+def test_a_claim_has_the_least_well_founded_grade_of_its_rows() -> None:
+    grades = iter([Grade("printed", ()), Grade("read in by us", ("optimizer.lr",))])
+    answers = [replace(each, grade=next(grades)) for each in answers_for(accuracies(a=91.0, b=90.0), {"best": A})]
+    (claim,) = claims_of(answers)
+    assert (claim.tested, claim.said) == (True, "holds, settings read in by us")
+
+
+def test_every_experiment_has_a_claim_and_every_claim_a_check_in_words(tmp_path: Path) -> None:
+    claims = all_claims([])
+    assert {claim.experiment.id for claim in claims} == {experiment.id for experiment in experiments()}
+    page = as_markdown(claims, beside=tmp_path)
+    assert all(in_words(part) for claim in claims for part in claim.check if "not_here" not in part)
+    assert all(claim.text in page and (claim.reason_for_none or "") in page for claim in claims)
+    assert "| ImprovedCNN is the most accurate of the three | the report | best test accuracy: improved_cnn is" in page
 
 
 def test_what_runs_cannot_decide_has_its_reason() -> None:
@@ -278,8 +319,16 @@ def test_every_claim_of_the_catalogue_has_a_check_that_can_be_read(experiment: E
     others = [each for each in experiments() if each.sweep == experiment.sweep]
     empty = answers_of(others, [])
     assert {claim.outcome for claim in claims_of(empty)} == {"undecided"}
-    measures = ("test_acc", "gap_points", "seconds_total", "seconds_per_epoch", "params", "convergence_epochs")
+    measures = (
+        "test_acc",
+        "best_test_acc",
+        "gap_points",
+        "seconds_total",
+        "seconds_per_epoch",
+        "params",
+        "convergence_epochs",
+    )
     same = [1.0, 2.0, 3.0]
-    points = [a_point(str(n), dict.fromkeys(measures, same), {8: same, 25: same}) for n in range(len(empty))]
+    points = [a_point(str(n), dict.fromkeys(measures, same), {8: same, 20: same, 25: same}) for n in range(len(empty))]
     filled = [replace(answer, configuration=point, others=()) for answer, point in zip(empty, points, strict=True)]
     assert len([claim for claim in claims_of(filled) if claim.experiment is experiment]) == len(experiment.claims)
