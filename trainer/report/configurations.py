@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trainer.report.folders import Problem, Run
 from trainer.runs.groups import decisive, differing_keys, identity, label, one_of_each_seed, value_text
 from trainer.statistics.failures import LEARNED, at_chance
@@ -32,6 +35,11 @@ class Configuration:
 
     def sample(self, measure: str = "metric") -> Values:
         return {run.seed: value for run in self.runs if (value := run.measure(measure)) is not None}
+
+    @property
+    def correct(self) -> list[NDArray[np.bool_]]:
+        """Return which test images each counting run got right, [N] each, of those that kept it."""
+        return [run.history.correct for run in self.runs if run.history.correct is not None]
 
 
 def grouped(runs: Iterable[Run], keys: Sequence[str]) -> dict[str, Configuration]:

@@ -105,7 +105,11 @@ _PERCENT = {
     "train_acc": "train/accuracy",
     "best_val_acc": "val/accuracy_best",
 }
-_PLAIN = {"seconds_total": "time/train_seconds", "params": "model/trainable_parameters"}
+_PLAIN = {
+    "seconds_total": "time/train_seconds",
+    "params": "model/trainable_parameters",
+    "peak_bytes": "memory/peak_bytes",
+}
 _CONVERGED_WITHIN = 1.0  # percentage points
 
 

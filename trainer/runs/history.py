@@ -9,11 +9,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeGuard
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trainer.config.load import as_stored
 from trainer.config.overrides import flatten
 from trainer.config.recipes import read_settings_file
 from trainer.errors import CheckpointError
 from trainer.files import disk_errors
+from trainer.runs.bits import unpack_bits
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class History:
     summary: dict[str, Any]  # empty while the run has not ended
     confusion: list[list[int]]  # [K, K] test images by true, then by predicted class; may be empty
     classes: list[str] = field(default_factory=list[str])  # names of the K classes
+    correct: NDArray[np.bool_] | None = field(default=None, compare=False)  # [N] mask of the test images, if kept
 
     @property
     def name(self) -> str:
@@ -67,7 +72,17 @@ def read_history(folder: Path) -> History:
     ]
     if problems or (problems := [f"{folder}/{problem}" for problem in _odd(settings, rows, summary)]):
         raise CheckpointError(*problems)
-    return History(folder, settings, rows, summary, confusion.get("counts", []), confusion.get("classes", []))
+    counts, classes = confusion.get("counts", []), confusion.get("classes", [])
+    return History(folder, settings, rows, summary, counts, classes, _correct(folder, confusion))
+
+
+def _correct(folder: Path, confusion: Mapping[str, Any]) -> NDArray[np.bool_] | None:
+    if "correct" not in confusion:
+        return None
+    try:
+        return unpack_bits(str(confusion["correct"]))
+    except ValueError as error:
+        raise CheckpointError(f"{folder}/confusion.json: correct: {error}") from None
 
 
 def _odd(config: Mapping[str, Any], rows: Sequence[Any], summary: Mapping[str, Any]) -> Iterator[str]:

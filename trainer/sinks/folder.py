@@ -2,7 +2,7 @@
 
 config.yaml    the resolved config        run.json       provenance, status, times
 metrics.jsonl  a row per record           summary.json   the headline numbers
-checkpoint.pt  what a resume needs        confusion.json  test images by true class, then by predicted
+checkpoint.pt  what a resume needs        confusion.json  test images by true class and by predicted
 """
 
 import contextlib

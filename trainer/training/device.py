@@ -4,6 +4,8 @@ import contextlib
 import ctypes
 import os
 import platform
+import resource
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +49,16 @@ class Compute:
     def description(self) -> dict[str, str]:
         """`device` and `precision`, as written to run.json."""
         return {"device": describe_device(self.device), "precision": self.precision}
+
+    def peak_memory(self) -> int:
+        """Return the most memory that was in use at once, in bytes: tensors on a GPU, else this process.
+
+        That of the process includes Python, torch and the data set.
+        """
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return kilobytes if sys.platform == "darwin" else 1024 * kilobytes  # bytes there
 
     def synchronize(self) -> None:
         """Wait for the device. Call this before reading a clock."""

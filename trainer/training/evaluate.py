@@ -21,6 +21,11 @@ class Evaluation:
     labels: Tensor  # [N] true classes
     predicted: Tensor  # [N]
 
+    @property
+    def correct(self) -> Tensor:
+        """Mask [N] bool of the images whose class was predicted."""
+        return self.predicted == self.labels
+
     def metrics(self, prefix: str = "") -> dict[str, float]:
         """Return `loss`, `accuracy` and, with test-time augmentation, `accuracy_plain`, each after `prefix`."""
         metrics = {f"{prefix}loss": self.loss, f"{prefix}accuracy": self.accuracy}

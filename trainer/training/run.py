@@ -19,6 +19,7 @@ from trainer.errors import CheckpointError, UserError
 from trainer.files import make_folder, write_json, write_whole
 from trainer.probes.build import build_probes
 from trainer.protocols import RunInfo, Sink, Status, Supervisor, finite_or_none
+from trainer.runs.bits import pack_bits
 from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
 from trainer.runs.folder import config_hash, locked, new_folder, read_config, read_summary, same_run
 from trainer.runs.provenance import command_line, now, provenance
@@ -171,7 +172,7 @@ def _train(config: RunConfig, parts: Parts, folder: Path, fingerprint: str, stat
             if not state:
                 keep("checkpoint", loop.state_dict())  # so that the sinks remember their run if it is killed in epoch 1
             outcome = _who_stopped(loop.fit(), supervisors)
-            _keep_confusion(loop, folder)
+            _keep_predictions(loop, folder)
         except BaseException:
             with contextlib.suppress(UserError):  # a full disk must not hide the first error
                 _finish(sinks, _summary(loop, Outcome("failed", loop.counters.step), config.protocol))
@@ -181,12 +182,15 @@ def _train(config: RunConfig, parts: Parts, folder: Path, fingerprint: str, stat
         return RunResult(folder, outcome.status, summary, outcome.message, stop.signal, hint)
 
 
-def _keep_confusion(loop: Loop, folder: Path) -> None:
-    """Write confusion.json from the last evaluation on the test set by this process."""
-    classes = loop.parts.class_names
-    if loop.last_test and len(classes) <= _MOST_CLASSES:
-        counts = loop.last_test.confusion(len(classes)).tolist()
-        write_json(folder / "confusion.json", {"classes": classes, "counts": counts})
+def _keep_predictions(loop: Loop, folder: Path) -> None:
+    """Write confusion.json from the last evaluation on the test set by this process, and which images were right."""
+    classes, last = loop.parts.class_names, loop.last_test
+    if last is None:
+        return
+    content: dict[str, Any] = {"correct": pack_bits(last.correct.tolist())}
+    if len(classes) <= _MOST_CLASSES:
+        content |= {"classes": classes, "counts": last.confusion(len(classes)).tolist()}
+    write_json(folder / "confusion.json", content)
 
 
 def _who_stopped(outcome: Outcome, supervisors: Sequence[Supervisor]) -> Outcome:
@@ -224,6 +228,7 @@ def _summary(loop: Loop, outcome: Outcome, protocol: str) -> dict[str, Any]:
         "headline/protocol": protocol,
         "headline/accuracy": measured.get(_HEADLINE[protocol]),
         "time/train_seconds": loop.counters.train_seconds,
+        "memory/peak_bytes": loop.parts.compute.peak_memory(),
         "ended": now(),
         "model/parameters": sum(p.numel() for p in parameters),
         "model/trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),

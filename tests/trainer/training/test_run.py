@@ -52,6 +52,9 @@ def test_the_confusion_counts_every_test_image_and_its_diagonal_is_the_accuracy(
     assert [sum(line) for line in history.confusion] == [8, 8]
     right = sum(line[i] for i, line in enumerate(history.confusion))
     assert right / 16 == result.summary["test/accuracy"]
+    assert history.correct is not None and history.correct.shape == (16,)
+    assert history.correct[:8].sum() == history.confusion[0][0]  # the folder's images come by class
+    assert result.summary["memory/peak_bytes"] > 50e6  # Python and torch alone
 
 
 def test_it_learns_what_can_be_learned(tmp_path: Path, small_run: list[str]) -> None:

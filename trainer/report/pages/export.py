@@ -17,7 +17,7 @@ from trainer.statistics.failures import two_humped
 
 MEASURES = ("metric", "headline", "test_acc", "best_test_acc", "train_acc", "best_val_acc", "gap_points",
             "seconds_total", "seconds_per_epoch", "params", "size_mb", "convergence_epochs", "gradient_cosine",
-            "lipschitz")  # fmt: skip
+            "lipschitz", "peak_bytes")  # fmt: skip
 """Measures of a run: accuracies in percent, times in seconds, and `metric`, the one that its sweep optimizes."""
 
 

@@ -1,7 +1,7 @@
 """Tables of a report, as plain text in cells."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -14,7 +14,9 @@ from trainer.report.published.grades import KINDS, MEANING
 from trainer.report.tables import AUTHORS, Table
 from trainer.runs.groups import decisive, value_text
 from trainer.statistics.comparisons import Comparison as Against
+from trainer.statistics.describe import std_of
 from trainer.statistics.differences import Pair
+from trainer.statistics.images import image_error, image_error_of_difference
 from trainer.text import NONE, number, spread
 
 MOST_PAIRS = 36
@@ -51,6 +53,8 @@ def configurations(table: Table) -> Grid:
             lambda each: number(fmean(n) / 1e6) if (n := each.sample("params").values()) else NONE,
         ),
     ]
+    if any(each.sample("peak_bytes") for each in table.configurations):
+        columns.append(("peak memory (MB)", lambda each: _megabytes(each.sample("peak_bytes").values())))
     if any(each.failed for each in table.configurations):
         columns.insert(2, ("failed", lambda each: _failed_of(each)))
     caption = (
@@ -60,6 +64,10 @@ def configurations(table: Table) -> Grid:
     rows = tuple(tuple(cell(each) for _, cell in columns) for each in _ranked(table))
     names = tuple(name for name, _ in columns)
     return Grid(caption, names, rows, (0, names.index("top group")))
+
+
+def _megabytes(bytes_of_runs: Collection[float]) -> str:
+    return f"{max(bytes_of_runs) / 1e6:,.0f}" if bytes_of_runs else NONE
 
 
 def _failed_of(configuration: Configuration) -> str:
@@ -188,6 +196,33 @@ def with_control(table: Table) -> Grid:
     """Return the difference of each configuration from the control that the sweep's file names."""
     how = "Welch's test" if len(table.against_control) == 1 else "the larger p of Dunnett's comparison and Welch's"
     return _against(table, table.against_control, f"Each configuration minus the control, {table.control}: {how}", "")
+
+
+def two_noises(table: Table) -> Grid:
+    """Return the noise of the seeds beside that of the choice of test images, of runs that kept which they got right.
+
+    The images' share of a difference is computed image by image, so it is smaller than that of its two accuracies.
+    """
+    if table.metric != "test/accuracy" or not table.top:
+        return Grid("", (), ())
+    best = next(each for each in table.configurations if each.label == table.top[0])
+    rows: list[tuple[str, ...]] = []
+    for each in _ranked(table):
+        correct = each.correct
+        alone = image_error(correct)
+        against = image_error_of_difference(correct, best.correct) if each is not best else None
+        if alone is not None:
+            values = [*each.sample().values()]
+            difference = fmean(values) - fmean(best.sample().values())
+            error = NONE if against is None else f"{difference:+.2f} ± {against:.2f}"
+            rows.append((each.label, f"{std_of(values):.2f}", f"{alone:.2f}", error))
+    caption = (
+        "Two sources of noise, in points: the standard deviation of a run over seeds, and the standard error of the"
+        f" mean accuracy from the choice of the test images. The difference from {best.label} has such an error of its"
+        " own. More seeds do not reduce it"
+    )
+    header = ("configuration", "seeds", "test images", f"minus {best.label}")
+    return Grid(caption, header, tuple(rows))
 
 
 def _against(table: Table, comparisons: Sequence[Against], caption: str, worse: str) -> Grid:

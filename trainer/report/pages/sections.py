@@ -50,7 +50,7 @@ def _sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list
     significant: list[Block] = [floor_text(table)] if table.pairs or table.floor else []
     every = grids.pairs(table)
     significant += [grids.with_best(table), grids.with_control(table), *([Folded(every)] if every.rows else [])]
-    yield "Which differences are significant", significant
+    yield "Which differences are significant", [*significant, grids.two_noises(table)]
     notes = tuple(f"{experiment.id}: {note}" for experiment in table.experiments for note in experiment.notes)
     gaps = [Bullets("Gaps and contradictions in the report", notes)] if notes else []
     yield "What the report says", [grids.claims(table), grids.by_eye(table), *gaps]

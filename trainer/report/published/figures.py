@@ -43,6 +43,12 @@ _OTHERS: dict[str, tuple[str, str, Judged, str]] = {
         "by our definition",
         "our definition, because no report has one: the first epoch with a test accuracy within a point of the best",
     ),
+    "peak_bytes": (
+        "peak memory",
+        "bytes",
+        "by our definition",
+        "our definition, because the report does not say which memory it measured, nor on which device",
+    ),
     "gradient_cosine": ("cosine of successive gradients", "", "by runs", ""),
     "lipschitz": (
         "largest gradient difference over distance",
