@@ -103,6 +103,7 @@ _PERCENT = {
     "best_test_acc": "test/accuracy_best",
     "headline": "headline/accuracy",
     "train_acc": "train/accuracy",
+    "val_acc": "val/accuracy",
     "best_val_acc": "val/accuracy_best",
 }
 _PLAIN = {

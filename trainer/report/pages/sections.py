@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from trainer.report.pages import grids
+from trainer.report.pages import grids, rates
 from trainer.report.pages.charts import Chart
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.origins import provenance
@@ -46,6 +46,7 @@ def _sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list
     yield "Published and reproduced", reproduced
     yield "Every configuration", [grids.configurations(table), two_humps_of(table)]
     yield "Which configurations train", [grids.trained(table)]
+    yield "At each learning rate", [rates.gains(table), rates.interaction(table), rates.best_rates(table)]
     yield "Charts", [*charts]
     significant: list[Block] = [floor_text(table)] if table.pairs or table.floor else []
     every = grids.pairs(table)

@@ -1,0 +1,118 @@
+"""A choice at several learning rates: its gain at each, whether that depends on the rate, and best rate against best.
+
+Arms are what a table varies besides the rate. The first one in the file's order is what the others are compared with.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from statistics import fmean
+
+from trainer.report.configurations import Configuration
+from trainer.report.pages.answer import LEARNING_RATE
+from trainer.report.pages.grids import Grid
+from trainer.report.pages.sentences import interval, p_value
+from trainer.report.tables import Table
+from trainer.runs.groups import label, value_text
+from trainer.statistics.describe import LEVEL
+from trainer.statistics.differences import contrast, holm, welch
+from trainer.text import NONE, spread
+
+Arms = Mapping[str, Mapping[str, Configuration]]  # by label, then by rate, in the file's order
+
+
+def arms_of(table: Table) -> Arms:
+    """Return the arms of a table that compares at least two at two rates each, or none."""
+    arms: dict[str, dict[str, Configuration]] = {}
+    for each in table.configurations:
+        values = {key: value for key, value in each.values.items() if key != LEARNING_RATE}
+        if values and LEARNING_RATE in each.values:
+            arms.setdefault(label(values), {})[value_text(each.values[LEARNING_RATE])] = each
+    several = {name: rates for name, rates in arms.items() if len(rates) > 1}
+    return several if len(several) > 1 and table.metric == "test/accuracy" else {}
+
+
+def gains(table: Table) -> Grid:
+    """Return what each arm gains over the first one, rate by rate."""
+    arms = arms_of(table)
+    rows: list[tuple[str, ...]] = []
+    first = next(iter(arms), NONE)
+    for other, rate, a, b in _at_each_rate(arms):
+        difference = welch(a, b)
+        bounds = interval((difference.low, difference.high))
+        rows.append((f"{other}, lr={rate}", spread(a), spread(b), f"{difference.mean:+.2f}", bounds))
+    caption = f"Gain over {first} at each learning rate, in points, of the runs that trained: Welch's interval"
+    return Grid(caption, ("arm and rate", "with", f"{first}", "gain", "95% interval (uncorrected)"), tuple(rows))
+
+
+def interaction(table: Table) -> str:
+    """Return whether an arm's gain depends on the rate: the most different two rates, a sentence an arm."""
+    arms = arms_of(table)
+    at: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
+    for other, rate, a, b in _at_each_rate(arms):
+        if min(len(a), len(b)) > 1:
+            at.setdefault(other, {})[rate] = (a, b)
+    said: list[str] = []
+    for other, rates in at.items():
+        pairs = list(combinations(rates, 2))
+        found = [
+            contrast((1, rates[one][0]), (-1, rates[one][1]), (-1, rates[two][0]), (1, rates[two][1]))
+            for one, two in pairs
+        ]
+        tested = [(pair, each) for pair, each in zip(pairs, found, strict=True) if each.p is not None]
+        if not tested:
+            continue
+        corrected = holm([each.p for _, each in tested if each.p is not None]).tolist()
+        p, ((one, two), each) = min(zip(corrected, tested, strict=True), key=lambda pair: pair[0])
+        sign, more, less = (1, one, two) if each.mean >= 0 else (-1, two, one)
+        bounds = sorted((sign * (each.low or 0.0), sign * (each.high or 0.0)))
+        verb = "depends" if p < LEVEL else "does not significantly depend"
+        said.append(
+            f"The gain of {other} {verb} on the learning rate: at {more} it is {abs(each.mean):.2f} points more than at"
+            f" {less}, 95% interval {interval((bounds[0], bounds[1]))}, p {p_value(p)} after Holm for {len(tested)}"
+            f" pair{'s' * (len(tested) > 1)} of rates."
+        )
+    return " ".join(said)
+
+
+def best_rates(table: Table) -> Grid:
+    """Return each arm at its best rate, chosen by the mean validation accuracy, and its gain on the test set."""
+    arms = arms_of(table)
+    chosen = {name: best for name, rates in arms.items() if (best := _chosen(rates))}
+    rows: list[tuple[str, ...]] = []
+    reference = chosen.get(next(iter(arms), ""))
+    for name, (rate, each) in chosen.items():
+        gain, bounds, p = NONE, NONE, NONE
+        if reference is not None and each is not reference[1]:
+            found = welch([*each.sample().values()], [*reference[1].sample().values()])
+            gain, bounds = f"{found.mean:+.2f}", interval((found.low, found.high))
+            p = p_value(found.p)
+        rows.append(
+            (name, rate, spread(each.sample("val_acc").values()), spread(each.sample().values()), gain, bounds, p)
+        )
+    caption = (
+        "Each arm at its best learning rate, chosen by the mean validation accuracy of its last epochs. The test images"
+        " had no part in the choice. Gains are over the first arm, by Welch's test"
+    )
+    header = ("arm", "rate", "validation accuracy (%)", "test accuracy (%)", "gain", "95% interval", "p")
+    return Grid(caption, header, tuple(rows) if len(rows) > 1 else ())
+
+
+def _at_each_rate(arms: Arms) -> Iterator[tuple[str, str, list[float], list[float]]]:
+    """Yield (arm, rate, its values, the first arm's) where both have runs that trained."""
+    if not arms:
+        return
+    first, *others = arms
+    for other in others:
+        for rate, each in arms[other].items():
+            a = [*each.sample().values()]
+            b = [*arms[first][rate].sample().values()] if rate in arms[first] else []
+            if a and b:
+                yield other, rate, a, b
+
+
+def _chosen(rates: Mapping[str, Configuration]) -> tuple[str, Configuration] | None:
+    judged = {rate: values for rate, each in rates.items() if (values := each.sample("val_acc").values())}
+    if not judged:
+        return None
+    best = max(judged, key=lambda rate: fmean(judged[rate]))
+    return best, rates[best]
