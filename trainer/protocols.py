@@ -38,6 +38,9 @@ class View:
     """Objective of this batch and its gradient at the model's present weights, with the dropout masks of the step. They
     are computed as in the step: precision, parts of a batch, batch statistics. Call this inside `probes.untouched`,
     since it changes norm statistics, generators and `.grad`."""
+    gradients_of_parts: Callable[[int], list[tuple[Tensor, ...]]]
+    """Gradients of the objective on K equal parts of this batch, by parameter, each scaled as that of the whole batch.
+    Images left over by the division are in none. Call this inside `probes.untouched`, too."""
     next_parameters: Callable[[], tuple[Tensor, ...]]
     """Parameters after the step's update, with the optimizer's own step and clipping. Changes nothing."""
 

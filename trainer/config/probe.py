@@ -33,6 +33,13 @@ class Drift(When):
     """Change of loss and gradient from one measured step to the next: `runs/*`. The reports use every=1."""
 
 
+class Noise(When):
+    """Variance of the gradient over batches: `probe/grad_variance`, `probe/grad_noise_scale`."""
+
+    parts: Annotated[int, Field(ge=2)] = 4
+    """Parts of the step's batch whose gradients are compared. Together they cost one gradient."""
+
+
 class Shift(When):
     """Internal covariate shift of each layer: `probe/shift_*` (Santurkar et al. 2018, definition 2.1)."""
 
@@ -57,6 +64,7 @@ class Path(Section):
 class Probe(Section):
     walk: Walk = Field(default_factory=Walk)
     drift: Drift = Field(default_factory=Drift)
+    noise: Noise = Field(default_factory=Noise)
     shift: Shift = Field(default_factory=Shift)
     features: Features = Field(default_factory=Features)
     path: Path = Field(default_factory=Path)

@@ -27,6 +27,7 @@ _ALONG = {"low": _number("lowest along the gradient, mean over the group's runs"
 _ORDER = _number("its place in the network, from 0")
 _SIBLINGS = "runs at two or more learning rates, trained with probe.drift.every=1"
 _WALK, _SHIFT = "a run trained with probe.walk.every=30", "a run trained with probe.shift.every=30"
+_NOISE = "a run trained with probe.noise.every=30"
 _INSPECTED = "a run that `trainer inspect` was used on"
 _MEAN_AND_RANGE = "Mean over a configuration's runs, with the lowest and highest run."
 _RATES = "Lowest, mean and highest over the learning rates, smoothed. One band per seed."
@@ -153,6 +154,18 @@ PANELS = (
         Preset("wandb/line/v0", {"x": "step", "y": "mean"}, {}),
         template="walk_band",
         parameters={"axis": "effective beta-smoothness (log)"},
+    ),
+    Panel(
+        "gradient_variance",
+        1,
+        "Variance of the gradient",
+        f"Trace of the covariance of a batch's gradient at the step's weights. {_MEAN_AND_RANGE}",
+        {"group": _GROUP, "step": _STEP, "mean": _number("mean over the group's runs"), **_SPREAD},
+        mean_with_extremes("probe/grad_variance"),
+        _NOISE,
+        Preset("wandb/line/v0", {"x": "step", "y": "mean"}, {}),
+        template="walk_band",
+        parameters={"axis": "variance of the gradient (log)"},
     ),
     Panel(
         "gradient_cosine",

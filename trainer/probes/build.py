@@ -6,6 +6,7 @@ from trainer.config.probe import Probe as Config
 from trainer.probes.drift import DriftProbe
 from trainer.probes.due import steps_of
 from trainer.probes.features import FeaturesProbe, featured_layers
+from trainer.probes.noise import NoiseProbe
 from trainer.probes.shift import ShiftProbe, shifting_layers
 from trainer.probes.walk import WalkProbe
 from trainer.protocols import Probe
@@ -19,6 +20,8 @@ def build_probes(config: Config, model: nn.Module, *, total_steps: int) -> list[
         probes.append(WalkProbe(config.walk, steps))
     if steps := steps_of(config.drift, total_steps):
         probes.append(DriftProbe(steps, device))
+    if steps := steps_of(config.noise, total_steps):
+        probes.append(NoiseProbe(config.noise, steps))
     if steps := steps_of(config.shift, total_steps):
         probes.append(ShiftProbe(steps, shifting_layers(model, config.shift.layers)))
     if steps := steps_of(config.features, total_steps):

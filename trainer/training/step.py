@@ -73,6 +73,17 @@ class Step:
             set_random_state(self._generators, parts.compute.device)
             return self.backward(), gradient()
 
+        def gradients_of_parts(count: int) -> list[tuple[Tensor, ...]]:
+            size = len(self._targets) // count
+            found: list[tuple[Tensor, ...]] = []
+            for images, targets in zip(
+                self._images.split(size)[:count], self._targets.split(size)[:count], strict=True
+            ):
+                Step(parts, images, targets).backward()
+                times = len(self._targets) / size if parts.reduction == "sum" else 1.0
+                found.append(tuple(times * g for g in gradient()))
+            return found
+
         ours = gradient()
 
         def next_parameters() -> tuple[Tensor, ...]:
@@ -88,7 +99,10 @@ class Step:
                 return tuple(parameter.detach().clone() for parameter in trained)
 
         images, targets = self._images, self._targets
-        return View(step, epoch, lr, parts.model, images, targets, loss, ours, loss_and_gradient, next_parameters)
+        return View(
+            step, epoch, lr, parts.model, images, targets, loss, ours, loss_and_gradient, gradients_of_parts,
+            next_parameters,
+        )  # fmt: skip
 
     def _clip(self) -> None:
         if self._parts.config.clip_grad_norm:

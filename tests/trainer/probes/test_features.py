@@ -16,7 +16,7 @@ from trainer.protocols import View
 def measure(net: nn.Module, images: Tensor, *, probe: FeaturesProbe | None = None) -> dict[str, Any]:
     probe = probe or probe_of(net)
     nothing: Callable[..., Any] = lambda: ()  # noqa: E731
-    view = View(0, 0.0, 0.1, net, images, torch.zeros(1), torch.zeros(()), (), nothing, nothing)
+    view = View(0, 0.0, 0.1, net, images, torch.zeros(1), torch.zeros(()), (), nothing, nothing, nothing)
     return {key: float(value) for key, value in probe.measure(view).items()}
 
 

@@ -18,7 +18,7 @@ from trainer.training.run import resume_run, start_run
 
 PROBES = [
     "probe.drift.every=1", "probe.walk.every=2", "probe.walk.points=2", "probe.shift.at=[1,4]",
-    "probe.shift.layers=[2,3]", "probe.features.log_spaced=3",
+    "probe.shift.layers=[2,3]", "probe.features.log_spaced=3", "probe.noise.every=2", "probe.noise.parts=2",
 ]  # fmt: skip
 DROPOUT = ["model.name=handmade_cnn", "model.channels=[4,4]", "model.dropout=0.3"]
 GHOST = ["model.name=fastresnet9", "model.width=2", "model.ghost_size=4"]
