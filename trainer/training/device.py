@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,17 +75,25 @@ def describe_device(device: torch.device) -> str:
 
 @contextlib.contextmanager
 def deterministic_kernels(on: bool) -> Iterator[None]:
-    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    """Choose kernels that repeat their bits. Call it after torch.compile, which has a flag of its own for this."""
+    before = torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = not on
     if on:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it for repeatable sums
     # Warn only: torch lists max pooling's gradient on CUDA as not deterministic, and has no other.
-    torch.use_deterministic_algorithms(on, warn_only=True)
+    _set_deterministic("warn" if on else "default")
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
+        _set_deterministic(before[0])
         torch.backends.cudnn.benchmark = before[1]
+
+
+def _set_deterministic(mode: int | str) -> None:
+    torch.set_deterministic_debug_mode(mode)
+    if "torch._inductor.config" in sys.modules:  # imported by torch.compile and timm; takes a second, so not for its flag alone
+        on = torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(on, warn_only=torch.is_deterministic_algorithms_warn_only_enabled())
 
 
 def keep_freed_memory() -> None:
