@@ -10,6 +10,7 @@ from typing import Literal, assert_never
 
 from torch import nn
 
+from models.bounds import AnyNumber, Rate
 from models.layers import Act, HandmadeBatchNorm, HandmadeDropout, NormLayer, activation
 from models.network import Network
 from models.registry import register
@@ -26,9 +27,9 @@ def handmade_mlp(
     *,
     order: tuple[Layer, ...] = ("linear", "norm", "act", "dropout"),
     hidden: tuple[int, ...] = (512,),
-    dropout: float = 0.25,
-    norm_eps: float = 1e-5,
-    norm_momentum: float = 0.1,
+    dropout: Rate = 0.25,
+    norm_eps: AnyNumber = 1e-5,
+    norm_momentum: AnyNumber = 0.1,
     unbiased_running_variance: bool = False,
     act: Act = "relu",
     num_classes: int = 10,
@@ -63,9 +64,9 @@ def handmade_cnn(
     *,
     order: tuple[Layer, ...] = ("linear", "norm", "act", "dropout"),
     channels: tuple[int, ...] = (64, 128),
-    dropout: float = 0.2,
-    norm_eps: float = 1e-5,
-    norm_momentum: float = 0.1,
+    dropout: Rate = 0.2,
+    norm_eps: AnyNumber = 1e-5,
+    norm_momentum: AnyNumber = 0.1,
     unbiased_running_variance: bool = False,
     act: Act = "relu",
     num_classes: int = 10,
