@@ -7,13 +7,13 @@ import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from trainer.config.train import Train
 from trainer.errors import ConfigError
+from trainer.runs.provenance import processor
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 AUTO_PRECISION = "TRAINER_AUTO_PRECISION"
@@ -70,7 +70,7 @@ def describe_device(device: torch.device) -> str:
     if device.type != "cpu":
         return device.type
     threads = torch.get_num_threads()
-    return f"{_cpu_name()}, {threads} thread{'' if threads == 1 else 's'}"
+    return f"{processor()}, {threads} thread{'' if threads == 1 else 's'}"
 
 
 @contextlib.contextmanager
@@ -91,7 +91,9 @@ def deterministic_kernels(on: bool) -> Iterator[None]:
 
 def _set_deterministic(mode: int | str) -> None:
     torch.set_deterministic_debug_mode(mode)
-    if "torch._inductor.config" in sys.modules:  # imported by torch.compile and timm; takes a second, so not for its flag alone
+    if (
+        "torch._inductor.config" in sys.modules
+    ):  # imported by torch.compile and timm; takes a second, so not for its flag alone
         on = torch.are_deterministic_algorithms_enabled()
         torch.use_deterministic_algorithms(on, warn_only=torch.is_deterministic_algorithms_warn_only_enabled())
 
@@ -134,11 +136,3 @@ def _automatic_dtype(device: torch.device) -> torch.dtype:
     if device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
         return torch.bfloat16
     return torch.float32
-
-
-def _cpu_name() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
