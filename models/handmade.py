@@ -10,7 +10,7 @@ from typing import Literal, assert_never
 
 from torch import nn
 
-from models.bounds import AnyNumber, Rate
+from models.bounds import AnyNumber, Rate, Width
 from models.layers import Act, HandmadeBatchNorm, HandmadeDropout, NormLayer, activation
 from models.network import Network
 from models.registry import register
@@ -26,7 +26,7 @@ Layer = Literal["linear", "norm", "act", "dropout"]
 def handmade_mlp(
     *,
     order: tuple[Layer, ...] = ("linear", "norm", "act", "dropout"),
-    hidden: tuple[int, ...] = (512,),
+    hidden: tuple[Width, ...] = (512,),
     dropout: Rate = 0.25,
     norm_eps: AnyNumber = 1e-5,
     norm_momentum: AnyNumber = 0.1,
@@ -63,7 +63,7 @@ def handmade_mlp(
 def handmade_cnn(
     *,
     order: tuple[Layer, ...] = ("linear", "norm", "act", "dropout"),
-    channels: tuple[int, ...] = (64, 128),
+    channels: tuple[Width, ...] = (64, 128),
     dropout: Rate = 0.2,
     norm_eps: AnyNumber = 1e-5,
     norm_momentum: AnyNumber = 0.1,

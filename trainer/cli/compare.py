@@ -20,7 +20,7 @@ def compare(
     as_json: JsonFlag = False,
 ) -> None:
     """Compare runs: config, results, curves, significance."""
-    folders = [run_folder(run, runs) for run in runs_given]
+    folders = [run_folder(run, runs, needs="config.yaml") for run in runs_given]
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         raise ConfigError("compare: needs two or more runs, each once")
     from trainer.files import make_folder, write_json

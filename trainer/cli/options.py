@@ -83,12 +83,17 @@ def load(overrides: list[str], recipe: str | None = None, file: Path | None = No
     return load_config(overrides, recipe=recipe, file=file, complete=complete_parts)
 
 
-def run_folder(run: Path, runs: Path) -> Path:
-    """Return the folder that `run` names: a path, or the name of a folder in `runs`. Raises CheckpointError."""
-    for path in (run, runs / run):
-        if path.exists():
-            return path
-    raise CheckpointError(f"{run}: there is no such run or checkpoint")
+def run_folder(run: Path, runs: Path, *, needs: str = "checkpoint.pt") -> Path:
+    """Return the folder that `run` names: a path, or the name of a folder in `runs`.
+
+    Raises CheckpointError if there is none, or if the file `needs` is not in it: before torch is imported to read it.
+    """
+    path = next((path for path in (run, runs / run) if path.exists()), None)
+    if path is None:
+        raise CheckpointError(f"{run}: there is no such run or checkpoint")
+    if path.is_dir() and not (path / needs).exists():
+        raise CheckpointError(f"{path}: no {needs} in it")
+    return path
 
 
 def loading_changes(data_root: Path | None, device: str | None, **others: object) -> dict[str, object]:

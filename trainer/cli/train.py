@@ -71,7 +71,7 @@ def train(
     if resume is not None:
         from trainer.config.load import read_settings
 
-        folder, settings = options.run_folder(resume, runs), read_settings(given, file)
+        folder, settings = options.run_folder(resume, runs, needs="config.yaml"), read_settings(given, file)
         from trainer.training.run import resume_run
 
         result = resume_run(folder, settings)
@@ -79,6 +79,9 @@ def train(
         config = options.load(given, recipe, file).config
         if dry_run:
             return _dry_run(config, as_json)
+        from trainer.runs.folder import refuse_bad_name
+
+        refuse_bad_name(runs, name)  # before torch is imported
         from trainer.training.run import start_run
 
         result = start_run(config, runs=runs, name=name)

@@ -30,11 +30,19 @@ COMMANDS = {  # and the exit code of each
     "train schedule.name=cosin": 2,
     "train optimizer.lr=fast": 2,
     "train --recipe demi": 2,
+    "train --model handmade_mlp model.hidden=[8,0]": 2,
+    "train --name a/b": 2,
+    "train --name empty --runs .": 2,
     "train --resume runs/none": 2,
+    "train --resume empty": 2,
     "evaluate runs/none": 2,
+    "evaluate empty": 2,
     "inspect runs/none": 2,
+    "inspect empty": 2,
     "compare runs/none runs/other": 2,
+    "compare empty runs/other": 2,
     "landscape surface runs/none": 2,
+    "landscape hessian empty": 2,
     "sweep check no.yaml": 2,
     "sweep run no.yaml": 2,
     "bench data data.name=shape10": 2,
@@ -74,6 +82,7 @@ def imports_of(commands: list[str], folder: Path) -> dict[str, tuple[int, set[st
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, set[str]]]:
     folder = tmp_path_factory.mktemp("start")
+    (folder / "empty").mkdir()
     (folder / "ok.yaml").write_text(SWEEP.format(model="resnet18", optimizer="adamw"))
     (folder / "no.yaml").write_text(SWEEP.format(model="resnet81", optimizer="adamww"))
     return imports_of(list(COMMANDS), folder)
