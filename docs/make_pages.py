@@ -1,4 +1,4 @@
-"""Write the pages of docs/ that are made from the code: `make docs`. A test compares them with the code."""
+"""Write what is made from the code, pages of docs/ and tables: `make docs`. A test compares them with the code."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -14,7 +14,9 @@ from trainer.config import RunConfig
 from trainer.config.explain import section_types
 from trainer.files import write_whole
 from trainer.published import experiments
-from trainer.training.network_tables import NetworkRow, networks
+from trainer.training.measured_networks import measure_networks, networks_json
+from trainer.training.network_arguments import TABLE
+from trainer.training.network_tables import NetworkRow
 
 DOCS = Path(__file__).parent
 
@@ -48,7 +50,7 @@ You choose `model.act`, `model.norm` and `model.init` by name ([the layers](../m
 
 def networks_page() -> str:
     """Return the text of docs/networks.md."""
-    rows = networks()
+    rows = measure_networks()
     header = list(rows[0].cells())
     lines = [header, ["---", "---:", "---:", "---:", "---:", "---"], *(list(row.cells().values()) for row in rows)]
     table = [f"| {' | '.join(line)} |" for line in lines]
@@ -182,12 +184,13 @@ def _about(option: type[BaseModel]) -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {"choices.md": choices_page, "networks.md": networks_page}
+TABLES: dict[Path, Callable[[], str]] = {TABLE: networks_json}
 
 
 def main() -> None:
-    """Write every page."""
-    for name, page in PAGES.items():
-        write_whole(DOCS / name, page().encode())
+    """Write every page, and the tables that the trainer reads."""
+    for path, text in TABLES.items() | {DOCS / name: page for name, page in PAGES.items()}.items():
+        write_whole(path, text().encode())
 
 
 if __name__ == "__main__":

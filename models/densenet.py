@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from models.bounds import Rate, Width
 from models.layers import Act, Norm, NormLayer, activation, dropout_layer, norm_layer
 from models.network import Network
 from models.registry import register
@@ -39,9 +40,9 @@ class DenseLayer(nn.Sequential):  # [N, c, H, W] -> [N, c + growth, H, W]
 def densenet(
     depths: Sequence[int],
     *,
-    growth: int = 12,
+    growth: Width = 12,
     compression: float = 0.5,
-    dropout: float = 0.0,
+    dropout: Rate = 0.0,
     act: Act = "relu",
     norm: Norm = "batch",
     num_classes: int = 10,

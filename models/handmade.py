@@ -10,6 +10,7 @@ from typing import Literal, assert_never
 
 from torch import nn
 
+from models.bounds import AnyNumber, Rate, Width
 from models.layers import Act, HandmadeBatchNorm, HandmadeDropout, NormLayer, activation
 from models.network import Network
 from models.registry import register
@@ -25,10 +26,10 @@ Layer = Literal["linear", "norm", "act", "dropout"]
 def handmade_mlp(
     *,
     order: tuple[Layer, ...] = ("linear", "norm", "act", "dropout"),
-    hidden: tuple[int, ...] = (512,),
-    dropout: float = 0.25,
-    norm_eps: float = 1e-5,
-    norm_momentum: float = 0.1,
+    hidden: tuple[Width, ...] = (512,),
+    dropout: Rate = 0.25,
+    norm_eps: AnyNumber = 1e-5,
+    norm_momentum: AnyNumber = 0.1,
     unbiased_running_variance: bool = False,
     act: Act = "relu",
     num_classes: int = 10,
@@ -62,10 +63,10 @@ def handmade_mlp(
 def handmade_cnn(
     *,
     order: tuple[Layer, ...] = ("linear", "norm", "act", "dropout"),
-    channels: tuple[int, ...] = (64, 128),
-    dropout: float = 0.2,
-    norm_eps: float = 1e-5,
-    norm_momentum: float = 0.1,
+    channels: tuple[Width, ...] = (64, 128),
+    dropout: Rate = 0.2,
+    norm_eps: AnyNumber = 1e-5,
+    norm_momentum: AnyNumber = 0.1,
     unbiased_running_variance: bool = False,
     act: Act = "relu",
     num_classes: int = 10,

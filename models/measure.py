@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils.flop_counter import FlopCounterMode
 
 
 def measure(model: nn.Module, image_shape: tuple[int, int, int], *, batch_size: int = 128) -> dict[str, int]:
@@ -23,6 +22,8 @@ def measure(model: nn.Module, image_shape: tuple[int, int, int], *, batch_size: 
 
 def count_macs(model: nn.Module, images: Tensor) -> int:
     """Return the multiply-adds of convolutions and matrix products in one forward pass of `images` [N, C, H, W]."""
+    from torch.utils.flop_counter import FlopCounterMode  # imports triton, which takes half a second
+
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         model.eval()(images)

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.bounds import Rate
 from models.layers import Act, Norm, NormLayer, activation, check_rate, norm_layer
 from models.network import Network
 from models.registry import register
@@ -76,7 +77,7 @@ def residual_network(
     base_width: int = 64,
     pool: int = 1,
     *,
-    stochastic_depth: float = 0.0,
+    stochastic_depth: Rate = 0.0,
     act: Act = "relu",
     norm: Norm = "batch",
     num_classes: int = 10,

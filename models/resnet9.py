@@ -9,6 +9,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from models.bounds import AnyNumber, GhostSize, Width
 from models.layers import (
     Act,
     GhostBatchNorm,
@@ -40,7 +41,7 @@ class Residual(nn.Sequential):  # [N, c, H, W] -> [N, c, H, W]
 )
 def resnet9(
     *,
-    width: int = 64,
+    width: Width = 64,
     act: Act = "gelu",
     norm: Norm = "batch",
     num_classes: int = 10,
@@ -64,13 +65,13 @@ def resnet9(
 )
 def fastresnet9(
     *,
-    width: int = 64,
+    width: Width = 64,
     act: Act = "gelu",
-    ghost_size: int = 32,
+    ghost_size: GhostSize = 32,
     fixed_scale: bool = True,
     whitening: bool = True,
     pool_first: bool = True,
-    logit_scale: float = 0.125,
+    logit_scale: AnyNumber = 0.125,
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> Network:

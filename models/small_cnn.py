@@ -4,6 +4,7 @@ from itertools import pairwise
 
 from torch import nn
 
+from models.bounds import Rate
 from models.layers import Act, Norm, activation, dropout_layer, norm_layer
 from models.network import Network
 from models.registry import register
@@ -33,7 +34,7 @@ def basic_cnn(
 @register(source="report dfbc, CNN part, summary table", init="torch", published="12,906,250")
 def improved_cnn(
     *,
-    dropout: float = 0.5,
+    dropout: Rate = 0.5,
     act: Act = "relu",
     norm: Norm = "batch",
     num_classes: int = 10,

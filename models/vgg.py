@@ -10,6 +10,7 @@ from functools import partial
 
 from torch import nn
 
+from models.bounds import Rate, Width
 from models.layers import Act, Norm, activation, dropout_layer, norm_layer
 from models.network import Network
 from models.registry import register
@@ -50,9 +51,9 @@ def vgg(
     convolutions: tuple[int, ...],
     *,
     norm: Norm = "none",
-    width: int = 64,
-    dropout: float = 0.0,
-    head_width: int = 512,
+    width: Width = 64,
+    dropout: Rate = 0.0,
+    head_width: Width = 512,
     act: Act = "relu",
     num_classes: int = 10,
     in_channels: int = 3,

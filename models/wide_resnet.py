@@ -4,6 +4,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from models.bounds import Rate
 from models.layers import Act, Norm, NormLayer, activation, dropout_layer, norm_layer
 from models.network import Network
 from models.registry import register
@@ -48,7 +49,7 @@ def wide_resnet(
     depth: int,
     k: int,
     *,
-    dropout: float = 0.3,
+    dropout: Rate = 0.3,
     act: Act = "relu",
     norm: Norm = "batch",
     num_classes: int = 10,

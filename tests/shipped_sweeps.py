@@ -9,7 +9,7 @@ from trainer.config import load_config
 from trainer.config.overrides import flatten
 from trainer.sweep.file import Sweep, read_sweep
 from trainer.sweep.points import points_of, sample
-from trainer.training.networks import complete_parts
+from trainer.training.network_arguments import complete_parts
 
 FOLDER = Path(__file__).parents[1] / "sweeps"
 FILES = sorted(FOLDER.glob("*.yaml"))

@@ -24,7 +24,7 @@ from trainer.config.recipes import recipe_names, recipe_text
 from trainer.errors import UserError
 from trainer.sweep.check import check
 from trainer.sweep.file import read_sweep, with_overrides
-from trainer.training.networks import complete_parts
+from trainer.training.network_arguments import complete_parts
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 20

@@ -1,12 +1,19 @@
 """Pages of docs/ that are made from the code: they match the code, and no key is missing."""
 
+from pathlib import Path
+
 import pytest
-from make_pages import DOCS, PAGES
+from make_pages import DOCS, PAGES, TABLES
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_generated_page_is_up_to_date(name: str) -> None:
     assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "run `make docs`"
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.name)
+def test_a_generated_table_is_up_to_date(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == TABLES[path](), "run `make docs`"
 
 
 def test_every_key_has_a_type_and_a_meaning() -> None:

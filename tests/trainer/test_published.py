@@ -6,7 +6,7 @@ import pytest
 
 from trainer.config import load_config
 from trainer.published import PublishedRow, rows, runs_of
-from trainer.training.networks import complete_parts
+from trainer.training.network_arguments import complete_parts
 
 ROWS = rows()
 

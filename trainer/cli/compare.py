@@ -20,13 +20,13 @@ def compare(
     as_json: JsonFlag = False,
 ) -> None:
     """Compare runs: config, results, curves, significance."""
+    folders = [run_folder(run, runs, needs="config.yaml") for run in runs_given]
+    if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
+        raise ConfigError("compare: needs two or more runs, each once")
     from trainer.files import make_folder, write_json
     from trainer.inspect.comparison import as_text, draw_curves
     from trainer.inspect.comparison import compare as compare_runs
 
-    folders = [run_folder(run, runs) for run in runs_given]
-    if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
-        raise ConfigError("compare: needs two or more runs, each once")
     comparison = compare_runs(folders, loading_changes(data_root, device))
     typer.echo(json.dumps(comparison) if as_json else as_text(comparison))
     if out is None:

@@ -19,9 +19,9 @@ def evaluate(
     as_json: JsonFlag = False,
 ) -> None:
     """Measure a trained network on its test set."""
+    path = run if run.is_file() else run_folder(run, runs)
     from trainer.training.trained import evaluate_trained
 
-    path = run if run.is_file() else run_folder(run, runs)
     measured = evaluate_trained(path, loading_changes(data_root, device, **{"train.tta": tta}))
     if as_json:
         return typer.echo(json.dumps(measured))

@@ -37,11 +37,11 @@ def inspect(
 
     Writes confusions, calibration, mistakes, filters, feature maps, Grad-CAM and statistics of layers.
     """
+    folders, changes = [run_folder(run, runs) for run in runs_given], loading_changes(data_root, device)
     from trainer.inspect.inspection import inspections, write_side_by_side
     from trainer.inspect.network import load_network
 
-    changes = loading_changes(data_root, device)
-    networks = [load_network(run_folder(run, runs), changes) for run in runs_given]
+    networks = [load_network(folder, changes) for folder in folders]
     asked = [name for name in (layers or "").split(",") if name]
     made = inspections(networks, out=out, images=images, picture=picture, layers=asked)
     for inspection in made:

@@ -46,10 +46,10 @@ def surface(
     as_json: options.JsonFlag = False,
 ) -> None:
     """Measure loss and accuracy around a trained network."""
+    folder = options.run_folder(run, runs)
     from trainer.landscape.network import load_network
     from trainer.landscape.surface import as_text, measure_surface
 
-    folder = options.run_folder(run, runs)
     network = load_network(folder, options.loading_changes(data_root, device), split=split, images=images, seed=seed)
     if reach is None:
         reach = 1.0 if plane == "random" else 0.25
@@ -82,12 +82,12 @@ def hessian(
     as_json: options.JsonFlag = False,
 ) -> None:
     """Measure the largest eigenvalues and the trace of the Hessian."""
+    folder = options.run_folder(run, runs)
     import torch
 
     from trainer.landscape.hessian import as_text, epochs_asked, measure_hessian
     from trainer.landscape.network import load_network
 
-    folder = options.run_folder(run, runs)
     network = load_network(folder, options.loading_changes(data_root, device), split=split, images=images, seed=seed)
     with options.resumable():
         result = measure_hessian(

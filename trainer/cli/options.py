@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
+from trainer.errors import CheckpointError
+
 if TYPE_CHECKING:
     from trainer.config import LoadedConfig
 
@@ -17,9 +19,9 @@ TAKES_ANY_KEY = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def complete_model(incomplete: str) -> list[str]:
-    from models import model_names
+    from trainer.training.network_arguments import table
 
-    return [name for name in model_names() if name.startswith(incomplete)]
+    return [name for name in table()["networks"] if name.startswith(incomplete)]
 
 
 def complete_recipe(incomplete: str) -> list[str]:
@@ -76,14 +78,22 @@ def overrides_of(typed: list[str] | None, offline: bool, *flags: str | None) -> 
 def load(overrides: list[str], recipe: str | None = None, file: Path | None = None) -> "LoadedConfig":
     """Resolve the config of a new run. Raises ConfigError with every mistake."""
     from trainer.config import load_config
-    from trainer.training.networks import complete_parts
+    from trainer.training.network_arguments import complete_parts
 
     return load_config(overrides, recipe=recipe, file=file, complete=complete_parts)
 
 
-def run_folder(run: Path, runs: Path) -> Path:
-    """Return the folder that `run` names: a path, or the name of a folder in `runs`."""
-    return run if run.exists() or not (runs / run).exists() else runs / run
+def run_folder(run: Path, runs: Path, *, needs: str = "checkpoint.pt") -> Path:
+    """Return the folder that `run` names: a path, or the name of a folder in `runs`.
+
+    Raises CheckpointError if there is none, or if the file `needs` is not in it: before torch is imported to read it.
+    """
+    path = next((path for path in (run, runs / run) if path.exists()), None)
+    if path is None:
+        raise CheckpointError(f"{run}: there is no such run or checkpoint")
+    if path.is_dir() and not (path / needs).exists():
+        raise CheckpointError(f"{path}: no {needs} in it")
+    return path
 
 
 def loading_changes(data_root: Path | None, device: str | None, **others: object) -> dict[str, object]:

@@ -70,13 +70,18 @@ def train(
             name, resume = assigned.name, None if dry_run else begun(runs / assigned.name)
     if resume is not None:
         from trainer.config.load import read_settings
+
+        folder, settings = options.run_folder(resume, runs, needs="config.yaml"), read_settings(given, file)
         from trainer.training.run import resume_run
 
-        result = resume_run(options.run_folder(resume, runs), read_settings(given, file))
+        result = resume_run(folder, settings)
     else:
         config = options.load(given, recipe, file).config
         if dry_run:
             return _dry_run(config, as_json)
+        from trainer.runs.folder import refuse_bad_name
+
+        refuse_bad_name(runs, name)  # before torch is imported
         from trainer.training.run import start_run
 
         result = start_run(config, runs=runs, name=name)

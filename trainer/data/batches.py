@@ -173,10 +173,13 @@ def _mix_stage(augment: Augment, num_classes: int | None) -> Callable[[Epoch], M
 
 def _all_windows(images: Tensor, padding: int, mode: str, *, mirrored: bool) -> Tensor:
     """Return every crop of [N, C, H, W] uint8 and of its mirror image, as a view [N, 1 or 2, 2p+1, 2p+1, H, W, C]."""
-    _, _, height, width = images.shape
-    padded = pad(images, padding, mode)
-    both = torch.stack([padded, padded.flip(-1)] if mirrored else [padded], dim=1)  # [N, M, C, H+2p, W+2p]
-    stored = both.permute(0, 1, 3, 4, 2).contiguous()
+    count, channels, height, width = images.shape
+    sides = (height + 2 * padding, width + 2 * padding)
+    # Filled in place, without a copy for each step: it is the largest tensor of a run.
+    stored = images.new_empty(count, 1 + mirrored, *sides, channels)
+    stored[:, 0] = pad(images, padding, mode).permute(0, 2, 3, 1)
+    if mirrored:
+        stored[:, 1] = stored[:, 0].flip(2)
     windows = stored.unfold(2, height, 1).unfold(3, width, 1)  # [N, M, 2p+1, 2p+1, C, H, W]
     return windows.permute(0, 1, 2, 3, 5, 6, 4)
 

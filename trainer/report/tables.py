@@ -25,8 +25,10 @@ from trainer.statistics.comparisons import top_group, with_best, with_control
 from trainer.statistics.differences import Pair, all_pairs
 from trainer.statistics.failures import Failures, failures
 from trainer.statistics.table import NoiseFloor, Order, agreement, noise_floor
+from trainer.sweep.check import remembered
 from trainer.sweep.file import Sweep, read_sweep
 from trainer.sweep.points import points_of
+from trainer.training.network_arguments import complete_parts
 
 AUTHORS = "authors_"
 """Beginning of the name of a folder, beside that of a sweep, with runs at the settings of the authors' public code."""
@@ -299,10 +301,7 @@ def _control(path: Path, configurations: Iterable[Configuration]) -> str:
 
 @cache
 def _networks_too() -> Complete:
-    """Return the check that knows each network's defaults, and builds each network once."""
-    from trainer.sweep.check import remembered  # loads torch, because a network's defaults are in its builder
-    from trainer.training.networks import complete_parts
-
+    """Return the check that knows each network's defaults, and answers once for each network."""
     return remembered(complete_parts)
 
 

@@ -21,8 +21,7 @@ from trainer.runs.groups import SEED, decisive
 
 def new_folder(runs: Path, name: str | None, config: RunConfig) -> Path:
     """Make `runs/NAME` and return it. The default name has the time, network, seed and hash. Raises UserError."""
-    if name is not None and not re.fullmatch(r"[\w][\w.@+-]*", name):
-        raise ConfigError(f"--name: {name!r}: use only letters, digits and . _ - @ +")
+    refuse_bad_name(runs, name)
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     network = config.model.name.replace("/", "-")
     folder = runs / (name or f"{stamp}-{network}-s{config.seed}-{config_hash(config)}")
@@ -32,9 +31,21 @@ def new_folder(runs: Path, name: str | None, config: RunConfig) -> Path:
         except FileExistsError as error:
             if not folder.is_dir():  # a file or a link to nothing is in the way, and not a run
                 raise
-            resume = as_typed("trainer", "train", "--resume", folder)
-            raise ConfigError(f"--name: {folder} exists; continue it with `{resume}`") from error
+            raise _exists(folder) from error
     return folder
+
+
+def refuse_bad_name(runs: Path, name: str | None) -> None:
+    """Raise ConfigError for a name that cannot be a new folder's."""
+    if name is not None and not re.fullmatch(r"[\w][\w.@+-]*", name):
+        raise ConfigError(f"--name: {name!r}: use only letters, digits and . _ - @ +")
+    if name is not None and (runs / name).is_dir():
+        raise _exists(runs / name)
+
+
+def _exists(folder: Path) -> ConfigError:
+    resume = as_typed("trainer", "train", "--resume", folder)
+    return ConfigError(f"--name: {folder} exists; continue it with `{resume}`")
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Origin of a run: code, versions, machine and command. No environment variables and no keys."""
 
+import contextlib
 import datetime
 import os
 import platform
@@ -24,14 +25,38 @@ def provenance(*, device: str, precision: str, command: Sequence[str], seed: int
         "device": device,
         "precision": precision,
         "python": platform.python_version(),
-        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "versions": _versions(),
         "machine": {"system": platform.platform(), "cores": os.cpu_count()},
     }
+
+
+def machine() -> dict[str, Any]:
+    """Return what a measurement of this machine depends on: its processor, its cores, Python and the packages."""
+    return {
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": _versions(),
+        "git": _git(),
+        "measured": now(),
+    }
+
+
+def processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def now() -> str:
     """Return the time in UTC, ISO 8601 to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _versions() -> dict[str, str]:
+    return {name: found for name in _PACKAGES if (found := _version(name))}
 
 
 def _version(package: str) -> str | None:

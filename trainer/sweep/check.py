@@ -11,7 +11,7 @@ from trainer.runs.folder import config_hash
 from trainer.runs.groups import SEED, identity
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import Checked, Entry, Point, points_of, sample
-from trainer.training.networks import complete_parts
+from trainer.training.network_arguments import complete_parts
 
 METRICS = (
     "train/loss",
@@ -73,7 +73,7 @@ def _of_seed(point: Point, sweep: Sweep, complete: Complete, resolved: dict[str,
 
 
 def remembered(complete: Complete) -> Complete:
-    """Return `complete` with a memory: thousands of points share a few networks, and each is built to be checked."""
+    """Return `complete` with a memory: thousands of points share a few networks, and some are built to be checked."""
     known: dict[str, tuple[list[str], dict[str, Any]]] = {}
 
     def asked(settings: Mapping[str, Any], config: RunConfig | None) -> tuple[list[str], dict[str, Any]]:

@@ -34,8 +34,8 @@ def run_sweep(
     Raises SweepError before anything starts if a point is impossible.
     """
     sweep = with_overrides(read_sweep(path), overrides)
-    warm_up()  # at the same time as the check of the points, which takes as long
     checked = check(sweep)
+    warm_up()  # after the check, so that a mistake does not wait for torch
     warn(checked)
     folder = runs / sweep.name
     with disk_errors(folder, "cannot be made"):

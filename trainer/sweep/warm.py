@@ -4,9 +4,9 @@ import contextlib
 import importlib
 
 MODULES = (
-    "torch._dynamo",  # by the first optimizer
+    "torch._dynamo",  # by timm and torch.compile
     "torchvision.transforms.v2.functional",  # by some augmentations
-    "timm.layers",  # by some networks
+    "timm.layers",  # by networks and optimizers of timm's
     "trainer.training.run",
     "trainer.wandb_api.agent",
     "trainer.cli.main",  # with typer

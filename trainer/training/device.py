@@ -8,13 +8,13 @@ import resource
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from trainer.config.train import Train
 from trainer.errors import ConfigError
+from trainer.runs.provenance import processor
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 AUTO_PRECISION = "TRAINER_AUTO_PRECISION"
@@ -81,22 +81,32 @@ def describe_device(device: torch.device) -> str:
     if device.type != "cpu":
         return device.type
     threads = torch.get_num_threads()
-    return f"{_cpu_name()}, {threads} thread{'' if threads == 1 else 's'}"
+    return f"{processor()}, {threads} thread{'' if threads == 1 else 's'}"
 
 
 @contextlib.contextmanager
 def deterministic_kernels(on: bool) -> Iterator[None]:
-    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    """Choose kernels that repeat their bits. Call it after torch.compile, which has a flag of its own for this."""
+    before = torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = not on
     if on:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it for repeatable sums
     # Warn only: torch lists max pooling's gradient on CUDA as not deterministic, and has no other.
-    torch.use_deterministic_algorithms(on, warn_only=True)
+    _set_deterministic("warn" if on else "default")
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
+        _set_deterministic(before[0])
         torch.backends.cudnn.benchmark = before[1]
+
+
+def _set_deterministic(mode: int | str) -> None:
+    torch.set_deterministic_debug_mode(mode)
+    if (
+        "torch._inductor.config" in sys.modules
+    ):  # imported by torch.compile and timm; takes a second, so not for its flag alone
+        on = torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(on, warn_only=torch.is_deterministic_algorithms_warn_only_enabled())
 
 
 def keep_freed_memory() -> None:
@@ -137,11 +147,3 @@ def _automatic_dtype(device: torch.device) -> torch.dtype:
     if device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
         return torch.bfloat16
     return torch.float32
-
-
-def _cpu_name() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

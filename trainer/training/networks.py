@@ -1,51 +1,26 @@
-"""Networks by the `model` section: arguments are checked against the builder's signature, then the network is built."""
+"""Networks by the `model` section, whose arguments are checked first (network_arguments.py)."""
 
 import copy
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from inspect import Parameter
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol
 
 import torch
-from pydantic import ValidationError, create_model
 from torch import Tensor, nn
 
 import models
 from models.layers import PatchWhitening
-from trainer.config import RunConfig
-from trainer.config.base import Section, is_settings
-from trainer.config.explain import did_you_mean, explain
 from trainer.config.model import Model
-from trainer.config.optimizer import Timm
 from trainer.data.batches import Normalize
 from trainer.data.images import ImageSet
 from trainer.errors import ConfigError, first_line
-from trainer.training.optimizers import build_optimizer
+from trainer.training.network_arguments import read_arguments
 
 _WHITENED = 5000  # images from which a whitening is computed
 _CANNOT_BE_BUILT = (  # errors of torch and timm for arguments that they cannot use
     TypeError, ValueError, RuntimeError, AssertionError, LookupError, AttributeError, ArithmeticError,
 )  # fmt: skip
-_WEIGHTS = ("pretrained", "checkpoint_path")  # timm's arguments that load trained weights
-
-
-def complete_parts(settings: Mapping[str, Any], config: RunConfig | None) -> tuple[list[str], dict[str, Any]]:
-    """Return (a line for each problem of the network and of timm's optimizer, all arguments of the network).
-
-    `config` is the result of the settings, or None if they have other mistakes.
-    """
-    problems: list[str] = []
-    arguments: dict[str, Any] = {}
-    model = settings.get("model")
-    if is_settings(model) and isinstance(name := model.get("name"), str):
-        problems, arguments = complete_arguments(name, {key: value for key, value in model.items() if key != "name"})
-    if config and isinstance(config.optimizer, Timm):
-        try:
-            build_optimizer(nn.Linear(2, 2), config.optimizer, fused=False)
-        except ConfigError as error:
-            problems = [*problems, *error.problems]
-    return problems, arguments
 
 
 class DataShape(Protocol):
@@ -59,29 +34,20 @@ class DataShape(Protocol):
     def image_size(self) -> int: ...
 
 
-def complete_arguments(name: str, arguments: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
-    """Return (a line for each problem of a network's name and arguments, all its arguments as used).
-
-    One of the two is empty.
-    """
+def refuse_impossible(name: str, arguments: Mapping[str, Any]) -> None:
+    """Raise ConfigError if a network cannot be built with these arguments."""
     try:
-        whole = _read_arguments(name, arguments)
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", "Initializing zero-element tensors"
-            )  # refused below with a message of our own
-            _refuse_empty_layers(models.sketch_model(name, **whole))
-    except ConfigError as error:
-        return list(error.problems), {}
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # refused by a message of our own
+            _refuse_empty_layers(models.sketch_model(name, **arguments))
     except _CANNOT_BE_BUILT as error:
-        return [_cannot_be_built(name, error)], {}
-    return [], whole
+        raise ConfigError(_cannot_be_built(name, error)) from error
 
 
 def build_network(model: Model, shape: DataShape) -> nn.Module:
     """Build and initialise the network for a data set. Raises ConfigError if it does not fit the images."""
     from_data = {key: getattr(shape, key) for key in models.SET_BY_DATA}
-    arguments = _read_arguments(model.name, model.arguments)
+    arguments = read_arguments(model.name, model.arguments)
     try:
         return models.build_model(model.name, **from_data, **arguments)
     except _CANNOT_BE_BUILT as error:
@@ -133,51 +99,6 @@ def one_line_for_wrong_images(name: str, images: Tensor) -> Iterator[None]:
     except _CANNOT_BE_BUILT as error:
         size = "x".join(map(str, images.shape[1:]))
         raise ConfigError(f"model.name: {name} does not take images of {size}: {first_line(error)}") from error
-
-
-def options_of(name: str) -> dict[str, Parameter]:
-    """Return the network's arguments that are keys of the `model` section. Raises ConfigError for an unknown name."""
-    if not _is_known(name):
-        raise ConfigError(_unknown(name))
-    return {key: each for key, each in models.parameters_of(name).items() if key not in models.SET_BY_DATA}
-
-
-def _read_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all arguments, with defaults, in the types of the builder's signature.
-
-    Raises ConfigError with every problem.
-    """
-    fields: dict[str, Any] = {key: (each.annotation, each.default) for key, each in options_of(name).items()}
-    fields["name"] = (Literal[name], name)
-    extra = {"extra": "allow" if name.startswith(models.TIMM) else "forbid"}
-    named = create_model(name, __base__=Section, __cls_kwargs__=extra, **fields)
-    whole = create_model("Network", __base__=Section, model=(named, ...))
-    problems = [f"model.{key}: set by the data, remove it" for key in models.SET_BY_DATA if key in arguments]
-    if name.startswith(models.TIMM):
-        reason = "trained weights cannot be loaded: a run depends on its seed alone"
-        problems += [f"model.{key}: {reason}" for key in _WEIGHTS if key in arguments]
-    own = {key: value for key, value in arguments.items() if key not in models.SET_BY_DATA}
-    try:
-        read = cast("Any", whole.model_validate({"model": {"name": name, **own}})).model
-    except ValidationError as error:
-        raise ConfigError(*problems, *explain(error, whole)) from error
-    if problems:
-        raise ConfigError(*problems)
-    return read.model_dump(exclude={"name"})
-
-
-def _is_known(name: str) -> bool:
-    if name.startswith(models.TIMM):
-        return name.removeprefix(models.TIMM).split(".")[0] in models.timm_names()  # weights are named after a dot
-    return name in models.model_names()
-
-
-def _unknown(name: str) -> str:
-    if name.startswith(models.TIMM):
-        hint = did_you_mean(name.removeprefix(models.TIMM), models.timm_names(), prefix=models.TIMM)
-    else:
-        hint = did_you_mean(name, models.model_names())
-    return f"model.name: no network is called {name!r}{hint or '; `trainer models` lists them'}"
 
 
 def _refuse_empty_layers(net: nn.Module) -> None:

@@ -131,7 +131,7 @@ def _truncated(folder: Path) -> None:
         (["train", "train.precision=float16", "--device", "cpu"], "train.precision: 'float16' needs a CUDA device"),
         (["train", "--recipe", "resnet"], "did you mean 'resnet9'?"),
         (["train", "--config", "/nowhere.yaml"], "/nowhere.yaml: No such file"),
-        (["train", "--resume", "/nowhere"], "/nowhere: not a run folder"),
+        (["train", "--resume", "/nowhere"], "/nowhere: there is no such run or checkpoint"),
         (["train", "SMALL", "--runs", "/proc/runs"], "/proc/runs"),
         (["train", "SMALL", "--name", "a/b"], "--name: 'a/b'"),
         (["train", "SMALL", "--name", "done"], "continue it with"),

@@ -16,7 +16,7 @@ from trainer.config.recipes import recipe_names
 from trainer.config.schedule import never_reached
 from trainer.config.show import with_origins
 from trainer.errors import ConfigError
-from trainer.training.networks import complete_parts
+from trainer.training.network_arguments import complete_parts
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from trainer.report.tables import Table, read_table, read_tables
 from trainer.runs.groups import identity
 from trainer.sweep.file import read_sweep
 from trainer.sweep.points import points_of
-from trainer.training.networks import complete_parts
+from trainer.training.network_arguments import complete_parts
 
 SWEEPS = Path(__file__).parents[3] / "sweeps"
 NAMES = ["reduce_on_plateau", "step", "linear", "exponential", "cosine", "constant"]

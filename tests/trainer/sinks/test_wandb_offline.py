@@ -21,7 +21,7 @@ from standin.sinks import SUMMARY, epochs_of, log_epochs, sink
 from trainer.config import load_config
 from trainer.errors import ConfigError
 from trainer.protocols import RunInfo
-from trainer.training.networks import complete_parts
+from trainer.training.network_arguments import complete_parts
 from trainer.training.run import start_run
 
 

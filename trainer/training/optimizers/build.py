@@ -20,6 +20,7 @@ from trainer.config.optimizer import (
     Timm,
 )
 from trainer.errors import ConfigError, first_line
+from trainer.training.optimizers import eager
 from trainer.training.optimizers.muon import Orthogonalised
 from trainer.training.optimizers.wrappers import Lookahead, Together
 
@@ -56,29 +57,34 @@ def build_optimizer(model: nn.Module, config: Optimizer, *, fused: bool) -> torc
     return Lookahead(optimizer, every=lookahead.steps, alpha=lookahead.alpha) if lookahead.steps else optimizer
 
 
+def refuse_impossible(config: Optimizer) -> None:
+    """Raise ConfigError for an optimizer or an argument that timm does not know."""
+    build_optimizer(nn.Linear(2, 2), config, fused=False)
+
+
 def _optimizer(groups: Groups, config: Optimizer, fused: bool) -> torch.optim.Optimizer:
     foreach: dict[str, Any] = {"lr": config.lr, "foreach": True}
     fastest: dict[str, Any] = {"lr": config.lr, "fused": True} if fused else foreach
     match config:
         case Sgd():
-            return torch.optim.SGD(
+            return eager.SGD(
                 groups, momentum=config.momentum, nesterov=config.nesterov, dampening=config.dampening, **fastest
             )
         case Adam():
-            return torch.optim.Adam(groups, betas=(config.beta1, config.beta2), eps=config.eps, **fastest)
+            return eager.Adam(groups, betas=(config.beta1, config.beta2), eps=config.eps, **fastest)
         case AdamW():
-            return torch.optim.AdamW(groups, betas=(config.beta1, config.beta2), eps=config.eps, **fastest)
+            return eager.AdamW(groups, betas=(config.beta1, config.beta2), eps=config.eps, **fastest)
         case Adamax():
-            return torch.optim.Adamax(groups, betas=(config.beta1, config.beta2), eps=config.eps, **foreach)
+            return eager.Adamax(groups, betas=(config.beta1, config.beta2), eps=config.eps, **foreach)
         case NAdam():
             betas, decay = (config.beta1, config.beta2), config.momentum_decay
-            return torch.optim.NAdam(groups, betas=betas, eps=config.eps, momentum_decay=decay, **foreach)
+            return eager.NAdam(groups, betas=betas, eps=config.eps, momentum_decay=decay, **foreach)
         case Adadelta():
-            return torch.optim.Adadelta(groups, rho=config.rho, eps=config.eps, **foreach)
+            return eager.Adadelta(groups, rho=config.rho, eps=config.eps, **foreach)
         case Adagrad():
-            return torch.optim.Adagrad(groups, lr_decay=config.lr_decay, eps=config.eps, **foreach)
+            return eager.Adagrad(groups, lr_decay=config.lr_decay, eps=config.eps, **foreach)
         case RmsProp():
-            return torch.optim.RMSprop(
+            return eager.RMSprop(
                 groups,
                 alpha=config.alpha,
                 momentum=config.momentum,

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainer.training.optimizers.eager import Eager
+
 _EXPAND = (3.4445, -4.7750, 2.0315)  # from the paper: small singular values grow fast, all end between 0.7 and 1.2
 _SETTLE = (15 / 8, -10 / 8, 3 / 8)  # converges to 1 from there: its slope and curvature at 1 are 0
 
@@ -24,7 +26,7 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     return x.T if tall else x
 
 
-class Orthogonalised(torch.optim.Optimizer):
+class Orthogonalised(Eager):
     """An optimizer that moves each weight, flattened to [first, rest], by an orthogonal matrix.
 
     The update is lr * sqrt(max(1, rows / columns)) times the orthogonalised momentum, after a decoupled decay.

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from trainer.training.optimizers.eager import Eager
 
-class Together(Optimizer):
+
+class Together(Eager):
     """Several optimizers that step as one. Its groups are theirs, in their order."""
 
     def __init__(self, parts: Sequence[Optimizer]) -> None:
@@ -34,7 +36,7 @@ class Together(Optimizer):
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
 
-class Lookahead(Optimizer):
+class Lookahead(Eager):
     """Slow weights that follow an optimizer (Zhang, Lucas, Hinton & Ba 2019, algorithm 1).
 
     After each `every` steps they move a share `alpha` of the way to the weights. The optimizer continues from them.

@@ -21,7 +21,7 @@ from trainer.report.published.comparisons import Answer
 from trainer.report.published.grades import Grade, Open, authors_run, grade_of
 from trainer.report.tables import read_table
 from trainer.runs.groups import identity
-from trainer.training.networks import complete_parts
+from trainer.training.network_arguments import complete_parts
 
 SWEEPS = Path(__file__).parents[4] / "sweeps"
 ROWS = rows()

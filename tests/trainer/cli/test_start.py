@@ -1,0 +1,124 @@
+"""What a start imports: torch and timm take seconds, so no command imports them before it needs them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import models
+
+COMMANDS = {  # and the exit code of each
+    "config --model resnet18": 0,
+    "config --model fastresnet9 model.width=32 model.whitening=false train.epochs=3": 0,
+    "config --model vgg_a model.norm=group model.dropout=0.2": 0,
+    "config --recipe demo": 0,
+    "models": 0,
+    "models --json": 0,
+    "models resnet18": 0,
+    "models densenet121 --json": 0,
+    "sweep check ok.yaml": 0,
+    "config --model resnet81": 2,
+    "models resnet81": 2,
+    "train --model resnet81": 2,
+    "train --model resnet18 model.widht=3": 2,
+    "train --model resnet9 model.width=0": 2,
+    "train --model resnet9 model.act=gulu": 2,
+    "train --model vgg_a model.dropout=1": 2,
+    "train optimizer.name=sgdd": 2,
+    "train schedule.name=cosin": 2,
+    "train optimizer.lr=fast": 2,
+    "train --recipe demi": 2,
+    "train --model handmade_mlp model.hidden=[8,0]": 2,
+    "train --name a/b": 2,
+    "train --name empty --runs .": 2,
+    "train --resume runs/none": 2,
+    "train --resume empty": 2,
+    "evaluate runs/none": 2,
+    "evaluate empty": 2,
+    "inspect runs/none": 2,
+    "inspect empty": 2,
+    "compare runs/none runs/other": 2,
+    "compare empty runs/other": 2,
+    "landscape surface runs/none": 2,
+    "landscape hessian empty": 2,
+    "sweep check no.yaml": 2,
+    "sweep run no.yaml": 2,
+    "bench data data.name=shape10": 2,
+}
+
+SWEEP = """
+method: grid
+parameters:
+  model.name: {{value: {model}}}
+  optimizer.name: {{values: [sgd, {optimizer}]}}
+"""
+_RUN = """
+import json, sys
+before = set(sys.modules)  # so that what trainer.cli.main imports is the first command's
+import trainer.cli.main
+found = {}
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["trainer", *words.split()]
+    try:
+        trainer.cli.main.main()
+    except SystemExit as ended:
+        found[words] = ended.code or 0, sorted(set(sys.modules) - before)
+    before = set(sys.modules)
+with open("found.json", "w") as file:
+    json.dump(found, file)
+"""
+
+
+def imports_of(commands: list[str], folder: Path) -> dict[str, tuple[int, set[str]]]:
+    """Run commands of `trainer` in a new process. Return the exit code of each, and what it was the first to import."""
+    words = [sys.executable, "-c", _RUN, json.dumps(commands)]
+    subprocess.run(words, cwd=folder, capture_output=True, check=True)
+    found = json.loads((folder / "found.json").read_text())
+    return {command: (code, set(modules)) for command, (code, modules) in found.items()}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, set[str]]]:
+    folder = tmp_path_factory.mktemp("start")
+    (folder / "empty").mkdir()
+    (folder / "ok.yaml").write_text(SWEEP.format(model="resnet18", optimizer="adamw"))
+    (folder / "no.yaml").write_text(SWEEP.format(model="resnet81", optimizer="adamww"))
+    return imports_of(list(COMMANDS), folder)
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_torch_and_timm_are_not_imported_by(words: str, found: dict[str, tuple[int, set[str]]]) -> None:
+    code, modules = found[words]
+    assert code == COMMANDS[words]
+    assert sorted(modules & {"torch", "timm", "torchvision", "sympy", "wandb"}) == []
+
+
+def test_training_imports_neither_timm_nor_what_compiles(tmp_path: Path) -> None:
+    """timm takes as long as torch. So does torch._dynamo, which torch's own optimizers import."""
+    small = "--data shapes10 data.train_size=64 train.batch_size=32 train.max_steps=2 sink.wandb.mode=disabled"
+    trained = imports_of(
+        [
+            f"train --model lenet5 optimizer.lookahead.steps=5 {small}",
+            f"train --model vgg_a model.width=2 optimizer.name=adamw {small}",
+            f"train --model fastresnet9 model.width=2 optimizer.name=muon {small}",
+        ],
+        tmp_path,
+    )
+    unwanted = {"timm", "torchvision", "torch._dynamo", "torch._inductor", "sympy", "scipy.stats", "pandas"}
+    for code, modules in trained.values():
+        assert code == 0
+        assert sorted(modules & unwanted) == []
+
+
+def test_networks_without_a_layer_of_timm_are_built_without_timm() -> None:
+    uses = {
+        name: any(type(layer).__module__.startswith("timm.") for layer in models.sketch_model(name).modules())
+        for name in models.model_names()
+    }
+    assert uses["resnet18"] and not uses["lenet5"]
+    without = [name for name, used in uses.items() if not used]
+    code = f"import sys, models; [models.sketch_model(name) for name in {without}]; print('timm' in sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed == "False\n"

@@ -1,0 +1,83 @@
+"""The table of our networks as measured from the code, and the layers of any network."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import torch
+
+import models
+from models.bounds import Bounds
+from trainer.errors import ConfigError
+from trainer.training.network_arguments import complete_arguments
+from trainer.training.network_tables import BATCH, LayerRow, NetworkRow
+from trainer.training.networks import one_line_for_wrong_images
+
+
+@cache
+def measure_networks() -> list[NetworkRow]:
+    """Return a row for each registered network."""
+    rows: list[NetworkRow] = []
+    for name in models.model_names():
+        size = models.measure(models.sketch_model(name), (3, 32, 32), batch_size=BATCH)
+        row = NetworkRow(
+            **asdict(models.entry(name)),
+            parameters=size["parameters"],
+            macs=size["macs"],
+            activation_bytes=size["activation_bytes"],
+        )
+        rows.append(row)
+    return rows
+
+
+def measure_timm_layers(name: str) -> list[LayerRow]:
+    """Return the layers of a network of timm's. Raises ConfigError if there is none, or if it takes no 32x32 images."""
+    problems, whole = complete_arguments(name, {})
+    if problems:
+        raise ConfigError(*problems)
+    return _layers(name, whole)
+
+
+def _layers(name: str, arguments: Mapping[str, Any]) -> list[LayerRow]:
+    """Return the layers of a network in the order in which an image passes through them."""
+    net, image = models.sketch_model(name, **arguments), torch.empty(1, 3, 32, 32, device="meta")
+    with one_line_for_wrong_images(name, image):
+        used = models.layers_in_use(net, image)
+    return [
+        LayerRow(use.name, type(use.layer).__name__, use.shape[1:], sum(p.numel() for p in use.layer.parameters()))
+        for use in used
+    ]
+
+
+def networks_json() -> str:
+    """Return the text of networks.json, a line for each network."""
+    lines = [f"{json.dumps(row.name)}: {json.dumps(_network(row), ensure_ascii=False)}" for row in measure_networks()]
+    return (
+        f'{{"set_by_data": {json.dumps(models.SET_BY_DATA)},\n"timm": {json.dumps(_arguments(models.TIMM))},\n'
+        '"networks": {\n' + ",\n".join(lines) + "\n}}\n"
+    )
+
+
+def _network(row: NetworkRow) -> dict[str, Any]:
+    layers = [list(asdict(layer).values()) for layer in _layers(row.name, {})]
+    return {"row": asdict(row), "arguments": _arguments(row.name), "layers": layers}
+
+
+def _arguments(name: str) -> dict[str, Any]:
+    """Return the arguments of a network as network_arguments reads them."""
+    own = {key: each for key, each in models.parameters_of(name).items() if key not in models.SET_BY_DATA}
+    return {key: {"default": each.default, **_described(each.annotation)} for key, each in own.items()}
+
+
+def _described(annotation: Any) -> dict[str, Any]:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return {"choices": inner}
+    if origin is tuple:
+        return {**_described(inner[0]), "list": True, "tried": True}
+    if origin is Annotated:
+        bounds = next(each for each in inner[1:] if isinstance(each, Bounds))
+        return {"kind": inner[0].__name__, **{key: value for key, value in asdict(bounds).items() if value is not None}}
+    return {"kind": annotation.__name__, **({} if annotation is bool else {"tried": True})}

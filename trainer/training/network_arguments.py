@@ -1,0 +1,141 @@
+"""Names and arguments of networks, checked without torch against networks.json, which `make docs` makes from the code.
+
+Only two things import torch, and take seconds: a list or another argument that decides by its value whether the network
+can be built, and timm's networks and optimizers, whose names timm knows.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import Field, ValidationError, create_model
+
+from trainer.config import RunConfig
+from trainer.config.base import Section, is_settings
+from trainer.config.explain import did_you_mean, explain
+from trainer.config.optimizer import Timm
+from trainer.errors import ConfigError
+
+TABLE = Path(__file__).with_name("networks.json")
+TIMM = "timm/"
+_WEIGHTS = ("pretrained", "checkpoint_path")  # timm's arguments that load trained weights
+_KINDS = {"bool": bool, "int": int, "float": float}
+_SIGNS = {"ge": ">=", "gt": ">", "lt": "<", "le": "<="}
+
+
+@dataclass(frozen=True)
+class Option:
+    """An argument of a network."""
+
+    default: Any
+    annotation: Any  # for Pydantic
+    values: str  # as you type them
+    tried: bool  # whether the network is built to check a value
+
+
+@cache
+def table() -> dict[str, Any]:
+    """Return `set_by_data` (keys that are no arguments), `timm` (arguments of its networks) and `networks` by name."""
+    return json.loads(TABLE.read_text(encoding="utf-8"))
+
+
+def options_of(name: str) -> dict[str, Option]:
+    """Return the network's arguments that are keys of the `model` section. Raises ConfigError for an unknown name."""
+    if name.startswith(TIMM):
+        from models import timm_names
+
+        known = timm_names()
+        if name.removeprefix(TIMM).split(".")[0] not in known:  # weights are named after a dot
+            raise ConfigError(_unknown(name, did_you_mean(name.removeprefix(TIMM), known, prefix=TIMM)))
+        described = table()["timm"]
+    elif name in (networks := table()["networks"]):
+        described = networks[name]["arguments"]
+    else:
+        raise ConfigError(_unknown(name, did_you_mean(name, networks)))
+    return {key: _option(each) for key, each in described.items()}
+
+
+def complete_parts(settings: Mapping[str, Any], config: RunConfig | None) -> tuple[list[str], dict[str, Any]]:
+    """Return (a line for each problem of the network and of timm's optimizer, all arguments of the network).
+
+    `config` is the result of the settings, or None if they have other mistakes.
+    """
+    problems: list[str] = []
+    arguments: dict[str, Any] = {}
+    model = settings.get("model")
+    if is_settings(model) and isinstance(name := model.get("name"), str):
+        problems, arguments = complete_arguments(name, {key: value for key, value in model.items() if key != "name"})
+    if config and isinstance(config.optimizer, Timm):
+        from trainer.training.optimizers.build import refuse_impossible
+
+        try:
+            refuse_impossible(config.optimizer)
+        except ConfigError as error:
+            problems = [*problems, *error.problems]
+    return problems, arguments
+
+
+def complete_arguments(name: str, arguments: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """Return (a line for each problem of a network's name and arguments, all its arguments as used).
+
+    One of the two is empty.
+    """
+    try:
+        whole = read_arguments(name, arguments)
+        if name.startswith(TIMM) or any(
+            each.tried and whole[key] != each.default for key, each in options_of(name).items()
+        ):
+            from trainer.training.networks import refuse_impossible
+
+            refuse_impossible(name, whole)
+    except ConfigError as error:
+        return list(error.problems), {}
+    return [], whole
+
+
+def read_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all arguments, with defaults, in the types of the builder's signature.
+
+    Raises ConfigError with every problem.
+    """
+    fields: dict[str, Any] = {key: (each.annotation, each.default) for key, each in options_of(name).items()}
+    fields["name"] = (Literal[name], name)
+    extra = {"extra": "allow" if name.startswith(TIMM) else "forbid"}
+    named = create_model(name, __base__=Section, __cls_kwargs__=extra, **fields)
+    whole = create_model("Network", __base__=Section, model=(named, ...))
+    set_by_data = table()["set_by_data"]
+    problems = [f"model.{key}: set by the data, remove it" for key in set_by_data if key in arguments]
+    if name.startswith(TIMM):
+        reason = "trained weights cannot be loaded: a run depends on its seed alone"
+        problems += [f"model.{key}: {reason}" for key in _WEIGHTS if key in arguments]
+    own = {key: value for key, value in arguments.items() if key not in set_by_data}
+    try:
+        read = cast("Any", whole.model_validate({"model": {"name": name, **own}})).model
+    except ValidationError as error:
+        raise ConfigError(*problems, *explain(error, whole)) from error
+    if problems:
+        raise ConfigError(*problems)
+    return read.model_dump(exclude={"name"})
+
+
+def _unknown(name: str, hint: str) -> str:
+    return f"model.name: no network is called {name!r}{hint or '; `trainer models` lists them'}"
+
+
+def _option(described: Mapping[str, Any]) -> Option:
+    """Return an argument of the table: {"default", "list" of items?, "choices" or "kind" and its bounds, "tried"?}."""
+    bounds = {sign: described[sign] for sign in _SIGNS if sign in described}
+    if choices := described.get("choices"):
+        annotation, values = Literal[tuple(choices)], " | ".join(map(str, choices))
+    else:
+        annotation, values = _KINDS[described["kind"]], described["kind"]
+    if bounds:
+        annotation = Annotated[annotation, Field(**bounds)]
+        values += "".join(f" {_SIGNS[sign]} {value:g}" for sign, value in bounds.items())
+    default = described["default"]
+    if described.get("list"):
+        annotation, values, default = tuple[annotation, ...], f"list of {values}", tuple(default)
+    return Option(default, annotation, values, described.get("tried", False))
