@@ -4,7 +4,7 @@ import json
 import math
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from typing import Any, Literal
 from trainer.config.overrides import flatten, read_overrides
 from trainer.errors import ConfigError, UserError
 from trainer.runs.history import History, is_finite, read_history
+from trainer.runs.outcomes import SUMMARY, Outcome, Trace, traces_of
 
 Kind = Literal[
     "missing",
@@ -49,6 +50,7 @@ class Run:
     overrides: Mapping[str, Any]  # flat, from its command, which alone names a recipe
     values: Mapping[str, float]  # by measure, without what was not logged or not finite
     provenance: Mapping[str, Any]
+    traces: Mapping[str, Trace] = field(default_factory=dict[str, Trace])  # what probes measured, by key
 
     @property
     def name(self) -> str:
@@ -66,7 +68,15 @@ class Run:
         return _TEST_SETS.get(str(self.config.get("data.name")))
 
     def measure(self, name: str) -> float | None:
-        """Return a value by its name, or None. `test_acc_at 25` is the test accuracy after epoch 25."""
+        """Return a value by its name, or None. `test_acc_at 25` is the test accuracy after epoch 25.
+
+        `runs/grad_cosine/mean` and others with a slash are outcomes, see `trainer.runs.outcomes`.
+        """
+        if name in SUMMARY:
+            value = self.history.summary.get(name)
+            return None if not is_finite(value) else _percent(value) if "accuracy" in name else value
+        if "/" in name:
+            return Outcome(name).of_run(self.traces)
         name, _, epoch = name.partition(" ")
         if not epoch:
             return self.values.get(name)
@@ -113,6 +123,7 @@ def read_run(folder: Path, *, metric: str) -> tuple[Run | None, list[Problem]]:
         _overrides(provenance.get("command")),
         values,
         provenance,
+        traces_of(rows),
     )
     if run.status != "finished":
         odd = []  # the status is problem enough

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from trainer.published import Experiment
 from trainer.report.configurations import Configuration
-from trainer.report.pages.sentences import digits_of, interval, mean_interval, metric_name, p_value, verdict_of
+from trainer.report.pages.sentences import digits_of, interval, mean_interval, p_value, verdict_of
 from trainer.report.published.authors import facts_of, why_unrun
 from trainer.report.published.comparisons import Comparison
 from trainer.report.published.grades import KINDS, MEANING
@@ -17,6 +17,10 @@ from trainer.statistics.comparisons import Comparison as Against
 from trainer.statistics.differences import Pair
 from trainer.text import NONE, number, spread
 
+_TOP_GROUP = (
+    ". The top group is the best configuration and every other whose difference from it is not significant. In 95 of"
+    " 100 tables the truly best one is in it"
+)
 MOST_PAIRS = 36
 """Every pair of nine configurations is shown. With more configurations, only the pairs with the best one are."""
 
@@ -31,13 +35,16 @@ class Grid:
 
 def configurations(table: Table) -> Grid:
     """Return the configurations, the best first and those without runs last."""
-    digits = digits_of(table)
+    percent = "accuracy" in table.metric
+    digits = 2 if percent else 4
+    metric = table.metric.replace("/", " ").replace("_", " ") + " (%)" * percent
     columns: list[tuple[str, Callable[[Configuration], str]]] = [
         ("configuration", lambda each: each.label),
-        (metric_name(table, unit=True), lambda each: spread(each.sample().values(), digits=digits)),
+        (metric, lambda each: spread(each.sample().values(), digits=digits)),
         ("95% interval of the mean", lambda each: mean_interval(each.sample(), digits=digits)),
-        ("top group", lambda each: "yes" if each.label in table.top else "no" if each.sample() else NONE),
     ]
+    if table.asked is None:  # else the groups are of the outcome
+        columns.append(("top group", lambda each: _in_top(table, each)))
     if table.metric != "test/accuracy":
         columns.append(("test accuracy, last epoch (%)", _spread_of("test_acc")))
     if any((best := each.sample("best_test_acc")) and best != each.sample("test_acc") for each in table.configurations):
@@ -53,13 +60,15 @@ def configurations(table: Table) -> Grid:
     ]
     if any(each.failed for each in table.configurations):
         columns.insert(2, ("failed", lambda each: _failed_of(each)))
-    caption = (
-        "Mean ± sample standard deviation over n runs. The top group is the best configuration and every other whose"
-        " difference from it is not significant. In 95 of 100 tables the truly best one is in it"
-    )
+    caption = "Mean ± sample standard deviation over n runs"
+    caption += _TOP_GROUP if table.asked is None else ", for comparison: the question is about the outcome above"
     rows = tuple(tuple(cell(each) for _, cell in columns) for each in _ranked(table))
     names = tuple(name for name, _ in columns)
-    return Grid(caption, names, rows, (0, names.index("top group")))
+    return Grid(caption, names, rows, (0, names.index("top group")) if table.asked is None else (0,))
+
+
+def _in_top(table: Table, configuration: Configuration) -> str:
+    return "yes" if configuration.label in table.top else "no" if configuration.sample() else NONE
 
 
 def _failed_of(configuration: Configuration) -> str:
@@ -97,7 +106,7 @@ def _gain(configuration: Configuration) -> str:
 
 
 def _ranked(table: Table) -> list[Configuration]:
-    means = {label: fmean(sample.values()) for label, sample in table.samples.items() if sample}
+    means = {each.label: fmean(sample.values()) for each in table.configurations if (sample := each.sample())}
     sign = -1 if table.highest else 1
     return sorted(table.configurations, key=lambda each: (each.label not in means, sign * means.get(each.label, 0.0)))
 
