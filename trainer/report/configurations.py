@@ -58,7 +58,9 @@ def with_siblings(configurations: Sequence[Configuration]) -> list[Configuration
         own = f"{name} #{numbered[name]}" if numbered[name] > 1 else name
         runs = tuple(run for each in members for run in each.runs)
         failed = tuple(run for each in members for run in each.failed)
-        family = Siblings(own, runs, failed, tuple(dict.fromkeys(mark for each in members for mark in each.marks)))
+        absent = ["interim"] if runs and any(not (each.runs or each.failed) for each in members) else []
+        marks = dict.fromkeys([*absent, *(mark for each in members for mark in each.marks)])
+        family = Siblings(own, runs, failed, tuple(marks))
         found |= {each.label: family for each in members}
     return [replace(each, siblings=found[each.label]) for each in configurations]
 

@@ -3,7 +3,7 @@
 import json
 import math
 from pathlib import Path
-from shutil import copy
+from shutil import copy, rmtree
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from command_line import run_here
 from scipy import stats
 
 from trainer.errors import SweepError
+from trainer.published import experiments
 from trainer.report.pages import grids, outcome
 from trainer.report.pages.answer import finding
 from trainer.report.pages.write import write_report
@@ -31,6 +32,12 @@ ASKING = {
 }
 WIDTHS = {"vgg_a": [0.4, 0.5, 0.8, 0.3, 0.6], "vgg_a_bn": [0.2, 0.25, 0.5, 0.1, 0.3]}
 STEPS = range(0, 100, 10)
+_BOTH = ["model.width=64", "model.dropout=0.0", "model.head_width=512", "model.act=relu", "model.init=paper"]
+DEFAULTS = {"vgg_a": [*_BOTH, "model.norm=none"], "vgg_a_bn": _BOTH}  # of the builders, which are not asked here
+LANDSCAPES = (
+    *("b35c-t11-bn-landscape", "b35c-s2.2-bn-small-lr", "dfbc-s3-landscape", "f2d6-t7-bn-lr"),
+    *("a0b5-s9-loss-range", "a0b5-s9-gradient-cosine", "a0b5-s9-lipschitz"),
+)
 
 
 @pytest.fixture
@@ -51,7 +58,7 @@ def write_landscape(tmp_path: Path, write_run):
             if seed >= len(widths[model]):
                 continue
             rate = float(point.values.get("optimizer.lr", 0.1))
-            words = [word for word in point.overrides if not word.startswith("seed=")]
+            words = [word for word in point.overrides if not word.startswith("seed=")] + DEFAULTS[model]
             reached = 0.8 if accuracy is None else accuracy(model, rate, seed)
             run = write_run(folder / f"{model}-{rate:g}-s{seed}", [*words, f"seed={seed}"], accuracy=reached)
             _measure(run, widths[model][seed], rates.index(rate) / max(1, len(rates) - 1), cosine)
@@ -134,9 +141,8 @@ def test_an_outcome_of_single_runs_is_compared_by_configuration(write_landscape)
     """Cosines may be negative, so they have a difference."""
     table = read_table(write_landscape(sweep="bn_gradient_cosine", cosine=-1.0))
     assert table.samples["vgg_a"] == pytest.approx({n: -value for n, value in enumerate(WIDTHS["vgg_a"])})
-    assert finding(table).text.startswith(
-        "For vgg_a_bn, the mean cosine of successive gradients is higher than for vgg_a: +0.25, 95% interval +0.188 to +0.312"
-    )
+    opening = "For vgg_a_bn, the mean cosine of successive gradients is higher than for vgg_a: +0.25, 95% interval"
+    assert finding(table).text.startswith(f"{opening} +0.188 to +0.312, n = 5 seeds.")
     lipschitz = read_table(write_landscape(sweep="bn_lipschitz"))
     assert "gradient difference over distance is 0.5" in finding(lipschitz).text
 
@@ -236,3 +242,67 @@ def test_without_an_outcome_nothing_changes(write_schedules) -> None:
     table: Table = read_table(write_schedules({"cosine": [0.9, 0.91, 0.92], "step": [0.8, 0.81, 0.82]}))
     assert table.asked is None and not table.measured
     assert finding(table).text.startswith("Test accuracy is highest for cosine, 91.00 ± 1.00% (n=3).")
+
+
+# The claims of the reports about landscapes.
+
+
+@pytest.mark.parametrize("id", LANDSCAPES)
+def test_each_landscape_claim_has_a_check_or_a_reason(id: str) -> None:
+    """Before: five of these seven experiments had no claim, and one a reason."""
+    (experiment,) = (each for each in experiments() if each.id == id)
+    assert experiment.claims and all(claim["check"] for claim in experiment.claims)
+
+
+def claims(table: Table, id: str) -> dict[str, tuple[str, str]]:
+    """Return (outcome with its marks, reason) by text."""
+    return {claim.text: (claim.said, claim.why) for claim in table.claims if claim.experiment.id == id}
+
+
+def test_a_band_is_compared_by_the_ratio_of_runs_of_one_seed(write_landscape) -> None:
+    said = claims(read_table(write_landscape()), "b35c-t11-bn-landscape")
+    logs = np.log(np.array(WIDTHS["vgg_a"]) / np.array(WIDTHS["vgg_a_bn"]))
+    outcome, why = said["with BatchNorm the loss band is narrower"]
+    assert outcome == "holds" and why.startswith(f"{math.exp(logs.mean()):.3g} times [")
+    assert said["with BatchNorm the mean loss is lower"][0] == "holds"
+    assert said["with BatchNorm beta is lower for most of training"][0] == "holds"
+    early, why = said["with BatchNorm beta is higher early"]
+    assert early == "undecided" and why.startswith("does not hold by our definition, because the report does not say")
+
+
+def test_the_negative_result_does_not_hold_where_the_band_is_narrower(write_landscape) -> None:
+    said = claims(read_table(write_landscape(sweep="bn_landscape_small_lr")), "b35c-s2.2-bn-small-lr")
+    assert said["at these rates the loss band is wider with BatchNorm"][0] == "does not hold"
+
+
+def test_a_band_of_which_a_rate_is_missing_is_interim(write_landscape) -> None:
+    folder = write_landscape()
+    for seed in range(5):
+        rmtree(folder / f"vgg_a-0.1-s{seed}")
+    said = claims(read_table(folder), "b35c-t11-bn-landscape")
+    assert said["with BatchNorm the loss band is narrower"][0] == "holds, interim"
+
+
+def test_the_cosine_the_lipschitz_constant_and_the_adam_band_are_decided(write_landscape) -> None:
+    cosine = claims(read_table(write_landscape(sweep="bn_gradient_cosine", cosine=-1.0)), "a0b5-s9-gradient-cosine")
+    (outcome, why), *_ = cosine.values()
+    assert outcome == "undecided" and why.startswith("0.25 [0.188, 0.312], p = 0.00")  # but 0.44 is not 0.25
+    lipschitz = claims(read_table(write_landscape(sweep="bn_lipschitz")), "a0b5-s9-lipschitz")
+    assert lipschitz["with BatchNorm the Lipschitz constant is lower"][1].startswith("holds by our definition")
+    adam = read_table(write_landscape({name: each[:3] for name, each in WIDTHS.items()}, sweep="bn_landscape_adam"))
+    (narrower,) = claims(adam, "f2d6-t7-bn-lr").values()
+    assert narrower[0] == "holds"
+    assert [each for each, _ in claims(adam, "dfbc-s3-landscape").values()] == ["undecided", "undecided"]  # 100 steps
+
+
+def test_a_range_of_rates_that_grows_more_than_tenfold(write_landscape) -> None:
+    """VGG-A trains at 1e-4 and 5e-4, 0.7 decades; with BatchNorm at all five, 1.7 decades less 0.4 with a seed."""
+
+    def accuracy(model: str, rate: float, seed: int) -> float:
+        highest = 5e-4 if model == "vgg_a" else 2e-3 if seed == 0 else 5e-3
+        return 0.8 if rate <= highest else 0.1
+
+    said = claims(read_table(write_landscape(sweep="loss_range", accuracy=accuracy)), "a0b5-s9-loss-range")
+    outcome, why = said["usable learning-rate range grows more than tenfold"]
+    assert outcome == "undecided" and why.startswith("undecided by our definition") and ": +0.92 [" in why
+    assert said["with BatchNorm the loss varies less over five learning rates"][0] == "holds, survivors only"
