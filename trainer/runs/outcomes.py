@@ -74,7 +74,7 @@ _OF_RUN: dict[str, tuple[str, Callable[[NDArray[np.float64]], np.floating]]] = {
 _OF_RATES: dict[str, tuple[str, Callable[[Band], float]]] = {
     "width": ("mean width of the {} band over learning rates", lambda band: band.mean_width),
     "level": ("mean {} over learning rates and steps", lambda band: band.mean_level),
-    "high": ("greatest {} over learning rates, averaged over steps", lambda band: band.mean_high),
+    "high": ("mean over steps of the greatest {} of a learning rate", lambda band: band.mean_high),
     "range": ("range of the {} over steps and learning rates", lambda band: float(band.high.max() - band.low.min())),
 }
 _IN_A_BAND = {"runs/grad_norm": "gradient norm", "runs/grad_distance": "gradient distance", "runs/beta": "beta"}
@@ -99,7 +99,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is compared. `read_outcome` makes it from its name."""
+    """A number that is compared, by its name. `read_outcome` checks the name."""
 
     name: str
 

@@ -1,20 +1,20 @@
-"""What a page says of the outcome that its sweep's file names, and of everything that probes measured.
+"""Sentences and tables about the outcome that its sweep's file names, and all else that probes measured.
 
 Positive quantities are compared by the ratio of runs of one seed, others by their difference.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from trainer.report.asked import Measured
 from trainer.report.pages.grids import Grid
-from trainer.report.pages.sentences import p_value
+from trainer.report.pages.sentences import p_value, several
 from trainer.report.tables import Table
 from trainer.statistics.seedwise import Contrast, Scale, smallest_found
 from trainer.text import NONE, number, spread
 
-_MOST_BESIDE = 3  # other measures in the answer
+_MOST_BESIDE = 5  # other measures in the answer
 
 
 def amount(contrast: Contrast) -> str:
@@ -54,14 +54,13 @@ def lead(asked: Measured, beside: Iterable[Measured] = ()) -> Iterable[str]:
     yield f"The means are {means[0]} and {means[1]}{'' if unit in ('', '%') else ' '}{unit}."
     yield from _how(asked)
     yield _verdict(asked, contrast)
-    others = [
-        f"{each.outcome.words} {amount(found)} ({bounds(found)})"
-        for each in beside
-        for label, found in each.contrasts.items()
-        if label == name and each.reference == reference and found.low is not None
-    ]
+    others = dict[str, str]()  # by key: one number says enough of a band
+    for each in beside:
+        found = each.contrasts.get(name)
+        if found and found.low is not None and each.reference == reference:
+            others.setdefault(each.outcome.key, f"{each.outcome.words} {amount(found)} ({bounds(found)})")
     if others:
-        yield f"Beside it, one by one and uncorrected: {'; '.join(others[:_MOST_BESIDE])}."
+        yield f"Beside it, one by one and uncorrected: {several([*others.values()][:_MOST_BESIDE])}."
 
 
 def _after(contrast: Contrast) -> str:
@@ -121,7 +120,8 @@ def _cells(contrast: Contrast | None) -> tuple[str, ...]:
     """Return (estimate, interval, p, n, finding) of a comparison, or the cells of the reference."""
     if contrast is None:
         return (NONE,) * 5
-    return amount(contrast), bounds(contrast), p_value(contrast.p), str(contrast.n), contrast.finding
+    p = p_value(None if contrast.finding == "undecided" else contrast.p)
+    return amount(contrast), bounds(contrast), p, str(contrast.n), contrast.finding
 
 
 def _method(asked: Measured) -> str:
@@ -132,51 +132,43 @@ def _method(asked: Measured) -> str:
     return f"and the t-interval of {what} of runs of one seed{several}"
 
 
-def measured(table: Table) -> Grid:
+def measured(measures: Sequence[Measured]) -> Grid:
     """Return everything else that the probes measured, each compared as the outcome is."""
+    pairs = {(label, each.reference) for each in measures for label in each.contrasts}
+    unpaired = any(each.unpaired for each in measures)
+    one, other = next(iter(pairs)) if len(pairs) == 1 else ("mean", "its mean")
     rows = tuple(
         (
             _named(each),
-            label,
+            *([] if len(pairs) == 1 else [label]),
             spread(each.samples[label].values(), digits=None),
-            each.reference,
+            *([] if len(pairs) == 1 else [each.reference]),
             spread(each.samples[each.reference].values(), digits=None),
             *_cells(contrast)[:4],
-            "seeds paired" if contrast.paired else "unpaired",
+            *(["seeds paired" if contrast.paired else "unpaired"] if unpaired else []),
         )
-        for each in table.measured
+        for each in measures
         for label, contrast in each.contrasts.items()
     )
-    header = (
-        "measure",
-        "of",
-        "mean",
-        "compared with",
-        "its mean",
-        "ratio or difference",
-        "95% interval",
-        "p",
-        "n",
-        "how",
-    )
-    rates = " A number of single runs is averaged over the rates that all have." if _by_rates(table) else ""
+    header = ("measure", one, other) if len(pairs) == 1 else ("measure", "of", one, "compared with", other)
+    header += ("ratio or difference", "95% interval", "p", "n", *(["how"] if unpaired else []))
+    rates = " A number of single runs is averaged over the rates that all have." if _with_bands(measures) else ""
     caption = (
         "What the probes measured. Positive numbers are compared by the ratio of runs of one seed, cosines and decades"
         f" by their difference. Each interval and p is a question of its own, uncorrected for the others.{rates} The"
         " page about landscapes in the documentation says what each one is"
     )
-    return Grid(caption, header, rows, (0, 1, 3, 9))
+    text = (0, *([] if len(pairs) == 1 else [1, 3]), *([len(header) - 1] if unpaired else []))
+    return Grid(caption, header, rows, text)
+
+
+def _with_bands(measures: Iterable[Measured]) -> bool:
+    return any(each.outcome.over_rates for each in measures)
 
 
 def _named(each: Measured) -> str:
     unit = f", {each.outcome.unit}" if each.outcome.unit else ""
     return f"{each.outcome.words}{unit} ({each.outcome.name})"
-
-
-def _by_rates(table: Table) -> bool:
-    return any(each.outcome.over_rates for each in table.measured) or bool(
-        table.asked and table.asked.outcome.over_rates
-    )
 
 
 def noise_of_pairs(asked: Measured) -> str:

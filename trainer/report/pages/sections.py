@@ -38,7 +38,7 @@ def sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list[
 
 
 def _sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list[Block]]]:
-    yield "What was asked", [outcome.outcome(table), outcome.measured(table)]
+    yield "What was asked", [outcome.outcome(table), outcome.measured(table.measured)]
     reproduced: list[Block] = []
     for experiment in table.experiments:
         heads = grids.published(table, experiment, headlines=True)
