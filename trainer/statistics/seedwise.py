@@ -18,6 +18,8 @@ from trainer.statistics.power import POWER
 
 Scale = Literal["ratio", "difference"]
 Values = Mapping[int, float]  # by seed
+_ROUNDING = 1e-12
+"""Spread of logarithms below which seeds do not vary: quotients of equal factors differ in their last bit."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ def seedwise(a: Values, b: Values, scale: Scale, *, comparisons: int = 1) -> Con
 def _paired(moves: list[float], scale: Scale, comparisons: int) -> Contrast:
     n, mean = len(moves), math.fsum(moves) / len(moves)
     std = std_of(moves) if n > 1 else None
-    if not std:
-        same = n > 1 and mean == 0
+    if std is None or std <= _ROUNDING * max(1.0, abs(mean)):
+        same = n > 1 and not any(moves)
         finding: Split = "identical" if same else "undecided"
         return Contrast(scale, _back(mean, scale), None, None, 1.0 if same else None, n, True, std, finding)
     error = std / math.sqrt(n)

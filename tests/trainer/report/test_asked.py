@@ -95,7 +95,7 @@ def test_the_page_opens_with_the_ratio_of_the_outcome_and_its_interval(write_lan
         f" {math.exp(logs.mean()):.3g} times that of vgg_a: 95% interval {math.exp(logs.mean() - half):.3g} to"
         f" {math.exp(logs.mean() + half):.3g}, n = 5 seeds."
     )
-    p = float(stats.ttest_1samp(logs, 0).pvalue)
+    p = float(stats.ttest_1samp(logs, 0)[1])
     assert f"Lower is better, so vgg_a_bn is, and the difference is significant (p = {p:.3f})." in said.text
     assert said.certainty == "significant at the 5% level"
     assert table.samples["vgg_a_bn"] == pytest.approx(dict(enumerate(WIDTHS["vgg_a_bn"])))
@@ -106,6 +106,7 @@ def test_the_tests_and_the_noise_are_of_the_outcome_and_the_accuracy_is_below(wr
     table = read_table(write_landscape())
     grid = outcome.outcome(table)
     assert [row[0] for row in grid.rows] == ["vgg_a_bn", "vgg_a"] and grid.rows[0][2].endswith(" times")
+    assert grid.rows[0][-1] == "better, lower" and grid.rows[1][-1] == "-"
     accuracy = grids.configurations(table)
     assert accuracy.header[1] == "test accuracy (%)" and len(accuracy.rows) == 10 and "top group" not in accuracy.header
     noise = outcome.noise_of_pairs(table.asked) if table.asked else ""
@@ -177,6 +178,28 @@ def test_the_page_and_its_numbers_are_written(write_landscape, tmp_path: Path) -
     values = json.loads((tmp_path / "out" / "results.json").read_text())
     assert values["outcome"]["contrasts"]["vgg_a_bn"]["scale"] == "ratio"
     assert {each["name"] for each in values["measured"]} >= {"runs/loss/level", "runs/lipschitz/max"}
+
+
+def test_more_than_two_are_compared_with_the_best_and_with_the_control_by_the_outcome(
+    tmp_path: Path, write_run
+) -> None:
+    """The loss of the last epoch is 1/3 in each run here, so the training time stands for an outcome of the summary."""
+    folder = tmp_path / "runs" / "lr_scheduler"
+    folder.mkdir(parents=True)
+    text = (SWEEPS / "lr_scheduler.yaml").read_text()
+    (folder / "lr_scheduler.yaml").write_text(
+        text.replace("# Control:  constant", "# Control:  constant\n# Outcome:  time/train_seconds, lower")
+    )
+    for name, seconds in {"cosine": 50.0, "step": 90.0, "constant": 100.0}.items():
+        for seed in range(5):
+            words = ["recipe=resnet18", "optimizer.lr=0.01", "train.epochs=25", f"schedule.name={name}", f"seed={seed}"]
+            write_run(folder / f"{name}-s{seed}", words, seconds=seconds + (seed + len(name)) ** 2 % 7)
+    table = read_table(folder)
+    said = finding(table).text
+    assert said.startswith("Time train seconds is lowest for cosine, 51.6 ± 1.5 (n=5).")
+    assert "Compared with the control, constant: cosine and step are significantly lower." in said
+    assert [row[0] for row in outcome.outcome(table).rows[:3]] == ["cosine", "step", "constant"]
+    assert outcome.outcome(table).rows[0][2] == "0.503 times"
 
 
 # The comment in the file.

@@ -16,8 +16,8 @@ from trainer.report.pages.grids import Grid
 from trainer.report.pages.sections import Block, Bullets, Folded, sections
 from trainer.report.tables import Table
 
-_GOOD = ("consistent", "holds", "compatible", "the first is")
-_BAD = ("higher", "lower", "does not hold", "diverged", "at chance", "all runs failed", "failed", "unreadable")
+_GOOD = ("better", "consistent", "holds", "compatible", "the first is")
+_BAD = ("worse", "higher", "lower", "does not hold", "diverged", "at chance", "all runs failed", "failed", "unreadable")
 _OPEN = ("undecided", "by our definition", "no runs", "not compared", "not significant", "identical")
 
 _LONG = 24  # characters above which a column of text needs room

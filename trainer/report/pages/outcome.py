@@ -97,31 +97,46 @@ def outcome(table: Table) -> Grid:
     unit = f" ({asked.outcome.unit})" if asked.outcome.unit else ""
     kind = "ratio to" if asked.scale == "ratio" else "difference from"
     name = "network" if asked.outcome.over_rates else "configuration"
-    header = (name, f"outcome{unit}", f"{kind} {asked.reference}", "95% interval", "p", "n", "finding", "top group")
+    header = (name, f"outcome{unit}", f"{kind} {asked.reference}", "95% interval", "p", "n", "finding")
+    header += ("top group",) if len(asked.filled) > 2 else ()
     labels = [*asked.ranked, *(label for label in asked.samples if label not in asked.filled)]
     rows = tuple(
         (
             label,
             spread(asked.samples[label].values(), digits=None),
-            *_cells(asked.contrasts.get(label)),
-            "yes" if label in table.top else "no" if label in asked.filled else NONE,
+            *_cells(contrast := asked.contrasts.get(label)),
+            _found(contrast, highest=asked.highest),
+            *([_in_top(table, label, asked)] if len(asked.filled) > 2 else []),
         )
         for label in labels
     )
     better = "higher" if asked.highest else "lower"
     caption = (
-        f"The outcome that the sweep's file names: {asked.outcome.words} (`{asked.outcome.name}`), {better} is better."
+        f"The outcome that the sweep's file names: {asked.outcome.words} ({asked.outcome.name}), {better} is better."
         f" Mean ± sample standard deviation over seeds, {_method(asked)}"
     )
-    return Grid(caption, header, rows, (0, 6, 7))
+    return Grid(caption, header, rows, (0, 6, 7) if len(asked.filled) > 2 else (0, 6))
+
+
+def _found(contrast: Contrast | None, *, highest: bool) -> str:
+    """Return `better, lower` or the like: which direction is the better one is the file's to say."""
+    if contrast is None:
+        return NONE
+    if contrast.finding not in ("higher", "lower"):
+        return contrast.finding
+    return f"{'better' if (contrast.finding == 'higher') == highest else 'worse'}, {contrast.finding}"
+
+
+def _in_top(table: Table, label: str, asked: Measured) -> str:
+    return "yes" if label in table.top else "no" if label in asked.filled else NONE
 
 
 def _cells(contrast: Contrast | None) -> tuple[str, ...]:
-    """Return (estimate, interval, p, n, finding) of a comparison, or the cells of the reference."""
+    """Return (estimate, interval, p, n) of a comparison, or the cells of the reference."""
     if contrast is None:
-        return (NONE,) * 5
+        return (NONE,) * 4
     p = p_value(None if contrast.finding == "undecided" else contrast.p)
-    return amount(contrast), bounds(contrast), p, str(contrast.n), contrast.finding
+    return amount(contrast), bounds(contrast), p, str(contrast.n)
 
 
 def _method(asked: Measured) -> str:
@@ -144,7 +159,7 @@ def measured(measures: Sequence[Measured]) -> Grid:
             spread(each.samples[label].values(), digits=None),
             *([] if len(pairs) == 1 else [each.reference]),
             spread(each.samples[each.reference].values(), digits=None),
-            *_cells(contrast)[:4],
+            *_cells(contrast),
             *(["seeds paired" if contrast.paired else "unpaired"] if unpaired else []),
         )
         for each in measures

@@ -176,7 +176,7 @@ def _is_higher_by_seed(a: Values, b: Values, outcome: outcomes.Outcome) -> Part:
 
 def _is_higher(difference: Difference, *, by: float = 0.0) -> Part:
     """Decide whether a mean is higher than another, or more than `by` higher, which the difference has left."""
-    if difference.p is None or difference.low is None:
+    if difference.p is None or difference.low is None or difference.high is None:
         raise _UndecidedError("neither row's runs vary, so there is no noise to compare the difference with")
     mean, low, high = difference.mean + by, difference.low + by, difference.high + by
     said = f"{mean:+.2f} [{low:+.2f}, {high:+.2f}], p = {difference.p:.2g}"
