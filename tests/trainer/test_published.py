@@ -1,8 +1,10 @@
 """Every published row can be asked for: its settings are a valid config that says what the row says."""
 
 from collections import Counter
+from importlib.resources import files
 
 import pytest
+import yaml
 
 from trainer.config import load_config
 from trainer.published import PublishedRow, rows, runs_of
@@ -56,3 +58,18 @@ def test_some_rows_in_our_words(experiment: str, words: list[str]) -> None:
     first = next(row for row in ROWS if row.experiment == experiment)
     (run,) = runs_of(first)
     assert set(words) <= set(run)
+
+
+@pytest.mark.parametrize("name", ["published.yaml", "report/published/authors.yaml"])
+def test_no_key_is_given_twice_because_yaml_would_take_the_last_one(name: str) -> None:
+    tree = yaml.compose((files("trainer") / name).read_text(encoding="utf-8"))
+    pending, twice = [tree], []
+    while pending:
+        node = pending.pop()
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value]
+            twice += [f"line {node.start_mark.line + 1}: {key}" for key in keys if keys.count(key) > 1]
+            pending += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            pending += node.value
+    assert not twice

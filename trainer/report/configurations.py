@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.report.folders import Problem, Run
+from trainer.report.siblings import Siblings
+from trainer.runs.bands import RATE
 from trainer.runs.groups import decisive, differing_keys, identity, label, one_of_each_seed, value_text
+from trainer.runs.outcomes import Outcome
 from trainer.statistics.failures import LEARNED, at_chance
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import points_of
@@ -25,6 +28,7 @@ class Configuration:
     runs: tuple[Run, ...]  # finished and above chance, one of each seed: these count
     failed: tuple[Run, ...] = ()  # diverged or at chance, one of each seed that has no counting run
     planned: tuple[int, ...] = ()  # seeds that the sweep's file asks for, empty if it does not say
+    siblings: Siblings | None = None  # with the runs at all other learning rates, where the table has several
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -34,12 +38,51 @@ class Configuration:
         return (*(["interim"] if interim else []), *(["survivors only"] if self.runs and self.failed else []))
 
     def sample(self, measure: str = "metric") -> Values:
+        """Return a number by seed: of the own runs, or of those at all learning rates if it is of a band of them."""
+        if "/" in measure and Outcome(measure).over_rates:
+            return self.siblings.sample(measure) if self.siblings else {}
         return {run.seed: value for run in self.runs if (value := run.measure(measure)) is not None}
 
     @property
     def correct(self) -> list[NDArray[np.bool_]]:
         """Return which test images each counting run got right, [N] each, of those that kept it."""
         return [run.history.correct for run in self.runs if run.history.correct is not None]
+
+
+def with_siblings(configurations: Sequence[Configuration]) -> list[Configuration]:
+    """Return the configurations, each with all runs that differ from its own in seed and learning rate only.
+
+    Without several learning rates nobody has siblings.
+    """
+    if not any(RATE in each.values for each in configurations):
+        return [*configurations]
+    families: dict[tuple[str, str], list[Configuration]] = {}
+    for each in sorted(configurations, key=lambda each: not (each.runs or each.failed)):
+        families.setdefault(_family(each, families), []).append(each)
+    numbered = Counter[str]()
+    found: dict[str, Siblings] = {}
+    for (name, _), members in families.items():
+        numbered[name] += 1
+        own = f"{name} #{numbered[name]}" if numbered[name] > 1 else name
+        runs = tuple(run for each in members for run in each.runs)
+        failed = tuple(run for each in members for run in each.failed)
+        absent = ["interim"] if runs and any(not (each.runs or each.failed) for each in members) else []
+        marks = dict.fromkeys([*absent, *(mark for each in members for mark in each.marks)])
+        family = Siblings(own, runs, failed, tuple(marks))
+        found |= {each.label: family for each in members}
+    return [replace(each, siblings=found[each.label]) for each in configurations]
+
+
+def _family(configuration: Configuration, known: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """Return (label without the learning rate, identity of the settings beside it).
+
+    A configuration without runs has no settings yet and joins the first known family of its label.
+    """
+    name = label({key: value for key, value in configuration.values.items() if key != RATE}) or "all"
+    if not (configuration.runs or configuration.failed):
+        return next((each for each in known if each[0] == name), (name, ""))
+    config = decisive(configuration.config, also="probe.drift.")
+    return name, identity({key: value for key, value in config.items() if key != RATE})
 
 
 def grouped(runs: Iterable[Run], keys: Sequence[str]) -> dict[str, Configuration]:

@@ -4,7 +4,7 @@ import json
 import math
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
@@ -13,6 +13,7 @@ from typing import Any, Literal
 from trainer.config.overrides import flatten, read_overrides
 from trainer.errors import ConfigError, UserError
 from trainer.runs.history import History, is_finite, read_history
+from trainer.runs.outcomes import SUMMARY, Outcome, Trace, traces_of
 
 Kind = Literal[
     "missing",
@@ -50,6 +51,7 @@ class Run:
     overrides: Mapping[str, Any]  # flat, from its command, which alone names a recipe
     values: Mapping[str, float]  # by measure, without what was not logged or not finite
     provenance: Mapping[str, Any]
+    traces: Mapping[str, Trace] = field(default_factory=dict[str, Trace])  # what probes measured, by key
 
     @property
     def name(self) -> str:
@@ -70,8 +72,14 @@ class Run:
         """Return a value by its name, or None.
 
         `test_acc_at 25` is the test accuracy after epoch 25. `excess_confusion cat dog` is the number of test images of
-        either class taken for the other, minus that of the most confused other pair.
+        either class taken for the other, minus that of the most confused other pair. `runs/grad_cosine/mean` and others
+        with a slash are outcomes, see `trainer.runs.outcomes`.
         """
+        if name in SUMMARY:
+            value = self.history.summary.get(name)
+            return None if not is_finite(value) else _percent(value) if "accuracy" in name else value
+        if "/" in name:
+            return Outcome(name).of_run(self.traces)
         match name.split():
             case ["test_acc_at", epoch]:
                 rows = self.history.having("test/accuracy")
@@ -138,6 +146,7 @@ def read_run(folder: Path, *, metric: str) -> tuple[Run | None, list[Problem]]:
         _overrides(provenance.get("command")),
         values,
         provenance,
+        traces_of(rows),
     )
     if run.status != "finished":
         odd = []  # the status is problem enough

@@ -4,31 +4,27 @@ The configurations of a sweep are known from the file in its folder. Those of ot
 which the configs differ.
 """
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 from trainer.config.explain import did_you_mean
-from trainer.config.load import Complete, load_config
-from trainer.config.overrides import flatten
 from trainer.errors import CheckpointError, UserError
 from trainer.published import Experiment, experiments
-from trainer.report.configurations import Configuration, Values, of_sweep, settled
+from trainer.report.asked import Measured, all_measured, asked_of, siblings_of
+from trainer.report.configurations import Configuration, Values, of_sweep, settled, with_siblings
 from trainer.report.folders import Problem, Run, read_run, run_folders
 from trainer.report.published.claims import Claim, claims_of
-from trainer.report.published.comparisons import Answer, Comparison, Filed, answers_of, authors_answers_of, compared
+from trainer.report.published.comparisons import Answer, Comparison, answers_of, authors_answers_of, compared
+from trainer.report.published.filed import networks_too, resolved
 from trainer.runs import groups
 from trainer.statistics.comparisons import Comparison as Against
 from trainer.statistics.comparisons import top_group, with_best, with_control
 from trainer.statistics.differences import Pair, all_pairs
 from trainer.statistics.failures import Failures, failures
 from trainer.statistics.table import NoiseFloor, Order, agreement, noise_floor
-from trainer.sweep.check import remembered
 from trainer.sweep.file import Sweep, read_sweep
-from trainer.sweep.points import points_of
-from trainer.training.network_arguments import complete_parts
 
 AUTHORS = "authors_"
 """Beginning of the name of a folder, beside that of a sweep, with runs at the settings of the authors' public code."""
@@ -51,6 +47,7 @@ class Table:
     expected: int | None  # number of runs; None if it is not known
     control: str = ""  # label of the configuration that its file compares all others with
     authors: tuple[Answer, ...] = ()  # to those rows that have a reading after their authors' public code
+    asked: Measured | None = None  # the outcome that its file names in place of the metric
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -69,29 +66,48 @@ class Table:
         return list({answer.experiment.id: answer.experiment for answer in self.answers}.values())
 
     @cached_property
-    def samples(self) -> dict[str, Values]:
-        return {each.label: each.sample() for each in self.configurations}
+    def samples(self) -> Mapping[str, Values]:
+        """Return what is compared, by label and seed: the outcome if the file names one, or else the metric."""
+        return self.asked.samples if self.asked else {each.label: each.sample() for each in self.configurations}
+
+    @property
+    def scaled(self) -> Mapping[str, Values]:
+        """Return the samples on the scale of the tests: logarithms of an outcome that is compared by its ratio."""
+        return self.asked.scaled if self.asked else self.samples
+
+    @cached_property
+    def measured(self) -> list[Measured]:
+        """Return what the probes of the runs measured beside the outcome."""
+        return all_measured(self.configurations, self.asked, self.control)
+
+    @property
+    def best_is_highest(self) -> bool:
+        return self.asked.highest if self.asked else self.highest
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        return all_pairs(self.samples)
+        return all_pairs(self.scaled)
 
     @cached_property
     def against_best(self) -> list[Against]:
+        if self.asked:
+            return self.asked.against_best
         return with_best(self.samples, highest=self.highest)
 
     @cached_property
     def against_control(self) -> list[Against]:
         """Return the comparisons with the control, none if the file names none or it has no run."""
+        if self.asked:
+            return self.asked.against_control
         return with_control(self.samples, self.control) if self.control else []
 
     @cached_property
     def top(self) -> list[str]:
-        return top_group(self.samples, self.against_best, highest=self.highest)
+        return top_group(self.scaled, self.against_best, highest=self.best_is_highest)
 
     @cached_property
     def floor(self) -> NoiseFloor | None:
-        return noise_floor(self.samples)
+        return noise_floor(self.scaled)
 
     @cached_property
     def failures(self) -> list[Failures]:
@@ -129,7 +145,7 @@ class Table:
 
     @property
     def percent(self) -> bool:
-        return "accuracy" in self.metric
+        return self.asked.outcome.percent if self.asked else "accuracy" in self.metric
 
     def order(self, experiment: Experiment) -> Order | None:
         """Compare the published order of an experiment's rows with ours, by headline figures."""
@@ -196,10 +212,13 @@ def read_table(folder: Path) -> Table:
     varied = [key for key in sweep.varied if key != groups.SEED]
     configurations, missing, expected = of_sweep(sweep, varied, runs)
     configurations, unfinished, others = settled(configurations)
+    configurations = with_siblings(configurations)
+    header = sweep.header
+    control = _control(header.control, configurations)
     table = Table(
         sweep.name,
         folder,
-        _question(path),
+        _question(sweep),
         metric,
         highest,
         tuple(varied),
@@ -208,7 +227,8 @@ def read_table(folder: Path) -> Table:
         (*missing, *others, *problems),
         (),
         expected,
-        _control(path, configurations),
+        control,
+        asked=asked_of(header.outcome, configurations, control=control, highest=header.highest),
     )
     return _answered(table, sweep)
 
@@ -224,7 +244,7 @@ def unrun_table(name: str, runs: Path) -> Table | None:
     sweep = read_sweep(path)
     varied = [key for key in sweep.varied if key != groups.SEED]
     configurations, missing, expected = of_sweep(sweep, varied, [])
-    none = (runs / name, _question(path), "test/accuracy", True, tuple(varied))
+    none = (runs / name, _question(sweep), "test/accuracy", True, tuple(varied))
     return _answered(Table(name, *none, tuple(configurations), (), tuple(missing), (), expected), sweep)
 
 
@@ -233,8 +253,8 @@ def _answered(table: Table, sweep: Sweep) -> Table:
     answered = tuple(experiment for experiment in experiments() if experiment.sweep == sweep.name)
     if not answered:
         return table
-    complete = _networks_too()
-    filed = {each.label: _resolved(each, sweep, complete) for each in table.configurations}
+    complete = networks_too()
+    filed = {each.label: resolved(each, sweep, complete) for each in table.configurations}
     configurations = [
         each if each.config else replace(each, config=filed[each.label].config) for each in table.configurations
     ]
@@ -256,6 +276,7 @@ def _plain_table(name: str, folder: Path, folders: Sequence[Path]) -> Table:
         Configuration(label, {key: alike[0].config.get(key) for key in keys}, {}, tuple(alike))
         for label, alike in groups.grouped(runs).items()
     )
+    configurations = with_siblings(configurations)
     question = f"What differs with {' and '.join(keys)}?" if keys else "What do these runs achieve?"
     return Table(
         name,
@@ -287,35 +308,12 @@ def _identity(run: Run) -> tuple[str, int]:
     return groups.identity(groups.decisive(run.config)), run.seed
 
 
-def _question(path: Path) -> str:
+def _question(sweep: Sweep) -> str:
     """Return the comment on the first line of a sweep's file, or else a question with its name."""
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    return first.lstrip("# ").strip() if first.startswith("#") else f"What do the runs of {path.stem} achieve?"
+    return sweep.header.question or f"What do the runs of {sweep.name} achieve?"
 
 
-def _control(path: Path, configurations: Iterable[Configuration]) -> str:
-    """Return the label of the configuration that a comment `# Control: LABEL` of a sweep's file names, or ""."""
-    said = re.search(r"^# Control: +(.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return said[1].strip() if said and said[1].strip() in {each.label for each in configurations} else ""
-
-
-@cache
-def _networks_too() -> Complete:
-    """Return the check that knows each network's defaults, and answers once for each network."""
-    return remembered(complete_parts)
-
-
-def _resolved(configuration: Configuration, sweep: Sweep, complete: Complete) -> Filed:
-    """Return what the sweep's file resolves to for a configuration, empty if the file does not have it."""
-    asked, keys = groups.identity(configuration.values), configuration.values.keys()
-    first = next(
-        (each for each in points_of(sweep) if groups.identity({key: each.values.get(key) for key in keys}) == asked),
-        None,
-    )
-    if first is None:
-        return Filed()
-    try:
-        loaded = load_config([*sweep.fixed, *first.overrides], complete=complete)
-    except UserError:
-        return Filed()
-    return Filed(flatten(loaded.config.model_dump(mode="json")), loaded.origins)
+def _control(name: str, configurations: Sequence[Configuration]) -> str:
+    """Return the label that a sweep's file names as control if there is such a configuration or network, or ""."""
+    labels = {each.label for each in configurations} | {each.label for each in siblings_of(configurations)}
+    return name if name in labels else ""

@@ -21,7 +21,8 @@ from trainer.runs.history import History
 Floats = NDArray[np.float64]
 Steps = NDArray[np.int64]
 
-_RATE = "optimizer.lr"
+RATE = "optimizer.lr"
+"""The key in which the runs of a band differ."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def groups(histories: Sequence[History]) -> list[str]:
     runs are of one group, its label is the network's name.
     """
     configs = [history.config for history in histories]
-    keys = telling_keys(configs, over={_RATE}, also="probe.drift.") or ["model.name"]
+    keys = telling_keys(configs, over={RATE}, also="probe.drift.") or ["model.name"]
     return [label({key: config.get(key) for key in keys}) for config in configs]
 
 
@@ -137,6 +138,14 @@ def bands(histories: Sequence[History], key: str = "runs/loss", *, from_step: in
     nothing. It is left out after its last step and named in a note. Raises CheckpointError if no run has the metric.
     """
     curves, notes = _curves(histories, key)
+    return bands_of(curves, key, notes, from_step=from_step, gap=gap)
+
+
+def bands_of(
+    curves: Sequence[Curve], key: str, notes: Sequence[str] = (), *, from_step: int = 0, gap: int = 1
+) -> Bands:
+    """Return the bands of curves of one metric, as `bands` does, with more notes. There must be a curve."""
+    notes = [*notes]
     whole = [curve for curve in curves if not curve.diverged]
     end = min((curve.last for curve in whole), default=None)
     if end is not None and end < max(curve.last for curve in whole):
@@ -215,7 +224,7 @@ def _curves(histories: Sequence[History], key: str) -> tuple[list[Curve], list[s
         rows = [row for row in history.rows if key in row]
         steps = np.array([row["step"] for row in rows], dtype=np.int64)
         values = np.array([row[key] for row in rows], dtype=np.float64)  # None becomes NaN
-        curve = Curve(history, group, history.seed, history.config[_RATE], steps, values)
+        curve = Curve(history, group, history.seed, history.config[RATE], steps, values)
         if rows:
             alike[group, curve.rate].append(curve)
         else:

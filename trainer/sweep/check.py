@@ -7,30 +7,13 @@ from trainer.config import RunConfig, load_config
 from trainer.config.explain import did_you_mean
 from trainer.config.load import Complete
 from trainer.errors import ConfigError, SweepError
+from trainer.runs.bands import RATE
 from trainer.runs.folder import config_hash
 from trainer.runs.groups import SEED, identity
+from trainer.runs.outcomes import SUMMARY
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import Checked, Entry, Point, points_of, sample
 from trainer.training.network_arguments import complete_parts
-
-METRICS = (
-    "train/loss",
-    "train/accuracy",
-    "val/loss",
-    "val/accuracy",
-    "val/accuracy_best",
-    "test/loss",
-    "test/accuracy",
-    "test/accuracy_best",
-    "test/accuracy_plain",
-    "test/accuracy_at_best_val",
-    "headline/accuracy",
-    "time/train_seconds",
-    "time/images_per_second",
-    "time/to_target_seconds",
-    "epochs_to_target",
-)
-"""Numbers of a run's summary that a sweep's metric can name."""
 
 
 def check(sweep: Sweep) -> Checked:
@@ -54,6 +37,8 @@ def check(sweep: Sweep) -> Checked:
     if stopped:
         raise SweepError(*(_stopped(sweep, problem, found, len(tried)) for problem, found in stopped.items()))
     warnings = [*sweep.warnings, *_metric_warnings(sweep, validates=validates), *_twins(sweep, entries)]
+    if (asked := sweep.header.outcome) and asked.over_rates and RATE not in sweep.varied:
+        warnings.append(f"# Outcome: {asked.name} is of several learning rates; give {RATE} more than one value")
     return Checked(sweep, tuple(entries if points else ()), tuple(warnings))
 
 
@@ -106,8 +91,8 @@ def _metric_warnings(sweep: Sweep, *, validates: bool) -> Iterator[str]:
     if sweep.file.metric is None:
         return
     name = sweep.file.metric.name
-    if name not in METRICS:
-        yield f"metric.name: the trainer does not log {name!r}{did_you_mean(name, METRICS)}"
+    if name not in SUMMARY:
+        yield f"metric.name: the trainer does not log {name!r}{did_you_mean(name, SUMMARY)}"
     if (name.startswith("val/") or name.endswith("at_best_val")) and not validates:
         yield f"metric.name: {name} needs a validation set; set data.val_fraction"
     if sweep.file.method != "grid" and name.startswith("test/"):

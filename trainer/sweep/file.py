@@ -5,7 +5,7 @@ PyPI package `sweeps` 0.3.0.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -19,6 +19,7 @@ from trainer.config.recipes import given_twice
 from trainer.config.yaml_text import read_tree, read_whole
 from trainer.errors import ConfigError, SweepError
 from trainer.sweep.command import COMMAND, read_command
+from trainer.sweep.header import Header, read_header
 from trainer.sweep.hyperband import Hyperband
 from trainer.sweep.space import Constant, Parameter, Range, read_parameters
 from trainer.sweep.strict import StrictSection, Whole
@@ -120,6 +121,7 @@ class Sweep:
     space: Mapping[str, Parameter]  # by flat dotted key, in W&B's order: sorted
     fixed: tuple[str, ...]  # `KEY=VALUE` overrides of the command, the same at every point
     warnings: tuple[str, ...]
+    header: Header = field(default_factory=Header)  # what its comments say
 
     @property
     def name(self) -> str:
@@ -152,7 +154,8 @@ def parse_sweep(text: str, path: Path) -> Sweep:
         raise SweepError(f"{path}: {error}") from error
     if not is_settings(content):
         raise SweepError(f"{path}: expected the keys of a sweep, such as method and parameters")
-    problems = [f"{key}: given twice" for key in given_twice(tree)]
+    header, wrong = read_header(text)
+    problems = [*wrong, *(f"{key}: given twice" for key in given_twice(tree))]
     file: SweepFile | None = None
     try:
         file = SweepFile.model_validate(content)
@@ -175,7 +178,7 @@ def parse_sweep(text: str, path: Path) -> Sweep:
     if problems or file is None:
         raise SweepError(*(f"{path}: {problem}" for problem in problems))
     warnings = tuple(_warnings(file, space, tree, command.ignored))
-    return Sweep(path, file, space, tuple(command.overrides), warnings)
+    return Sweep(path, file, space, tuple(command.overrides), warnings, header)
 
 
 def with_overrides(sweep: Sweep, overrides: Sequence[str]) -> Sweep:

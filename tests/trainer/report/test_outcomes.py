@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from trainer.published import experiments
-from trainer.report.configurations import Configuration
+from trainer.report.configurations import Configuration, of_sweep, with_siblings
 from trainer.report.folders import Run
-from trainer.report.pages import grids
+from trainer.report.pages import beside, grids
 from trainer.report.pages.answer import finding
 from trainer.report.pages.index import catalogue
 from trainer.report.pages.sentences import best_epoch_of, floor_text, two_humps_of, verdict_of
@@ -187,14 +187,12 @@ def test_every_control_is_a_configuration_of_its_sweep() -> None:
     from trainer.report.tables import _control
     from trainer.runs.groups import SEED
     from trainer.sweep.file import read_sweep
-    from trainer.sweep.points import points_of
 
     for path in sorted((Path(__file__).parents[3] / "sweeps").glob("*.yaml")):
         if "# Control:" in path.read_text():
             sweep = read_sweep(path)
-            keys = [key for key in sweep.varied if key != SEED]
-            labels = {point.label(keys) for point in points_of(sweep)}
-            assert _control(path, [Configuration(label, {}, {}, ()) for label in labels]), path.name
+            configurations, _, _ = of_sweep(sweep, [key for key in sweep.varied if key != SEED], [])
+            assert _control(sweep.header.control, with_siblings(configurations)), path.name
 
 
 def test_a_noise_floor_does_not_contradict_its_table(tmp_path: Path, write_run) -> None:
@@ -221,7 +219,7 @@ def test_beside_the_verdict_on_the_last_epoch_is_that_on_the_best(write_schedule
     assert (heads["cosine"].verdict, heads["cosine"].on_best_epoch) == ("lower", "consistent")
     said = best_epoch_of(table, table.experiments[0])
     assert "cosine (lower by the last epoch, consistent by the best)" in said
-    grid = grids.published(table, table.experiments[0], headlines=True)
+    grid = beside.published(table, table.experiments[0], headlines=True)
     assert grid.header[-1] == "verdict on our best epochs" and grid.rows[0][-1] == "higher"
 
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from trainer.report.pages.sentences import digits_of, metric_name, p_value, several
+from trainer.report.pages.outcome import lead
+from trainer.report.pages.sentences import mean_of, metric_name, p_value, several
 from trainer.report.published.comparisons import Comparison
 from trainer.report.tables import Table
+from trainer.runs.outcomes import DECADES
 from trainer.statistics.differences import Pair
 from trainer.statistics.power import seeds_needed
-from trainer.text import spread
 
 Certainty = Literal[
     "significant at the 5% level",
@@ -71,7 +72,9 @@ def _certainty(table: Table) -> Certainty:
         return "interim"
     if table.empty or table.lost:
         return "incomplete"
-    return "survivors only" if any("survivors only" in each.marks for each in table.configurations) else _SURE
+    counts_them = table.asked is not None and table.asked.outcome.name == DECADES  # the failed runs are the outcome
+    survivors = any("survivors only" in each.marks for each in table.configurations)
+    return "survivors only" if survivors and not counts_them else _SURE
 
 
 def _sentences(table: Table) -> Iterable[str]:
@@ -86,10 +89,13 @@ def _sentences(table: Table) -> Iterable[str]:
         yield from _not_counted(table)
         return
     best = table.top[0]
-    mean = spread(filled[best].values(), digits=digits_of(table), unit="%" * table.percent)
+    mean = mean_of(table, filled[best])
     metric = metric_name(table)
-    leads = f"{metric[:1].upper()}{metric[1:]} is {'highest' if table.highest else 'lowest'} for {best}, {mean}"
-    match _certainty(table):
+    leads = f"{metric[:1].upper()}{metric[1:]} is {'highest' if table.best_is_highest else 'lowest'} for {best}, {mean}"
+    certainty = None if table.asked and len(filled) == 2 else _certainty(table)
+    match certainty:
+        case None:
+            yield from lead(table.asked, table.measured) if table.asked else ()
         case "one configuration":
             yield f"{metric[:1].upper()}{metric[1:]} of {best} is {mean}."
             yield "There is no other configuration to compare it with."
@@ -106,8 +112,9 @@ def _sentences(table: Table) -> Iterable[str]:
             yield f"{leads}. {so_far} difference from {rest} is significant (p {p})."
         case _:
             yield from _top_group(table, leads, lower=len(filled) - len(table.top))
-    yield from _control(table)
-    yield from _identical(table.pairs)
+    if certainty is not None:
+        yield from _control(table)
+        yield from _identical(table.pairs)
     yield from _failed(table)
     yield from _not_counted(table)
     yield from _published(table)
@@ -132,8 +139,8 @@ def _seeds_needed(table: Table) -> int | None:
     twins = {each.name for each in table.against_best if each.finding == "identical"}
     best = table.top[0]
     order = [best, *(name for name, sample in table.samples.items() if sample and name not in {best, *twins})]
-    sign = 1 if table.highest else -1
-    means = tuple(sign * fmean(table.samples[name].values()) for name in order)
+    sign = 1 if table.best_is_highest else -1
+    means = tuple(sign * fmean(table.scaled[name].values()) for name in order)
     if table.floor is None or len(order) < 2:
         return None
     found = seeds_needed(means, (table.floor.std,) * len(order))
@@ -142,7 +149,7 @@ def _seeds_needed(table: Table) -> int | None:
 
 def _control(table: Table) -> Iterable[str]:
     """Yield which configurations differ from the control that the sweep's file names."""
-    better, worse = ("higher", "lower") if table.highest else ("lower", "higher")
+    better, worse = ("higher", "lower") if table.best_is_highest else ("lower", "higher")
     named = {
         finding: [each.name for each in table.against_control if each.finding == finding] for finding in (better, worse)
     }
@@ -172,7 +179,10 @@ def _failed(table: Table) -> Iterable[str]:
             yield "Every run trained, at each learning rate."
         return
     counts = [f"{each.name} ({each.failed} of {each.n})" for each in bad]
-    yield f"Runs that diverged or stayed at chance, and are in no mean: {several(counts)}."
+    if table.asked is not None and table.asked.outcome.over_rates:
+        yield f"Runs that diverged or stayed at chance: {several(counts)}. A band has them up to their last step."
+    else:
+        yield f"Runs that diverged or stayed at chance, and are in no mean: {several(counts)}."
     if all_good := [each.name for each in table.failures if not each.failed]:
         yield f"Every run trained for {several(all_good)}."
 

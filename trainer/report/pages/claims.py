@@ -12,6 +12,7 @@ from trainer.report.published.comparisons import answers_of
 from trainer.report.published.figures import measure_name
 from trainer.report.tables import Table
 from trainer.runs.groups import label
+from trainer.runs.outcomes import Outcome
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL
 
 NO_CHECK = "no check"
@@ -66,7 +67,7 @@ def _page(claims: Sequence[Claim], beside: Path) -> Iterable[str]:
 
 def in_words(part: Mapping[str, Any]) -> str:
     """Return a part of a check as a phrase, such as `test accuracy: cosine is above each other row`."""
-    measure = measure_name(part.get("measure", "test_acc"))
+    measure = _measure(part.get("measure", "test_acc"))
     about = "about " if part.get("about") else ""
     match part:
         case {"best": which}:
@@ -77,6 +78,10 @@ def in_words(part: Mapping[str, Any]) -> str:
             said = f"{_row(of)} is number {rank}"
         case {"range": which, "points": points}:
             said = f"best minus worst of {_row(which)} is {about}{points} points"
+        case {"of": of, "above_measure": other}:
+            said = f"that of {_row(of)} is above its {_measure(other)}"
+        case {"of": of, "over": over, "exceeds": least}:
+            said = f"({_row(of)}) minus ({_row(over)}) is above {least}"
         case {"of": of, "above": above}:
             said = f"{_row(of)} is above {_row(above)}"
         case {"of": of, "reaches": level}:
@@ -92,6 +97,10 @@ def in_words(part: Mapping[str, Any]) -> str:
         case _:
             raise ValueError(f"published.yaml: no such check: {dict(part)}")
     return f"{measure}: {said}"
+
+
+def _measure(measure: str) -> str:
+    return Outcome(measure).words if "/" in measure else measure_name(measure)
 
 
 def _row(which: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import asdict
 from typing import Any
 
+from trainer.report.asked import Measured
 from trainer.report.configurations import Configuration
 from trainer.report.pages.answer import finding
 from trainer.report.published.comparisons import Comparison
@@ -32,6 +33,8 @@ def as_json(table: Table) -> dict[str, Any]:
         "certainty": answer.certainty,
         "metric": table.metric,
         "highest_is_best": table.highest,
+        "outcome": _measured(table.asked) if table.asked else None,
+        "measured": [_measured(each) for each in table.measured],
         "runs_expected": table.expected,
         "points": [_configuration(configuration) for configuration in table.configurations],
         "top_group": table.top,
@@ -76,6 +79,20 @@ def as_csv(table: Table) -> str:
         values = [run.values.get(measure, "") for measure in MEASURES]
         lines.writerow([table.name, "", run.seed, run.name, run.status, False, *values])
     return text.getvalue()
+
+
+def _measured(measured: Measured) -> dict[str, Any]:
+    """Return an outcome. Ratios are of geometric means; `std` is of log ratios, or of differences."""
+    return {
+        "name": measured.outcome.name,
+        "words": measured.outcome.words,
+        "unit": measured.outcome.unit,
+        "highest_is_best": measured.highest,
+        "scale": measured.scale,
+        "by_seed": {label: dict(sample) for label, sample in measured.samples.items()},
+        "compared_with": measured.reference,
+        "contrasts": {label: asdict(contrast) for label, contrast in measured.contrasts.items()},
+    }
 
 
 def _configuration(configuration: Configuration) -> dict[str, Any]:

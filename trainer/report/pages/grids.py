@@ -5,13 +5,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from trainer.published import Experiment
 from trainer.report.configurations import Configuration
-from trainer.report.pages.sentences import digits_of, interval, mean_interval, metric_name, p_value, verdict_of
+from trainer.report.pages.sentences import digits_of, interval, mean_interval, p_value
 from trainer.report.published.authors import facts_of, why_unrun
-from trainer.report.published.comparisons import Comparison
 from trainer.report.published.grades import KINDS, MEANING
-from trainer.report.tables import AUTHORS, Table
+from trainer.report.tables import Table
 from trainer.runs.groups import decisive, value_text
 from trainer.statistics.comparisons import Comparison as Against
 from trainer.statistics.describe import std_of
@@ -19,6 +17,10 @@ from trainer.statistics.differences import Pair
 from trainer.statistics.images import image_error, image_error_of_difference
 from trainer.text import NONE, number, spread
 
+_TOP_GROUP = (
+    ". The top group is the best configuration and every other whose difference from it is not significant. In 95 of"
+    " 100 tables the truly best one is in it"
+)
 MOST_PAIRS = 36
 """Every pair of nine configurations is shown. With more configurations, only the pairs with the best one are."""
 
@@ -33,13 +35,16 @@ class Grid:
 
 def configurations(table: Table) -> Grid:
     """Return the configurations, the best first and those without runs last."""
-    digits = digits_of(table)
+    percent = "accuracy" in table.metric
+    digits = 2 if percent else 4
+    metric = table.metric.replace("/", " ").replace("_", " ") + " (%)" * percent
     columns: list[tuple[str, Callable[[Configuration], str]]] = [
         ("configuration", lambda each: each.label),
-        (metric_name(table, unit=True), lambda each: spread(each.sample().values(), digits=digits)),
+        (metric, lambda each: spread(each.sample().values(), digits=digits)),
         ("95% interval of the mean", lambda each: mean_interval(each.sample(), digits=digits)),
-        ("top group", lambda each: "yes" if each.label in table.top else "no" if each.sample() else NONE),
     ]
+    if table.asked is None:  # else the groups are of the outcome
+        columns.append(("top group", lambda each: _in_top(table, each)))
     if table.metric != "test/accuracy":
         columns.append(("test accuracy, last epoch (%)", _spread_of("test_acc")))
     if any((best := each.sample("best_test_acc")) and best != each.sample("test_acc") for each in table.configurations):
@@ -57,13 +62,15 @@ def configurations(table: Table) -> Grid:
         columns.append(("peak memory (MB)", lambda each: _megabytes(each.sample("peak_bytes").values())))
     if any(each.failed for each in table.configurations):
         columns.insert(2, ("failed", lambda each: _failed_of(each)))
-    caption = (
-        "Mean ± sample standard deviation over n runs. The top group is the best configuration and every other whose"
-        " difference from it is not significant. In 95 of 100 tables the truly best one is in it"
-    )
+    caption = "Mean ± sample standard deviation over n runs"
+    caption += _TOP_GROUP if table.asked is None else ", for comparison: the question is about the outcome above"
     rows = tuple(tuple(cell(each) for _, cell in columns) for each in _ranked(table))
     names = tuple(name for name, _ in columns)
-    return Grid(caption, names, rows, (0, names.index("top group")))
+    return Grid(caption, names, rows, (0, names.index("top group")) if table.asked is None else (0,))
+
+
+def _in_top(table: Table, configuration: Configuration) -> str:
+    return "yes" if configuration.label in table.top else "no" if configuration.sample() else NONE
 
 
 def _megabytes(bytes_of_runs: Collection[float]) -> str:
@@ -105,52 +112,9 @@ def _gain(configuration: Configuration) -> str:
 
 
 def _ranked(table: Table) -> list[Configuration]:
-    means = {label: fmean(sample.values()) for label, sample in table.samples.items() if sample}
+    means = {each.label: fmean(sample.values()) for each in table.configurations if (sample := each.sample())}
     sign = -1 if table.highest else 1
     return sorted(table.configurations, key=lambda each: (each.label not in means, sign * means.get(each.label, 0.0)))
-
-
-def published(table: Table, experiment: Experiment, *, headlines: bool) -> Grid:
-    """Return the rows of a published table beside ours, with their headline figures or with all others."""
-    chosen = [each for each in table.comparisons if each.answer.experiment is experiment and each.headline == headlines]
-    header = ["row", "published", "ours", "95% prediction interval of one more run", "verdict on our runs"]
-    if not headlines:
-        header.insert(1, "figure")
-    both = headlines and any(each.on_best_epoch for each in chosen)
-    rows = tuple((*_compared(each, headlines), *([each.on_best_epoch or NONE] if both else [])) for each in chosen)
-    header += ["verdict on our best epochs"] if both else []
-    what = experiment.title if headlines else f"{experiment.title}, other figures"
-    text_columns = (0, 4, 5) if headlines else (0, 1, 5)
-    return Grid(f"{what} (report {experiment.report}, {experiment.where})", tuple(header), rows, text_columns)
-
-
-def after_the_authors_code(table: Table, experiment: Experiment) -> Grid:
-    """Return the rows that have a second reading, after public code of the authors, with the runs that have it."""
-    chosen = [each for each in table.authors_comparisons if each.answer.experiment is experiment and each.headline]
-    header = (
-        "row",
-        "published",
-        "ours",
-        "95% prediction interval of one more run",
-        "verdict on our runs",
-        "command",
-    )
-    rows = tuple((*_compared(each, True), f"trainer train {' '.join(each.answer.words)}") for each in chosen)
-    caption = (
-        f"{experiment.title}, at the settings of the authors' public code (report {experiment.report},"
-        f" {experiment.where}). The runs are in {AUTHORS}{experiment.sweep}, beside those of the sweep"
-    )
-    return Grid(caption, header, rows, (0, 4, 5))
-
-
-def _compared(each: Comparison, headlines: bool) -> tuple[str, ...]:
-    figure, answer = each.figure, each.answer
-    digits = 0 if figure.measure in ("params", "seconds_total") else 2
-    unit = f" {figure.unit}" if figure.unit not in ("", "%", "points") else ""
-    name = answer.name if not headlines or figure.name == "test accuracy" else f"{answer.name}, {figure.name}"
-    ours = spread(each.sample.values(), digits=digits, unit=unit)
-    cells = [f"{figure.printed}{unit}", ours, interval(each.interval, digits=digits), verdict_of(each)]
-    return (name, *([] if headlines else [figure.name]), *cells)
 
 
 def pairs(table: Table) -> Grid:
@@ -203,9 +167,9 @@ def two_noises(table: Table) -> Grid:
 
     The images' share of a difference is computed image by image, so it is smaller than that of its two accuracies.
     """
-    if table.metric != "test/accuracy" or not table.top:
+    best = next((each for each in table.configurations if each.label in table.top[:1]), None)
+    if best is None or table.metric != "test/accuracy":
         return Grid("", (), ())
-    best = next(each for each in table.configurations if each.label == table.top[0])
     rows: list[tuple[str, ...]] = []
     for each in _ranked(table):
         correct = each.correct
@@ -248,23 +212,6 @@ def _bounds(each: Against, digits: int) -> str:
     if each.low is None:
         return f"below {each.high:+.{digits}f}"
     return f"above {each.low:+.{digits}f}" if each.high is None else interval((each.low, each.high), digits=digits)
-
-
-def claims(table: Table) -> Grid:
-    rows = tuple((claim.text, claim.said, claim.why, claim.experiment.id) for claim in table.claims)
-    header = ("claim", "outcome", "reason", "experiment")
-    return Grid("Claims of the report, tested on our runs", header, rows, (0, 1, 2, 3))
-
-
-def by_eye(table: Table) -> Grid:
-    """Return the statements without a figure, which a person has to judge."""
-    rows = tuple(
-        (answer.name, str(answer.row.printed["qualitative"]), answer.experiment.id)
-        for answer in table.answers
-        if "qualitative" in answer.row.printed
-    )
-    header = ("row", "description", "experiment")
-    return Grid("Descriptions without a figure, for you to judge", header, rows, (0, 1, 2))
 
 
 def departures(table: Table) -> Grid:

@@ -16,8 +16,8 @@ from trainer.report.pages.grids import Grid
 from trainer.report.pages.sections import Block, Bullets, Folded, sections
 from trainer.report.tables import Table
 
-_GOOD = ("consistent", "holds", "compatible", "the first is")
-_BAD = ("higher", "lower", "does not hold", "diverged", "at chance", "all runs failed", "failed", "unreadable")
+_GOOD = ("better", "consistent", "holds", "compatible", "the first is")
+_BAD = ("worse", "higher", "lower", "does not hold", "diverged", "at chance", "all runs failed", "failed", "unreadable")
 _OPEN = ("undecided", "by our definition", "no runs", "not compared", "not significant", "identical")
 
 _LONG = 24  # characters above which a column of text needs room
@@ -38,6 +38,9 @@ _READING = (
     " failed, and the verdict is about the others.",
     "A run fails if it diverges, or if its test accuracy is not above guessing while another run of the table has"
     " learned. Failed runs are counted, and are in no mean.",
+    "A sweep whose question is not about accuracy names its outcome. One that is always positive, as a width or a beta,"
+    " is compared by the ratio of runs of one seed: the mean of the log ratios with its t-interval. Cosines, which may"
+    " be negative, are compared by differences.",
     "Each configuration is compared with the best one, by two tests that must both find the difference: Hsu's for one"
     " spread and all comparisons at once, and Welch's for the spreads of the two. If none is better than all others,"
     " one is called so in at most 5 of 100 tables.",

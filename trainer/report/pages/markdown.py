@@ -44,7 +44,7 @@ def _block(block: Block, pictures: Mapping[str, str]) -> Iterable[str]:
         case str():
             yield from ["", block]
         case Grid():
-            yield from _grid(block)
+            yield from grid_lines(block)
         case Chart():
             yield from ["", f"![{block.title}. {block.alt}]({pictures[block.name]})"]
             yield from ["", f"{block.title}: {block.about[:1].lower()}{block.about[1:]}"]
@@ -54,7 +54,8 @@ def _block(block: Block, pictures: Mapping[str, str]) -> Iterable[str]:
             pass
 
 
-def _grid(grid: Grid) -> Iterable[str]:
+def grid_lines(grid: Grid) -> Iterable[str]:
+    """Yield a table with its caption above it."""
     yield from ["", f"{grid.caption}.", ""]
     yield f"| {' | '.join(map(cell, grid.header))} |"
     yield "|" + "|".join("---" if place in grid.text else "---:" for place in range(len(grid.header))) + "|"

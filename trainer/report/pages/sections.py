@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from trainer.report.pages import grids, rates
+from trainer.report.pages import beside, grids, outcome, rates
 from trainer.report.pages.charts import Chart
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.origins import provenance
@@ -38,26 +38,33 @@ def sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list[
 
 
 def _sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list[Block]]]:
+    yield "What was asked", [outcome.outcome(table), outcome.measured(table.measured)]
     reproduced: list[Block] = []
     for experiment in table.experiments:
-        heads = grids.published(table, experiment, headlines=True)
+        heads = beside.published(table, experiment, headlines=True)
         reproduced += [heads, order_of(table, experiment), best_epoch_of(table, experiment)] if heads.rows else []
-        reproduced.append(grids.after_the_authors_code(table, experiment))
+        reproduced.append(beside.after_the_authors_code(table, experiment))
     yield "Published and reproduced", reproduced
     yield "Every configuration", [grids.configurations(table), two_humps_of(table)]
     yield "Which configurations train", [grids.trained(table)]
     yield "At each learning rate", [rates.gains(table), rates.interaction(table), rates.best_rates(table)]
     yield "Charts", [*charts]
-    significant: list[Block] = [floor_text(table)] if table.pairs or table.floor else []
-    every = grids.pairs(table)
-    significant += [grids.with_best(table), grids.with_control(table), *([Folded(every)] if every.rows else [])]
-    yield "Which differences are significant", [*significant, grids.two_noises(table)]
+    yield "Which differences are significant", [*_significant(table), grids.two_noises(table)]
     notes = tuple(f"{experiment.id}: {note}" for experiment in table.experiments for note in experiment.notes)
     gaps = [Bullets("Gaps and contradictions in the report", notes)] if notes else []
-    yield "What the report says", [grids.claims(table), grids.by_eye(table), *gaps]
-    others = [grids.published(table, experiment, headlines=False) for experiment in table.experiments]
+    yield "What the report says", [beside.claims(table), beside.by_eye(table), *gaps]
+    others = [beside.published(table, experiment, headlines=False) for experiment in table.experiments]
     yield "Other published figures", [*others]
     settings = grids.settings(table)
     yield "Settings", [grids.graded(table), grids.departures(table), *([Folded(settings)] if settings.rows else [])]
     yield "What is missing", [grids.problems(table) if table.problems else nothing_missing(table)]
     yield "Origin of the runs", [provenance(table)]
+
+
+def _significant(table: Table) -> list[Block]:
+    """Return the noise and the tests. Two that are compared by an outcome have their test beside it."""
+    if table.asked and len(table.asked.filled) == 2:
+        return [outcome.noise_of_pairs(table.asked)]
+    every = grids.pairs(table)
+    noise: list[Block] = [floor_text(table)] if table.pairs or table.floor else []
+    return [*noise, grids.with_best(table), grids.with_control(table), *([Folded(every)] if every.rows else [])]

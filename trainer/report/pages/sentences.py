@@ -9,7 +9,7 @@ from trainer.report.tables import Table
 from trainer.statistics.describe import describe
 from trainer.statistics.failures import two_humped
 from trainer.statistics.power import lead_needed, power_if_skewed
-from trainer.text import NONE
+from trainer.text import NONE, spread
 
 _MOST_NAMED = 5  # configurations in a sentence
 
@@ -36,8 +36,16 @@ def digits_of(table: Table) -> int:
     return 2 if table.percent else 4
 
 
+def mean_of(table: Table, values: Values) -> str:
+    """Return `94.13 ± 0.12% (n=3)`, with as many digits as a figure of what the table compares needs."""
+    digits = None if table.asked and not table.percent else digits_of(table)
+    return spread(values.values(), digits=digits, unit="%" * table.percent)
+
+
 def metric_name(table: Table, *, unit: bool = False) -> str:
-    """Return the metric in words, such as `test accuracy (%)`."""
+    """Return what the table compares in words, such as `test accuracy (%)`."""
+    if table.asked:
+        return table.asked.outcome.words
     return table.metric.replace("/", " ").replace("_", " ") + (" (%)" if unit and table.percent else "")
 
 
@@ -121,12 +129,17 @@ def order_of(table: Table, experiment: Experiment) -> str:
     return f"Our order of the {order.n} rows, compared with the published one: {agrees} (Kendall, {p}){note}."
 
 
+def _unit_of_noise(table: Table) -> str:
+    ratio = table.asked and table.asked.scale == "ratio"
+    return " in logarithms" if ratio else " points" if table.percent else ""
+
+
 def floor_text(table: Table) -> str:
     """Return the noise floor, and the smallest lead that these runs can be expected to show."""
     floor = table.floor
     if floor is None:
         return "No configuration has two runs, so the effect of the seed alone is not known."
-    digits, unit = digits_of(table), " points" if table.percent else ""
+    digits, unit = digits_of(table), _unit_of_noise(table)
     seeds = min(len(sample) for sample in table.samples.values() if len(sample) > 1)
     count = max(2, sum(len(sample) > 1 for sample in table.samples.values()))
     single = sum(len(sample) > 1 for sample in table.samples.values()) == 1

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from trainer.published import Experiment, PublishedRow
+from trainer.runs.outcomes import DECADES
 from trainer.statistics.describe import rounding_of
 
 Judged = Literal["by runs", "by our definition", "exactly", "not at all"]
@@ -59,8 +60,20 @@ _OTHERS: dict[str, tuple[str, str, Judged, str]] = {
 }
 
 
+_OURS = {  # beginning or end of an outcome's name -> our definition of it, because no report has one
+    "@early": "our definition, because the report does not say how long early is: the first fifth of the steps",
+    "@late": "our definition, because the report does not say when late begins: the last fifth of the steps",
+    "/range": "our definition, because the report has none: the highest loss of any step and rate minus the lowest",
+    "lipschitz/max": _OTHERS["lipschitz"][3],
+    DECADES: "our definition, because the report has none: the widest stretch of rates at which every run trains",
+}
+
+
 def judged_how(measure: str) -> tuple[Judged, str]:
     """Return how a measure is compared with printed figures, and why it is not, or our definition of it."""
+    if "/" in measure:  # an outcome
+        why = next((said for name, said in _OURS.items() if measure.endswith(name)), "")
+        return "by our definition" if why else "by runs", why
     _, _, judged, why = _OTHERS.get(measure, ("", "", "by runs", ""))
     return judged, why
 

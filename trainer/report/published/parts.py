@@ -1,6 +1,8 @@
 """Parts of a claim, each decided by our runs. Rows are named by their settings:
 
     of, above                  of is higher:             Welch's test
+    of, exceeds, over          higher by more than that: Welch's test of the difference
+    of, above_measure          one measure of a row is higher than another of it, seed by seed
     of, over, points           higher by so many points: prediction interval of two single runs, and Welch's test
     of, over, percent | times  a ratio:                  the same for logarithms
     of, reaches                a level:                  the interval of the mean
@@ -11,6 +13,9 @@
     among                      the rows that `best` and `rank` compare. By default those of the experiment
     lowest                     `best` and `rank` count from below
     not_here                   a reason why runs cannot decide it
+
+`measure` is the test accuracy, or another measure of a run, or an outcome such as `runs/loss/width`: then `above` is
+decided seed by seed, by log ratios where the outcome is always positive (`trainer.statistics.seedwise`).
 
 An amount that our runs do not refute is compatible with them. That is less than that it holds: many others are, too.
 """
@@ -26,6 +31,7 @@ from trainer.report.configurations import Values
 from trainer.report.published.comparisons import Answer
 from trainer.report.published.figures import judged_how
 from trainer.report.published.grades import Kind, least_founded
+from trainer.runs import outcomes
 from trainer.statistics.comparisons import top_group, with_best, with_control
 from trainer.statistics.describe import (
     FEWEST_FOR_A_VERDICT,
@@ -36,6 +42,7 @@ from trainer.statistics.describe import (
     rounding_of,
 )
 from trainer.statistics.differences import Difference, all_pairs, contrast, welch
+from trainer.statistics.seedwise import seedwise
 
 Outcome = Literal["holds", "compatible", "does not hold", "undecided"]
 
@@ -75,11 +82,19 @@ def decide(part: Mapping[str, Any], own: Experiment, answers: Sequence[Answer]) 
         return Part("undecided", f"not at the published settings (at ours: {decided.outcome}, {decided.why})")
     if judged == "by our definition":
         return Part("undecided", f"{decided.outcome} by {why}: {decided.why}")
-    marks = dict.fromkeys(mark for each in used if each.configuration for mark in each.configuration.marks)
     if judged == "exactly":
         return decided
+    marks = dict.fromkeys(mark for each in used for mark in _marks(each, measure))
     grade = least_founded(each.grade.kind for each in used if each.grade)
     return replace(decided, marks=tuple(marks), grade=grade, tested=True)
+
+
+def _marks(answer: Answer, measure: str) -> tuple[str, ...]:
+    """Return what a measure of a row is subject to, of all learning rates if the measure is of their band."""
+    ours = answer.configuration
+    if ours and ours.siblings and "/" in measure and outcomes.Outcome(measure).over_rates:
+        return ours.siblings.marks
+    return ours.marks if ours else ()
 
 
 def _by_kind(
@@ -107,6 +122,15 @@ def _by_kind(
             ends = [pair.p_holm for pair in all_pairs(samples) if {pair.a, pair.b} == {worst, best}]
             a, b = (list(samples[name].values()) for name in (best, worst))
             return _amount(a, b, points, _rounding(part, points), "points", p=ends[0])  # chosen by looking at the runs
+        case {"of": of, "above": above} if "/" in measure:
+            return _is_higher_by_seed(sample(of), sample(above), outcomes.Outcome(measure))
+        case {"of": of, "above_measure": other}:
+            return _is_higher_by_seed(
+                sample(of), _sample(used[-1], other, FEWEST_FOR_A_VERDICT), outcomes.Outcome(measure)
+            )
+        case {"of": of, "over": over, "exceeds": least}:
+            a, b = list(sample(of).values()), list(sample(over).values())
+            return _is_higher(welch([value - least for value in a], b), by=least)
         case {"of": of, "above": above}:
             a, b = list(sample(of).values()), list(sample(above).values())
             return _is_higher(welch(a, b))
@@ -154,10 +178,25 @@ def _sample(answer: Answer, measure: str, fewest: int) -> Values:
     return values
 
 
-def _is_higher(difference: Difference) -> Part:
-    if difference.p is None or difference.low is None:
+def _is_higher_by_seed(a: Values, b: Values, outcome: outcomes.Outcome) -> Part:
+    """Decide whether an outcome is higher, by the ratio or the difference of runs of one seed."""
+    found = seedwise(a, b, outcome.scale)
+    if found.p is None or found.low is None or found.high is None:
         raise _UndecidedError("neither row's runs vary, so there is no noise to compare the difference with")
-    said = f"{difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}], p = {difference.p:.2g}"
+    times = " times" if found.scale == "ratio" else ""
+    unpaired = "" if found.paired else ", seeds unpaired"
+    said = f"{found.estimate:.3g}{times} [{found.low:.3g}, {found.high:.3g}], p = {found.p:.2g}{unpaired}"
+    if found.p >= LEVEL:
+        return Part("undecided", said)
+    return Part("holds" if found.finding == "higher" else "does not hold", said)
+
+
+def _is_higher(difference: Difference, *, by: float = 0.0) -> Part:
+    """Decide whether a mean is higher than another, or more than `by` higher, which the difference has left."""
+    if difference.p is None or difference.low is None or difference.high is None:
+        raise _UndecidedError("neither row's runs vary, so there is no noise to compare the difference with")
+    mean, low, high = difference.mean + by, difference.low + by, difference.high + by
+    said = f"{mean:+.2f} [{low:+.2f}, {high:+.2f}], p = {difference.p:.2g}"
     if difference.p >= LEVEL:
         return Part("undecided", said)
     return Part("holds" if difference.mean > 0 else "does not hold", said)

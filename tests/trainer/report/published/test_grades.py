@@ -11,7 +11,7 @@ import yaml
 from trainer.config import load_config
 from trainer.config.overrides import flatten
 from trainer.published import rows
-from trainer.report.pages import grids
+from trainer.report.pages import beside, grids
 from trainer.report.pages.answer import finding
 from trainer.report.pages.export import as_json
 from trainer.report.pages.index import Line, as_markdown, catalogue
@@ -133,7 +133,7 @@ def test_a_row_has_a_verdict_under_each_of_two_readings(both: Path, tmp_path: Pa
     assert theirs["step"] == "higher, settings from the authors' public code"
     assert (ours["linear"], theirs["linear"], theirs["cosine"]) == ("no runs", "no runs", "no runs")
     assert len(table.runs) == 6  # the authors' runs are in no comparison of ours
-    shown = grids.after_the_authors_code(table, table.experiments[0])
+    shown = beside.after_the_authors_code(table, table.experiments[0])
     assert len(shown.rows) == 5 and "authors_lr_scheduler" in shown.caption
     step = next(row for row in shown.rows if row[0] == "step")
     assert step[-1] == "trainer train recipe=authors_resnet18_step"

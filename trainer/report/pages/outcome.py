@@ -1,0 +1,201 @@
+"""Sentences and tables about the outcome that its sweep's file names, and all else that probes measured.
+
+Positive quantities are compared by the ratio of runs of one seed, others by their difference.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from trainer.report.asked import Measured
+from trainer.report.pages.grids import Grid
+from trainer.report.pages.sentences import p_value, several
+from trainer.report.tables import Table
+from trainer.statistics.seedwise import Contrast, Scale, smallest_found
+from trainer.text import NONE, number, spread
+
+_MOST_BESIDE = 5  # other measures in the answer
+
+
+def amount(contrast: Contrast) -> str:
+    """Return `0.82 times`, or `+0.14` for a difference."""
+    return _figure(contrast.estimate, contrast.scale) + " times" * (contrast.scale == "ratio")
+
+
+def bounds(contrast: Contrast) -> str:
+    """Return `0.24 to 2.85`, or `-` where there is no interval."""
+    if contrast.low is None or contrast.high is None:
+        return NONE
+    return f"{_figure(contrast.low, contrast.scale)} to {_figure(contrast.high, contrast.scale)}"
+
+
+def _figure(value: float, scale: Scale) -> str:
+    return f"{value:.3g}" if scale == "ratio" else f"{value:+.3g}"
+
+
+def with_interval(contrast: Contrast) -> str:
+    """Return `0.82 times, 95% interval 0.24 to 2.85, n = 2 seeds`."""
+    inside = f", 95% interval {bounds(contrast)}" if contrast.low is not None else ", without an interval"
+    unit = "seed" if contrast.paired else "run"
+    return f"{amount(contrast)}{inside}, n = {contrast.n} {unit}{'s' * (contrast.n != 1)}"
+
+
+def lead(asked: Measured, beside: Iterable[Measured] = ()) -> Iterable[str]:
+    """Yield the answer to a question about two configurations: by how much the outcome of one is that of the other."""
+    ((name, contrast),) = asked.contrasts.items()
+    words, reference = asked.outcome.words, asked.reference
+    if contrast.scale == "ratio":
+        yield f"For {name}, the {words} is {amount(contrast)} that of {reference}{_after(contrast)}."
+    else:
+        higher = "higher" if contrast.estimate > 0 else "lower" if contrast.estimate < 0 else "the same"
+        yield f"For {name}, the {words} is {higher} than for {reference}: {with_interval(contrast)}."
+    means = [number(fmean(asked.filled[label].values()), digits=None) for label in (name, reference)]
+    unit = asked.outcome.unit
+    yield f"The means are {means[0]} and {means[1]}{'' if unit in ('', '%') else ' '}{unit}."
+    yield from _how(asked)
+    yield _verdict(asked, contrast)
+    others = dict[str, str]()  # by key: one number says enough of a band
+    for each in beside:
+        found = each.contrasts.get(name)
+        if found and found.low is not None and each.reference == reference:
+            others.setdefault(each.outcome.key, f"{each.outcome.words} {amount(found)} ({bounds(found)})")
+    if others:
+        yield f"Beside it, one by one and uncorrected: {several([*others.values()][:_MOST_BESIDE])}."
+
+
+def _after(contrast: Contrast) -> str:
+    return f": {with_interval(contrast).partition(', ')[2]}"
+
+
+def _how(asked: Measured) -> Iterable[str]:
+    """Yield where the comparison is not the planned one."""
+    if asked.unpaired:
+        yield "The seeds cannot be paired, so this is Welch's interval of unpaired runs."
+    if asked.scale != asked.outcome.scale:
+        yield "A value is not above 0, so this is a difference in place of a ratio."
+
+
+def _verdict(asked: Measured, contrast: Contrast) -> str:
+    best, better = asked.ranked[0], "Higher" if asked.highest else "Lower"
+    if contrast.finding == "identical":
+        return "The two have identical results, seed by seed."
+    if contrast.finding == "undecided":
+        few = "Fewer than three seeds have no verdict" if contrast.n < 3 else "Its seeds do not vary"
+        return f"{few}, so no difference can be tested."
+    if contrast.finding == "not significant":
+        none = 1 if contrast.scale == "ratio" else 0
+        return f"The interval contains {none}: the difference is not significant (p = {p_value(contrast.p)})."
+    p = p_value(contrast.p)
+    return f"{better} is better, so {best} is, and the difference is significant (p {p if p[0] == '<' else '= ' + p})."
+
+
+def outcome(table: Table) -> Grid:
+    """Return the outcome of each configuration, the best first, compared with the control or the best."""
+    asked = table.asked
+    if asked is None:
+        return Grid("", (), ())
+    unit = f" ({asked.outcome.unit})" if asked.outcome.unit else ""
+    kind = "ratio to" if asked.scale == "ratio" else "difference from"
+    name = "network" if asked.outcome.over_rates else "configuration"
+    header = (name, f"outcome{unit}", f"{kind} {asked.reference}", "95% interval", "p", "n", "finding")
+    header += ("top group",) if len(asked.filled) > 2 else ()
+    labels = [*asked.ranked, *(label for label in asked.samples if label not in asked.filled)]
+    rows = tuple(
+        (
+            label,
+            spread(asked.samples[label].values(), digits=None),
+            *_cells(contrast := asked.contrasts.get(label)),
+            _found(contrast, highest=asked.highest),
+            *([_in_top(table, label, asked)] if len(asked.filled) > 2 else []),
+        )
+        for label in labels
+    )
+    better = "higher" if asked.highest else "lower"
+    caption = (
+        f"The outcome that the sweep's file names: {asked.outcome.words} ({asked.outcome.name}), {better} is better."
+        f" Mean ± sample standard deviation over seeds, {_method(asked)}"
+    )
+    return Grid(caption, header, rows, (0, 6, 7) if len(asked.filled) > 2 else (0, 6))
+
+
+def _found(contrast: Contrast | None, *, highest: bool) -> str:
+    """Return `better, lower` or the like: which direction is the better one is the file's to say."""
+    if contrast is None:
+        return NONE
+    if contrast.finding not in ("higher", "lower"):
+        return contrast.finding
+    return f"{'better' if (contrast.finding == 'higher') == highest else 'worse'}, {contrast.finding}"
+
+
+def _in_top(table: Table, label: str, asked: Measured) -> str:
+    return "yes" if label in table.top else "no" if label in asked.filled else NONE
+
+
+def _cells(contrast: Contrast | None) -> tuple[str, ...]:
+    """Return (estimate, interval, p, n) of a comparison, or the cells of the reference."""
+    if contrast is None:
+        return (NONE,) * 4
+    p = p_value(None if contrast.finding == "undecided" else contrast.p)
+    return amount(contrast), bounds(contrast), p, str(contrast.n)
+
+
+def _method(asked: Measured) -> str:
+    what = "log ratios" if asked.scale == "ratio" else "differences"
+    several = ", corrected after Bonferroni" if len(asked.contrasts) > 1 else ""
+    if asked.unpaired:
+        return f"and Welch's interval of {what}, because the seeds cannot be paired{several}"
+    return f"and the t-interval of {what} of runs of one seed{several}"
+
+
+def measured(measures: Sequence[Measured]) -> Grid:
+    """Return everything else that the probes measured, each compared as the outcome is."""
+    pairs = {(label, each.reference) for each in measures for label in each.contrasts}
+    unpaired = any(each.unpaired for each in measures)
+    one, other = next(iter(pairs)) if len(pairs) == 1 else ("mean", "its mean")
+    rows = tuple(
+        (
+            _named(each),
+            *([] if len(pairs) == 1 else [label]),
+            spread(each.samples[label].values(), digits=None),
+            *([] if len(pairs) == 1 else [each.reference]),
+            spread(each.samples[each.reference].values(), digits=None),
+            *_cells(contrast),
+            *(["seeds paired" if contrast.paired else "unpaired"] if unpaired else []),
+        )
+        for each in measures
+        for label, contrast in each.contrasts.items()
+    )
+    header = ("measure", one, other) if len(pairs) == 1 else ("measure", "of", one, "compared with", other)
+    header += ("ratio or difference", "95% interval", "p", "n", *(["how"] if unpaired else []))
+    rates = " A number of single runs is averaged over the rates that all have." if _with_bands(measures) else ""
+    caption = (
+        "What the probes measured. Positive numbers are compared by the ratio of runs of one seed, cosines and decades"
+        f" by their difference. Each interval and p is a question of its own, uncorrected for the others.{rates} The"
+        " page about landscapes in the documentation says what each one is"
+    )
+    text = (0, *([] if len(pairs) == 1 else [1, 3]), *([len(header) - 1] if unpaired else []))
+    return Grid(caption, header, rows, text)
+
+
+def _with_bands(measures: Iterable[Measured]) -> bool:
+    return any(each.outcome.over_rates for each in measures)
+
+
+def _named(each: Measured) -> str:
+    unit = f", {each.outcome.unit}" if each.outcome.unit else ""
+    return f"{each.outcome.words}{unit} ({each.outcome.name})"
+
+
+def noise_of_pairs(asked: Measured) -> str:
+    """Return the noise of the seed-wise comparison of two, and the smallest difference that it is expected to show."""
+    ((_, contrast),) = asked.contrasts.items()
+    if contrast.std is None:
+        return "The seeds are not paired, or only one is there, so the noise of a pair is not known."
+    what = "log ratio" if contrast.scale == "ratio" else "difference"
+    said = f"Noise of a pair: from seed to seed the {what} has a standard deviation of {contrast.std:.3g}"
+    said += f", a factor of {math.exp(contrast.std):.3g}." if contrast.scale == "ratio" else "."
+    least = smallest_found(contrast.std, contrast.n)
+    if least is None:
+        return f"{said} With {contrast.n} seeds no difference can be called significant."
+    true = f"{math.exp(least):.3g} or {math.exp(-least):.3g} times" if contrast.scale == "ratio" else f"{least:.3g}"
+    return f"{said} With {contrast.n} seeds, a true {contrast.scale} of {true} is found with 80% power."

@@ -1,0 +1,86 @@
+"""Runs that differ in their seed and learning rate alone, as one: what bands and ranges of rates are numbers of."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from trainer.report.folders import Run
+from trainer.runs.bands import RATE, Curve, bands_of
+from trainer.runs.outcomes import DECADES, Outcome, decades
+from trainer.statistics.seedwise import scale_of
+
+Values = Mapping[int, float]  # by seed
+
+
+@dataclass(frozen=True)
+class Siblings:
+    label: str  # of what all of them share, such as `vgg_a`
+    runs: tuple[Run, ...]  # finished and above chance
+    failed: tuple[Run, ...]  # diverged or at chance
+    marks: tuple[str, ...] = ()  # what a verdict on them is subject to: `interim`, `survivors only`
+    _known: dict[str, Values] = field(default_factory=dict[str, Values], compare=False, repr=False)
+
+    def sample(self, name: str) -> Values:
+        """Return an outcome over the learning rates, by seed, without seeds that do not have it."""
+        if name not in self._known:
+            outcome = Outcome(name)
+            self._known[name] = self._decades() if name == DECADES else self._bands(outcome)
+        return self._known[name]
+
+    def _decades(self) -> Values:
+        trained: dict[int, dict[float, bool]] = {}
+        for runs, well in ((self.failed, False), (self.runs, True)):
+            for run in runs:
+                trained.setdefault(run.seed, {})[float(run.config[RATE])] = well
+        return {
+            seed: span
+            for seed, rates in sorted(trained.items())
+            if len(rates) > 1 and (span := decades(rates)) is not None
+        }
+
+    def _bands(self, outcome: Outcome) -> Values:
+        curves = [curve for run in (*self.runs, *self.failed) if (curve := _curve(run, outcome.key, self.label))]
+        if not curves:
+            return {}
+        found = {band.seed: outcome.of_band(band) for band in bands_of(curves, outcome.key).bands}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+
+def _curve(run: Run, key: str, group: str) -> Curve | None:
+    trace = run.traces.get(key)
+    if trace is None:
+        return None
+    return Curve(run.history, group, run.seed, float(run.config[RATE]), trace.steps, trace.values)
+
+
+def pooled_over_rates(measure: str, groups: Sequence[Siblings]) -> dict[str, Values]:
+    """Return a number of single runs by group and seed: its mean over the rates, the geometric one if it is a ratio.
+
+    A rate counts for a seed only if every group with runs has the number there: groups are compared at the same rates.
+    """
+    values: dict[str, dict[tuple[int, float], float]] = {
+        group.label: {
+            (run.seed, float(run.config[RATE])): value
+            for run in group.runs
+            if (value := run.measure(measure)) is not None
+        }
+        for group in groups
+    }
+    there = [set(each) for each in values.values() if each]
+    everywhere = set[tuple[int, float]].intersection(*there) if there else set[tuple[int, float]]()
+    by_group = {label: {key: each[key] for key in everywhere if key in each} for label, each in values.items()}
+    ratio = scale_of(
+        {label: dict(enumerate(each.values())) for label, each in by_group.items()}, Outcome(measure).scale
+    )
+    return {
+        label: {
+            seed: _mean([value for (own, _), value in each.items() if own == seed], geometric=ratio == "ratio")
+            for seed in sorted({seed for seed, _ in each})
+        }
+        for label, each in by_group.items()
+    }
+
+
+def _mean(values: Iterable[float], *, geometric: bool) -> float:
+    return math.exp(fmean(map(math.log, values))) if geometric else fmean(values)

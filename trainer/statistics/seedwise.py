@@ -1,0 +1,129 @@
+"""Two samples compared seed by seed: the ratio of positive quantities, the difference of others.
+
+Runs of one seed have the same order of the data, so their quantities rise and fall together, and their quotient varies
+less than either. Widths, betas and Lipschitz estimates are positive and vary by factors: a ratio is the natural unit,
+and its logarithm is what is averaged. A quantity that may be 0 or below, as a cosine, is compared by differences.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from scipy import special
+
+from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL, std_of
+from trainer.statistics.differences import Split, welch
+from trainer.statistics.power import POWER
+
+Scale = Literal["ratio", "difference"]
+Values = Mapping[int, float]  # by seed
+_ROUNDING = 1e-12
+"""Spread of logarithms below which seeds do not vary: quotients of equal factors differ in their last bit."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A sample over (or minus) a reference: the ratio of geometric means, or the difference of means."""
+
+    scale: Scale
+    estimate: float
+    low: float | None  # 95 % t-interval for all comparisons at once; None for one seed, and where nothing varies
+    high: float | None
+    p: float | None  # two-sided, times the number of comparisons
+    n: int  # seeds that both have if paired, or else runs of the smaller sample
+    paired: bool
+    std: float | None  # over seeds, of the log ratios or the differences; None if unpaired
+    finding: Split
+
+    @property
+    def log(self) -> tuple[float, float | None, float | None]:
+        """Return (estimate, low, high) on the scale of the test: logarithms of a ratio."""
+        if self.scale == "difference":
+            return self.estimate, self.low, self.high
+        return math.log(self.estimate), _log(self.low), _log(self.high)
+
+
+def scale_of(samples: Mapping[str, Values], scale: Scale) -> Scale:
+    """Return the scale on which samples can be compared: a ratio needs every value above 0."""
+    positive = all(value > 0 for sample in samples.values() for value in sample.values())
+    return "ratio" if scale == "ratio" and positive else "difference"
+
+
+def scaled(sample: Values, scale: Scale) -> dict[int, float]:
+    """Return the values on the scale of the test: logarithms for ratios."""
+    return {seed: math.log(value) if scale == "ratio" else value for seed, value in sample.items()}
+
+
+def seedwise(a: Values, b: Values, scale: Scale, *, comparisons: int = 1) -> Contrast:
+    """Compare a with b over the seeds that both have, by the t-test of their log ratios or differences.
+
+    If they share fewer than three seeds, and not all of them, it is Welch's test of the (logarithms of the) values.
+    Level and p are corrected for the number of comparisons after Bonferroni. A ratio becomes a difference if a value is
+    not above 0. Raises ValueError for a sample without values.
+    """
+    if not a or not b:
+        raise ValueError("a comparison needs values of both")
+    scale = scale_of({"a": a, "b": b}, scale)
+    ours, theirs = scaled(a, scale), scaled(b, scale)
+    shared = sorted(ours.keys() & theirs.keys())
+    if len(shared) >= FEWEST_FOR_A_VERDICT or ours.keys() == theirs.keys():
+        return _paired([ours[seed] - theirs[seed] for seed in shared], scale, comparisons)
+    return _unpaired(ours, theirs, scale, comparisons)
+
+
+def _paired(moves: list[float], scale: Scale, comparisons: int) -> Contrast:
+    n, mean = len(moves), math.fsum(moves) / len(moves)
+    std = std_of(moves) if n > 1 else None
+    if std is None or std <= _ROUNDING * max(1.0, abs(mean)):
+        same = n > 1 and not any(moves)
+        finding: Split = "identical" if same else "undecided"
+        return Contrast(scale, _back(mean, scale), None, None, 1.0 if same else None, n, True, std, finding)
+    error = std / math.sqrt(n)
+    p = min(1.0, comparisons * 2 * float(special.stdtr(n - 1, -abs(mean) / error)))
+    half = critical(n - 1, comparisons) * error
+    bounds = (_back(mean - half, scale), _back(mean + half, scale))
+    return Contrast(scale, _back(mean, scale), *bounds, p, n, True, std, _finding(mean, p, n))
+
+
+def _unpaired(a: Values, b: Values, scale: Scale, comparisons: int) -> Contrast:
+    own, n = welch([*a.values()], [*b.values()]), min(len(a), len(b))
+    if own.p is None or own.df is None:
+        same = own.p == 1.0
+        finding: Split = "identical" if same else "undecided"
+        return Contrast(scale, _back(own.mean, scale), None, None, own.p, n, False, None, finding)
+    error = math.sqrt(std_of([*a.values()]) ** 2 / len(a) + std_of([*b.values()]) ** 2 / len(b))
+    half, p = critical(own.df, comparisons) * error, min(1.0, comparisons * own.p)
+    bounds = (_back(own.mean - half, scale), _back(own.mean + half, scale))
+    return Contrast(scale, _back(own.mean, scale), *bounds, p, n, False, None, _finding(own.mean, p, n))
+
+
+def critical(df: float, comparisons: int = 1) -> float:
+    """Return the two-sided quantile of Student's t at 5 % for so many comparisons at once."""
+    return float(special.stdtrit(df, 1 - LEVEL / 2 / comparisons))
+
+
+def smallest_found(std: float, n: int, *, comparisons: int = 1) -> float | None:
+    """Return the true mean of log ratios or differences that n pairs show with 80 % power.
+
+    It is that of the t-test of n pairs with this standard deviation, by the noncentral t-distribution. None below three
+    pairs, which have no verdict, and without spread.
+    """
+    if n < FEWEST_FOR_A_VERDICT or not std:
+        return None
+    shift = special.nctdtrinc(n - 1, 1 - POWER, critical(n - 1, comparisons))
+    return float(shift) * std / math.sqrt(n)
+
+
+def _finding(mean: float, p: float, n: int) -> Split:
+    if n < FEWEST_FOR_A_VERDICT:
+        return "undecided"
+    return "not significant" if p >= LEVEL else "higher" if mean > 0 else "lower"
+
+
+def _back(value: float, scale: Scale) -> float:
+    return math.exp(value) if scale == "ratio" else value
+
+
+def _log(value: float | None) -> float | None:
+    return None if value is None else math.log(value)
