@@ -280,7 +280,11 @@ def test_each_landscape_claim_has_a_check_or_a_reason(id: str) -> None:
 
 def claims(table: Table, id: str) -> dict[str, tuple[str, str]]:
     """Return (outcome with its marks, reason) by text."""
-    return {claim.text: (", ".join([claim.outcome, *claim.marks]), claim.why) for claim in table.claims if claim.experiment.id == id}
+    return {
+        claim.text: (", ".join([claim.outcome, *claim.marks]), claim.why)
+        for claim in table.claims
+        if claim.experiment.id == id
+    }
 
 
 def test_a_band_is_compared_by_the_ratio_of_runs_of_one_seed(write_landscape) -> None:

@@ -51,6 +51,12 @@ class Line:
         return _state(self.comparison)
 
     @property
+    def has_runs(self) -> bool:
+        """Return whether a run of its configuration has ended."""
+        ours = self.comparison.answer.configuration
+        return ours is not None and bool(ours.runs or ours.failed)
+
+    @property
     def grade(self) -> Grade | None:
         return self.comparison.answer.grade
 
@@ -120,7 +126,7 @@ def coverage(lines: Sequence[Line]) -> str:
     """Return a bar with # for rows with a verdict, + for other rows with runs and . for the rest."""
     counts = Counter(line.state for line in lines)
     judged = sum(counts[state] for state in _JUDGED)
-    begun = len(lines) - counts["no runs"] - judged
+    begun = sum(line.has_runs for line in lines) - judged
     full, half = round(_BAR * judged / len(lines)), round(_BAR * (judged + begun) / len(lines))
     bar = "#" * full + "+" * (half - full) + "." * (_BAR - half)
     return f"[{bar}] {judged} of {len(lines)} published rows have a verdict, {begun} more have runs"
