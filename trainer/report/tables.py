@@ -10,23 +10,24 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
-from trainer.config.explain import did_you_mean
 from trainer.config.load import Complete, load_config
 from trainer.config.overrides import flatten
-from trainer.errors import CheckpointError, UserError
+from trainer.errors import UserError
 from trainer.published import Experiment, experiments
 from trainer.report.configurations import Configuration, Values, of_sweep, settled
-from trainer.report.folders import Problem, Run, read_run, run_folders
+from trainer.report.folders import Problem, Run, read_results, runs_of
 from trainer.report.published.claims import Claim, claims_of
 from trainer.report.published.comparisons import Answer, Comparison, Filed, answers_of, authors_answers_of, compared
+from trainer.report.sources import Contents, Source, beside, find_sources, read_source
 from trainer.runs import groups
+from trainer.runs.archive import SUFFIX, is_archive
 from trainer.statistics.comparisons import Comparison as Against
 from trainer.statistics.comparisons import top_group, with_best, with_control
 from trainer.statistics.differences import Pair, all_pairs
 from trainer.statistics.failures import Failures, failures
 from trainer.statistics.table import NoiseFloor, Order, agreement, noise_floor
 from trainer.sweep.check import remembered
-from trainer.sweep.file import Sweep, read_sweep
+from trainer.sweep.file import Sweep, parse_sweep, read_sweep
 from trainer.sweep.points import points_of
 from trainer.training.network_arguments import complete_parts
 
@@ -39,7 +40,7 @@ _NO_CRASH = ("running", "interrupted", "stopped", "finished", "diverged")  # all
 @dataclass(frozen=True)
 class Table:
     name: str
-    folder: Path  # of its runs, or of most of them
+    folder: Path  # of its runs, or of most of them, or their archive
     question: str
     metric: str  # key of a run's summary that the configurations are compared by
     highest: bool  # is best
@@ -51,6 +52,7 @@ class Table:
     expected: int | None  # number of runs; None if it is not known
     control: str = ""  # label of the configuration that its file compares all others with
     authors: tuple[Answer, ...] = ()  # to those rows that have a reading after their authors' public code
+    source: Source | None = None  # None for single runs
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -131,6 +133,10 @@ class Table:
     def percent(self) -> bool:
         return "accuracy" in self.metric
 
+    def where(self, problem: Problem) -> str:
+        """Return the run or configuration of a problem. The rest of the path only says whose machine it was."""
+        return problem.where.removeprefix(f"{self.folder}/")
+
     def order(self, experiment: Experiment) -> Order | None:
         """Compare the published order of an experiment's rows with ours, by headline figures."""
         both = [
@@ -141,82 +147,66 @@ class Table:
         return agreement([published for published, _ in both], [mean for _, mean in both])
 
 
-def read_tables(targets: Sequence[str], runs: Path) -> list[Table]:
+def read_tables(targets: Sequence[str], runs: Path, archives: Path | None = None) -> list[Table]:
     """Return a table for each sweep among the targets, and one for all single run folders.
 
-    A target is a sweep file or the name of a sweep in `runs`, the folder of a sweep, a folder that contains runs, or a
-    run folder. Raises CheckpointError for each target that is none of these.
+    `sources.find_sources` says what a target is. Raises CheckpointError for each target that is nothing of that, and
+    ArchiveError for a damaged archive.
     """
-    folders, single, problems = list[Path](), list[Path](), list[str]()
-    for target in targets:
-        try:
-            folder = _folder_of(target, runs)
-        except CheckpointError as error:
-            problems += error.problems
-            continue
-        (single if (folder / "config.yaml").is_file() else folders).append(folder)
-    if problems:
-        raise CheckpointError(*problems)
-    tables = [read_table(folder) for folder in dict.fromkeys(folders)]
-    if single:
-        tables.append(_plain_table("runs", runs, list(dict.fromkeys(single))))
+    sources = find_sources(targets, runs, archives)
+    tables = [read_table_of(source) for source in sources if not source.single]
+    if single := [source.folder for source in sources if source.single and source.folder]:
+        results, problems = read_results(single)
+        tables.append(_plain_table("runs", runs, Contents(tuple(results), tuple(problems), None, None)))
     return tables
 
 
-def _folder_of(target: str, runs: Path) -> Path:
-    path = Path(target)
-    if path.suffix in (".yaml", ".yml"):
-        path = runs / path.stem
-    elif not path.is_dir():
-        path = runs / target
-    if not path.is_dir():
-        begun = [each.parent.name for each in runs.glob("*/*.yaml") if each.stem == each.parent.name]
-        raise CheckpointError(f"{target}: no such folder, and no such sweep in {runs}{did_you_mean(path.name, begun)}")
-    if (path / "config.yaml").is_file() or run_folders(path):
-        return path
-    inside = sorted(str(each.parent) for each in path.glob("*/*.yaml") if each.stem == each.parent.name)
-    hint = f"; its sweeps are {', '.join(inside)}" if inside else ""
-    raise CheckpointError(f"{target}: not a run folder, and contains none{hint}")
+def read_table(path: Path) -> Table:
+    """Return the table of a sweep's folder, of a folder that contains runs, or of an archive."""
+    return read_table_of(Source(None, (path,)) if is_archive(path) else Source(path))
 
 
-def read_table(folder: Path) -> Table:
-    """Return the table of a sweep's folder, or of a folder that contains runs."""
-    path = folder / f"{folder.resolve().name}.yaml"
-    if not path.is_file():
-        return _plain_table(folder.resolve().name, folder, run_folders(folder))
+def read_table_of(source: Source) -> Table:
+    """Return the table of a folder and archives together. Raises ArchiveError for a damaged archive."""
+    contents, name = read_source(source), source.name
+    folder = source.folder or source.archives[0]
+    if contents.sweep is None:
+        return replace(_plain_table(name, folder, contents), source=source)
+    text, path = contents.sweep, contents.file or Path(f"{name}.yaml")
     try:
-        sweep = read_sweep(path)
+        sweep = read_sweep(path) if contents.file else parse_sweep(text, path)
     except UserError as error:
         broken = [Problem("unreadable", str(path), problem.removeprefix(f"{path}: ")) for problem in error.problems]
-        table = _plain_table(folder.name, folder, run_folders(folder))
-        return replace(table, problems=(*broken, *table.problems))
+        table = _plain_table(name, folder, contents)
+        return replace(table, problems=(*broken, *table.problems), source=source)
     metric = sweep.file.metric.name if sweep.file.metric else "test/accuracy"
     highest = sweep.file.metric is None or sweep.file.metric.goal == "maximize"
-    runs, problems = _read(run_folders(folder), metric)
+    runs, problems = runs_of(contents.results, metric=metric)
     varied = [key for key in sweep.varied if key != groups.SEED]
     configurations, missing, expected = of_sweep(sweep, varied, runs)
     configurations, unfinished, others = settled(configurations)
     table = Table(
         sweep.name,
         folder,
-        _question(path),
+        _question(text, name),
         metric,
         highest,
         tuple(varied),
         tuple(configurations),
         tuple(unfinished),
-        (*missing, *others, *problems),
+        (*missing, *others, *contents.problems, *problems),
         (),
         expected,
-        _control(path, configurations),
+        _control(text, configurations),
+        source=source,
     )
     return _answered(table, sweep)
 
 
-def unrun_table(name: str, runs: Path) -> Table | None:
+def unrun_table(name: str, runs: Path, archives: Path | None = None) -> Table | None:
     """Return the table of a sweep without runs, from its file in `sweeps/`, or None if that is not beside the package.
 
-    `runs` may still have runs at the settings of its authors' public code.
+    `runs` and `archives` may still have runs at the settings of its authors' public code.
     """
     path = _SWEEPS / f"{name}.yaml"
     if not path.is_file():
@@ -224,8 +214,11 @@ def unrun_table(name: str, runs: Path) -> Table | None:
     sweep = read_sweep(path)
     varied = [key for key in sweep.varied if key != groups.SEED]
     configurations, missing, expected = of_sweep(sweep, varied, [])
-    none = (runs / name, _question(path), "test/accuracy", True, tuple(varied))
-    return _answered(Table(name, *none, tuple(configurations), (), tuple(missing), (), expected), sweep)
+    places = Source(runs / name, (archives / f"{name}{SUFFIX}",) if archives else ())
+    question = _question(path.read_text(encoding="utf-8"), name)
+    none = (runs / name, question, "test/accuracy", True, tuple(varied))
+    table = Table(name, *none, tuple(configurations), (), tuple(missing), (), expected, source=places)
+    return _answered(table, sweep)
 
 
 def _answered(table: Table, sweep: Sweep) -> Table:
@@ -238,8 +231,8 @@ def _answered(table: Table, sweep: Sweep) -> Table:
     configurations = [
         each if each.config else replace(each, config=filed[each.label].config) for each in table.configurations
     ]
-    beside = table.folder.parent / f"{AUTHORS}{sweep.name}"
-    theirs = read_table(beside).configurations if beside.is_dir() else ()
+    after_code = beside(table.source, f"{AUTHORS}{sweep.name}") if table.source else None
+    theirs = read_table_of(after_code).configurations if after_code else ()
     return replace(
         table,
         configurations=tuple(configurations),
@@ -248,9 +241,9 @@ def _answered(table: Table, sweep: Sweep) -> Table:
     )
 
 
-def _plain_table(name: str, folder: Path, folders: Sequence[Path]) -> Table:
+def _plain_table(name: str, folder: Path, contents: Contents) -> Table:
     metric = "test/accuracy"
-    runs, problems = _read(folders, metric)
+    runs, problems = runs_of(contents.results, metric=metric)
     keys = groups.telling_keys([run.config for run in runs])
     configurations, unfinished, others = settled(
         Configuration(label, {key: alike[0].config.get(key) for key in keys}, {}, tuple(alike))
@@ -266,36 +259,25 @@ def _plain_table(name: str, folder: Path, folders: Sequence[Path]) -> Table:
         tuple(keys),
         tuple(configurations),
         tuple(unfinished),
-        (*others, *problems),
+        (*others, *contents.problems, *problems),
         (),
         None,
     )
-
-
-def _read(folders: Iterable[Path], metric: str) -> tuple[list[Run], list[Problem]]:
-    runs: list[Run] = []
-    problems: list[Problem] = []
-    for folder in folders:
-        run, wrong = read_run(folder, metric=metric)
-        problems += wrong
-        if run is not None:
-            runs.append(run)
-    return runs, problems
 
 
 def _identity(run: Run) -> tuple[str, int]:
     return groups.identity(groups.decisive(run.config)), run.seed
 
 
-def _question(path: Path) -> str:
+def _question(text: str, name: str) -> str:
     """Return the comment on the first line of a sweep's file, or else a question with its name."""
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    return first.lstrip("# ").strip() if first.startswith("#") else f"What do the runs of {path.stem} achieve?"
+    first = text.partition("\n")[0]
+    return first.lstrip("# ").strip() if first.startswith("#") else f"What do the runs of {name} achieve?"
 
 
-def _control(path: Path, configurations: Iterable[Configuration]) -> str:
+def _control(text: str, configurations: Iterable[Configuration]) -> str:
     """Return the label of the configuration that a comment `# Control: LABEL` of a sweep's file names, or ""."""
-    said = re.search(r"^# Control: +(.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    said = re.search(r"^# Control: +(.+)$", text, re.MULTILINE)
     return said[1].strip() if said and said[1].strip() in {each.label for each in configurations} else ""
 
 

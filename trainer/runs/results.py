@@ -51,10 +51,15 @@ class Result:
         """Return when the run began, ISO 8601, or "" if it is not known."""
         return str(self.provenance.get("started") or "")
 
-    @property
-    def numbers(self) -> list[dict[str, Any]]:
-        """Return the rows without times. The same run, done again on the same machine, has the same ones."""
-        return [{key: row[key] for key in row if not key.startswith("time/")} for row in self.history.rows]
+
+def numbers_of(history: History) -> list[dict[str, Any]]:
+    """Return the rows without times. The same run, done again on the same machine, has the same ones."""
+    return [{key: row[key] for key in row if not key.startswith("time/")} for row in history.rows]
+
+
+def same_numbers(one: History, other: History) -> bool:
+    """Return whether two runs have the same rows, times apart, and the same mistakes."""
+    return numbers_of(one) == numbers_of(other) and one.confusion == other.confusion
 
 
 def read_result(folder: Path) -> Result:
