@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from trainer.runs.bits import pack_bits, unpack_bits
 from trainer.runs.folder import hash_of
 from trainer.runs.groups import SEED, decisive
 from trainer.runs.history import History, oddities
@@ -39,6 +40,8 @@ class _Line(BaseModel):
     summary: dict[str, Any]
     confusion: list[list[int]]
     classes: list[str]
+    correct: str | None
+    """One bit for each test image, as `bits.pack_bits` writes it. Null if the run did not keep it."""
     provenance: dict[str, Any]
     notes: list[list[str]]
 
@@ -73,6 +76,7 @@ def entry_of(result: Result) -> Entry:
         "summary": public(_finite(history.summary)),
         "confusion": history.confusion,
         "classes": history.classes,
+        "correct": None if history.correct is None else pack_bits(history.correct.tolist()),
         "provenance": public_provenance(result.provenance),
         "notes": [[kind, public(message)] for kind, message in result.notes],
     }
@@ -101,7 +105,11 @@ def read_entry(text: str, archive: Path) -> Entry:
     if odd := next(oddities(line.config, rows, line.summary), None):
         raise ValueError(odd)
     config = {**line.config, **line.other}
-    history = History(archive / line.name, config, rows, line.summary, line.confusion, line.classes)
+    try:
+        correct = None if line.correct is None else unpack_bits(line.correct)
+    except ValueError as error:
+        raise ValueError(f"correct: {error}") from error
+    history = History(archive / line.name, config, rows, line.summary, line.confusion, line.classes, correct)
     return Entry(text, line.hash, Result(history, line.measures, line.provenance, tuple(map(_note, line.notes))))
 
 

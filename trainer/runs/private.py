@@ -1,4 +1,4 @@
-"""What an archive leaves out of a run, because it is about a person and not about its numbers.
+"""Parts of a run that an archive leaves out, because they are about a person and not about its numbers.
 
 - Home directories are written `~`: `/home/ann/data` becomes `~/data`.
 - W&B's entity, and the link to the run there.

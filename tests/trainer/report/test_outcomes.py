@@ -194,7 +194,7 @@ def test_every_control_is_a_configuration_of_its_sweep() -> None:
             sweep = read_sweep(path)
             keys = [key for key in sweep.varied if key != SEED]
             labels = {point.label(keys) for point in points_of(sweep)}
-            assert _control(path, [Configuration(label, {}, {}, ()) for label in labels]), path.name
+            assert _control(path.read_text(), [Configuration(label, {}, {}, ()) for label in labels]), path.name
 
 
 def test_a_noise_floor_does_not_contradict_its_table(tmp_path: Path, write_run) -> None:

@@ -42,7 +42,7 @@ def _page(claims: Sequence[Claim], beside: Path) -> Iterable[str]:
     yield ""
     yield "Every conclusion that a reader takes away, said by the report or seen in its figures. `trainer report index`"
     yield "writes this page. A check is ours: what our runs must show for the conclusion to hold, see"
-    yield f"{link('Statistics', '../statistics.md#claims', beside)}."
+    yield f"{link('Statistics', '../statistics.md#what-the-reports-say', beside)}."
     yield ""
     yield f"{len(claims)} conclusions, {len(checked)} with a check:"
     yield f"{', '.join(f'{outcomes[outcome]} {outcome}' for outcome in OUTCOMES)}."
