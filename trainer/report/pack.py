@@ -24,7 +24,7 @@ from trainer.runs.private import public_sweep
 
 @dataclass(frozen=True)
 class Packed:
-    """What was written."""
+    """Outcome of packing."""
 
     path: Path
     runs: int  # in the archive now

@@ -1,4 +1,4 @@
-"""Where the runs of a table lie: a folder of run folders, archives, or both. A run found in both counts once."""
+"""Places of a table's runs: a folder of run folders, archives, or both. A run found in both counts once."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a source has."""
+    """Runs of a source, and its sweep."""
 
     results: tuple[Result, ...]  # by name, then by start
     problems: tuple[Problem, ...]  # run folders that cannot be read

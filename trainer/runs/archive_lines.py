@@ -28,7 +28,7 @@ class _Line(BaseModel):
 
     format: Literal[1]
     hash: str = Field(pattern=r"^[0-9a-f]{8}$")
-    """Of `config`: eight hex digits, as in the name of a sweep's run folder."""
+    """Hash of `config`, eight hex digits, as in the name of a sweep's run folder."""
     name: str = Field(pattern=r"^[^/\x00-\x1f\x7f]+$")
     config: dict[str, Any]
     """Flat keys that change numbers, and the seed."""
