@@ -254,7 +254,7 @@ OF_LINES: dict[str, tuple[Callable[[Lines], Lines], str]] = {
     "missing key": (lambda lines: [lines[0], without(lines[1], "summary"), *lines[2:]], "line 2: summary: missing"),
     "unknown key": (lambda lines: [*lines[:2], changed(lines[2], more=1)], "line 3: more: format 1 has no such key"),
     "hash": (lambda lines: [*lines[:2], other_seed(lines[2])], "does not fit its config"),
-    "NaN": (lambda lines: [*lines[:2], lines[2].replace('"step":10', '"step":NaN')], "NaN is not"),
+    "NaN": (lambda lines: [*lines[:2], lines[2].replace('"step":[100', '"step":[NaN')], "NaN is not"),
     "infinite": (lambda lines: [*lines[:2], changed(lines[2], measures={"x": 1}).replace("1}", "1e999}")], "1e999"),
     "duplicate": (lambda lines: [*lines, lines[1]], "the same run as in line 2"),
     "foreign": (lambda lines: [*lines[:2], '{"epoch": 1.0, "step": 8}\n'], "line 3: not a run of an archive"),
