@@ -62,6 +62,10 @@ docs: install  ## Write the pages and the figure of docs/ that are made from the
 	@$(BIN)/python docs/make_pages.py
 	@$(BIN)/python docs/draw_architecture.py
 
+.PHONY: results
+results: install  ## Write the pages of docs/results/ from the archives of runs in docs/results/runs/
+	@$(BIN)/python docs/make_results.py
+
 .PHONY: site
 site: install  ## Build the docs as a site with search: site/index.html
 	@$(BIN)/python docs/make_site.py

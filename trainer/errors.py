@@ -23,6 +23,10 @@ class CheckpointError(UserError):
     """A checkpoint or run folder that cannot be read or resumed."""
 
 
+class ArchiveError(UserError):
+    """An archive of runs that is damaged, foreign or of another format: the file and the line."""
+
+
 class DiskError(UserError):
     """A file or folder that cannot be written or read: no space, no permission."""
 

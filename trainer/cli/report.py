@@ -1,6 +1,7 @@
-"""`trainer report`: a page for each sweep, and the whole catalogue. scipy and charts are imported when needed."""
+"""`trainer report`: a page for each sweep, the whole catalogue, archives. scipy and charts are imported late."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,9 @@ SETTINGS: dict[str, Any] = {
   trainer report lr_scheduler
   trainer report runs/first runs/second --out compared
   trainer report --from-wandb ENTITY/PROJECT
-  trainer report index""",
+  trainer report index
+  trainer report pack runs/lr_scheduler --to docs/results/runs/lr_scheduler.jsonl.gz
+  trainer report docs/results/runs/lr_scheduler.jsonl.gz""",
 }
 
 OutFlag = Annotated[
@@ -29,9 +32,18 @@ Targets = Annotated[
     list[str] | None,
     Argument(
         metavar="SWEEP_OR_FOLDER",
-        help="A sweep file or its name, a folder of runs, or run folders. `index` writes the whole catalogue instead.",
+        help="A sweep file or its name, a folder of runs, run folders, or archives. `index` writes the whole catalogue"
+        " instead. `pack` and then folders or archives adds their runs to an archive.",
     ),
 ]
+ArchivesFlag = Annotated[
+    Path | None,
+    Option(
+        help="Folder of archives. Their runs count like those in RUNS. Default: docs/results/runs beside it.",
+        metavar="DIR",
+    ),
+]
+ToFlag = Annotated[Path | None, Option("--to", help="With `pack`: the archive.", metavar="NAME.jsonl.gz")]
 FromWandbFlag = Annotated[
     list[str] | None,
     Option("--from-wandb", help="First fetch these runs from W&B into folders, then report on them.",
@@ -48,6 +60,8 @@ def report(
     targets: Targets = None,
     out: OutFlag = None,
     runs: RunsFlag = Path("runs"),
+    archives: ArchivesFlag = None,
+    to: ToFlag = None,
     from_wandb: FromWandbFlag = None,
     to_wandb: WandbFlag = False,
     wandb_project: WandbProjectFlag = None,
@@ -58,8 +72,13 @@ def report(
     The report is an HTML page, Markdown with pictures, results.json and results.csv. The last line on stdout is the
     path of the page.
     """
+    if targets and targets[0] == "pack":
+        return _pack(targets[1:], to, runs, as_json)
+    if to is not None:
+        raise UserError("--to goes with `trainer report pack`")
+    archives = archives or runs.parent / "docs/results/runs"
     if targets == ["index"]:
-        return _index(runs, out, as_json)
+        return _index(runs, archives, out, as_json)
     from trainer.report.pages.answer import finding
     from trainer.report.pages.export import as_json as content_of
     from trainer.report.pages.write import write_report
@@ -68,9 +87,11 @@ def report(
     asked = [*(targets or []), *_fetched(from_wandb or [], runs)]
     if not asked:
         raise UserError("report: name a sweep or a folder with runs, or --from-wandb ENTITY/PROJECT[/SWEEP]")
-    tables = read_tables(asked, runs)
+    tables = read_tables(asked, runs, archives)
+    homes = [table.folder if table.folder.is_dir() else runs / table.name for table in tables]  # not beside an archive
     places = [
-        table.folder / "report" if out is None else out / table.name if len(tables) > 1 else out for table in tables
+        home / "report" if out is None else out / table.name if len(tables) > 1 else out
+        for table, home in zip(tables, homes, strict=True)
     ]
     if twice := next((place for place in places if places.count(place) > 1), None):
         raise ConfigError(f"report: two of the tables would be written to {twice}; report on them one by one")
@@ -101,19 +122,31 @@ def _fetched(paths: list[str], runs: Path) -> list[str]:
     ]
 
 
-def _index(runs: Path, out: Path | None, as_json: bool) -> None:
-    from trainer.files import make_folder, write_whole
-    from trainer.report.pages import claims, index
-    from trainer.text import writable
+def _index(runs: Path, archives: Path, out: Path | None, as_json: bool) -> None:
+    from trainer.report.pages import index
+    from trainer.report.pages.write import write_catalogue
 
-    lines, tables = index.catalogue(runs)
-    place = out or runs
-    make_folder(place)
-    page, conclusions = place / "index.md", place / "claims.md"
-    write_whole(conclusions, writable(claims.as_markdown(claims.all_claims(tables), beside=place)).encode())
-    write_whole(page, writable(index.as_markdown(lines, tables, beside=place)).encode())  # it links to the others
+    lines, tables = index.catalogue(runs, archives)
+    page = write_catalogue(lines, tables, out or runs)
     if as_json:
         typer.echo(json.dumps(index.as_json(lines), allow_nan=False))
     else:
         typer.echo(index.coverage(lines))
         typer.echo(str(page))
+
+
+def _pack(targets: list[str], to: Path | None, runs: Path, as_json: bool) -> None:
+    """Print what was packed, the path of the archive last."""
+    from trainer.report.pack import pack
+
+    if not targets or to is None:
+        raise UserError("report pack: name folders or archives, and the archive: runs/NAME --to NAME.jsonl.gz")
+    packed = pack(targets, to, runs)
+    for problem in packed.left_out:
+        typer.echo(f"not packed: {problem.where}: {problem.message}", err=True)
+    for warning in packed.warnings:
+        typer.echo(f"warning: {to}: {warning}", err=True)
+    if as_json:
+        return typer.echo(json.dumps(asdict(packed), default=str))
+    typer.echo(f"{packed.runs} runs, {packed.new} of them new, {packed.size / packed.runs / 1024:.1f} KiB a run")
+    typer.echo(str(packed.path))

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +37,14 @@ StorageFlag = Annotated[
 JobsFlag = Annotated[int | None, Option(help="Points at once. Default: one on each device.", metavar="N", min=1)]
 DevicesFlag = Annotated[str, Option(help="Devices to train on, such as cuda:0,cuda:1 or cpu.", metavar="LIST")]
 PerDeviceFlag = Annotated[int, Option(help="Points at once on each device.", metavar="K", min=1)]
+HaveFlag = Annotated[
+    list[Path] | None,
+    Option(
+        "--have",
+        help="Archive whose runs count as done: those of the same config and seed. Give it again for each further one.",
+        metavar="NAME.jsonl.gz",
+    ),
+]
 RetryFlag = Annotated[bool, Option("--retry", help="Run points that crashed or diverged again.")]
 
 
@@ -69,7 +78,8 @@ _RUN_EXAMPLES = """Examples:
 \b
   trainer sweep run sweeps/smoke.yaml
   trainer sweep run sweeps/lr_scheduler.yaml train.epochs=1
-  trainer sweep run sweeps/loss.yaml --devices cuda:0,cuda:1 --per-device 2"""
+  trainer sweep run sweeps/loss.yaml --devices cuda:0,cuda:1 --per-device 2
+  trainer sweep run sweeps/loss.yaml --have docs/results/runs/loss.jsonl.gz"""
 
 
 @app.command(context_settings=TAKES_ANY_KEY, epilog=_RUN_EXAMPLES)
@@ -82,13 +92,14 @@ def run(
     devices: DevicesFlag = "auto",
     per_device: PerDeviceFlag = 1,
     retry: RetryFlag = False,
+    have: HaveFlag = None,
     as_json: JsonFlag = False,
 ) -> int:
     """Run all points of a sweep here, without a server.
 
     Finished points are not run again. An override is the same at every point.
     """
-    return _run(file, overrides or [], runs, storage, jobs, devices, per_device, retry, as_json)
+    return _run(file, overrides or [], runs, storage, jobs, devices, per_device, retry, as_json, have or ())
 
 
 @app.command()
@@ -106,17 +117,23 @@ def start(
 
 @app.command()
 def status(
-    target: Target, runs: RunsFlag = Path("runs"), storage: StorageFlag = None, as_json: JsonFlag = False
+    target: Target,
+    runs: RunsFlag = Path("runs"),
+    storage: StorageFlag = None,
+    have: HaveFlag = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Show which points of a sweep are done, missing or failed."""
     if _REMOTE.fullmatch(target):
+        if have:
+            raise SweepError("--have goes with a sweep file")
         from trainer.wandb_api import sweeps as remote
 
         _, progress = remote.progress_of(target)
     else:
         from trainer.sweep import local
 
-        progress = local.progress_here(Path(target), runs=runs, storage=storage)
+        progress = local.progress_here(Path(target), runs=runs, storage=storage, have=have or ())
     _print(progress, as_json)
 
 
@@ -182,6 +199,7 @@ def _run(
     per_device: int,
     retry: bool,
     as_json: bool,
+    have: Sequence[Path] = (),
 ) -> int:
     from trainer.sweep.live import SweepView
     from trainer.sweep.local import run_sweep
@@ -197,6 +215,7 @@ def _run(
             jobs=jobs or len(chosen) * per_device,
             retry=retry,
             watch=view.show,
+            have=have,
             warn=_warn,
         )
     _print(progress, as_json)

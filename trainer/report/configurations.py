@@ -13,6 +13,7 @@ from trainer.report.siblings import Siblings
 from trainer.runs.bands import RATE
 from trainer.runs.groups import decisive, differing_keys, identity, label, one_of_each_seed, value_text
 from trainer.runs.outcomes import Outcome
+from trainer.runs.results import origin_of, same_numbers
 from trainer.statistics.failures import LEARNED, at_chance
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import points_of
@@ -205,7 +206,9 @@ def _no_better_than_chance(run: Run) -> Problem:
 
 
 def _repeated(run: Run, first: Run) -> Problem:
-    same = "with the same figures" if first.values.get("metric") == run.values.get("metric") else "with other figures"
+    same = "with the same figures"
+    if not same_numbers(run.history, first.history):
+        same = f"with other figures. Here: {origin_of(run.provenance)}. There: {origin_of(first.provenance)}"
     return Problem("repeated seed", str(run.history.folder), f"seed {run.seed} as {first.name}, {same}")
 
 

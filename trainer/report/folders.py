@@ -1,19 +1,17 @@
 """Runs as a report needs them: measures, curves by epoch, and problems."""
 
-import json
-import math
 import shlex
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Literal
 
 from trainer.config.overrides import flatten, read_overrides
-from trainer.errors import ConfigError, UserError
-from trainer.runs.history import History, is_finite, read_history
-from trainer.runs.outcomes import SUMMARY, Outcome, Trace, traces_of
+from trainer.errors import CheckpointError, ConfigError
+from trainer.runs.history import History, is_finite
+from trainer.runs.outcomes import SUMMARY, Outcome, Trace
+from trainer.runs.results import Result, read_result
 
 Kind = Literal[
     "missing",
@@ -79,7 +77,8 @@ class Run:
             value = self.history.summary.get(name)
             return None if not is_finite(value) else _percent(value) if "accuracy" in name else value
         if "/" in name:
-            return Outcome(name).of_run(self.traces)
+            found = Outcome(name).of_run(self.traces)
+            return self.values.get(name) if found is None else found  # an archive has no traces
         match name.split():
             case ["test_acc_at", epoch]:
                 rows = self.history.having("test/accuracy")
@@ -104,8 +103,6 @@ def _excess_confusion(history: History, pair: frozenset[str]) -> float | None:
 
 _TEST_SETS = {"cifar10": (10_000, 10), "cifar100": (10_000, 100)}  # images, classes
 
-_CURVES = ("epoch", "step", "train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy",
-           "optimizer/lr", "time/train_seconds")  # fmt: skip
 _PERCENT = {
     "test_acc": "test/accuracy",
     "best_test_acc": "test/accuracy_best",
@@ -130,33 +127,52 @@ def run_folders(folder: Path) -> list[Path]:
 
 def read_run(folder: Path, *, metric: str) -> tuple[Run | None, list[Problem]]:
     """Return (a run, or None if it cannot be read, its problems). `metric` is what its sweep optimizes."""
-    where = str(folder)
-    try:
-        history = read_history(folder)
-    except (UserError, UnicodeDecodeError) as error:
-        return None, [Problem("unreadable", where, _reason(error, where))]
-    provenance, wrong = _provenance(folder / "run.json")
-    rows, summary = history.rows, history.summary
-    values, odd = _values(rows, summary, metric)
-    slim = [{key: row[key] for key in _CURVES if key in row} for row in rows if _ends_an_epoch(row)]
-    run = Run(
-        replace(history, rows=slim),
-        int(history.config.get("seed") or 0),
-        str(summary.get("status") or provenance.get("status") or "failed"),
-        _overrides(provenance.get("command")),
-        values,
-        provenance,
-        traces_of(rows),
-    )
+    results, problems = read_results([folder])
+    runs, more = runs_of(results, metric=metric)
+    return (runs[0] if runs else None), [*problems, *more]
+
+
+def read_results(folders: Iterable[Path]) -> tuple[list[Result], list[Problem]]:
+    """Return (the results of those run folders that can be read, why the others cannot)."""
+    results: list[Result] = []
+    problems: list[Problem] = []
+    for folder in folders:
+        try:
+            results.append(read_result(folder))
+        except CheckpointError as error:
+            reason = error.problems[0].removeprefix(str(folder)).lstrip("/: ")
+            problems.append(Problem("unreadable", str(folder), reason))
+    return results, problems
+
+
+def runs_of(results: Iterable[Result], *, metric: str) -> tuple[list[Run], list[Problem]]:
+    """Return (the runs as a table needs them, their problems)."""
+    runs: list[Run] = []
+    problems: list[Problem] = []
+    for result in results:
+        run, wrong = _run_of(result, metric)
+        runs.append(run)
+        problems += wrong
+    return runs, problems
+
+
+def _run_of(result: Result, metric: str) -> tuple[Run, list[Problem]]:
+    history = result.history
+    values, odd = _values(result, metric)
+    overrides = _overrides(result.provenance.get("command"))
+    run = Run(history, history.seed, result.status, overrides, values, result.provenance, result.traces)
+    where = str(history.folder)
     if run.status != "finished":
         odd = []  # the status is problem enough
-    wrong = [Problem("unreadable", where, each) for each in wrong]
-    wrong += [*_state(run, folder), *(Problem("not a number", where, key) for key in odd), *_cut(folder, len(rows))]
+    wrong = [Problem(kind, where, message) for kind, message in result.notes if kind == "unreadable"]
+    wrong += [*_state(run), *(Problem("not a number", where, key) for key in odd)]
+    wrong += [Problem(kind, where, message) for kind, message in result.notes if kind == "truncated"]
     return run, wrong
 
 
-def _values(rows: list[dict[str, Any]], summary: Mapping[str, Any], metric: str) -> tuple[dict[str, float], list[str]]:
+def _values(result: Result, metric: str) -> tuple[dict[str, float], list[str]]:
     """Return (measures, the keys of the summary whose value is not a finite number)."""
+    summary = result.history.summary
     values: dict[str, float] = {}
     usable: dict[str, float] = {}
     odd: list[str] = []
@@ -176,17 +192,10 @@ def _values(rows: list[dict[str, Any]], summary: Mapping[str, Any], metric: str)
         values["size_mb"] = values["params"] * 4 / 2**20
     if "train_acc" in values and "test_acc" in values:
         values["gap_points"] = values["train_acc"] - values["test_acc"]
-    cosines, ratios = ([row[key] for row in rows if row.get(key) is not None] for key in _GRADIENTS)
-    if cosines:
-        values["gradient_cosine"] = fmean(cosines)
-    if ratios:
-        values["lipschitz"] = max(ratios)
-    if (converged := _convergence(rows)) is not None:
+    values |= result.measures
+    if (converged := _convergence(result.history.rows)) is not None:
         values["convergence_epochs"] = converged
     return values, odd
-
-
-_GRADIENTS = ("runs/grad_cosine", "runs/lipschitz")
 
 
 def _percent(fraction: float) -> float:
@@ -205,14 +214,10 @@ def _convergence(rows: list[dict[str, Any]]) -> float | None:
     return next(epoch for epoch, accuracy in tested if accuracy >= best - _CONVERGED_WITHIN)
 
 
-def _ends_an_epoch(row: Mapping[str, Any]) -> bool:
-    return any(row.get(key) is not None for key in ("train/accuracy", "val/accuracy", "test/accuracy"))
-
-
-def _state(run: Run, folder: Path) -> Iterator[Problem]:
+def _state(run: Run) -> Iterator[Problem]:
     """Yield why a run did not finish. A killed run still has the status `running`."""
     last = run.history.rows[-1]["epoch"] if run.history.rows else 0
-    where = str(folder)
+    where = str(run.history.folder)
     match run.status:
         case "finished":
             if "metric" not in run.values:
@@ -230,13 +235,6 @@ def _state(run: Run, folder: Path) -> Iterator[Problem]:
             yield Problem("failed", where, f"{other}, after epoch {last:g}")
 
 
-def _cut(folder: Path, read: int) -> Iterator[Problem]:
-    path = folder / "metrics.jsonl"
-    if path.exists() and (lines := len(path.read_bytes().splitlines())) > read:
-        message = f"metrics.jsonl: line {read + 1} of {lines} is not JSON; it and the lines after it are left out"
-        yield Problem("truncated", str(folder), message)
-
-
 def _overrides(command: Any) -> dict[str, Any]:
     """Return the `KEY=VALUE` settings of a command line."""
     try:
@@ -244,27 +242,3 @@ def _overrides(command: Any) -> dict[str, Any]:
         return flatten(read_overrides(part for part in parts if "=" in part and part.partition("=")[0][:1].isalpha()))
     except (ValueError, ConfigError):
         return {}
-
-
-def _provenance(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return (run.json, its problems). A run counts without it, because it has none of the figures."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse, parse_float=_finite)
-    except FileNotFoundError:
-        return {}, []
-    except (OSError, ValueError) as error:
-        return {}, [f"run.json: {error}; the run counts, but its code and machine are unknown"]
-    return (content, []) if isinstance(content, dict) else ({}, ["run.json: expected a JSON object"])
-
-
-def _refuse(word: str) -> float:
-    raise ValueError(f"{word} is not JSON")
-
-
-def _finite(text: str) -> float:
-    return value if math.isfinite(value := float(text)) else _refuse(text)
-
-
-def _reason(error: Exception, where: str) -> str:
-    said = error.problems[0] if isinstance(error, UserError) else "not UTF-8 text"
-    return said.removeprefix(where).lstrip("/: ")

@@ -4,27 +4,28 @@ The configurations of a sweep are known from the file in its folder. Those of ot
 which the configs differ.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from trainer.config.explain import did_you_mean
-from trainer.errors import CheckpointError, UserError
+from trainer.errors import UserError
 from trainer.published import Experiment, experiments
 from trainer.report.asked import Measured, all_measured, asked_of, siblings_of
 from trainer.report.configurations import Configuration, Values, of_sweep, settled, with_siblings
-from trainer.report.folders import Problem, Run, read_run, run_folders
+from trainer.report.folders import Problem, Run, read_results, runs_of
 from trainer.report.published.claims import Claim, claims_of
 from trainer.report.published.comparisons import Answer, Comparison, answers_of, authors_answers_of, compared
 from trainer.report.published.filed import networks_too, resolved
+from trainer.report.sources import Contents, Source, beside, find_sources, read_source
 from trainer.runs import groups
+from trainer.runs.archive import SUFFIX, is_archive
 from trainer.statistics.comparisons import Comparison as Against
 from trainer.statistics.comparisons import top_group, with_best, with_control
 from trainer.statistics.differences import Pair, all_pairs
 from trainer.statistics.failures import Failures, failures
 from trainer.statistics.table import NoiseFloor, Order, agreement, noise_floor
-from trainer.sweep.file import Sweep, read_sweep
+from trainer.sweep.file import Sweep, parse_sweep, read_sweep
 
 AUTHORS = "authors_"
 """Beginning of the name of a folder, beside that of a sweep, with runs at the settings of the authors' public code."""
@@ -35,7 +36,7 @@ _NO_CRASH = ("running", "interrupted", "stopped", "finished", "diverged")  # all
 @dataclass(frozen=True)
 class Table:
     name: str
-    folder: Path  # of its runs, or of most of them
+    folder: Path  # of its runs, or of most of them, or their archive
     question: str
     metric: str  # key of a run's summary that the configurations are compared by
     highest: bool  # is best
@@ -48,6 +49,7 @@ class Table:
     control: str = ""  # label of the configuration that its file compares all others with
     authors: tuple[Answer, ...] = ()  # to those rows that have a reading after their authors' public code
     asked: Measured | None = None  # the outcome that its file names in place of the metric
+    source: Source | None = None  # None for single runs
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -147,6 +149,10 @@ class Table:
     def percent(self) -> bool:
         return self.asked.outcome.percent if self.asked else "accuracy" in self.metric
 
+    def where(self, problem: Problem) -> str:
+        """Return the run or configuration of a problem. The rest of the path only says whose machine it was."""
+        return problem.where.removeprefix(f"{self.folder}/")
+
     def order(self, experiment: Experiment) -> Order | None:
         """Compare the published order of an experiment's rows with ours, by headline figures."""
         both = [
@@ -157,58 +163,41 @@ class Table:
         return agreement([published for published, _ in both], [mean for _, mean in both])
 
 
-def read_tables(targets: Sequence[str], runs: Path) -> list[Table]:
+def read_tables(targets: Sequence[str], runs: Path, archives: Path | None = None) -> list[Table]:
     """Return a table for each sweep among the targets, and one for all single run folders.
 
-    A target is a sweep file or the name of a sweep in `runs`, the folder of a sweep, a folder that contains runs, or a
-    run folder. Raises CheckpointError for each target that is none of these.
+    `sources.find_sources` says what a target is. Raises CheckpointError for each target that is nothing of that, and
+    ArchiveError for a damaged archive.
     """
-    folders, single, problems = list[Path](), list[Path](), list[str]()
-    for target in targets:
-        try:
-            folder = _folder_of(target, runs)
-        except CheckpointError as error:
-            problems += error.problems
-            continue
-        (single if (folder / "config.yaml").is_file() else folders).append(folder)
-    if problems:
-        raise CheckpointError(*problems)
-    tables = [read_table(folder) for folder in dict.fromkeys(folders)]
-    if single:
-        tables.append(_plain_table("runs", runs, list(dict.fromkeys(single))))
+    sources = find_sources(targets, runs, archives)
+    tables = [read_table_of(source) for source in sources if not source.single]
+    if single := [source.folder for source in sources if source.single and source.folder]:
+        results, problems = read_results(single)
+        tables.append(_plain_table("runs", runs, Contents(tuple(results), tuple(problems), None, None)))
     return tables
 
 
-def _folder_of(target: str, runs: Path) -> Path:
-    path = Path(target)
-    if path.suffix in (".yaml", ".yml"):
-        path = runs / path.stem
-    elif not path.is_dir():
-        path = runs / target
-    if not path.is_dir():
-        begun = [each.parent.name for each in runs.glob("*/*.yaml") if each.stem == each.parent.name]
-        raise CheckpointError(f"{target}: no such folder, and no such sweep in {runs}{did_you_mean(path.name, begun)}")
-    if (path / "config.yaml").is_file() or run_folders(path):
-        return path
-    inside = sorted(str(each.parent) for each in path.glob("*/*.yaml") if each.stem == each.parent.name)
-    hint = f"; its sweeps are {', '.join(inside)}" if inside else ""
-    raise CheckpointError(f"{target}: not a run folder, and contains none{hint}")
+def read_table(path: Path) -> Table:
+    """Return the table of a sweep's folder, of a folder that contains runs, or of an archive."""
+    return read_table_of(Source(None, (path,)) if is_archive(path) else Source(path))
 
 
-def read_table(folder: Path) -> Table:
-    """Return the table of a sweep's folder, or of a folder that contains runs."""
-    path = folder / f"{folder.resolve().name}.yaml"
-    if not path.is_file():
-        return _plain_table(folder.resolve().name, folder, run_folders(folder))
+def read_table_of(source: Source) -> Table:
+    """Return the table of a folder and archives together. Raises ArchiveError for a damaged archive."""
+    contents, name = read_source(source), source.name
+    folder = source.folder or source.archives[0]
+    if contents.sweep is None:
+        return replace(_plain_table(name, folder, contents), source=source)
+    text, path = contents.sweep, contents.file or Path(f"{name}.yaml")
     try:
-        sweep = read_sweep(path)
+        sweep = read_sweep(path) if contents.file else parse_sweep(text, path)
     except UserError as error:
         broken = [Problem("unreadable", str(path), problem.removeprefix(f"{path}: ")) for problem in error.problems]
-        table = _plain_table(folder.name, folder, run_folders(folder))
-        return replace(table, problems=(*broken, *table.problems))
+        table = _plain_table(name, folder, contents)
+        return replace(table, problems=(*broken, *table.problems), source=source)
     metric = sweep.file.metric.name if sweep.file.metric else "test/accuracy"
     highest = sweep.file.metric is None or sweep.file.metric.goal == "maximize"
-    runs, problems = _read(run_folders(folder), metric)
+    runs, problems = runs_of(contents.results, metric=metric)
     varied = [key for key in sweep.varied if key != groups.SEED]
     configurations, missing, expected = of_sweep(sweep, varied, runs)
     configurations, unfinished, others = settled(configurations)
@@ -224,19 +213,20 @@ def read_table(folder: Path) -> Table:
         tuple(varied),
         tuple(configurations),
         tuple(unfinished),
-        (*missing, *others, *problems),
+        (*missing, *others, *contents.problems, *problems),
         (),
         expected,
         control,
         asked=asked_of(header.outcome, configurations, control=control, highest=header.highest),
+        source=source,
     )
     return _answered(table, sweep)
 
 
-def unrun_table(name: str, runs: Path) -> Table | None:
+def unrun_table(name: str, runs: Path, archives: Path | None = None) -> Table | None:
     """Return the table of a sweep without runs, from its file in `sweeps/`, or None if that is not beside the package.
 
-    `runs` may still have runs at the settings of its authors' public code.
+    `runs` and `archives` may still have runs at the settings of its authors' public code.
     """
     path = _SWEEPS / f"{name}.yaml"
     if not path.is_file():
@@ -244,8 +234,10 @@ def unrun_table(name: str, runs: Path) -> Table | None:
     sweep = read_sweep(path)
     varied = [key for key in sweep.varied if key != groups.SEED]
     configurations, missing, expected = of_sweep(sweep, varied, [])
+    places = Source(runs / name, (archives / f"{name}{SUFFIX}",) if archives else ())
     none = (runs / name, _question(sweep), "test/accuracy", True, tuple(varied))
-    return _answered(Table(name, *none, tuple(configurations), (), tuple(missing), (), expected), sweep)
+    table = Table(name, *none, tuple(configurations), (), tuple(missing), (), expected, source=places)
+    return _answered(table, sweep)
 
 
 def _answered(table: Table, sweep: Sweep) -> Table:
@@ -258,8 +250,8 @@ def _answered(table: Table, sweep: Sweep) -> Table:
     configurations = [
         each if each.config else replace(each, config=filed[each.label].config) for each in table.configurations
     ]
-    beside = table.folder.parent / f"{AUTHORS}{sweep.name}"
-    theirs = read_table(beside).configurations if beside.is_dir() else ()
+    after_code = beside(table.source, f"{AUTHORS}{sweep.name}") if table.source else None
+    theirs = read_table_of(after_code).configurations if after_code else ()
     return replace(
         table,
         configurations=tuple(configurations),
@@ -268,9 +260,9 @@ def _answered(table: Table, sweep: Sweep) -> Table:
     )
 
 
-def _plain_table(name: str, folder: Path, folders: Sequence[Path]) -> Table:
+def _plain_table(name: str, folder: Path, contents: Contents) -> Table:
     metric = "test/accuracy"
-    runs, problems = _read(folders, metric)
+    runs, problems = runs_of(contents.results, metric=metric)
     keys = groups.telling_keys([run.config for run in runs])
     configurations, unfinished, others = settled(
         Configuration(label, {key: alike[0].config.get(key) for key in keys}, {}, tuple(alike))
@@ -287,21 +279,10 @@ def _plain_table(name: str, folder: Path, folders: Sequence[Path]) -> Table:
         tuple(keys),
         tuple(configurations),
         tuple(unfinished),
-        (*others, *problems),
+        (*others, *contents.problems, *problems),
         (),
         None,
     )
-
-
-def _read(folders: Iterable[Path], metric: str) -> tuple[list[Run], list[Problem]]:
-    runs: list[Run] = []
-    problems: list[Problem] = []
-    for folder in folders:
-        run, wrong = read_run(folder, metric=metric)
-        problems += wrong
-        if run is not None:
-            runs.append(run)
-    return runs, problems
 
 
 def _identity(run: Run) -> tuple[str, int]:

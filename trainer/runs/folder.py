@@ -81,7 +81,12 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 def config_hash(config: RunConfig) -> str:
     """Return eight hex digits, a hash of everything that changes a run's numbers."""
-    return hashlib.sha256(json.dumps(_decisive(config), sort_keys=True).encode()).hexdigest()[:8]
+    return hash_of(_decisive(config))
+
+
+def hash_of(decisive: Mapping[str, Any]) -> str:
+    """Return `config_hash` of the flat keys that change numbers, the seed among them."""
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def same_run(config: RunConfig, given: Mapping[str, Any]) -> RunConfig:

@@ -148,6 +148,7 @@ def one_of_each_seed(runs: Iterable[Run]) -> tuple[list[Run], list[tuple[Run, Ru
     """Return (the run that counts for each seed, by seed; each other run with the one that counts in its place).
 
     The first finished run by name counts, or the first run where none has finished: a repeated seed is no new draw.
+    Runs of one name, of several machines, keep their order, which `runs.archive.merged` makes that of their start.
     """
     counting: dict[int, Run] = {}
     in_order = sorted(runs, key=lambda run: (run.status != "finished", run.name))

@@ -70,7 +70,7 @@ def read_history(folder: Path) -> History:
         for name, content in (("summary.json", summary), ("confusion.json", confusion))
         if not isinstance(content, dict)
     ]
-    if problems or (problems := [f"{folder}/{problem}" for problem in _odd(settings, rows, summary)]):
+    if problems or (problems := [f"{folder}/{problem}" for problem in oddities(settings, rows, summary)]):
         raise CheckpointError(*problems)
     counts, classes = confusion.get("counts", []), confusion.get("classes", [])
     return History(folder, settings, rows, summary, counts, classes, _correct(folder, confusion))
@@ -85,7 +85,7 @@ def _correct(folder: Path, confusion: Mapping[str, Any]) -> NDArray[np.bool_] | 
         raise CheckpointError(f"{folder}/confusion.json: correct: {error}") from None
 
 
-def _odd(config: Mapping[str, Any], rows: Sequence[Any], summary: Mapping[str, Any]) -> Iterator[str]:
+def oddities(config: Mapping[str, Any], rows: Sequence[Any], summary: Mapping[str, Any]) -> Iterator[str]:
     """Yield the first thing in each file that no run writes, so that readers of a history need not check."""
     seed = config.get("seed")
     if not isinstance(seed, int | None):

@@ -21,12 +21,24 @@ from trainer.config.overrides import as_typed
 from trainer.errors import ConfigError, SweepError, UserError
 from trainer.runs.folder import config_hash, read_config
 from trainer.sweep.file import Sweep
-from trainer.sweep.hyperband import finite, is_hopeless
+from trainer.sweep.have import Had
+from trainer.sweep.hyperband import is_hopeless
 from trainer.sweep.points import Entry, Point
 from trainer.sweep.search import distributions_of, suggest, values_of
 from trainer.sweep.status import Attempt, State
 from trainer.sweep.storage import Database, patient, quiet, without_password
-from trainer.sweep.trials import INTERRUPTED, attributes_of, is_due, state_of
+from trainer.sweep.trials import (
+    ENDS,
+    INTERRUPTED,
+    archived,
+    attempt_of,
+    attributes_of,
+    histories_of,
+    is_due,
+    is_open,
+    state_of,
+    waiting,
+)
 
 _DUPLICATE: Mapping[str, Any] = {"state": "missing"}  # no attempt: another trial of its point counts
 _OVERRIDES = "words"  # their name in every ledger.db so far: a sweep begun earlier is still continued
@@ -102,7 +114,19 @@ class Ledger:
             for entry in entries:
                 before = known.get(entry.point.key, [])
                 if is_due(before, retry=retry):
-                    self._enqueue(attributes_of(entry), like=before[-1] if before else None)
+                    self._study.add_trial(waiting(entry, like=before[-1] if before else None))
+
+    @patient
+    def take(self, runs: Iterable[Had]) -> None:
+        """Count points as done whose runs are in an archive, unless they run or are done here."""
+        with self.database.locked():
+            known = self._by_point()
+            for had in runs:
+                before = known.get(had.entry.point.key, [])
+                if is_open(before, had.attempt.state):
+                    for trial in (trial for trial in before if trial.state == TrialState.WAITING):
+                        self._end(trial._trial_id, _DUPLICATE)
+                    self._study.add_trial(archived(had, worst=self._worst))
 
     def _has_changed(self, entry: Entry) -> bool:
         """Return whether a run's own config is another one now. An earlier revision hashed other keys of the same."""
@@ -190,20 +214,11 @@ class Ledger:
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another controller has taken it over
             self._storage.set_trial_intermediate_value(claim.trial, epoch, value)
             if early and metric:
-                histories = self._histories()
+                histories = histories_of(self._trials())
                 return is_hopeless(
                     histories[claim.run], list(histories.values()), early, maximize=metric.goal == "maximize"
                 )
         return False
-
-    def _histories(self) -> dict[str, list[float]]:
-        """Return the metric's values by run. Of several attempts at a point the longest counts, once."""
-        found: dict[str, list[float]] = {}
-        for trial in self._trials():
-            if run := trial.user_attrs.get("run"):
-                values = finite([trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)])
-                found[run] = max(found.get(run, []), values, key=len)
-        return found
 
     @patient
     def release_lost(self) -> None:
@@ -230,16 +245,15 @@ class Ledger:
         found: list[Attempt] = []
         for trial in self._trials():
             if (state := state_of(trial)) != "missing":
-                known, outcome = trial.user_attrs, trial.user_attrs.get("outcome", {})
-                if state == "running" and (owner := known.get("owner")) and self.database.is_dead(owner):
+                if state == "running" and (owner := trial.user_attrs.get("owner")) and self.database.is_dead(owner):
                     state = "interrupted"  # although nobody has noted it yet
-                value, message = outcome.get("value"), outcome.get("message", "")
-                found.append(Attempt(Point(known["point"]), state, value, known["run"], message))
+                found.append(attempt_of(trial, state))
         return found
 
     def seconds_a_point(self) -> float | None:
         """Return the mean wall time of the points that finished in one attempt, in seconds."""
         whole = [trials[0] for trials in self._by_point().values() if len(trials) == 1]
+        whole = [trial for trial in whole if "archive" not in trial.user_attrs]
         durations = [t.duration.total_seconds() for t in whole if t.state == TrialState.COMPLETE and t.duration]
         return sum(durations) / len(durations) if durations else None
 
@@ -273,23 +287,17 @@ class Ledger:
                 found.setdefault(Point(trial.user_attrs["point"]).key, []).append(trial)
         return found
 
-    def _enqueue(self, attributes: Mapping[str, Any], *, like: FrozenTrial | None) -> None:
-        """Add a waiting trial. `like` is an earlier attempt at the same point."""
-        past: dict[str, Any] = {}
-        if like:  # with its brackets, so that early termination does not pass them twice
-            past = {
-                name: getattr(like, name) for name in ("params", "distributions", "system_attrs", "intermediate_values")
-            }
-        self._study.add_trial(optuna.trial.create_trial(state=TrialState.WAITING, user_attrs=dict(attributes), **past))
-
     def _end(self, trial: int, outcome: Mapping[str, Any]) -> None:
-        state = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}.get(outcome["state"], TrialState.FAIL)
+        state = ENDS.get(outcome["state"], TrialState.FAIL)
         value = outcome.get("value")
-        worst = -math.inf if self._study.direction == optuna.study.StudyDirection.MAXIMIZE else math.inf
-        values = None if state == TrialState.FAIL else [worst if value is None else value]
+        values = None if state == TrialState.FAIL else [self._worst if value is None else value]
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another controller has taken it over
             self._storage.set_trial_user_attr(trial, "outcome", dict(outcome))
             self._storage.set_trial_state_values(trial, state, values)
+
+    @property
+    def _worst(self) -> float:
+        return -math.inf if self._study.direction == optuna.study.StudyDirection.MAXIMIZE else math.inf
 
     def _set_state(self, trial: int, state: TrialState) -> bool:
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):

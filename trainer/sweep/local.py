@@ -12,6 +12,7 @@ from trainer.sweep.check import check, entry_of
 from trainer.sweep.child import warm_up
 from trainer.sweep.engine import Engine, Watch, progress_of
 from trainer.sweep.file import Sweep, read_sweep, with_overrides
+from trainer.sweep.have import runs_in
 from trainer.sweep.ledger import Ledger, overrides_begun_with
 from trainer.sweep.points import Checked
 from trainer.sweep.status import Progress
@@ -27,22 +28,27 @@ def run_sweep(
     jobs: int,
     retry: bool,
     watch: Watch,
+    have: Sequence[Path] = (),
     warn: Callable[[Checked], None] = lambda _: None,
 ) -> tuple[Progress, int | None]:
-    """Run the rest of a sweep. Return (progress, the signal that ended it).
+    """Run the rest of a sweep: what is neither done here nor in the archives `have`, which the ledger remembers.
 
-    Raises SweepError before anything starts if a point is impossible.
+    Return (progress, the signal that ended it). Raises SweepError before anything starts if a point is impossible, and
+    ArchiveError for a damaged archive.
     """
     sweep = with_overrides(read_sweep(path), overrides)
     checked = check(sweep)
     warm_up()  # after the check, so that a mistake does not wait for torch
     warn(checked)
+    had = runs_in(have, checked)
     folder = runs / sweep.name
     with disk_errors(folder, "cannot be made"):
         folder.mkdir(parents=True, exist_ok=True)
     with Ledger(sweep, folder, storage, overrides=overrides) as ledger:
         if path.resolve() != (kept := folder / f"{sweep.name}.yaml").resolve():
             write_whole(kept, path.read_bytes())
+        ledger.release_lost()
+        ledger.take(had)
         engine = Engine(
             checked,
             ledger,
@@ -62,12 +68,20 @@ def overrides_of(path: Path, *, runs: Path, storage: str | None) -> list[str]:
     return overrides_begun_with(sweep, runs / sweep.name, storage)
 
 
-def progress_here(path: Path, *, runs: Path, storage: str | None) -> Progress:
-    """Return the progress of a sweep from its ledger. Raises SweepError if it was not begun."""
+def progress_here(path: Path, *, runs: Path, storage: str | None, have: Sequence[Path] = ()) -> Progress:
+    """Return the progress of a sweep from its ledger, and from archives.
+
+    Raises SweepError if it was not begun and no archive is given.
+    """
+    if have and storage is None and not (runs / path.stem / "ledger.db").exists():
+        found = check(read_sweep(path))
+        return progress_of(found, [had.attempt for had in runs_in(have, found)])
     overrides = overrides_of(path, runs=runs, storage=storage)
     found = check(with_overrides(read_sweep(path), overrides))
     with Ledger(found.sweep, runs / found.sweep.name, storage, overrides=overrides) as ledger:
-        return progress_of(found, ledger.attempts())
+        attempts = ledger.attempts()
+    known = {attempt.point.key for attempt in attempts if attempt.state in ("finished", "stopped")}
+    return progress_of(found, attempts + [h.attempt for h in runs_in(have, found) if h.entry.point.key not in known])
 
 
 def sweeps_here(runs: Path) -> list[Path]:

@@ -22,6 +22,7 @@ class Attempt:
     value: float | None  # of the sweep's metric
     where: str  # run folder, or W&B run id
     message: str = ""  # why it failed
+    archive: str = ""  # that has this run, if it was not run here
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ class Progress:
         return self.count("finished", "stopped") >= self.total
 
     @property
+    def archives(self) -> dict[str, int]:
+        """Return the number of points that each archive has done."""
+        ended = [status.attempts[0] for status in self.points if status.state in ("finished", "stopped")]
+        return dict(Counter(attempt.archive for attempt in ended if attempt.archive))
+
+    @property
     def best(self) -> PointStatus | None:
         """Return the best finished point by the sweep's metric."""
         ended = [status for status in self.points if status.state == "finished" and status.value is not None]
@@ -75,6 +82,7 @@ class Progress:
             "complete": self.complete,
             "total": self.total,
             "states": dict(Counter(status.state for status in self.points)),
+            "archives": self.archives,
             "points": [_plain(status) for status in self.points],
             "foreign": [_plain(status) for status in self.foreign],
         }
@@ -120,6 +128,8 @@ def rows(progress: Progress) -> list[tuple[str, str, str]]:
         values = [status.value for status in group if status.state == "finished" and status.value is not None]
         counts: Mapping[str, int] = Counter(status.state for status in group)
         states = ", ".join(f"{counts[state]} {state}" for state in get_args(State) if state in counts)
+        if packed := sum(bool(status.attempts and status.attempts[0].archive) for status in group):
+            states += f" ({packed} in an archive)"
         found.append((label or "all", _spread(values, metric), states))
     return found
 
@@ -136,6 +146,7 @@ def as_text(progress: Progress) -> str:
         if status.duplicated:
             lines.append(f"run {len(status.attempts)} times: {name}, {', '.join(a.where for a in status.attempts)}")
     lines += [f"no longer in the file: {status.point.label(progress.varied)}" for status in progress.foreign]
+    lines += [f"from {archive}: {count} points" for archive, count in progress.archives.items()]
     done = progress.count("finished", "stopped")
     return "\n".join([*lines, f"{done} of {progress.total} points are done"])
 
@@ -146,5 +157,8 @@ def _plain(status: PointStatus) -> dict[str, Any]:
         "state": status.state,
         "value": status.value,
         "duplicated": status.duplicated,
-        "runs": [{"state": a.state, "value": a.value, "where": a.where, "message": a.message} for a in status.attempts],
+        "runs": [
+            {"state": a.state, "value": a.value, "where": a.where, "message": a.message, "archive": a.archive}
+            for a in status.attempts
+        ],
     }

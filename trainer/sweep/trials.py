@@ -1,19 +1,59 @@
 """The state of an attempt at a point, read from an Optuna trial."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from trainer.sweep.points import Entry
-from trainer.sweep.status import State
+from trainer.sweep.have import Had
+from trainer.sweep.hyperband import finite
+from trainer.sweep.points import Entry, Point
+from trainer.sweep.status import Attempt, State
 
 INTERRUPTED: Mapping[str, Any] = {"state": "interrupted"}
+ENDS: Mapping[str, TrialState] = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}  # others have failed
 
 
 def attributes_of(entry: Entry) -> dict[str, Any]:
     """Return an entry as attributes of a trial. A trial with a point has the others too, because of their order."""
     return {"run": entry.run, "config": entry.config, "point": dict(entry.point.values)}
+
+
+def waiting(entry: Entry, *, like: FrozenTrial | None) -> FrozenTrial:
+    """Return a point to run as a trial. `like` is an earlier attempt at the same point."""
+    past: dict[str, Any] = {}
+    if like:  # with its brackets, so that early termination does not pass them twice
+        past = {
+            name: getattr(like, name) for name in ("params", "distributions", "system_attrs", "intermediate_values")
+        }
+    return optuna.trial.create_trial(state=TrialState.WAITING, user_attrs=attributes_of(entry), **past)
+
+
+def archived(had: Had, *, worst: float) -> FrozenTrial:
+    """Return a run of an archive as a trial that has ended. `worst` stands for a value that it does not have."""
+    attempt = had.attempt
+    state = ENDS.get(attempt.state, TrialState.FAIL)
+    outcome = {"state": attempt.state, "value": attempt.value, "message": attempt.message, "where": attempt.where}
+    return optuna.trial.create_trial(
+        state=state,
+        value=None if state == TrialState.FAIL else worst if attempt.value is None else attempt.value,
+        user_attrs={**attributes_of(had.entry), "outcome": outcome, "archive": attempt.archive},
+        intermediate_values=dict(had.curve),
+    )
+
+
+def attempt_of(trial: FrozenTrial, state: State) -> Attempt:
+    """Return an attempt at a point, in a state that may have changed since it was noted."""
+    known, outcome = trial.user_attrs, trial.user_attrs.get("outcome", {})
+    where, message = outcome.get("where", known["run"]), outcome.get("message", "")
+    return Attempt(Point(known["point"]), state, outcome.get("value"), where, message, known.get("archive", ""))
+
+
+def is_open(attempts: Sequence[FrozenTrial], had: State) -> bool:
+    """Return whether a run of an archive says more about a point than the attempts at it here."""
+    states = [state_of(trial) for trial in attempts]
+    return not any(state in ("finished", "stopped", "running", had) for state in states)
 
 
 def state_of(trial: FrozenTrial) -> State:
@@ -35,3 +75,13 @@ def is_due(attempts: Sequence[FrozenTrial], *, retry: bool) -> bool:
     if any(state in ("finished", "stopped", "running", "waiting") for state in states):
         return False
     return not states or states[-1] == "interrupted" or retry
+
+
+def histories_of(trials: Iterable[FrozenTrial]) -> dict[str, list[float]]:
+    """Return the metric's values by run. Of several attempts at a point the longest counts, once."""
+    found: dict[str, list[float]] = {}
+    for trial in trials:
+        if run := trial.user_attrs.get("run"):
+            values = finite([trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)])
+            found[run] = max(found.get(run, []), values, key=len)
+    return found

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from trainer.published import experiments
-from trainer.report.configurations import Configuration, of_sweep, with_siblings
+from trainer.report.configurations import Configuration, with_siblings
 from trainer.report.folders import Run
 from trainer.report.pages import beside, grids
 from trainer.report.pages.answer import finding
@@ -184,6 +184,7 @@ def test_a_control_that_the_file_names_is_compared_with_each(write_schedules) ->
 
 
 def test_every_control_is_a_configuration_of_its_sweep() -> None:
+    from trainer.report.configurations import of_sweep
     from trainer.report.tables import _control
     from trainer.runs.groups import SEED
     from trainer.sweep.file import read_sweep

@@ -58,7 +58,7 @@ def as_json(table: Table) -> dict[str, Any]:
             for claim in table.claims
         ],
         "contradictions": {each.id: list(each.notes) for each in table.experiments},
-        "problems": [asdict(problem) for problem in table.problems],
+        "problems": [{**asdict(problem), "where": table.where(problem)} for problem in table.problems],
         "provenance": [{"run": run.name, **run.provenance} for run in table.runs],
     }
 

@@ -266,6 +266,5 @@ def settings(table: Table) -> Grid:
 
 
 def problems(table: Table) -> Grid:
-    here = f"{table.folder}/"  # the rest of the path only says whose machine it was
-    rows = tuple((problem.where.removeprefix(here), problem.kind, problem.message) for problem in table.problems)
+    rows = tuple((table.where(problem), problem.kind, problem.message) for problem in table.problems)
     return Grid("Runs that are missing or do not count", ("run or configuration", "problem", "reason"), rows, (0, 1, 2))

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.published import experiments
-from trainer.report.folders import run_folders
 from trainer.report.pages.claims import all_claims
 from trainer.report.pages.markdown import link, link_to_report
 from trainer.report.pages.sentences import interval, p_value, several, verdict_of
 from trainer.report.published.claims import OUTCOMES
 from trainer.report.published.comparisons import Comparison, answers_of, compared
 from trainer.report.published.grades import KINDS, MEANING, Grade
-from trainer.report.tables import Table, read_table, unrun_table
+from trainer.report.sources import source_of
+from trainer.report.tables import Table, read_table_of, unrun_table
 from trainer.statistics.joint import joint
 from trainer.text import NONE, spread
 
@@ -66,18 +66,21 @@ def _state(comparison: Comparison) -> str:
     return next(state for state in reversed(_STATES) if state in said)
 
 
-def catalogue(runs: Path) -> tuple[list[Line], list[Table]]:
-    """Return (the rows with a figure, in the reports' order, the tables of the sweeps that have runs under `runs`)."""
+def catalogue(runs: Path, archives: Path | None = None) -> tuple[list[Line], list[Table]]:
+    """Return (the rows with a figure, in the reports' order, the tables of the sweeps that have runs).
+
+    Runs are in folders under `runs` and in the archives of `archives`. Raises ArchiveError for a damaged archive.
+    """
     tables: dict[str, Table] = {}
     for name in dict.fromkeys(experiment.sweep for experiment in experiments()):
-        if (runs / name).is_dir() and run_folders(runs / name):
-            tables[name] = read_table(runs / name)
+        if source := source_of(name, runs, archives):
+            tables[name] = read_table_of(source)
     unrun: dict[str, Table | None] = {}
     lines: list[Line] = []
     for experiment in experiments():
         name = experiment.sweep
         if name not in tables and name not in unrun:
-            unrun[name] = unrun_table(name, runs)
+            unrun[name] = unrun_table(name, runs, archives)
         table = tables.get(name) or unrun[name]
         comparisons = table.comparisons if table else compared(answers_of([experiment], []))
         heads = [each for each in comparisons if each.headline and each.answer.experiment is experiment]
@@ -157,8 +160,9 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
         own = [line for line in lines if line.comparison.answer.experiment is experiment]
         if not own:
             continue
-        page = f"{experiment.sweep}.md"
-        sweep = f"[{experiment.sweep}]({page})" if (beside / page).is_file() else f"`sweeps/{experiment.sweep}.yaml`"
+        pages = (f"runs/{experiment.sweep}.md", f"{experiment.sweep}.md")  # made from an archive, written by hand
+        page = next((page for page in pages if (beside / page).is_file()), None)
+        sweep = f"[{experiment.sweep}]({page})" if page else f"`sweeps/{experiment.sweep}.yaml`"
         yield f"## {experiment.title}"
         yield ""
         yield f"{link_to_report('Report', experiment.report, beside)}, {experiment.where}, answered by {sweep}."

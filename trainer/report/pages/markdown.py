@@ -10,9 +10,19 @@ from trainer.report.pages.sections import Block, Bullets, Folded, sections
 from trainer.report.tables import Table
 
 
-def as_markdown(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str], *, beside: Path) -> str:
-    """Return the page for the folder `beside`. `pictures` has the file name of each chart's picture."""
-    rest = "Each run's numbers: [results.json](results.json), [results.csv](results.csv)."
+def as_markdown(
+    table: Table,
+    charts: Sequence[Chart],
+    pictures: Mapping[str, str],
+    *,
+    beside: Path,
+    numbers: Sequence[str] = ("results.json", "results.csv"),
+) -> str:
+    """Return the page for the folder `beside`.
+
+    `pictures` has the file name of each chart's picture, `numbers` those of the files with each run's numbers.
+    """
+    rest = f"Each run's numbers: {', '.join(f'[{name}]({name})' for name in numbers)}."
     text = "\n".join([f"# {table.question}", "", *body(table, charts, pictures), rest]) + "\n"
     for report in {experiment.report for experiment in table.experiments}:
         text = text.replace(f"(report {report},", f"({link_to_report('report', report, beside)},")
@@ -26,7 +36,8 @@ def link(text: str, page: str, beside: Path) -> str:
 
 def link_to_report(word: str, report: str, beside: Path) -> str:
     """Return `report b35c`, linked to its section of the page about the reports if that exists."""
-    return link(f"{word} {report}", f"../reports.md#{report}", beside)
+    page = next((page for page in ("../reports.md", "../../reports.md") if (beside / page).is_file()), "reports.md")
+    return link(f"{word} {report}", f"{page}#{report}", beside)
 
 
 def body(table: Table, charts: Sequence[Chart], pictures: Mapping[str, str]) -> Iterable[str]:

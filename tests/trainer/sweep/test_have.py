@@ -1,0 +1,144 @@
+"""`trainer sweep run --have`: what an archive has is not run again."""
+
+import gzip
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+from command_line import run_here
+
+from trainer.config.overrides import nest
+from trainer.runs.archive import read_archive
+from trainer.sweep.check import check
+from trainer.sweep.file import read_sweep
+from trainer.sweep.have import Had, runs_in
+from trainer.sweep.ledger import Ledger
+from trainer.sweep.points import Checked
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, small_run: list[str]) -> Path:
+    """A sweep of two rates and two seeds, of runs of a second."""
+    fixed = {key: {"value": yaml.safe_load(value)} for key, _, value in (word.partition("=") for word in small_run)}
+    path = tmp_path / "rates.yaml"
+    swept = {"optimizer.lr": {"values": [0.01, 0.02]}, "seed": {"values": [0, 1]}, "train.epochs": {"value": 1}}
+    file = {"method": "grid", "metric": {"name": "test/accuracy", "goal": "maximize"}, "parameters": fixed | swept}
+    path.write_text(yaml.safe_dump(file))
+    return path
+
+
+@pytest.fixture
+def archive(sweep: Path, tmp_path: Path) -> Path:
+    """An archive with three of its four points, which were run in `tmp_path/first`."""
+    first = tmp_path / "first"
+    assert run_here(["sweep", "run", str(sweep), "--runs", str(first), "--devices", "cpu"]) == 0
+    archive = tmp_path / "packed" / "rates.jsonl.gz"
+    assert run_here(["report", "pack", str(first / "rates"), "--to", str(archive)]) == 0
+    keep(archive, lambda lines: lines[:3])
+    return archive
+
+
+def keep(archive: Path, of_runs) -> None:
+    header, *lines = gzip.decompress(archive.read_bytes()).decode().splitlines(keepends=True)
+    archive.write_bytes(gzip.compress("".join([header, *of_runs(lines)]).encode()))
+
+
+def test_an_empty_folder_gets_only_the_runs_that_the_archive_lacks(
+    sweep: Path, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "second"
+    command = ["sweep", "run", str(sweep), "--runs", str(runs), "--devices", "cpu", "--have", str(archive)]
+    assert run_here(command) == 0
+    (run,) = [path.parent.name for path in runs.glob("rates/*/config.yaml")]
+    assert run not in {entry.result.name for entry in read_archive(archive).entries}
+    for again in (command, command[:-2]):  # the ledger remembers
+        assert run_here(again) == 0
+        assert len(list(runs.glob("rates/*/config.yaml"))) == 1
+    capsys.readouterr()
+    assert run_here(["sweep", "status", str(sweep), "--runs", str(runs)]) == 0
+    said = capsys.readouterr().out
+    assert f"from {archive}: 3 points" in said
+    assert said.splitlines()[-1] == "4 of 4 points are done"
+    assert run_here(["sweep", "status", str(sweep), "--runs", str(runs), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["archives"] == {str(archive): 3} and told["states"] == {"finished": 4}
+    # And both together are the table of the whole sweep, whose runs do not depend on where they ran.
+    assert run_here(["report", str(runs / "rates"), str(archive), "--json", "--out", str(tmp_path / "both")]) == 0
+    both = json.loads(capsys.readouterr().out)[0]
+    assert run_here(["report", str(tmp_path / "first" / "rates"), "--json", "--out", str(tmp_path / "one")]) == 0
+    whole = json.loads(capsys.readouterr().out)[0]
+    figures = [
+        [(run["run"], run["headline"], run["train_acc"]) for point in table["points"] for run in point["runs"]]
+        for table in (both, whole)
+    ]
+    assert figures[0] == figures[1]
+
+
+def had_of(sweep: Path, archives: Sequence[Path]) -> tuple[Checked, list[Had]]:
+    checked = check(read_sweep(sweep))
+    return checked, runs_in(archives, checked)
+
+
+def test_a_point_that_waits_is_taken_from_an_archive_and_one_that_is_done_is_not(
+    sweep: Path, archive: Path, tmp_path: Path
+) -> None:
+    checked, had = had_of(sweep, [archive])
+    assert len(had) == 3
+    folder = tmp_path / "third" / "rates"
+    folder.mkdir(parents=True)
+    with Ledger(checked.sweep, folder, None, overrides=[]) as ledger:
+        ledger.enqueue(checked.entries)
+        claim = ledger.claim(lambda point: pytest.fail("a grid proposes nothing"))
+        assert claim
+        ledger.finish(claim, "finished", 0.5)
+        for _ in range(2):
+            ledger.take(had)
+        attempts = ledger.attempts()
+        done_here = [attempt for attempt in attempts if attempt.state == "finished" and not attempt.archive]
+        assert [attempt.value for attempt in done_here] == [0.5]
+        taken = {attempt.point.key for attempt in attempts if attempt.archive} - {claim.point.key}
+        waiting = {attempt.point.key for attempt in attempts if attempt.state == "waiting"}
+        assert not taken & waiting
+        assert len(taken | waiting) == 3
+        assert ledger.seconds_a_point() is not None  # of the one that ran here
+        left = ledger.claim(lambda point: pytest.fail("a grid proposes nothing"))
+        assert left is None or left.point.key in waiting
+
+
+def test_runs_that_did_not_end_or_have_another_config_do_not_count(sweep: Path, archive: Path, tmp_path: Path) -> None:
+    keep(archive, lambda lines: [lines[0].replace('"status":"finished"', '"status":"interrupted"'), *lines[1:]])
+    assert len(had_of(sweep, [archive])[1]) == 2
+    sweep.write_text(sweep.read_text().replace("train.epochs:\n    value: 1", "train.epochs:\n    value: 2"))
+    assert not had_of(sweep, [archive])[1]
+
+
+def test_a_config_that_lacks_a_newer_key_is_still_found(sweep: Path, archive: Path) -> None:
+    """An older trainer stored fewer keys. Today's defaults fill them in."""
+    from trainer.runs.folder import hash_of
+
+    def older(line: str) -> str:
+        content = json.loads(line)
+        assert content["config"].pop("train.clip_grad_norm") == 0
+        assert "train" in nest(content["config"])
+        return json.dumps({**content, "hash": hash_of(content["config"])}) + "\n"
+
+    keep(archive, lambda lines: [*map(older, lines)])
+    assert len(had_of(sweep, [archive])[1]) == 3
+
+
+def test_a_search_that_proposes_its_points_and_a_damaged_archive_are_refused(
+    sweep: Path, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["sweep", "run", str(sweep), "--runs", str(tmp_path / "none"), "--have"]
+    assert run_here([*command, str(tmp_path / "no.jsonl.gz")]) == 2
+    assert run_here([*command, str(sweep)]) == 2
+    archive.write_bytes(archive.read_bytes()[:200])
+    capsys.readouterr()
+    assert run_here([*command, str(archive)]) == 2
+    assert "truncated" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+    sweep.write_text(sweep.read_text().replace("method: grid", "method: bayes\nrun_cap: 2"))
+    assert run_here([*command, str(archive)]) == 2
+    assert "bayes search proposes" in capsys.readouterr().err

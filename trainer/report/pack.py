@@ -1,0 +1,88 @@
+"""Runs into an archive: `trainer report pack`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.errors import ArchiveError, ConfigError
+from trainer.report.folders import Problem, read_results, run_folders
+from trainer.report.sources import Source, find_sources, sweep_text
+from trainer.runs.archive import (
+    SUFFIX,
+    Archive,
+    conflict_text,
+    conflicts,
+    is_archive,
+    merged,
+    read_archive,
+    stem_of,
+    write_archive,
+)
+from trainer.runs.archive_lines import Entry, entry_of, read_entry
+from trainer.runs.private import public_sweep
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Outcome of packing."""
+
+    path: Path
+    runs: int  # in the archive now
+    new: int  # of these, runs that it did not have
+    size: int  # of the file, bytes
+    left_out: tuple[Problem, ...]  # runs that cannot be packed. They stay where they are
+    warnings: tuple[str, ...]  # one config and seed with two results, or two files of the sweep
+
+
+def pack(targets: Sequence[str], to: Path, runs: Path) -> Packed:
+    """Add runs of folders and archives to the archive `to`, which may exist. Nothing is written if anything is wrong.
+
+    `sources.find_sources` says what a target is. Raises ArchiveError for a damaged archive and for a sweep of another
+    name, CheckpointError for what is no run, DiskError.
+    """
+    if not is_archive(to):
+        raise ConfigError(f"--to: {to}: an archive is called NAME{SUFFIX}, after its sweep")
+    sources = find_sources(targets, runs, None)
+    if wrong := [source for source in sources if _sweep_file(source) and source.name != stem_of(to)]:
+        raise ArchiveError(*(
+            f"{source.folder}: the runs of a sweep go into an archive of its name: --to"
+            f" {to.with_name(source.name + SUFFIX)}"
+            for source in wrong
+        ))  # fmt: skip
+    before = read_archive(to) if to.exists() else Archive(None, ())
+    others = [read_archive(path) for source in sources for path in source.archives if path.resolve() != to.resolve()]
+    fresh, left_out = _entries([source.folder for source in sources if source.folder])
+    entries = merged([*before.entries, *(entry for other in others for entry in other.entries), *fresh])
+    if not entries:
+        raise ArchiveError(f"{to}: nothing to pack", *(f"{each.where}: {each.message}" for each in left_out))
+    files = [path.read_text(encoding="utf-8") for source in sources if (path := _sweep_file(source))]
+    texts = [before.sweep, *(other.sweep for other in others), *map(public_sweep, files)]
+    sweep = sweep_text(texts)
+    write_archive(to, Archive(sweep, tuple(entries)))
+    warnings = [conflict_text(*each) for each in conflicts(entries)]
+    if len({text for text in texts if text is not None}) > 1:
+        warnings.append(f"{stem_of(to)}.yaml: not the same everywhere. The one with most points is kept")
+    known = {entry.text for entry in before.entries}
+    new = sum(entry.text not in known for entry in entries)
+    return Packed(to, len(entries), new, to.stat().st_size, tuple(left_out), tuple(warnings))
+
+
+def _sweep_file(source: Source) -> Path | None:
+    path = source.folder / f"{source.name}.yaml" if source.folder else None
+    return path if path and path.is_file() else None
+
+
+def _entries(folders: Sequence[Path]) -> tuple[list[Entry], list[Problem]]:
+    """Return (the runs in these folders as entries, those that no archive can have)."""
+    single = [[folder] if (folder / "config.yaml").is_file() else run_folders(folder) for folder in folders]
+    results, problems = read_results(each for found in single for each in found)
+    entries: list[Entry] = []
+    for result in results:
+        try:
+            entry = entry_of(result)
+            read_entry(entry.text, Path())  # what is written can be read
+        except (ValueError, TypeError) as error:
+            problems.append(Problem("unreadable", str(result.history.folder), str(error)))
+        else:
+            entries.append(entry)
+    return entries, problems

@@ -1,0 +1,146 @@
+"""Places of a table's runs: a folder of run folders, archives, or both. A run found in both counts once."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trainer.config.explain import did_you_mean
+from trainer.errors import CheckpointError, SweepError
+from trainer.report.folders import Problem, read_results, run_folders
+from trainer.runs.archive import SUFFIX, is_archive, merged, read_archive, stem_of
+from trainer.runs.archive_lines import entry_of
+from trainer.runs.results import Result
+from trainer.sweep.file import parse_sweep
+from trainer.sweep.points import points_of
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder with runs or a run folder, or None without one, and archives of the same name."""
+
+    folder: Path | None
+    archives: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name if self.folder else stem_of(self.archives[0])
+
+    @property
+    def single(self) -> bool:
+        """Return whether it is one run."""
+        return self.folder is not None and (self.folder / "config.yaml").is_file()
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Runs of a source, and its sweep."""
+
+    results: tuple[Result, ...]  # by name, then by start
+    problems: tuple[Problem, ...]  # run folders that cannot be read
+    sweep: str | None  # text of the sweep's file
+    file: Path | None  # that file, None if the text is that of an archive
+
+
+def read_source(source: Source) -> Contents:
+    """Return the runs of a source, each once, and the sweep's file: the folder's own, or else that of its archives.
+
+    Raises ArchiveError for a damaged archive.
+    """
+    archives = [read_archive(path) for path in source.archives]
+    results, problems = read_results(run_folders(source.folder) if source.folder else ())
+    if archives:
+        entries = [*map(entry_of, results), *(entry for archive in archives for entry in archive.entries)]
+        results = [entry.result for entry in merged(entries)]
+    text, file = sweep_text([archive.sweep for archive in archives]), None
+    if source.folder and (own := source.folder / f"{source.name}.yaml").is_file():
+        text, file = own.read_text(encoding="utf-8", errors="replace"), own
+    return Contents(tuple(results), tuple(problems), text, file)
+
+
+def sweep_text(texts: Iterable[str | None]) -> str | None:
+    """Return the text of a sweep's file that asks for most points, the last one by alphabet of equal ones.
+
+    A sweep that got more seeds is the same sweep, and the order of merging does not matter.
+    """
+    return max((text for text in texts if text is not None), key=lambda text: (_points(text), text), default=None)
+
+
+def _points(text: str) -> int:
+    try:
+        sweep = parse_sweep(text, Path("sweep.yaml"))
+        return len(points_of(sweep)) or sweep.file.run_cap or 0
+    except SweepError:
+        return -1
+
+
+def source_of(name: str, runs: Path, archives: Path | None) -> Source | None:
+    """Return the runs of a name: those in `runs`, and in the archive of that name in `archives`. None if none are."""
+    folder = runs / name
+    packed = archives / f"{name}{SUFFIX}" if archives else None
+    found = Source(
+        folder if folder.is_dir() and run_folders(folder) else None, (packed,) if packed and packed.is_file() else ()
+    )
+    return found if found.folder or found.archives else None
+
+
+def find_sources(targets: Sequence[str], runs: Path, archives: Path | None) -> list[Source]:
+    """Return the source of each target. Those of one name are one source, unless both are folders.
+
+    A target is a sweep file or the name of a sweep, whose runs are in `runs` and in `archives`. Or it is a folder with
+    runs, a run folder or an archive. Raises CheckpointError for each target that is none of these.
+    """
+    found: list[Source] = []
+    problems: list[str] = []
+    for target in targets:
+        try:
+            source = _find(target, runs, archives)
+        except CheckpointError as error:
+            problems += error.problems
+            continue
+        place = next((place for place, other in enumerate(found) if _are_one(source, other)), len(found))
+        found[place:] = [_joined(source, *found[place : place + 1]), *found[place + 1 :]]
+    if problems:
+        raise CheckpointError(*problems)
+    return found
+
+
+def _are_one(source: Source, other: Source) -> bool:
+    folders = {each.folder for each in (source, other) if each.folder}
+    return source.name == other.name and len(folders) < 2 and not (source.single or other.single)
+
+
+def _joined(source: Source, *others: Source) -> Source:
+    for other in others:
+        packed = dict.fromkeys((*other.archives, *source.archives))
+        source = Source(other.folder or source.folder, tuple(packed))
+    return source
+
+
+def _find(target: str, runs: Path, archives: Path | None) -> Source:
+    path = Path(target)
+    if is_archive(path):
+        if not path.is_file():
+            raise CheckpointError(f"{target}: no such archive")
+        return Source(None, (path,))
+    if path.suffix in (".yaml", ".yml") or not path.is_dir():
+        name = path.stem if path.suffix in (".yaml", ".yml") else target
+        path = runs / name
+        if not (path / "config.yaml").is_file() and (source := source_of(name, runs, archives)):
+            return source
+    if not path.is_dir():
+        begun = [each.parent.name for each in runs.glob("*/*.yaml") if each.stem == each.parent.name]
+        begun += [stem_of(each) for each in archives.glob(f"*{SUFFIX}")] if archives else []
+        raise CheckpointError(f"{target}: no such folder, and no such sweep in {runs}{did_you_mean(path.name, begun)}")
+    if (path / "config.yaml").is_file() or run_folders(path):
+        return Source(path)
+    inside = sorted(str(each.parent) for each in path.glob("*/*.yaml") if each.stem == each.parent.name)
+    hint = f"; its sweeps are {', '.join(inside)}" if inside else ""
+    raise CheckpointError(f"{target}: not a run folder, and contains none{hint}")
+
+
+def beside(source: Source, name: str) -> Source | None:
+    """Return the runs of another name in the same places. None if there are none."""
+    folder = source.folder.parent / name if source.folder else None
+    packed = tuple(path for each in source.archives if (path := each.with_name(f"{name}{SUFFIX}")).is_file())
+    found = replace(source, folder=folder if folder and folder.is_dir() else None, archives=packed)
+    return found if found.folder or found.archives else None

@@ -1,0 +1,70 @@
+"""Runs of archives that stand for points of a sweep: `trainer sweep run FILE --have ARCHIVE`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.config.load import as_stored, validate
+from trainer.config.overrides import nest
+from trainer.errors import ConfigError, SweepError
+from trainer.runs.archive import is_archive, read_archive
+from trainer.runs.archive_lines import Entry as Packed
+from trainer.runs.folder import config_hash
+from trainer.runs.history import is_finite
+from trainer.sweep.points import Checked, Entry
+from trainer.sweep.status import Attempt, State
+
+
+@dataclass(frozen=True)
+class Had:
+    """A point that need not be run, because an archive has its run."""
+
+    entry: Entry
+    attempt: Attempt
+    curve: Mapping[int, float]  # the sweep's metric after each epoch that has it
+
+
+def runs_in(archives: Sequence[Path], checked: Checked) -> list[Had]:
+    """Return the points of a sweep that archives have: runs of the same config and seed that ended.
+
+    Where several are of one point, a finished one counts, then the first by name and start. A run that was stopped
+    early counts in a sweep that stops runs early. Raises ArchiveError for a damaged archive, SweepError for a Bayesian
+    search, whose points follow from its own runs.
+    """
+    sweep = checked.sweep
+    if archives and sweep.file.method == "bayes":
+        raise SweepError(
+            f"{sweep.path}: --have: a bayes search proposes its points as it runs; it is for grid and random"
+        )
+    if foreign := [path for path in archives if not is_archive(path)]:
+        raise SweepError(*(f"--have: {path}: an archive is called NAME.jsonl.gz" for path in foreign))
+    counts: tuple[State, ...] = ("finished", "diverged", *(("stopped",) if sweep.file.early_terminate else ()))
+    packed = [(path, run) for path in archives for run in read_archive(path).entries]
+    packed = [(path, run) for path, run in packed if run.result.status in counts]
+    packed.sort(key=lambda each: (each[1].result.status != "finished", each[1].result.name, each[1].result.started))
+    by_hash: dict[str, tuple[Path, Packed]] = {}
+    for path, run in packed:
+        by_hash.setdefault(_hash_now(run), (path, run))
+    metric = sweep.file.metric.name if sweep.file.metric else None
+    return [_had(entry, *by_hash[entry.config], metric) for entry in checked.entries if entry.config in by_hash]
+
+
+def _had(entry: Entry, path: Path, run: Packed, metric: str | None) -> Had:
+    result = run.result
+    state: State = (
+        "stopped" if result.status == "stopped" else "diverged" if result.status == "diverged" else "finished"
+    )
+    value = result.history.summary.get(metric) if metric else None
+    curve = {int(row["epoch"]): row[metric] for row in result.history.having(metric)} if metric else {}
+    message = str(result.history.summary.get("reason") or "") if state == "diverged" else ""
+    where = f"{path}/{result.name}"
+    attempt = Attempt(entry.point, state, value if is_finite(value) else None, where, message, str(path))
+    return Had(entry, attempt, curve)
+
+
+def _hash_now(run: Packed) -> str:
+    """Return the hash of a run's config by the keys that this trainer knows, which may be more than when it ran."""
+    try:
+        return config_hash(validate(as_stored(nest(run.result.config))))
+    except ConfigError:  # no point of today has such a config
+        return run.hash
