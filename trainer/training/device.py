@@ -14,6 +14,7 @@ from torch import nn
 
 from trainer.config.train import Train
 from trainer.errors import ConfigError
+from trainer.training.matrix_convolution import with_matrix_products
 from trainer.runs.provenance import processor
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
@@ -42,7 +43,9 @@ class Compute:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def place(self, model: nn.Module) -> nn.Module:
-        """Move `model` to this device and memory format, and return it."""
+        """Move `model` to this device and memory format, in its layers' fastest form, and return it."""
+        if self.device.type == "cpu" and self.dtype == torch.bfloat16 and torch.cpu._is_amx_tile_supported():
+            with_matrix_products(model)
         return model.to(device=self.device).to(memory_format=self.memory_format)  # pyright: ignore[reportCallIssue]
 
     @property

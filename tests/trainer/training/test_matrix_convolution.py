@@ -1,0 +1,100 @@
+"""Convolutions as matrix products: values, both gradients, and which layers become one."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.autograd import gradcheck, gradgradcheck
+
+from models import build_model
+from trainer.training.matrix_convolution import MatrixConv2d, convolve, with_matrix_products
+
+shapes = st.fixed_dictionaries({
+    "n": st.integers(1, 3),
+    "c": st.sampled_from([1, 3, 16, 20, 33]),
+    "o": st.sampled_from([1, 5, 16, 40]),
+    "height": st.integers(3, 9),
+    "width": st.integers(3, 9),
+    "kernel": st.integers(1, 3),
+    "stride": st.integers(1, 3),
+    "padding": st.integers(0, 2),
+    "last": st.booleans(),
+})  # fmt: skip
+
+
+def tensors(n: int, c: int, o: int, height: int, width: int, kernel: int, last: bool) -> tuple[torch.Tensor, ...]:
+    draw = torch.Generator().manual_seed(n + 10 * c + 1000 * o + height * width)
+    images = torch.randn(n, c, height, width, generator=draw, dtype=torch.float64)
+    weight = torch.randn(o, c, kernel, kernel, generator=draw, dtype=torch.float64)
+    if last:
+        images = images.contiguous(memory_format=torch.channels_last)
+    return images, weight
+
+
+@given(shapes)
+def test_value_and_gradients_are_those_of_conv2d(shape: dict[str, int]) -> None:
+    stride, padding = shape.pop("stride"), min(shape.pop("padding"), shape["kernel"] - 1)
+    images, weight = tensors(**shape)  # type: ignore[arg-type]
+    grad = torch.randn_like(F.conv2d(images, weight, stride=stride, padding=padding))
+    true = outcome(lambda x, w: F.conv2d(x, w, stride=stride, padding=padding), images, weight, grad)
+    exact = outcome(lambda x, w: convolve(x, w, stride=stride, padding=padding), images, weight, grad)
+    for ours, theirs in zip(exact, true, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+    rounded = [tensor.bfloat16() for tensor in (images, weight, grad)]
+    true = outcome(
+        lambda x, w: F.conv2d(x, w, stride=stride, padding=padding), *(tensor.double() for tensor in rounded)
+    )
+    ours = outcome(lambda x, w: convolve(x, w, stride=stride, padding=padding), *rounded)
+    for found, wanted in zip(ours, true, strict=True):
+        # One rounding of the result, and of each of the few products that an image's gradient is summed from.
+        assert (found.double() - wanted).abs().max() <= 2**-7 * wanted.abs().max() + 1e-6
+
+
+def outcome(convolution, images: torch.Tensor, weight: torch.Tensor, grad: torch.Tensor) -> list[torch.Tensor]:
+    """Return the value and the gradients of images and weights."""
+    leaves = [tensor.clone().requires_grad_() for tensor in (images, weight)]
+    value = convolution(*leaves)
+    return [value.detach(), *torch.autograd.grad(value, leaves, grad)]
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 1), (1, 0)])
+def test_it_can_be_differentiated_twice(stride: int, padding: int) -> None:
+    images, weight = tensors(2, 3, 4, 4, 5, 3, True)
+    leaves = (images.requires_grad_(), weight.requires_grad_())
+    assert gradcheck(lambda x, w: convolve(x, w, stride=stride, padding=padding), leaves)
+    assert gradgradcheck(lambda x, w: convolve(x, w, stride=stride, padding=padding), leaves)
+
+
+def test_layers_are_chosen_by_their_shape() -> None:
+    chosen, left = nn.Conv2d(64, 8, 3, stride=2, padding=1), nn.Conv2d(63, 8, 3)
+    others = [
+        nn.Conv2d(64, 64, 3, groups=2), nn.Conv2d(64, 8, 3, dilation=2), nn.Conv2d(64, 8, (3, 1)),
+        nn.Conv2d(64, 8, 3, stride=3), nn.Conv2d(64, 8, 3, padding="same"), nn.Conv2d(64, 8, 1, padding=1),
+        nn.Conv2d(64, 8, 3, padding=1, padding_mode="reflect"),
+    ]  # fmt: skip
+    with_matrix_products(nn.ModuleList([chosen, left, *others]))
+    assert type(chosen) is MatrixConv2d and {type(each) for each in (left, *others)} == {nn.Conv2d}
+    assert str(chosen).startswith("Conv2d(64, 8")
+
+
+def test_a_network_of_them_has_the_same_state_and_nearly_the_same_gradient() -> None:
+    torch.manual_seed(0)
+    plain = build_model("vgg_a_bn", width=32)
+    product = with_matrix_products(copy.deepcopy(plain))
+    assert sum(type(layer) is MatrixConv2d for layer in product.modules()) >= 5
+    assert all(
+        torch.equal(a, b) for a, b in zip(plain.state_dict().values(), product.state_dict().values(), strict=True)
+    )
+    images = torch.randn(4, 3, 32, 32)
+    with torch.no_grad():  # float32 is left alone
+        assert torch.equal(plain.eval()(images), product.eval()(images))
+    gradients: list[torch.Tensor] = []
+    for net in (plain.train(), product.train()):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = net(images).float().square().mean()
+        gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, [*net.parameters()])]))
+    assert torch.cosine_similarity(*gradients, dim=0) > 0.99
