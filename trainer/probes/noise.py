@@ -22,13 +22,13 @@ class NoiseProbe(ProbeAtSteps):
         self._parts = config.parts
 
     def measure(self, view: View) -> Mapping[str, Tensor | float]:
-        """Return the variance of a batch's gradient at the step's weights, and the noise scale.
+        """Return the variance of a batch's gradient at the step's weights, and the simple noise scale.
 
         probe/grad_variance     trace of the covariance of g over batches of N images, without bias for a network
                                 without batch statistics: (m / N) sum_k ||g_k - mean||^2 / (K - 1), parts of m images.
                                 With BatchNorm each part has the statistics of its own m images.
         probe/grad_noise_scale  the batch size at which gradient and noise are equally long: N times this variance,
-                                divided by ||E g||^2 (McCandlish et al. 2018, equation 2.8). Absent where the estimate
+                                divided by ||E g||^2 (McCandlish et al. 2018, equation 2.9). Absent where the estimate
                                 of ||E g||^2, ||g||^2 minus the variance, is not positive.
 
         Nothing is measured on a batch of fewer than two images a part.

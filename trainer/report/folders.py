@@ -125,13 +125,6 @@ def run_folders(folder: Path) -> list[Path]:
     return sorted(each for each in folder.iterdir() if each.is_dir() and any((each / mark).exists() for mark in marks))
 
 
-def read_run(folder: Path, *, metric: str) -> tuple[Run | None, list[Problem]]:
-    """Return (a run, or None if it cannot be read, its problems). `metric` is what its sweep optimizes."""
-    results, problems = read_results([folder])
-    runs, more = runs_of(results, metric=metric)
-    return (runs[0] if runs else None), [*problems, *more]
-
-
 def read_results(folders: Iterable[Path]) -> tuple[list[Result], list[Problem]]:
     """Return (the results of those run folders that can be read, why the others cannot)."""
     results: list[Result] = []

@@ -142,7 +142,7 @@ class TakeOutput(nn.Module):
 def descend(parts_of: Callable[[list[str]], tuple[RunConfig, Parts]]) -> Callable[..., dict[int, dict[str, float]]]:
     """Return a function that runs the loop in a bowl, at a constant rate. It returns the metrics by step."""
 
-    def run(bowl: Bowl, lr: float, steps: int, overrides: list[str]) -> dict[int, dict[str, float]]:
+    def run(bowl: Bowl, lr: float, steps: int, overrides: list[str], *, images: int = 2) -> dict[int, dict[str, float]]:
         own = ["schedule.name=constant", f"optimizer.lr={lr}", f"train.max_steps={steps}", "model.name=handmade_mlp"]
         config, parts = parts_of([*overrides, *own])
         parts = dataclasses.replace(
@@ -152,7 +152,7 @@ def descend(parts_of: Callable[[list[str]], tuple[RunConfig, Parts]]) -> Callabl
         )  # fmt: skip
         loop = Loop(parts, [recorder := Recorder()], keep=lambda *_: None, stop_requested=lambda: False)
         for _ in range(steps):
-            loop.train_batch(torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.long))
+            loop.train_batch(torch.zeros(images, 3, 8, 8), torch.zeros(images, dtype=torch.long))
         loop.flush_probes()
         return recorder.rows
 

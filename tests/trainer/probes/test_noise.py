@@ -40,10 +40,15 @@ def test_variance_and_noise_scale_are_those_of_the_parts_gradients(
 
 
 def test_a_gradient_that_no_image_changes_has_no_variance(descend: Callable[..., Any], bowl: type) -> None:
-    """And a batch of two images has no parts of two."""
-    start = torch.tensor([3.0, -4.0])
-    rows = descend(bowl(torch.tensor(2.0), start), 0.1, 1, ["probe.noise.every=1", "probe.noise.parts=2"])
-    assert "probe/grad_variance" not in rows.get(0, {})
+    slope = bowl(torch.tensor(2.0), torch.tensor([3.0, -4.0]))
+    rows = descend(slope, 0.1, 1, ["probe.noise.every=1", "probe.noise.parts=2"], images=8)
+    assert rows[0] == {"probe/grad_variance": 0.0, "probe/grad_noise_scale": 0.0}
+
+
+def test_a_batch_of_less_than_two_images_a_part_is_not_measured(descend: Callable[..., Any], bowl: type) -> None:
+    slope = bowl(torch.tensor(2.0), torch.tensor([3.0, -4.0]))
+    rows = descend(slope, 0.1, 1, ["probe.noise.every=1", "probe.noise.parts=2", "probe.drift.every=1"], images=3)
+    assert set(rows[0]) == {"runs/loss", "runs/grad_norm"}
 
 
 def test_of_many_batches_the_estimate_is_their_variance(watch: Callable[..., Any]) -> None:

@@ -198,7 +198,7 @@ def fail(*_: object, **__: object) -> None:
         "trainer.sinks.console.ConsoleSink.start",
         "trainer.sinks.console.ConsoleSink.finish",
         "trainer.sinks.folder.FolderSink.memory",
-        "trainer.training.run._keep_confusion",
+        "trainer.training.run._keep_predictions",
     ],
 )
 def test_run_json_does_not_stay_running_whatever_fails(

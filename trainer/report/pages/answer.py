@@ -10,6 +10,7 @@ from trainer.report.pages.outcome import lead
 from trainer.report.pages.sentences import mean_of, metric_name, p_value, several
 from trainer.report.published.comparisons import Comparison
 from trainer.report.tables import Table
+from trainer.runs.bands import RATE
 from trainer.runs.outcomes import DECADES
 from trainer.statistics.differences import Pair
 from trainer.statistics.power import seeds_needed
@@ -38,7 +39,6 @@ _NOTES: dict[Certainty, str] = {
     "no runs": "Nothing has been measured.",
 }
 _SURE: Certainty = "significant at the 5% level"
-LEARNING_RATE = "optimizer.lr"
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _failed(table: Table) -> Iterable[str]:
     """Yield which configurations have runs that diverged or stayed at chance, and which train with every seed."""
     bad = [each for each in table.failures if each.failed]
     if not bad:
-        if table.failures and LEARNING_RATE in table.varied:
+        if table.failures and RATE in table.varied:
             yield "Every run trained, at each learning rate."
         return
     counts = [f"{each.name} ({each.failed} of {each.n})" for each in bad]

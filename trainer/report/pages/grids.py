@@ -61,7 +61,7 @@ def configurations(table: Table) -> Grid:
     if any(each.sample("peak_bytes") for each in table.configurations):
         columns.append(("peak memory (MB)", lambda each: _megabytes(each.sample("peak_bytes").values())))
     if any(each.failed for each in table.configurations):
-        columns.insert(2, ("failed", lambda each: _failed_of(each)))
+        columns.insert(2, ("failed", _failed_of))
     caption = "Mean ± sample standard deviation over n runs"
     caption += _TOP_GROUP if table.asked is None else ", for comparison: the question is about the outcome above"
     rows = tuple(tuple(cell(each) for _, cell in columns) for each in _ranked(table))

@@ -170,7 +170,7 @@ def measured(measures: Sequence[Measured]) -> Grid:
     rates = " A number of single runs is averaged over the rates that all have." if _with_bands(measures) else ""
     caption = (
         "What the probes measured. Positive numbers are compared by the ratio of runs of one seed, cosines and decades"
-        f" by their difference. Each interval and p is a question of its own, uncorrected for the others.{rates} The"
+        f" by their difference. Intervals and p are corrected for the configurations, not for the measures.{rates} The"
         " page about landscapes in the documentation says what each one is"
     )
     text = (0, *([] if len(pairs) == 1 else [1, 3]), *([len(header) - 1] if unpaired else []))

@@ -8,10 +8,10 @@ from itertools import combinations
 from statistics import fmean
 
 from trainer.report.configurations import Configuration
-from trainer.report.pages.answer import LEARNING_RATE
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.sentences import interval, p_value
 from trainer.report.tables import Table
+from trainer.runs.bands import RATE
 from trainer.runs.groups import label, value_text
 from trainer.statistics.describe import LEVEL
 from trainer.statistics.differences import contrast, holm, welch
@@ -24,9 +24,9 @@ def arms_of(table: Table) -> Arms:
     """Return the arms of a table that compares at least two at two rates each, or none."""
     arms: dict[str, dict[str, Configuration]] = {}
     for each in table.configurations:
-        values = {key: value for key, value in each.values.items() if key != LEARNING_RATE}
-        if values and LEARNING_RATE in each.values:
-            arms.setdefault(label(values), {})[value_text(each.values[LEARNING_RATE])] = each
+        values = {key: value for key, value in each.values.items() if key != RATE}
+        if values and RATE in each.values:
+            arms.setdefault(label(values), {})[value_text(each.values[RATE])] = each
     several = {name: rates for name, rates in arms.items() if len(rates) > 1}
     return several if len(several) > 1 and table.metric == "test/accuracy" else {}
 
@@ -41,7 +41,7 @@ def gains(table: Table) -> Grid:
         bounds = interval((difference.low, difference.high))
         rows.append((f"{other}, lr={rate}", spread(a), spread(b), f"{difference.mean:+.2f}", bounds))
     caption = f"Gain over {first} at each learning rate, in points, of the runs that trained: Welch's interval"
-    return Grid(caption, ("arm and rate", "with", f"{first}", "gain", "95% interval (uncorrected)"), tuple(rows))
+    return Grid(caption, ("arm and rate", "with", first, "gain", "95% interval (uncorrected)"), tuple(rows))
 
 
 def interaction(table: Table) -> str:
