@@ -14,8 +14,8 @@ from torch import nn
 
 from trainer.config.train import Train
 from trainer.errors import ConfigError
-from trainer.training.matrix_convolution import with_matrix_products
 from trainer.runs.provenance import processor
+from trainer.training.matrix_convolution import with_matrix_products
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 AUTO_PRECISION = "TRAINER_AUTO_PRECISION"

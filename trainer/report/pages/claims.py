@@ -15,7 +15,6 @@ from trainer.runs.groups import label
 from trainer.runs.outcomes import Outcome
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL
 
-NO_CHECK = "no check"
 _BY = {"report": "the report", "table": "its figures"}
 
 
@@ -59,10 +58,10 @@ def _page(claims: Sequence[Claim], beside: Path) -> Iterable[str]:
         yield "| conclusion | said by | check, or why it has none | outcome | our runs |"
         yield "|---|---|---|---|---|"
         for claim in own:
-            check, said, why = claim.reason_for_none, NO_CHECK, ""
+            check, why = claim.reason_for_none, ""
             if check is None:
-                check, said, why = "; ".join(map(in_words, claim.check)), claim.said, claim.why
-            yield f"| {' | '.join(map(cell, (claim.text, _BY[claim.by], check, said, why)))} |"
+                check, why = "; ".join(map(in_words, claim.check)), claim.why
+            yield f"| {' | '.join(map(cell, (claim.text, _BY[claim.by], check, claim.said, why)))} |"
 
 
 def in_words(part: Mapping[str, Any]) -> str:
@@ -111,11 +110,12 @@ def _row(which: Mapping[str, Any]) -> str:
 def joint_text(claims: Sequence[Claim]) -> str:
     """Return how many of the decided claims may be decided wrongly, a sentence or two. Empty without any."""
     tested = [claim for claim in claims if claim.tested]
+    parts = sum(len(claim.check) for claim in tested)
     decided = sum(claim.outcome in ("holds", "does not hold") for claim in tested)
     if not tested:
         return ""
     return (
         f"{len(tested)} of these have the runs that their check needs, at least {FEWEST_FOR_A_VERDICT} a row. {decided}"
-        f" of them hold or do not. Each check is wrong in at most 5% of cases, so of {len(tested)} about"
-        f" {LEVEL * len(tested):.1f} may be decided wrongly."
+        f" of them hold or do not. They have {parts} parts, each wrong in at most 5% of cases, so about"
+        f" {LEVEL * parts:.2g} may be decided wrongly."
     )

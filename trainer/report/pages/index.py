@@ -19,6 +19,7 @@ from trainer.statistics.joint import joint
 from trainer.text import NONE, spread
 
 _BAR = 50  # characters
+_FEWEST_P_VALUES = 5  # that say how they are spread
 _JUDGED = ("consistent", "higher", "lower")
 _STATES = (
     *(*_JUDGED, "undecided", "by our definition", "other settings"),
@@ -183,11 +184,12 @@ def _jointly(lines: Sequence[Line]) -> Iterable[str]:
         return
     configurations = {id(each.answer.configuration) for each in judged}
     n = together.n
-    yield f"All verdicts together: if each published figure were one more run of ours, {together.expected:.1f} of {n}"
+    even = f" (Kolmogorov-Smirnov, p {p_value(together.p_uniform)})" if n >= _FEWEST_P_VALUES else ""
+    yield f"All verdicts together: if each published figure were one more run of ours, {together.expected:.2g} of {n}"
     yield f"would be called higher or lower by chance. {together.significant} are. {together.corrected} of these remain"
     yield "if only 5% of what is called so may be false (Benjamini and Hochberg). By chance the p-values are spread"
-    yield f"evenly over 0 to 1. The five fifths of that range have {several(list(map(str, together.fifths)))} of {n}"
-    yield f"(Kolmogorov-Smirnov, p {p_value(together.p_uniform)}). The {n} rows are compared with"
+    counts = several(list(map(str, together.fifths)))
+    yield f"evenly over 0 to 1. The five fifths of that range have {counts} of {n}{even}. The {n} rows are compared with"
     yield f"{len(configurations)} configurations. Rows with the same one are not independent."
     yield ""
 

@@ -13,7 +13,7 @@ from trainer.report.pages.sentences import interval, p_value
 from trainer.report.tables import Table
 from trainer.runs.bands import RATE
 from trainer.runs.groups import label, value_text
-from trainer.statistics.describe import LEVEL
+from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL
 from trainer.statistics.differences import contrast, holm, welch
 from trainer.text import NONE, spread
 
@@ -49,7 +49,7 @@ def interaction(table: Table) -> str:
     arms = arms_of(table)
     at: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
     for other, rate, a, b in _at_each_rate(arms):
-        if min(len(a), len(b)) > 1:
+        if min(len(a), len(b)) >= FEWEST_FOR_A_VERDICT:
             at.setdefault(other, {})[rate] = (a, b)
     said: list[str] = []
     for other, rates in at.items():
@@ -66,10 +66,10 @@ def interaction(table: Table) -> str:
         sign, more, less = (1, one, two) if each.mean >= 0 else (-1, two, one)
         bounds = sorted((sign * (each.low or 0.0), sign * (each.high or 0.0)))
         verb = "depends" if p < LEVEL else "does not significantly depend"
+        corrected_for = f"after Holm for {len(tested)} pair{'s' * (len(tested) > 1)} of rates"
         said.append(
             f"The gain of {other} {verb} on the learning rate: at {more} it is {abs(each.mean):.2f} points more than at"
-            f" {less}, 95% interval {interval((bounds[0], bounds[1]))}, p {p_value(p)} after Holm for {len(tested)}"
-            f" pair{'s' * (len(tested) > 1)} of rates."
+            f" {less}, 95% interval {interval((bounds[0], bounds[1]))} (uncorrected), p {p_value(p)} {corrected_for}."
         )
     return " ".join(said)
 
@@ -111,7 +111,11 @@ def _at_each_rate(arms: Arms) -> Iterator[tuple[str, str, list[float], list[floa
 
 
 def _chosen(rates: Mapping[str, Configuration]) -> tuple[str, Configuration] | None:
-    judged = {rate: values for rate, each in rates.items() if (values := each.sample("val_acc").values())}
+    judged = {
+        rate: values
+        for rate, each in rates.items()
+        if not each.failed and len(values := each.sample("val_acc").values()) >= FEWEST_FOR_A_VERDICT
+    }  # a rate at which runs fail is nobody's best rate
     if not judged:
         return None
     best = max(judged, key=lambda rate: fmean(judged[rate]))

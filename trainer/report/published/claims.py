@@ -31,7 +31,9 @@ class Claim:
 
     @property
     def said(self) -> str:
-        """Return the outcome with its marks."""
+        """Return the outcome with its marks, or `no check`."""
+        if self.reason_for_none is not None:
+            return "no check"
         return ", ".join([self.outcome, *self.marks, *([settings_text(self.grade)] if self.grade else [])])
 
     @property
@@ -48,11 +50,12 @@ def claims_of(answers: Sequence[Answer]) -> list[Claim]:
         own = next(answer.experiment for answer in answers if answer.experiment.id == experiment)
         for claim in own.claims:
             check = tuple(claim["check"])
-            parts = [decide(part, own, answers) for part in check]
+            by = claim.get("by", "report")
+            figures = 2 if by == "table" else 1  # a reader's difference has the rounding of both figures
+            parts = [decide({**part, "figures": figures}, own, answers) for part in check]
             why = "; ".join(part.why for part in parts)
             grade = least_founded(part.grade for part in parts if part.grade)
             tested = all(part.tested for part in parts)
-            by = claim.get("by", "report")
             claims.append(Claim(own, claim["text"], by, _all_of(parts), why, check, _marks(parts), grade, tested))
     return claims
 

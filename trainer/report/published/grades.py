@@ -34,7 +34,7 @@ _ALWAYS = {
     "optimizer": ("name", "lr", "momentum", "weight_decay"),
     "loss": ("name", "gamma", "alpha", "scores", "delta", "beta"),
     "augment": ("crop.padding", "flip.mode"),
-    "model": ("act", "dropout", "stem"),
+    "model": ("act", "dropout", "stem", "hidden", "channels", "order"),
     "data": ("val_fraction", "mean", "std"),
     "train": ("batch_size", "epochs", "precision"),
 }

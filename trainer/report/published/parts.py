@@ -121,7 +121,9 @@ def _by_kind(
             worst, *_, best = sorted(samples, key=lambda name: fmean(samples[name].values()))
             ends = [pair.p_holm for pair in all_pairs(samples) if {pair.a, pair.b} == {worst, best}]
             a, b = (list(samples[name].values()) for name in (best, worst))
-            return _amount(a, b, points, _rounding(part, points), "points", p=ends[0])  # chosen by looking at the runs
+            return _amount(
+                a, b, float(points), _rounding(part, points), "points", p=ends[0]
+            )  # chosen by looking at the runs
         case {"of": of, "above": above} if "/" in measure:
             return _is_higher_by_seed(sample(of), sample(above), outcomes.Outcome(measure))
         case {"of": of, "above_measure": other}:
@@ -141,7 +143,7 @@ def _by_kind(
             return _reaches(list(sample(of).values()), level)
         case {"of": of, "over": over, "points": points}:
             a, b = list(sample(of).values()), list(sample(over).values())
-            return _amount(a, b, points, _rounding(part, points), "points")
+            return _amount(a, b, float(points), _rounding(part, points), "points")
         case {"of": of, "over": over}:
             a, b = list(sample(of).values()), list(sample(over).values())
             return _ratio(a, b, part, exact=judged_how(measure)[0] == "exactly")
@@ -284,7 +286,7 @@ def _ratio(a: Sequence[float], b: Sequence[float], part: Mapping[str, Any], *, e
     """Decide a ratio as a difference of logarithms, and a ratio of counts exactly."""
     if min(*a, *b) <= 0:
         raise _UndecidedError(f"a ratio needs figures above 0, and the smallest is {min(*a, *b):g}")
-    times = part["times"] if "times" in part else 1 + part["percent"] / 100
+    times = float(part["times"]) if "times" in part else 1 + part["percent"] / 100
     unit = 1.0 if "times" in part else 0.01
     rounding = _rounding(part, part.get("times", part.get("percent"))) * unit
     ours = (math.fsum(a) / len(a)) / (math.fsum(b) / len(b))
@@ -296,7 +298,7 @@ def _ratio(a: Sequence[float], b: Sequence[float], part: Mapping[str, Any], *, e
     return Part(decided.outcome, said)
 
 
-def _rounding(part: Mapping[str, Any], claimed: float | int) -> float:
-    text = str(claimed)
-    decimals = len(text.partition(".")[2]) if "." in text else 0
-    return rounding_of(decimals, about=claimed if part.get("about") else None)
+def _rounding(part: Mapping[str, Any], claimed: float | int | str) -> float:
+    """Return the rounding of an amount. One with a zero at its end is quoted in the file, because YAML drops it."""
+    decimals = len(str(claimed).partition(".")[2])
+    return part.get("figures", 1) * rounding_of(decimals, about=float(claimed) if part.get("about") else None)

@@ -14,6 +14,7 @@ from trainer.report.pages.claims import all_claims, as_markdown, in_words
 from trainer.report.published.claims import claims_of
 from trainer.report.published.comparisons import Answer, answers_of
 from trainer.report.published.grades import Grade
+from trainer.report.published.parts import _rounding
 from trainer.runs.history import History
 
 STEADY = [-0.1, 0.0, 0.1]
@@ -277,6 +278,22 @@ def test_the_best_and_the_lowest_of_some_rows() -> None:
         for each in answers_for(table, {"best": B, "among": {"kind": "x"}})
     ]
     assert claims_of(answers)[0].outcome == "holds"  # a is higher, and not among them
+
+
+def test_an_amount_is_as_exact_as_it_is_printed() -> None:
+    assert [_rounding({}, claimed) for claimed in (2.7, "2.70", 17)] == [0.05, 0.005, 0.5]
+    assert _rounding({"figures": 2}, 17) == 1.0  # the difference of two rounded figures
+
+
+def test_no_check_has_a_key_that_nothing_reads() -> None:
+    known = {
+        "of", "above", "over", "points", "percent", "times", "about", "reaches", "range", "best", "rank", "among",
+        "lowest", "measure", "not_here", "more_than", "exceeds", "above_measure",
+    }  # fmt: skip
+    for experiment in experiments():
+        for claim in experiment.claims:
+            assert claim.keys() <= {"text", "by", "check"}, experiment.id
+            assert {key for part in claim["check"] for key in part} <= known, experiment.id
 
 
 def test_a_claim_has_the_least_well_founded_grade_of_its_rows() -> None:
