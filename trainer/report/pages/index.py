@@ -183,14 +183,13 @@ def _jointly(lines: Sequence[Line]) -> Iterable[str]:
     if together is None:
         return
     configurations = {id(each.answer.configuration) for each in judged}
-    n = together.n
+    n, counts = together.n, several(list(map(str, together.fifths)))
     even = f" (Kolmogorov-Smirnov, p {p_value(together.p_uniform)})" if n >= _FEWEST_P_VALUES else ""
     yield f"All verdicts together: if each published figure were one more run of ours, {together.expected:.2g} of {n}"
     yield f"would be called higher or lower by chance. {together.significant} are. {together.corrected} of these remain"
     yield "if only 5% of what is called so may be false (Benjamini and Hochberg). By chance the p-values are spread"
-    counts = several(list(map(str, together.fifths)))
-    yield f"evenly over 0 to 1. The five fifths of that range have {counts} of {n}{even}. The {n} rows are compared with"
-    yield f"{len(configurations)} configurations. Rows with the same one are not independent."
+    yield f"evenly over 0 to 1. The five fifths of that range have {counts} of {n}{even}."
+    yield f"The {n} rows are compared with {len(configurations)} configurations. Rows with the same one are not independent."
     yield ""
 
 

@@ -121,9 +121,8 @@ def _by_kind(
             worst, *_, best = sorted(samples, key=lambda name: fmean(samples[name].values()))
             ends = [pair.p_holm for pair in all_pairs(samples) if {pair.a, pair.b} == {worst, best}]
             a, b = (list(samples[name].values()) for name in (best, worst))
-            return _amount(
-                a, b, float(points), _rounding(part, points), "points", p=ends[0]
-            )  # chosen by looking at the runs
+            # Which two they are was seen in the runs.
+            return _amount(a, b, float(points), _rounding(part, points), "points", p=ends[0])
         case {"of": of, "above": above} if "/" in measure:
             return _is_higher_by_seed(sample(of), sample(above), outcomes.Outcome(measure))
         case {"of": of, "above_measure": other}:
