@@ -189,8 +189,9 @@ def _jointly(lines: Sequence[Line]) -> Iterable[str]:
     yield f"would be called higher or lower by chance. {together.significant} are. {together.corrected} of these remain"
     yield "if only 5% of what is called so may be false (Benjamini and Hochberg). By chance the p-values are spread"
     yield f"evenly over 0 to 1. The five fifths of that range have {counts} of {n}{even}."
-    yield f"Their rows are compared with {len(configurations)} configuration{'s' * (len(configurations) > 1)}. Rows with the same one are not"
-    yield "independent."
+    several_s = "s" * (len(configurations) > 1)
+    yield f"Their rows are compared with {len(configurations)} configuration{several_s}. Rows with the same one are"
+    yield "not independent."
     yield ""
 
 
