@@ -87,7 +87,15 @@ def best_rates(table: Table) -> Grid:
             gain, bounds = f"{found.mean:+.2f}", interval((found.low, found.high))
             p = p_value(found.p)
         rows.append(
-            (name, rate, spread(each.sample("val_acc").values()), spread(each.sample().values()), gain, bounds, p)
+            (
+                ", ".join([name, *each.marks]),
+                rate,
+                spread(each.sample("val_acc").values()),
+                spread(each.sample().values()),
+                gain,
+                bounds,
+                p,
+            )
         )
     caption = (
         "Each arm at its best learning rate, chosen by the mean validation accuracy of its last epochs. The test images"

@@ -127,7 +127,8 @@ def _figures(row: PublishedRow, experiment: Experiment) -> Iterator[Figure]:
             yield replace(error, printed=f"{accuracy} (error {error.printed})", value=100 - printed)
         elif key == "best_test_acc_fraction":
             share = figure(key, "best test accuracy", printed, "", "best_test_acc")
-            yield replace(share, value=100 * printed, rounding=100 * share.rounding, unit="%")
+            text = f"{100 * printed:.0f}% (fraction {share.printed})"
+            yield replace(share, printed=text, value=100 * printed, rounding=100 * share.rounding, unit="%")
         elif key == "params_m":
             count = figure(key, "parameters", printed, "", "params", "exactly")
             yield replace(count, printed=f"{count.printed} million", value=1e6 * printed, rounding=1e6 * count.rounding)
