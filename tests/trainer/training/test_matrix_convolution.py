@@ -1,6 +1,7 @@
 """Convolutions as matrix products: values, both gradients, and which layers become one."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -36,9 +37,9 @@ def tensors(n: int, c: int, o: int, height: int, width: int, kernel: int, last: 
 
 
 @given(shapes)
-def test_value_and_gradients_are_those_of_conv2d(shape: dict[str, int]) -> None:
+def test_value_and_gradients_are_those_of_conv2d(shape: dict[str, Any]) -> None:
     stride, padding = shape.pop("stride"), min(shape.pop("padding"), shape["kernel"] - 1)
-    images, weight = tensors(**shape)  # type: ignore[arg-type]
+    images, weight = tensors(**shape)
     grad = torch.randn_like(F.conv2d(images, weight, stride=stride, padding=padding))
     true = outcome(lambda x, w: F.conv2d(x, w, stride=stride, padding=padding), images, weight, grad)
     exact = outcome(lambda x, w: convolve(x, w, stride=stride, padding=padding), images, weight, grad)
