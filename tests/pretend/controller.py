@@ -12,6 +12,7 @@ from trainer.sweep import child
 from trainer.sweep.engine import Engine, Watch
 from trainer.sweep.file import read_sweep
 from trainer.sweep.ledger import Ledger
+from trainer.sweep.order import Plan, ordered
 from trainer.sweep.points import Checked, Entry, Point, points_of
 from trainer.sweep.status import Progress
 
@@ -26,6 +27,7 @@ def run(
     storage: str | None = None,
     retry: bool = False,
     watch: Watch = lambda _: None,
+    plan: Plan | None = None,
 ) -> tuple[Progress, int | None]:
     sweep = read_sweep(path)
     child.warm_up(["pretend.train"])
@@ -46,6 +48,7 @@ def run(
             env={},
             watch=watch,
             target=train.main,
+            wanted=ordered(checked.entries, plan or Plan(), sweep),
         )
         return engine.run(retry=retry)
 

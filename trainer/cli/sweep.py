@@ -2,20 +2,18 @@
 
 import json
 import re
-import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
-from trainer.cli.options import TAKES_ANY_KEY, JsonFlag, Overrides, RunsFlag
+from trainer.cli import sweep_here as here
+from trainer.cli.options import TAKES_ANY_KEY, JsonFlag, RunsFlag
 from trainer.errors import SweepError, UserError
 
 if TYPE_CHECKING:
     from trainer.sweep.points import Checked
-    from trainer.sweep.status import Progress
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run sweeps, on W&B or with no server.")
 
@@ -41,8 +39,38 @@ HaveFlag = Annotated[
     list[Path] | None,
     Option(
         "--have",
-        help="Archive whose runs count as done: those of the same config and seed. Give it again for each further one.",
-        metavar="NAME.jsonl.gz",
+        help="Archive, or folder of archives, whose runs count as done: those of the same config and seed. Give it"
+        " again for each further one.",
+        metavar="PATH",
+    ),
+]
+Files = Annotated[
+    list[str] | None,
+    Argument(metavar="FILE... [KEY=VALUE]...", help="Sweep files, then any config key, the same at every point."),
+]
+OrderFlag = Annotated[
+    str,
+    Option(
+        help="seeds-first: every configuration once, then every one again. grid: W&B's order. shuffled: at random.",
+        metavar="ORDER",
+    ),
+]
+FirstFlag = Annotated[
+    list[str] | None, Option("--first", help="Run points with this value before all others.", metavar="KEY=VALUE")
+]
+SeedsFlag = Annotated[
+    str | None, Option(help="Run these seeds, such as 0-9 or 0-4,7. Default: the file's.", metavar="SEEDS")
+]
+TimeFlag = Annotated[
+    str | None,
+    Option("--for", help="Run whole rounds of seeds, as many as this time allows: 90s, 9m, 1h30m.", metavar="TIME"),
+]
+UntilFlag = Annotated[str | None, Option("--until", help="The same, until this time of day.", metavar="HH:MM")]
+CatalogueFlag = Annotated[
+    bool,
+    Option(
+        "--catalogue",
+        help="Run all sweeps that answer a published row, first those that bring most rows to a verdict in an hour.",
     ),
 ]
 RetryFlag = Annotated[bool, Option("--retry", help="Run points that crashed or diverged again.")]
@@ -64,7 +92,7 @@ def check(
         except SweepError as error:
             problems += error.problems
     for checked in checks:
-        _warn(checked)
+        here.warn_of(checked)
         if not as_json:
             typer.echo(f"{checked.sweep.path}: {_size(checked)}")
     if as_json:
@@ -79,13 +107,15 @@ _RUN_EXAMPLES = """Examples:
   trainer sweep run sweeps/smoke.yaml
   trainer sweep run sweeps/lr_scheduler.yaml train.epochs=1
   trainer sweep run sweeps/loss.yaml --devices cuda:0,cuda:1 --per-device 2
-  trainer sweep run sweeps/loss.yaml --have docs/results/runs/loss.jsonl.gz"""
+  trainer sweep run sweeps/loss.yaml --have docs/results/runs/loss.jsonl.gz
+  trainer sweep run sweeps/loss.yaml --seeds 5-9 --first loss.name=mse
+  trainer sweep run sweeps/loss.yaml sweeps/activation.yaml --for 1h30m
+  trainer sweep run --catalogue --for 4h --have docs/results/runs"""
 
 
 @app.command(context_settings=TAKES_ANY_KEY, epilog=_RUN_EXAMPLES)
 def run(
-    file: File,
-    overrides: Overrides = None,
+    files: Files = None,
     runs: RunsFlag = Path("runs"),
     storage: StorageFlag = None,
     jobs: JobsFlag = None,
@@ -93,13 +123,35 @@ def run(
     per_device: PerDeviceFlag = 1,
     retry: RetryFlag = False,
     have: HaveFlag = None,
+    order: OrderFlag = "seeds-first",
+    first: FirstFlag = None,
+    seeds: SeedsFlag = None,
+    time: TimeFlag = None,
+    until: UntilFlag = None,
+    catalogue: CatalogueFlag = False,
     as_json: JsonFlag = False,
 ) -> int:
-    """Run all points of a sweep here, without a server.
+    """Run the points of sweeps here, without a server.
 
     Finished points are not run again. An override is the same at every point.
     """
-    return _run(file, overrides or [], runs, storage, jobs, devices, per_device, retry, as_json, have or ())
+    from trainer.sweep.order import Plan, read_order, read_seeds
+
+    if catalogue and time is None and until is None:
+        raise SweepError("--catalogue: runs for weeks; say how long, by --for 4h or --until 04:30")
+    paths, overrides = here.files_and_overrides(files or [], catalogue)
+    plan = Plan(read_order(order), tuple(first or ()), read_seeds(seeds) if seeds is not None else ())
+    place = here.Place(runs, storage, devices.split(","), jobs or len(devices.split(",")) * per_device)
+    if time is not None or until is not None:
+        return here.run_for(
+            paths, overrides, place, plan, here.seconds_of(time, until), catalogue, retry, have or (), as_json
+        )
+    code = 0
+    for path in paths:
+        code = max(code, here.run_one(path, overrides, place, retry, as_json, have or (), plan))
+        if code > 2:  # a signal
+            break
+    return code
 
 
 @app.command()
@@ -112,7 +164,7 @@ def start(
     from trainer.wandb_api import sweeps as remote
 
     chosen = devices.split(",")
-    raise typer.Exit(remote.start(file, agents=agents or len(chosen), devices=chosen, warn=_warn))
+    raise typer.Exit(remote.start(file, agents=agents or len(chosen), devices=chosen, warn=here.warn_of))
 
 
 @app.command()
@@ -134,7 +186,7 @@ def status(
         from trainer.sweep import local
 
         progress = local.progress_here(Path(target), runs=runs, storage=storage, have=have or ())
-    _print(progress, as_json)
+    here.print_progress(progress, as_json)
 
 
 @app.command()
@@ -162,7 +214,9 @@ def rerun(
     from trainer.sweep import local
 
     overrides = local.overrides_of(Path(target), runs=runs, storage=storage)
-    return _run(Path(target), overrides, runs, storage, jobs, devices, per_device, True, as_json)
+    chosen = devices.split(",")
+    place = here.Place(runs, storage, chosen, jobs or len(chosen) * per_device)
+    return here.run_one(Path(target), overrides, place, True, as_json)
 
 
 @app.command("list")
@@ -189,54 +243,6 @@ def list_sweeps(
         typer.echo(f"{path.parent}  {said}")
 
 
-def _run(
-    file: Path,
-    overrides: list[str],
-    runs: Path,
-    storage: str | None,
-    jobs: int | None,
-    devices: str,
-    per_device: int,
-    retry: bool,
-    as_json: bool,
-    have: Sequence[Path] = (),
-) -> int:
-    from trainer.sweep.live import SweepView
-    from trainer.sweep.local import run_sweep
-
-    chosen = devices.split(",")
-    with SweepView(file.stem) as view:
-        progress, signal = run_sweep(
-            file,
-            overrides,
-            runs=runs,
-            storage=storage,
-            devices=chosen,
-            jobs=jobs or len(chosen) * per_device,
-            retry=retry,
-            watch=view.show,
-            have=have,
-            warn=_warn,
-        )
-    _print(progress, as_json)
-    failed = progress.count("crashed", "diverged")
-    again = shlex.join(
-        ["trainer", "sweep", "rerun", str(file), *(["--runs", str(runs)] if runs != Path("runs") else [])]
-    )
-    if failed and not signal:
-        typer.echo(f"{failed} points failed; `{again}` runs them again", err=True)
-    elif not progress.complete:
-        typer.echo(f"continue with the same command, or `{again}`", err=True)
-    if signal:
-        return 128 + signal
-    return int(progress.count("crashed", "diverged", "interrupted", "missing") > 0)
-
-
-def _warn(checked: "Checked") -> None:
-    for warning in checked.warnings:
-        typer.echo(f"warning: {checked.sweep.path}: {warning}", err=True)
-
-
 def _size(checked: "Checked") -> str:
     file = checked.sweep.file
     return f"{len(checked.entries)} points" if checked.entries else f"{file.method}, {file.run_cap} points"
@@ -245,9 +251,3 @@ def _size(checked: "Checked") -> str:
 def _as_json(checked: "Checked") -> dict[str, object]:
     points = [{"values": dict(e.point.values), "config": e.config} for e in checked.entries]
     return {"file": str(checked.sweep.path), "warnings": list(checked.warnings), "points": points}
-
-
-def _print(progress: "Progress", as_json: bool) -> None:
-    from trainer.sweep.status import as_text
-
-    typer.echo(json.dumps(progress.as_json()) if as_json else as_text(progress))

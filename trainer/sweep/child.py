@@ -26,7 +26,7 @@ _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM, _UNKNOWN)
 _DIVERGED = 3
 _OF_ANOTHER_SWEEP = ("WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_RUN_ID")  # where this runs in a W&B agent
 # Elsewhere children are started from nothing: macOS's frameworks do not outlive a fork.
-_CONTEXT = mp.get_context("forkserver") if sys.platform == "linux" else mp.get_context("spawn")
+CONTEXT = mp.get_context("forkserver") if sys.platform == "linux" else mp.get_context("spawn")
 
 Train = Callable[[list[str]], None]
 """Takes the arguments of `trainer train` and ends with SystemExit, whose code says how."""
@@ -44,12 +44,12 @@ def train(arguments: list[str]) -> None:
 
 def warm_up(modules: Sequence[str] = ("trainer.sweep.warm",)) -> None:
     """Let the server import what children need while the caller does other things."""
-    if _CONTEXT.get_start_method() == "forkserver":
-        _CONTEXT.set_forkserver_preload([__name__, *modules])
-        _ensure_server()
+    if CONTEXT.get_start_method() == "forkserver":
+        CONTEXT.set_forkserver_preload([__name__, *modules])
+        ensure_server()
 
 
-def _ensure_server() -> None:
+def ensure_server() -> None:
     """Start the server with SIGINT and SIGTERM ignored, from its first instruction.
 
     The controller passes signals on to the children. A server that died of one could not tell how its children end.
@@ -76,9 +76,9 @@ class Child:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         own = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_SWEEP}
         arguments = (target, folder, list(overrides), {**own, **env}, self._log)
-        self._process = _CONTEXT.Process(target=_run, args=arguments, name=folder.name)
-        if _CONTEXT.get_start_method() == "forkserver":
-            _ensure_server()
+        self._process = CONTEXT.Process(target=_run, args=arguments, name=folder.name)
+        if CONTEXT.get_start_method() == "forkserver":
+            ensure_server()
         self._process.start()
 
     def poll(self) -> tuple[State, dict[str, Any], str] | None:

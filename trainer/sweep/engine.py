@@ -59,7 +59,9 @@ class _Slot:
 class Engine:
     """Runs a checked sweep. `entry_of` makes entries of the points that a Bayesian search proposes.
 
-    `watch` is called after each change, and every few seconds.
+    `watch` is called after each change, and every few seconds. `wanted` are the points to run, in this order, if not
+    all. At the `deadline`, a value of `time.monotonic`, runs save and end. A search begins no point that would take
+    longer than is left.
     """
 
     def __init__(
@@ -74,8 +76,12 @@ class Engine:
         env: Mapping[str, str],
         watch: Watch,
         target: Train = train,
+        wanted: Sequence[Entry] | None = None,
+        deadline: float = math.inf,
     ) -> None:
         self._checked = checked
+        self._wanted = checked.entries if wanted is None else wanted
+        self._deadline = deadline
         self._sweep = checked.sweep
         self._ledger = ledger
         self._folder = folder
@@ -98,7 +104,7 @@ class Engine:
         self._ledger.enqueue(self._entries(), retry=retry)
         with StopRequest() as stop:
             try:
-                while self._step(stopping=stop()):
+                while self._step(stopping=stop() or time.monotonic() > self._deadline):
                     time.sleep(_POLL_SECONDS)
             finally:
                 self._abandon()
@@ -127,13 +133,19 @@ class Engine:
         return any(slot.run for slot in self._slots) or (changed and not stopping)
 
     def _next(self, slot: _Slot) -> _Run | None:
-        claim = self._ledger.claim(self._entry_of)
+        claim = self._ledger.claim(self._entry_of) if self._has_time() else None
         if claim is None:
             self._asked_in_vain = time.monotonic()
             return None
         overrides = [*self._sweep.fixed, *claim.point.overrides]
         child = Child(self._folder / claim.run, overrides, slot.env, target=self._target)
         return _Run(claim, child, last_epoch=claim.last_epoch)
+
+    def _has_time(self) -> bool:
+        """Return whether a search has time for another point. A grid's points were chosen so that they fit."""
+        if self._sweep.file.method == "grid" or math.isinf(self._deadline):
+            return True
+        return time.monotonic() + (self._seconds_a_point() or 0.0) < self._deadline
 
     def _tend(self, run: _Run, *, stopping: bool) -> bool:
         """Watch a run, stop it or settle it. Return True if it has ended."""
@@ -189,7 +201,7 @@ class Engine:
         return bool(lost)
 
     def _entries(self) -> Sequence[Entry]:
-        return self._ledger.entries() if self._sweep.file.method == "bayes" else self._checked.entries
+        return self._ledger.entries() if self._sweep.file.method == "bayes" else self._wanted
 
     def _abandon(self) -> None:
         """Kill what is still running after a second Ctrl-C or a bug."""
@@ -205,10 +217,14 @@ class Engine:
 
     def _snapshot(self, *, stopping: bool) -> Snapshot:
         now = self._progress()
-        each = self._ledger.seconds_a_point()
+        each = self._seconds_a_point()
         left = now.total - now.count("finished", "stopped", "crashed", "diverged")
         running = {slot.run.claim.run: slot.device for slot in self._slots if slot.run}
         return Snapshot(now, running, each and each * left / len(self._slots), stopping)
+
+    def _seconds_a_point(self) -> float | None:
+        seconds = self._ledger.seconds().values()
+        return sum(seconds) / len(seconds) if seconds else None
 
 
 def progress_of(checked: Checked, attempts: Sequence[Attempt]) -> Progress:

@@ -7,7 +7,7 @@ from pathlib import Path
 from trainer.config.load import as_stored, validate
 from trainer.config.overrides import nest
 from trainer.errors import ConfigError, SweepError
-from trainer.runs.archive import is_archive, read_archive
+from trainer.runs.archive import SUFFIX, is_archive, read_archive
 from trainer.runs.archive_lines import Entry as Packed
 from trainer.runs.folder import config_hash
 from trainer.runs.history import is_finite
@@ -22,6 +22,17 @@ class Had:
     entry: Entry
     attempt: Attempt
     curve: Mapping[int, float]  # the sweep's metric after each epoch that has it
+
+
+def archives_of(paths: Sequence[Path]) -> list[Path]:
+    """Return archives as they are, and all archives in each folder. Raises SweepError for a folder without any."""
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+        if not inside:
+            raise SweepError(f"--have: {path}: no archive in it; they are called NAME{SUFFIX}")
+        found += inside
+    return found
 
 
 def runs_in(archives: Sequence[Path], checked: Checked) -> list[Had]:

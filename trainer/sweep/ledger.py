@@ -17,16 +17,16 @@ import optuna
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
-from trainer.config.overrides import as_typed
 from trainer.errors import ConfigError, SweepError, UserError
 from trainer.runs.folder import config_hash, read_config
+from trainer.sweep.begun import OVERRIDES
 from trainer.sweep.file import Sweep
 from trainer.sweep.have import Had
 from trainer.sweep.hyperband import is_hopeless
 from trainer.sweep.points import Entry, Point
 from trainer.sweep.search import distributions_of, suggest, values_of
 from trainer.sweep.status import Attempt, State
-from trainer.sweep.storage import Database, patient, quiet, without_password
+from trainer.sweep.storage import Database, patient, quiet
 from trainer.sweep.trials import (
     ENDS,
     INTERRUPTED,
@@ -41,7 +41,6 @@ from trainer.sweep.trials import (
 )
 
 _DUPLICATE: Mapping[str, Any] = {"state": "missing"}  # no attempt: another trial of its point counts
-_OVERRIDES = "words"  # their name in every ledger.db so far: a sweep begun earlier is still continued
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Ledger:
         self._sweep = sweep
         self._folder = folder
         self._id = uuid.uuid4().hex
-        self._wanted: set[str] = set()  # keys of the points that were asked for here
+        self._wanted: dict[str, int] = {}  # key of each point that was asked for here -> its place in the order
         self._distributions = distributions_of(sweep) if sweep.file.method == "bayes" else {}
         self.database = Database(folder, storage, sweep.name)
         self._storage = self.database.storage
@@ -97,10 +96,13 @@ class Ledger:
     def enqueue(self, entries: Sequence[Entry], *, retry: bool = False) -> None:
         """Add each point that is not done, running or waiting. With `retry`, also what crashed or diverged.
 
+        This controller claims them in the order of its first call.
+
         Raises SweepError if a point now has another config than the one it was begun with.
         """
         with self.database.locked():
-            self._wanted |= {entry.point.key for entry in entries}
+            for entry in entries:
+                self._wanted.setdefault(entry.point.key, len(self._wanted))
             known = self._by_point()
             changed = [
                 f"{entry.run}: was begun as config {before} and is {entry.config} now, since a recipe or a default has"
@@ -136,13 +138,20 @@ class Ledger:
             return True
 
     @patient
+    def note_seeds(self, seeds: Sequence[int]) -> None:
+        """Remember seeds that were asked for besides the file's, so that every later command knows their points."""
+        known: list[int] = self._study.user_attrs.get("seeds", [])
+        if more := [seed for seed in seeds if seed not in known]:
+            self._study.set_user_attr("seeds", [*known, *more])
+
+    @patient
     def claim(self, entry_of: Callable[[Point], Entry]) -> Claim | None:
         """Claim the next waiting point for this controller. Return None if there is nothing to do.
 
         A Bayesian search without a waiting point proposes a new one, and `entry_of` makes an Entry of it.
         """
         with self.database.locked():
-            for trial in self._trials(TrialState.WAITING):
+            for trial in sorted(self._trials(TrialState.WAITING), key=self._place):
                 if self._is_foreign(trial):
                     continue
                 self._storage.record_heartbeat(trial._trial_id)  # before it runs, or else nobody could find it lost
@@ -154,6 +163,10 @@ class Ledger:
         """Return whether a trial is of a point that has left the file. Points of a Bayesian search never are."""
         point = trial.user_attrs.get("point")
         return self._sweep.file.method != "bayes" and point is not None and Point(point).key not in self._wanted
+
+    def _place(self, trial: FrozenTrial) -> int:
+        point = trial.user_attrs.get("point")
+        return self._wanted.get(Point(point).key, 0) if point is not None else 0
 
     def _propose(self, entry_of: Callable[[Point], Entry]) -> Claim | None:
         assert self._sweep.file.metric
@@ -250,26 +263,29 @@ class Ledger:
                 found.append(attempt_of(trial, state))
         return found
 
-    def seconds_a_point(self) -> float | None:
-        """Return the mean wall time of the points that finished in one attempt, in seconds."""
-        whole = [trials[0] for trials in self._by_point().values() if len(trials) == 1]
-        whole = [trial for trial in whole if "archive" not in trial.user_attrs]
-        durations = [t.duration.total_seconds() for t in whole if t.state == TrialState.COMPLETE and t.duration]
-        return sum(durations) / len(durations) if durations else None
+    @patient
+    def seconds(self) -> dict[str, float]:
+        """Return the wall time in seconds of each point that finished in one attempt here, by its key."""
+        whole = {key: trials[0] for key, trials in self._by_point().items() if len(trials) == 1}
+        return {
+            key: trial.duration.total_seconds()
+            for key, trial in whole.items()
+            if trial.state == TrialState.COMPLETE and trial.duration and "archive" not in trial.user_attrs
+        }
 
     # The study, trial by trial.
 
     def _check_definition(self, overrides: Sequence[str]) -> None:
         file = self._sweep.file
         metric = [file.metric.name, file.metric.goal] if file.metric else None
-        asked = {_OVERRIDES: list(overrides), "method": file.method, "metric": metric}
+        asked = {OVERRIDES: list(overrides), "method": file.method, "metric": metric}
         if file.method != "grid":  # a search over another space is another search
             asked |= {"run_cap": file.run_cap, "parameters": json.loads(json.dumps(file.parameters))}
         begun = self._study.user_attrs.get("definition")
         if begun is None or (begun | {"run_cap": asked.get("run_cap")} == asked and _more(asked, begun)):
             self._study.set_user_attr("definition", asked)
         elif differing := [key for key in asked if begun.get(key) != asked[key]]:
-            called = {_OVERRIDES: "overrides"}
+            called = {OVERRIDES: "overrides"}
             more = "a larger run_cap asks for more points; " if differing == ["run_cap"] else ""
             raise SweepError(*(
                 f"{self._folder}: was begun with {called.get(key, key)} {begun.get(key)!r}, not {asked[key]!r}; "
@@ -303,25 +319,6 @@ class Ledger:
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             return self._storage.set_trial_state_values(trial, state)
         return False
-
-
-def overrides_begun_with(sweep: Sweep, folder: Path, storage: str | None) -> list[str]:
-    """Return the overrides that every point of a sweep was given. Raises SweepError if the sweep was not begun."""
-    not_begun = SweepError(
-        f"{folder}: no sweep was begun here; begin it by `{as_typed('trainer', 'sweep', 'run', sweep.path)}`"
-    )
-    if storage is None and not (folder / "ledger.db").exists():
-        raise not_begun
-    database = Database(folder, storage, sweep.name)
-    with contextlib.closing(database), quiet():
-        try:
-            study = optuna.load_study(study_name=sweep.name, storage=database.storage)
-        except KeyError as error:
-            url = without_password(database.storage.url)
-            raise SweepError(f"{url}: contains no sweep called {sweep.name!r}") from error
-        if "definition" not in study.user_attrs:  # killed in its first moment
-            raise not_begun
-        return study.user_attrs["definition"][_OVERRIDES]
 
 
 def _more(asked: Mapping[str, Any], begun: Mapping[str, Any]) -> bool:

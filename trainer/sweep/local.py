@@ -3,69 +3,144 @@
 `RUNS/NAME/` contains NAME.yaml (the file as it was last run), ledger.db, and a run folder for each point.
 """
 
+import contextlib
+import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.config.overrides import as_typed
+from trainer.errors import SweepError
 from trainer.files import disk_errors, write_whole
+from trainer.sweep.begun import begun_with
 from trainer.sweep.check import check, entry_of
-from trainer.sweep.child import warm_up
 from trainer.sweep.engine import Engine, Watch, progress_of
 from trainer.sweep.file import Sweep, read_sweep, with_overrides
-from trainer.sweep.have import runs_in
-from trainer.sweep.ledger import Ledger, overrides_begun_with
-from trainer.sweep.points import Checked
-from trainer.sweep.status import Progress
+from trainer.sweep.have import Had, archives_of, runs_in
+from trainer.sweep.ledger import Ledger
+from trainer.sweep.order import Plan, ordered, with_seeds
+from trainer.sweep.points import Checked, Entry
+from trainer.sweep.status import Progress, State
+from trainer.sweep.storage import without_password
 
 
-def run_sweep(
+@dataclass(frozen=True)
+class LocalSweep:
+    """A checked sweep, with what is done of it here and in archives."""
+
+    checked: Checked
+    entries: tuple[Entry, ...]  # in the order in which they run; none of a Bayesian search
+    overrides: tuple[str, ...]  # the same at every point
+    folder: Path  # of its runs
+    storage: str | None
+    had: tuple[Had, ...]
+    seeds: tuple[int, ...] = ()  # that were asked for besides the file's
+
+    @property
+    def name(self) -> str:
+        return self.checked.sweep.name
+
+    def run(
+        self,
+        *,
+        wanted: Sequence[Entry] | None = None,
+        deadline: float = math.inf,
+        jobs: int,
+        devices: Sequence[str],
+        retry: bool = False,
+        watch: Watch,
+    ) -> tuple[Progress, int | None]:
+        """Run what is not done of `wanted`, or of all points. Return (progress, the signal that ended it).
+
+        At `deadline`, a value of `time.monotonic`, the runs save and end.
+        """
+        sweep = self.checked.sweep
+        with disk_errors(self.folder, "cannot be made"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        with self._ledger() as ledger:
+            if sweep.path.resolve() != (kept := self.folder / f"{sweep.name}.yaml").resolve():
+                write_whole(kept, sweep.path.read_bytes())
+            ledger.release_lost()
+            ledger.note_seeds(self.seeds)
+            ledger.take(self.had)
+            engine = Engine(
+                self.checked,
+                ledger,
+                self.folder,
+                entry_of=lambda point: entry_of(point, sweep),
+                jobs=jobs,
+                devices=devices,
+                env=env_of(sweep, jobs),
+                watch=watch,
+                wanted=self.entries if wanted is None else wanted,
+                deadline=deadline,
+            )
+            return engine.run(retry=retry)
+
+    def progress(self) -> Progress:
+        """Return the progress by the ledger, if there is one, and by the archives."""
+        with self._ledger_if_begun() as ledger:
+            attempts = ledger.attempts() if ledger else []
+        known = {attempt.point.key for attempt in attempts if attempt.state in ("finished", "stopped")}
+        packed = [had.attempt for had in self.had if had.entry.point.key not in known]
+        return progress_of(self.checked, [*attempts, *packed])
+
+    def state(self) -> dict[str, State]:
+        """Return the state of each point that has an attempt, by its key."""
+        return {status.point.key: status.state for status in self.progress().points if status.attempts}
+
+    def seconds(self) -> dict[str, float]:
+        """Return the wall time in seconds of each point that finished here in one attempt, by its key."""
+        with self._ledger_if_begun() as ledger:
+            return ledger.seconds() if ledger else {}
+
+    def left(self, progress: Progress) -> int:
+        """Return the number of points that were to run, and have not ended."""
+        keys = {entry.point.key for entry in self.entries}
+        asked = [status for status in progress.points if not keys or status.point.key in keys]
+        return sum(status.state in ("interrupted", "missing", "waiting") for status in asked)
+
+    def _ledger(self) -> Ledger:
+        return Ledger(self.checked.sweep, self.folder, self.storage, overrides=self.overrides)
+
+    def _ledger_if_begun(self) -> AbstractContextManager[Ledger | None]:
+        begun = self.storage is not None or (self.folder / "ledger.db").exists()
+        return self._ledger() if begun else contextlib.nullcontext()
+
+
+def open_sweep(
     path: Path,
-    overrides: Sequence[str],
+    overrides: Sequence[str] = (),
     *,
     runs: Path,
-    storage: str | None,
-    devices: Sequence[str],
-    jobs: int,
-    retry: bool,
-    watch: Watch,
+    storage: str | None = None,
     have: Sequence[Path] = (),
-    warn: Callable[[Checked], None] = lambda _: None,
-) -> tuple[Progress, int | None]:
-    """Run the rest of a sweep: what is neither done here nor in the archives `have`, which the ledger remembers.
+    plan: Plan | None = None,
+) -> LocalSweep:
+    """Check a sweep and read the archives `have`, which the ledger remembers once it runs.
 
-    Return (progress, the signal that ended it). Raises SweepError before anything starts if a point is impossible, and
-    ArchiveError for a damaged archive.
+    Raises SweepError if a point is impossible or the plan does not fit, and ArchiveError for a damaged archive.
     """
+    plan = plan or Plan()
     sweep = with_overrides(read_sweep(path), overrides)
+    begun = begun_with(sweep, runs / sweep.name, storage)
+    sweep = with_seeds(sweep, [*begun.seeds, *plan.seeds] if begun else plan.seeds)
     checked = check(sweep)
-    warm_up()  # after the check, so that a mistake does not wait for torch
-    warn(checked)
-    had = runs_in(have, checked)
-    folder = runs / sweep.name
-    with disk_errors(folder, "cannot be made"):
-        folder.mkdir(parents=True, exist_ok=True)
-    with Ledger(sweep, folder, storage, overrides=overrides) as ledger:
-        if path.resolve() != (kept := folder / f"{sweep.name}.yaml").resolve():
-            write_whole(kept, path.read_bytes())
-        ledger.release_lost()
-        ledger.take(had)
-        engine = Engine(
-            checked,
-            ledger,
-            folder,
-            entry_of=lambda point: entry_of(point, sweep),
-            jobs=jobs,
-            devices=devices,
-            env=_env(sweep, jobs),
-            watch=watch,
-        )
-        return engine.run(retry=retry)
+    had = tuple(runs_in(archives_of(have), checked))
+    entries = ordered(checked.entries, plan, sweep)
+    return LocalSweep(checked, entries, tuple(overrides), runs / sweep.name, storage, had, plan.seeds)
 
 
 def overrides_of(path: Path, *, runs: Path, storage: str | None) -> list[str]:
     """Return the overrides that a sweep was begun with. Raises SweepError if it was not begun."""
     sweep = read_sweep(path)
-    return overrides_begun_with(sweep, runs / sweep.name, storage)
+    folder = runs / sweep.name
+    if begun := begun_with(sweep, folder, storage):
+        return list(begun.overrides)
+    where = without_password(storage) if storage else folder
+    raise SweepError(f"{where}: no sweep was begun here; begin it by `{as_typed('trainer', 'sweep', 'run', path)}`")
 
 
 def progress_here(path: Path, *, runs: Path, storage: str | None, have: Sequence[Path] = ()) -> Progress:
@@ -73,15 +148,11 @@ def progress_here(path: Path, *, runs: Path, storage: str | None, have: Sequence
 
     Raises SweepError if it was not begun and no archive is given.
     """
-    if have and storage is None and not (runs / path.stem / "ledger.db").exists():
-        found = check(read_sweep(path))
-        return progress_of(found, [had.attempt for had in runs_in(have, found)])
-    overrides = overrides_of(path, runs=runs, storage=storage)
-    found = check(with_overrides(read_sweep(path), overrides))
-    with Ledger(found.sweep, runs / found.sweep.name, storage, overrides=overrides) as ledger:
-        attempts = ledger.attempts()
-    known = {attempt.point.key for attempt in attempts if attempt.state in ("finished", "stopped")}
-    return progress_of(found, attempts + [h.attempt for h in runs_in(have, found) if h.entry.point.key not in known])
+    if have and begun_with(read_sweep(path), runs / path.stem, storage) is None:
+        overrides = []
+    else:
+        overrides = overrides_of(path, runs=runs, storage=storage)
+    return open_sweep(path, overrides, runs=runs, storage=storage, have=have).progress()
 
 
 def sweeps_here(runs: Path) -> list[Path]:
@@ -89,7 +160,7 @@ def sweeps_here(runs: Path) -> list[Path]:
     return sorted(path for path in runs.glob("*/*.yaml") if path.stem == path.parent.name)
 
 
-def _env(sweep: Sweep, jobs: int) -> dict[str, str]:
+def env_of(sweep: Sweep, jobs: int) -> dict[str, str]:
     """Return the environment of every child.
 
     Its W&B runs are recorded offline, as a group in the sweep's project. Children share the processor's cores.

@@ -62,3 +62,31 @@ def test_a_sweep_that_was_never_begun_is_one_line(trainer, capsys: pytest.Captur
 def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.CaptureFixture[str]) -> None:
     assert trainer("rerun", "me/project/abc123", "--jobs", "2") == 2
     assert "one point on each device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["run"], "expected a sweep file, such as sweeps/smoke.yaml"),
+        (["run", "train.epochs=1"], "train.epochs=1: expected a sweep file"),
+        (["run", "good.yaml", "--for", "9"], "--for: '9': expected a time, such as 90s, 9m or 1h30m"),
+        (["run", "good.yaml", "--until", "soon"], "--until: 'soon': expected a time of day, such as 04:30"),
+        (["run", "good.yaml", "--until", "04:30", "--for", "1h"], "use one"),
+        (["run", "--catalogue"], "--catalogue: runs for weeks"),
+        (["run", "--catalogue", "good.yaml", "--for", "1h"], "leave good.yaml out"),
+        (["run", "--catalogue", "--for", "1h"], "there is no sweeps/ here"),
+        (["run", "good.yaml", "--seeds", "a-b"], "--seeds: 'a-b': expected seeds, such as 0-4 or 0-4,7"),
+        (["run", "good.yaml", "--order", "gird"], "--order: 'gird' is not an order; did you mean 'grid'?"),
+        (["run", "good.yaml", "--first", "seed=9"], "--first: seed=9: good.yaml has no such point"),
+        (["run", "good.yaml", "--for", "1h", "--have", "."], "--have: .: no archive in it"),
+        (["run", "good.yaml", "missing.yaml", "--for", "1h"], "missing.yaml"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line_and_nothing_starts(
+    trainer, words: list[str], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trainer(*words) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert line in said[0]
+    assert not (tmp_path / "runs").exists()

@@ -18,7 +18,7 @@ from standin import Run, Standin
 from trainer.config.overrides import flatten, nest, read_overrides
 from trainer.runs.folder import read_config
 from trainer.sweep.file import read_sweep
-from trainer.sweep.local import run_sweep
+from trainer.sweep.local import open_sweep
 from trainer.sweep.points import Point, points_of
 from trainer.wandb_api import sweeps as remote
 
@@ -179,8 +179,7 @@ def test_the_smoke_sweep_runs_under_two_agents_as_its_header_says(server: Standi
     assert {run.project for run in server.runs.values()} == {"cifar-sweeps-smoke"}
     assert all(epochs_of(run) == [1] and run.exit_code == 0 for run in server.runs.values())
 
-    here: Any = {"runs": Path("here"), "storage": None, "devices": ["auto"], "jobs": 2, "retry": False}
-    progress, _ = run_sweep(SMOKE, [], watch=lambda _: None, **here)
+    progress, _ = open_sweep(SMOKE, runs=Path("here")).run(devices=["auto"], jobs=2, watch=lambda _: None)
     assert progress.complete
     assert configs_under(Path("here/smoke")) == configs_under(Path("runs")), "point by point"
 

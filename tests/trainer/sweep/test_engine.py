@@ -21,6 +21,7 @@ from trainer.runs.folder import config_hash
 from trainer.sweep.engine import device_env
 from trainer.sweep.file import read_sweep
 from trainer.sweep.ledger import Ledger
+from trainer.sweep.order import Plan
 from trainer.sweep.points import Entry, Point, points_of
 
 
@@ -38,9 +39,9 @@ def expected(path: Path) -> dict[str, float]:
     return {point.key: accuracy(point.overrides, epoch=5) for point in points}
 
 
-def test_every_point_runs_once_and_in_the_order_of_wandb(tmp_path: Path) -> None:
+def test_every_point_runs_once_and_in_the_order_of_wandb_if_that_is_asked_for(tmp_path: Path) -> None:
     path = write_sweep(tmp_path)
-    progress, stopped_by = run(path, tmp_path)
+    progress, stopped_by = run(path, tmp_path, plan=Plan("grid"))
     assert progress.complete
     assert stopped_by is None
     assert noted(tmp_path) == ["0.1-s0", "0.1-s1", "0.01-s0", "0.01-s1", "0.001-s0", "0.001-s1"]

@@ -1,0 +1,176 @@
+"""Whole rounds of seeds, across sweeps, within a time: `trainer sweep run A.yaml B.yaml --for 9m`.
+
+A round is every configuration of a sweep with one seed. What does not fit in the time that is left is not begun, so
+each table stays balanced. What is begun and not finished in time saves, and comes first the next time.
+"""
+
+import contextlib
+import datetime
+import re
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from trainer.errors import SweepError, UserError
+from trainer.published import rows as published_rows
+from trainer.runs.folder import read_config, read_summary
+from trainer.sweep.engine import Watch
+from trainer.sweep.local import LocalSweep
+from trainer.sweep.order import configuration, seed_rounds
+from trainer.sweep.points import Entry
+from trainer.sweep.status import Progress
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_FOR_A_VERDICT = 3  # seeds of each configuration (docs/statistics.md)
+
+
+def read_duration(text: str) -> float:
+    """Return the seconds of `90s`, `9m` or `1h30m`. Raises SweepError for any other text, and for nothing at all."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if "".join(map("".join, parts)) != text or not (seconds := sum(float(n) * _UNITS[unit] for n, unit in parts)):
+        raise SweepError(f"--for: {text!r}: expected a time, such as 90s, 9m or 1h30m")
+    return seconds
+
+
+def seconds_until(text: str, now: datetime.datetime) -> float:
+    """Return the seconds until the clock next shows HH:MM, in `now`'s time zone. Raises SweepError for another text."""
+    try:
+        then = datetime.datetime.combine(now.date(), datetime.time.fromisoformat(text), now.tzinfo)
+    except ValueError:
+        raise SweepError(f"--until: {text!r}: expected a time of day, such as 04:30") from None
+    return ((then - now).total_seconds() - 1e-9) % 86400
+
+
+@dataclass(frozen=True)
+class Round:
+    """What is left to run of one round of seeds."""
+
+    sweep: LocalSweep
+    number: int  # from 0
+    entries: tuple[Entry, ...]
+    seconds: float  # predicted
+    begun: bool  # some of its points were run, or are
+    rows: int  # published rows of its sweep, if it has too few seeds for a verdict
+
+    def __str__(self) -> str:
+        count = "1 run" if len(self.entries) == 1 else f"{len(self.entries)} runs"
+        return f"{self.sweep.name}, seed {self.number + 1} of each point: {count}, about {in_words(self.seconds)}"
+
+
+Predict = Callable[[Entry], float]
+"""Returns the seconds of a whole run."""
+
+
+def next_round(
+    sweep: LocalSweep, predict: Predict, *, jobs: int, retry: bool = False, tried: Collection[int] = ()
+) -> Round | None:
+    """Return the first round of a sweep that is not done, or None. `tried` are rounds that are left out.
+
+    A search has no rounds: its points are one, and the predicted seconds are those of one point.
+    """
+    ended = ("finished", "stopped", "running", *(() if retry else ("diverged", "crashed")))
+    state, measured = sweep.state(), _means(sweep)
+    left = [entry for entry in sweep.entries if state.get(entry.point.key) not in ended]
+    if sweep.checked.sweep.file.method != "grid":
+        if tried or sweep.progress().complete:
+            return None
+        known = [*measured.values()] or [predict(entry) for entry in left[:1]] or [0.0]
+        return Round(sweep, 0, tuple(left), sum(known) / len(known), bool(state), 0)
+    place = seed_rounds([entry.point for entry in sweep.checked.entries])
+    left = [entry for entry in left if place[entry.point.key] not in tried]
+    if not left:
+        return None
+    number = min(place[entry.point.key] for entry in left)
+    entries = tuple(entry for entry in left if place[entry.point.key] == number)
+    seconds = [
+        (measured.get(configuration(entry.point)) or predict(entry)) * _share_left(sweep, entry, state)
+        for entry in entries
+    ]
+    begun = any(place.get(key) == number and each != "waiting" for key, each in state.items())
+    count = sum(row.sweep == sweep.name for row in published_rows()) if number < _FOR_A_VERDICT else 0
+    return Round(sweep, number, entries, max(max(seconds), sum(seconds) / jobs), begun, count)
+
+
+def _means(sweep: LocalSweep) -> dict[str, float]:
+    """Return the mean seconds of the runs of each configuration that finished here."""
+    points = {entry.point.key: entry.point for entry in sweep.checked.entries}
+    seconds: dict[str, list[float]] = {}
+    for key, taken in sweep.seconds().items():
+        seconds.setdefault(configuration(points[key]) if key in points else key, []).append(taken)
+    return {key: sum(taken) / len(taken) for key, taken in seconds.items()}
+
+
+def _share_left(sweep: LocalSweep, entry: Entry, state: Mapping[str, str]) -> float:
+    """Return the share of a run's epochs that are still to come."""
+    if state.get(entry.point.key) != "interrupted":
+        return 1.0
+    folder = sweep.folder / entry.run
+    with contextlib.suppress(UserError):  # it was killed before it began
+        return max(0.0, 1 - read_summary(folder).get("epoch", 0) / read_config(folder).train.epochs)
+    return 1.0
+
+
+def cheapest_first(round: Round) -> tuple[object, ...]:
+    """Sort key: what is begun, then the sweep with the fewest seeds, then the cheapest."""
+    return (not round.begun, round.number, round.seconds)
+
+
+def most_rows_an_hour(round: Round) -> tuple[object, ...]:
+    """Sort key: what is begun, then the sweep that gets most published rows to a verdict in an hour, then the cheapest.
+
+    All rounds that a sweep lacks until its rows can have a verdict are taken to cost the same.
+    """
+    missing = max(1, _FOR_A_VERDICT - round.number)
+    return (not round.begun, -round.rows / (missing * round.seconds), round.number, round.seconds)
+
+
+def run_for(
+    sweeps: Sequence[LocalSweep],
+    seconds: float,
+    *,
+    predict: Callable[..., float],
+    rank: Callable[[Round], tuple[object, ...]] = cheapest_first,
+    watch: Callable[[LocalSweep], Watch],
+    say: Callable[[str], None],
+    jobs: int,
+    devices: Sequence[str],
+    retry: bool = False,
+) -> tuple[list[Progress], int | None]:
+    """Run rounds until no further one fits. Return (the progress of each sweep, the signal that ended it).
+
+    `seconds` from now the runs that are left save and end.
+    """
+    deadline = time.monotonic() + seconds
+    tried: dict[str, set[int]] = {sweep.name: set() for sweep in sweeps}
+    known: dict[str, Round | None] = {}
+    signal: int | None = None
+    while not signal:
+        for sweep in sweeps:
+            if sweep.name not in known:
+                ask = partial(predict, sweep=sweep)
+                known[sweep.name] = next_round(sweep, ask, jobs=jobs, retry=retry, tried=tried[sweep.name])
+        rounds = sorted((found for found in known.values() if found), key=rank)
+        left = deadline - time.monotonic()
+        chosen = next((found for found in rounds if found.seconds <= left), None)
+        if chosen is None:
+            if rounds and left > 0:
+                say(f"{in_words(left)} left, too little for {min(rounds, key=lambda found: found.seconds)}")
+            break
+        say(f"{chosen}; {in_words(left)} left")
+        name = chosen.sweep.name
+        run = chosen.sweep.run
+        _, signal = run(
+            wanted=chosen.entries, deadline=deadline, jobs=jobs, devices=devices, retry=retry, watch=watch(chosen.sweep)
+        )
+        tried[name].add(chosen.number)
+        del known[name]
+    return [sweep.progress() for sweep in sweeps], signal
+
+
+def in_words(seconds: float) -> str:
+    """Return a time to two digits: `45 s`, `12 min`, `3.4 h`."""
+    for unit, size, most in (("s", 1, 90), ("min", 60, 90), ("h", 3600, float("inf"))):
+        if seconds / size < most:
+            return f"{float(f'{seconds / size:.2g}'):g} {unit}"
+    return ""

@@ -1,0 +1,111 @@
+"""The predicted wall time of runs that have not been made, from a few steps of each kind in a process of its own.
+
+The figures are kept in `RUNS/.pace.json`, so that the next command on this machine need not measure again.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from trainer.config import RunConfig, load_config
+from trainer.config.probe import Probe
+from trainer.errors import SweepError, UserError
+from trainer.files import disk_errors, write_json
+from trainer.runs.groups import identity
+from trainer.runs.provenance import processor
+from trainer.sweep.check import remembered, resolve
+from trainer.sweep.child import CONTEXT, ensure_server
+from trainer.sweep.file import Sweep
+from trainer.sweep.points import Entry
+from trainer.training.network_arguments import complete_parts
+
+_FREE = ("seed", "schedule", "sink", "protocol")  # sections that do not change how long the pieces of a run take
+
+
+class Pilot:
+    """Predicts the seconds of runs on one device. Measures each kind of run once, and remembers it in a file."""
+
+    def __init__(self, runs: Path, env: Mapping[str, str], say: Callable[[str], None] = lambda _: None) -> None:
+        """`env` is the environment of the runs, with the threads that each has."""
+        self._path, self._env, self._say = runs / ".pace.json", dict(env), say
+        self._known: dict[str, dict[str, Any]] = {}
+        with contextlib.suppress(OSError, ValueError):  # it is missing, or cut off: it is measured again
+            self._known = json.loads(self._path.read_bytes())
+        self._complete = remembered(complete_parts)
+
+    def seconds(self, entry: Entry, sweep: Sweep) -> float:
+        """Return the predicted wall time of a point's whole run, in seconds.
+
+        Raises SweepError with the last line of what went wrong if its first steps cannot be taken.
+        """
+        from trainer.training.pace import Pace
+
+        config = resolve(entry.point, sweep, self._complete)
+        key = identity([_kind(config), processor(), self._env.get("OMP_NUM_THREADS"), _visible(self._env)])
+        if key not in self._known:
+            self._say(f"timing the first steps of {entry.run}")
+            overrides = [*sweep.fixed, *entry.point.overrides, "sink.wandb.mode=disabled"]
+            self._known[key] = _in_child(overrides, self._env)
+            with disk_errors(self._path):
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                write_json(self._path, self._known)
+        return Pace(**self._known[key]).seconds(config)
+
+
+def _kind(config: RunConfig) -> dict[str, Any]:
+    plain = {key: value for key, value in config.model_dump(mode="json").items() if key not in _FREE}
+    plain["optimizer"].pop("lr", None)
+    if config.probe == Probe():  # else the number of measurements depends on them
+        plain["train"].pop("epochs")
+    return plain
+
+
+def _visible(env: Mapping[str, str]) -> str | None:
+    return env.get("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def _in_child(overrides: list[str], env: Mapping[str, str]) -> dict[str, Any]:
+    """Measure in a process that ends with its memory. Raises SweepError if it fails."""
+    ours, theirs = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_measure, args=(theirs, overrides, {**os.environ, **env}), daemon=True)
+    if CONTEXT.get_start_method() == "forkserver":
+        ensure_server()
+    process.start()
+    theirs.close()
+    try:
+        found = ours.recv()
+    except EOFError:
+        process.join()
+        raise SweepError(f"{' '.join(overrides)}: its first steps ended with exit code {process.exitcode}") from None
+    finally:
+        process.kill()
+        process.join()
+    if isinstance(found, str):
+        raise SweepError(f"{' '.join(overrides)}: {found}")
+    return found
+
+
+def _measure(answer: Connection, overrides: list[str], env: Mapping[str, str]) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server ignores both
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.environ.clear()  # the server's environment, as it was when the server began
+    os.environ.update(env)
+    import torch
+
+    from trainer.training.pace import measure_pace
+
+    if threads := env.get("OMP_NUM_THREADS"):
+        torch.set_num_threads(int(threads))
+    try:
+        answer.send(measure_pace(load_config(overrides, complete=complete_parts).config).as_json())
+    except UserError as error:
+        answer.send(error.problems[0])
+    except Exception as error:  # such as a lack of memory: the sweep's runs would fail in the same way
+        answer.send(f"{type(error).__name__}: {error}".splitlines()[0])
+    sys.stdout.flush()

@@ -1,0 +1,135 @@
+"""How long a run will take on this machine, from a few of its steps."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from trainer.config import RunConfig
+from trainer.data.sources import load_image_set
+from trainer.runs.checkpoint import save_checkpoint
+from trainer.training.device import choose_compute, keep_freed_memory
+from trainer.training.evaluate import evaluate
+from trainer.training.loop import Loop
+from trainer.training.parts import Parts
+from trainer.training.run import build_parts
+from trainer.training.step import Step
+
+_STEPS = 3  # that are timed, after one that is not
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds of the pieces of a run."""
+
+    start: float  # to load the data, build the network and take the first step
+    step: float
+    epoch: float  # what an epoch has besides steps: its draws, and the first batch
+    evaluation: float  # for each image
+    checkpoint: float
+    probes: float  # all measurements of the run
+    steps_per_epoch: int
+    evaluated: int  # images after each epoch, of the validation set
+    tested: int  # images in the test set
+    trained: int  # images in the training set
+
+    def seconds(self, config: RunConfig) -> float:
+        """Return the predicted wall time of a run that is not stopped early, in seconds."""
+        train = config.train
+        steps = train.epochs * self.steps_per_epoch
+        share = min(1.0, train.max_steps / steps) if train.max_steps else 1.0
+        tests = -(-train.epochs // train.evaluate_every)
+        saves = -(-train.epochs // train.checkpoint_every)
+        images = train.epochs * self.evaluated + tests * self.tested + train.swa.epochs * self.trained
+        stepping = min(steps * share * self.step, train.max_seconds or float("inf"))
+        whole = stepping + share * (train.epochs * self.epoch + saves * self.checkpoint + images * self.evaluation)
+        return self.start + whole + self.probes
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def measure_pace(config: RunConfig) -> Pace:
+    """Time the pieces of a run of this config: its first steps, part of an evaluation, a checkpoint, each probe.
+
+    Nothing is left behind. Raises UserError for whatever would keep the run from starting.
+    """
+    begun = time.perf_counter()
+    compute = choose_compute(config.train)
+    if compute.device.type == "cpu":
+        keep_freed_memory()
+    image_set = load_image_set(config.data, seed=config.seed)
+    parts = build_parts(config, compute, image_set)
+    total = min(config.train.epochs * parts.batches.per_epoch, config.train.max_steps or 2**63)
+    plain = replace(parts, probes=[])
+    with tempfile.TemporaryDirectory() as folder:
+
+        def keep(name: str, content: Mapping[str, Any]) -> None:
+            save_checkpoint(Path(folder) / f"{name}.pt", {"config": config.model_dump(mode="json"), **content})
+
+        def timed(piece: Callable[[], object]) -> float:
+            compute.synchronize()
+            start = time.perf_counter()
+            piece()
+            compute.synchronize()
+            return time.perf_counter() - start
+
+        loop = Loop(plain, [], keep=keep, stop_requested=lambda: False)
+        batches = _batches(parts)
+        images, targets = next(batches)
+        loop.train_batch(images, targets)
+        compute.synchronize()
+        start = time.perf_counter() - begun
+        steps = [timed(lambda: loop.train_batch(*next(batches))) for _ in range(_STEPS)]
+        step = sorted(steps)[_STEPS // 2]
+        epoch = max(0.0, timed(lambda: next(iter(parts.batches.epoch(1)))))
+        return Pace(
+            start=start,
+            step=step,
+            epoch=epoch,
+            evaluation=_evaluation(parts, timed),
+            checkpoint=timed(loop.save_checkpoint),
+            probes=sum(_probes(parts, images, targets, total, timed)),
+            steps_per_epoch=parts.batches.per_epoch,
+            evaluated=len(parts.val) if parts.val else 0,
+            tested=len(parts.test),
+            trained=len(image_set.train),
+        )
+
+
+def _batches(parts: Parts) -> Iterator[tuple[Tensor, Tensor]]:
+    epoch = 0
+    while True:
+        yield from islice(parts.batches.epoch(epoch), parts.batches.per_epoch)
+        epoch += 1
+
+
+def _evaluation(parts: Parts, timed: Callable[[Callable[[], object]], float]) -> float:
+    """Return seconds for each image: of one batch of the test set, after one that is not timed."""
+    size = min(parts.config.eval_batch_size, len(parts.test))
+    part = replace(parts.test, images=parts.test.images[:size], labels=parts.test.labels[:size])
+
+    def once() -> object:
+        return evaluate(
+            parts.evaluated, part, parts.normalize, parts.loss_fn, parts.compute, tta=parts.config.tta, batch_size=size
+        )
+
+    once()
+    return timed(once) / size
+
+
+def _probes(
+    parts: Parts, images: Tensor, targets: Tensor, total: int, timed: Callable[[Callable[[], object]], float]
+) -> Iterator[float]:
+    """Yield the seconds of each probe in a run of `total` steps."""
+    for probe in parts.probes:
+        step = Step(parts, parts.normalize(images, parts.compute.memory_format), targets, replayed=True)
+        view = step.view(step.backward(), step=0, epoch=0.0, lr=float(parts.optimizer.param_groups[0]["lr"]))
+        due = sum(probe.due(number) for number in range(total))
+        if due:
+            yield due * timed(lambda probe=probe, view=view: probe.measure(view))
