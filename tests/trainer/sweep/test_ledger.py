@@ -9,8 +9,9 @@ from optuna.trial import TrialState
 from pretend.watch import write_sweep
 
 from trainer.errors import ConfigError, SweepError
+from trainer.sweep.begun import Begun, begun_with
 from trainer.sweep.file import read_sweep
-from trainer.sweep.ledger import Claim, Ledger, overrides_begun_with
+from trainer.sweep.ledger import Claim, Ledger
 from trainer.sweep.points import Entry, Point, points_of
 
 SEARCH = {"optimizer.lr": {"min": 0.1, "max": 1.0}, "seed": {"value": 0}}
@@ -39,7 +40,7 @@ def test_an_older_ledger_keeps_its_overrides(tmp_path: Path) -> None:
     with Ledger(sweep, tmp_path / "s", None, overrides=["train.epochs=1"]) as ledger:
         definition = optuna.load_study(study_name=sweep.name, storage=ledger.database.storage).user_attrs["definition"]
     assert definition["words"] == ["train.epochs=1"]  # the name in ledgers written so far
-    assert overrides_begun_with(sweep, tmp_path / "s", None) == ["train.epochs=1"]
+    assert begun_with(sweep, tmp_path / "s", None) == Begun(("train.epochs=1",), ())
 
 
 def test_another_metric_is_another_sweep(tmp_path: Path) -> None:
@@ -150,6 +151,6 @@ def test_an_interrupted_run_passes_its_brackets_once(tmp_path: Path) -> None:
 def test_a_password_is_not_shown(tmp_path: Path) -> None:
     sweep = read_sweep(write_sweep(tmp_path))
     with pytest.raises(SweepError) as caught:
-        overrides_begun_with(sweep, tmp_path / "s", "nosuch://me:secret@there/x")
+        begun_with(sweep, tmp_path / "s", "nosuch://me:secret@there/x")
     assert "secret" not in str(caught.value)
     assert "nosuch://me:***@there/x" in str(caught.value)
