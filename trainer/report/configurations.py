@@ -68,7 +68,8 @@ def with_siblings(configurations: Sequence[Configuration]) -> list[Configuration
         runs = tuple(run for each in members for run in each.runs)
         failed = tuple(run for each in members for run in each.failed)
         absent = ["interim"] if runs and any(not (each.runs or each.failed) for each in members) else []
-        marks = dict.fromkeys([*absent, *(mark for each in members for mark in each.marks)])
+        lost = ["survivors only"] if runs and failed else []  # also if every seed failed at one rate
+        marks = dict.fromkeys([*absent, *(mark for each in members for mark in each.marks), *lost])
         family = Siblings(own, runs, failed, tuple(marks))
         found |= {each.label: family for each in members}
     return [replace(each, siblings=found[each.label]) for each in configurations]

@@ -271,7 +271,7 @@ def test_a_figure_that_our_runs_do_not_have_is_not_waited_for() -> None:
     runs = [{"test_acc": 90.0 + n} for n in range(3)]
     found = a_comparison("a0b5-s9-gradient-cosine", 0, "cosine of successive gradients", *runs)
     assert verdict_of(found) == "not compared: our runs have no such figure"
-    never = a_comparison("a0b5-s9-loss-range", 0, "range of the loss")
+    never = a_comparison("b35c-t7-models", 0, "time per epoch")
     assert verdict_of(never) == "not compared"
     waiting = a_comparison("a0b5-s9-gradient-cosine", 0, "cosine of successive gradients")
     assert verdict_of(waiting) == "no runs"
