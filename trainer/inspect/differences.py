@@ -7,6 +7,7 @@ from typing import Any
 from scipy import stats
 from torch import Tensor
 
+from trainer.runs.chance import that_learned
 from trainer.runs.groups import SEED, decisive, differing_keys, grouped, one_of_each_seed
 from trainer.runs.history import History, is_finite
 from trainer.statistics.differences import all_pairs
@@ -52,13 +53,14 @@ def mcnemar(first: Tensor, second: Tensor) -> McNemar:
 def welch_between_groups(histories: Sequence[History], key: str = "headline/accuracy") -> dict[str, Any] | None:
     """Compare each pair of configurations by Welch's t-test, with Holm's correction over all pairs.
 
-    Only finished runs count, and one run of each seed. `repeats` names the others. Returns None without two
-    configurations of at least two such runs each.
+    Only finished runs count that are not at chance, and one run of each seed. `repeats` and `at_chance` name the
+    others. Returns None without two configurations of at least two such runs each.
     """
     samples: dict[str, Mapping[int, float]] = {}
     repeats: list[str] = []
+    learned = that_learned(histories)
     for label, runs in grouped(histories).items():
-        counting, others = one_of_each_seed([run for run in runs if run.status == "finished"])
+        counting, others = one_of_each_seed([run for run in runs if run.status == "finished" and run in learned])
         sample = {run.seed: value for run in counting if is_finite(value := run.summary.get(key))}
         repeats += [f"{other.name} repeats seed {other.seed} of {first.name}" for other, first in others]
         if len(sample) > 1:
@@ -70,4 +72,5 @@ def welch_between_groups(histories: Sequence[History], key: str = "headline/accu
         "groups": {label: dict(sample) for label, sample in samples.items()},
         "pairs": [asdict(pair) for pair in all_pairs(samples)],
         "repeats": repeats,
+        "at_chance": [run.name for run in histories if run not in learned],
     }

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from trainer.config.overrides import flatten, read_overrides
 from trainer.errors import CheckpointError, ConfigError
+from trainer.runs.chance import tests_of
 from trainer.runs.history import History, is_finite
 from trainer.runs.outcomes import SUMMARY, Outcome, Trace
 from trainer.runs.results import Result, read_result
@@ -62,9 +63,7 @@ class Run:
     @property
     def chance(self) -> tuple[int, int] | None:
         """Return (test images, classes), or None if the run does not tell them."""
-        if counts := self.history.confusion:
-            return sum(map(sum, counts)), len(counts)
-        return _TEST_SETS.get(str(self.config.get("data.name")))
+        return tests_of(self.history)
 
     def measure(self, name: str) -> float | None:
         """Return a value by its name, or None.
@@ -100,8 +99,6 @@ def _excess_confusion(history: History, pair: frozenset[str]) -> float | None:
     others = [count for classes, count in mistakes.items() if classes != pair]
     return float(mistakes[pair] - max(others)) if pair in mistakes and others else None
 
-
-_TEST_SETS = {"cifar10": (10_000, 10), "cifar100": (10_000, 100)}  # images, classes
 
 _PERCENT = {
     "test_acc": "test/accuracy",
