@@ -58,11 +58,15 @@ def welch_between_groups(histories: Sequence[History], key: str = "headline/accu
     """
     samples: dict[str, Mapping[int, float]] = {}
     repeats: list[str] = []
-    learned = that_learned(histories)
+    counting: dict[str, list[History]] = {}
     for label, runs in grouped(histories).items():
-        counting, others = one_of_each_seed([run for run in runs if run.status == "finished" and run in learned])
-        sample = {run.seed: value for run in counting if is_finite(value := run.summary.get(key))}
+        counting[label], others = one_of_each_seed([run for run in runs if run.status == "finished"])
         repeats += [f"{other.name} repeats seed {other.seed} of {first.name}" for other, first in others]
+    every = [run for runs in counting.values() for run in runs]
+    learned = {id(run) for run in that_learned(every)}
+    for label, runs in counting.items():
+        found = {run.seed: run.summary.get(key) for run in runs if id(run) in learned}
+        sample = {seed: value for seed, value in found.items() if is_finite(value)}
         if len(sample) > 1:
             samples[label] = sample
     if len(samples) < 2:
@@ -72,5 +76,5 @@ def welch_between_groups(histories: Sequence[History], key: str = "headline/accu
         "groups": {label: dict(sample) for label, sample in samples.items()},
         "pairs": [asdict(pair) for pair in all_pairs(samples)],
         "repeats": repeats,
-        "at_chance": [run.name for run in histories if run not in learned],
+        "at_chance": [run.name for run in every if id(run) not in learned],
     }

@@ -111,6 +111,12 @@ class Table:
     def floor(self) -> NoiseFloor | None:
         return noise_floor(self.scaled)
 
+    @property
+    def spreads_differ(self) -> bool:
+        """Return whether tests of the table rest on spreads that Bartlett's test contradicts. Pairs have only one."""
+        in_pairs = self.asked is not None and len(self.asked.filled) == 2
+        return self.floor is not None and not self.floor.equal and not in_pairs
+
     @cached_property
     def failures(self) -> list[Failures]:
         """Return the share of failed runs of each configuration with an ended run."""

@@ -163,6 +163,7 @@ def test_the_answer_says_how_sure_it_is(write_schedules) -> None:
         ({"cosine": [0.9, 0.92, 0.9], "step": [0.91, 0.9, 0.9]}, "not significant", "but the difference from step is"),
         ({"cosine": [0.9, 0.9], "step": [0.9, 0.9]}, "not significant", "have identical results"),
         ({"cosine": [None]}, "no runs", "no answer yet"),
+        ({"cosine": [0.9, 0.92, 0.94], "step": [0.8, 0.8001, 0.8002]}, "spreads differ", "is significant (p"),
     ],
 )
 def test_an_unsure_answer_says_why(tmp_path: Path, write_run, values, certainty: str, said: str) -> None:

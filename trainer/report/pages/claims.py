@@ -126,6 +126,6 @@ def joint_text(claims: Sequence[Claim]) -> str:
         return ""
     return (
         f"{len(tested)} of these have the runs that their check needs, at least {FEWEST_FOR_A_VERDICT} a row. {decided}"
-        f" of them hold or do not. They have {parts} parts, each wrong in at most 5% of cases, so about"
+        f" of them hold or do not. They have {parts} parts, each wrong in about 5% of cases, so about"
         f" {LEVEL * parts:.2g} may be decided wrongly."
     )

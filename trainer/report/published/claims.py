@@ -16,7 +16,7 @@ from trainer.report.published.parts import Outcome, Part, decide, is_by_our_defi
 
 State = Outcome | Literal["by our definition"]
 STATES: tuple[State, ...] = ("holds", "compatible", "does not hold", "undecided", "by our definition")
-"""What claims are counted by. by our definition: undecided whatever runs show, since no report defines a measure."""
+"""Counts of claims are by these. by our definition: undecided whatever runs show, as no report defines a measure."""
 
 
 @dataclass(frozen=True)
