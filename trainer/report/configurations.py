@@ -15,10 +15,9 @@ from trainer.runs.chance import at_guessing
 from trainer.runs.groups import decisive, differing_keys, identity, label, one_of_each_seed, value_text
 from trainer.runs.outcomes import Outcome
 from trainer.runs.results import origin_of, same_numbers
+from trainer.statistics.describe import Values
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import points_of
-
-Values = Mapping[int, float]  # by seed
 
 
 @dataclass(frozen=True)

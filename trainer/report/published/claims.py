@@ -12,9 +12,9 @@ from typing import Any, Literal
 from trainer.published import Experiment
 from trainer.report.published.comparisons import Answer
 from trainer.report.published.grades import Kind, least_founded, settings_text
-from trainer.report.published.parts import Outcome, Part, decide, is_by_our_definition
+from trainer.report.published.parts import Decision, Part, decide, is_by_our_definition
 
-State = Outcome | Literal["by our definition"]
+State = Decision | Literal["by our definition"]
 STATES: tuple[State, ...] = ("holds", "compatible", "does not hold", "undecided", "by our definition")
 """Counts of claims are by these. by our definition: undecided whatever runs show, as no report defines a measure."""
 
@@ -24,7 +24,7 @@ class Claim:
     experiment: Experiment
     text: str
     by: Literal["report", "table"]  # said by the report, or what a reader takes from its figures
-    outcome: Outcome
+    outcome: Decision
     why: str
     check: tuple[Mapping[str, Any], ...]
     marks: tuple[str, ...] = ()  # what the outcome is subject to: `interim`, `survivors only`
@@ -67,9 +67,9 @@ def claims_of(answers: Sequence[Answer]) -> list[Claim]:
     return claims
 
 
-def _all_of(parts: Sequence[Part]) -> Outcome:
+def _all_of(parts: Sequence[Part]) -> Decision:
     outcomes = {part.outcome for part in parts}
-    worst: tuple[Outcome, ...] = ("does not hold", "undecided", "compatible", "holds")
+    worst: tuple[Decision, ...] = ("does not hold", "undecided", "compatible", "holds")
     return next(outcome for outcome in worst if outcome in outcomes)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from trainer.config.load import Complete
 from trainer.config.overrides import flatten, read_overrides
 from trainer.published import Experiment, PublishedRow, runs_of
-from trainer.report.configurations import Configuration, Values
+from trainer.report.configurations import Configuration
 from trainer.report.published.figures import Figure, figures
 from trainer.report.published.grades import AuthorsRun, Grade, Open, authors_run, grade_of, left_open
 from trainer.runs.groups import decisive, differing_keys, identity, label, telling_keys, value_text
 from trainer.runs.outcomes import Outcome
-from trainer.statistics.describe import Verdict, prediction_interval, prediction_p, verdict
+from trainer.statistics.describe import Values, Verdict, prediction_interval, prediction_p, verdict
 
 
 @dataclass(frozen=True)

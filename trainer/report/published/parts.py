@@ -29,7 +29,6 @@ from statistics import fmean
 from typing import Any, Literal
 
 from trainer.published import Experiment
-from trainer.report.configurations import Values
 from trainer.report.published.comparisons import Answer
 from trainer.report.published.figures import Judged, judged_how
 from trainer.report.published.grades import Kind, least_founded
@@ -38,6 +37,7 @@ from trainer.statistics.comparisons import top_group, with_best, with_control
 from trainer.statistics.describe import (
     FEWEST_FOR_A_VERDICT,
     LEVEL,
+    Values,
     can_be_judged,
     describe,
     prediction_of_difference,
@@ -46,12 +46,12 @@ from trainer.statistics.describe import (
 from trainer.statistics.differences import Difference, all_pairs, contrast, welch
 from trainer.statistics.seedwise import seedwise
 
-Outcome = Literal["holds", "compatible", "does not hold", "undecided"]
+Decision = Literal["holds", "compatible", "does not hold", "undecided"]
 
 
 @dataclass(frozen=True)
 class Part:
-    outcome: Outcome
+    outcome: Decision
     why: str
     marks: tuple[str, ...] = ()
     grade: Kind | None = None  # the least well founded one of its rows

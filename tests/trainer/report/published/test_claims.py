@@ -17,6 +17,7 @@ from trainer.report.published.comparisons import Answer, answers_of
 from trainer.report.published.grades import Grade
 from trainer.report.published.parts import _rounding
 from trainer.runs.history import History
+from trainer.runs.results import Result
 from trainer.sweep.file import read_sweep
 from trainer.sweep.points import points_of
 
@@ -25,7 +26,7 @@ STEADY = [-0.1, 0.0, 0.1]
 
 def a_run(seed: int, values: Mapping[str, float], at: Mapping[int, float]) -> Run:
     rows = [{"epoch": float(epoch), "step": epoch, "test/accuracy": value / 100} for epoch, value in at.items()]
-    return Run(History(Path(f"s{seed}"), {}, rows, {}, []), seed, "finished", {}, values, {})
+    return Run(Result(History(Path(f"s{seed}"), {"seed": seed}, rows, {"status": "finished"}, []), {}, {}), {}, values)
 
 
 def a_point(
