@@ -91,5 +91,5 @@ def test_a_file_is_for_this_trainer_and_over_seeds(path: Path) -> None:
 def test_each_trick_of_fastresnet9_is_left_out_once_and_alone() -> None:
     """Before: all four were compared at once with a network without any."""
     whole, *without = points(FOLDER / "fastresnet9_tricks.yaml")
-    changed = [sorted(key for key in whole | other if whole.get(key) != other.get(key)) for other in without]
+    changed = [sorted(key for key in {*whole, *other} if whole.get(key) != other.get(key)) for other in without]
     assert changed == [["model.pool_first"], ["loss.label_smoothing"], ["model.ghost_size"], ["train.tta"]]
