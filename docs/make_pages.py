@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, geometric_mean
 from types import NoneType, UnionType
@@ -12,8 +13,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from trainer.config import RunConfig
+from trainer.config import RunConfig, load_config
 from trainer.config.explain import section_types
+from trainer.config.overrides import flatten
 from trainer.files import write_whole
 from trainer.published import experiments
 from trainer.report.asked import Measured
@@ -21,8 +23,9 @@ from trainer.report.pages.markdown import grid_lines
 from trainer.report.pages.outcome import lead, measured
 from trainer.runs.outcomes import STANDARD, Outcome
 from trainer.sweep.file import read_sweep
+from trainer.sweep.points import points_of
 from trainer.training.measured_networks import measure_networks, networks_json
-from trainer.training.network_arguments import TABLE
+from trainer.training.network_arguments import TABLE, complete_parts
 from trainer.training.network_tables import NetworkRow
 
 DOCS = Path(__file__).parent
@@ -204,8 +207,23 @@ def bn_landscape_page() -> str:
     _, _, after = rest.partition(_END)
     asked, *others = bn_landscape_measures()
     first, *more = lead(asked, others)
-    lines = ["", f"**{first}** {' '.join(more)}", *grid_lines(measured(others)), ""]
+    grid = measured(others)
+    rate = _AT.rpartition("_")[2]
+    caption = f"{grid.caption}. Those of `probe/*` are of rate {rate} alone: at others the walk went elsewhere"
+    shown = grid_lines(replace(grid, caption=caption))
+    lines = ["", f"**{first}** {_other_settings(after)} {' '.join(more)}", *shown, ""]
     return f"{before}{_BEGIN}{chr(10).join(lines)}\n{_END}{after}"
+
+
+def _other_settings(page: str) -> str:
+    """Return in which settings the runs of a page differ from the sweep's file, after the command in the page."""
+    sweep = read_sweep(DOCS.parent / "sweeps" / "bn_landscape.yaml")
+    point = points_of(sweep)[0]
+    file = flatten(load_config([*sweep.fixed, *point.overrides], complete=complete_parts).config.model_dump())
+    words = dict(re.findall(r"\b(model\.width|data\.train_size|train\.epochs)=(\d+)", page))
+    here = ", ".join(f"`{key}={value}`" for key, value in words.items())
+    there = ", ".join("all images" if file[key] is None else str(file[key]) for key in words)
+    return f"The runs have {here} instead of {there}, so they are not the published ones."
 
 
 def bn_landscape_measures() -> list[Measured]:

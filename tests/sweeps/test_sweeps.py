@@ -31,7 +31,7 @@ def test_a_header_names_just_the_experiments_that_name_its_sweep(path: Path) -> 
 
 
 def test_each_experiment_names_a_sweep_that_is_there() -> None:
-    assert len(EXPERIMENTS) == 38
+    assert len(EXPERIMENTS) == 39
     assert {(row.experiment, row.sweep) for row in ROWS} == set(EXPERIMENTS.items())
     assert set(EXPERIMENTS.values()) <= {path.stem for path in FILES}
 
@@ -86,3 +86,10 @@ def test_a_file_is_for_this_trainer_and_over_seeds(path: Path) -> None:
     assert sweep.file.metric
     watched = "test/accuracy" if sweep.file.method == "grid" else "val/accuracy"  # a search must not see the test set
     assert (sweep.file.metric.name, sweep.file.metric.goal) == (watched, "maximize")
+
+
+def test_each_trick_of_fastresnet9_is_left_out_once_and_alone() -> None:
+    """Before: all four were compared at once with a network without any."""
+    whole, *without = points(FOLDER / "fastresnet9_tricks.yaml")
+    changed = [sorted(key for key in {*whole, *other} if whole.get(key) != other.get(key)) for other in without]
+    assert changed == [["model.pool_first"], ["loss.label_smoothing"], ["model.ghost_size"], ["train.tta"]]

@@ -92,7 +92,8 @@ def _welch_lines(test: dict[str, Any]) -> list[str]:
             f"  {pair['a']} (n={sizes[pair['a']]}) - {pair['b']} (n={sizes[pair['b']]}):"
             f" {difference['mean']:+.2%}, {tested}, {pair['split']}"
         )
-    return lines + [f"not counted: {repeat}" for repeat in test["repeats"]]
+    lines += [f"not counted: {repeat}" for repeat in test["repeats"]]
+    return lines + [f"not counted: {name} is at chance" for name in test["at_chance"]]
 
 
 def _table(title: str, names: Sequence[str], rows: dict[str, list[Any]], shown: Callable[[str, Any], str]) -> str:

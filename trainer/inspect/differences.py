@@ -7,6 +7,7 @@ from typing import Any
 from scipy import stats
 from torch import Tensor
 
+from trainer.runs.chance import that_learned
 from trainer.runs.groups import SEED, decisive, differing_keys, grouped, one_of_each_seed
 from trainer.runs.history import History, is_finite
 from trainer.statistics.differences import all_pairs
@@ -52,15 +53,20 @@ def mcnemar(first: Tensor, second: Tensor) -> McNemar:
 def welch_between_groups(histories: Sequence[History], key: str = "headline/accuracy") -> dict[str, Any] | None:
     """Compare each pair of configurations by Welch's t-test, with Holm's correction over all pairs.
 
-    Only finished runs count, and one run of each seed. `repeats` names the others. Returns None without two
-    configurations of at least two such runs each.
+    Only finished runs count that are not at chance, and one run of each seed. `repeats` and `at_chance` name the
+    others. Returns None without two configurations of at least two such runs each.
     """
     samples: dict[str, Mapping[int, float]] = {}
     repeats: list[str] = []
+    counting: dict[str, list[History]] = {}
     for label, runs in grouped(histories).items():
-        counting, others = one_of_each_seed([run for run in runs if run.status == "finished"])
-        sample = {run.seed: value for run in counting if is_finite(value := run.summary.get(key))}
+        counting[label], others = one_of_each_seed([run for run in runs if run.status == "finished"])
         repeats += [f"{other.name} repeats seed {other.seed} of {first.name}" for other, first in others]
+    every = [run for runs in counting.values() for run in runs]
+    learned = {id(run) for run in that_learned(every)}
+    for label, runs in counting.items():
+        found = {run.seed: run.summary.get(key) for run in runs if id(run) in learned}
+        sample = {seed: value for seed, value in found.items() if is_finite(value)}
         if len(sample) > 1:
             samples[label] = sample
     if len(samples) < 2:
@@ -70,4 +76,5 @@ def welch_between_groups(histories: Sequence[History], key: str = "headline/accu
         "groups": {label: dict(sample) for label, sample in samples.items()},
         "pairs": [asdict(pair) for pair in all_pairs(samples)],
         "repeats": repeats,
+        "at_chance": [run.name for run in every if id(run) not in learned],
     }

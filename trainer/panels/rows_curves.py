@@ -8,6 +8,7 @@ from trainer.panels.panel import Histories, Row, Rows, counting
 from trainer.panels.thin import thin
 from trainer.published import PublishedRow, runs_of
 from trainer.published import rows as published_rows
+from trainer.runs.chance import that_learned
 from trainer.runs.groups import counted, telling_keys
 from trainer.runs.history import History, is_finite
 from trainer.statistics.describe import describe
@@ -55,21 +56,23 @@ def ablation(
 ) -> list[Row]:
     """Return `group, order, kind, accuracy, low, high` in percent, the best group first.
 
-    A group has a row for each run whose summary has `key`, and one for their mean ± sample standard deviation. Its
-    label has the number of these runs. It has a tick if it is in `published`, by default the figures of the published
-    rows with its settings.
+    A group has a row for each run whose summary has `key`, and one for their mean ± sample standard deviation, without
+    those at chance. Its label has the number of runs in the mean. It has a tick if it is in `published`, by default the
+    figures of the published rows with its settings.
     """
     groups = counting(groups)
     published = printed_accuracies(groups) if published is None else published
-    samples = {label: [100 * run.summary[key] for run in runs if is_finite(run.summary.get(key))]
-               for label, runs in groups.items()}  # fmt: skip
+    learned = {id(run) for run in that_learned([run for runs in groups.values() for run in runs])}
+    every = {label: [run for run in runs if is_finite(run.summary.get(key))] for label, runs in groups.items()}
+    samples = {label: [100 * run.summary[key] for run in runs if id(run) in learned] for label, runs in every.items()}
     table: list[Row] = []
     ranked = sorted(groups, key=lambda label: fmean(samples[label] or [-1]), reverse=True)
     for order, label in enumerate(ranked):
         values, asked = samples[label], len(groups[label])
         n = f"n={len(values)}" if len(values) == asked else f"n={len(values)} of {asked}"
         place = {"group": f"{label} ({n})", "order": order}
-        table += [{**place, "kind": "one seed", "accuracy": v, "low": v, "high": v} for v in values]
+        dots = [100 * run.summary[key] for run in every[label]]
+        table += [{**place, "kind": "one seed", "accuracy": v, "low": v, "high": v} for v in dots]
         if sample := describe(values):
             mean, std = sample.mean, sample.std or 0.0
             table.append({**place, "kind": "mean", "accuracy": mean, "low": mean - std, "high": mean + std})

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
 
-from trainer.report.configurations import Configuration, Values
+from trainer.report.configurations import Configuration
 from trainer.report.siblings import Siblings, pooled_over_rates
 from trainer.runs.outcomes import STANDARD, Outcome
 from trainer.statistics.comparisons import Comparison, with_best
+from trainer.statistics.describe import Values
 from trainer.statistics.seedwise import Contrast, Scale, scale_of, scaled, seedwise
 
 _OF_ONE_RATE = "runs/beta/mean"

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from trainer.report.folders import Problem, Run
 from trainer.report.siblings import Siblings
 from trainer.runs.bands import RATE
+from trainer.runs.chance import at_guessing
 from trainer.runs.groups import decisive, differing_keys, identity, label, one_of_each_seed, value_text
 from trainer.runs.outcomes import Outcome
 from trainer.runs.results import origin_of, same_numbers
-from trainer.statistics.failures import LEARNED, at_chance
+from trainer.statistics.describe import Values
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import points_of
-
-Values = Mapping[int, float]  # by seed
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,8 @@ def with_siblings(configurations: Sequence[Configuration]) -> list[Configuration
         runs = tuple(run for each in members for run in each.runs)
         failed = tuple(run for each in members for run in each.failed)
         absent = ["interim"] if runs and any(not (each.runs or each.failed) for each in members) else []
-        marks = dict.fromkeys([*absent, *(mark for each in members for mark in each.marks)])
+        lost = ["survivors only"] if runs and failed else []  # also if every seed failed at one rate
+        marks = dict.fromkeys([*absent, *(mark for each in members for mark in each.marks), *lost])
         family = Siblings(own, runs, failed, tuple(marks))
         found |= {each.label: family for each in members}
     return [replace(each, siblings=found[each.label]) for each in configurations]
@@ -168,14 +168,15 @@ def settled(configurations: Iterable[Configuration]) -> tuple[list[Configuration
 
 
 def _without_those_at_chance(configurations: Sequence[Configuration]) -> tuple[list[Configuration], list[Run]]:
-    """Return (configurations whose finished runs at chance are among the failed ones, these runs).
-
-    Where no run of the table has learned, nothing is known to have failed: the runs may be too short for anything.
-    """
+    """Return (configurations whose finished runs at chance are among the failed ones, these runs)."""
     finished = [run for each in configurations for run in each.runs]
-    if not any((above := _times_chance(run)) is not None and above >= LEARNED for run in finished):
-        return [*configurations], []
-    apart = {id(run) for run in finished if _at_chance(run)}
+    apart = at_guessing(
+        {
+            id(run): (accuracy / 100, run.chance)
+            for run in finished
+            if run.chance and (accuracy := run.measure("test_acc")) is not None
+        }
+    )
     return [
         replace(
             each,
@@ -184,19 +185,6 @@ def _without_those_at_chance(configurations: Sequence[Configuration]) -> tuple[l
         )
         for each in configurations
     ], [run for run in finished if id(run) in apart]
-
-
-def _times_chance(run: Run) -> float | None:
-    accuracy = run.measure("test_acc")
-    return None if run.chance is None or accuracy is None else accuracy / 100 * run.chance[1]
-
-
-def _at_chance(run: Run) -> bool:
-    accuracy = run.measure("test_acc")
-    if run.chance is None or accuracy is None:
-        return False
-    images, classes = run.chance
-    return at_chance(accuracy / 100, images=images, classes=classes)
 
 
 def _no_better_than_chance(run: Run) -> Problem:

@@ -2,13 +2,14 @@
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
 from trainer.config.overrides import flatten, read_overrides
 from trainer.errors import CheckpointError, ConfigError
+from trainer.runs.chance import tests_of
 from trainer.runs.history import History, is_finite
 from trainer.runs.outcomes import SUMMARY, Outcome, Trace
 from trainer.runs.results import Result, read_result
@@ -43,28 +44,45 @@ class Problem:
 class Run:
     """A readable run. Accuracies are in percent."""
 
-    history: History  # with the rows of epochs' ends only
-    seed: int
-    status: str  # finished, diverged, ...
+    result: Result
     overrides: Mapping[str, Any]  # flat, from its command, which alone names a recipe
     values: Mapping[str, float]  # by measure, without what was not logged or not finite
-    provenance: Mapping[str, Any]
-    traces: Mapping[str, Trace] = field(default_factory=dict[str, Trace])  # what probes measured, by key
+
+    @property
+    def history(self) -> History:
+        """Return its config and results, with the rows of epochs' ends only."""
+        return self.result.history
 
     @property
     def name(self) -> str:
-        return self.history.name
+        return self.result.name
 
     @property
     def config(self) -> Mapping[str, Any]:
-        return self.history.config
+        return self.result.config
+
+    @property
+    def seed(self) -> int:
+        return self.result.seed
+
+    @property
+    def status(self) -> str:
+        """Return how it ended: finished, diverged, ..."""
+        return self.result.status
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        return self.result.provenance
+
+    @property
+    def traces(self) -> Mapping[str, Trace]:
+        """Return what probes measured, by key."""
+        return self.result.traces
 
     @property
     def chance(self) -> tuple[int, int] | None:
         """Return (test images, classes), or None if the run does not tell them."""
-        if counts := self.history.confusion:
-            return sum(map(sum, counts)), len(counts)
-        return _TEST_SETS.get(str(self.config.get("data.name")))
+        return tests_of(self.history)
 
     def measure(self, name: str) -> float | None:
         """Return a value by its name, or None.
@@ -100,8 +118,6 @@ def _excess_confusion(history: History, pair: frozenset[str]) -> float | None:
     others = [count for classes, count in mistakes.items() if classes != pair]
     return float(mistakes[pair] - max(others)) if pair in mistakes and others else None
 
-
-_TEST_SETS = {"cifar10": (10_000, 10), "cifar100": (10_000, 100)}  # images, classes
 
 _PERCENT = {
     "test_acc": "test/accuracy",
@@ -150,11 +166,9 @@ def runs_of(results: Iterable[Result], *, metric: str) -> tuple[list[Run], list[
 
 
 def _run_of(result: Result, metric: str) -> tuple[Run, list[Problem]]:
-    history = result.history
     values, odd = _values(result, metric)
-    overrides = _overrides(result.provenance.get("command"))
-    run = Run(history, history.seed, result.status, overrides, values, result.provenance, result.traces)
-    where = str(history.folder)
+    run = Run(result, _overrides(result.provenance.get("command")), values)
+    where = str(run.history.folder)
     if run.status != "finished":
         odd = []  # the status is problem enough
     wrong = [Problem(kind, where, message) for kind, message in result.notes if kind == "unreadable"]

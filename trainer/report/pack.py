@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trainer.errors import ArchiveError, ConfigError
 from trainer.report.folders import Problem, read_results, run_folders
-from trainer.report.sources import Source, find_sources, sweep_text
+from trainer.report.sources import find_sources, sweep_text
 from trainer.runs.archive import (
     SUFFIX,
     Archive,
@@ -43,7 +43,7 @@ def pack(targets: Sequence[str], to: Path, runs: Path) -> Packed:
     if not is_archive(to):
         raise ConfigError(f"--to: {to}: an archive is called NAME{SUFFIX}, after its sweep")
     sources = find_sources(targets, runs, None)
-    if wrong := [source for source in sources if _sweep_file(source) and source.name != stem_of(to)]:
+    if wrong := [source for source in sources if source.sweep_file and source.name != stem_of(to)]:
         raise ArchiveError(*(
             f"{source.folder}: the runs of a sweep go into an archive of its name: --to"
             f" {to.with_name(source.name + SUFFIX)}"
@@ -55,7 +55,7 @@ def pack(targets: Sequence[str], to: Path, runs: Path) -> Packed:
     entries = merged([*before.entries, *(entry for other in others for entry in other.entries), *fresh])
     if not entries:
         raise ArchiveError(f"{to}: nothing to pack", *(f"{each.where}: {each.message}" for each in left_out))
-    files = [path.read_text(encoding="utf-8") for source in sources if (path := _sweep_file(source))]
+    files = [path.read_text(encoding="utf-8") for source in sources if (path := source.sweep_file)]
     texts = [before.sweep, *(other.sweep for other in others), *map(public_sweep, files)]
     sweep = sweep_text(texts)
     write_archive(to, Archive(sweep, tuple(entries)))
@@ -65,11 +65,6 @@ def pack(targets: Sequence[str], to: Path, runs: Path) -> Packed:
     known = {entry.text for entry in before.entries}
     new = sum(entry.text not in known for entry in entries)
     return Packed(to, len(entries), new, to.stat().st_size, tuple(left_out), tuple(warnings))
-
-
-def _sweep_file(source: Source) -> Path | None:
-    path = source.folder / f"{source.name}.yaml" if source.folder else None
-    return path if path and path.is_file() else None
 
 
 def _entries(folders: Sequence[Path]) -> tuple[list[Entry], list[Problem]]:

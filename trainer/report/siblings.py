@@ -1,16 +1,15 @@
 """Runs that differ in their seed and learning rate alone, as one: what bands and ranges of rates are numbers of."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
 from trainer.report.folders import Run
 from trainer.runs.bands import RATE, Curve, bands_of
 from trainer.runs.outcomes import DECADES, Outcome, decades
+from trainer.statistics.describe import Values
 from trainer.statistics.seedwise import scale_of
-
-Values = Mapping[int, float]  # by seed
 
 
 @dataclass(frozen=True)

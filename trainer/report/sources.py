@@ -30,6 +30,12 @@ class Source:
         """Return whether it is one run."""
         return self.folder is not None and (self.folder / "config.yaml").is_file()
 
+    @property
+    def sweep_file(self) -> Path | None:
+        """Return the sweep's own file in the folder, if there is one."""
+        path = self.folder / f"{self.name}.yaml" if self.folder else None
+        return path if path and path.is_file() else None
+
 
 @dataclass(frozen=True)
 class Contents:
@@ -52,7 +58,7 @@ def read_source(source: Source) -> Contents:
         entries = [*map(entry_of, results), *(entry for archive in archives for entry in archive.entries)]
         results = [entry.result for entry in merged(entries)]
     text, file = sweep_text([archive.sweep for archive in archives]), None
-    if source.folder and (own := source.folder / f"{source.name}.yaml").is_file():
+    if own := source.sweep_file:
         text, file = own.read_text(encoding="utf-8", errors="replace"), own
     return Contents(tuple(results), tuple(problems), text, file)
 

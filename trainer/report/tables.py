@@ -12,7 +12,7 @@ from pathlib import Path
 from trainer.errors import UserError
 from trainer.published import Experiment, experiments
 from trainer.report.asked import Measured, all_measured, asked_of, siblings_of
-from trainer.report.configurations import Configuration, Values, of_sweep, settled, with_siblings
+from trainer.report.configurations import Configuration, of_sweep, settled, with_siblings
 from trainer.report.folders import Problem, Run, read_results, runs_of
 from trainer.report.published.claims import Claim, claims_of
 from trainer.report.published.comparisons import Answer, Comparison, answers_of, authors_answers_of, compared
@@ -22,6 +22,7 @@ from trainer.runs import groups
 from trainer.runs.archive import SUFFIX, is_archive
 from trainer.statistics.comparisons import Comparison as Against
 from trainer.statistics.comparisons import top_group, with_best, with_control
+from trainer.statistics.describe import Values
 from trainer.statistics.differences import Pair, all_pairs
 from trainer.statistics.failures import Failures, failures
 from trainer.statistics.table import NoiseFloor, Order, agreement, noise_floor
@@ -110,6 +111,12 @@ class Table:
     @cached_property
     def floor(self) -> NoiseFloor | None:
         return noise_floor(self.scaled)
+
+    @property
+    def spreads_differ(self) -> bool:
+        """Return whether tests of the table rest on spreads that Bartlett's test contradicts. Pairs have only one."""
+        in_pairs = self.asked is not None and len(self.asked.filled) == 2
+        return self.floor is not None and not self.floor.equal and not in_pairs
 
     @cached_property
     def failures(self) -> list[Failures]:

@@ -14,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL, quantile, std_of
+from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL, Values, quantile, std_of
 from trainer.statistics.differences import Split, identical, welch
-
-Values = Mapping[int, float]  # by seed
 
 
 @dataclass(frozen=True)

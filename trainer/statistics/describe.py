@@ -5,7 +5,7 @@ the 5 % level.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -19,6 +19,8 @@ LEVEL = 0.05
 FEWEST_FOR_A_VERDICT = 3
 """Values that a sample needs before anything is concluded from its spread."""
 
+Values = Mapping[int, float]
+"""A value of each run of a configuration, by seed."""
 Verdict = Literal["consistent", "higher", "lower", "undecided"]
 """Verdict on our runs, compared with a published figure. higher: ours are. undecided: fewer than three runs, or runs
 that do not vary."""
@@ -53,9 +55,9 @@ def std_of(values: Sequence[float]) -> float:
 
 
 @cache
-def quantile(df: float) -> float:
-    """Return the two-sided 95 % quantile of Student's t."""
-    return float(special.stdtrit(df, 1 - LEVEL / 2))
+def quantile(df: float, comparisons: int = 1) -> float:
+    """Return the two-sided quantile of Student's t at 5 % for so many comparisons at once (Bonferroni)."""
+    return float(special.stdtrit(df, 1 - LEVEL / 2 / comparisons))
 
 
 def can_be_judged(values: Sequence[float]) -> bool:

@@ -12,12 +12,11 @@ from typing import Literal
 
 from scipy import special
 
-from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL, std_of
+from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL, Values, quantile, std_of
 from trainer.statistics.differences import Split, welch
 from trainer.statistics.power import POWER
 
 Scale = Literal["ratio", "difference"]
-Values = Mapping[int, float]  # by seed
 _ROUNDING = 1e-12
 """Spread of logarithms below which seeds do not vary: quotients of equal factors differ in their last bit."""
 
@@ -81,7 +80,7 @@ def _paired(moves: list[float], scale: Scale, comparisons: int) -> Contrast:
         return Contrast(scale, _back(mean, scale), None, None, 1.0 if same else None, n, True, std, finding)
     error = std / math.sqrt(n)
     p = min(1.0, comparisons * 2 * float(special.stdtr(n - 1, -abs(mean) / error)))
-    half = critical(n - 1, comparisons) * error
+    half = quantile(n - 1, comparisons) * error
     bounds = (_back(mean - half, scale), _back(mean + half, scale))
     return Contrast(scale, _back(mean, scale), *bounds, p, n, True, std, _finding(mean, p, n))
 
@@ -93,14 +92,9 @@ def _unpaired(a: Values, b: Values, scale: Scale, comparisons: int) -> Contrast:
         finding: Split = "identical" if same else "undecided"
         return Contrast(scale, _back(own.mean, scale), None, None, own.p, n, False, None, finding)
     error = math.sqrt(std_of([*a.values()]) ** 2 / len(a) + std_of([*b.values()]) ** 2 / len(b))
-    half, p = critical(own.df, comparisons) * error, min(1.0, comparisons * own.p)
+    half, p = quantile(own.df, comparisons) * error, min(1.0, comparisons * own.p)
     bounds = (_back(own.mean - half, scale), _back(own.mean + half, scale))
     return Contrast(scale, _back(own.mean, scale), *bounds, p, n, False, None, _finding(own.mean, p, n))
-
-
-def critical(df: float, comparisons: int = 1) -> float:
-    """Return the two-sided quantile of Student's t at 5 % for so many comparisons at once."""
-    return float(special.stdtrit(df, 1 - LEVEL / 2 / comparisons))
 
 
 def smallest_found(std: float, n: int, *, comparisons: int = 1) -> float | None:
@@ -111,7 +105,7 @@ def smallest_found(std: float, n: int, *, comparisons: int = 1) -> float | None:
     """
     if n < FEWEST_FOR_A_VERDICT or not std:
         return None
-    shift = special.nctdtrinc(n - 1, 1 - POWER, critical(n - 1, comparisons))
+    shift = special.nctdtrinc(n - 1, 1 - POWER, quantile(n - 1, comparisons))
     return float(shift) * std / math.sqrt(n)
 
 

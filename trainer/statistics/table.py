@@ -7,8 +7,8 @@ from typing import Any
 
 from scipy import special
 
-from trainer.statistics.comparisons import Values, pooled
-from trainer.statistics.describe import LEVEL, std_of
+from trainer.statistics.comparisons import pooled
+from trainer.statistics.describe import LEVEL, Values, std_of
 
 
 @dataclass(frozen=True)

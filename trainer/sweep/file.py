@@ -6,6 +6,7 @@ PyPI package `sweeps` 0.3.0.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,8 +19,10 @@ from trainer.config.overrides import flatten, read_overrides, read_value
 from trainer.config.recipes import given_twice
 from trainer.config.yaml_text import read_tree, read_whole
 from trainer.errors import ConfigError, SweepError
+from trainer.runs.bands import RATE
+from trainer.runs.groups import SEED, label
 from trainer.sweep.command import COMMAND, read_command
-from trainer.sweep.header import Header, read_header
+from trainer.sweep.header import Header, read_header, unknown_control
 from trainer.sweep.hyperband import Hyperband
 from trainer.sweep.space import Constant, Parameter, Range, read_parameters
 from trainer.sweep.strict import StrictSection, Whole
@@ -178,7 +181,21 @@ def parse_sweep(text: str, path: Path) -> Sweep:
     if problems or file is None:
         raise SweepError(*(f"{path}: {problem}" for problem in problems))
     warnings = tuple(_warnings(file, space, tree, command.ignored))
-    return Sweep(path, file, space, tuple(command.overrides), warnings, header)
+    sweep = Sweep(path, file, space, tuple(command.overrides), warnings, header)
+    if unknown := unknown_control(header.control, labels_of(sweep) if header.control else ()):
+        raise SweepError(*(f"{path}: {problem}" for problem in unknown))
+    return sweep
+
+
+def labels_of(sweep: Sweep) -> set[str]:
+    """Return the labels of a grid's configurations, and of those that differ in their learning rate alone."""
+    if sweep.file.method != "grid":
+        return set()
+    values = {key: parameter.choices for key in sweep.varied
+              if key != SEED and not isinstance(parameter := sweep.space[key], Range)}  # fmt: skip
+    points = [dict(zip(values, each, strict=True)) for each in product(*values.values())]
+    without_rate = [{key: value for key, value in point.items() if key != RATE} for point in points]
+    return {label(point) or "all" for point in (*points, *without_rate)}
 
 
 def with_overrides(sweep: Sweep, overrides: Sequence[str]) -> Sweep:

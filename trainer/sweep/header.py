@@ -6,13 +6,16 @@
 """
 
 import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from trainer.config.explain import did_you_mean
 from trainer.errors import UserError
 from trainer.runs.outcomes import Outcome, read_outcome
 
 _BETTER = {"higher": True, "lower": False}
+_KEYS = ("Control", "Outcome")
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,9 @@ def read_header(text: str) -> tuple[Header, list[str]]:
     """Return (what the comments say, a line for each mistake in them)."""
     first = text.partition("\n")[0]
     question = first.lstrip("# ").strip() if first.startswith("#") else ""
-    said = _value(text, "Outcome")
+    said, problems = _value(text, "Outcome"), list(_misread(text))
     name, comma, better = (part.strip() for part in said.partition(","))
-    outcome, problems = None, list[str]()
+    outcome = None
     if said and better not in _BETTER:
         hint = did_you_mean(better, _BETTER) if comma else f"; write {name}, lower or {name}, higher"
         problems.append(f"# Outcome: {said}: it does not say which is better{hint}")
@@ -38,6 +41,30 @@ def read_header(text: str) -> tuple[Header, list[str]]:
     except UserError as error:
         problems += [f"# Outcome: {problem}" for problem in error.problems]
     return Header(question, _value(text, "Control"), outcome, _BETTER.get(better, True)), problems
+
+
+def _misread(text: str) -> Iterator[str]:
+    """Yield the mistakes in the keys themselves: no value, given twice, or almost a key of ours."""
+    said = [(found[1], found[2].strip()) for found in re.finditer(r"^#[ \t]*(\w+)[ \t]*:(.*)$", text, re.MULTILINE)]
+    for key in _KEYS:
+        values = [value for name, value in said if name == key]
+        if len(values) > 1:
+            yield f"# {key}: given twice"
+        if "" in values:
+            yield f"# {key}: it names nothing"
+    for name, value in said:
+        meant = get_close_matches(name.capitalize(), _KEYS, cutoff=0.8)
+        if name not in _KEYS and meant:
+            yield f"# {name}: {value}: no such key; did you mean {meant[0]!r}?"
+
+
+def unknown_control(control: str, labels: Collection[str]) -> list[str]:
+    """Return a line if the named control is none of these labels, none if it is or if no control is named."""
+    if not control or control in labels:
+        return []
+    if not labels:
+        return [f"# Control: {control}: a search has no configurations to name"]
+    return [f"# Control: {control}: no such configuration{did_you_mean(control, labels)}"]
 
 
 def _value(text: str, key: str) -> str:

@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, get_args
 
+from trainer.runs.chance import at_guessing, tests_named
 from trainer.sweep.file import Metric, Sweep
 from trainer.sweep.points import Point
 from trainer.text import spread, table
@@ -76,6 +78,24 @@ class Progress:
         pick = max if self.metric.goal == "maximize" else min
         return pick(ended, key=lambda status: status.value or 0.0)
 
+    @cached_property
+    def at_chance(self) -> set[str]:
+        """Return the keys of the points whose run finished at chance, by the rule of a report. Empty for other metrics.
+
+        The test set is that of the point's `data.name`.
+        """
+        if self.metric is None or self.metric.name != "test/accuracy":
+            return set()
+        return at_guessing(
+            {
+                status.point.key: (status.value, tests)
+                for status in self.points
+                if status.state == "finished"
+                and status.value is not None
+                and (tests := tests_named(status.point.values.get("data.name", "cifar10")))
+            }
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Return counts, each point with its runs, and what is duplicated or no longer in the file."""
         return {
@@ -121,15 +141,19 @@ def _spread(values: Sequence[float], metric: str) -> str:
 
 
 def rows(progress: Progress) -> list[tuple[str, str, str]]:
-    """Return (configuration, mean ± standard deviation (n), states of its points)."""
+    """Return (configuration, mean ± standard deviation (n), states of its points). Runs at chance are in no mean."""
     metric = progress.metric.name if progress.metric else ""
     found: list[tuple[str, str, str]] = []
+    lost = progress.at_chance
     for label, group in configurations(progress).items():
-        values = [status.value for status in group if status.state == "finished" and status.value is not None]
+        counting = [status for status in group if status.state == "finished" and status.point.key not in lost]
+        values = [status.value for status in counting if status.value is not None]
         counts: Mapping[str, int] = Counter(status.state for status in group)
         states = ", ".join(f"{counts[state]} {state}" for state in get_args(State) if state in counts)
         if packed := sum(bool(status.attempts and status.attempts[0].archive) for status in group):
             states += f" ({packed} in an archive)"
+        if failed := sum(status.point.key in lost for status in group):
+            states += f" ({failed} at chance)"
         found.append((label or "all", _spread(values, metric), states))
     return found
 

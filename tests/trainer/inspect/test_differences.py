@@ -52,6 +52,23 @@ def test_welch_between_groups_of_seeds_is_scipys() -> None:
     assert pair["difference"]["p"] == pytest.approx(expected.pvalue)
 
 
+def test_a_run_at_chance_is_named_and_not_counted() -> None:
+    """Before: it was averaged with the others."""
+    reached = {1: [0.9, 0.91, 0.92, 0.1], 2: [0.8, 0.81, 0.82]}
+    runs = [
+        history(f"{lr}-{seed}", accuracy, lr=lr, seed=seed, data__name="cifar10")
+        for lr, values in reached.items()
+        for seed, accuracy in enumerate(values)
+    ]
+    for run in runs:
+        run.summary["test/accuracy"] = run.summary["headline/accuracy"]
+    found = welch_between_groups(runs)
+    assert found and [len(sample) for sample in found["groups"].values()] == [3, 3]
+    assert found["at_chance"] == ["1-3"]
+    said = as_text({"runs": [], "config": {}, "results": {}, "mcnemar": None, "welch": found})
+    assert said.endswith("not counted: 1-3 is at chance")
+
+
 def test_two_single_runs_cannot_be_tested() -> None:
     assert welch_between_groups([history("a", 0.9, lr=1, seed=0), history("b", 0.8, lr=2, seed=0)]) is None
 

@@ -94,6 +94,20 @@ def test_an_ablation_has_each_seed_the_mean_with_its_spread_best_group_first() -
     assert rows[1]["low"] == rows[1]["high"] == 95  # one seed has no spread
 
 
+def test_a_run_at_chance_is_drawn_and_is_in_no_mean() -> None:
+    """Before: a group of 90, 90 and 10 % had its mean at 63."""
+    runs = [
+        run(f"r{seed}", summary={"headline/accuracy": value, "test/accuracy": value, "status": "finished"},
+            seed=seed, data__name="cifar10")
+        for seed, value in enumerate([0.9, 0.9, 0.1])
+    ]  # fmt: skip
+    rows = ablation(grouped(runs))
+    assert [(row["group"], row["kind"], row["accuracy"]) for row in rows] == [
+        *(("vgg_a (n=2 of 3)", "one seed", pytest.approx(value)) for value in (90, 90, 10)),
+        ("vgg_a (n=2 of 3)", "mean", pytest.approx(90)),
+    ]
+
+
 def test_a_published_figure_is_drawn_beside_runs_of_its_settings_only() -> None:
     row = next(
         row for row in published_rows() if row.experiment == "b35c-t5-lr-scheduler" and row.settings["scheduler"]

@@ -18,6 +18,7 @@ from trainer.report.pages.write import write_report
 from trainer.report.published.comparisons import Comparison, answers_of, compared
 from trainer.report.tables import Table, read_table
 from trainer.runs.history import History
+from trainer.runs.results import Result
 
 NAMES = ["reduce_on_plateau", "step", "linear", "exponential", "cosine", "constant"]
 SEEDS = [-0.002, 0.0, 0.002, -0.001, 0.001]
@@ -42,11 +43,15 @@ def runs_of(tmp_path: Path, write_run: Any, **values: list[float]) -> Table:
     return read_table(tmp_path / "runs")
 
 
+def a_run(seed: int, status: str, values: dict[str, float], *rows: dict[str, Any]) -> Run:
+    return Run(Result(History(Path(f"s{seed}"), {"seed": seed}, [*rows], {"status": status}, []), {}, {}), {}, values)
+
+
 def a_comparison(id: str, row: int, figure: str, *runs: dict[str, float], failed: int = 0) -> Comparison:
     """A published figure beside runs with these measures."""
     own = next(each for each in experiments() if each.id == id)
-    counting = [Run(History(Path(f"s{n}"), {}, [], {}, []), n, "finished", {}, each, {}) for n, each in enumerate(runs)]
-    lost = [Run(History(Path(f"f{n}"), {}, [], {}, []), 10 + n, "diverged", {}, {}, {}) for n in range(failed)]
+    counting = [a_run(n, "finished", each) for n, each in enumerate(runs)]
+    lost = [a_run(10 + n, "diverged", {}) for n in range(failed)]
     answers = answers_of([own], [])
     ours = Configuration("ours", {}, {}, tuple(counting), failed=tuple(lost))
     answers[row] = type(answers[row])(own, own.rows[row], answers[row].name, ours, (ours,), (), ())
@@ -227,8 +232,7 @@ def test_beside_the_verdict_on_the_last_epoch_is_that_on_the_best(write_schedule
 def test_above_88_is_no_about_88() -> None:
     runs = [{"test_acc": 93.0 + n / 10} for n in range(3)]
     at = [
-        Run(History(Path(f"s{n}"), {}, [{"epoch": 20.0, "test/accuracy": 0.93 + n / 1000}], {}, []), n, "finished", {},
-            each, {})
+        a_run(n, "finished", each, {"epoch": 20.0, "test/accuracy": 0.93 + n / 1000})
         for n, each in enumerate(runs)
     ]  # fmt: skip
     own = next(each for each in experiments() if each.id == "dfbc-s2-vgg-bn")
@@ -271,7 +275,7 @@ def test_a_figure_that_our_runs_do_not_have_is_not_waited_for() -> None:
     runs = [{"test_acc": 90.0 + n} for n in range(3)]
     found = a_comparison("a0b5-s9-gradient-cosine", 0, "cosine of successive gradients", *runs)
     assert verdict_of(found) == "not compared: our runs have no such figure"
-    never = a_comparison("a0b5-s9-loss-range", 0, "range of the loss")
+    never = a_comparison("b35c-t7-models", 0, "time per epoch")
     assert verdict_of(never) == "not compared"
     waiting = a_comparison("a0b5-s9-gradient-cosine", 0, "cosine of successive gradients")
     assert verdict_of(waiting) == "no runs"

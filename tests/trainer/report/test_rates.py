@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -53,6 +54,41 @@ def test_gain_at_each_rate_interaction_and_best_rates(tmp_path: Path, write_run)
     ]
     page = as_markdown(table, [], {}, beside=tmp_path)
     assert "## At each learning rate" in page and "chosen by the mean validation accuracy" in page
+
+
+def diverge(folder: Path) -> None:
+    path = folder / "summary.json"
+    path.write_text(path.read_text().replace('"finished"', '"diverged"'))
+
+
+def test_a_gain_of_runs_that_survived_says_so(tmp_path: Path, write_run) -> None:
+    """Before: only the choice of the best rate did."""
+    table_of(tmp_path, write_run)
+    folder = write_run(tmp_path / "runs/lost", ["model.name=vgg_a", "optimizer.lr=0.1", "seed=3", "recipe=none"])
+    diverge(folder)
+    table = read_table(tmp_path / "runs")
+    assert [row[0] for row in gains(table).rows] == ["vgg_a_bn, lr=0.01", "vgg_a_bn, lr=0.1, survivors only"]
+    assert interaction(table).endswith("after Holm for 1 pair of rates (survivors only).")
+    assert [row[1] for row in best_rates(table).rows] == ["0.01", "0.1"]
+
+
+def test_a_rate_at_which_every_run_failed_has_no_gain_and_is_nobodys_best(tmp_path: Path, write_run) -> None:
+    table_of(tmp_path, write_run)
+    for seed in range(3):
+        diverge(tmp_path / "runs" / f"vgg_a_bn-0.1-{seed}")
+    table = read_table(tmp_path / "runs")
+    assert [row[0] for row in gains(table).rows] == ["vgg_a_bn, lr=0.01"]
+    assert interaction(table) == ""
+    assert [row[1] for row in best_rates(table).rows] == ["0.01", "0.01"]
+
+
+def test_two_seeds_have_a_gain_and_no_conclusion(tmp_path: Path, write_run) -> None:
+    table_of(tmp_path, write_run)
+    for folder in (tmp_path / "runs").glob("*-2"):
+        rmtree(folder)
+    table = read_table(tmp_path / "runs")
+    assert [row[1] for row in gains(table).rows] == ["82.10 ± 0.14 (n=2)", "84.15 ± 0.21 (n=2)"]
+    assert interaction(table) == "" and best_rates(table).rows == ()
 
 
 def test_without_validation_no_rate_is_chosen_on_the_test_set(tmp_path: Path, write_run) -> None:

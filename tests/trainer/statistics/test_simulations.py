@@ -15,6 +15,7 @@ from scipy import special
 from trainer.statistics.comparisons import dunnett_quantile, top_group, with_best
 from trainer.statistics.describe import LEVEL
 from trainer.statistics.power import just_significant, lead_needed, power, power_if_skewed, seeds_needed
+from trainer.statistics.table import noise_floor
 
 Array = NDArray[np.float64]
 KINDS = ("normal", "left-skewed", "right-skewed")
@@ -40,6 +41,18 @@ def sure(runs: Array) -> Array:
     means, variances = np.take_along_axis(means, order, 1), np.take_along_axis(variances, order, 1)
     leads = means[:, :1] - means[:, 1:]
     return np.where((leads > just_significant(variances, n)).all(1), best, -1)
+
+
+def sure_and_plain(runs: Array) -> Array:
+    """Return `sure`, without the sweeps that a page marks *spreads differ*: Bartlett's p is below 5 %, [sweeps]."""
+    return np.where(bartlett(runs.var(-1, ddof=1), runs.shape[-1]) < LEVEL, -1, sure(runs))
+
+
+def bartlett(variances: Array, n: int) -> Array:
+    """Return the p of Bartlett's test of equal spreads for sample variances [sweeps, k] of n runs each."""
+    k = variances.shape[-1]
+    statistic = k * (n - 1) * np.log(variances.mean(-1)) - (n - 1) * np.log(variances).sum(-1)
+    return special.chdtrc(k - 1, statistic / (1 + (k / (n - 1) - 1 / (k * (n - 1))) / (3 * (k - 1))))
 
 
 def cases(k: int, widest: Sequence[int] = (1, 3)) -> Iterator[tuple[str, Array, Array]]:
@@ -72,6 +85,22 @@ def test_the_simulated_rule_is_that_of_the_report(n: int) -> None:
 def test_of_equal_configurations_one_is_called_best_in_at_most_five_percent(k: int, n: int, kind: str) -> None:
     for name, stds, means in cases(k, widest=(1,)):
         assert np.mean(sure(draw(kind, stds, means, n, FEW)) >= 0) <= allowed(FEW), name
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_the_simulated_mark_is_that_of_the_report(n: int) -> None:
+    runs = draw("normal", np.array([1.0, 4, 1]), np.zeros(3), n, 40)
+    for number, p in enumerate(bartlett(runs.var(-1, ddof=1), n)):
+        floor = noise_floor({str(name): dict(enumerate(row)) for name, row in enumerate(runs[number].tolist())})
+        assert floor and floor.p_equal == pytest.approx(p), number
+
+
+def test_unequal_spreads_are_called_plainly_sure_in_at_most_five_percent() -> None:
+    """The worst case of the whole grid. Before *spreads differ* 5.8 % of the answers that were plainly sure."""
+    sweeps = 60_000
+    (worst,) = [each for each in cases(13, widest=(10,)) if each[0] == "1 of 10 times the spread, two ahead"]
+    runs = draw("normal", *worst[1:], 3, sweeps)
+    assert np.mean(sure(runs) >= 0) > allowed(sweeps) >= np.mean(sure_and_plain(runs) >= 0)
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])
@@ -153,8 +182,9 @@ def test_the_whole_grid(kind: str) -> None:
     sweeps = 20_000
     for n in (2, 3, 5, 10):
         for k in range(2, 14):
-            wrong = {name: np.mean(sure(draw(kind, stds, means, n, sweeps)) >= 0)
-                     for name, stds, means in cases(k, widest=(1, 2, 3, 10))}  # fmt: skip
+            runs = {name: draw(kind, stds, means, n, sweeps) for name, stds, means in cases(k, widest=(1, 2, 3, 10))}
+            wrong = {name: np.mean(sure(each) >= 0) for name, each in runs.items()}
+            plainly = max(np.mean(sure_and_plain(each) >= 0) for each in runs.values()) if n > 2 else 0.0
             equal = max(share for name, share in wrong.items() if name.startswith("1 of 1 "))
             worst = max(wrong, key=lambda name: wrong[name])
             lead = lead_needed((1.0,) * k, n)
@@ -164,10 +194,11 @@ def test_the_whole_grid(kind: str) -> None:
                 found = np.mean(sure(draw(kind, np.ones(k), means, n, sweeps, seed=5)) == 0)
                 promised = 0.8 if kind == "normal" else power_if_skewed(lead, (1.0,) * k, n) or math.nan
                 assert found >= promised - 0.03 and (kind != "normal" or found <= 0.83)
-            print(f"{kind} n={n} k={k}: equal {equal:.1%}, unequal {wrong[worst]:.1%} ({worst}),"
+            print(f"{kind} n={n} k={k}: equal {equal:.1%}, unequal {wrong[worst]:.1%} ({worst}), plainly {plainly:.1%}"
                   f" lead for 80% {lead or math.nan:.2f} s, found {found:.1%}")  # fmt: skip
             assert equal <= allowed(sweeps), (n, k)
             assert kind != "normal" or wrong[worst] <= allowed(sweeps, 0.06), (n, k, worst)
+            assert plainly <= allowed(sweeps, LEVEL if kind == "normal" else 0.12), (n, k)
 
 
 def test_thirteen_configurations_are_told_apart_where_one_leads_by_ten_deviations() -> None:

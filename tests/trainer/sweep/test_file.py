@@ -37,6 +37,38 @@ def test_a_file_that_is_not_there_is_one_line() -> None:
         read_sweep(Path("nowhere.yaml"))
 
 
+SCHEDULES = f"{WHOLE}parameters: {{seed: {{values: [0, 1]}}, schedule.name: {{values: [constant, cosine]}}}}"
+RATES = (
+    f"{WHOLE}parameters: {{seed: {{value: 0}}, model.name: {{values: [vgg_a, vgg_a_bn]}},"
+    " optimizer.lr: {values: [0.1, 0.2]}}"
+)
+
+
+@pytest.mark.parametrize(
+    ("comment", "text", "line"),
+    [
+        ("Control:  cosin", SCHEDULES, "Control: cosin: no such configuration; did you mean 'cosine'?"),
+        ("Control:  step", SCHEDULES, "Control: step: no such configuration; one of constant, cosine"),
+        ("Control:  vgg_b", RATES, "Control: vgg_b: no such configuration; did you mean 'vgg_a'?"),
+        ("Control:", SCHEDULES, "Control: it names nothing"),
+        ("Control:  cosine\n# Control:  constant", SCHEDULES, "Control: given twice"),
+        ("Controls:  cosine", SCHEDULES, "Controls: cosine: no such key; did you mean 'Control'?"),
+        ("outcome:  train/loss, lower", SCHEDULES, "outcome: train/loss, lower: no such key; did you mean 'Outcome'?"),
+        ("Control:  x", SCHEDULES.replace("grid", "random"), "Control: x: a search has no configurations to name"),
+    ],
+)  # fmt: skip
+def test_a_comment_that_the_report_cannot_read_is_a_line(comment: str, text: str, line: str) -> None:
+    """Before: ignored in silence, so the page compared nothing with the control."""
+    with pytest.raises(SweepError) as caught:
+        parse_sweep(f"# A question?\n# {comment}\n{text}", Path("s.yaml"))
+    assert caught.value.problems == (f"s.yaml: # {line}",)
+
+
+@pytest.mark.parametrize("control", ["vgg_a", "vgg_a, lr=0.2"])
+def test_a_control_is_a_configuration_or_a_network_at_all_rates(control: str) -> None:
+    assert parse_sweep(f"# A question?\n# Control:  {control}\n{RATES}", Path("s.yaml")).header.control == control
+
+
 def test_all_mistakes_of_a_file_are_told_at_once() -> None:
     with pytest.raises(SweepError) as caught:
         parse_sweep("metod: grid\nparameters: {seed: 3, optimizer.lr: {vales: [1]}}", Path("s.yaml"))

@@ -37,6 +37,18 @@ def test_a_table_has_means_deviations_of_n_minus_1_and_n() -> None:
     assert not found.complete
 
 
+def test_a_run_at_chance_is_in_no_mean_where_another_has_learned() -> None:
+    """Before: `63.33 ± 46.19% (n=3)`."""
+    reached = (0.90, 0.10, 0.90, 0.1, 0.1)
+    found = of(*(Attempt(POINTS[i], "finished", value, f"r{i}") for i, value in enumerate(reached)))
+    assert rows(found) == [
+        ("act=relu", "90.00 ± 0.00% (n=2)", "3 finished (1 at chance)"),
+        ("act=gelu", "-", "2 finished, 1 missing (2 at chance)"),
+    ]
+    short = of(Attempt(POINTS[0], "finished", 0.1, "r"), Attempt(POINTS[1], "finished", 0.12, "r"))
+    assert [value for _, value, _ in rows(short)] == ["11.00 ± 1.41% (n=2)", "-"]  # too short for anything
+
+
 def test_a_loss_is_no_percentage_and_nothing_is_a_dash() -> None:
     attempts = [Attempt(POINTS[i], "finished", value, "r") for i, value in enumerate((0.25, 0.75))]
     values = [value for _, value, _ in rows(progress(POINTS, attempts, sweep=sweep("test/loss")))]

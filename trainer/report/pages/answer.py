@@ -17,6 +17,7 @@ from trainer.statistics.power import seeds_needed
 
 Certainty = Literal[
     "significant at the 5% level",
+    "spreads differ",
     "survivors only",
     "incomplete",
     "interim",
@@ -27,7 +28,10 @@ Certainty = Literal[
     "no runs",
 ]
 _NOTES: dict[Certainty, str] = {
-    "significant at the 5% level": "This holds at the 5% level, corrected for all comparisons with the best.",
+    "significant at the 5% level": "This holds at the 5% level, corrected for all comparisons with the best. If runs"
+    " are strongly skewed and of unequal spreads, which few seeds cannot show, it is 12% (simulated).",
+    "spreads differ": "The difference is significant, but the spreads differ (Bartlett's test). So it holds at 6% in"
+    " place of 5% if runs are normal, and at 13% if they are strongly skewed (simulated).",
     "survivors only": "This holds at the 5% level among the runs that trained. Some did not, see below.",
     "incomplete": "This holds at the 5% level for the runs that finished. A missing run may be better.",
     "interim": "The planned runs are not all there. Who looks at each new seed and stops at the first significant"
@@ -74,7 +78,9 @@ def _certainty(table: Table) -> Certainty:
         return "incomplete"
     counts_them = table.asked is not None and table.asked.outcome.name == DECADES  # the failed runs are the outcome
     survivors = any("survivors only" in each.marks for each in table.configurations)
-    return "survivors only" if survivors and not counts_them else _SURE
+    if survivors and not counts_them:
+        return "survivors only"
+    return "spreads differ" if table.spreads_differ else _SURE
 
 
 def _sentences(table: Table) -> Iterable[str]:
@@ -102,7 +108,7 @@ def _sentences(table: Table) -> Iterable[str]:
         case "too few runs":
             yield f"{leads}. At least one configuration has fewer than three runs, or runs that do not vary,"
             yield "so no difference from it can be tested."
-        case "significant at the 5% level" | "survivors only" | "incomplete" | "interim" if len(table.top) == 1:
+        case _ if len(table.top) == 1:
             worst = max((each.p or 0.0 for each in table.against_best), default=0.0)
             rest = (
                 f"each of the {len(filled) - 1} other configurations" if len(filled) > 2 else "the other configuration"

@@ -7,7 +7,7 @@ from typing import Any
 
 from trainer.published import experiments
 from trainer.report.pages.markdown import cell, link, link_to_report
-from trainer.report.published.claims import OUTCOMES, Claim, claims_of
+from trainer.report.published.claims import STATES, Claim, claims_of
 from trainer.report.published.comparisons import answers_of
 from trainer.report.published.figures import measure_name
 from trainer.report.tables import Table
@@ -37,7 +37,6 @@ def as_markdown(claims: Sequence[Claim], *, beside: Path) -> str:
 
 def _page(claims: Sequence[Claim], beside: Path) -> Iterable[str]:
     checked = [claim for claim in claims if claim.reason_for_none is None]
-    outcomes = Counter(claim.outcome for claim in checked)
     yield "# Conclusions of the reports"
     yield ""
     yield "Every conclusion that a reader takes away, said by the report or seen in its figures. `trainer report index`"
@@ -45,7 +44,7 @@ def _page(claims: Sequence[Claim], beside: Path) -> Iterable[str]:
     yield f"{link('Statistics', '../statistics.md#what-the-reports-say', beside)}."
     yield ""
     yield f"{len(claims)} conclusions, {len(checked)} with a check:"
-    yield f"{', '.join(f'{outcomes[outcome]} {outcome}' for outcome in OUTCOMES)}."
+    yield counts_text(claims)
     if together := joint_text(claims):
         yield together
     report = ""
@@ -62,6 +61,15 @@ def _page(claims: Sequence[Claim], beside: Path) -> Iterable[str]:
             if check is None:
                 check, why = "; ".join(map(in_words, claim.check)), claim.why
             yield f"| {' | '.join(map(cell, (claim.text, _BY[claim.by], check, claim.said, why)))} |"
+
+
+def counts_text(claims: Sequence[Claim]) -> str:
+    """Return how many of the claims with a check are of each state."""
+    counts = Counter(claim.state for claim in claims if claim.reason_for_none is None)
+    return (
+        f"{', '.join(f'{counts[state]} {state}' for state in STATES)}. *By our definition* are those about a measure"
+        " that the report does not define. They have no plain outcome, whatever runs show."
+    )
 
 
 def in_words(part: Mapping[str, Any]) -> str:
@@ -95,7 +103,7 @@ def in_words(part: Mapping[str, Any]) -> str:
             said = f"{_row(of)} is {about}{times} times {_row(over)}"
         case _:
             raise ValueError(f"published.yaml: no such check: {dict(part)}")
-    return f"{measure}: {said}"
+    return f"{measure}: {said}" + (f" ({part['only']})" if "only" in part else "")
 
 
 def _measure(measure: str) -> str:
@@ -103,6 +111,8 @@ def _measure(measure: str) -> str:
 
 
 def _row(which: Mapping[str, Any]) -> str:
+    if "ours" in which:
+        return f"our {label(which['ours'])}"
     named = label({key: value for key, value in which.items() if key != "experiment"})
     return f"{named or 'the row'} of {which['experiment']}" if "experiment" in which else named or "the row"
 
@@ -116,6 +126,6 @@ def joint_text(claims: Sequence[Claim]) -> str:
         return ""
     return (
         f"{len(tested)} of these have the runs that their check needs, at least {FEWEST_FOR_A_VERDICT} a row. {decided}"
-        f" of them hold or do not. They have {parts} parts, each wrong in at most 5% of cases, so about"
+        f" of them hold or do not. They have {parts} parts, each wrong in about 5% of cases, so about"
         f" {LEVEL * parts:.2g} may be decided wrongly."
     )

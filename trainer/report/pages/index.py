@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.published import experiments
-from trainer.report.pages.claims import all_claims
+from trainer.report.pages.claims import all_claims, counts_text
 from trainer.report.pages.markdown import link, link_to_report
 from trainer.report.pages.sentences import interval, p_value, several, verdict_of
-from trainer.report.published.claims import OUTCOMES
 from trainer.report.published.comparisons import Comparison, answers_of, compared
 from trainer.report.published.grades import KINDS, MEANING, Grade
 from trainer.report.sources import source_of
@@ -153,9 +152,8 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
     yield from _grades(lines)
     yield from _jointly(lines)
     claims = all_claims(tables)
-    outcomes = Counter(claim.outcome for claim in claims if claim.reason_for_none is None)
     yield f"{link('Conclusions of the reports', 'claims.md', beside)}, each with its check:"
-    yield f"{', '.join(f'{outcomes[outcome]} {outcome}' for outcome in OUTCOMES)}."
+    yield counts_text(claims)
     yield ""
     for experiment in experiments():
         own = [line for line in lines if line.comparison.answer.experiment is experiment]

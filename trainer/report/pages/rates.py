@@ -3,7 +3,7 @@
 Arms are what a table varies besides the rate. The first one in the file's order is what the others are compared with.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from statistics import fmean
 
@@ -36,10 +36,12 @@ def gains(table: Table) -> Grid:
     arms = arms_of(table)
     rows: list[tuple[str, ...]] = []
     first = next(iter(arms), NONE)
-    for other, rate, a, b in _at_each_rate(arms):
+    for other, rate, ours, theirs in _at_each_rate(arms):
+        a, b = _values(ours), _values(theirs)
         difference = welch(a, b)
         bounds = interval((difference.low, difference.high))
-        rows.append((f"{other}, lr={rate}", spread(a), spread(b), f"{difference.mean:+.2f}", bounds))
+        name = ", ".join([other, f"lr={rate}", *_marks([ours, theirs])])
+        rows.append((name, spread(a), spread(b), f"{difference.mean:+.2f}", bounds))
     caption = f"Gain over {first} at each learning rate, in points, of the runs that trained: Welch's interval"
     return Grid(caption, ("arm and rate", "with", first, "gain", "95% interval (uncorrected)"), tuple(rows))
 
@@ -47,16 +49,15 @@ def gains(table: Table) -> Grid:
 def interaction(table: Table) -> str:
     """Return whether an arm's gain depends on the rate: the most different two rates, a sentence an arm."""
     arms = arms_of(table)
-    at: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
-    for other, rate, a, b in _at_each_rate(arms):
-        if min(len(a), len(b)) >= FEWEST_FOR_A_VERDICT:
-            at.setdefault(other, {})[rate] = (a, b)
+    at: dict[str, dict[str, tuple[Configuration, Configuration]]] = {}
+    for other, rate, ours, theirs in _at_each_rate(arms):
+        if min(len(ours.runs), len(theirs.runs)) >= FEWEST_FOR_A_VERDICT:
+            at.setdefault(other, {})[rate] = (ours, theirs)
     said: list[str] = []
     for other, rates in at.items():
         pairs = list(combinations(rates, 2))
         found = [
-            contrast((1, rates[one][0]), (-1, rates[one][1]), (-1, rates[two][0]), (1, rates[two][1]))
-            for one, two in pairs
+            contrast(*zip((1, -1, -1, 1), map(_values, (*rates[one], *rates[two])), strict=True)) for one, two in pairs
         ]
         tested = [(pair, each) for pair, each in zip(pairs, found, strict=True) if each.p is not None]
         if not tested:
@@ -66,7 +67,9 @@ def interaction(table: Table) -> str:
         sign, more, less = (1, one, two) if each.mean >= 0 else (-1, two, one)
         bounds = sorted((sign * (each.low or 0.0), sign * (each.high or 0.0)))
         verb = "depends" if p < LEVEL else "does not significantly depend"
-        corrected_for = f"after Holm for {len(tested)} pair{'s' * (len(tested) > 1)} of rates"
+        marks = _marks([*rates[one], *rates[two]])
+        subject = f" ({', '.join(marks)})" if marks else ""
+        corrected_for = f"after Holm for {len(tested)} pair{'s' * (len(tested) > 1)} of rates{subject}"
         said.append(
             f"The gain of {other} {verb} on the learning rate: at {more} it is {abs(each.mean):.2f} points more than at"
             f" {less}, 95% interval {interval((bounds[0], bounds[1]))} (uncorrected), p {p_value(p)} {corrected_for}."
@@ -105,17 +108,24 @@ def best_rates(table: Table) -> Grid:
     return Grid(caption, header, tuple(rows) if len(rows) > 1 else ())
 
 
-def _at_each_rate(arms: Arms) -> Iterator[tuple[str, str, list[float], list[float]]]:
-    """Yield (arm, rate, its values, the first arm's) where both have runs that trained."""
+def _at_each_rate(arms: Arms) -> Iterator[tuple[str, str, Configuration, Configuration]]:
+    """Yield (arm, rate, its configuration, the first arm's) where both have runs that trained."""
     if not arms:
         return
     first, *others = arms
     for other in others:
         for rate, each in arms[other].items():
-            a = [*each.sample().values()]
-            b = [*arms[first][rate].sample().values()] if rate in arms[first] else []
-            if a and b:
-                yield other, rate, a, b
+            theirs = arms[first].get(rate)
+            if theirs is not None and each.sample() and theirs.sample():
+                yield other, rate, each, theirs
+
+
+def _values(configuration: Configuration) -> list[float]:
+    return [*configuration.sample().values()]
+
+
+def _marks(configurations: Iterable[Configuration]) -> list[str]:
+    return list(dict.fromkeys(mark for each in configurations for mark in each.marks))
 
 
 def _chosen(rates: Mapping[str, Configuration]) -> tuple[str, Configuration] | None:

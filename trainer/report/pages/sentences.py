@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from trainer.published import Experiment
-from trainer.report.configurations import Values
 from trainer.report.published.comparisons import Comparison
 from trainer.report.tables import Table
-from trainer.statistics.describe import describe
+from trainer.statistics.describe import Values, describe
 from trainer.statistics.failures import two_humped
 from trainer.statistics.power import lead_needed, power_if_skewed
 from trainer.text import NONE, spread

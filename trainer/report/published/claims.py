@@ -12,9 +12,11 @@ from typing import Any, Literal
 from trainer.published import Experiment
 from trainer.report.published.comparisons import Answer
 from trainer.report.published.grades import Kind, least_founded, settings_text
-from trainer.report.published.parts import Outcome, Part, decide
+from trainer.report.published.parts import Decision, Part, decide, is_by_our_definition
 
-OUTCOMES: tuple[Outcome, ...] = ("holds", "compatible", "does not hold", "undecided")
+State = Decision | Literal["by our definition"]
+STATES: tuple[State, ...] = ("holds", "compatible", "does not hold", "undecided", "by our definition")
+"""Counts of claims are by these. by our definition: undecided whatever runs show, as no report defines a measure."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Claim:
     experiment: Experiment
     text: str
     by: Literal["report", "table"]  # said by the report, or what a reader takes from its figures
-    outcome: Outcome
+    outcome: Decision
     why: str
     check: tuple[Mapping[str, Any], ...]
     marks: tuple[str, ...] = ()  # what the outcome is subject to: `interim`, `survivors only`
@@ -30,11 +32,16 @@ class Claim:
     tested: bool = False  # by runs at the settings of its rows, in each of its parts
 
     @property
+    def state(self) -> State:
+        undefined = any(map(is_by_our_definition, self.check))
+        return "by our definition" if undefined and self.outcome == "undecided" else self.outcome
+
+    @property
     def said(self) -> str:
         """Return the outcome with its marks, or `no check`."""
         if self.reason_for_none is not None:
             return "no check"
-        return ", ".join([self.outcome, *self.marks, *([settings_text(self.grade)] if self.grade else [])])
+        return ", ".join([self.state, *self.marks, *([settings_text(self.grade)] if self.grade else [])])
 
     @property
     def reason_for_none(self) -> str | None:
@@ -60,9 +67,9 @@ def claims_of(answers: Sequence[Answer]) -> list[Claim]:
     return claims
 
 
-def _all_of(parts: Sequence[Part]) -> Outcome:
+def _all_of(parts: Sequence[Part]) -> Decision:
     outcomes = {part.outcome for part in parts}
-    worst: tuple[Outcome, ...] = ("does not hold", "undecided", "compatible", "holds")
+    worst: tuple[Decision, ...] = ("does not hold", "undecided", "compatible", "holds")
     return next(outcome for outcome in worst if outcome in outcomes)
 
 

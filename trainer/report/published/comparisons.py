@@ -1,17 +1,18 @@
 """Published rows, compared with the configurations that they ask for."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trainer.config.load import Complete
 from trainer.config.overrides import flatten, read_overrides
 from trainer.published import Experiment, PublishedRow, runs_of
-from trainer.report.configurations import Configuration, Values
+from trainer.report.configurations import Configuration
 from trainer.report.published.figures import Figure, figures
 from trainer.report.published.grades import AuthorsRun, Grade, Open, authors_run, grade_of, left_open
 from trainer.runs.groups import decisive, differing_keys, identity, label, telling_keys, value_text
-from trainer.statistics.describe import Verdict, prediction_interval, prediction_p, verdict
+from trainer.runs.outcomes import Outcome
+from trainer.statistics.describe import Values, Verdict, prediction_interval, prediction_p, verdict
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Answer:
     open: tuple[Open, ...] = ()  # settings that the report leaves open
     grade: Grade | None = None  # None where no config is known
     words: tuple[str, ...] = ()  # that start a run of the authors' reading; empty for ours
+    departures: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Differences between each configuration of the table and the sweep's file, by label."""
 
     @property
     def unsaid(self) -> tuple[str, ...]:
@@ -43,6 +46,18 @@ class Answer:
 
     def sample(self, measure: str) -> Values:
         return self.configuration.sample(measure) if self.configuration else {}
+
+    def marks(self, measure: str) -> tuple[str, ...]:
+        """Return what a measure is subject to, `interim` or `survivors only`: of all rates if it is of their band."""
+        ours = self.configuration
+        if ours and ours.siblings and "/" in measure and Outcome(measure).over_rates:
+            return ours.siblings.marks
+        return ours.marks if ours else ()
+
+    def of_ours(self, configuration: Configuration) -> "Answer":
+        """Return another configuration of the table as if it were a row: a control of ours, which no report prints."""
+        differences = self.departures.get(configuration.label, ())
+        return replace(self, name=configuration.label, configuration=configuration, differences=differences)
 
 
 @dataclass(frozen=True)
@@ -73,8 +88,7 @@ class Comparison:
     @property
     def marks(self) -> tuple[str, ...]:
         """Return what the verdict is subject to: `interim`, `survivors only`. A count is the same in each run."""
-        ours = self.answer.configuration
-        return ours.marks if ours and self.figure.judged != "exactly" else ()
+        return self.answer.marks(self.figure.measure) if self.figure.judged != "exactly" else ()
 
 
 def answers_of(
@@ -88,17 +102,25 @@ def answers_of(
     configuration's label, what the sweep's file resolves to.
     """
     varying = set(differing_keys([each.config for each in configurations if each.config]))
+    files = filed or {}
+    departures = {
+        each.label: tuple(_differences({}, each.config, files.get(each.label, Filed()).config))
+        for each in configurations
+        if each.config
+    }
     answers: list[Answer] = []
     for experiment in answered:
         for name, row in zip(row_names(experiment), experiment.rows, strict=True):
             asked = flatten(read_overrides(runs_of(row)[0]))
             ours = next((each for each in configurations if _agrees(each.config, asked, varying)), None)
             config = ours.config if ours else {}
-            file = (filed or {}).get(ours.label, Filed()) if ours else Filed()
+            file = files.get(ours.label, Filed()) if ours else Filed()
             differences = tuple(_differences(asked, config, file.config)) if ours else ()
             opened = left_open(row, config, file.origins) if config else ()
             grade = grade_of(row, opened) if config else None
-            answers.append(Answer(experiment, row, name, ours, tuple(configurations), differences, opened, grade))
+            answers.append(
+                Answer(experiment, row, name, ours, tuple(configurations), differences, opened, grade, (), departures)
+            )
     return answers
 
 

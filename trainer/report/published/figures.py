@@ -137,9 +137,10 @@ def _figures(row: PublishedRow, experiment: Experiment) -> Iterator[Figure]:
             for epoch, accuracy in at.items():
                 yield figure(key, f"test accuracy, epoch {epoch}", accuracy, "%", f"test_acc_at {epoch}")
         elif key == "loss_range":
-            why = "a range over runs at several learning rates, see `trainer landscape bands`"
             low, high = printed
-            yield Figure("range of the loss", f"{low} to {high}", high - low, 0.0, "", "loss_range", "not at all", why)
+            rounding = rounding_of(_decimals(low)) + rounding_of(_decimals(high))
+            how = ("runs/loss/range", *judged_how("runs/loss/range"))
+            yield Figure("range of the loss", f"{low} to {high}", high - low, rounding, "", *how)
 
 
 def _decimals(printed: float) -> int:

@@ -1,4 +1,5 @@
-"""Parts of a claim, each decided by our runs. Rows are named by their settings:
+"""Parts of a claim, each decided by our runs. Rows are named by their settings, and configurations of the sweep that no
+row has, such as a control, by `ours` and the values of the keys that the sweep varies:
 
     of, above                  of is higher:             Welch's test
     of, exceeds, over          higher by more than that: Welch's test of the difference
@@ -13,6 +14,7 @@
     among                      the rows that `best` and `rank` compare. By default those of the experiment
     lowest                     `best` and `rank` count from below
     not_here                   a reason why runs cannot decide it
+    only                       a reason why less is compared than the claim says
 
 `measure` is the test accuracy, or another measure of a run, or an outcome such as `runs/loss/width`: then `above` is
 decided seed by seed, by log ratios where the outcome is always positive (`trainer.statistics.seedwise`).
@@ -27,15 +29,15 @@ from statistics import fmean
 from typing import Any, Literal
 
 from trainer.published import Experiment
-from trainer.report.configurations import Values
 from trainer.report.published.comparisons import Answer
-from trainer.report.published.figures import judged_how
+from trainer.report.published.figures import Judged, judged_how
 from trainer.report.published.grades import Kind, least_founded
-from trainer.runs import outcomes
+from trainer.runs import groups, outcomes
 from trainer.statistics.comparisons import top_group, with_best, with_control
 from trainer.statistics.describe import (
     FEWEST_FOR_A_VERDICT,
     LEVEL,
+    Values,
     can_be_judged,
     describe,
     prediction_of_difference,
@@ -44,16 +46,31 @@ from trainer.statistics.describe import (
 from trainer.statistics.differences import Difference, all_pairs, contrast, welch
 from trainer.statistics.seedwise import seedwise
 
-Outcome = Literal["holds", "compatible", "does not hold", "undecided"]
+Decision = Literal["holds", "compatible", "does not hold", "undecided"]
 
 
 @dataclass(frozen=True)
 class Part:
-    outcome: Outcome
+    outcome: Decision
     why: str
     marks: tuple[str, ...] = ()
     grade: Kind | None = None  # the least well founded one of its rows
     tested: bool = False  # by runs at the settings of its rows
+
+
+def is_by_our_definition(part: Mapping[str, Any]) -> bool:
+    """Return whether a part is about a measure that the report does not define, so that no runs decide it plainly."""
+    return _judged(part)[0] == "by our definition"
+
+
+def _judged(part: Mapping[str, Any]) -> tuple[Judged, str]:
+    """Return how the measures of a part are judged, and why: as the least well defined of the two it may have."""
+    if "not_here" in part:
+        return "not at all", part["not_here"]
+    both = [judged_how(part.get("measure", "test_acc"))]
+    both += [judged_how(part["above_measure"])] if "above_measure" in part else []
+    order: tuple[Judged, ...] = ("not at all", "by our definition", "exactly", "by runs")
+    return min(both, key=lambda each: order.index(each[0]))
 
 
 class _UndecidedError(Exception):
@@ -63,7 +80,7 @@ class _UndecidedError(Exception):
 def decide(part: Mapping[str, Any], own: Experiment, answers: Sequence[Answer]) -> Part:
     """Return the outcome of one part of a claim of the experiment `own`. Raises ValueError if it is no check."""
     measure = part.get("measure", "test_acc")
-    judged, why = judged_how(measure)
+    judged, why = _judged(part)
     used: list[Answer] = []
 
     def sample(which: Mapping[str, Any]) -> Values:
@@ -84,17 +101,9 @@ def decide(part: Mapping[str, Any], own: Experiment, answers: Sequence[Answer]) 
         return Part("undecided", f"{decided.outcome} by {why}: {decided.why}")
     if judged == "exactly":
         return decided
-    marks = dict.fromkeys(mark for each in used for mark in _marks(each, measure))
+    marks = dict.fromkeys(mark for each in used for mark in each.marks(measure))
     grade = least_founded(each.grade.kind for each in used if each.grade)
     return replace(decided, marks=tuple(marks), grade=grade, tested=True)
-
-
-def _marks(answer: Answer, measure: str) -> tuple[str, ...]:
-    """Return what a measure of a row is subject to, of all learning rates if the measure is of their band."""
-    ours = answer.configuration
-    if ours and ours.siblings and "/" in measure and outcomes.Outcome(measure).over_rates:
-        return ours.siblings.marks
-    return ours.marks if ours else ()
 
 
 def _by_kind(
@@ -106,8 +115,6 @@ def _by_kind(
     used: list[Answer],
 ) -> Part:
     match part:
-        case {"not_here": reason}:
-            raise _UndecidedError(reason)
         case {"best": which}:
             return _is_best(part, _row(which, own, answers), _compared_rows(part, own, answers), measure, used)
         case {"of": which, "rank": _}:
@@ -151,13 +158,23 @@ def _by_kind(
 
 
 def _row(which: Mapping[str, Any], own: Experiment, answers: Sequence[Answer]) -> Answer:
-    """Return the first row that has all these settings."""
+    """Return the first row that has all these settings, or the configuration of the sweep that is none."""
+    if "ours" in which:
+        return _ours(which["ours"], next(each for each in answers if each.experiment is own))
     wanted = {key: value for key, value in which.items() if key != "experiment"}
     name = which.get("experiment", own.id)
     for answer in answers:
         if answer.experiment.id == name and _says(answer, wanted):
             return answer
     raise ValueError(f"published.yaml: {own.id}: no row of {name} sets {wanted}")
+
+
+def _ours(values: Mapping[str, Any], row: Answer) -> Answer:
+    """Return the configuration of a row's table that has these values of the keys that the table varies."""
+    for each in row.others:
+        if groups.identity({key: each.values.get(key) for key in values}) == groups.identity(values):
+            return row.of_ours(each)
+    return replace(row, name=groups.label(values), configuration=None, differences=())
 
 
 def _compared_rows(part: Mapping[str, Any], own: Experiment, answers: Sequence[Answer]) -> list[Answer]:
@@ -223,7 +240,7 @@ def _table_of(
     samples = {each.configuration.label if each.configuration else each.name: each.sample(measure) for each in rows}
     if len(samples) < 2:
         samples |= {each.label: each.sample(measure) for each in answer.others}
-        used += [replace(answer, configuration=each) for each in answer.others]
+        used += [answer.of_ours(each) for each in answer.others if each is not answer.configuration]
     if absent := [name for name, sample in samples.items() if len(sample) < FEWEST_FOR_A_VERDICT]:
         had = ", ".join(f"{name}: n = {len(samples[name])}" for name in absent)
         raise _UndecidedError(f"{had}, a verdict needs {FEWEST_FOR_A_VERDICT}")

@@ -1,5 +1,6 @@
 """Claims, tested on runs with chosen figures: each kind of check with each of its outcomes."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,19 +11,22 @@ import pytest
 from trainer.published import Experiment, PublishedRow, experiments
 from trainer.report.configurations import Configuration
 from trainer.report.folders import Run
-from trainer.report.pages.claims import all_claims, as_markdown, in_words
+from trainer.report.pages.claims import all_claims, as_markdown, counts_text, in_words, joint_text
 from trainer.report.published.claims import claims_of
 from trainer.report.published.comparisons import Answer, answers_of
 from trainer.report.published.grades import Grade
 from trainer.report.published.parts import _rounding
 from trainer.runs.history import History
+from trainer.runs.results import Result
+from trainer.sweep.file import read_sweep
+from trainer.sweep.points import points_of
 
 STEADY = [-0.1, 0.0, 0.1]
 
 
 def a_run(seed: int, values: Mapping[str, float], at: Mapping[int, float]) -> Run:
     rows = [{"epoch": float(epoch), "step": epoch, "test/accuracy": value / 100} for epoch, value in at.items()]
-    return Run(History(Path(f"s{seed}"), {}, rows, {}, []), seed, "finished", {}, values, {})
+    return Run(Result(History(Path(f"s{seed}"), {"seed": seed}, rows, {"status": "finished"}, []), {}, {}), {}, values)
 
 
 def a_point(
@@ -288,12 +292,69 @@ def test_an_amount_is_as_exact_as_it_is_printed() -> None:
 def test_no_check_has_a_key_that_nothing_reads() -> None:
     known = {
         "of", "above", "over", "points", "percent", "times", "about", "reaches", "range", "best", "rank", "among",
-        "lowest", "measure", "not_here", "more_than", "exceeds", "above_measure",
+        "lowest", "measure", "not_here", "more_than", "exceeds", "above_measure", "only",
     }  # fmt: skip
     for experiment in experiments():
         for claim in experiment.claims:
             assert claim.keys() <= {"text", "by", "check"}, experiment.id
             assert {key for part in claim["check"] for key in part} <= known, experiment.id
+
+
+def answers_beside_a_control(check: Mapping[str, Any], *departures: str) -> list[Answer]:
+    """Return the one row `a` of a table, whose sweep has a control beside it that no row is."""
+    (row,) = accuracies(a=91.0).values()
+    control = replace(a_point("constant", {"test_acc": around(90.0)}), values={"schedule.name": "constant"})
+    (answer,) = answers_for({"a": row}, check)
+    return [replace(answer, others=(row, control), departures={"constant": departures})]
+
+
+def test_a_check_names_a_configuration_that_no_row_has() -> None:
+    check = {"of": A, "above": {"ours": {"schedule.name": "constant"}}}
+    (claim,) = claims_of(answers_beside_a_control(check))
+    assert claim.outcome == "holds" and in_words(check) == "test accuracy: row=a is above our constant"
+    (claim,) = claims_of(answers_beside_a_control({"of": A, "above": {"ours": {"schedule.name": "step"}}}))
+    assert (claim.outcome, claim.why) == ("undecided", "step: n = 0, a verdict needs 3")
+
+
+@pytest.mark.parametrize("check", [{"of": A, "above": {"ours": {"schedule.name": "constant"}}}, {"best": A}])
+def test_a_control_of_other_settings_than_the_files_decides_nothing(check: Mapping[str, Any]) -> None:
+    """Before: a row that was alone in its table was best against such a control."""
+    (claim,) = claims_of(answers_beside_a_control(check, "train.epochs: 5 here, 25 in the sweep's file"))
+    assert claim.outcome == "undecided" and claim.why.startswith("not at the published settings (at ours: holds")
+
+
+def _named(part: Any) -> list[dict[str, Any]]:
+    if not isinstance(part, dict):
+        return []
+    return [part["ours"]] if "ours" in part else [each for value in part.values() for each in _named(value)]
+
+
+def test_each_configuration_of_ours_that_a_check_names_is_one_of_its_sweep() -> None:
+    named = {
+        (experiment.sweep, json.dumps(values))
+        for experiment in experiments()
+        for claim in experiment.claims
+        for part in claim["check"]
+        for values in _named(part)
+    }
+    assert {sweep for sweep, _ in named} == {"lr_scheduler_simp_res9", "combination_vgg", "handmade"}
+    for sweep, values in named:
+        file = read_sweep(Path(__file__).parents[4] / "sweeps" / f"{sweep}.yaml")
+        keys = [key for key in file.varied if key != "seed"]
+        assert json.loads(values).keys() == set(keys)
+        points = {json.dumps({key: point.values[key] for key in json.loads(values)}) for point in points_of(file)}
+        assert values in points, (sweep, values)
+
+
+def test_what_rests_on_our_definition_is_counted_apart() -> None:
+    """Before: among the *undecided*, as if runs could decide them."""
+    claims = all_claims([])
+    apart = [claim for claim in claims if claim.state == "by our definition"]
+    assert len(apart) == 14 and all(claim.outcome == "undecided" for claim in apart)
+    assert ", 14 by our definition. " in counts_text(claims)
+    points = {name: a_point(name, {"convergence_epochs": around(n)}) for name, n in (("a", 10), ("b", 30))}
+    (claim,) = claims_of(answers_for(points, {"of": B, "above": A, "measure": "convergence_epochs"}))
+    assert claim.said == "by our definition" and claim.why.startswith("holds by our definition")
 
 
 def test_a_claim_has_the_least_well_founded_grade_of_its_rows() -> None:
@@ -310,6 +371,41 @@ def test_every_experiment_has_a_claim_and_every_claim_a_check_in_words(tmp_path:
     assert all(in_words(part) for claim in claims for part in claim.check if "not_here" not in part)
     assert all(claim.text in page and (claim.reason_for_none or "") in page for claim in claims)
     assert "| the report | best test accuracy: model=improved_cnn is above each other row |" in page
+
+
+MAIN = {  # conclusions that a reader takes away, by experiment: words of the claim
+    "f2d6-t3-lr-scheduler": "cosine is the best",
+    "f2d6-t5-loss": "cross entropy is the best",
+    "f2d6-t7-bn-lr": "BatchNorm gains more at high rates",
+    "b35c-t1-loss": "cross entropy is the best",
+    "b35c-t2-weight-decay": "5e-4 is the best",
+    "b35c-t4-optimizer": "SGD is the best",
+    "b35c-t5-lr-scheduler": "cosine is the best",
+    "b35c-t7-models": "GeResNeXt29_8x64d is the most accurate",
+    "b35c-t9-fastresnet9": "FastResNet9 is more accurate than ResNet18",
+    "dfbc-t1-cnn-family": "ImprovedCNN is the most accurate",
+    "a0b5-s2-baseline": "filters are clearer",
+    "a0b5-s3-loss": "focal is the best loss",
+    "a0b5-s4-activation": "LeakyReLU is the best",
+    "a0b5-s5-optimizer": "SGD is the best",
+    "a0b5-s10-combination": "the combination of all has the highest",
+}
+
+
+def test_the_main_conclusions_of_the_reports_are_listed() -> None:
+    """Before: 22 of 38 experiments had none, and these were missing."""
+    said = {experiment.id: [claim["text"] for claim in experiment.claims] for experiment in experiments()}
+    assert not {id: words for id, words in MAIN.items() if not any(words in text for text in said[id])}
+    assert any("cat and dog most" in text for texts in said.values() for text in texts)
+
+
+def test_all_claims_together_say_how_many_may_be_decided_wrongly() -> None:
+    """Twenty parts of about 5 % each: one."""
+    (claim,) = claims_of(answers_for(accuracies(a=91.0, b=90.0), {"of": A, "above": B}))
+    said = joint_text([claim] * 20)
+    assert said.startswith("20 of these have the runs") and "20 of them hold or do not" in said
+    assert "They have 20 parts" in said and "about 1 may be decided wrongly" in said
+    assert joint_text([replace(claim, tested=False)]) == ""
 
 
 def test_what_runs_cannot_decide_has_its_reason() -> None:
