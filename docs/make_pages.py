@@ -24,6 +24,7 @@ from trainer.sweep.file import read_sweep
 from trainer.training.measured_networks import measure_networks, networks_json
 from trainer.training.network_arguments import TABLE
 from trainer.training.network_tables import NetworkRow
+from trainer.training.timm_names import TIMM_TABLE, timm_json
 
 DOCS = Path(__file__).parent
 
@@ -259,7 +260,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "networks.md": networks_page,
     "results/bn_landscape.md": bn_landscape_page,
 }
-TABLES: dict[Path, Callable[[], str]] = {TABLE: networks_json}
+TABLES: dict[Path, Callable[[], str]] = {TABLE: networks_json, TIMM_TABLE: timm_json}
 
 
 def main() -> None:
