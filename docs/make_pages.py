@@ -8,6 +8,7 @@ from statistics import fmean, geometric_mean
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from make_speed import speed_page
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -259,6 +260,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "choices.md": choices_page,
     "networks.md": networks_page,
     "results/bn_landscape.md": bn_landscape_page,
+    "results/speed.md": speed_page,
 }
 TABLES: dict[Path, Callable[[], str]] = {TABLE: networks_json, TIMM_TABLE: timm_json}
 

@@ -29,7 +29,7 @@ def main(name: str, checkout: str, images: int) -> None:
     try:
         about, epoch = _side(name)(Path(checkout), images)
         if epoch:
-            _say(about=about)
+            _say(about=_with_threads(about))
             for _ in sys.stdin:
                 start = time.perf_counter()
                 epoch()
@@ -44,6 +44,10 @@ def _say(**content: Any) -> None:
 
 Made = tuple[str, Callable[[], object] | None]
 """What the side trains, and an epoch of it, or None if it has answered all lines itself."""
+
+
+def _with_threads(about: str) -> str:
+    return about if torch.cuda.is_available() else f"{about}, threads {torch.get_num_threads()}"
 
 
 def _side(name: str) -> Callable[[Path, int], Made]:
@@ -160,7 +164,7 @@ def timm(checkout: Path, images: int) -> Made:
         theirs.train_one_epoch = timed
         theirs.validate = lambda *_, **__: {"loss": 0.0, "top1": 0.0, "top5": 0.0}
         about = f"resnet18, batch {BATCH}, float32"
-        _say(about=about)
+        _say(about=_with_threads(about))
         with contextlib.suppress(EOFError):
             theirs.main()
     return about, None

@@ -141,7 +141,7 @@ def test_a_peer_trains_in_its_own_process_beside_ours(checkout: Path, monkeypatc
     assert ours["ours / theirs, ratio"]["median"] == pytest.approx(
         ours["images/s"]["median"] / theirs["images/s"]["median"]
     )
-    assert found["settings"]["pytorch-cifar"] == "ResNet18, batch 32, float32"
+    assert found["settings"]["pytorch-cifar"].startswith("ResNet18, batch 32, float32")
 
 
 def test_a_checkout_whose_code_fails_is_one_line(checkout: Path) -> None:
