@@ -16,6 +16,7 @@ _ABOUT = {
     "sweep": "a file into points, points into runs",
     "inspect": "what a trained network sees",
     "landscape": "surfaces, Hessians, bands",
+    "bench": "speed, measured in turns",
     "training": "a config into a trained network",
     "sinks": "folder, console, W&B",
     "panels": "charts and the rows that fill them",

@@ -9,6 +9,7 @@ from statistics import fmean, geometric_mean
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from make_speed import speed_page
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -27,6 +28,7 @@ from trainer.sweep.points import points_of
 from trainer.training.measured_networks import measure_networks, networks_json
 from trainer.training.network_arguments import TABLE, complete_parts
 from trainer.training.network_tables import NetworkRow
+from trainer.training.timm_names import TIMM_TABLE, timm_json
 
 DOCS = Path(__file__).parent
 
@@ -276,8 +278,9 @@ PAGES: dict[str, Callable[[], str]] = {
     "choices.md": choices_page,
     "networks.md": networks_page,
     "results/bn_landscape.md": bn_landscape_page,
+    "results/speed.md": speed_page,
 }
-TABLES: dict[Path, Callable[[], str]] = {TABLE: networks_json}
+TABLES: dict[Path, Callable[[], str]] = {TABLE: networks_json, TIMM_TABLE: timm_json}
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from models.bounds import Rate, Width
+from models.bounds import Rate, Share, Width
 from models.layers import Act, Norm, NormLayer, activation, dropout_layer, norm_layer
 from models.network import Network
 from models.registry import register
@@ -41,7 +41,7 @@ def densenet(
     depths: Sequence[int],
     *,
     growth: Width = 12,
-    compression: float = 0.5,
+    compression: Share = 0.5,
     dropout: Rate = 0.0,
     act: Act = "relu",
     norm: Norm = "batch",

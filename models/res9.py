@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from torch import nn
 
+from models.bounds import KernelSize
 from models.layers import Act, Norm, NormLayer, activation, norm_layer
 from models.network import Network
 from models.registry import register
@@ -44,7 +45,7 @@ def _bottleneck(unit: Unit, c: int) -> nn.Sequential:
 def res9(
     block: Callable[[Unit, int], nn.Sequential],
     *,
-    stem: tuple[int, ...] = (3,),
+    stem: tuple[KernelSize, ...] = (3,),
     act: Act = "relu",
     norm: Norm = "batch",
     num_classes: int = 10,

@@ -15,7 +15,7 @@ from trainer.runs.archive_lines import entry_of
 from trainer.runs.history import History
 from trainer.runs.results import Result
 
-DOCS, BY_HAND = RESULTS.parent, {"lr_scheduler.md", "bn_landscape.md", "fastresnet9.md"}
+DOCS, BY_HAND = RESULTS.parent, {"speed.md", "lr_scheduler.md", "bn_landscape.md", "fastresnet9.md"}
 
 
 def pages_of(results: Path) -> dict[str, str]:

@@ -1,54 +1,146 @@
 """`trainer bench`: measurements of speed on this machine."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from typer import Option
 
-from trainer.cli.options import TAKES_ANY_KEY, DataFlag, DeviceFlag, JsonFlag, Overrides, load, overrides_of, print_json
+from trainer.cli.options import (
+    TAKES_ANY_KEY,
+    DataFlag,
+    DeviceFlag,
+    JsonFlag,
+    ModelFlag,
+    Overrides,
+    complete_model,
+    load,
+    overrides_of,
+    print_json,
+)
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure speed on this machine.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Measure speed on this machine: medians of rounds in turn."
+)
+
+RoundsFlag = Annotated[int, Option(help="Rounds in which the sides take turns.", metavar="N", min=1)]
+_NETWORKS = ("resnet18", "resnet9", "fastresnet9", "vgg_a_bn", "wide_resnet16x8", "densenet100_bc", "lenet5")
+_QUIET = "sink.wandb.mode=disabled"
+
+
+@app.command("step", context_settings=TAKES_ANY_KEY)
+def bench_step(
+    overrides: Overrides = None,
+    model: Annotated[
+        list[str] | None,
+        Option(
+            metavar="NAME",
+            autocompletion=complete_model,
+            help=f"Network. Give it again for each one. Default: {', '.join(_NETWORKS)}.",
+        ),
+    ] = None,
+    device: DeviceFlag = None,
+    rounds: RoundsFlag = 5,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure bare training steps: images/s, the share of the speed of matrix products, where the time goes."""
+    typed = overrides_of([_QUIET, *(overrides or [])], False, device)
+    configs = [load([f"model.name={name}", *typed]).config for name in model or _NETWORKS]
+    from trainer.bench.step import bench_step as measure
+
+    _print(measure(configs, rounds=rounds), as_json)
 
 
 @app.command("data", context_settings=TAKES_ANY_KEY)
 def bench_data(
-    overrides: Overrides = None, data: DataFlag = None, device: DeviceFlag = None, as_json: JsonFlag = False
+    overrides: Overrides = None,
+    data: DataFlag = None,
+    device: DeviceFlag = None,
+    rounds: RoundsFlag = 5,
+    as_json: JsonFlag = False,
 ) -> None:
     """Compare the data pipeline with torchvision's, in images/s.
 
-    torchvision's transforms run under a DataLoader with two workers. The two take turns.
+    torchvision's transforms run under a DataLoader with two workers. `full` adds colour jitter and erasing.
     """
     config = load(overrides_of(overrides, False, data, device)).config
+    from trainer.bench.data import bench_data as measure
     from trainer.data.sources import load_image_set
-    from trainer.training.bench import bench_data as measure
     from trainer.training.device import choose_compute
 
-    measured = measure(load_image_set(config.data, seed=config.seed), choose_compute(config.train))
-    if as_json:
-        return print_json(measured)
-    for key, value in measured.items():
-        typer.echo(f"{key:<18} {value:,.1f}" + ("x" if key.endswith("ratio") else " images/s"))
-    return None
+    measured = measure(load_image_set(config.data, seed=config.seed), choose_compute(config.train), rounds=rounds)
+    _print(measured, as_json)
+
+
+@app.command("epoch", context_settings=TAKES_ANY_KEY)
+def bench_epoch(
+    overrides: Overrides = None,
+    model: ModelFlag = None,
+    data: DataFlag = None,
+    device: DeviceFlag = None,
+    rounds: RoundsFlag = 5,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare whole epochs with bare steps: data, evaluation, logging and checkpoints included."""
+    config = load(overrides_of([_QUIET, *(overrides or [])], False, model, data, device)).config
+    from trainer.bench.epoch import bench_epoch as measure
+
+    _print(measure(config, rounds=rounds), as_json)
 
 
 @app.command("start")
-def bench_start(
-    rounds: Annotated[int, Option(help="Rounds in which the commands take turns.", metavar="N", min=1)] = 5,
+def bench_start(rounds: RoundsFlag = 5, as_json: JsonFlag = False) -> None:
+    """Measure the processor time of starts: of answers, of refusals, of a first training step."""
+    from trainer.bench.start import bench_start as measure
+
+    _print(measure(rounds=rounds), as_json)
+
+
+@app.command("sweep", context_settings=TAKES_ANY_KEY)
+def bench_sweep(
+    overrides: Overrides = None,
+    model: ModelFlag = None,
+    data: DataFlag = None,
+    at_once: Annotated[
+        list[int] | None,
+        Option("--per-device", help="Points at once. Give it again for each K. Default: 2.", metavar="K", min=1),
+    ] = None,
+    rounds: RoundsFlag = 3,
     as_json: JsonFlag = False,
 ) -> None:
-    """Measure the processor time of starts: of answers, of refusals, of a first training step."""
-    from trainer.runs.starts import bench_start as measure
-    from trainer.text import table
+    """Compare K points of a sweep in turn with K at once on one device, starts included."""
+    typed = [_QUIET, *overrides_of(overrides, False, model, data)]
+    load(typed)
+    from trainer.bench.sweep import bench_sweep as measure
 
-    measured = measure(rounds=rounds)
+    _print(measure(typed, at_once=at_once or [2], rounds=rounds), as_json)
+
+
+def _checkout(repository: str) -> Any:
+    return Option(help=f"Checkout of {repository}.", metavar="DIR")
+
+
+@app.command("peers")
+def bench_peers(
+    pytorch_cifar: Annotated[Path | None, _checkout("kuangliu/pytorch-cifar")] = None,
+    airbench: Annotated[Path | None, _checkout("KellerJordan/cifar10-airbench")] = None,
+    timm: Annotated[Path | None, _checkout("huggingface/pytorch-image-models, for its train.py")] = None,
+    images: Annotated[int, Option(help="Images of an epoch, which is a turn.", metavar="N", min=128)] = 1280,
+    rounds: RoundsFlag = 5,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare our training loop with those of other repositories, on noise. Their code is imported and run."""
+    given = {"pytorch-cifar": pytorch_cifar, "airbench": airbench, "timm": timm}
+    from trainer.bench.peers import bench_peers as measure
+
+    checkouts = {name: path for name, path in given.items() if path}
+    _print(measure(checkouts, rounds=rounds, images=images), as_json)
+
+
+def _print(measured: Mapping[str, Any], as_json: bool) -> None:
+    from trainer.bench.rounds import as_text
+
     if as_json:
         return print_json(measured)
-    header = ["processor time, s", "median", "min", "max"]
-    lines = [[name, *(f"{value:.2f}" for value in taken.values())] for name, taken in measured["seconds"].items()]
-    typer.echo(table([header, *lines], right={1, 2, 3}))
-    machine = measured["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    typer.echo(
-        f"\n{rounds} rounds, {machine['processor']}, {machine['cores']} cores, Python {machine['python']}, {versions}"
-    )
-    return None
+    return typer.echo(as_text(measured))

@@ -80,8 +80,10 @@ def train(
         if dry_run:
             return _dry_run(config, as_json)
         from trainer.runs.folder import refuse_bad_name
+        from trainer.training.precision import refuse_float16
 
-        refuse_bad_name(runs, name)  # before torch is imported
+        refuse_bad_name(runs, name)  # these two before torch is imported
+        refuse_float16(config.train)
         from trainer.training.run import start_run
 
         result = start_run(config, runs=runs, name=name)

@@ -5,6 +5,7 @@ import datetime
 import fcntl
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from trainer.config import RunConfig
 from trainer.config.load import as_stored, validate
 from trainer.config.overrides import as_typed, flatten, lay_over
 from trainer.config.recipes import read_settings_file
-from trainer.errors import CheckpointError, ConfigError
+from trainer.errors import CheckpointError, ConfigError, DiskError
 from trainer.files import disk_errors
 from trainer.runs.groups import SEED, decisive
 
@@ -36,11 +37,16 @@ def new_folder(runs: Path, name: str | None, config: RunConfig) -> Path:
 
 
 def refuse_bad_name(runs: Path, name: str | None) -> None:
-    """Raise ConfigError for a name that cannot be a new folder's."""
+    """Raise ConfigError for a name that cannot be a new folder's, DiskError for a directory that cannot be made."""
     if name is not None and not re.fullmatch(r"[\w][\w.@+-]*", name):
         raise ConfigError(f"--name: {name!r}: use only letters, digits and . _ - @ +")
     if name is not None and (runs / name).is_dir():
         raise _exists(runs / name)
+    there = next(place for place in (runs, *runs.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise DiskError(f"{runs}: cannot be made: {there} is not a directory")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise DiskError(f"{runs}: cannot be written: Permission denied")
 
 
 def _exists(folder: Path) -> ConfigError:

@@ -34,6 +34,7 @@ def machine() -> dict[str, Any]:
     """Return what a measurement of this machine depends on: its processor, its cores, Python and the packages."""
     return {
         "processor": processor(),
+        "bfloat16": bfloat16_instructions(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "python": platform.python_version(),
         "versions": _versions(),
@@ -43,11 +44,21 @@ def machine() -> dict[str, Any]:
 
 
 def processor() -> str:
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def bfloat16_instructions() -> list[str]:
+    """Return which instructions for bfloat16 products Linux lists: `amx_bf16` and `avx512_bf16`, or none."""
+    flags = _cpuinfo("flags").split()
+    return [name for name in ("amx_bf16", "avx512_bf16") if name in flags]
+
+
+def _cpuinfo(key: str) -> str:
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
+            if line.partition(":")[0].strip() == key:
                 return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return ""
 
 
 def now() -> str:

@@ -16,6 +16,7 @@ from trainer.config.train import Train
 from trainer.errors import ConfigError
 from trainer.runs.provenance import processor
 from trainer.training.matrix_convolution import with_matrix_products
+from trainer.training.precision import refuse_float16
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 AUTO_PRECISION = "TRAINER_AUTO_PRECISION"
@@ -72,8 +73,7 @@ class Compute:
 def choose_compute(config: Train) -> Compute:
     """Return the device and precision of a config. Raises ConfigError if this machine does not have them."""
     device = _device(config.device)
-    if config.precision == "float16" and device.type != "cuda":
-        raise ConfigError(f"train.precision: 'float16' needs a CUDA device, not {device}; try bfloat16 or float32")
+    refuse_float16(config, str(device))
     dtype = _automatic_dtype(device) if config.precision == "auto" else _DTYPES[config.precision]
     return Compute(device, dtype, config.channels_last)
 

@@ -79,5 +79,6 @@ def _described(annotation: Any) -> dict[str, Any]:
         return {**_described(inner[0]), "list": True, "tried": True}
     if origin is Annotated:
         bounds = next(each for each in inner[1:] if isinstance(each, Bounds))
-        return {"kind": inner[0].__name__, **{key: value for key, value in asdict(bounds).items() if value is not None}}
+        kept = {key: value for key, value in asdict(bounds).items() if value is not None and value is not False}
+        return {"kind": inner[0].__name__, **kept}
     return {"kind": annotation.__name__, **({} if annotation is bool else {"tried": True})}

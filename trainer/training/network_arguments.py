@@ -1,7 +1,7 @@
 """Names and arguments of networks, checked without torch against networks.json, which `make docs` makes from the code.
 
 Only two things import torch, and take seconds: a list or another argument that decides by its value whether the network
-can be built, and timm's networks and optimizers, whose names timm knows.
+can be built, and the arguments of timm's networks and optimizers.
 """
 
 import json
@@ -18,6 +18,7 @@ from trainer.config.base import Section, is_settings
 from trainer.config.explain import did_you_mean, explain
 from trainer.config.optimizer import Timm
 from trainer.errors import ConfigError
+from trainer.training.timm_names import refuse_unknown_optimizer, timm_networks
 
 TABLE = Path(__file__).with_name("networks.json")
 TIMM = "timm/"
@@ -45,9 +46,7 @@ def table() -> dict[str, Any]:
 def options_of(name: str) -> dict[str, Option]:
     """Return the network's arguments that are keys of the `model` section. Raises ConfigError for an unknown name."""
     if name.startswith(TIMM):
-        from models import timm_names
-
-        known = timm_names()
+        known = timm_networks()
         if name.removeprefix(TIMM).split(".")[0] not in known:  # weights are named after a dot
             raise ConfigError(_unknown(name, did_you_mean(name.removeprefix(TIMM), known, prefix=TIMM)))
         described = table()["timm"]
@@ -69,10 +68,12 @@ def complete_parts(settings: Mapping[str, Any], config: RunConfig | None) -> tup
     if is_settings(model) and isinstance(name := model.get("name"), str):
         problems, arguments = complete_arguments(name, {key: value for key, value in model.items() if key != "name"})
     if config and isinstance(config.optimizer, Timm):
-        from trainer.training.optimizers.build import refuse_impossible
-
         try:
-            refuse_impossible(config.optimizer)
+            refuse_unknown_optimizer(config.optimizer.name)
+            if config.optimizer.arguments:
+                from trainer.training.optimizers.build import refuse_impossible
+
+                refuse_impossible(config.optimizer)
         except ConfigError as error:
             problems = [*problems, *error.problems]
     return problems, arguments

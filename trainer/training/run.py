@@ -49,8 +49,10 @@ class RunResult:
     sync_hint: str | None = None  # the command that sends an offline W&B run
 
 
-def start_run(config: RunConfig, *, runs: Path = Path("runs"), name: str | None = None) -> RunResult:
-    """Train a new run in `runs/NAME`. Raises UserError if it cannot start."""
+def start_run(
+    config: RunConfig, *, runs: Path = Path("runs"), name: str | None = None, sinks: Sequence[Sink] = ()
+) -> RunResult:
+    """Train a new run in `runs/NAME`. `sinks` get its numbers beside its own. Raises UserError if it cannot start."""
     _refuse_bad_environment(config)
     compute = choose_compute(config.train)
     folder = new_folder(runs, name, config)
@@ -62,7 +64,7 @@ def start_run(config: RunConfig, *, runs: Path = Path("runs"), name: str | None 
         except BaseException:
             shutil.rmtree(folder)  # it contains nothing of use yet
             raise
-        return _train(config, parts, folder, image_set.fingerprint(), None)
+        return _train(config, parts, folder, image_set.fingerprint(), None, sinks)
 
 
 def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunResult:
@@ -140,11 +142,18 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
     )
 
 
-def _train(config: RunConfig, parts: Parts, folder: Path, fingerprint: str, state: dict[str, Any] | None) -> RunResult:
+def _train(
+    config: RunConfig,
+    parts: Parts,
+    folder: Path,
+    fingerprint: str,
+    state: dict[str, Any] | None,
+    others: Sequence[Sink] = (),
+) -> RunResult:
     if parts.compute.device.type == "cpu":
         keep_freed_memory()
     plain = config.model_dump(mode="json")
-    sinks = _build_sinks(config, folder)
+    sinks = [*_build_sinks(config, folder), *others]
     supervisors = [sink for sink in sinks if isinstance(sink, Supervisor)]
 
     def keep(name: str, content: Mapping[str, Any]) -> None:

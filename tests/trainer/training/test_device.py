@@ -8,6 +8,7 @@ import pytest
 
 from trainer.config.train import Train
 from trainer.errors import ConfigError
+from trainer.training import precision
 from trainer.training.device import AUTO_PRECISION, choose_compute
 
 _FAULTS_OF_A_STEP = """
@@ -49,3 +50,14 @@ def test_an_unknown_forced_precision_is_one_line(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(AUTO_PRECISION, "bf16")
     with pytest.raises(ConfigError, match=f"{AUTO_PRECISION}: 'bf16' is not a choice; expected float32 or bfloat16"):
         choose_compute(Train(device="cpu"))
+
+
+def test_float16_is_refused_before_torch_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On `auto`, only where the kernel shows no GPU."""
+    monkeypatch.setattr(precision, "may_have_cuda", lambda: False)
+    for device in ("cpu", "mps", "auto"):
+        with pytest.raises(ConfigError, match=r"'float16' needs a CUDA device, not (cpu|mps)"):
+            precision.refuse_float16(Train(precision="float16", device=device))
+    precision.refuse_float16(Train(precision="float16", device="cuda:0"))
+    monkeypatch.setattr(precision, "may_have_cuda", lambda: True)
+    precision.refuse_float16(Train(precision="float16", device="auto"))

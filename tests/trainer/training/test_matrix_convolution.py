@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
@@ -53,6 +53,43 @@ def test_value_and_gradients_are_those_of_conv2d(shape: dict[str, Any]) -> None:
     for found, wanted in zip(ours, true, strict=True):
         # One rounding of the result, and of each of the few products that an image's gradient is summed from.
         assert (found.double() - wanted).abs().max() <= 2**-7 * wanted.abs().max() + 1e-6
+
+
+@settings(max_examples=40)
+@given(
+    n=st.sampled_from([1, 2, 5]),
+    channels=st.sampled_from([(64, 64), (64, 1), (70, 33), (96, 10), (129, 40)]),
+    size=st.integers(2, 8),
+    kernel=st.integers(1, 3),
+    stride=st.integers(1, 2),
+    bias=st.booleans(),
+    data=st.data(),
+)
+def test_a_layer_is_a_float64_convolution_within_rounding(
+    n: int, channels: tuple[int, int], size: int, kernel: int, stride: int, bias: bool, data: st.DataObject
+) -> None:
+    padding = data.draw(st.integers(0, kernel - 1))
+    assume(size + 2 * padding >= kernel)
+    torch.manual_seed(size)
+    plain = nn.Conv2d(*channels, kernel, stride=stride, padding=padding, bias=bias)
+    layer = with_matrix_products(copy.deepcopy(plain))
+    exact = plain.double()
+    images = torch.randn(n, channels[0], size, size).bfloat16().float()
+    with torch.no_grad():
+        for parameter, rounded in zip(exact.parameters(), layer.parameters(), strict=True):
+            parameter.copy_(rounded.bfloat16())
+    ours, theirs = images.clone().requires_grad_(), images.double().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        value = layer(ours)
+    wanted = exact(theirs)
+    grad = torch.randn_like(wanted).bfloat16()
+    value.backward(grad)
+    wanted.backward(grad.double())
+    pairs = [(value, wanted), (ours.grad, theirs.grad)]
+    pairs += [(a.grad, b.grad) for a, b in zip(layer.parameters(), exact.parameters(), strict=True)]
+    for found, true in pairs:
+        assert found is not None and true is not None
+        assert (found.double() - true).abs().max() <= 2**-6 * true.abs().max() + 1e-6  # of the product, and of the bias
 
 
 def outcome(convolution, images: torch.Tensor, weight: torch.Tensor, grad: torch.Tensor) -> list[torch.Tensor]:

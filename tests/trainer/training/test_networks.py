@@ -79,7 +79,7 @@ def test_a_table_of_layers_is_refused_in_one_line_where_an_image_does_not_pass()
 
 def test_arguments_are_shown_as_they_are_typed() -> None:
     rows = {row.key: (row.default, row.values) for row in network_tables.arguments("simp_res9")}
-    assert rows["model.stem"] == ("[3]", "list of int")
+    assert rows["model.stem"] == ("[3]", "list of int >= 1")
     assert rows["model.norm"] == ("batch", "batch | ghost | group | layer | none | handmade")
     assert rows["model.init"] == ("paper", "paper | torch | kaiming | xavier")
     assert rows.keys() == {"model.stem", "model.act", "model.norm", "model.init"}  # what the data sets is not asked for

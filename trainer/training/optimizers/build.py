@@ -5,7 +5,6 @@ from typing import Any, assert_never, cast
 import torch
 from torch import nn
 
-from trainer.config.explain import did_you_mean
 from trainer.config.optimizer import (
     Adadelta,
     Adagrad,
@@ -23,6 +22,7 @@ from trainer.errors import ConfigError, first_line
 from trainer.training.optimizers import eager
 from trainer.training.optimizers.muon import Orthogonalised
 from trainer.training.optimizers.wrappers import Lookahead, Together
+from trainer.training.timm_names import refuse_unknown_optimizer
 
 Groups = list[dict[str, Any]]
 
@@ -115,18 +115,10 @@ def _muon(groups: Groups, config: Muon, fused: bool) -> torch.optim.Optimizer:
 
 
 def _timm(groups: Groups, config: Timm) -> torch.optim.Optimizer:
+    refuse_unknown_optimizer(config.name)
     import timm.optim  # takes a second, and only its optimizers need it
 
-    timm_optim = cast("Any", timm.optim)
-    known = timm_optim.list_optimizers()
-
-    name = config.name.removeprefix("timm/")
-    if name in known and timm_optim.get_optimizer_info(name).second_order:
-        raise ConfigError(
-            f"optimizer.name: {config.name!r} needs second derivatives, which the training loop does not compute"
-        )
-    if name not in known:
-        raise ConfigError(f"optimizer.name: timm has no optimizer {name!r}{did_you_mean(name, known, prefix='timm/')}")
+    timm_optim, name = cast("Any", timm.optim), config.name.removeprefix("timm/")
     try:
         return timm_optim.create_optimizer_v2(groups, opt=name, lr=config.lr, weight_decay=0.0, **config.arguments)
     except (TypeError, ValueError, AssertionError) as error:

@@ -1,15 +1,15 @@
 """Processor time from the start of a process to an answer, or to the end of a first training step."""
 
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trainer.runs.provenance import machine
+from trainer.bench.rounds import in_turns, result, spread
 
 _FIRST_STEP = "--data shapes10 train.max_steps=1 sink.wandb.mode=disabled"
 STARTS: Mapping[str, str] = {  # words after `trainer`, by what is measured
@@ -21,6 +21,11 @@ STARTS: Mapping[str, str] = {  # words after `trainer`, by what is measured
     "wrong argument": "train --model resnet18 model.widht=8",
     "wrong schedule": "train schedule.name=cosin",
     "wrong point": "sweep check wrong.yaml",
+    "wrong network of timm": "train --model timm/resnet81",
+    "wrong optimizer of timm": "train optimizer.name=timm/lambb",
+    "wrong list": "train --model res9 model.stem=[0]",
+    "wrong precision": "train train.precision=float16 train.device=cpu",
+    "wrong folder": "train --runs wrong.yaml",
     "first step lenet5": f"train --model lenet5 {_FIRST_STEP}",
     "first step resnet18": f"train --model resnet18 {_FIRST_STEP}",
 }
@@ -28,24 +33,18 @@ _SWEEP = "method: grid\nparameters:\n  model.name: {value: resnet81}\n"
 
 
 def bench_start(*, rounds: int = 5, starts: Mapping[str, str] = STARTS) -> dict[str, Any]:
-    """Return {"seconds": {NAME: {median, min, max}}, "rounds", "machine"}: user and system time of each command.
+    """Return user and system time of each command, in seconds.
 
-    The commands take turns in each round. A first round is not counted: it leaves compiled Python files in a folder of
-    its own, as an install has them. A first step has the evaluation after it, which is part of the number.
+    The first round, which is not counted, leaves compiled Python files in a folder of its own, as an install has them.
+    A first step has the evaluation after it, which is part of the number.
 
     Raises RuntimeError for a command that does not end as it should: its time would be that of something else.
     """
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "wrong.yaml").write_text(_SWEEP)
-        taken = [
-            {name: _seconds(name, words, Path(folder)) for name, words in starts.items()} for _ in range(rounds + 1)
-        ]
-    columns = {name: [each[name] for each in taken[1:]] for name in starts}
-    seconds = {
-        name: {"median": statistics.median(column), "min": min(column), "max": max(column)}
-        for name, column in columns.items()
-    }
-    return {"seconds": seconds, "rounds": rounds, "machine": machine()}
+        sides = {name: partial(_seconds, name, words, Path(folder)) for name, words in starts.items()}
+        seconds = in_turns(sides, rounds=rounds)
+    return result("start", {name: {"processor time, s": spread(seconds[name])} for name in starts}, rounds=rounds)
 
 
 def _seconds(name: str, words: str, folder: Path) -> float:

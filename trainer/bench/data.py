@@ -1,8 +1,8 @@
 """Speed of the data pipeline: images per second, compared with torchvision's transforms in a DataLoader."""
 
-import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms as v1
 from torchvision.transforms import v2
 
+from trainer.bench.rounds import in_turns, ratio, result, spread
 from trainer.config.augment import Augment, ColorJitter, RandomErasing
 from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.images import ImageSet
@@ -32,28 +33,26 @@ def bench_data(
     rounds: int = 5,
     images: int = 2048,
     workers: int = 2,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Return images per second of each side of each of PIPELINES, normalised and on the device.
 
-    The sides take turns in each round, and the number is the median over the rounds. `NAME/ours` is a pass over the
-    whole training set. `NAME/v1` (torchvision.transforms on PIL images) and `NAME/v2` (torchvision.transforms.v2 on
-    tensors) transform one image at a time, over the first `images` in memory, in a DataLoader whose `workers` are
-    already running. `NAME/ratio` is the median of ours divided by the faster of the two.
+    `ours` is a pass over the whole training set. `v1` (torchvision.transforms on PIL images) and `v2`
+    (torchvision.transforms.v2 on tensors) transform one image at a time, over the first `images` in memory, in a
+    DataLoader whose `workers` are already running. `ratio` is ours divided by the faster of the two.
     """
     if compute.device.type == "cpu":
         keep_freed_memory()  # as training does
-    measured: dict[str, float] = {}
+    measured: dict[str, Any] = {}
     for name, augment in PIPELINES.items():
         passes = {"ours": _ours(image_set, augment, compute, batch_size)} | {
             side: _theirs(dataset, compute, batch_size, workers)
             for side, dataset in _datasets(image_set, name == "full", images).items()
         }
-        for one_pass in passes.values():
-            _rate(one_pass, compute)
-        rates = [{side: _rate(one_pass, compute) for side, one_pass in passes.items()} for _ in range(rounds)]
-        measured |= {f"{name}/{side}": statistics.median(rate[side] for rate in rates) for side in passes}
-        measured[f"{name}/ratio"] = statistics.median(rate["ours"] / max(rate["v1"], rate["v2"]) for rate in rates)
-    return measured
+        rates = in_turns({side: partial(_rate, one_pass, compute) for side, one_pass in passes.items()}, rounds=rounds)
+        faster = [max(pair) for pair in zip(rates["v1"], rates["v2"], strict=True)]
+        measured[name] = {f"{side} images/s": spread(rates[side]) for side in passes}
+        measured[name]["ratio"] = ratio(rates["ours"], faster)
+    return result("data", measured, rounds=rounds, batch_size=batch_size, images=len(image_set.train), workers=workers)
 
 
 Pass = Callable[[], Iterator[Tensor]]

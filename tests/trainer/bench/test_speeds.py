@@ -1,0 +1,165 @@
+"""Steps, epochs, sweeps and peers: what the numbers are of. Their size is never tested."""
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+from command_line import run_here
+from torch import nn
+
+from trainer.bench import peers, sweep
+from trainer.bench.epoch import bench_epoch
+from trainer.bench.peers import bench_peers
+from trainer.bench.profile import PARTS, profile
+from trainer.bench.rounds import as_text
+from trainer.bench.step import BareStep, bench_step
+from trainer.bench.sweep import bench_sweep
+from trainer.config import load_config
+from trainer.config.train import Train
+from trainer.errors import UserError
+from trainer.training.device import choose_compute
+
+TINY = ["train.batch_size=4", "train.device=cpu", "sink.wandb.mode=disabled"]
+
+
+def test_a_step_is_measured_beside_products_and_its_shares_add_up() -> None:
+    configs = [load_config([f"model.name={name}", *TINY]).config for name in ("lenet5", "residual_cnn")]
+    found = bench_step(configs, rounds=2, steps=1)
+    assert [*found["measured"]] == ["lenet5", "residual_cnn", "product of matrices"]
+    for name in ("lenet5", "residual_cnn"):
+        row = found["measured"][name]
+        assert sum(row[f"{part} %"]["median"] for part in PARTS) == pytest.approx(100)
+        macs = BareStep(load_config([f"model.name={name}", *TINY]).config).macs
+        assert row["GFLOP/s"]["max"] == pytest.approx(6e-9 * macs * row["images/s"]["max"])
+        assert row["batch"]["median"] == 4
+    assert "lenet5" in as_text(found)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_profile_finds_each_part_and_changes_no_number(precision: Literal["float32", "bfloat16"]) -> None:
+    """64 channels and 4x4 pixels: with bfloat16 and AMX, the second convolution is a matrix product."""
+    compute = choose_compute(Train(device="cpu", precision=precision))
+    images = torch.randn(4, 64, 4, 4, generator=torch.Generator().manual_seed(0))
+    weights: list[torch.Tensor] = []
+    for profiled in (False, True):
+        torch.manual_seed(0)
+        convolutions = nn.Conv2d(64, 64, 3, padding=1), nn.Conv2d(64, 64, 3, padding=1)
+        net = compute.place(nn.Sequential(convolutions[0], nn.BatchNorm2d(64), nn.ReLU(), convolutions[1]))
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+
+        def step(net: nn.Module = net, optimizer: torch.optim.Optimizer = optimizer) -> None:
+            optimizer.zero_grad()
+            with compute.autocast():
+                loss = net(images).float().square().sum()
+            loss.backward()
+            optimizer.step()
+
+        if profiled:
+            shares = profile(step, optimizer, compute)
+            assert set(shares) == set(PARTS)
+            assert min(shares.values()) > 0 and sum(shares.values()) == pytest.approx(1)
+        else:
+            step()
+            step()
+        weights.append(torch.cat([p.detach().flatten() for p in net.parameters()]))
+    assert torch.equal(*weights)
+
+
+def test_an_epoch_is_measured_with_all_that_a_run_does() -> None:
+    words = ["model.name=lenet5", "data.name=shapes10", "data.train_size=32"]
+    config = load_config([*words, *TINY]).config
+    found = bench_epoch(config, rounds=2)
+    assert [*found["measured"]] == ["whole epoch", "training", "bare step"]
+    assert found["settings"]["images"] == 32
+    whole, alone = (found["measured"][name]["images/s"] for name in ("whole epoch", "training"))
+    assert whole["median"] < alone["median"]
+
+
+def test_the_gain_is_the_speed_at_once_by_that_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def rate(_: object, count: int, jobs: int) -> float:
+        asked.append((count, jobs))
+        return 10.0 + jobs
+
+    monkeypatch.setattr(sweep, "_points_per_minute", rate)
+    found = bench_sweep([], at_once=[2, 4], rounds=1)["measured"]
+    assert set(asked) == {(2, 1), (2, 2), (4, 1), (4, 4)}
+    assert found["4 points at once"]["gain, ratio"]["median"] == pytest.approx(14 / 11)
+
+
+@pytest.mark.slow
+def test_points_in_turn_and_at_once_are_run() -> None:
+    words = ["model.name=lenet5", "data.name=shapes10", "data.train_size=64", "train.max_steps=2", *TINY]
+    found = bench_sweep(words, at_once=[2], rounds=1)
+    assert [*found["measured"]] == ["2 points in turn", "2 points at once"]
+    assert found["measured"]["2 points at once"]["gain, ratio"]["median"] > 0
+
+
+def test_a_sweep_that_fails_is_not_measured() -> None:
+    with pytest.raises(RuntimeError, match="no network is called"):
+        bench_sweep(["model.name=lenet6"], rounds=1)
+
+
+STAND_IN = """
+import torch
+import torch.optim as optim
+import torchvision.transforms as transforms
+from utils import progress_bar  # a module that cannot be imported here
+
+transform_train = transforms.Compose([transforms.ToTensor()])
+trainloader = torch.utils.data.DataLoader(trainset, batch_size=32, shuffle=True, num_workers=0)
+criterion = torch.nn.CrossEntropyLoss()
+optimizer = optim.SGD(net.parameters(), lr=args.lr)
+
+def train(epoch):
+    for inputs, targets in trainloader:
+        optimizer.zero_grad()
+        criterion(net(inputs), targets).backward()
+        optimizer.step()
+        progress_bar(0, 1, "")
+
+raise SystemExit("not to be reached")
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A stand-in of kuangliu/pytorch-cifar in its shape: a network of one layer."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "main.py").write_text(STAND_IN)
+    layers = "nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))"
+    (tmp_path / "models" / "resnet.py").write_text(f"from torch import nn\ndef ResNet18(): return {layers}\n")
+    return tmp_path
+
+
+def test_a_peer_trains_in_its_own_process_beside_ours(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(peers.OURS, "pytorch-cifar", "ours lenet5")
+    found = bench_peers({"pytorch-cifar": checkout}, rounds=1, images=128)
+    theirs, ours = found["measured"]["pytorch-cifar"], found["measured"]["ours lenet5"]
+    assert ours["ours / theirs, ratio"]["median"] == pytest.approx(
+        ours["images/s"]["median"] / theirs["images/s"]["median"]
+    )
+    assert found["settings"]["pytorch-cifar"].startswith("ResNet18, batch 32, float32")
+
+
+def test_a_checkout_whose_code_fails_is_one_line(checkout: Path) -> None:
+    (checkout / "models" / "resnet.py").write_text("import no_such_module")
+    with pytest.raises(UserError, match="pytorch-cifar: ModuleNotFoundError: No module named 'no_such_module'"):
+        bench_peers({"pytorch-cifar": checkout}, rounds=1, images=128)
+
+
+def test_a_wrong_path_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here(["bench", "peers", "--pytorch-cifar", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"error: --pytorch-cifar {tmp_path}: no main.py in it\n"
+    assert run_here(["bench", "peers"]) == 2
+    assert capsys.readouterr().err.startswith("error: bench peers: nothing to compare with; give a checkout: --pytorch")
+
+
+def test_the_command_prints_a_table_or_json(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["bench", "step", "--model", "lenet5", *TINY, "--rounds", "1"]
+    assert run_here(words) == 0
+    assert "conv weights %" in capsys.readouterr().out
+    assert run_here([*words, "--json"]) == 0
+    assert capsys.readouterr().out.startswith('{"bench": "step"')

@@ -1,0 +1,92 @@
+"""Our training loop against those of other repositories, each in a process of its own.
+
+Nothing of theirs is here: a side imports the checkout that it is given (peer.py).
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from trainer.bench.rounds import in_turns, ratio, result, spread
+from trainer.errors import UserError
+
+PEERS: Mapping[str, str] = {  # the file of a checkout that shows that it is one
+    "pytorch-cifar": "main.py",
+    "airbench": "airbench94_muon.py",
+    "timm": "train.py",
+}
+OURS = {"pytorch-cifar": "ours resnet18", "timm": "ours timm/resnet18", "airbench": "ours fastresnet9"}
+_SAME = ("pytorch-cifar", "timm")  # train the same network as the side of ours
+
+
+def bench_peers(checkouts: Mapping[str, Path], *, rounds: int = 5, images: int = 1280) -> dict[str, Any]:
+    """Return images/s of training loops in turns, by the names of PEERS. A turn is an epoch of `images` of noise.
+
+    `ours / theirs` is the ratio where both train the same network on batches of the same size: ResNet18 on 128 images,
+    each with its own random crops and flips, batches and precision. airbench trains a network of its own.
+
+    Raises UserError for a checkout without its file, or one whose code cannot be run here.
+    """
+    refuse_others(checkouts)
+    with ExitStack() as stack:
+        sides: dict[str, _Side] = {}
+        described: dict[str, str] = {}
+        for peer, path in checkouts.items():
+            for name, where in ((peer, path.resolve()), (OURS[peer], None)):
+                sides[name] = _Side(name, where, images)
+                stack.callback(sides[name].end)
+                described[name] = sides[name].about()
+        rates = in_turns({name: side.images_per_second for name, side in sides.items()}, rounds=rounds)
+    measured = {name: {"images/s": spread(rate)} for name, rate in rates.items()}
+    for peer in checkouts:
+        if peer in _SAME:
+            measured[OURS[peer]]["ours / theirs, ratio"] = ratio(rates[OURS[peer]], rates[peer])
+    return result("peers", measured, rounds=rounds, images=images, **described)
+
+
+def refuse_others(checkouts: Mapping[str, Path]) -> None:
+    """Raise UserError with a line for each path that is no checkout, or if there is none. Imports no torch."""
+    missing = [
+        f"--{peer} {path}: no {PEERS[peer]} in it"
+        for peer, path in checkouts.items()
+        if not (path / PEERS[peer]).is_file()
+    ]
+    if missing or not checkouts:
+        flags = ", ".join(f"--{peer} DIR" for peer in PEERS)
+        raise UserError(*(missing or [f"bench peers: nothing to compare with; give a checkout: {flags}"]))
+
+
+class _Side:
+    """A child process that trains an epoch whenever it is asked to."""
+
+    def __init__(self, name: str, path: Path | None, images: int) -> None:
+        words = [sys.executable, "-m", "trainer.bench.peer", name, str(path or ""), str(images)]
+        self._name, self._images = name, images
+        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def about(self) -> str:
+        """Wait until it is ready. Return what it trains."""
+        return str(self._answer("about"))
+
+    def images_per_second(self) -> float:
+        assert self._process.stdin
+        print(file=self._process.stdin, flush=True)
+        return self._images / float(self._answer("seconds"))
+
+    def end(self) -> None:
+        self._process.communicate()  # closes its input, which ends it
+
+    def _answer(self, key: str) -> Any:
+        """Return what the child says under a key. Other lines are what their code prints."""
+        assert self._process.stdout
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                content = json.loads(line)
+                if "error" in content:
+                    raise UserError(f"bench peers: {self._name}: {content['error']}")
+                return content[key]
+        raise UserError(f"bench peers: {self._name}: its process ended")
