@@ -19,4 +19,4 @@ def test_the_page_says_what_was_wanted_and_leaves_out_what_was_not_measured(tmp_
     assert "| crop, flip, jitter and erasing to torchvision | 25 | 24.00 (24.00 to 24.00) | **no** |" in page
     assert "| crop_flip | 50,000 | 61.0 (59.0 to 70.0) |" in page
     assert [line for line in page.splitlines() if line.startswith("## ")] == ["## `trainer bench data`"]
-    assert "3 rounds; " in page
+    assert "3 rounds (" in page

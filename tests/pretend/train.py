@@ -2,7 +2,8 @@
 
 A run is EPOCHS short sleeps and a number made of its words. It resumes from its checkpoint, stops on SIGTERM, and notes
 in `finished.log` beside the run folders that it came to its end, and in `twice.log` where it found another process
-training the same run. Seed 13 crashes, seed 66 diverges.
+training the same run. Seed 13 crashes, seed 66 diverges. With PRETEND_NOISE from 0 to 1 the number is the rate, and so
+much noise.
 """
 
 import fcntl
@@ -22,6 +23,9 @@ EPOCHS = 5
 def accuracy(words: list[str], epoch: int) -> float:
     """Between 0 and 1, rising with the epoch, and a function of the words alone."""
     share = int(hashlib.sha256(json.dumps(sorted(words)).encode()).hexdigest()[:8], 16) / 2**32
+    if (part := os.environ.get("PRETEND_NOISE")) is not None:
+        rate = next(float(word.removeprefix("optimizer.lr=")) for word in words if word.startswith("optimizer.lr="))
+        share = (1 - float(part)) * rate + float(part) * share
     return share * epoch / EPOCHS
 
 

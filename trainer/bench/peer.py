@@ -43,7 +43,7 @@ def _say(**content: Any) -> None:
 
 
 Made = tuple[str, Callable[[], object] | None]
-"""What the side trains, and an epoch of it, or None if it has answered all lines itself."""
+"""The network that a side trains, and an epoch of it, or None if it has answered all lines itself."""
 
 
 def _with_threads(about: str) -> str:

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, operation by operation."""
+"""The time of a training step, operation by operation."""
 
 import sys
 import time

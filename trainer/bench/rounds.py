@@ -59,7 +59,7 @@ def grid(content: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 def origin(content: Mapping[str, Any]) -> str:
-    """Return `5 rounds, batch_size 128; PROCESSOR with AMX, 2 cores, Python 3.11, torch 2.15, ...`."""
+    """Return `5 rounds, batch_size 128 (PROCESSOR with AMX, 2 cores, Python 3.11, torch 2.15, ...)`."""
     machine = content["machine"]
     settings = [f"{key} {_setting(value)}" for key, value in content["settings"].items()]
     fast = [{"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16"}[each] for each in machine.get("bfloat16", [])]
@@ -67,7 +67,7 @@ def origin(content: Mapping[str, Any]) -> str:
     versions = [f"{name} {version}" for name, version in machine["versions"].items()]
     where = [processor, f"{machine['cores']} cores", f"Python {machine['python']}", *versions]
     first = ", ".join([f"{content['rounds']} rounds", *settings])
-    return f"{first}; {', '.join(where)}; {machine['measured'][:10]}"
+    return f"{first} ({', '.join(where)}, {machine['measured'][:10]})"
 
 
 def _cell(value: Spread) -> str:

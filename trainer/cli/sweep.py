@@ -65,7 +65,28 @@ TimeFlag = Annotated[
     str | None,
     Option("--for", help="Run whole rounds of seeds, as many as this time allows: 90s, 9m, 1h30m.", metavar="TIME"),
 ]
-UntilFlag = Annotated[str | None, Option("--until", help="The same, until this time of day.", metavar="HH:MM")]
+UntilFlag = Annotated[
+    str | None,
+    Option(
+        "--until",
+        help="HH:MM: the same, until this time of day. decided: give seeds to what is in question until it is decided.",
+        metavar="WHEN",
+    ),
+]
+QuestionFlag = Annotated[
+    str | None,
+    Option(
+        help="Of --until decided. best: which is best? all-pairs: which pairs differ? against=LABEL: which differ from"
+        " this one? Default: best.",
+        metavar="QUESTION",
+    ),
+]
+AtLeastFlag = Annotated[int | None, Option(help="Seeds before the first look. Default: 3.", metavar="N")]
+AtMostFlag = Annotated[int | None, Option(help="Seeds of a configuration. Default: 10.", metavar="N")]
+MarginFlag = Annotated[
+    float | None,
+    Option(help="Difference that does not matter, in points of an accuracy: 0.3.", metavar="POINTS"),
+]
 CatalogueFlag = Annotated[
     bool,
     Option(
@@ -110,6 +131,7 @@ _RUN_EXAMPLES = """Examples:
   trainer sweep run sweeps/loss.yaml --have docs/results/runs/loss.jsonl.gz
   trainer sweep run sweeps/loss.yaml --seeds 5-9 --first loss.name=mse
   trainer sweep run sweeps/loss.yaml sweeps/activation.yaml --for 1h30m
+  trainer sweep run sweeps/loss.yaml --until decided --margin 0.3
   trainer sweep run --catalogue --for 4h --have docs/results/runs"""
 
 
@@ -128,6 +150,10 @@ def run(
     seeds: SeedsFlag = None,
     time: TimeFlag = None,
     until: UntilFlag = None,
+    question: QuestionFlag = None,
+    at_least: AtLeastFlag = None,
+    at_most: AtMostFlag = None,
+    margin: MarginFlag = None,
     catalogue: CatalogueFlag = False,
     as_json: JsonFlag = False,
 ) -> int:
@@ -142,6 +168,16 @@ def run(
     paths, overrides = here.files_and_overrides(files or [], catalogue)
     plan = Plan(read_order(order), tuple(first or ()), read_seeds(seeds) if seeds is not None else ())
     place = here.Place(runs, storage, devices.split(","), jobs or len(devices.split(",")) * per_device)
+    asked = {"--question": question, "--at-least": at_least, "--at-most": at_most, "--margin": margin}
+    if until == "decided":
+        if time is not None or seeds is not None or catalogue:
+            raise SweepError("--until decided: it chooses the seeds itself; leave --for, --seeds and --catalogue out")
+        wish = here.Wish(
+            question or "best", 3 if at_least is None else at_least, 10 if at_most is None else at_most, margin
+        )
+        return here.run_decided(paths, overrides, place, plan, wish, retry, have or (), as_json)
+    if given := [flag for flag, value in asked.items() if value is not None]:
+        raise SweepError(f"{given[0]}: goes with --until decided")
     if time is not None or until is not None:
         return here.run_for(
             paths, overrides, place, plan, here.seconds_of(time, until), catalogue, retry, have or (), as_json

@@ -1,10 +1,10 @@
-"""What `trainer sweep run` and `rerun` do on this machine, after the flags are read."""
+"""`trainer sweep run` and `rerun` on this machine, after the flags are read."""
 
 import json
 import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Place:
-    """Where runs go, and how many there are at once."""
+    """The folder of runs, and how many there are at once."""
 
     runs: Path
     storage: str | None
@@ -111,6 +111,66 @@ def run_for(
             typer.echo(f"{sweep.checked.sweep.path}")
             print_progress(each, as_json)
     return 128 + signal if signal else int(any(each.count("crashed", "diverged") for each in progress))
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The flags of `--until decided`."""
+
+    question: str
+    at_least: int
+    at_most: int
+    margin: float | None  # in points of an accuracy, or in the metric's unit
+
+
+def run_decided(
+    paths: Sequence[Path],
+    overrides: list[str],
+    place: Place,
+    plan: "Plan",
+    wish: Wish,
+    retry: bool,
+    have: Sequence[Path],
+    as_json: bool,
+) -> int:
+    """Run each sweep until it is decided. A pair that is undecided at its last seed is no failure."""
+    from trainer.sweep.child import warm_up
+    from trainer.sweep.decided import design_of, run_until_decided, seeds_for
+    from trainer.sweep.live import SweepView
+    from trainer.sweep.local import open_sweep
+
+    opened = partial(open_sweep, overrides=overrides, runs=place.runs, storage=place.storage, have=have)
+    designs = [
+        design_of(
+            opened(path), question=wish.question, at_least=wish.at_least, at_most=wish.at_most, margin=wish.margin
+        )
+        for path in paths
+    ]
+    sweeps = [opened(path, plan=replace(plan, seeds=seeds_for(opened(path), wish.at_most))) for path in paths]
+    warm_up()
+    code = 0
+    for sweep, (design, margin) in zip(sweeps, designs, strict=True):
+        warn_of(sweep.checked)
+        with SweepView(sweep.name) as view:
+            end = run_until_decided(
+                sweep,
+                design,
+                margin=margin,
+                jobs=place.jobs,
+                devices=place.devices,
+                retry=retry,
+                watch=view.show,
+                say=partial(typer.echo, err=True),
+            )
+        if as_json:
+            print_json(end.as_json())
+        else:
+            print_progress(end.progress, False)
+            typer.echo(end.as_text())
+        if end.signal:
+            return 128 + end.signal
+        code = max(code, int(bool(end.failed)))
+    return code
 
 
 def files_and_overrides(words: list[str], catalogue: bool) -> tuple[list[Path], list[str]]:

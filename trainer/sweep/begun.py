@@ -1,11 +1,16 @@
-"""What a sweep's database remembers of its beginning."""
+"""The beginning of a sweep, as its database remembers it."""
 
 import contextlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
+from optuna import Study
 
+from trainer.errors import SweepError
 from trainer.sweep.file import Sweep
 from trainer.sweep.storage import Database, quiet
 
@@ -15,7 +20,7 @@ OVERRIDES = "words"
 
 @dataclass(frozen=True)
 class Begun:
-    """How a sweep was begun."""
+    """The beginning of a sweep."""
 
     overrides: tuple[str, ...]  # of every point
     seeds: tuple[int, ...]  # that were asked for besides the file's
@@ -31,3 +36,47 @@ def begun_with(sweep: Sweep, folder: Path, storage: str | None) -> Begun | None:
         if "definition" in known:  # else it was killed in its first moment
             return Begun(tuple(known["definition"][OVERRIDES]), tuple(known.get("seeds", ())))
     return None
+
+
+def note_seeds(study: Study, seeds: Sequence[int]) -> None:
+    """Remember seeds that were asked for besides the file's."""
+    known: list[int] = study.user_attrs.get("seeds", [])
+    if more := [seed for seed in seeds if seed not in known]:
+        study.set_user_attr("seeds", [*known, *more])
+
+
+def note_design(study: Study, folder: Path, design: Mapping[str, Any]) -> None:
+    """Remember the design of a sequential sweep. Raises SweepError for another one than it was begun with."""
+    begun = study.user_attrs.get("design")
+    if begun is None:
+        study.set_user_attr("design", dict(design))
+    elif changed := [key for key in design if begun.get(key) != design[key]]:
+        raise SweepError(*(
+            f"{folder}: was begun with {key} {begun.get(key)}, not {design[key]}; a design that changes errs "
+            "more often; give --runs another one"
+            for key in changed
+        ))  # fmt: skip
+
+
+def check_definition(study: Study, sweep: Sweep, folder: Path, overrides: Sequence[str]) -> None:
+    """Remember what a study asks. Raises SweepError if it was begun with other overrides or as another search."""
+    file = sweep.file
+    metric = [file.metric.name, file.metric.goal] if file.metric else None
+    asked = {OVERRIDES: list(overrides), "method": file.method, "metric": metric}
+    if file.method != "grid":  # a search over another space is another search
+        asked |= {"run_cap": file.run_cap, "parameters": json.loads(json.dumps(file.parameters))}
+    begun = study.user_attrs.get("definition")
+    if begun is None or (begun | {"run_cap": asked.get("run_cap")} == asked and _more(asked, begun)):
+        study.set_user_attr("definition", asked)
+    elif differing := [key for key in asked if begun.get(key) != asked[key]]:
+        called = {OVERRIDES: "overrides"}
+        more = "a larger run_cap asks for more points; " if differing == ["run_cap"] else ""
+        raise SweepError(*(
+            f"{folder}: was begun with {called.get(key, key)} {begun.get(key)!r}, not {asked[key]!r}; "
+            f"{more}give --runs another one"
+            for key in differing
+        ))  # fmt: skip
+
+
+def _more(asked: Mapping[str, Any], begun: Mapping[str, Any]) -> bool:
+    return (asked.get("run_cap") or 0) > (begun.get("run_cap") or 0)

@@ -44,7 +44,7 @@ def seconds_until(text: str, now: datetime.datetime) -> float:
 
 @dataclass(frozen=True)
 class Round:
-    """What is left to run of one round of seeds."""
+    """The rest of one round of seeds."""
 
     sweep: LocalSweep
     number: int  # from 0

@@ -5,7 +5,6 @@ controller that has claimed another one gives it back. So two controllers may en
 """
 
 import contextlib
-import json
 import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from trainer.errors import ConfigError, SweepError, UserError
 from trainer.runs.folder import config_hash, read_config
-from trainer.sweep.begun import OVERRIDES
+from trainer.sweep import begun
 from trainer.sweep.file import Sweep
 from trainer.sweep.have import Had
 from trainer.sweep.hyperband import is_hopeless
@@ -76,7 +75,7 @@ class Ledger:
                     direction=sweep.file.metric.goal if sweep.file.metric else "minimize",
                     load_if_exists=True,
                 )
-                self._check_definition(overrides)
+                begun.check_definition(self._study, sweep, folder, overrides)
         except BaseException:
             self.database.close()
             raise
@@ -140,9 +139,12 @@ class Ledger:
     @patient
     def note_seeds(self, seeds: Sequence[int]) -> None:
         """Remember seeds that were asked for besides the file's, so that every later command knows their points."""
-        known: list[int] = self._study.user_attrs.get("seeds", [])
-        if more := [seed for seed in seeds if seed not in known]:
-            self._study.set_user_attr("seeds", [*known, *more])
+        begun.note_seeds(self._study, seeds)
+
+    @patient
+    def note_design(self, design: Mapping[str, Any]) -> None:
+        """Remember the design of a sequential sweep. Raises SweepError for another one than it was begun with."""
+        begun.note_design(self._study, self._folder, design)
 
     @patient
     def claim(self, entry_of: Callable[[Point], Entry]) -> Claim | None:
@@ -275,24 +277,6 @@ class Ledger:
 
     # The study, trial by trial.
 
-    def _check_definition(self, overrides: Sequence[str]) -> None:
-        file = self._sweep.file
-        metric = [file.metric.name, file.metric.goal] if file.metric else None
-        asked = {OVERRIDES: list(overrides), "method": file.method, "metric": metric}
-        if file.method != "grid":  # a search over another space is another search
-            asked |= {"run_cap": file.run_cap, "parameters": json.loads(json.dumps(file.parameters))}
-        begun = self._study.user_attrs.get("definition")
-        if begun is None or (begun | {"run_cap": asked.get("run_cap")} == asked and _more(asked, begun)):
-            self._study.set_user_attr("definition", asked)
-        elif differing := [key for key in asked if begun.get(key) != asked[key]]:
-            called = {OVERRIDES: "overrides"}
-            more = "a larger run_cap asks for more points; " if differing == ["run_cap"] else ""
-            raise SweepError(*(
-                f"{self._folder}: was begun with {called.get(key, key)} {begun.get(key)!r}, not {asked[key]!r}; "
-                f"{more}give --runs another one"
-                for key in differing
-            ))  # fmt: skip
-
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self._storage.get_all_trials(self._study._study_id, deepcopy=False, states=states or None)
 
@@ -319,7 +303,3 @@ class Ledger:
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             return self._storage.set_trial_state_values(trial, state)
         return False
-
-
-def _more(asked: Mapping[str, Any], begun: Mapping[str, Any]) -> bool:
-    return (asked.get("run_cap") or 0) > (begun.get("run_cap") or 0)

@@ -6,10 +6,11 @@
 import contextlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trainer.config.overrides import as_typed
 from trainer.errors import SweepError
@@ -95,6 +96,13 @@ class LocalSweep:
         """Return the wall time in seconds of each point that finished here in one attempt, by its key."""
         with self._ledger_if_begun() as ledger:
             return ledger.seconds() if ledger else {}
+
+    def note_design(self, design: Mapping[str, Any]) -> None:
+        """Remember the design of a sequential sweep. Raises SweepError if it was begun with another one."""
+        with disk_errors(self.folder, "cannot be made"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        with self._ledger() as ledger:
+            ledger.note_design(design)
 
     def left(self, progress: Progress) -> int:
         """Return the number of points that were to run, and have not ended."""

@@ -1,4 +1,4 @@
-"""How long a run will take on this machine, from a few of its steps."""
+"""The time that a run will take on this machine, from a few of its steps."""
 
 import tempfile
 import time

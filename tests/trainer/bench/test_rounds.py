@@ -33,4 +33,4 @@ def test_a_measurement_says_what_it_is_of_and_what_is_not_measured() -> None:
     assert header.split() == ["peers", "images/s", "ratio"]
     assert ours.split() == ["ours", "20.0", "(3.00", "to", "1,000)", "2.00"]
     assert other.split() == ["b", "9.00", "-"]
-    assert below.startswith("3 rounds, batch_size 128; ") and "torch" in below and "AVX512-BF16" in below
+    assert below.startswith("3 rounds, batch_size 128 (") and "torch" in below and "AVX512-BF16" in below

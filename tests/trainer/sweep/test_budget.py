@@ -26,6 +26,7 @@ RATES = {"optimizer.lr": {"values": [0.1, 0.01]}, "seed": {"values": [0, 1, 2]}}
 def _pretended(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let local sweeps run pretended training, of EPOCHS x PRETEND_SECONDS."""
 
+    child.warm_up(["pretend.train"])
     monkeypatch.setattr(local, "Engine", partial(engine.Engine, target=main))
 
 

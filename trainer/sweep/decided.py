@@ -1,0 +1,194 @@
+"""Seeds until decided: `trainer sweep run FILE --until decided`.
+
+Every configuration gets its first seeds. From then on a seed goes only to what is still in question, one at a time, and
+after each the design of `statistics/sequential.py` decides. All decisions follow from the runs alone, in the order of
+their seeds, so a sweep that was killed decides as if it had not been.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from trainer.config.explain import did_you_mean
+from trainer.errors import SweepError
+from trainer.statistics.sequential import Decision, Design, decide
+from trainer.sweep.engine import Watch
+from trainer.sweep.local import LocalSweep
+from trainer.sweep.points import Entry
+from trainer.sweep.status import PointStatus, Progress, configurations
+
+_FAILED = ("crashed", "diverged")
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The end of a sweep that ran until it was decided."""
+
+    progress: Progress
+    decisions: tuple[Decision, ...]
+    open: tuple[str, ...]  # configurations that need another seed
+    design: Design
+    signal: int | None
+    margin: str  # as it is shown
+
+    @property
+    def runs(self) -> int:
+        """Return the number of runs that were made or taken from archives."""
+        return sum(bool(status.attempts) and status.state != "waiting" for status in self.progress.points)
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """Return the number of failed runs of each configuration that has some."""
+        counts = {label: _count(group, *_FAILED) for label, group in configurations(self.progress).items()}
+        return {label: count for label, count in counts.items() if count}
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            **self.progress.as_json(),
+            "design": asdict(self.design),
+            "decisions": [asdict(decision) for decision in self.decisions],
+            "open": list(self.open),
+            "runs": self.runs,
+        }
+
+    def as_text(self) -> str:
+        """Return a line for each pair, followed by what the decisions rest on."""
+        lines = [_sentence(decision, self) for decision in self.decisions]
+        lines += [
+            f"{label}: {count} of its runs failed, and its pairs rest on the others"
+            for label, count in self.failed.items()
+        ]
+        fixed = len(configurations(self.progress)) * self.design.at_most
+        lines.append(f"{self.runs} runs, where {self.design.at_most} seeds for each configuration are {fixed}")
+        return "\n".join(lines)
+
+
+def design_of(
+    sweep: LocalSweep, *, question: str, at_least: int, at_most: int, margin: float | None
+) -> tuple[Design, str]:
+    """Return (the design, its margin as text). `question` is best, all-pairs, against or against=LABEL.
+
+    `margin` is in the unit in which the metric is shown: points of an accuracy. Raises SweepError if nothing can be
+    decided: a search, no metric, one configuration, or no such control.
+    """
+    file = sweep.checked.sweep.file
+    if file.method != "grid":
+        raise SweepError(f"--until decided: {sweep.name} is a {file.method} search; it is for grid")
+    if file.metric is None:
+        raise SweepError(f"--until decided: {sweep.name} names no metric; add metric: {{name: test/accuracy}}")
+    labels = list(configurations(sweep.progress()))
+    if len(labels) < 2:
+        raise SweepError(f"--until decided: {sweep.name} has one configuration; nothing is to be decided")
+    kind, _, control = question.partition("=")
+    control = control or (sweep.checked.sweep.header.control if kind == "against" else "")
+    if kind not in ("best", "all-pairs", "against") or (control and kind != "against"):
+        raise SweepError(
+            f"--question: {question!r} is not a question{did_you_mean(kind, ('best', 'all-pairs', 'against'))}"
+        )
+    if kind == "against" and control not in labels:
+        raise SweepError(f"--question: {control!r} is no configuration{did_you_mean(control, labels)}")
+    percent = "accuracy" in file.metric.name
+    try:
+        design = Design(
+            question=kind,
+            control=labels.index(control) if control else None,
+            at_least=at_least,
+            at_most=at_most,
+            margin=margin if margin is None or not percent else margin / 100,
+            highest=file.metric.goal == "maximize",
+        )
+    except ValueError as error:
+        raise SweepError(str(error)) from error
+    return design, "" if margin is None else f"{margin:g}{' points' if percent else ''}"
+
+
+def seeds_for(sweep: LocalSweep, at_most: int) -> tuple[int, ...]:
+    """Return `at_most` seeds: the file's, in its order, then the next whole numbers."""
+    known = list(dict.fromkeys(entry.point.values.get("seed") for entry in sweep.checked.entries))
+    seeds = [seed for seed in known if isinstance(seed, int)][:at_most]
+    following = max([seed for seed in known if isinstance(seed, int)], default=-1) + 1
+    return (*seeds, *range(following, following + at_most - len(seeds)))
+
+
+def run_until_decided(
+    sweep: LocalSweep,
+    design: Design,
+    *,
+    margin: str = "",
+    jobs: int,
+    devices: Sequence[str],
+    retry: bool = False,
+    watch: Watch,
+    say: Callable[[str], None],
+) -> Decided:
+    """Run seeds until no configuration is in question. Failed runs are replaced by further seeds, up to `at_most`.
+
+    Raises SweepError if the sweep was begun with another design.
+    """
+    sweep.note_design(asdict(design))
+    entries = {entry.point.key: entry for entry in sweep.entries}
+    tried = set[str]()
+    while True:
+        progress = sweep.progress()
+        decisions, still = decide(_samples(progress, entries), design)
+        wanted = [entry for entry in _wanted(progress, entries, still, design) if entry.point.key not in tried]
+        if not wanted:
+            return Decided(progress, tuple(decisions), tuple(still), design, None, margin)
+        for decision in decisions:
+            if decision.verdict != "open" and decision.seeds == max(each.seeds for each in decisions):
+                say(_sentence(decision, Decided(progress, (), (), design, None, margin)))
+        say(f"{len(still)} configurations in question, {len(wanted)} runs")
+        tried |= {entry.point.key for entry in wanted}
+        progress, signal = sweep.run(wanted=wanted, jobs=jobs, devices=devices, retry=retry, watch=watch)
+        if signal:
+            decisions, still = decide(_samples(progress, entries), design)
+            return Decided(progress, tuple(decisions), tuple(still), design, signal, margin)
+
+
+def _samples(progress: Progress, entries: Mapping[str, Entry]) -> dict[str, list[float]]:
+    """Return the outcomes of each configuration in the order of its seeds, up to the first that is still to come."""
+    samples: dict[str, list[float]] = {}
+    for label, group in configurations(progress).items():
+        samples[label] = []
+        for status in _asked(group, entries):
+            if status.state in _FAILED:
+                continue
+            if status.value is None:
+                break
+            samples[label].append(status.value)
+    return samples
+
+
+def _wanted(progress: Progress, entries: Mapping[str, Entry], still: Sequence[str], design: Design) -> list[Entry]:
+    """Return the points that the next look needs, a seed of every configuration before the next."""
+    groups = {label: _asked(group, entries) for label, group in configurations(progress).items()}
+    have = _samples(progress, entries)
+    target = max(design.at_least, 1 + min((len(have[label]) for label in still), default=0))
+    found: list[tuple[int, Entry]] = []
+    for label in still:
+        missing = target - len(have[label])
+        left = [s for s in groups[label] if s.state not in ("finished", "stopped", *_FAILED)]
+        found += [(place, entries[status.point.key]) for place, status in enumerate(left[: max(0, missing)])]
+    return [entry for _, entry in sorted(found, key=lambda each: each[0])]
+
+
+def _asked(group: Sequence[PointStatus], entries: Mapping[str, Entry]) -> list[PointStatus]:
+    """Return the points of a configuration that are among the entries, in the order of these."""
+    order = {key: place for place, key in enumerate(entries)}
+    return sorted((s for s in group if s.point.key in order), key=lambda status: order[status.point.key])
+
+
+def _count(group: Sequence[PointStatus], *states: str) -> int:
+    return sum(status.state in states for status in group)
+
+
+def _sentence(decision: Decision, end: Decided) -> str:
+    a, b, after = decision.a, decision.b, f"after {decision.seeds} seeds"
+    match decision.verdict:
+        case "different":
+            other = b if decision.higher == a else a
+            return f"{decision.higher} is higher than {other}: different, {after}"
+        case "equivalent":
+            return f"{a} and {b}: equivalent within {end.margin}, {after}"
+        case "open":
+            return f"{a} and {b}: undecided {after}"
