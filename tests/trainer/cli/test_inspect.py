@@ -152,8 +152,12 @@ def test_compare_shows_the_keys_that_differ_and_tests_two_networks(
     assert sum(found["mcnemar"][key] for key in ("both_right", "only_first", "only_second", "both_wrong")) == 16
 
 
-def test_groups_of_seeds_are_compared_by_welch(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    typed = ["compare", "ghost0", "ghost1", "plain0", "plain1", "--runs", str(runs), "--json"]
+def test_groups_of_seeds_are_compared_by_welch(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, accuracy in {"ghost0": 0.5, "ghost1": 0.5625, "plain0": 0.75, "plain1": 0.8125}.items():
+        shutil.copytree(runs / name, tmp_path / name)
+        path = tmp_path / name / "summary.json"  # were one of them perfect, others would count as at chance
+        path.write_text(json.dumps({**json.loads(path.read_text()), "test/accuracy": accuracy}))
+    typed = ["compare", "ghost0", "ghost1", "plain0", "plain1", "--runs", str(tmp_path), "--json"]
     assert run_here(typed) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["mcnemar"] is None

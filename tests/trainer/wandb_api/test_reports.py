@@ -112,7 +112,7 @@ def test_runs_that_came_from_wandb_are_told_by_their_ids_and_published_where_the
 ) -> None:
     for run in table.runs:
         mark = {"id": f"id-{run.name}", "url": f"https://x.org/wandb/{ENTITY}/p/runs/id-{run.name}"}
-        vars(run)["provenance"] = {"wandb": mark}
+        vars(run.result)["provenance"] = {"wandb": mark}
         run.history.config["sink.wandb.project"] = "elsewhere"
     list(publish([table]))
     report = sent(server, "runs")
