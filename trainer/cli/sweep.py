@@ -170,12 +170,13 @@ def run(
     place = here.Place(runs, storage, devices.split(","), jobs or len(devices.split(",")) * per_device)
     asked = {"--question": question, "--at-least": at_least, "--at-most": at_most, "--margin": margin}
     if until == "decided":
-        if time is not None or seeds is not None or catalogue:
-            raise SweepError("--until decided: it chooses the seeds itself; leave --for, --seeds and --catalogue out")
+        if time is not None or seeds is not None or catalogue or retry:
+            others = "--for, --seeds, --catalogue and --retry"
+            raise SweepError(f"--until decided: it chooses the seeds itself; leave {others} out")
         wish = here.Wish(
             question or "best", 3 if at_least is None else at_least, 10 if at_most is None else at_most, margin
         )
-        return here.run_decided(paths, overrides, place, plan, wish, retry, have or (), as_json)
+        return here.run_decided(paths, overrides, place, plan, wish, have or (), as_json)
     if given := [flag for flag, value in asked.items() if value is not None]:
         raise SweepError(f"{given[0]}: goes with --until decided")
     if time is not None or until is not None:

@@ -129,7 +129,6 @@ def run_decided(
     place: Place,
     plan: "Plan",
     wish: Wish,
-    retry: bool,
     have: Sequence[Path],
     as_json: bool,
 ) -> int:
@@ -158,7 +157,6 @@ def run_decided(
                 margin=margin,
                 jobs=place.jobs,
                 devices=place.devices,
-                retry=retry,
                 watch=view.show,
                 say=partial(typer.echo, err=True),
             )
@@ -169,7 +167,9 @@ def run_decided(
             typer.echo(end.as_text())
         if end.signal:
             return 128 + end.signal
-        code = max(code, int(bool(end.failed)))
+        if end.left:
+            typer.echo("continue with the same command", err=True)
+        code = max(code, int(bool(end.failed or end.left)))
     return code
 
 

@@ -9,7 +9,7 @@ both one-sided tests say that it differs by less than the margin (Schuirmann 198
 docs/statistics.md has the error and the seeds that simulations of this design measured, and those of other designs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -80,11 +80,12 @@ class Course:
         return np.logical_not(self.active.any(axis=1))
 
 
-def follow(values: Numbers, design: Design) -> Course:
+def follow(values: Numbers, design: Design, *, spent: Sequence[int] = ()) -> Course:
     """Return the course of sweeps whose outcomes are known: `values` [R, K, N], in the order of the seeds.
 
     Looks are taken up to N seeds, or as many as the design has, or until a configuration that is in question has no
-    outcome yet (NaN). Decisions at a look depend on no later seed, so a sweep
+    outcome yet (NaN). The configurations at the places `spent` get no further seed: they are out of question when they
+    have no outcome for a look, and their pairs stay open. Decisions at a look depend on no later seed, so a sweep
     that goes on, or one that is done again, decides the same.
     """
     runs, count, known = values.shape
@@ -95,7 +96,12 @@ def follow(values: Numbers, design: Design) -> Course:
     active = np.ones((runs, count), np.bool_)
     seeds = np.zeros((runs, count), np.int64)
     for look, n in enumerate(design.looks):
-        if n > known or not active.any() or np.isnan(values[:, :, n - 1][active]).any():
+        if n > known:
+            break
+        missing = np.isnan(values[:, :, n - 1])
+        active[:, list(spent)] &= ~missing[:, list(spent)]
+        active = _still_active(verdicts, active, first, second, design)
+        if not active.any() or missing[active].any():
             break
         seeds[active] = n
         tested = active[:, first] & active[:, second] & (verdicts == OPEN)
@@ -125,7 +131,7 @@ def _still_active(verdicts: Codes, active: Mask, first: NDArray[np.int_], second
             beaten[:, a] |= verdicts[:, pair] == (-1 if d.highest else 1)
     left = np.zeros_like(active)
     for pair, (a, b) in enumerate(zip(first, second, strict=True)):
-        is_open = (verdicts[:, pair] == OPEN) & ~beaten[:, a] & ~beaten[:, b]
+        is_open = (verdicts[:, pair] == OPEN) & ~beaten[:, a] & ~beaten[:, b] & active[:, a] & active[:, b]
         left[:, a] |= is_open
         left[:, b] |= is_open
     return left & active
@@ -214,11 +220,15 @@ class Decision:
     seeds: int  # of each at which it was decided, or that were looked at
 
 
-def decide(samples: Mapping[str, Sequence[float]], design: Design) -> tuple[list[Decision], list[str]]:
+def decide(
+    samples: Mapping[str, Sequence[float]], design: Design, *, spent: Collection[str] = ()
+) -> tuple[list[Decision], list[str]]:
     """Return (a decision for each pair, the configurations that need another seed).
 
     A sample has the outcomes of a configuration in the order of its seeds. A configuration that is out of question may
-    have fewer than others. Raises ValueError for fewer than two configurations.
+    have fewer than others, and so may those in `spent`, which get no further seed.
+
+    Raises ValueError for fewer than two configurations.
     """
     names = list(samples)
     if len(names) < 2:
@@ -227,7 +237,7 @@ def decide(samples: Mapping[str, Sequence[float]], design: Design) -> tuple[list
     values = np.full((1, len(names), most), np.nan)
     for place, sample in enumerate(samples.values()):
         values[0, place, : len(sample)] = sample
-    course = follow(values, design)
+    course = follow(values, design, spent=[names.index(name) for name in spent])
     decisions = [
         Decision(
             names[a],

@@ -89,7 +89,10 @@ def next_round(
     ]
     begun = any(place.get(key) == number and each != "waiting" for key, each in state.items())
     count = sum(row.sweep == sweep.name for row in published_rows()) if number < _FOR_A_VERDICT else 0
-    return Round(sweep, number, entries, max(max(seconds), sum(seconds) / jobs), begun, count)
+    slots = [0.0] * jobs
+    for taken in seconds:  # each point begins where there is room first
+        slots[slots.index(min(slots))] += taken
+    return Round(sweep, number, entries, max(slots), begun, count)
 
 
 def _means(sweep: LocalSweep) -> dict[str, float]:
@@ -122,7 +125,7 @@ def most_rows_an_hour(round: Round) -> tuple[object, ...]:
     All rounds that a sweep lacks until its rows can have a verdict are taken to cost the same.
     """
     missing = max(1, _FOR_A_VERDICT - round.number)
-    return (not round.begun, -round.rows / (missing * round.seconds), round.number, round.seconds)
+    return (not round.begun, -round.rows / (missing * max(1.0, round.seconds)), round.number, round.seconds)
 
 
 def run_for(

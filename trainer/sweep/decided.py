@@ -5,8 +5,10 @@ after each the design of `statistics/sequential.py` decides. All decisions follo
 their seeds, so a sweep that was killed decides as if it had not been.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 from trainer.config.explain import did_you_mean
@@ -18,6 +20,7 @@ from trainer.sweep.points import Entry
 from trainer.sweep.status import PointStatus, Progress, configurations
 
 _FAILED = ("crashed", "diverged")
+_PATIENCE_SECONDS = 5  # between two looks at what another controller runs
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,15 @@ class Decided:
         return sum(bool(status.attempts) and status.state != "waiting" for status in self.progress.points)
 
     @property
+    def left(self) -> int:
+        """Return the number of runs of configurations in question that were interrupted."""
+        groups = configurations(self.progress)
+        return sum(status.state == "interrupted" for label in self.open for status in groups[label])
+
+    @property
     def failed(self) -> dict[str, int]:
         """Return the number of failed runs of each configuration that has some."""
-        counts = {label: _count(group, *_FAILED) for label, group in configurations(self.progress).items()}
+        counts = {label: sum(map(_has_failed, group)) for label, group in configurations(self.progress).items()}
         return {label: count for label, count in counts.items() if count}
 
     def as_json(self) -> dict[str, Any]:
@@ -76,6 +85,9 @@ def design_of(
         raise SweepError(f"--until decided: {sweep.name} is a {file.method} search; it is for grid")
     if file.metric is None:
         raise SweepError(f"--until decided: {sweep.name} names no metric; add metric: {{name: test/accuracy}}")
+    for key in ("early_terminate", "run_cap"):
+        if getattr(file, key) is not None:
+            raise SweepError(f"--until decided: {sweep.name} has {key}, which ends seeds, too; leave one out")
     labels = list(configurations(sweep.progress()))
     if len(labels) < 2:
         raise SweepError(f"--until decided: {sweep.name} has one configuration; nothing is to be decided")
@@ -85,6 +97,8 @@ def design_of(
         raise SweepError(
             f"--question: {question!r} is not a question{did_you_mean(kind, ('best', 'all-pairs', 'against'))}"
         )
+    if kind == "against" and not control:
+        raise SweepError(f"--question: against what? Write against=LABEL, such as against={labels[0]}")
     if kind == "against" and control not in labels:
         raise SweepError(f"--question: {control!r} is no configuration{did_you_mean(control, labels)}")
     percent = "accuracy" in file.metric.name
@@ -117,69 +131,76 @@ def run_until_decided(
     margin: str = "",
     jobs: int,
     devices: Sequence[str],
-    retry: bool = False,
     watch: Watch,
     say: Callable[[str], None],
 ) -> Decided:
-    """Run seeds until no configuration is in question. Failed runs are replaced by further seeds, up to `at_most`.
+    """Run seeds until no configuration is in question. A failed run is replaced by the next seed, if there is one.
 
     Raises SweepError if the sweep was begun with another design.
     """
     sweep.note_design(asdict(design))
     entries = {entry.point.key: entry for entry in sweep.entries}
     tried = set[str]()
+    signal: int | None = None
     while True:
         progress = sweep.progress()
-        decisions, still = decide(_samples(progress, entries), design)
+        decisions, still = _decisions(progress, entries, design)
         wanted = [entry for entry in _wanted(progress, entries, still, design) if entry.point.key not in tried]
-        if not wanted:
-            return Decided(progress, tuple(decisions), tuple(still), design, None, margin)
-        for decision in decisions:
-            if decision.verdict != "open" and decision.seeds == max(each.seeds for each in decisions):
-                say(_sentence(decision, Decided(progress, (), (), design, None, margin)))
-        say(f"{len(still)} configurations in question, {len(wanted)} runs")
-        tried |= {entry.point.key for entry in wanted}
-        progress, signal = sweep.run(wanted=wanted, jobs=jobs, devices=devices, retry=retry, watch=watch)
-        if signal:
-            decisions, still = decide(_samples(progress, entries), design)
+        if signal or not wanted:
             return Decided(progress, tuple(decisions), tuple(still), design, signal, margin)
+        running = {status.point.key for status in progress.points if status.state == "running"}
+        if all(entry.point.key in running for entry in wanted):  # by another controller
+            time.sleep(_PATIENCE_SECONDS)
+            continue
+        say(f"{len(still)} configurations in question, {len(wanted)} runs")
+        wanted = [entry for entry in wanted if entry.point.key not in running]
+        tried |= {entry.point.key for entry in wanted}
+        _, signal = sweep.run(wanted=wanted, jobs=jobs, devices=devices, watch=watch)
 
 
-def _samples(progress: Progress, entries: Mapping[str, Entry]) -> dict[str, list[float]]:
-    """Return the outcomes of each configuration in the order of its seeds, up to the first that is still to come."""
-    samples: dict[str, list[float]] = {}
-    for label, group in configurations(progress).items():
-        samples[label] = []
-        for status in _asked(group, entries):
-            if status.state in _FAILED:
-                continue
-            if status.value is None:
-                break
-            samples[label].append(status.value)
-    return samples
+def _decisions(progress: Progress, entries: Mapping[str, Entry], design: Design) -> tuple[list[Decision], list[str]]:
+    """Return (a decision for each pair, the configurations that need another seed)."""
+    groups = {label: _asked(group, entries) for label, group in configurations(progress).items()}
+    spent = [label for label, group in groups.items() if all(_has_ended(status) for status in group)]
+    return decide({label: _sample(group) for label, group in groups.items()}, design, spent=spent)
+
+
+def _sample(group: Sequence[PointStatus]) -> list[float]:
+    """Return the outcomes of a configuration in the order of its seeds, up to the first that is still to come."""
+    sample: list[float] = []
+    for status in group:
+        if not _has_ended(status):
+            break
+        if not _has_failed(status):
+            sample.append(status.value or 0.0)
+    return sample
 
 
 def _wanted(progress: Progress, entries: Mapping[str, Entry], still: Sequence[str], design: Design) -> list[Entry]:
     """Return the points that the next look needs, a seed of every configuration before the next."""
     groups = {label: _asked(group, entries) for label, group in configurations(progress).items()}
-    have = _samples(progress, entries)
-    target = max(design.at_least, 1 + min((len(have[label]) for label in still), default=0))
+    have = {label: len(_sample(group)) for label, group in groups.items()}
+    target = max(design.at_least, 1 + min((have[label] for label in still), default=0))
     found: list[tuple[int, Entry]] = []
     for label in still:
-        missing = target - len(have[label])
-        left = [s for s in groups[label] if s.state not in ("finished", "stopped", *_FAILED)]
-        found += [(place, entries[status.point.key]) for place, status in enumerate(left[: max(0, missing)])]
+        first = [status for status in groups[label] if not _has_failed(status)][:target]
+        found += [(place, entries[s.point.key]) for place, s in enumerate(first) if not _has_ended(s)]
     return [entry for _, entry in sorted(found, key=lambda each: each[0])]
+
+
+def _has_ended(status: PointStatus) -> bool:
+    return status.state in ("finished", *_FAILED)
+
+
+def _has_failed(status: PointStatus) -> bool:
+    """Return whether a run ended without an outcome: it failed, or its metric is missing or no number."""
+    return _has_ended(status) and (status.value is None or not isfinite(status.value))
 
 
 def _asked(group: Sequence[PointStatus], entries: Mapping[str, Entry]) -> list[PointStatus]:
     """Return the points of a configuration that are among the entries, in the order of these."""
     order = {key: place for place, key in enumerate(entries)}
     return sorted((s for s in group if s.point.key in order), key=lambda status: order[status.point.key])
-
-
-def _count(group: Sequence[PointStatus], *states: str) -> int:
-    return sum(status.state in states for status in group)
 
 
 def _sentence(decision: Decision, end: Decided) -> str:

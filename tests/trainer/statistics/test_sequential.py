@@ -144,6 +144,18 @@ def test_against_a_control_only_its_pairs_are_tested() -> None:
     assert still == []
 
 
+def test_a_configuration_that_has_no_seeds_left_keeps_no_other_from_being_decided() -> None:
+    samples = {"a": [5.0, 5.1, 4.9, 5.0], "b": [1.0], "c": [1.0, 1.1, 0.9, 1.0]}
+    assert {d.verdict for d in decide(samples, Design())[0]} == {"open"}
+    decisions, still = decide(samples, Design(), spent=["b"])
+    assert {(d.a, d.b): d.verdict for d in decisions} == {
+        ("a", "b"): "open",
+        ("a", "c"): "different",
+        ("b", "c"): "open",
+    }
+    assert still == []
+
+
 def test_runs_without_any_spread_decide_nothing() -> None:
     decisions, still = decide({"a": [1.0] * 4, "b": [2.0] * 4}, Design())
     assert [d.verdict for d in decisions] == ["open"]

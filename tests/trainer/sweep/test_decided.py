@@ -122,7 +122,7 @@ def test_the_file_s_seeds_come_first_and_the_next_numbers_follow(tmp_path: Path)
     [
         ({"question": "bets"}, "--question: 'bets' is not a question; did you mean 'best'"),
         ({"question": "best=lr=0.1"}, "is not a question"),
-        ({"question": "against"}, "--question: '' is no configuration"),
+        ({"question": "against"}, r"--question: against what\? Write against=LABEL, such as against=lr=0\.9"),
         ({"question": "against=lr=0.12"}, "--question: 'lr=0.12' is no configuration; did you mean 'lr=0.1"),
         ({"margin": 0.0}, "--margin: 0"),
         ({"margin": -1.0}, "--margin: -0.01: expected a difference above 0"),
@@ -139,6 +139,12 @@ def test_a_wish_that_cannot_be_met_is_refused(tmp_path: Path, wish: dict[str, An
     [
         ({"optimizer.lr": {"value": 0.1}, "seed": {"values": [0, 1]}}, {}, "has one configuration"),
         (THREE, {"metric": None}, "names no metric"),
+        (THREE, {"run_cap": 5}, "has run_cap, which ends seeds, too"),
+        (
+            THREE,
+            {"early_terminate": {"type": "hyperband", "min_iter": 2}},
+            "has early_terminate, which ends",
+        ),
         ({"optimizer.lr": {"min": 0.1, "max": 0.2}}, {"method": "random", "run_cap": 3}, "is a random search"),
     ],
 )
