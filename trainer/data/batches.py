@@ -1,9 +1,8 @@
 """Training batches that depend on (seed, epoch) alone, augmented as they are gathered.
 
 Nothing is done per image in Python. The whole set is on the device, padded and mirrored, as [N, 2, H+2p, W+2p, C]
-uint8. A strided view of it has an entry for every crop of every image, and one advanced index (image, mirrored, row,
-column) gathers a batch, cropped and flipped. The other augmentations change the gathered batch, in torchvision's
-reference order: auto, color_jitter, erasing, mix.
+uint8. One `index_select` of rows of pixels gathers a batch, cropped and flipped. The other augmentations change the
+gathered batch, in torchvision's reference order: auto, color_jitter, erasing, mix.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -85,9 +84,7 @@ class TrainingBatches:
                 f"augment.crop.padding: {augment.crop.padding}: an image {side} pixels wide can reflect at "
                 f"most {side - 1}; set mode=zero or less padding"
             )
-        self._windows = _all_windows(
-            split.images, augment.crop.padding, augment.crop.mode, mirrored=self.flip != "none"
-        )
+        self._crops = _Crops(split.images, augment.crop.padding, augment.crop.mode, mirrored=self.flip != "none")
         self._first_flip = torch.randint(2, (len(split),), generator=generator(seed, "first flip"))
         self._stages = _stages(augment, mean)
         self._mix = _mix_stage(augment, num_classes)
@@ -113,8 +110,7 @@ class TrainingBatches:
         for at in range(start, self.per_epoch):
             now = slice(at * self.batch_size, (at + 1) * self.batch_size)
             picked = order[now]
-            # Indexing before the channel axis keeps channels last in memory. The permute only renames axes.
-            images = self._windows[picked, flip[now], row[now], column[now]].permute(0, 3, 1, 2)
+            images = self._crops.gather(picked, flip[now], row[now], column[now])
             for change in changes:
                 images = change(at, images)
             labels = self.labels[picked]
@@ -130,9 +126,9 @@ class TrainingBatches:
 
     def _drawn(self, purpose: str, epoch: int) -> Epoch:
         """Return the random draws of a stage in this epoch. They are independent of whether other stages are on."""
-        height, width = self._windows.shape[4:6]
         draw = generator(self.seed, purpose, epoch)
-        return Epoch(draw, len(self.labels), self.batch_size, height, width, self.labels.device)
+        crops = self._crops
+        return Epoch(draw, len(self.labels), self.batch_size, crops.height, crops.width, self.labels.device)
 
 
 def _stages(augment: Augment, mean: Sequence[float] | None) -> dict[str, Stage]:
@@ -171,17 +167,28 @@ def _mix_stage(augment: Augment, num_classes: int | None) -> Callable[[Epoch], M
             assert_never(augment.mix)
 
 
-def _all_windows(images: Tensor, padding: int, mode: str, *, mirrored: bool) -> Tensor:
-    """Return every crop of [N, C, H, W] uint8 and of its mirror image, as a view [N, 1 or 2, 2p+1, 2p+1, H, W, C]."""
-    count, channels, height, width = images.shape
-    sides = (height + 2 * padding, width + 2 * padding)
-    # Filled in place, without a copy for each step: it is the largest tensor of a run.
-    stored = images.new_empty(count, 1 + mirrored, *sides, channels)
-    stored[:, 0] = pad(images, padding, mode).permute(0, 2, 3, 1)
-    if mirrored:
-        stored[:, 1] = stored[:, 0].flip(2)
-    windows = stored.unfold(2, height, 1).unfold(3, width, 1)  # [N, M, 2p+1, 2p+1, C, H, W]
-    return windows.permute(0, 1, 2, 3, 5, 6, 4)
+class _Crops:
+    """Every crop of [N, C, H, W] uint8 images and of their mirror images, at shifts of 0 to 2p pixels each way."""
+
+    def __init__(self, images: Tensor, padding: int, mode: str, *, mirrored: bool) -> None:
+        count, channels, self.height, self.width = images.shape
+        sides = (self.height + 2 * padding, self.width + 2 * padding)
+        # Filled in place, without a copy for each step: it is the largest tensor of a run.
+        stored = images.new_empty(count, 1 + mirrored, *sides, channels)
+        stored[:, 0] = pad(images, padding, mode).permute(0, 2, 3, 1)
+        if mirrored:
+            stored[:, 1] = stored[:, 0].flip(2)
+        self._image, self._mirrored, self._row, self._column = stored.stride()[:4]  # bytes from one to the next
+        self._down = torch.arange(self.height, device=images.device) * self._row  # [H]
+        # A row of pixels starts at every byte. `index_select` copies a row at once, an advanced index byte by byte.
+        length = self.width * channels
+        self._rows = stored.as_strided((stored.numel() - length + 1, length), (1, 1))
+
+    def gather(self, image: Tensor, mirrored: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        """Return the crops [B, C, H, W] at (image, 0 or 1, row, column), [B] int64 each, channels last in memory."""
+        first = image * self._image + mirrored * self._mirrored + row * self._row + column * self._column
+        rows = self._rows.index_select(0, (first.unsqueeze(1) + self._down).flatten())
+        return rows.view(len(image), self.height, self.width, -1).permute(0, 3, 1, 2)
 
 
 def pad(images: Tensor, padding: int, mode: str) -> Tensor:
