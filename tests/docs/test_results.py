@@ -40,6 +40,7 @@ def test_the_committed_pages_are_those_of_the_committed_archives(tmp_path: Path)
     assert pages_of(results) == pages_of(RESULTS), "run `make results`"
     pictures = {path.name for path in (results / "runs").glob("*.svg")}
     assert pictures == {path.name for path in (RESULTS / "runs").glob("*.svg")}
+    assert (results / "published.svg").is_file() and (RESULTS / "published.svg").is_file()
 
 
 @pytest.fixture
@@ -83,6 +84,9 @@ def test_the_index_has_the_rows_of_an_archive_and_links_to_its_page(archive: Pat
     results = archive.parents[1]
     make_results(results)
     index = (results / "index.md").read_text(encoding="utf-8")
+    assert "![Published accuracies and ours, a line for each of the rows below](published.svg)" in index
+    noise = [line for line in index.splitlines() if line.startswith(("| b35c cosine |", "| b35c step |"))]
+    assert [line.rpartition("] ")[2] for line in noise] == ["| 3 |", "| 3 |"]
     assert "[lr_scheduler](runs/lr_scheduler.md)" in index
     assert "(n=3)" in next(line for line in index.splitlines() if line.startswith("| cosine | test accuracy | 91.91%"))
     page = (archive.parent / "lr_scheduler.md").read_text(encoding="utf-8")

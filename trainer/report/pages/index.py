@@ -15,7 +15,11 @@ from trainer.report.published.grades import KINDS, MEANING, Grade
 from trainer.report.sources import source_of
 from trainer.report.tables import Table, read_table_of, unrun_table
 from trainer.statistics.joint import joint
+from trainer.statistics.table import noise_floor
 from trainer.text import NONE, spread
+
+PICTURE = "published.svg"
+"""Of all rows, beside the page."""
 
 _BAR = 50  # characters
 _FEWEST_P_VALUES = 5  # that say how they are spread
@@ -44,6 +48,10 @@ class Line:
     sweep: str
     comparison: Comparison
     authors: Comparison | None  # at the settings of the authors' public code
+
+    @property
+    def report(self) -> str:
+        return self.comparison.answer.experiment.report
 
     @property
     def state(self) -> str:
@@ -145,12 +153,16 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
     yield ""
     yield f"    {coverage(lines)}"
     yield ""
+    yield f"![Published accuracies and ours, a line for each of the rows below]({PICTURE})"
+    yield ""
+    yield from _by_report(lines)
     yield "| | rows | |"
     yield "|---|---:|---|"
     yield from (f"| {state} | {counts[state]} | {_MEANING[state]} |" for state in _STATES)
     yield ""
     yield from _grades(lines)
     yield from _jointly(lines)
+    yield from _noise(lines)
     claims = all_claims(tables)
     yield f"{link('Conclusions of the reports', 'claims.md', beside)}, each with its check:"
     yield counts_text(claims)
@@ -174,6 +186,17 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
         yield ""
 
 
+def _by_report(lines: Sequence[Line]) -> Iterable[str]:
+    """Yield how far each report is answered."""
+    yield "| report | rows | with a verdict | with runs |"
+    yield "|---|---:|---:|---:|"
+    for report in dict.fromkeys(line.report for line in lines):
+        own = [line for line in lines if line.report == report]
+        judged = sum(line.state in _JUDGED for line in own)
+        yield f"| {report} | {len(own)} | {judged} | {sum(line.has_runs for line in own)} |"
+    yield ""
+
+
 def _jointly(lines: Sequence[Line]) -> Iterable[str]:
     """Yield how many verdicts are false by chance, and how their p-values lie."""
     judged = [line.comparison for line in lines if line.state in _JUDGED and line.comparison.p is not None]
@@ -190,6 +213,25 @@ def _jointly(lines: Sequence[Line]) -> Iterable[str]:
     several_s = "s" * (len(configurations) > 1)
     yield f"Their rows are compared with {len(configurations)} configuration{several_s}. Rows with the same one are"
     yield "not independent."
+    yield ""
+
+
+def _noise(lines: Sequence[Line]) -> Iterable[str]:
+    """Yield what the seed alone does to each configuration that has a verdict, once if it answers several rows."""
+    judged = {id(line.comparison.answer.configuration): line for line in lines if line.state in _JUDGED}
+    floors = [(line, noise_floor({"": line.comparison.sample})) for line in judged.values()]
+    if not any(floor for _, floor in floors):
+        return
+    yield "What the seed alone does, at the settings of a row:"
+    yield ""
+    yield "| row | figure | standard deviation | 95% interval | n |"
+    yield "|---|---|---:|---:|---:|"
+    for line, floor in floors:
+        if floor:
+            figure, n = line.comparison.figure, len(line.comparison.sample)
+            std, low, high = (f"{value:.2f}" for value in (floor.std, floor.low, floor.high))
+            row = f"{line.report} {line.comparison.answer.name}"
+            yield f"| {row} | {figure.name} | {f'{std} {figure.unit}'.strip()} | [{low}, {high}] | {n} |"
     yield ""
 
 

@@ -11,6 +11,7 @@ from trainer.report.pages.export import as_csv, as_json_text
 from trainer.report.pages.html import as_page
 from trainer.report.pages.index import Line
 from trainer.report.pages.markdown import as_markdown
+from trainer.report.pages.overview import overview
 from trainer.report.tables import Table, read_table
 from trainer.text import writable
 
@@ -43,8 +44,12 @@ def write_page(archive: Path) -> list[Path]:
 
 
 def write_catalogue(lines: Sequence[Line], tables: Sequence[Table], place: Path) -> Path:
-    """Write claims.md and index.md, which links to the pages in `place`, and return the latter. Raises DiskError."""
+    """Write claims.md, published.svg and index.md, which links to the pages in `place`. Return index.md.
+
+    Raises DiskError.
+    """
     make_folder(place)
+    render(overview(lines), place / index.PICTURE)
     page, conclusions = place / "index.md", place / "claims.md"
     write_whole(conclusions, writable(claims.as_markdown(claims.all_claims(tables), beside=place)).encode())
     write_whole(page, writable(index.as_markdown(lines, tables, beside=place)).encode())  # it links to the others
