@@ -1,9 +1,11 @@
 """What many tests share: a handful of images on disk, and the words of the smallest run on them."""
 
 import contextlib
+import fcntl
 import os
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: networks this small only lose by a second thread
@@ -19,6 +21,30 @@ from trainer.cli import slow_start
 slow_start.PATIENCE_SECONDS = 3600  # whichever test imports torch first prints what it prints elsewhere
 settings.register_profile("shared machine", deadline=None, derandomize=True)  # a slow minute is no failure
 settings.load_profile("shared machine")
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Return `made_once(name, make)`: a folder that `make` fills once for all processes of a test run.
+
+    The tests read it and write nothing there.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        folder = shared / name
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                made = shared / f"{name}.unfinished"
+                shutil.rmtree(made, ignore_errors=True)
+                made.mkdir()
+                make(made)
+                made.rename(folder)
+        return folder
+
+    return once
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,27 +18,41 @@ from trainer.sweep.have import Had, runs_in
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.points import Checked
 
+ARCHIVE = "rates.jsonl.gz"
+
 
 @pytest.fixture
 def sweep(tmp_path: Path, small_run: list[str]) -> Path:
-    """A sweep of two rates and two seeds, of runs of a second."""
+    return write_sweep(tmp_path, small_run)
+
+
+def write_sweep(folder: Path, small_run: list[str]) -> Path:
+    """Write a sweep of two rates and two seeds, of runs of a second."""
     fixed = {key: {"value": yaml.safe_load(value)} for key, _, value in (word.partition("=") for word in small_run)}
-    path = tmp_path / "rates.yaml"
+    path = folder / "rates.yaml"
     swept = {"optimizer.lr": {"values": [0.01, 0.02]}, "seed": {"values": [0, 1]}, "train.epochs": {"value": 1}}
     file = {"method": "grid", "metric": {"name": "test/accuracy", "goal": "maximize"}, "parameters": fixed | swept}
     path.write_text(yaml.safe_dump(file))
     return path
 
 
+@pytest.fixture(scope="session")
+def first(made_once, small_run: list[str]) -> Path:
+    """The folder where all four points were run, with an archive of three of them."""
+
+    def make(folder: Path) -> None:
+        sweep, archive = write_sweep(folder, small_run), folder / ARCHIVE
+        assert run_here(["sweep", "run", str(sweep), "--runs", str(folder), "--devices", "cpu"]) == 0
+        assert run_here(["report", "pack", str(folder / "rates"), "--to", str(archive)]) == 0
+        keep(archive, lambda lines: lines[:3])
+
+    return made_once("first_of_have", make)
+
+
 @pytest.fixture
-def archive(sweep: Path, tmp_path: Path) -> Path:
-    """An archive with three of its four points, which were run in `tmp_path/first`."""
-    first = tmp_path / "first"
-    assert run_here(["sweep", "run", str(sweep), "--runs", str(first), "--devices", "cpu"]) == 0
-    archive = tmp_path / "packed" / "rates.jsonl.gz"
-    assert run_here(["report", "pack", str(first / "rates"), "--to", str(archive)]) == 0
-    keep(archive, lambda lines: lines[:3])
-    return archive
+def archive(first: Path, tmp_path: Path) -> Path:
+    (tmp_path / "packed").mkdir()
+    return Path(shutil.copy(first / ARCHIVE, tmp_path / "packed"))
 
 
 def keep(archive: Path, of_runs) -> None:
@@ -46,7 +61,7 @@ def keep(archive: Path, of_runs) -> None:
 
 
 def test_an_empty_folder_gets_only_the_runs_that_the_archive_lacks(
-    sweep: Path, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sweep: Path, first: Path, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs = tmp_path / "second"
     command = ["sweep", "run", str(sweep), "--runs", str(runs), "--devices", "cpu", "--have", str(archive)]
@@ -67,7 +82,7 @@ def test_an_empty_folder_gets_only_the_runs_that_the_archive_lacks(
     # And both together are the table of the whole sweep, whose runs do not depend on where they ran.
     assert run_here(["report", str(runs / "rates"), str(archive), "--json", "--out", str(tmp_path / "both")]) == 0
     both = json.loads(capsys.readouterr().out)[0]
-    assert run_here(["report", str(tmp_path / "first" / "rates"), "--json", "--out", str(tmp_path / "one")]) == 0
+    assert run_here(["report", str(first / "rates"), "--json", "--out", str(tmp_path / "one")]) == 0
     whole = json.loads(capsys.readouterr().out)[0]
     figures = [
         [(run["run"], run["headline"], run["train_acc"]) for point in table["points"] for run in point["runs"]]
