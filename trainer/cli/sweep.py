@@ -191,6 +191,14 @@ def run(
     return code
 
 
+_SUBMIT_EXAMPLES = """Examples:
+
+\b
+  trainer sweep submit sweeps/lr_scheduler.yaml --slurm --gres gpu:1 --print
+  trainer sweep submit sweeps/lr_scheduler.yaml --slurm --array 8 --gres gpu:1 --time 12:00:00
+  trainer sweep submit ENTITY/PROJECT/ID --slurm --gres gpu:1 --sbatch --account=NAME"""
+
+
 @app.command()
 def start(
     file: File,
@@ -202,6 +210,47 @@ def start(
 
     chosen = devices.split(",")
     raise typer.Exit(remote.start(file, agents=agents or len(chosen), devices=chosen, warn=here.warn_of))
+
+
+@app.command(context_settings=TAKES_ANY_KEY, epilog=_SUBMIT_EXAMPLES)
+def submit(
+    target: Target,
+    words: Annotated[
+        list[str] | None, Argument(metavar="[KEY=VALUE]...", help="Any config key, at every point.")
+    ] = None,
+    slurm: Annotated[bool, Option("--slurm", help="To Slurm: an array job, by sbatch.")] = False,
+    array: Annotated[int, Option(help="Tasks, each on its own device.", metavar="N", min=1)] = 8,
+    gres: Annotated[str | None, Option(help="What each task needs, such as gpu:1.", metavar="LIST")] = None,
+    cpus: Annotated[int, Option(help="Processors of each task.", metavar="N", min=1)] = 4,
+    time: Annotated[str, Option(help="Most time of each task.", metavar="TIME")] = "4:00:00",
+    partition: Annotated[str | None, Option(help="Slurm's partition.", metavar="NAME")] = None,
+    sbatch: Annotated[
+        list[str] | None, Option(help="Further option of sbatch. Give it again for each one.", metavar="OPTION")
+    ] = None,
+    show: Annotated[bool, Option("--print", help="Print the script and submit nothing.")] = False,
+    runs: RunsFlag = Path("runs"),
+    storage: Annotated[
+        str | None, Option(help="As with `run`. One with a password goes into TRAINER_STORAGE.", metavar="URL")
+    ] = None,
+) -> None:
+    """Submit a sweep to a cluster. Its tasks take points until none is left or their time is over."""
+    from trainer.cli.sweep_submit import agent_of, command_of
+    from trainer.sweep import slurm as cluster
+
+    if not slurm:
+        raise SweepError("sweep submit: to what? Give --slurm")
+    if _REMOTE.fullmatch(target):
+        if words or storage or runs != Path("runs"):
+            raise SweepError("KEY=VALUE, --storage and --runs go with a sweep file")
+        from trainer.wandb_api.sweeps import read_place
+
+        place = read_place(target)
+        name, command = place.id, agent_of(str(place))
+    else:
+        name, command = Path(target).stem, command_of(Path(target), array, words or [], runs, storage)
+    job = cluster.Job(name, array, command, gres, cpus, time, partition, sbatch or [])
+    script = job.script(Path.cwd(), cluster.binaries())
+    typer.echo(script if show else cluster.submit(script), nl=not show)
 
 
 @app.command()

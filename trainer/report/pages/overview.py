@@ -24,7 +24,7 @@ def overview(lines: Sequence[Line]) -> dict[str, Any]:
     shown = [line for line in lines if line.comparison.figure.unit == "%"]
     rows = [_row(place, line, shown[place - 1] if place else None) for place, line in enumerate(shown)]
     left = len(lines) - len(shown)
-    said = "A tick is a published figure. A dot is the mean of our runs, a line the 95% prediction interval of one more run."
+    said = "A tick is a published figure, a dot the mean of our runs, a line the 95% prediction interval of one more."
     rest = f"{left} of {len(lines)} rows are not percentages. See the tables."
     lowest = 10 * math.floor(min(row["published"] for row in rows) / 10)
     return {
