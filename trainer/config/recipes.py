@@ -1,9 +1,10 @@
 """Named starting points: YAML files in `trainer/recipes/`. A network starts from the recipe with its name, if any."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,38 @@ def _parsed(name: str) -> Settings:
 
 def read_settings_file(path: Path) -> Settings:
     """Return the nested settings of a YAML file. Raises ConfigError if it cannot be read."""
+    return read_yaml(_text_of(path), source=str(path))
+
+
+def _text_of(path: Path) -> str:
     try:
-        text = read_whole(path)
+        return read_whole(path)
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
-    return read_yaml(text, source=str(path))
+
+
+_SECTION = re.compile(r"^[a-z_]+:.*\n(?: +[a-z_\d]+:.*\n)*", re.MULTILINE)
+
+
+def read_stored_file(path: Path) -> Settings:
+    """Return the same for the config.yaml of a run folder, parsing each text of a section once.
+
+    The runs of a sweep differ in one or two sections, and PyYAML takes most of the time of a report over many runs.
+    """
+    text = _text_of(path)
+    sections = _SECTION.findall(text)
+    names = {section.partition(":")[0] for section in sections}
+    if "".join(sections) != text or len(names) < len(sections):
+        return read_yaml(text, source=str(path))
+    try:
+        return deepcopy({key: value for section in sections for key, value in _section(section).items()})
+    except ConfigError:  # for the line in the whole file
+        return read_yaml(text, source=str(path))
+
+
+@lru_cache(maxsize=4096)
+def _section(text: str) -> Settings:
+    return read_yaml(text, source="")
 
 
 def read_yaml(text: str, source: str) -> Settings:

@@ -14,7 +14,7 @@ from typing import Any
 from trainer.config import RunConfig
 from trainer.config.load import as_stored, validate
 from trainer.config.overrides import as_typed, flatten, lay_over
-from trainer.config.recipes import read_settings_file
+from trainer.config.recipes import read_stored_file
 from trainer.errors import CheckpointError, ConfigError, DiskError
 from trainer.files import disk_errors
 from trainer.runs.groups import SEED, decisive
@@ -72,7 +72,7 @@ def read_config(folder: Path) -> RunConfig:
     path = folder / "config.yaml"
     if not path.is_file():
         raise CheckpointError(f"{folder}: not a run folder (no config.yaml in it)")
-    settings = read_settings_file(path)
+    settings = read_stored_file(path)
     if not settings:
         raise CheckpointError(f"{path}: empty, so the run cannot be continued")
     return validate(as_stored(settings))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trainer.config.load import as_stored
 from trainer.config.overrides import flatten
-from trainer.config.recipes import read_settings_file
+from trainer.config.recipes import read_stored_file
 from trainer.errors import CheckpointError
 from trainer.files import disk_errors
 from trainer.runs.bits import unpack_bits
@@ -63,7 +63,7 @@ def read_history(folder: Path) -> History:
     config = folder / "config.yaml"
     if not config.is_file():
         raise CheckpointError(f"{folder}: not a run folder (no config.yaml in it)")
-    settings, rows = flatten(as_stored(read_settings_file(config))), _rows(folder / "metrics.jsonl")
+    settings, rows = flatten(as_stored(read_stored_file(config))), _rows(folder / "metrics.jsonl")
     summary, confusion = _json(folder / "summary.json", {}), _json(folder / "confusion.json", {})
     problems = [
         f"{folder}/{name}: expected a JSON object"

@@ -1,5 +1,7 @@
 """Layers of settings, how words are read, and what is said of a mistake."""
 
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from trainer.config import RunConfig, load_config
 from trainer.config.explain import section_types
 from trainer.config.load import validate
 from trainer.config.overrides import flatten, lay_over, nest, read_overrides, read_value
-from trainer.config.recipes import recipe_names
+from trainer.config.recipes import read_settings_file, read_stored_file, recipe_names
 from trainer.config.schedule import never_reached
 from trainer.config.show import with_origins
 from trainer.errors import ConfigError
@@ -305,3 +307,32 @@ def test_any_change_of_a_name_leaves_only_the_new_choice_s_defaults(data: st.Dat
     for part in key.split("."):
         changed, expected = getattr(changed, part), getattr(expected, part)
     assert changed == expected
+
+
+TRICKY = ["seed: 1", "model:", "  name: lenet5", "  name: x", "  act: 'a", "b: c'", "  b: c'", "optimizer: {lr: 1}",
+          "optimizer: {lr: 2}", "a: &x 1", "b: *x", "  c: *x", "", "# note", "a: |", "  two: lines", "---", "c: [1,",
+          "  d: ]", "model.name: x", "a: 2026-99-99"]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(TRICKY), max_size=8))
+def test_a_stored_file_is_read_as_any_other(lines: list[str]) -> None:
+    """Also where it was edited by hand, so that its sections are no longer YAML on their own."""
+
+    def read(reader: Callable[[Path], object]) -> object:
+        try:
+            return reader(path)
+        except ConfigError as error:
+            return error.problems
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.yaml"
+        path.write_text("".join(f"{line}\n" for line in lines))
+        assert read(read_stored_file) == read(read_settings_file)
+
+
+def test_what_is_done_to_the_settings_of_one_file_is_not_seen_in_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("model:\n  name: lenet5\n")
+    settings: Any = read_stored_file(path)
+    settings["model"]["name"] = "resnet18"
+    assert read_stored_file(path) == {"model": {"name": "lenet5"}}
