@@ -13,6 +13,7 @@ from typing import Any
 
 from trainer.bench.rounds import in_turns, ratio, result, spread
 from trainer.errors import UserError
+from trainer.threads import environment_as_found
 
 PEERS: Mapping[str, str] = {  # the file of a checkout that shows that it is one
     "pytorch-cifar": "main.py",
@@ -66,7 +67,8 @@ class _Side:
     def __init__(self, name: str, path: Path | None, images: int) -> None:
         words = [sys.executable, "-m", "trainer.bench.peer", name, str(path or ""), str(images)]
         self._name, self._images = name, images
-        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        env = environment_as_found() if name in PEERS else None  # of theirs, as their own users start it
+        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
     def about(self) -> str:
         """Wait until it is ready. Return what it trains."""

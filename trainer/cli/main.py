@@ -10,6 +10,7 @@ from trainer.cli import bench, compare, evaluate, inspect, landscape, panels, pr
 from trainer.cli.slow_start import slow_start_told
 from trainer.cli.streams import check_output, outlive_the_console
 from trainer.errors import UserError
+from trainer.threads import let_waiting_threads_sleep
 
 _UsageError = cast(
     "type[typer.BadParameter]", typer.BadParameter.__mro__[1]
@@ -57,6 +58,7 @@ app.command("version", rich_help_panel=_LIST)(show.version)
 def main() -> None:
     """Run the command line. A user's mistake is a line each on stderr and exit code 2; a bug keeps its traceback."""
     outlive_the_console()
+    let_waiting_threads_sleep()
     try:
         with slow_start_told():
             code = app(standalone_mode=False)

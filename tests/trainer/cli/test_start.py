@@ -1,6 +1,7 @@
 """What a start imports: torch and timm take seconds, so no command imports them before it needs them."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -134,3 +135,18 @@ def test_networks_without_a_layer_of_timm_are_built_without_timm() -> None:
     code = f"import sys, models; [models.sketch_model(name) for name in {without}]; print('timm' in sys.modules)"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed == "False\n"
+
+
+@pytest.mark.parametrize("chosen", ["", "OMP_WAIT_POLICY=active", "GOMP_SPINCOUNT=7"])
+def test_waiting_threads_sleep_unless_the_user_has_chosen(chosen: str, tmp_path: Path) -> None:
+    """Else a run beside other work is slower by a factor of ten. What a peer gets is the user's environment."""
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    env = {name: value for name, value in os.environ.items() if name not in names}
+    env |= dict([chosen.split("=")]) if chosen else {}
+    code = (
+        "import json, os; from trainer.threads import *; before = dict(os.environ); let_waiting_threads_sleep();"
+        f"print(json.dumps([[os.environ.get(name) for name in {names}], environment_as_found() == before]))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+    expected = {"": [None, "1000"], "OMP_WAIT_POLICY=active": ["active", None], "GOMP_SPINCOUNT=7": [None, "7"]}
+    assert json.loads(said) == [expected[chosen], True]

@@ -1,0 +1,26 @@
+"""How the threads of one operation wait for each other.
+
+PyTorch's own OpenMP (libgomp) lets a thread that waits spin for milliseconds. That costs nothing on an idle machine. On
+a busy one, the thread burns the time of the one that it waits for. docs/lab-notes.md has what that costs.
+"""
+
+import os
+from collections.abc import Mapping
+
+_CHOSEN = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+_SPINS = "1000"  # some microseconds; libgomp's own choice is 300,000
+
+
+def let_waiting_threads_sleep() -> None:
+    """Ask for short spins in this process and those it starts, unless the environment says how threads wait.
+
+    It has an effect only before torch is imported.
+    """
+    if not any(name in os.environ for name in _CHOSEN):
+        os.environ["GOMP_SPINCOUNT"] = _SPINS
+
+
+def environment_as_found() -> Mapping[str, str]:
+    """Return the environment without what `let_waiting_threads_sleep` has put into it: for a program of others."""
+    ours = os.environ.get("GOMP_SPINCOUNT") == _SPINS
+    return {name: value for name, value in os.environ.items() if not (ours and name == "GOMP_SPINCOUNT")}
