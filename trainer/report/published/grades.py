@@ -31,17 +31,24 @@ DECIDES_NO_GRADE = ("train.precision",)
 """Keys that are listed and decide no grade. No report prints a precision, and it is how numbers are computed."""
 
 _ALWAYS = {
-    "optimizer": ("name", "lr", "momentum", "weight_decay"),
+    "optimizer": ("name", "lr", "momentum", "weight_decay", "beta1", "beta2", "eps", "rho", "alpha"),
     "loss": ("name", "gamma", "alpha", "scores", "delta", "beta"),
     "augment": ("crop.padding", "flip.mode"),
     "model": ("act", "dropout", "stem", "hidden", "channels", "order"),
     "data": ("val_fraction", "mean", "std"),
-    "train": ("batch_size", "epochs", "precision"),
+    "train": ("batch_size", "epochs", "precision", "drop_last"),
 }
 _IF_ON = {
-    "optimizer": ("nesterov", "norm_and_bias_lr_scale"),
+    "optimizer": ("nesterov", "norm_and_bias_lr_scale", "dampening", "lr_decay", "centered"),
     "loss": ("label_smoothing", "l1", "l2"),
     "train": ("ema.decay", "early_stop.patience"),
+    "augment": tuple(f"color_jitter.{knob}" for knob in ("brightness", "contrast", "saturation", "hue")),
+}
+_WITH = {  # beginning of keys -> the keys of which one must be on for them to enter
+    "optimizer.decay_norm_and_bias": ("optimizer.weight_decay",),
+    "augment.crop.mode": ("augment.crop.padding",),
+    "augment.erasing.": ("augment.erasing.name",),
+    "train.early_stop.monitor": ("train.early_stop.patience", "train.early_stop.restore_best"),
 }
 _OFF = (None, False, 0, 1.0, "none")
 
@@ -84,7 +91,7 @@ def least_founded(kinds: Iterable[Kind]) -> Kind | None:
 def left_open(row: PublishedRow, config: Mapping[str, Any], origins: Mapping[str, str]) -> tuple[Open, ...]:
     """Return the settings that enter and that the report does not print, with the values of a config.
 
-    Printed ones are added where the authors' public code contradicts the report. `origins` has the layer that set each
+    Printed ones are added where the authors' public code, or a run that cannot have its value, contradicts the report. `origins` has the layer that set each
     key: a recipe, the sweep's file, or the default.
     """
     printed, coded = _printed(row), _coded(row)
@@ -94,7 +101,8 @@ def left_open(row: PublishedRow, config: Mapping[str, Any], origins: Mapping[str
             key, value_text(config[key]), *_source(key, config[key], printed.get(key), coded.get(key), origins.get(key))
         )
         for key in keys
-        if key not in printed or (key in coded and identity(coded[key].set[key]) != identity(printed[key]))
+        if key not in printed
+        or (key in coded and {identity(coded[key].set[key]), identity(config[key])} != {identity(printed[key])})
     )
 
 
@@ -114,11 +122,8 @@ def _entering(config: Mapping[str, Any]) -> Iterator[str]:
         if section == "schedule":
             if knob == "name" or (config.get("schedule.name") != "constant" and not _is_idle(key, config)):
                 yield key
-        elif section == "optimizer" and knob == "decay_norm_and_bias":
-            if config.get("optimizer.weight_decay"):
-                yield key
-        elif section == "augment" and knob.startswith("erasing."):
-            if config.get("augment.erasing.name") != "none":
+        elif switches := next((on for start, on in _WITH.items() if key.startswith(start)), ()):
+            if any(config.get(switch) not in _OFF for switch in switches):
                 yield key
         elif knob in _ALWAYS.get(section, ()) or (knob in _IF_ON.get(section, ()) and value not in _OFF):
             yield key
@@ -140,8 +145,9 @@ def _source(
         return f"the authors' public code ({fact.source}){instead}", "code"
     other = f". The authors' public code has {value_text(fact.set[key])}" if fact else ""
     other += f": {fact.refused}" if fact and fact.refused else ""
-    if printed is not None:
+    if printed is not None and identity(printed) == identity(value):
         return f"printed{other}", "report"
+    other = f", where the report prints {value_text(printed)}{other}" if printed is not None else other
     layer = "the sweep file" if origin == "command line" else origin or "the config of the runs"
     return f"our reading, from {'the defaults' if layer == 'default' else layer}{other}", "us"
 
@@ -171,8 +177,10 @@ def authors_run(row: PublishedRow, complete: Complete | None = None) -> AuthorsR
     recipe = recipe_of(row.experiment, row.settings)
     if recipe is None:
         return None
-    coded = {key: fact.set[key] for key, fact in _coded(row).items() if not fact.refused}
-    asked = {**_printed(row), **coded}
+    coded = _coded(row)
+    refused = {key for key, fact in coded.items() if fact.refused}  # no run has it, and the report's value is not theirs
+    asked = {key: value for key, value in _printed(row).items() if key not in refused}
+    asked |= {key: fact.set[key] for key, fact in coded.items() if key not in refused}
     words: list[str] = []
     while True:  # a new name drops the knobs of the old choice, so that more is to be said
         loaded = load_config(words, recipe=recipe, complete=complete)

@@ -8,6 +8,7 @@ import pytest
 from trainer.config.recipes import recipe_names
 from trainer.published import PublishedRow, rows
 from trainer.report.published.authors import facts_of, recipe_of, repositories, why_unrun
+from trainer.report.published.grades import authors_run
 
 ROWS = rows()
 
@@ -54,6 +55,8 @@ def test_each_reading_is_a_recipe_and_each_recipe_a_reading() -> None:
         ("dfbc-t1-cnn-family", {}, "train.epochs", 50),
         ("dfbc-s2-vgg-bn", {}, "optimizer.lr", 1e-3),
         ("dfbc-s2-vgg-bn", {}, "train.early_stop.patience", 10),
+        ("b35c-t9-fastresnet9", {"model": "fastresnet9"}, "augment.crop.mode", "reflect"),
+        ("b35c-t9-fastresnet9", {"model": "fastresnet9"}, "train.drop_last", True),
         ("a0b5-s2-baseline", {"model": "vgg_a"}, "model.dropout", 0.5),
         ("a0b5-s2-baseline", {"model": "vgg_a_bn"}, "model.dropout", 0.0),
         ("a0b5-s3-loss", {"l1": True}, "loss.l1", 1e-4),
@@ -77,4 +80,8 @@ def test_no_reading_stops_by_the_test_set() -> None:
     stopping = [
         row for row in ROWS if any("stops after" in fact.says for fact in facts_of(row.experiment, row.settings))
     ]
-    assert len(stopping) == 7 and {recipe_of(row.experiment, row.settings) for row in stopping} == {None}
+    started = [authors_run(row) for row in stopping]
+    assert len(stopping) == 7 and all(started)
+    for run in started:
+        assert run and (run.config["train.early_stop.monitor"], run.config["train.early_stop.patience"]) == (None, 0)
+        assert run.config["data.val_fraction"] == 0
