@@ -19,6 +19,9 @@ from trainer.statistics.describe import Values
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import points_of
 
+FAILED = "failed"
+"""The measure of a run that is 1 if it diverged or stayed at chance, else 0."""
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -34,13 +37,15 @@ class Configuration:
     def marks(self) -> tuple[str, ...]:
         """Return what a verdict on this configuration is subject to: `interim`, `survivors only`."""
         ended = {run.seed for run in (*self.runs, *self.failed)}
-        interim = self.runs and not ended.issuperset(self.planned)
+        interim = ended and not ended.issuperset(self.planned)
         return (*(["interim"] if interim else []), *(["survivors only"] if self.runs and self.failed else []))
 
     def sample(self, measure: str = "metric") -> Values:
         """Return a number by seed: of the own runs, or of those at all learning rates if it is of a band of them."""
         if "/" in measure and Outcome(measure).over_rates:
             return self.siblings.sample(measure) if self.siblings else {}
+        if measure == FAILED:
+            return {run.seed: 0.0 for run in self.runs} | {run.seed: 1.0 for run in self.failed}
         return {run.seed: value for run in self.runs if (value := run.measure(measure)) is not None}
 
     @property

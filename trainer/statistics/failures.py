@@ -51,7 +51,7 @@ def failures(counts: Mapping[str, tuple[int, int]]) -> list[Failures]:
     if not ended:
         return []
     reference = min(ended, key=lambda name: (ended[name][0] / ended[name][1], -ended[name][1]))
-    tests = {name: _boschloo(ended[name], ended[reference]) for name in ended if name != reference}
+    tests = {name: exact_p(ended[name], ended[reference]) for name in ended if name != reference}
     corrected = dict(zip(tests, holm(list(tests.values())).tolist(), strict=True))
     found: list[Failures] = []
     for name, (failed, n) in ended.items():
@@ -62,7 +62,8 @@ def failures(counts: Mapping[str, tuple[int, int]]) -> list[Failures]:
     return found
 
 
-def _boschloo(one: tuple[int, int], other: tuple[int, int]) -> float:
+def exact_p(one: tuple[int, int], other: tuple[int, int]) -> float:
+    """Return the p-value of Boschloo's exact test that two shares, (failed, ended) each, are one."""
     (a, n), (b, m) = sorted((one, other))  # the test is symmetric, and its results are remembered
     return _boschloo_p(a, n, b, m)
 

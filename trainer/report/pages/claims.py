@@ -7,7 +7,7 @@ from typing import Any
 
 from trainer.published import experiments
 from trainer.report.pages.markdown import cell, link, link_to_report
-from trainer.report.published.claims import STATES, Claim, claims_of
+from trainer.report.published.claims import STATES, Claim, claims_of, joined
 from trainer.report.published.comparisons import answers_of
 from trainer.report.published.figures import measure_name
 from trainer.report.tables import Table
@@ -25,9 +25,9 @@ def all_claims(tables: Sequence[Table]) -> list[Claim]:
         if sweep not in by_sweep:
             own = [experiment for experiment in experiments() if experiment.sweep == sweep]
             by_sweep[sweep] = claims_of(answers_of(own, []))
-    return [
+    return joined([
         claim for experiment in experiments() for claim in by_sweep[experiment.sweep] if claim.experiment is experiment
-    ]
+    ])  # fmt: skip
 
 
 def as_markdown(claims: Sequence[Claim], *, beside: Path) -> str:
@@ -74,6 +74,8 @@ def counts_text(claims: Sequence[Claim]) -> str:
 
 def in_words(part: Mapping[str, Any]) -> str:
     """Return a part of a check as a phrase, such as `test accuracy: cosine is above each other row`."""
+    if "claims" in part:
+        return f"both hold: {' and '.join(f'*{text}* ({experiment})' for experiment, text in part['claims'].items())}"
     measure = _measure(part.get("measure", "test_acc"))
     about = "about " if part.get("about") else ""
     match part:

@@ -2,17 +2,19 @@
 
 A claim's `check` in published.yaml is a list of parts, which `parts.py` decides. A claim holds if all its parts hold,
 and does not hold if one part does not. It is compatible if none is refuted and at least one is an amount, which runs
-can refute but not confirm. Fewer than three runs decide nothing. While a row has no runs, the best row is undecided.
+can refute but not confirm. A part may be other claims, of several sweeps. Fewer than three runs decide nothing. While a
+row has no runs, the best row is undecided.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from trainer.published import Experiment
 from trainer.report.published.comparisons import Answer
 from trainer.report.published.grades import Kind, least_founded, settings_text
-from trainer.report.published.parts import Decision, Part, decide, is_by_our_definition
+from trainer.report.published.part import Decision, Part
+from trainer.report.published.parts import decide, is_by_our_definition
 
 State = Decision | Literal["by our definition"]
 STATES: tuple[State, ...] = ("holds", "compatible", "does not hold", "undecided", "by our definition")
@@ -59,15 +61,51 @@ def claims_of(answers: Sequence[Answer]) -> list[Claim]:
             check = tuple(claim["check"])
             by = claim.get("by", "report")
             figures = 2 if by == "table" else 1  # a reader's difference has the rounding of both figures
-            parts = [decide({**part, "figures": figures}, own, answers) for part in check]
-            why = "; ".join(part.why for part in parts)
-            grade = least_founded(part.grade for part in parts if part.grade)
-            tested = all(part.tested for part in parts)
-            claims.append(Claim(own, claim["text"], by, _all_of(parts), why, check, _marks(parts), grade, tested))
-    return claims
+            parts = [
+                _NOT_JOINED if "claims" in part else decide({**part, "figures": figures}, own, answers)
+                for part in check
+            ]
+            claims.append(_decided(Claim(own, claim["text"], by, "undecided", "", check), parts))
+    return joined(claims)
 
 
-def _all_of(parts: Sequence[Part]) -> Decision:
+def joined(claims: Sequence[Claim]) -> list[Claim]:
+    """Return the claims, with those that other claims decide: a part `claims` names them, which may be of any sweep."""
+    known = {(claim.experiment.id, claim.text): claim for claim in claims}
+    return [
+        _decided(claim, [_joined(part["claims"], known) for part in claim.check])
+        if claim.check and all("claims" in part for part in claim.check)
+        else claim
+        for claim in claims
+    ]
+
+
+def _joined(named: Mapping[str, str], known: Mapping[tuple[str, str], Claim]) -> Part:
+    """Decide whether all of these claims hold, by experiment and text."""
+    if absent := [experiment for experiment, text in named.items() if (experiment, text) not in known]:
+        return Part("undecided", f"it takes runs of another sweep, for {', '.join(absent)}: see the page of all claims")
+    found = [known[each] for each in named.items()]
+    why = "; ".join(f"{each.experiment.id}: {each.outcome}" for each in found)
+    marks = dict.fromkeys(mark for each in found for mark in each.marks)
+    grade = least_founded(each.grade for each in found if each.grade)
+    return Part(_all_of(found), why, tuple(marks), grade, all(each.tested for each in found))
+
+
+_NOT_JOINED = Part("undecided", "")  # before `joined`
+
+
+def _decided(claim: Claim, parts: Sequence[Part]) -> Claim:
+    return replace(
+        claim,
+        outcome=_all_of(parts),
+        why="; ".join(part.why for part in parts),
+        marks=_marks(parts),
+        grade=least_founded(part.grade for part in parts if part.grade),
+        tested=all(part.tested for part in parts),
+    )
+
+
+def _all_of(parts: Iterable[Part | Claim]) -> Decision:
     outcomes = {part.outcome for part in parts}
     worst: tuple[Decision, ...] = ("does not hold", "undecided", "compatible", "holds")
     return next(outcome for outcome in worst if outcome in outcomes)

@@ -7,7 +7,7 @@ from typing import Any
 from trainer.config.load import Complete
 from trainer.config.overrides import flatten, read_overrides
 from trainer.published import Experiment, PublishedRow, runs_of
-from trainer.report.configurations import Configuration
+from trainer.report.configurations import FAILED, Configuration
 from trainer.report.published.figures import Figure, figures
 from trainer.report.published.grades import AuthorsRun, Grade, Open, authors_run, grade_of, left_open
 from trainer.runs.groups import decisive, differing_keys, identity, label, telling_keys, value_text
@@ -52,7 +52,8 @@ class Answer:
         ours = self.configuration
         if ours and ours.siblings and "/" in measure and Outcome(measure).over_rates:
             return ours.siblings.marks
-        return ours.marks if ours else ()
+        marks = ours.marks if ours else ()
+        return tuple(mark for mark in marks if mark != "survivors only") if measure == FAILED else marks
 
     def of_ours(self, configuration: Configuration) -> "Answer":
         """Return another configuration of the table as if it were a row: a control of ours, which no report prints."""

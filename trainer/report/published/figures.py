@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from trainer.published import Experiment, PublishedRow
+from trainer.report.configurations import FAILED
 from trainer.runs.outcomes import DECADES
 from trainer.statistics.describe import rounding_of
 
@@ -49,6 +50,12 @@ _OTHERS: dict[str, tuple[str, str, Judged, str]] = {
         "bytes",
         "by our definition",
         "our definition, because the report does not say which memory it measured, nor on which device",
+    ),
+    FAILED: (
+        "share of runs that fail",
+        "",
+        "by our definition",
+        "our definition, because the report does not say what unstable is: diverged, or at chance at the end",
     ),
     "gradient_cosine": ("cosine of successive gradients", "", "by runs", ""),
     "lipschitz": (

@@ -91,8 +91,8 @@ def least_founded(kinds: Iterable[Kind]) -> Kind | None:
 def left_open(row: PublishedRow, config: Mapping[str, Any], origins: Mapping[str, str]) -> tuple[Open, ...]:
     """Return the settings that enter and that the report does not print, with the values of a config.
 
-    Printed ones are added where the authors' public code, or a run that cannot have its value, contradicts the report. `origins` has the layer that set each
-    key: a recipe, the sweep's file, or the default.
+    Printed ones are added where the authors' public code contradicts the report, or where no run can have its value.
+    `origins` has the layer that set each key: a recipe, the sweep's file, or the default.
     """
     printed, coded = _printed(row), _coded(row)
     keys = dict.fromkeys([*_entering(config), *(key for key in coded if key in config)])
@@ -178,7 +178,9 @@ def authors_run(row: PublishedRow, complete: Complete | None = None) -> AuthorsR
     if recipe is None:
         return None
     coded = _coded(row)
-    refused = {key for key, fact in coded.items() if fact.refused}  # no run has it, and the report's value is not theirs
+    refused = {
+        key for key, fact in coded.items() if fact.refused
+    }  # no run has it, and the report's value is not theirs
     asked = {key: value for key, value in _printed(row).items() if key not in refused}
     asked |= {key: fact.set[key] for key, fact in coded.items() if key not in refused}
     words: list[str] = []

@@ -13,27 +13,31 @@ row has, such as a control, by `ours` and the values of the keys that the sweep 
     of, rank                   the second best, or so:   Dunnett's comparisons of each other row with it
     among                      the rows that `best` and `rank` compare. By default those of the experiment
     lowest                     `best` and `rank` count from below
+    claims                     other claims that must all hold, of any sweep (`trainer.report.published.claims`)
     not_here                   a reason why runs cannot decide it
     only                       a reason why less is compared than the claim says
 
 `measure` is the test accuracy, or another measure of a run, or an outcome such as `runs/loss/width`: then `above` is
-decided seed by seed, by log ratios where the outcome is always positive (`trainer.statistics.seedwise`).
+decided seed by seed, by log ratios where the outcome is always positive (`trainer.statistics.seedwise`). Of the measure
+`failed`, the share of runs that fail, `above` is decided by the exact test of two shares.
 
 An amount that our runs do not refute is compatible with them. That is less than that it holds: many others are, too.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 from trainer.published import Experiment
+from trainer.report.configurations import FAILED
 from trainer.report.published.comparisons import Answer
 from trainer.report.published.figures import Judged, judged_how
-from trainer.report.published.grades import Kind, least_founded
+from trainer.report.published.grades import least_founded
+from trainer.report.published.part import Part, UndecidedError
+from trainer.report.published.ranks import count_text, is_best, is_of_rank
 from trainer.runs import groups, outcomes
-from trainer.statistics.comparisons import top_group, with_best, with_control
 from trainer.statistics.describe import (
     FEWEST_FOR_A_VERDICT,
     LEVEL,
@@ -44,18 +48,8 @@ from trainer.statistics.describe import (
     rounding_of,
 )
 from trainer.statistics.differences import Difference, all_pairs, contrast, welch
+from trainer.statistics.failures import exact_p
 from trainer.statistics.seedwise import seedwise
-
-Decision = Literal["holds", "compatible", "does not hold", "undecided"]
-
-
-@dataclass(frozen=True)
-class Part:
-    outcome: Decision
-    why: str
-    marks: tuple[str, ...] = ()
-    grade: Kind | None = None  # the least well founded one of its rows
-    tested: bool = False  # by runs at the settings of its rows
 
 
 def is_by_our_definition(part: Mapping[str, Any]) -> bool:
@@ -73,10 +67,6 @@ def _judged(part: Mapping[str, Any]) -> tuple[Judged, str]:
     return min(both, key=lambda each: order.index(each[0]))
 
 
-class _UndecidedError(Exception):
-    """A reason why a part cannot be decided."""
-
-
 def decide(part: Mapping[str, Any], own: Experiment, answers: Sequence[Answer]) -> Part:
     """Return the outcome of one part of a claim of the experiment `own`. Raises ValueError if it is no check."""
     measure = part.get("measure", "test_acc")
@@ -89,9 +79,9 @@ def decide(part: Mapping[str, Any], own: Experiment, answers: Sequence[Answer]) 
 
     try:
         if judged == "not at all":
-            raise _UndecidedError(why)  # noqa: TRY301 - the reason takes the way of all others
+            raise UndecidedError(why)  # noqa: TRY301 - the reason takes the way of all others
         decided = _by_kind(part, measure, sample, own, answers, used)
-    except _UndecidedError as reason:
+    except UndecidedError as reason:
         return Part("undecided", str(reason))
     if judged == "exactly" and decided.outcome == "does not hold":
         return Part("undecided", f"{decided.why} of our networks, which are not the report's then")
@@ -116,20 +106,22 @@ def _by_kind(
 ) -> Part:
     match part:
         case {"best": which}:
-            return _is_best(part, _row(which, own, answers), _compared_rows(part, own, answers), measure, used)
+            return is_best(part, _row(which, own, answers), _compared_rows(part, own, answers), measure, used)
         case {"of": which, "rank": _}:
-            return _is_of_rank(part, _row(which, own, answers), _compared_rows(part, own, answers), measure, used)
+            return is_of_rank(part, _row(which, own, answers), _compared_rows(part, own, answers), measure, used)
         case {"range": which, "points": points}:
             rows = [each for each in answers if each.experiment is own and _says(each, which)]
             used += rows
             samples = {each.name: _sample(each, measure, FEWEST_FOR_A_VERDICT) for each in rows}
             if len(samples) < 2:
-                raise _UndecidedError("fewer than two of its rows have runs")
+                raise UndecidedError("fewer than two of its rows have runs")
             worst, *_, best = sorted(samples, key=lambda name: fmean(samples[name].values()))
             ends = [pair.p_holm for pair in all_pairs(samples) if {pair.a, pair.b} == {worst, best}]
             a, b = (list(samples[name].values()) for name in (best, worst))
             # Which two they are was seen in the runs.
             return _amount(a, b, float(points), _rounding(part, points), "points", p=ends[0])
+        case {"of": of, "above": above} if measure == FAILED:
+            return _fails_more_often(sample(of), sample(above))
         case {"of": of, "above": above} if "/" in measure:
             return _is_higher_by_seed(sample(of), sample(above), outcomes.Outcome(measure))
         case {"of": of, "above_measure": other}:
@@ -190,9 +182,8 @@ def _says(answer: Answer, wanted: Mapping[str, Any]) -> bool:
 def _sample(answer: Answer, measure: str, fewest: int) -> Values:
     values = answer.sample(measure)
     if len(values) < fewest:
-        failed = len(answer.configuration.failed) if answer.configuration else 0
-        lost = f" besides {failed} that failed" if failed else ""
-        raise _UndecidedError(f"{answer.name}: n = {len(values)}{lost}, a verdict needs {fewest}")
+        failed = len(answer.configuration.failed) if answer.configuration and measure != FAILED else 0
+        raise UndecidedError(f"{count_text(answer.name, len(values), failed)}, a verdict needs {fewest}")
     return values
 
 
@@ -200,7 +191,7 @@ def _is_higher_by_seed(a: Values, b: Values, outcome: outcomes.Outcome) -> Part:
     """Decide whether an outcome is higher, by the ratio or the difference of runs of one seed."""
     found = seedwise(a, b, outcome.scale)
     if found.p is None or found.low is None or found.high is None:
-        raise _UndecidedError("neither row's runs vary, so there is no noise to compare the difference with")
+        raise UndecidedError("neither row's runs vary, so there is no noise to compare the difference with")
     times = " times" if found.scale == "ratio" else ""
     unpaired = "" if found.paired else ", seeds unpaired"
     said = f"{found.estimate:.3g}{times} [{found.low:.3g}, {found.high:.3g}], p = {found.p:.2g}{unpaired}"
@@ -209,10 +200,20 @@ def _is_higher_by_seed(a: Values, b: Values, outcome: outcomes.Outcome) -> Part:
     return Part("holds" if found.finding == "higher" else "does not hold", said)
 
 
+def _fails_more_often(a: Values, b: Values) -> Part:
+    """Decide whether more runs of a fail than of b, by the exact test of the two shares. Each value is 1 or 0."""
+    one, other = ((int(sum(each.values())), len(each)) for each in (a, b))
+    p = exact_p(one, other)
+    said = f"{one[0]} of {one[1]} runs failed, compared with {other[0]} of {other[1]}, p = {p:.2g}"
+    if p >= LEVEL:
+        return Part("undecided", said)
+    return Part("holds" if one[0] / one[1] > other[0] / other[1] else "does not hold", said)
+
+
 def _is_higher(difference: Difference, *, by: float = 0.0) -> Part:
     """Decide whether a mean is higher than another, or more than `by` higher, which the difference has left."""
     if difference.p is None or difference.low is None or difference.high is None:
-        raise _UndecidedError("neither row's runs vary, so there is no noise to compare the difference with")
+        raise UndecidedError("neither row's runs vary, so there is no noise to compare the difference with")
     mean, low, high = difference.mean + by, difference.low + by, difference.high + by
     said = f"{mean:+.2f} [{low:+.2f}, {high:+.2f}], p = {difference.p:.2g}"
     if difference.p >= LEVEL:
@@ -223,59 +224,11 @@ def _is_higher(difference: Difference, *, by: float = 0.0) -> Part:
 def _reaches(values: Sequence[float], level: float) -> Part:
     ours = describe(values)
     if ours is None or ours.low is None or ours.high is None or not can_be_judged(values):
-        raise _UndecidedError("our runs do not vary, so there is no interval to compare with")
+        raise UndecidedError("our runs do not vary, so there is no interval to compare with")
     said = f"{ours.mean:.2f} [{ours.low:.2f}, {ours.high:.2f}], claimed {level:g}"
     if ours.low >= level:
         return Part("holds", said)
     return Part("does not hold" if ours.high < level else "undecided", said)
-
-
-def _table_of(
-    answer: Answer, rows: Sequence[Answer], measure: str, used: list[Answer]
-) -> tuple[str, dict[str, Values]]:
-    """Return (label of the row, the samples of these rows, or of its sweep's configurations if it is the only one)."""
-    used += rows
-    if answer.configuration is None:
-        raise _UndecidedError(f"{answer.name}: no run")
-    samples = {each.configuration.label if each.configuration else each.name: each.sample(measure) for each in rows}
-    if len(samples) < 2:
-        samples |= {each.label: each.sample(measure) for each in answer.others}
-        used += [answer.of_ours(each) for each in answer.others if each is not answer.configuration]
-    if absent := [name for name, sample in samples.items() if len(sample) < FEWEST_FOR_A_VERDICT]:
-        had = ", ".join(f"{name}: n = {len(samples[name])}" for name in absent)
-        raise _UndecidedError(f"{had}, a verdict needs {FEWEST_FOR_A_VERDICT}")
-    if len(samples) < 2:
-        raise _UndecidedError("there is no other row to compare it with")
-    return answer.configuration.label, samples
-
-
-def _is_best(part: Mapping[str, Any], best: Answer, rows: Sequence[Answer], measure: str, used: list[Answer]) -> Part:
-    label, samples = _table_of(best, rows, measure, used)
-    highest = not part.get("lowest", False)
-    side, extreme = ("higher", "highest") if highest else ("lower", "lowest")
-    top = top_group(samples, with_best(samples, highest=highest), highest=highest)
-    if label not in top:
-        return Part("does not hold", f"{top[0]} is {side}")
-    if top == [label]:
-        return Part("holds", f"{side} than each other row")
-    if top[0] == label:
-        return Part("undecided", f"{extreme}, but not significantly {side} than {', '.join(top[1:])}")
-    return Part("undecided", f"{top[0]} is {side}, but not significantly")
-
-
-def _is_of_rank(
-    part: Mapping[str, Any], which: Answer, rows: Sequence[Answer], measure: str, used: list[Answer]
-) -> Part:
-    """Decide whether exactly rank - 1 rows are better. The row was named before the runs, as a control is."""
-    label, samples = _table_of(which, rows, measure, used)
-    comparisons, rank = with_control(samples, label), part["rank"]
-    better, worse = ("lower", "higher") if part.get("lowest") else ("higher", "lower")
-    ahead = [each.name for each in comparisons if each.finding == better]
-    behind = [each.name for each in comparisons if each.finding == worse]
-    said = f"significantly {better}: {', '.join(ahead) or 'none'}; significantly {worse}: {', '.join(behind) or 'none'}"
-    if len(ahead) >= rank or len(behind) > len(samples) - rank:
-        return Part("does not hold", said)
-    return Part("holds" if len(ahead) + len(behind) == len(comparisons) else "undecided", said)
 
 
 def _amount(
@@ -287,7 +240,7 @@ def _amount(
     """
     interval, difference = prediction_of_difference(a, b), welch(a, b)
     if interval is None or difference.p is None or interval[0] == interval[1]:
-        raise _UndecidedError("neither row's runs vary, so there is no noise to compare the difference with")
+        raise UndecidedError("neither row's runs vary, so there is no noise to compare the difference with")
     low, high = interval[0] - rounding, interval[1] + rounding
     said = f"{difference.mean:+.2f} {unit}, prediction interval [{low:+.2f}, {high:+.2f}]"
     if not low <= claimed <= high:
@@ -301,7 +254,7 @@ def _amount(
 def _ratio(a: Sequence[float], b: Sequence[float], part: Mapping[str, Any], *, exact: bool) -> Part:
     """Decide a ratio as a difference of logarithms, and a ratio of counts exactly."""
     if min(*a, *b) <= 0:
-        raise _UndecidedError(f"a ratio needs figures above 0, and the smallest is {min(*a, *b):g}")
+        raise UndecidedError(f"a ratio needs figures above 0, and the smallest is {min(*a, *b):g}")
     times = float(part["times"]) if "times" in part else 1 + part["percent"] / 100
     unit = 1.0 if "times" in part else 0.01
     rounding = _rounding(part, part.get("times", part.get("percent"))) * unit
