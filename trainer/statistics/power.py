@@ -1,7 +1,7 @@
-"""Power of the comparison with the best: in how many sweeps a lead is called significant, by simulation of that test.
+"""Power of the comparisons with the best and with a control: in how many sweeps a difference is called significant.
 
-There is no closed form: the test is Hsu's and Welch's together. Draws are of normal runs and have a fixed seed, so a
-page says the same figure each time.
+It is simulated, because there is no closed form: the test is Hsu's or Dunnett's, and Welch's, together. Draws are of
+normal runs and have a fixed seed, so a page says the same figure each time.
 """
 
 import math
@@ -44,12 +44,24 @@ def lead_needed(stds: Sequence[float], n: int) -> float | None:
     return float(np.quantile((draw + half).max(1), POWER))
 
 
+def difference_needed(stds: Sequence[float], n: int) -> float | None:
+    """Return the smallest true difference of a configuration from the control that is found in 80 % of sweeps.
+
+    The first standard deviation is the control's. Whatever the others are, one of them is found so often. None below
+    three runs, without another configuration, and without spread.
+    """
+    if n < FEWEST_FOR_A_VERDICT or len(stds) < 2 or not any(stds):
+        return None
+    draw, half = _draws(tuple(stds), n, two_sided=True)
+    return float(np.quantile(half[:, 0] - draw[:, 0], POWER))
+
+
 @cache
-def power_if_skewed(lead: float, stds: tuple[float, ...], n: int) -> float | None:
+def power_if_skewed(lead: float, stds: tuple[float, ...], n: int, *, from_control: bool = False) -> float | None:
     """Return the power at this lead if runs are not normal but exponential, to whichever side it is lower.
 
-    That is a skewness of 2, more than seeds are known to have. None where `lead_needed` is, or above 100 runs, where
-    means are normal anyway.
+    Or that at this difference from the first configuration, the control. Exponential runs have a skewness of 2, more
+    than seeds are known to have. None where `lead_needed` is, or above 100 runs, where means are normal anyway.
     """
     if n < FEWEST_FOR_A_VERDICT or n > _MOST_DRAWN or len(stds) < 2 or not any(stds):
         return None
@@ -57,8 +69,10 @@ def power_if_skewed(lead: float, stds: tuple[float, ...], n: int) -> float | Non
     noise = random.exponential(size=(max(500, _NUMBERS // len(stds)), len(stds), n)) - 1
     spread = np.asarray(stds)
     mean, variance = noise.mean(-1) * spread, noise.var(-1, ddof=1) * spread**2
-    half = just_significant(variance, n)
+    half = just_significant(variance, n, two_sided=from_control)
     ahead = mean[:, :1] - mean[:, 1:]
+    if from_control:
+        return min(float(np.mean(lead + side * ahead[:, 0] > half[:, 0])) for side in (-1, 1))
     return min(float(np.mean((lead + side * ahead > half).all(1))) for side in (-1, 1))
 
 
@@ -79,7 +93,9 @@ def seeds_needed(means: tuple[float, ...], stds: tuple[float, ...]) -> int | Non
     return high
 
 
-def _draws(stds: tuple[float, ...], n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _draws(
+    stds: tuple[float, ...], n: int, *, two_sided: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (noise of other minus first, the difference that is just significant), each [draws, k - 1].
 
     Means and variances are drawn, not runs, so the time does not depend on n.
@@ -89,13 +105,14 @@ def _draws(stds: tuple[float, ...], n: int) -> tuple[NDArray[np.float64], NDArra
     spread = np.asarray(stds)
     mean = random.normal(size=(count, k)) * spread / math.sqrt(n)
     variance = random.chisquare(n - 1, size=(count, k)) / (n - 1) * spread**2
-    return mean[:, 1:] - mean[:, :1], just_significant(variance, n)
+    return mean[:, 1:] - mean[:, :1], just_significant(variance, n, two_sided=two_sided)
 
 
-def just_significant(variance: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+def just_significant(variance: NDArray[np.float64], n: int, *, two_sided: bool = False) -> NDArray[np.float64]:
     """Return the difference from the first of k configurations that is just significant, [..., k - 1].
 
-    `variance` [..., k] has the sample variances of n runs each. The rule is that of `comparisons.with_best`.
+    `variance` [..., k] has the sample variances of n runs each. The rule is that of `comparisons.with_best`, or, if
+    two-sided, of `comparisons.with_control`.
     """
     first, others = variance[..., :1], variance[..., 1:]
     error = np.maximum(first + others, np.finfo(float).tiny)
@@ -104,5 +121,5 @@ def just_significant(variance: NDArray[np.float64], n: int) -> NDArray[np.float6
     k = variance.shape[-1]
     if k == 2:
         return half
-    critical = dunnett_quantile((math.sqrt(0.5),) * (k - 1), k * (n - 1), two_sided=False)
+    critical = dunnett_quantile((math.sqrt(0.5),) * (k - 1), k * (n - 1), two_sided=two_sided)
     return np.maximum(half, critical * np.sqrt(2 / n * variance.mean(-1, keepdims=True)))

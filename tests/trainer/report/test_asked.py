@@ -15,10 +15,11 @@ from trainer.errors import SweepError
 from trainer.published import experiments
 from trainer.report.pages import grids, outcome
 from trainer.report.pages.answer import finding
-from trainer.report.pages.sentences import verdict_of
+from trainer.report.pages.sentences import floor_text, verdict_of
 from trainer.report.pages.write import write_report
 from trainer.report.tables import Table, read_table
 from trainer.runs.outcomes import read_outcome
+from trainer.statistics.seedwise import smallest_found
 from trainer.sweep.file import read_sweep
 from trainer.sweep.points import points_of
 
@@ -202,6 +203,11 @@ def test_more_than_two_are_compared_with_the_best_and_with_the_control_by_the_ou
     assert "Compared with the control, constant: step and cosine are significantly lower." in said
     assert [row[0] for row in outcome.outcome(table).rows[:3]] == ["cosine", "step", "constant"]
     assert outcome.outcome(table).rows[0][2] == "0.503 times"
+    assert table.asked is not None
+    std = max(each.std or 0.0 for each in table.asked.contrasts.values())
+    least = math.exp(smallest_found(std, 5, comparisons=2) or 0.0)
+    power = f"Compared seed by seed with the control, constant, a ratio of {least:.3g} or {1 / least:.3g} is found"
+    assert power in floor_text(table)
 
 
 # The comment in the file.

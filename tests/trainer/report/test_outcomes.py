@@ -1,6 +1,7 @@
 """What a page says of runs that failed, of seeds that are still to come, and of figures that runs cannot answer."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -19,6 +20,8 @@ from trainer.report.published.comparisons import Comparison, answers_of, compare
 from trainer.report.tables import Table, read_table
 from trainer.runs.history import History
 from trainer.runs.results import Result
+from trainer.statistics.power import difference_needed, lead_needed
+from trainer.sweep.file import read_sweep
 
 NAMES = ["reduce_on_plateau", "step", "linear", "exponential", "cosine", "constant"]
 SEEDS = [-0.002, 0.0, 0.002, -0.001, 0.001]
@@ -188,11 +191,38 @@ def test_a_control_that_the_file_names_is_compared_with_each(write_schedules) ->
     assert "with the control, constant: cosine is significantly higher and step is significantly lower." in said
 
 
+def test_the_power_beside_a_control_is_that_of_its_test(write_schedules) -> None:
+    """Before: only the lead of a best one, which is another test's."""
+    table = read_table(write_schedules(accuracies(cosine=0.92, step=0.85)))
+    said = floor_text(table)
+    assert table.floor is not None
+    std = table.floor.std
+    lead, difference = lead_needed((std,) * 6, 5), difference_needed((std,) * 6, 5)
+    assert f"a best one that leads the 5 others by {lead:.2f} points is found with 80% power" in said
+    assert f"One that differs from the control, constant, by {difference:.2f} points is found different from it" in said
+    without = floor_text(replace(table, control=""))
+    assert "control" not in without and "a best one that leads" in without
+
+
+@pytest.mark.parametrize(
+    ("sweep", "control"),
+    [
+        ("cnn_family", "basic_cnn"),
+        ("architecture_res9", "resnet18"),
+        ("combination_vgg", "vgg_adam"),
+        ("bn_accuracy", "vgg_a"),
+    ],
+)
+def test_a_sweep_that_asks_what_a_change_gains_names_what_it_is_a_change_of(sweep: str, control: str) -> None:
+    """Before: `How much do residual connections gain over a plain CNN?` was answered by comparisons with the best."""
+    file = read_sweep(Path(__file__).parents[3] / "sweeps" / f"{sweep}.yaml")
+    assert file.header.control == control
+
+
 def test_every_control_is_a_configuration_of_its_sweep() -> None:
     from trainer.report.configurations import of_sweep
     from trainer.report.tables import _control
     from trainer.runs.groups import SEED
-    from trainer.sweep.file import read_sweep
 
     for path in sorted((Path(__file__).parents[3] / "sweeps").glob("*.yaml")):
         if "# Control:" in path.read_text():

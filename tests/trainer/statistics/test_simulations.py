@@ -12,9 +12,16 @@ import pytest
 from numpy.typing import NDArray
 from scipy import special
 
-from trainer.statistics.comparisons import dunnett_quantile, top_group, with_best
+from trainer.statistics.comparisons import dunnett_quantile, top_group, with_best, with_control
 from trainer.statistics.describe import LEVEL
-from trainer.statistics.power import just_significant, lead_needed, power, power_if_skewed, seeds_needed
+from trainer.statistics.power import (
+    difference_needed,
+    just_significant,
+    lead_needed,
+    power,
+    power_if_skewed,
+    seeds_needed,
+)
 from trainer.statistics.table import noise_floor
 
 Array = NDArray[np.float64]
@@ -144,6 +151,31 @@ def test_the_printed_power_for_skewed_runs_is_theirs(k: int, n: int) -> None:
     means = np.where(np.arange(k) == 0, lead, 0.0)
     found = [np.mean(sure(draw(kind, np.ones(k), means, n, FEW, seed=6)) == 0) for kind in KINDS[1:]]
     assert min(found) == pytest.approx(promised, abs=0.03)
+
+
+@pytest.mark.parametrize(("k", "n"), [(2, 3), (3, 5), (6, 3), (6, 5), (13, 3), (13, 10)])
+@pytest.mark.parametrize("kind", ["normal", "right-skewed", "left-skewed"])
+def test_the_printed_difference_from_a_control_is_found_with_the_printed_power(k: int, n: int, kind: str) -> None:
+    """Before: a page with a control printed the power of the comparison with the best, of another test."""
+    spread = (1.0,) * k
+    difference = difference_needed(spread, n)
+    assert difference is not None
+    promised = 0.8 if kind == "normal" else power_if_skewed(difference, spread, n, from_control=True)
+    means = np.where(np.arange(k) == 1, difference, 0.0)
+    runs = draw(kind, np.ones(k), means, n, FEW, seed=7)
+    half = just_significant(runs.var(-1, ddof=1), n, two_sided=True)
+    found = np.mean(runs[:, 1].mean(-1) - runs[:, 0].mean(-1) > half[:, 0])
+    assert promised is not None and found >= promised - 0.03
+    assert kind != "normal" or found <= promised + 0.03
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_the_simulated_rule_of_a_control_is_that_of_the_report(n: int) -> None:
+    for number, runs in enumerate(draw("normal", np.array([1.0, 2, 1, 1]), np.array([0.0, 3, 2, 0]), n, 60)):
+        samples = {str(name): dict(enumerate(row)) for name, row in enumerate(runs.tolist())}
+        found = [each.finding in ("higher", "lower") for each in with_control(samples, "0")]
+        half = just_significant(runs.var(-1, ddof=1), n, two_sided=True)
+        assert found == (abs(runs[1:].mean(-1) - runs[0].mean()) > half).tolist(), number
 
 
 def test_the_printed_number_of_seeds_has_the_printed_power() -> None:

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from trainer.report.asked import Measured
 from trainer.report.pages.grids import Grid
-from trainer.report.pages.sentences import p_value, several
+from trainer.report.pages.sentences import both_ways, p_value, several
 from trainer.report.tables import Table
 from trainer.statistics.seedwise import Contrast, Scale, smallest_found
 from trainer.text import NONE, number, spread
@@ -197,5 +197,6 @@ def noise_of_pairs(asked: Measured) -> str:
     least = smallest_found(contrast.std, contrast.n)
     if least is None:
         return f"{said} With {contrast.n} seeds no difference can be called significant."
-    true = f"{math.exp(least):.3g} or {math.exp(-least):.3g} times" if contrast.scale == "ratio" else f"{least:.3g}"
-    return f"{said} With {contrast.n} seeds, a true {contrast.scale} of {true} is found with 80% power."
+    times = " times" if contrast.scale == "ratio" else ""
+    true = both_ways(least, contrast.scale)
+    return f"{said} With {contrast.n} seeds, a true {contrast.scale} of {true}{times} is found with 80% power."

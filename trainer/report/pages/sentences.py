@@ -1,13 +1,16 @@
 """Numbers and findings as a report writes them. `±` is a sample standard deviation, brackets are 95 % intervals."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 from trainer.published import Experiment
+from trainer.report.asked import Measured
 from trainer.report.published.comparisons import Comparison
 from trainer.report.tables import Table
 from trainer.statistics.describe import Values, describe
 from trainer.statistics.failures import two_humped
-from trainer.statistics.power import lead_needed, power_if_skewed
+from trainer.statistics.power import difference_needed, lead_needed, power_if_skewed
+from trainer.statistics.seedwise import Scale, smallest_found
 from trainer.text import NONE, spread
 
 _MOST_NAMED = 5  # configurations in a sentence
@@ -134,15 +137,12 @@ def _unit_of_noise(table: Table) -> str:
 
 
 def floor_text(table: Table) -> str:
-    """Return the noise floor, and the smallest lead that these runs can be expected to show."""
+    """Return the noise floor, and the smallest differences that these runs can be expected to show."""
     floor = table.floor
     if floor is None:
         return "No configuration has two runs, so the effect of the seed alone is not known."
     digits, unit = digits_of(table), _unit_of_noise(table)
-    seeds = min(len(sample) for sample in table.samples.values() if len(sample) > 1)
-    count = max(2, sum(len(sample) > 1 for sample in table.samples.values()))
     single = sum(len(sample) > 1 for sample in table.samples.values()) == 1
-    others = "another one" if count == 2 else f"the {count - 1} others"
     if floor.equal:
         said = (
             f"Noise floor: the seed alone gives a standard deviation of {floor.std:.{digits}f}{unit}, 95% interval"
@@ -156,12 +156,54 @@ def floor_text(table: Table) -> str:
             f" {p if (p := p_value(floor.p_equal)).startswith('<') else f'= {p}'}). One pooled figure would mislead."
         )
         std, at = floor.largest, " and the largest of these spreads for all"
-    lead = lead_needed((std,) * count, seeds)
+    return " ".join([said, *_power(table, std, at)])
+
+
+def _power(table: Table, std: float, at: str) -> Iterator[str]:
+    """Yield the smallest lead of a best one that the tests find, and the smallest difference from a control."""
+    seeds = min(len(sample) for sample in table.samples.values() if len(sample) > 1)
+    count = max(2, sum(len(sample) > 1 for sample in table.samples.values()))
+    others = "another one" if count == 2 else f"the {count - 1} others"
+    digits, unit, spreads = digits_of(table), _unit_of_noise(table), (std,) * count
+    lead = lead_needed(spreads, seeds)
     if lead is None:
-        return f"{said} With {seeds} seeds per configuration no difference can be called significant."
-    skewed = power_if_skewed(lead, (std,) * count, seeds)
-    tail = "" if skewed is None else f" ({100 * skewed:.0f}% if they are as skewed as an exponential distribution)"
-    return (
-        f"{said} With {seeds} seeds per configuration{at}, a best one that leads {others} by {lead:.{digits}f}{unit} is"
+        yield f"With {seeds} seeds per configuration no difference can be called significant."
+        return
+    tail = _if_skewed(power_if_skewed(lead, spreads, seeds))
+    yield (
+        f"With {seeds} seeds per configuration{at}, a best one that leads {others} by {lead:.{digits}f}{unit} is"
         f" found with 80% power if runs are normal{tail}."
     )
+    if not table.against_control:
+        return
+    if table.asked:  # its control is compared seed by seed
+        yield from _power_of_pairs(table.asked)
+    elif difference := difference_needed(spreads, seeds):
+        tail = _if_skewed(power_if_skewed(difference, spreads, seeds, from_control=True))
+        yield (
+            f"One that differs from the control, {table.control}, by {difference:.{digits}f}{unit} is found different"
+            f" from it with 80% power{tail}."
+        )
+
+
+def _power_of_pairs(asked: Measured) -> Iterator[str]:
+    """Yield the smallest true difference from the control that pairs of seeds find, if all of them are paired."""
+    contrasts = [*asked.contrasts.values()]
+    spreads = [each.std for each in contrasts if each.std]
+    if len(spreads) < len(contrasts):
+        return
+    n = min(each.n for each in contrasts)
+    if least := smallest_found(max(spreads), n, comparisons=len(contrasts)):
+        true = f"a {asked.scale} of {both_ways(least, asked.scale)}"
+        yield f"Compared seed by seed with the control, {asked.control}, {true} is found with 80% power."
+
+
+def both_ways(difference: float, scale: Scale) -> str:
+    """Return a difference, or `1.3 or 0.77` of the logarithm of a ratio: as far from 1 on either side."""
+    return (
+        f"{difference:.3g}" if scale == "difference" else f"{math.exp(difference):.3g} or {math.exp(-difference):.3g}"
+    )
+
+
+def _if_skewed(power: float | None) -> str:
+    return "" if power is None else f" ({100 * power:.0f}% if they are as skewed as an exponential distribution)"

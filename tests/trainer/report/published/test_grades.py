@@ -108,10 +108,10 @@ def test_what_enters_no_number_is_not_left_open(lines: list[Line]) -> None:
 
 def test_what_no_run_of_the_authors_reading_may_have_is_said_of_it(lines: list[Line]) -> None:
     """dfbc's code stops by the test set, and no run here may: the runs go on to the end, and nobody says so but we."""
+    keys = ("train.early_stop.monitor", "train.early_stop.patience")
     for line in lines:
         if line.comparison.answer.experiment.id in ("dfbc-t1-cnn-family", "dfbc-s2-vgg-bn"):
             assert line.authors and line.authors.answer.grade
-            keys = ("train.early_stop.monitor", "train.early_stop.patience")
             assert line.authors.answer.grade == Grade("read in by us", keys)
             stop = opened(line.authors.answer, keys[0])
             assert stop.value == "null" and "no run here may stop by the test set" in stop.source
