@@ -22,6 +22,10 @@ from trainer.sweep.points import points_of
 FAILED = "failed"
 """The measure of a run that is 1 if it diverged or stayed at chance, else 0."""
 
+MARKS = ("interim", "survivors only", "seeds until decided")
+"""What a verdict may be subject to: planned seeds are missing, runs failed, seeds were added until something was
+decided, which the test of a fixed number of seeds does not know."""
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -31,14 +35,16 @@ class Configuration:
     runs: tuple[Run, ...]  # finished and above chance, one of each seed: these count
     failed: tuple[Run, ...] = ()  # diverged or at chance, one of each seed that has no counting run
     planned: tuple[int, ...] = ()  # seeds that the sweep's file asks for, empty if it does not say
+    until_decided: bool = False  # seeds were added until the sweep was decided, so `planned` has those that are there
     siblings: Siblings | None = None  # with the runs at all other learning rates, where the table has several
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """Return what a verdict on this configuration is subject to: `interim`, `survivors only`."""
+        """Return what a verdict on this configuration is subject to, of `MARKS`."""
         ended = {run.seed for run in (*self.runs, *self.failed)}
         interim = ended and not ended.issuperset(self.planned)
-        return (*(["interim"] if interim else []), *(["survivors only"] if self.runs and self.failed else []))
+        found = (interim, self.runs and self.failed, self.until_decided and ended)
+        return tuple(mark for mark, is_so in zip(MARKS, found, strict=True) if is_so)
 
     def sample(self, measure: str = "metric") -> Values:
         """Return a number by seed: of the own runs, or of those at all learning rates if it is of a band of them."""

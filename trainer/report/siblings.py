@@ -17,7 +17,7 @@ class Siblings:
     label: str  # of what all of them share, such as `vgg_a`
     runs: tuple[Run, ...]  # finished and above chance
     failed: tuple[Run, ...]  # diverged or at chance
-    marks: tuple[str, ...] = ()  # what a verdict on them is subject to: `interim`, `survivors only`
+    marks: tuple[str, ...] = ()  # what a verdict on them is subject to, of `configurations.MARKS`
     _known: dict[str, Values] = field(default_factory=dict[str, Values], compare=False, repr=False)
 
     def sample(self, name: str) -> Values:

@@ -66,17 +66,19 @@ def read_source(source: Source) -> Contents:
 def sweep_text(texts: Iterable[str | None]) -> str | None:
     """Return the text of a sweep's file that asks for most points, the last one by alphabet of equal ones.
 
-    A sweep that got more seeds is the same sweep, and the order of merging does not matter.
+    A sweep that got more seeds is the same sweep, and the order of merging does not matter. If seeds were added until
+    one of them was decided, that is said of all.
     """
-    return max((text for text in texts if text is not None), key=lambda text: (_points(text), text), default=None)
+    return max((text for text in texts if text is not None), key=lambda text: (*_size(text), text), default=None)
 
 
-def _points(text: str) -> int:
+def _size(text: str) -> tuple[int, bool]:
+    """Return (points, whether seeds were added until decided)."""
     try:
         sweep = parse_sweep(text, Path("sweep.yaml"))
-        return len(points_of(sweep)) or sweep.file.run_cap or 0
+        return len(points_of(sweep)) or sweep.file.run_cap or 0, sweep.header.until is not None
     except SweepError:
-        return -1
+        return -1, False
 
 
 def source_of(name: str, runs: Path, archives: Path | None) -> Source | None:

@@ -13,6 +13,7 @@ from trainer.errors import UserError
 from trainer.published import Experiment, experiments
 from trainer.report.asked import Measured, all_measured, asked_of, siblings_of
 from trainer.report.configurations import Configuration, of_sweep, settled, with_siblings
+from trainer.report.decided import Decided, decided_of, still_missing
 from trainer.report.folders import Problem, Run, read_results, runs_of
 from trainer.report.published.claims import Claim, claims_of
 from trainer.report.published.comparisons import Answer, Comparison, answers_of, authors_answers_of, compared
@@ -51,6 +52,7 @@ class Table:
     authors: tuple[Answer, ...] = ()  # to those rows that have a reading after their authors' public code
     asked: Measured | None = None  # the outcome that its file names in place of the metric
     source: Source | None = None  # None for single runs
+    decided: Decided | None = None  # if seeds were added until it was decided
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -107,6 +109,11 @@ class Table:
     @cached_property
     def top(self) -> list[str]:
         return top_group(self.scaled, self.against_best, highest=self.best_is_highest)
+
+    @property
+    def ranked(self) -> list[str]:
+        """Return the configurations with values, the best mean first."""
+        return top_group(self.scaled, [], highest=self.best_is_highest)
 
     @cached_property
     def floor(self) -> NoiseFloor | None:
@@ -208,8 +215,12 @@ def read_table_of(source: Source) -> Table:
     varied = [key for key in sweep.varied if key != groups.SEED]
     configurations, missing, expected = of_sweep(sweep, varied, runs)
     configurations, unfinished, others = settled(configurations)
+    header, decided = sweep.header, None
+    if header.until:
+        decided, configurations = decided_of(header.until, configurations, unfinished, highest=highest)
+        missing = still_missing(missing, configurations)
+        expected = sum(len(each.planned) for each in configurations)
     configurations = with_siblings(configurations)
-    header = sweep.header
     control = _control(header.control, configurations)
     table = Table(
         sweep.name,
@@ -226,6 +237,7 @@ def read_table_of(source: Source) -> Table:
         control,
         asked=asked_of(header.outcome, configurations, control=control, highest=header.highest),
         source=source,
+        decided=decided,
     )
     return _answered(table, sweep)
 

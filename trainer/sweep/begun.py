@@ -45,11 +45,15 @@ def note_seeds(study: Study, seeds: Sequence[int]) -> None:
         study.set_user_attr("seeds", [*known, *more])
 
 
-def note_design(study: Study, folder: Path, design: Mapping[str, Any]) -> None:
-    """Remember the design of a sequential sweep. Raises SweepError for another one than it was begun with."""
+def note_design(study: Study, folder: Path, design: Mapping[str, Any], said: str) -> None:
+    """Remember the design of a sequential sweep, also as its file says it.
+
+    Raises SweepError for another one than it was begun with.
+    """
     begun = study.user_attrs.get("design")
-    if begun is None:
+    if begun is None or begun == design:
         study.set_user_attr("design", dict(design))
+        study.set_user_attr("decided", said)
     elif changed := [key for key in design if begun.get(key) != design[key]]:
         raise SweepError(*(
             f"{folder}: was begun with {key} {begun.get(key)}, not {design[key]}; a design that changes errs "

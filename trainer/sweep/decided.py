@@ -15,6 +15,7 @@ from trainer.config.explain import did_you_mean
 from trainer.errors import SweepError
 from trainer.statistics.sequential import Decision, Design, decide
 from trainer.sweep.engine import Watch
+from trainer.sweep.header import Until, seeds_until
 from trainer.sweep.local import LocalSweep
 from trainer.sweep.points import Entry
 from trainer.sweep.status import PointStatus, Progress, configurations
@@ -118,10 +119,8 @@ def design_of(
 
 def seeds_for(sweep: LocalSweep, at_most: int) -> tuple[int, ...]:
     """Return `at_most` seeds: the file's, in its order, then the next whole numbers."""
-    known = list(dict.fromkeys(entry.point.values.get("seed") for entry in sweep.checked.entries))
-    seeds = [seed for seed in known if isinstance(seed, int)][:at_most]
-    following = max([seed for seed in known if isinstance(seed, int)], default=-1) + 1
-    return (*seeds, *range(following, following + at_most - len(seeds)))
+    known = [entry.point.values.get("seed") for entry in sweep.checked.entries]
+    return seeds_until([seed for seed in known if isinstance(seed, int)], at_most)
 
 
 def run_until_decided(
@@ -138,7 +137,7 @@ def run_until_decided(
 
     Raises SweepError if the sweep was begun with another design.
     """
-    sweep.note_design(asdict(design))
+    sweep.note_design(asdict(design), str(_until(sweep, design, margin)))
     entries = {entry.point.key: entry for entry in sweep.entries}
     tried = set[str]()
     signal: int | None = None
@@ -156,6 +155,13 @@ def run_until_decided(
         wanted = [entry for entry in wanted if entry.point.key not in running]
         tried |= {entry.point.key for entry in wanted}
         _, signal = sweep.run(wanted=wanted, jobs=jobs, devices=devices, watch=watch)
+
+
+def _until(sweep: LocalSweep, design: Design, margin: str) -> Until:
+    """Return the design in the words of the sweep's file, which a report reads. `margin` is as it is shown."""
+    control = "" if design.control is None else list(configurations(sweep.progress()))[design.control]
+    shown = float(margin.partition(" ")[0]) if margin else None
+    return Until(design.question, control, design.at_least, design.at_most, shown)
 
 
 def _decisions(progress: Progress, entries: Mapping[str, Entry], design: Design) -> tuple[list[Decision], list[str]]:

@@ -3,10 +3,11 @@
 # Which network is steadier?                the question, on the first line
 # Control:  vgg_a                           what all others are compared with
 # Outcome:  runs/loss/width, lower          what is compared, and which is better
+# Decided:  best, 3 to 10 seeds             its seeds were added until decided; `trainer sweep run` writes this one
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -15,7 +16,26 @@ from trainer.errors import UserError
 from trainer.runs.outcomes import Outcome, read_outcome
 
 _BETTER = {"higher": True, "lower": False}
-_KEYS = ("Control", "Outcome")
+_KEYS = ("Control", "Outcome", "Decided")
+_LINES = tuple(f"# {key}:" for key in _KEYS)
+_UNTIL = re.compile(r"(best|all-pairs|against)(?:=(.+))?, (\d+) to (\d+) seeds(?:, margin (\d+(?:\.\d+)?(?:e-?\d+)?))?")
+
+
+@dataclass(frozen=True)
+class Until:
+    """How seeds were added until a sweep was decided: `trainer sweep run --until decided`."""
+
+    question: str  # best, all-pairs or against
+    control: str  # label of the configuration that the others are compared with, or ""
+    at_least: int  # seeds of each configuration
+    at_most: int
+    margin: float | None  # in points of an accuracy, or in the metric's unit
+
+    def __str__(self) -> str:
+        """Return it as the file says it."""
+        question = f"{self.question}={self.control}" if self.control else self.question
+        margin = "" if self.margin is None else f", margin {self.margin:g}"
+        return f"{question}, {self.at_least} to {self.at_most} seeds{margin}"
 
 
 @dataclass(frozen=True)
@@ -24,12 +44,13 @@ class Header:
     control: str = ""  # label of a configuration, or of the runs of one network at all rates
     outcome: Outcome | None = None  # None: the metric of the sweep
     highest: bool = True  # is the best outcome
+    until: Until | None = None  # None: the file says which seeds there are
 
 
 def read_header(text: str) -> tuple[Header, list[str]]:
     """Return (what the comments say, a line for each mistake in them)."""
     first = text.partition("\n")[0]
-    question = first.lstrip("# ").strip() if first.startswith("#") else ""
+    question = first.lstrip("# ").strip() if first.startswith("#") and not first.startswith(_LINES) else ""
     said, problems = _value(text, "Outcome"), list(_misread(text))
     name, comma, better = (part.strip() for part in said.partition(","))
     outcome = None
@@ -40,7 +61,34 @@ def read_header(text: str) -> tuple[Header, list[str]]:
         outcome = read_outcome(name) if said else None
     except UserError as error:
         problems += [f"# Outcome: {problem}" for problem in error.problems]
-    return Header(question, _value(text, "Control"), outcome, _BETTER.get(better, True)), problems
+    until = read_until(decided) if (decided := _value(text, "Decided")) else None
+    if decided and until is None:
+        problems.append(f"# Decided: {decided}: expected words such as best, 3 to 10 seeds")
+    return Header(question, _value(text, "Control"), outcome, _BETTER.get(better, True), until), problems
+
+
+def read_until(said: str) -> Until | None:
+    """Return what `# Decided:` says, or None if it is not of that form."""
+    found = _UNTIL.fullmatch(said)
+    if found is None or bool(found[2]) != (found[1] == "against"):
+        return None
+    margin = float(found[5]) if found[5] else None
+    return Until(found[1], found[2] or "", int(found[3]), int(found[4]), margin)
+
+
+def with_until(text: str, said: str) -> str:
+    """Return the text of a sweep's file with `# Decided: SAID` below its first line, or without it for no words."""
+    bare = re.sub(r"(?m)^# Decided:.*\n?", "", text)
+    line = f"# Decided:  {said}\n" if said else ""
+    first, end, rest = bare.partition("\n")
+    return f"{first}{end}{line}{rest}" if first.startswith("#") and end else f"{line}{bare}"
+
+
+def seeds_until(known: Sequence[int], at_most: int) -> tuple[int, ...]:
+    """Return `at_most` seeds: the file's, in its order, then the next whole numbers."""
+    seeds = list(dict.fromkeys(known))[:at_most]
+    following = max(known, default=-1) + 1
+    return (*seeds, *range(following, following + at_most - len(seeds)))
 
 
 def _misread(text: str) -> Iterator[str]:

@@ -142,9 +142,17 @@ class Ledger:
         begun.note_seeds(self._study, seeds)
 
     @patient
-    def note_design(self, design: Mapping[str, Any]) -> None:
-        """Remember the design of a sequential sweep. Raises SweepError for another one than it was begun with."""
-        begun.note_design(self._study, self._folder, design)
+    def note_design(self, design: Mapping[str, Any], said: str) -> None:
+        """Remember the design of a sequential sweep, also as its file says it.
+
+        Raises SweepError for another one than it was begun with.
+        """
+        begun.note_design(self._study, self._folder, design, said)
+
+    @property
+    def until(self) -> str:
+        """Return how seeds are added until it is decided, as the file says it, or "" if they are the file's."""
+        return str(self._study.user_attrs.get("decided", ""))
 
     @patient
     def claim(self, entry_of: Callable[[Point], Entry]) -> Claim | None:

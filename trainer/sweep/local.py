@@ -20,6 +20,7 @@ from trainer.sweep.check import check, entry_of
 from trainer.sweep.engine import Engine, Watch, progress_of
 from trainer.sweep.file import Sweep, read_sweep, with_overrides
 from trainer.sweep.have import Had, archives_of, runs_in
+from trainer.sweep.header import with_until
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.order import Plan, ordered, with_seeds
 from trainer.sweep.points import Checked, Entry
@@ -61,8 +62,11 @@ class LocalSweep:
         with disk_errors(self.folder, "cannot be made"):
             self.folder.mkdir(parents=True, exist_ok=True)
         with self._ledger() as ledger:
-            if sweep.path.resolve() != (kept := self.folder / f"{sweep.name}.yaml").resolve():
-                write_whole(kept, sweep.path.read_bytes())
+            text, kept = sweep.path.read_bytes(), self.folder / f"{sweep.name}.yaml"
+            until = ledger.until or str(sweep.header.until or "")
+            text = with_until(text.decode(), until).encode()  # a report has no ledger
+            if not kept.exists() or kept.read_bytes() != text:
+                write_whole(kept, text)
             ledger.release_lost()
             ledger.note_seeds(self.seeds)
             ledger.take(self.had)
@@ -97,12 +101,15 @@ class LocalSweep:
         with self._ledger_if_begun() as ledger:
             return ledger.seconds() if ledger else {}
 
-    def note_design(self, design: Mapping[str, Any]) -> None:
-        """Remember the design of a sequential sweep. Raises SweepError if it was begun with another one."""
+    def note_design(self, design: Mapping[str, Any], said: str) -> None:
+        """Remember the design of a sequential sweep, also as its file says it.
+
+        Raises SweepError if it was begun with another one.
+        """
         with disk_errors(self.folder, "cannot be made"):
             self.folder.mkdir(parents=True, exist_ok=True)
         with self._ledger() as ledger:
-            ledger.note_design(design)
+            ledger.note_design(design, said)
 
     def left(self, progress: Progress) -> int:
         """Return the number of points that were to run, and have not ended."""

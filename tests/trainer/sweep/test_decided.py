@@ -12,6 +12,8 @@ from trainer.errors import SweepError, UserError
 from trainer.statistics.sequential import Design
 from trainer.sweep import child, engine, local
 from trainer.sweep.decided import Decided, design_of, run_until_decided, seeds_for
+from trainer.sweep.file import read_sweep
+from trainer.sweep.header import Until
 from trainer.sweep.local import LocalSweep, open_sweep
 from trainer.sweep.order import Plan
 
@@ -100,6 +102,18 @@ def test_failed_runs_are_replaced_by_further_seeds_and_named(tmp_path: Path) -> 
     assert [d.higher for d in end.decisions] == ["lr=0.9"]
     assert end.failed == {"lr=0.9": 2, "lr=0.1": 2}
     assert "lr=0.9: 2 of its runs failed, and its pairs rest on the others" in end.as_text()
+
+
+def test_the_file_beside_the_runs_says_how_the_seeds_were_chosen(tmp_path: Path) -> None:
+    """A report has no ledger. Before: it took all seeds as planned ones. A later plain run does not forget it."""
+    sweep = opened(tmp_path)
+    design, margin = design_of(sweep, **{**WISH, "question": "against=lr=0.1", "margin": 40.0})
+    run(sweep, design, margin=margin)
+    kept = tmp_path / "s" / "s.yaml"
+    assert read_sweep(kept).header.until == Until("against", "lr=0.1", 3, 6, 40.0)
+    open_sweep(tmp_path / "s.yaml", runs=tmp_path).run(jobs=1, devices=["auto"], watch=lambda _: None)
+    assert read_sweep(kept).header.until == Until("against", "lr=0.1", 3, 6, 40.0)
+    assert read_sweep(tmp_path / "s.yaml").header.until is None, "your own file stays as it is"
 
 
 def test_another_design_is_refused_once_a_sweep_has_begun(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
+from trainer.report.configurations import MARKS
+from trainer.report.decided import Decided
 from trainer.report.pages.outcome import lead
 from trainer.report.pages.sentences import mean_of, metric_name, p_value, several
 from trainer.report.published.comparisons import Comparison
@@ -17,6 +19,9 @@ from trainer.statistics.power import seeds_needed
 
 Certainty = Literal[
     "significant at the 5% level",
+    "decided",
+    "undecided after the last seed",
+    "seeds until decided",
     "spreads differ",
     "survivors only",
     "incomplete",
@@ -30,6 +35,13 @@ Certainty = Literal[
 _NOTES: dict[Certainty, str] = {
     "significant at the 5% level": "This holds at the 5% level, corrected for all comparisons with the best. If runs"
     " are strongly skewed and of unequal spreads, which few seeds cannot show, it is 12% (simulated).",
+    "decided": "Seeds were added until this was decided. The sequential test looks after every seed. Of sweeps of"
+    " equal configurations it calls a pair different in at most 5%, over all looks and pairs. If runs are strongly"
+    " skewed and of unequal spreads, it is 11% (simulated).",
+    "undecided after the last seed": "Seeds were added until decided, and these are the last ones. The sequential test,"
+    " which looks after every seed, has not decided this.",
+    "seeds until decided": "Seeds were added until something else was decided, the metric of the sweep. This test is"
+    " for a number of seeds that was fixed before, so here it errs more often than at 5%.",
     "spreads differ": "The difference is significant, but the spreads differ (Bartlett's test). So it holds at 6% in"
     " place of 5% if runs are normal, and at 13% if they are strongly skewed (simulated).",
     "survivors only": "This holds at the 5% level among the runs that trained. Some did not, see below.",
@@ -70,7 +82,10 @@ def _certainty(table: Table) -> Certainty:
         return "one configuration"
     if any(each.finding == "undecided" for each in table.against_best):
         return "too few runs"
-    if len(table.top) > 1:
+    decided = table.decided if not table.asked else None
+    if decided and not table.interim and not decided.settles(table.ranked[0], highest=table.highest):
+        return "undecided after the last seed"
+    if not decided and len(table.top) > 1:
         return "not significant"
     if table.interim:
         return "interim"
@@ -80,6 +95,8 @@ def _certainty(table: Table) -> Certainty:
     survivors = any("survivors only" in each.marks for each in table.configurations)
     if survivors and not counts_them:
         return "survivors only"
+    if table.decided:
+        return "decided" if decided else "seeds until decided"
     return "spreads differ" if table.spreads_differ else _SURE
 
 
@@ -94,7 +111,7 @@ def _sentences(table: Table) -> Iterable[str]:
         yield from _failed(table)
         yield from _not_counted(table)
         return
-    best = table.top[0]
+    best = table.ranked[0]
     mean = mean_of(table, filled[best])
     metric = metric_name(table)
     leads = f"{metric[:1].upper()}{metric[1:]} is {'highest' if table.best_is_highest else 'lowest'} for {best}, {mean}"
@@ -108,6 +125,9 @@ def _sentences(table: Table) -> Iterable[str]:
         case "too few runs":
             yield f"{leads}. At least one configuration has fewer than three runs, or runs that do not vary,"
             yield "so no difference from it can be tested."
+        case _ if table.decided and not table.asked:
+            yield f"{leads}."
+            yield from _decisions(table.decided, best, unit=" points" * table.percent)
         case _ if len(table.top) == 1:
             worst = max((each.p or 0.0 for each in table.against_best), default=0.0)
             rest = (
@@ -119,11 +139,36 @@ def _sentences(table: Table) -> Iterable[str]:
         case _:
             yield from _top_group(table, leads, lower=len(filled) - len(table.top))
     if certainty is not None:
-        yield from _control(table)
+        yield from _control(table) if not table.decided else ()
         yield from _identical(table.pairs)
     yield from _failed(table)
     yield from _not_counted(table)
     yield from _published(table)
+
+
+def _decisions(decided: Decided, best: str, *, unit: str) -> Iterable[str]:
+    """Yield what the sequential test has found, of the best one or of all pairs, whichever the question is."""
+    until, of_best = decided.until, decided.until.question == "best"
+    yield f"Seeds were added until decided, {until.at_least} to {until.at_most} of each configuration."
+    found: dict[str, list[str]] = {}
+    for each in decided.about(best):
+        one, other = (each.b, each.a) if best == each.b and of_best else (each.a, each.b)
+        how = "open" if each.verdict == "open" else "equivalent" if each.verdict == "equivalent" else "lower"
+        how = "higher" if how == "lower" and each.higher == one else how
+        found.setdefault(how, []).append(other if of_best else f"{one} and {other}")
+    if of_best:
+        for how in ("higher", "lower"):
+            if how in found:
+                yield f"The sequential test finds it {how} than {several(found[how])}."
+    elif apart := [*found.get("higher", []), *found.get("lower", [])]:
+        yield f"The sequential test tells apart {several(apart)}."
+    if same := found.get("equivalent"):
+        within = f"quivalent within {until.margin or 0:g}{unit}"
+        yield f"It is e{within} to {several(same)}." if of_best else f"E{within} are {several(same)}."
+    if left := found.get("open"):
+        so_far = "So far it" if decided.open else "It"
+        whether = "whether it differs from" if of_best else "whether these differ:"
+        yield f"{so_far} leaves open {whether} {several(left)}."
 
 
 def _top_group(table: Table, leads: str, *, lower: int) -> Iterable[str]:
@@ -224,7 +269,7 @@ def _published(table: Table) -> Iterable[str]:
     have = "has" if counts.total() == 1 else "have"
     yield f"{counts.total()} of {len(heads)} published headline figures {have} a verdict:"
     yield f"our runs are {several(parts)}."
-    for mark in ("interim", "survivors only"):
+    for mark in MARKS:
         if marked := sum(mark in each.marks for each in heads if each.reproduced):
             yield f"{marked} of these {'is' if marked == 1 else 'are'} {mark}."
     yield from _graded([each for each in heads if each.reproduced])

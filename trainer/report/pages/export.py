@@ -40,6 +40,7 @@ def as_json(table: Table) -> dict[str, Any]:
         "top_group": table.top,
         "against_best": [asdict(each) for each in table.against_best],
         "control": table.control,
+        "decided": table.decided and asdict(table.decided),
         "against_control": [asdict(each) for each in table.against_control],
         "pairs": [asdict(pair) for pair in table.pairs],
         "noise_floor": table.floor and asdict(table.floor),

@@ -10,6 +10,7 @@ from typing import Any
 import vl_convert
 
 from trainer.panels.theme import theme
+from trainer.report.configurations import MARKS
 from trainer.report.pages.answer import finding
 from trainer.report.pages.charts import Chart
 from trainer.report.pages.grids import Grid
@@ -35,7 +36,8 @@ _READING = (
     "Claims are tested one by one, uncorrected. Compatible is said of an amount that our runs do not refute. Many other"
     " amounts are compatible with them, too.",
     "Interim: planned runs are still missing, so this is no verdict yet. Survivors only: some runs of the configuration"
-    " failed, and the verdict is about the others.",
+    " failed, and the verdict is about the others. Seeds until decided: seeds were added until the sweep was decided,"
+    " which intervals for a fixed number of seeds do not know. Its answer is that of the sequential test.",
     "A run fails if it diverges, or if its test accuracy is not above guessing while another run of the table has"
     " learned. Failed runs are counted, and are in no mean.",
     "A sweep whose question is not about accuracy names its outcome. One that is always positive, as a width or a beta,"
@@ -79,7 +81,7 @@ def as_page(table: Table, charts: Sequence[Chart]) -> str:
 
 def _header(table: Table) -> Iterable[str]:
     answer = finding(table)
-    mark = "good" if answer.certainty == "significant at the 5% level" else "open"
+    mark = "good" if answer.certainty in ("significant at the 5% level", "decided") else "open"
     yield "<header>"
     yield f'<p class="name">{escape(table.name)}</p>'
     yield f"<h1>{escape(table.question)}</h1>"
@@ -146,7 +148,7 @@ def _cell(text: str, place: int, grid: Grid) -> str:
 
 
 def _mark(text: str) -> str:
-    if any(word in text for word in ("other settings", "interim", "survivors only")) or text.startswith(_OPEN):
+    if any(word in text for word in ("other settings", *MARKS)) or text.startswith(_OPEN):
         return "open"
     if text.startswith(_BAD):
         return "bad"

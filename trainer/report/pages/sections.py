@@ -67,4 +67,5 @@ def _significant(table: Table) -> list[Block]:
         return [outcome.noise_of_pairs(table.asked)]
     every = grids.pairs(table)
     noise: list[Block] = [floor_text(table)] if table.pairs or table.floor else []
+    noise.append(grids.decisions(table))
     return [*noise, grids.with_best(table), grids.with_control(table), *([Folded(every)] if every.rows else [])]

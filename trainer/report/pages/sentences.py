@@ -156,7 +156,7 @@ def floor_text(table: Table) -> str:
             f" {p if (p := p_value(floor.p_equal)).startswith('<') else f'= {p}'}). One pooled figure would mislead."
         )
         std, at = floor.largest, " and the largest of these spreads for all"
-    return " ".join([said, *_power(table, std, at)])
+    return said if table.decided else " ".join([said, *_power(table, std, at)])  # its power is not of a fixed number
 
 
 def _power(table: Table, std: float, at: str) -> Iterator[str]:

@@ -29,7 +29,7 @@ class Claim:
     outcome: Decision
     why: str
     check: tuple[Mapping[str, Any], ...]
-    marks: tuple[str, ...] = ()  # what the outcome is subject to: `interim`, `survivors only`
+    marks: tuple[str, ...] = ()  # what the outcome is subject to, of `MARKS`
     grade: Kind | None = None  # who says the settings of its rows: the least well founded one
     tested: bool = False  # by runs at the settings of its rows, in each of its parts
 

@@ -48,7 +48,7 @@ class Answer:
         return self.configuration.sample(measure) if self.configuration else {}
 
     def marks(self, measure: str) -> tuple[str, ...]:
-        """Return what a measure is subject to, `interim` or `survivors only`: of all rates if it is of their band."""
+        """Return what a measure is subject to, of `MARKS`: of all rates if it is of their band."""
         ours = self.configuration
         if ours and ours.siblings and "/" in measure and Outcome(measure).over_rates:
             return ours.siblings.marks
@@ -88,7 +88,7 @@ class Comparison:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """Return what the verdict is subject to: `interim`, `survivors only`. A count is the same in each run."""
+        """Return what the verdict is subject to, of `MARKS`. A count is the same in each run."""
         return self.answer.marks(self.figure.measure) if self.figure.judged != "exactly" else ()
 
 

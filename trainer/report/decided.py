@@ -1,0 +1,95 @@
+"""A sweep whose seeds were added until it was decided: its decisions, replayed from the runs that it has.
+
+The runs of each configuration are taken in the order in which its seeds were handed out, as `trainer sweep run --until
+decided` does. A run at chance counts there by its accuracy, so it does here.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from trainer.report.configurations import Configuration
+from trainer.report.folders import Problem, Run
+from trainer.runs.groups import decisive, identity
+from trainer.statistics.sequential import Decision, Design, decide
+from trainer.sweep.header import Until, seeds_until
+
+_STILL_TO_COME = ("running", "interrupted", "stopped")
+
+
+@dataclass(frozen=True)
+class Decided:
+    until: Until
+    decisions: tuple[Decision, ...]  # one for each pair that is tested
+    open: tuple[str, ...]  # labels of configurations that need another seed
+
+    def about(self, name: str) -> list[Decision]:
+        """Return the decisions that the question is about: those with this configuration if that is which is best."""
+        return [each for each in self.decisions if self.until.question != "best" or name in (each.a, each.b)]
+
+    def settles(self, best: str, *, highest: bool) -> bool:
+        """Return whether nothing that is asked about the best mean is open, and no decision has another one better."""
+        better = {each.higher if highest else ({each.a, each.b} - {each.higher}).pop() for each in self.about(best)
+                  if each.verdict == "different"}  # fmt: skip
+        beaten = self.until.question == "best" and not better <= {best}
+        return not beaten and all(each.verdict != "open" for each in self.about(best))
+
+
+def decided_of(
+    until: Until, configurations: Sequence[Configuration], unfinished: Iterable[Run], *, highest: bool
+) -> tuple[Decided | None, list[Configuration]]:
+    """Return (the decisions or None if they cannot be replayed, the configurations with the seeds that were wanted)."""
+    asked = [each for each in configurations if each.planned]
+    labels = [each.label for each in asked]
+    crashed = {(_identity(run), run.seed) for run in unfinished if run.status not in _STILL_TO_COME}
+    samples: dict[str, list[float]] = {}
+    next_seed: dict[str, int | None] = {}
+    for each in asked:
+        lost = {seed for config, seed in crashed if config == identity(decisive(each.config))}
+        samples[each.label], next_seed[each.label] = _in_order(each, seeds_until(each.planned, until.at_most), lost)
+    try:
+        control = labels.index(until.control) if until.control else None
+        design = Design(until.question, control, until.at_least, until.at_most, until.margin, highest)  # pyright: ignore[reportArgumentType]
+        spent = [label for label, seed in next_seed.items() if seed is None]
+        decisions, still = decide(samples, design, spent=spent)
+    except ValueError:  # one configuration, or no such control: not the sweep that was decided
+        return None, [*configurations]
+    found = Decided(until, tuple(decisions), tuple(still))
+    return found, [_planned(each, next_seed.get(each.label), still) for each in configurations]
+
+
+def _in_order(each: Configuration, seeds: Sequence[int], lost: Collection[int]) -> tuple[list[float], int | None]:
+    """Return (the outcomes in the order of the seeds, the first seed that is still to come or None)."""
+    ended = {
+        run.seed: run.measure("metric") if run.status == "finished" else None for run in (*each.runs, *each.failed)
+    }
+    outcomes: list[float] = []
+    for seed in seeds:
+        if seed not in ended and seed not in lost:
+            return outcomes, seed
+        if (value := ended.get(seed)) is not None:
+            outcomes.append(value)
+    return outcomes, None
+
+
+def _planned(each: Configuration, next_seed: int | None, still: Collection[str]) -> Configuration:
+    """Return a configuration whose planned seeds are those that it has, and the next one if it is in question."""
+    if not each.planned:
+        return each
+    have = sorted({run.seed for run in (*each.runs, *each.failed)})
+    more = [next_seed] if each.label in still and next_seed is not None else []
+    return replace(each, planned=(*have, *more), until_decided=True)
+
+
+def still_missing(problems: Iterable[Problem], configurations: Sequence[Configuration]) -> list[Problem]:
+    """Return the problems with the seeds that are missing now, in place of those of the file."""
+    ours = {each.label for each in configurations if each.until_decided}
+    kept = [each for each in problems if each.kind != "missing" or each.where not in ours]
+    for each in configurations:
+        have = {run.seed for run in (*each.runs, *each.failed)}
+        if each.until_decided and (more := [seed for seed in each.planned if seed not in have]):
+            kept.append(Problem("missing", each.label, f"seed {more[0]}, because it is in question"))
+    return kept
+
+
+def _identity(run: Run) -> str:
+    return identity(decisive(run.config))
