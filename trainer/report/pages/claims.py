@@ -1,12 +1,12 @@
 """Every conclusion of the reports: its check, or why it has none, and its outcome on our runs."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from trainer.published import experiments
 from trainer.report.pages.markdown import cell, link, link_to_report
+from trainer.report.pages.sentences import marked_text
 from trainer.report.published.claims import STATES, Claim, claims_of, joined
 from trainer.report.published.comparisons import answers_of
 from trainer.report.published.figures import measure_name
@@ -64,10 +64,14 @@ def _page(claims: Sequence[Claim], beside: Path) -> Iterable[str]:
 
 
 def counts_text(claims: Sequence[Claim]) -> str:
-    """Return how many of the claims with a check are of each state."""
-    counts = Counter(claim.state for claim in claims if claim.reason_for_none is None)
+    """Return how many of the claims with a check are of each state, and how many of these are marked."""
+    marks: dict[str, list[Sequence[str]]] = {state: [] for state in STATES}
+    for claim in claims:
+        if claim.reason_for_none is None:
+            marks[claim.state].append(claim.marks)
+    counts = ", ".join(f"{len(each)} {state}{marked_text(each)}" for state, each in marks.items())
     return (
-        f"{', '.join(f'{counts[state]} {state}' for state in STATES)}. *By our definition* are those about a measure"
+        f"{counts}. *By our definition* are those about a measure"
         " that the report does not define. They have no plain outcome, whatever runs show."
     )
 
@@ -123,11 +127,13 @@ def joint_text(claims: Sequence[Claim]) -> str:
     """Return how many of the decided claims may be decided wrongly, a sentence or two. Empty without any."""
     tested = [claim for claim in claims if claim.tested]
     parts = sum(len(claim.check) for claim in tested)
-    decided = sum(claim.outcome in ("holds", "does not hold") for claim in tested)
+    decided = [claim for claim in tested if claim.outcome in ("holds", "does not hold")]
+    marked = marked_text(claim.marks for claim in decided)
+    more = " The 5% is for planned seeds that are all there and trained. Those that are marked err more often."
     if not tested:
         return ""
     return (
-        f"{len(tested)} of these have the runs that their check needs, at least {FEWEST_FOR_A_VERDICT} a row. {decided}"
-        f" of them hold or do not. They have {parts} parts, each wrong in about 5% of cases, so about"
-        f" {LEVEL * parts:.2g} may be decided wrongly."
+        f"{len(tested)} of these have the runs that their check needs, at least {FEWEST_FOR_A_VERDICT} a row."
+        f" {len(decided)} of them hold or do not{marked}. They have {parts} parts, each wrong in about 5% of cases, so"
+        f" about {LEVEL * parts:.2g} may be decided wrongly.{more * bool(marked)}"
     )

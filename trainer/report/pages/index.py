@@ -9,11 +9,12 @@ from pathlib import Path
 from trainer.published import experiments
 from trainer.report.pages.claims import all_claims, counts_text
 from trainer.report.pages.markdown import link, link_to_report
-from trainer.report.pages.sentences import interval, p_value, several, verdict_of
+from trainer.report.pages.sentences import interval, marked_text, p_value, several, verdict_of
 from trainer.report.published.comparisons import Comparison, answers_of, compared
 from trainer.report.published.grades import KINDS, MEANING, Grade
 from trainer.report.sources import source_of
 from trainer.report.tables import Table, read_table_of, unrun_table
+from trainer.statistics.describe import LEVEL
 from trainer.statistics.joint import joint
 from trainer.statistics.table import noise_floor
 from trainer.text import NONE, spread
@@ -59,6 +60,11 @@ class Line:
         return _state(self.comparison)
 
     @property
+    def marks(self) -> tuple[str, ...]:
+        """Return what its verdict is subject to. What is no verdict has no marks."""
+        return _marks(self.comparison)
+
+    @property
     def has_runs(self) -> bool:
         """Return whether a run of its configuration has ended."""
         ours = self.comparison.answer.configuration
@@ -72,6 +78,10 @@ class Line:
 def _state(comparison: Comparison) -> str:
     said = verdict_of(comparison).partition(", settings ")[0]
     return next(state for state in reversed(_STATES) if state in said)
+
+
+def _marks(comparison: Comparison) -> tuple[str, ...]:
+    return comparison.marks if _state(comparison) in _JUDGED else ()
 
 
 def catalogue(runs: Path, archives: Path | None = None) -> tuple[list[Line], list[Table]]:
@@ -108,6 +118,7 @@ def as_json(lines: Sequence[Line]) -> list[dict[str, object]]:
             "ours": line.comparison.mean,
             "n": len(line.comparison.sample),
             "state": line.state,
+            "marks": list(line.marks),
             "grade": line.grade and line.grade.kind,
             "read_in_by_us": list(line.grade.read_in) if line.grade else [],
             "authors": line.authors and _reading(line.authors),
@@ -123,6 +134,7 @@ def _reading(comparison: Comparison) -> dict[str, object]:
         "ours": comparison.mean,
         "n": len(comparison.sample),
         "state": _state(comparison),
+        "marks": list(_marks(comparison)),
         "grade": grade and grade.kind,
         "read_in_by_us": list(grade.read_in) if grade else [],
     }
@@ -140,7 +152,8 @@ def coverage(lines: Sequence[Line]) -> str:
     begun = sum(line.has_runs for line in lines) - judged
     full, half = round(_BAR * judged / len(lines)), round(_BAR * (judged + begun) / len(lines))
     bar = "#" * full + "+" * (half - full) + "." * (_BAR - half)
-    return f"[{bar}] {judged} of {len(lines)} published rows have a verdict, {begun} more have runs"
+    marked = marked_text(line.marks for line in lines)
+    return f"[{bar}] {judged} of {len(lines)} published rows have a verdict{marked}, {begun} more have runs"
 
 
 def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Iterable[str]:
@@ -158,9 +171,17 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
     yield from _by_report(lines)
     yield "| | rows | |"
     yield "|---|---:|---|"
-    yield from (f"| {state} | {counts[state]} | {_MEANING[state]} |" for state in _STATES)
+    for state in _STATES:
+        marked = marked_text(line.marks for line in lines if line.state == state)
+        yield f"| {state} | {counts[state]}{marked} | {_MEANING[state]} |"
+    yield ""
+    yield "*Interim*: planned seeds are missing. *Survivors only*: some runs failed. *Seeds until decided*: seeds were"
+    yield "added until something was decided. The 5% of a verdict is for seeds that were planned, are all there and trained."
     yield ""
     yield from _grades(lines)
+    yield from _crossed("our reading", [(_state(each.comparison), each.grade, each.marks) for each in lines])
+    theirs = [each.authors for each in lines if each.authors]
+    yield from _crossed("the authors' reading", [(_state(each), each.answer.grade, _marks(each)) for each in theirs])
     yield from _jointly(lines)
     yield from _noise(lines)
     claims = all_claims(tables)
@@ -205,10 +226,11 @@ def _jointly(lines: Sequence[Line]) -> Iterable[str]:
         return
     configurations = {id(each.answer.configuration) for each in judged}
     n, counts = together.n, several(list(map(str, together.fifths)))
+    marked = marked_text(_marks(each) for each in judged if each.p is not None and each.p < LEVEL)
     even = f" (Kolmogorov-Smirnov, p {p_value(together.p_uniform)})" if n >= _FEWEST_P_VALUES else ""
     yield f"All verdicts together: if each published figure were one more run of ours, {together.expected:.2g} of {n}"
-    yield f"would be called higher or lower by chance. {together.significant} are. {together.corrected} of these remain"
-    yield "if only 5% of what is called so may be false (Benjamini and Hochberg). By chance the p-values are spread"
+    yield f"would be called higher or lower by chance. {together.significant} are{marked}."
+    yield f"{together.corrected} of these remain if only 5% of what is called so may be false (Benjamini and Hochberg). By chance the p-values are spread"
     yield f"evenly over 0 to 1. The five fifths of that range have {counts} of {n}{even}."
     several_s = "s" * (len(configurations) > 1)
     yield f"Their rows are compared with {len(configurations)} configuration{several_s}. Rows with the same one are"
@@ -249,6 +271,18 @@ def _grades(lines: Sequence[Line]) -> Iterable[str]:
     yield ""
 
 
+def _crossed(reading: str, rows: Sequence[tuple[str, Grade | None, tuple[str, ...]]]) -> Iterable[str]:
+    """Yield how many rows of each grade have each verdict, under one reading."""
+    yield f"| {reading} | {' | '.join(KINDS)} |"
+    yield f"|---|{'---:|' * len(KINDS)}"
+    for state in _STATES:
+        of_kind = {kind: [marks for said, grade, marks in rows if said == state and grade and grade.kind == kind]
+                   for kind in KINDS}  # fmt: skip
+        if any(of_kind.values()):
+            yield f"| {state} | {' | '.join(f'{len(each)}{marked_text(each)}' for each in of_kind.values())} |"
+    yield ""
+
+
 def _row(line: Line, *, both: bool) -> str:
     comparison = line.comparison
     digits = 0 if comparison.figure.measure == "params" else 2
@@ -259,7 +293,7 @@ def _row(line: Line, *, both: bool) -> str:
         spread(comparison.sample.values(), digits=digits),
         interval(comparison.interval, digits=digits),
         str(len(comparison.sample)),
-        line.state,
+        ", ".join([line.state, *line.marks]),
         line.grade.text.removeprefix("settings ") if line.grade else "not known here",
     ]
     if both:
@@ -272,4 +306,5 @@ def _authors_cell(comparison: Comparison | None, digits: int) -> str:
         return NONE
     found = f"{spread(comparison.sample.values(), digits=digits)}, " if comparison.sample else ""
     grade = comparison.answer.grade
-    return f"{found}{_state(comparison)}{f', {grade.text}' if grade else ''}"
+    said = ", ".join([_state(comparison), *_marks(comparison)])
+    return f"{found}{said}{f', {grade.text}' if grade else ''}"

@@ -1,10 +1,12 @@
 """Numbers and findings as a report writes them. `±` is a sample standard deviation, brackets are 95 % intervals."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from trainer.published import Experiment
 from trainer.report.asked import Measured
+from trainer.report.configurations import MARKS
 from trainer.report.published.comparisons import Comparison
 from trainer.report.tables import Table
 from trainer.statistics.describe import Values, describe
@@ -78,6 +80,13 @@ def _without_sample(comparison: Comparison) -> str:
     if ours is not None and ours.runs:
         return "not compared: our runs have no such figure"
     return "all runs failed" if ours is not None and ours.failed else "no runs"
+
+
+def marked_text(marks: Iterable[Sequence[str]]) -> str:
+    """Return ` (1 interim, 2 survivors only)`: how many of some verdicts have each mark. Empty if none has one."""
+    counts = Counter(mark for each in marks for mark in each)
+    said = ", ".join(f"{counts[mark]} {mark}" for mark in MARKS if counts[mark])
+    return f" ({said})" if said else ""
 
 
 def several(names: Sequence[str]) -> str:

@@ -482,7 +482,16 @@ def test_all_claims_together_say_how_many_may_be_decided_wrongly() -> None:
     said = joint_text([claim] * 20)
     assert said.startswith("20 of these have the runs") and "20 of them hold or do not" in said
     assert "They have 20 parts" in said and "about 1 may be decided wrongly" in said
-    assert joint_text([replace(claim, tested=False)]) == ""
+    assert joint_text([replace(claim, tested=False)]) == "" and "err more often" not in said
+
+
+def test_counts_say_how_many_are_interim_or_of_survivors_only() -> None:
+    """Before: `1 holds`, of a claim whose planned seeds are missing."""
+    (claim,) = claims_of(answers_for(accuracies(a=91.0, b=90.0), {"of": A, "above": B}))
+    some = [replace(claim, marks=marks) for marks in (("interim",), ("interim", "survivors only"), ())]
+    assert counts_text(some).startswith("3 holds (2 interim, 1 survivors only), 0 compatible, ")
+    said = joint_text(some)
+    assert "3 of them hold or do not (2 interim, 1 survivors only)." in said and "marked err more often" in said
 
 
 def test_what_runs_cannot_decide_has_its_reason() -> None:

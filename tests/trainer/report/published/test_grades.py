@@ -15,6 +15,7 @@ from trainer.report.pages import beside, grids
 from trainer.report.pages.answer import finding
 from trainer.report.pages.export import as_json
 from trainer.report.pages.index import Line, as_markdown, catalogue
+from trainer.report.pages.index import as_json as index_json
 from trainer.report.pages.sentences import verdict_of
 from trainer.report.published.authors import repositories
 from trainer.report.published.comparisons import Answer
@@ -170,6 +171,20 @@ def test_a_row_has_a_verdict_under_each_of_two_readings(both: Path, tmp_path: Pa
     lines, tables = catalogue(both.parent)
     page = as_markdown(lines, tables, beside=tmp_path)
     assert "94.65 ± 0.05 (n=3), higher, settings from the authors' public code |" in page
+
+
+def test_the_index_counts_verdicts_by_grade_and_with_their_marks(both: Path, tmp_path: Path) -> None:
+    """Before: `consistent | 1` of a verdict that is interim, and nothing said which grade it has."""
+    lines, tables = catalogue(both.parent)
+    page = as_markdown(lines, tables, beside=tmp_path)
+    assert "| consistent | 1 (1 interim) |" in page and "2 of 130 published rows have a verdict (2 interim)" in page
+    assert "| lower | 0 | 0 | 1 (1 interim) | 0 |" in page and "| cosine | test accuracy |" in page
+    (cosine,) = (row for row in page.splitlines() if row.startswith("| cosine |") and "lower" in row)
+    assert "| lower, interim | read in by us (" in cosine
+    ours, theirs = page.index("| our reading |"), page.index("| the authors' reading |")
+    assert "| consistent | 0 | 0 | 1 (1 interim) | 0 |" in page[ours:theirs]
+    assert "| higher | 0 | 1 | 0 | 0 |" in page[theirs:]
+    assert index_json(lines)[0]["marks"] == []
 
 
 def test_a_run_with_one_other_setting_is_not_the_authors_reading(both: Path) -> None:
