@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def test_a_choice_lists_its_own_keys_apart_from_the_shared_ones() -> None:
     assert "`optimizer.nesterov`" in sgd
     assert "`optimizer.decay_norm_and_bias`" not in sgd  # shared by all optimizers
     assert "| `optimizer.lr` | number > 0 | `0.1` | Peak learning rate. The schedule multiplies it. |" in sgd
+
+
+def test_two_seeds_values_are_not_written_as_an_interval() -> None:
+    """Before: `0.82 (0.74, 0.90)`, and *narrower* in bold below an interval that contains 1."""
+    by_hand = (DOCS / "results" / "bn_landscape.md").read_text(encoding="utf-8").partition("<!-- end of")[2]
+    assert not re.findall(r"\| \d[\d.]* \(\d[\d.]*, \d[\d.]*\) \|", by_hand)
+    assert "0.82 (0.74 and 0.90)" in by_hand and "two seeds cannot tell that from chance" in by_hand
 
 
 def test_the_batchnorm_page_opens_with_the_answer_of_its_committed_runs() -> None:

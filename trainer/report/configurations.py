@@ -23,7 +23,7 @@ FAILED = "failed"
 """The measure of a run that is 1 if it diverged or stayed at chance, else 0."""
 
 MARKS = ("interim", "survivors only", "seeds until decided")
-"""What a verdict may be subject to: planned seeds are missing, runs failed, seeds were added until something was
+"""Marks of a verdict, each something that it is subject to: planned seeds are missing, runs failed, seeds were added until something was
 decided, which the test of a fixed number of seeds does not know."""
 
 

@@ -23,7 +23,7 @@ _UNTIL = re.compile(r"(best|all-pairs|against)(?:=(.+))?, (\d+) to (\d+) seeds(?
 
 @dataclass(frozen=True)
 class Until:
-    """How seeds were added until a sweep was decided: `trainer sweep run --until decided`."""
+    """The design by which seeds were added until a sweep was decided: `trainer sweep run --until decided`."""
 
     question: str  # best, all-pairs or against
     control: str  # label of the configuration that the others are compared with, or ""

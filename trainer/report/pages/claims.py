@@ -127,6 +127,7 @@ def joint_text(claims: Sequence[Claim]) -> str:
     """Return how many of the decided claims may be decided wrongly, a sentence or two. Empty without any."""
     tested = [claim for claim in claims if claim.tested]
     parts = sum(len(claim.check) for claim in tested)
+    part_s = f"part{'s' * (parts != 1)}"
     decided = [claim for claim in tested if claim.outcome in ("holds", "does not hold")]
     marked = marked_text(claim.marks for claim in decided)
     more = " The 5% is for planned seeds that are all there and trained. Those that are marked err more often."
@@ -134,6 +135,6 @@ def joint_text(claims: Sequence[Claim]) -> str:
         return ""
     return (
         f"{len(tested)} of these have the runs that their check needs, at least {FEWEST_FOR_A_VERDICT} a row."
-        f" {len(decided)} of them hold or do not{marked}. They have {parts} parts, each wrong in about 5% of cases, so"
+        f" {len(decided)} of them hold or do not{marked}. They have {parts} {part_s}, each wrong in about 5% of cases, so"
         f" about {LEVEL * parts:.2g} may be decided wrongly.{more * bool(marked)}"
     )

@@ -176,7 +176,7 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
         yield f"| {state} | {counts[state]}{marked} | {_MEANING[state]} |"
     yield ""
     yield "*Interim*: planned seeds are missing. *Survivors only*: some runs failed. *Seeds until decided*: seeds were"
-    yield "added until something was decided. The 5% of a verdict is for seeds that were planned, are all there and trained."
+    yield "added until something was decided. The 5% of a verdict is for planned seeds that are all there and trained."
     yield ""
     yield from _grades(lines)
     yield from _crossed("our reading", [(_state(each.comparison), each.grade, each.marks) for each in lines])
@@ -230,8 +230,9 @@ def _jointly(lines: Sequence[Line]) -> Iterable[str]:
     even = f" (Kolmogorov-Smirnov, p {p_value(together.p_uniform)})" if n >= _FEWEST_P_VALUES else ""
     yield f"All verdicts together: if each published figure were one more run of ours, {together.expected:.2g} of {n}"
     yield f"would be called higher or lower by chance. {together.significant} are{marked}."
-    yield f"{together.corrected} of these remain if only 5% of what is called so may be false (Benjamini and Hochberg). By chance the p-values are spread"
-    yield f"evenly over 0 to 1. The five fifths of that range have {counts} of {n}{even}."
+    yield f"{together.corrected} of these remain if only 5% of what is called so may be false (Benjamini and Hochberg)."
+    yield "By chance the p-values are spread evenly over 0 to 1. The five fifths of that range have"
+    yield f"{counts} of {n}{even}."
     several_s = "s" * (len(configurations) > 1)
     yield f"Their rows are compared with {len(configurations)} configuration{several_s}. Rows with the same one are"
     yield "not independent."
