@@ -23,8 +23,8 @@ FAILED = "failed"
 """The measure of a run that is 1 if it diverged or stayed at chance, else 0."""
 
 MARKS = ("interim", "survivors only", "seeds until decided")
-"""Marks of a verdict, each something that it is subject to: planned seeds are missing, runs failed, seeds were added until something was
-decided, which the test of a fixed number of seeds does not know."""
+"""Marks of a verdict, each something that it is subject to: planned seeds are missing, runs failed, seeds were added
+until something was decided, which the test of a fixed number of seeds does not know."""
 
 
 @dataclass(frozen=True)

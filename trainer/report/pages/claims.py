@@ -135,6 +135,6 @@ def joint_text(claims: Sequence[Claim]) -> str:
         return ""
     return (
         f"{len(tested)} of these have the runs that their check needs, at least {FEWEST_FOR_A_VERDICT} a row."
-        f" {len(decided)} of them hold or do not{marked}. They have {parts} {part_s}, each wrong in about 5% of cases, so"
-        f" about {LEVEL * parts:.2g} may be decided wrongly.{more * bool(marked)}"
+        f" {len(decided)} of them hold or do not{marked}. They have {parts} {part_s}, each wrong in about 5% of"
+        f" cases, so about {LEVEL * parts:.2g} may be decided wrongly.{more * bool(marked)}"
     )
