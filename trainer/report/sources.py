@@ -64,7 +64,7 @@ def read_source(source: Source) -> Contents:
 
 
 def sweep_text(texts: Iterable[str | None]) -> str | None:
-    """Return the text of a sweep's file that asks for most points, the last one by alphabet of equal ones.
+    """Return the text of a sweep's file that asks for most points, of equal ones that which says most in its header.
 
     A sweep that got more seeds is the same sweep, and the order of merging does not matter. If seeds were added until
     one of them was decided, that is said of all.
@@ -72,13 +72,14 @@ def sweep_text(texts: Iterable[str | None]) -> str | None:
     return max((text for text in texts if text is not None), key=lambda text: (*_size(text), text), default=None)
 
 
-def _size(text: str) -> tuple[int, bool]:
-    """Return (points, whether seeds were added until decided)."""
+def _size(text: str) -> tuple[int, bool, int]:
+    """Return (points, whether seeds were added until decided, how much else the header says)."""
     try:
         sweep = parse_sweep(text, Path("sweep.yaml"))
-        return len(points_of(sweep)) or sweep.file.run_cap or 0, sweep.header.until is not None
+        said = bool(sweep.header.control) + (sweep.header.outcome is not None)
+        return len(points_of(sweep)) or sweep.file.run_cap or 0, sweep.header.until is not None, said
     except SweepError:
-        return -1, False
+        return -1, False, 0
 
 
 def source_of(name: str, runs: Path, archives: Path | None) -> Source | None:

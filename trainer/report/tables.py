@@ -11,8 +11,9 @@ from pathlib import Path
 
 from trainer.errors import UserError
 from trainer.published import Experiment, experiments
-from trainer.report.asked import Measured, all_measured, asked_of, siblings_of
+from trainer.report.asked import Measured, all_measured, asked_of
 from trainer.report.configurations import Configuration, of_sweep, settled, with_siblings
+from trainer.report.controls import Family, control_among, families_of, in_words
 from trainer.report.decided import Decided, decided_of, still_missing
 from trainer.report.folders import Problem, Run, read_results, runs_of
 from trainer.report.published.claims import Claim, claims_of
@@ -48,7 +49,7 @@ class Table:
     problems: tuple[Problem, ...]
     answers: tuple[Answer, ...]  # to published rows
     expected: int | None  # number of runs; None if it is not known
-    control: str = ""  # label of the configuration that its file compares all others with
+    control: str = ""  # that its file names: a configuration, a network, or a choice
     authors: tuple[Answer, ...] = ()  # to those rows that have a reading after their authors' public code
     asked: Measured | None = None  # the outcome that its file names in place of the metric
     source: Source | None = None  # None for single runs
@@ -104,7 +105,20 @@ class Table:
         """Return the comparisons with the control, none if the file names none or it has no run."""
         if self.asked:
             return self.asked.against_control
-        return with_control(self.samples, self.control) if self.control else []
+        return [
+            each
+            for family in self.families
+            for each in with_control({name: self.samples[name] for name in family.members}, family.control)
+        ]
+
+    @property
+    def families(self) -> list[Family]:
+        """Return which configurations are compared with which control. An outcome has its own comparisons."""
+        return families_of(self.control, self.configurations) if self.control and not self.asked else []
+
+    @property
+    def control_words(self) -> str:
+        return self.control if self.asked else in_words(self.control, self.configurations)
 
     @cached_property
     def top(self) -> list[str]:
@@ -221,7 +235,7 @@ def read_table_of(source: Source) -> Table:
         missing = still_missing(missing, configurations)
         expected = sum(len(each.planned) for each in configurations)
     configurations = with_siblings(configurations)
-    control = _control(header.control, configurations)
+    control = control_among(header.control, configurations)
     table = Table(
         sweep.name,
         folder,
@@ -311,9 +325,3 @@ def _identity(run: Run) -> tuple[str, int]:
 def _question(sweep: Sweep) -> str:
     """Return the comment on the first line of a sweep's file, or else a question with its name."""
     return sweep.header.question or f"What do the runs of {sweep.name} achieve?"
-
-
-def _control(name: str, configurations: Sequence[Configuration]) -> str:
-    """Return the label that a sweep's file names as control if there is such a configuration or network, or ""."""
-    labels = {each.label for each in configurations} | {each.label for each in siblings_of(configurations)}
-    return name if name in labels else ""

@@ -188,14 +188,15 @@ def parse_sweep(text: str, path: Path) -> Sweep:
 
 
 def labels_of(sweep: Sweep) -> set[str]:
-    """Return the labels of a grid's configurations, and of those that differ in their learning rate alone."""
+    """Return what a control may be: a grid's configurations, those without their learning rate, and single choices."""
     if sweep.file.method != "grid":
         return set()
     values = {key: parameter.choices for key in sweep.varied
               if key != SEED and not isinstance(parameter := sweep.space[key], Range)}  # fmt: skip
     points = [dict(zip(values, each, strict=True)) for each in product(*values.values())]
     without_rate = [{key: value for key, value in point.items() if key != RATE} for point in points]
-    return {label(point) or "all" for point in (*points, *without_rate)}
+    choices = [{key: value} for key, each in values.items() for value in each]
+    return {label(point) or "all" for point in (*points, *without_rate, *choices)}
 
 
 def with_overrides(sweep: Sweep, overrides: Sequence[str]) -> Sweep:

@@ -41,7 +41,7 @@ class Until:
 @dataclass(frozen=True)
 class Header:
     question: str = ""
-    control: str = ""  # label of a configuration, or of the runs of one network at all rates
+    control: str = ""  # label of a configuration, of the runs of one network at all rates, or of one choice
     outcome: Outcome | None = None  # None: the metric of the sweep
     highest: bool = True  # is the best outcome
     until: Until | None = None  # None: the file says which seeds there are

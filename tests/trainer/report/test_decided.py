@@ -125,6 +125,8 @@ def test_archives_carry_the_design(decided, tmp_path: Path) -> None:
     plain = with_until((folder / "lr_scheduler.yaml").read_text(), "")
     kept = (folder / "lr_scheduler.yaml").read_text()
     assert sweep_text([plain, kept]) == sweep_text([kept, plain]) == kept
+    newer = plain.replace("# Time:", "# Control:  cosine\n# Time:")
+    assert newer < plain and sweep_text([plain, newer]) == sweep_text([newer, plain]) == newer
 
 
 def test_the_real_one_is_decided_as_it_was() -> None:

@@ -20,6 +20,7 @@ from trainer.report.published.comparisons import Comparison, answers_of, compare
 from trainer.report.tables import Table, read_table
 from trainer.runs.history import History
 from trainer.runs.results import Result
+from trainer.statistics.comparisons import with_control
 from trainer.statistics.power import difference_needed, lead_needed
 from trainer.sweep.file import read_sweep
 
@@ -166,6 +167,7 @@ def test_an_answer_before_the_planned_seeds_is_interim(write_schedules) -> None:
     table = read_table(write_schedules(some))
     found = finding(table)
     assert (table.interim, found.certainty) == (True, "interim") and "So far the difference" in found.text
+    assert "So far, compared with the control, constant: cosine is significantly higher, interim." in found.text
     headlines = [each for each in table.comparisons if each.headline]
     heads = {each.answer.name: verdict_of(each).partition(", settings")[0] for each in headlines}
     assert (heads["cosine"], heads["step"]) == ("consistent", "lower, interim")
@@ -211,6 +213,7 @@ def test_the_power_beside_a_control_is_that_of_its_test(write_schedules) -> None
         ("architecture_res9", "resnet18"),
         ("combination_vgg", "vgg_adam"),
         ("bn_accuracy", "vgg_a"),
+        ("handmade", "order=[linear,norm,act,dropout]"),
     ],
 )
 def test_a_sweep_that_asks_what_a_change_gains_names_what_it_is_a_change_of(sweep: str, control: str) -> None:
@@ -219,16 +222,47 @@ def test_a_sweep_that_asks_what_a_change_gains_names_what_it_is_a_change_of(swee
     assert file.header.control == control
 
 
+def test_a_control_that_is_one_choice_makes_a_family_of_each_network(tmp_path: Path, write_run) -> None:
+    """Before: the file of `handmade` named its first order as the reference, and each was compared with the best of
+    both networks."""
+    folder = tmp_path / "runs" / "twice"
+    folder.mkdir(parents=True)
+    (folder / "twice.yaml").write_text(
+        "# Q?\n# Control:  lr=0.01\nmethod: grid\nmetric: {name: test/accuracy, goal: maximize}\n"
+        'command: ["${env}", trainer, train, "${args_no_hyphens}"]\nparameters:\n'
+        "  model.name: {values: [resnet18, resnet34]}\n  optimizer.lr: {values: [0.01, 0.02, 0.03]}\n"
+        "  seed: {values: [0, 1, 2, 3, 4]}\n"
+    )
+    for network, level in (("resnet18", 0.5), ("resnet34", 0.9)):
+        for rate, gain in ((0.01, 0.0), (0.02, 0.03), (0.03, -0.03)):
+            for seed, step in enumerate(SEEDS):
+                words = [f"model.name={network}", f"optimizer.lr={rate}", f"seed={seed}"]
+                write_run(folder / f"{network}-{rate}-s{seed}", words, accuracy=level + gain + step)
+    table = read_table(folder)
+    found = {each.name: (each.finding, round(each.difference, 3)) for each in table.against_control}
+    assert found == {
+        f"{network}, lr={rate}": finding
+        for network in ("resnet18", "resnet34")
+        for rate, finding in ((0.02, ("higher", 3.0)), (0.03, ("lower", -3.0)))
+    }
+    family = {name: table.samples[name] for name in (f"resnet18, lr=0.0{n}" for n in (1, 2, 3))}
+    assert table.against_control[:2] == with_control(family, "resnet18, lr=0.01")
+    assert "Compared with the control, lr=0.01 with the same model: " in finding(table).text
+    assert table.floor is not None
+    difference = difference_needed((table.floor.std,) * 3, 5)
+    assert f"from the control, lr=0.01 with the same model, by {difference:.2f} points" in floor_text(table)
+
+
 def test_every_control_is_a_configuration_of_its_sweep() -> None:
     from trainer.report.configurations import of_sweep
-    from trainer.report.tables import _control
+    from trainer.report.controls import control_among
     from trainer.runs.groups import SEED
 
     for path in sorted((Path(__file__).parents[3] / "sweeps").glob("*.yaml")):
         if "# Control:" in path.read_text():
             sweep = read_sweep(path)
             configurations, _, _ = of_sweep(sweep, [key for key in sweep.varied if key != SEED], [])
-            assert _control(sweep.header.control, with_siblings(configurations)), path.name
+            assert control_among(sweep.header.control, with_siblings(configurations)), path.name
 
 
 def test_a_noise_floor_does_not_contradict_its_table(tmp_path: Path, write_run) -> None:

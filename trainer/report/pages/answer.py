@@ -212,7 +212,8 @@ def _control(table: Table) -> Iterable[str]:
         if names
     ]
     found = " and ".join(said) or "no configuration differs significantly"
-    yield f"Compared with the control, {table.control}: {found}."
+    begin, end = ("So far, compared", ", interim") if table.interim else ("Compared", "")
+    yield f"{begin} with the control, {table.control_words}: {found}{end}."
 
 
 def _identical(pairs: Sequence[Pair]) -> Iterable[str]:

@@ -164,8 +164,11 @@ def with_best(table: Table) -> Grid:
 
 def with_control(table: Table) -> Grid:
     """Return the difference of each configuration from the control that the sweep's file names."""
-    how = "Welch's test" if len(table.against_control) == 1 else "the larger p of Dunnett's comparison and Welch's"
-    return _against(table, table.against_control, f"Each configuration minus the control, {table.control}: {how}", "")
+    pairs_only = all(len(family.members) == 2 for family in table.families)
+    how = "Welch's test" if pairs_only else "the larger p of Dunnett's comparison and Welch's"
+    how = "seed by seed, corrected after Bonferroni" if table.asked else how
+    caption = f"Each configuration minus the control, {table.control_words}: {how}"
+    return _against(table, table.against_control, caption, "")
 
 
 def two_noises(table: Table) -> Grid:

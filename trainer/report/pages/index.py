@@ -214,7 +214,8 @@ def _by_report(lines: Sequence[Line]) -> Iterable[str]:
     for report in dict.fromkeys(line.report for line in lines):
         own = [line for line in lines if line.report == report]
         judged = sum(line.state in _JUDGED for line in own)
-        yield f"| {report} | {len(own)} | {judged} | {sum(line.has_runs for line in own)} |"
+        marked = marked_text(line.marks for line in own)
+        yield f"| {report} | {len(own)} | {judged}{marked} | {sum(line.has_runs for line in own)} |"
     yield ""
 
 

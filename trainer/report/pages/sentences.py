@@ -187,11 +187,14 @@ def _power(table: Table, std: float, at: str) -> Iterator[str]:
         return
     if table.asked:  # its control is compared seed by seed
         yield from _power_of_pairs(table.asked)
-    elif difference := difference_needed(spreads, seeds):
-        tail = _if_skewed(power_if_skewed(difference, spreads, seeds, from_control=True))
+        return
+    sizes = (sum(len(table.samples[name]) > 1 for name in family.members) for family in table.families)
+    own = (std,) * max(2, *sizes, 0)
+    if difference := difference_needed(own, seeds):
+        tail = _if_skewed(power_if_skewed(difference, own, seeds, from_control=True))
         yield (
-            f"One that differs from the control, {table.control}, by {difference:.{digits}f}{unit} is found different"
-            f" from it with 80% power{tail}."
+            f"One that differs from the control, {table.control_words}, by {difference:.{digits}f}{unit} is found"
+            f" different from it with 80% power{tail}."
         )
 
 
