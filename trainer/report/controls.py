@@ -31,8 +31,10 @@ def families_of(name: str, configurations: Sequence[Configuration]) -> list[Fami
     if name in labels:
         return [Family(name, labels)]
     key = _key_of(name, configurations)
+    if key is None:
+        return []
     grouped: dict[str, list[Configuration]] = {}
-    for each in configurations if key else ():
+    for each in configurations:
         rest = {other: value for other, value in each.values.items() if other != key}
         grouped.setdefault(identity(rest), []).append(each)
     return [

@@ -28,16 +28,19 @@ class Decided:
 
     def settles(self, best: str, *, highest: bool) -> bool:
         """Return whether nothing that is asked about the best mean is open, and no decision has another one better."""
-        better = {each.higher if highest else ({each.a, each.b} - {each.higher}).pop() for each in self.about(best)
-                  if each.verdict == "different"}  # fmt: skip
-        beaten = self.until.question == "best" and not better <= {best}
-        return not beaten and all(each.verdict != "open" for each in self.about(best))
+        found = self.about(best)
+        told_apart = [each for each in found if each.verdict == "different"]
+        beaten = any((each.higher == best) != highest for each in told_apart) and self.until.question == "best"
+        return bool(found) and not beaten and all(each.verdict != "open" for each in found)
 
 
 def decided_of(
     until: Until, configurations: Sequence[Configuration], unfinished: Iterable[Run], *, highest: bool
-) -> tuple[Decided | None, list[Configuration]]:
-    """Return (the decisions or None if they cannot be replayed, the configurations with the seeds that were wanted)."""
+) -> tuple[Decided, list[Configuration]]:
+    """Return (the decisions, the configurations with the seeds that were wanted).
+
+    There are no decisions without two configurations, and without the control that the design names.
+    """
     asked = [each for each in configurations if each.planned]
     labels = [each.label for each in asked]
     crashed = {(_identity(run), run.seed) for run in unfinished if run.status not in _STILL_TO_COME}
@@ -48,11 +51,11 @@ def decided_of(
         samples[each.label], next_seed[each.label] = _in_order(each, seeds_until(each.planned, until.at_most), lost)
     try:
         control = labels.index(until.control) if until.control else None
-        design = Design(until.question, control, until.at_least, until.at_most, until.margin, highest)  # pyright: ignore[reportArgumentType]
+        design = Design(until.question, control, until.at_least, until.at_most, until.margin, highest)
         spent = [label for label, seed in next_seed.items() if seed is None]
         decisions, still = decide(samples, design, spent=spent)
-    except ValueError:  # one configuration, or no such control: not the sweep that was decided
-        return None, [*configurations]
+    except ValueError:
+        decisions, still = [], []
     found = Decided(until, tuple(decisions), tuple(still))
     return found, [_planned(each, next_seed.get(each.label), still) for each in configurations]
 

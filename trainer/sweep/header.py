@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal
 
 from trainer.config.explain import did_you_mean
 from trainer.errors import UserError
@@ -25,7 +26,7 @@ _UNTIL = re.compile(r"(best|all-pairs|against)(?:=(.+))?, (\d+) to (\d+) seeds(?
 class Until:
     """The design by which seeds were added until a sweep was decided: `trainer sweep run --until decided`."""
 
-    question: str  # best, all-pairs or against
+    question: Literal["best", "all-pairs", "against"]
     control: str  # label of the configuration that the others are compared with, or ""
     at_least: int  # seeds of each configuration
     at_most: int
@@ -70,10 +71,12 @@ def read_header(text: str) -> tuple[Header, list[str]]:
 def read_until(said: str) -> Until | None:
     """Return what `# Decided:` says, or None if it is not of that form."""
     found = _UNTIL.fullmatch(said)
-    if found is None or bool(found[2]) != (found[1] == "against"):
-        return None
-    margin = float(found[5]) if found[5] else None
-    return Until(found[1], found[2] or "", int(found[3]), int(found[4]), margin)
+    match found and found[1]:
+        case ("best" | "all-pairs" | "against") as question if found and bool(found[2]) == (question == "against"):
+            margin = float(found[5]) if found[5] else None
+            return Until(question, found[2] or "", int(found[3]), int(found[4]), margin)
+        case _:
+            return None
 
 
 def with_until(text: str, said: str) -> str:

@@ -200,7 +200,7 @@ def test_more_than_two_are_compared_with_the_best_and_with_the_control_by_the_ou
     table = read_table(folder)
     said = finding(table).text
     assert said.startswith("Time train seconds is lowest for cosine, 51.6 ± 1.5 (n=5).")
-    assert "Compared with the control, constant: step and cosine are significantly lower." in said
+    assert "So far, compared with the control, constant: step and cosine are significantly lower, interim." in said
     assert [row[0] for row in outcome.outcome(table).rows[:3]] == ["cosine", "step", "constant"]
     assert outcome.outcome(table).rows[0][2] == "0.503 times"
     assert table.asked is not None

@@ -20,7 +20,7 @@ from trainer.statistics.table import noise_floor
 from trainer.text import NONE, spread
 
 PICTURE = "published.svg"
-"""Of all rows, beside the page."""
+"""Name of the picture of all rows, beside the page."""
 
 _BAR = 50  # characters
 _FEWEST_P_VALUES = 5  # that say how they are spread
