@@ -183,12 +183,7 @@ def run(
         return here.run_for(
             paths, overrides, place, plan, here.seconds_of(time, until), catalogue, retry, have or (), as_json
         )
-    code = 0
-    for path in paths:
-        code = max(code, here.run_one(path, overrides, place, retry, as_json, have or (), plan))
-        if code > 2:  # a signal
-            break
-    return code
+    return here.run_each(paths, overrides, place, retry, as_json, have or (), plan)
 
 
 _SUBMIT_EXAMPLES = """Examples:
@@ -302,7 +297,7 @@ def rerun(
     overrides = local.overrides_of(Path(target), runs=runs, storage=storage)
     chosen = devices.split(",")
     place = here.Place(runs, storage, chosen, jobs or len(chosen) * per_device)
-    return here.run_one(Path(target), overrides, place, True, as_json)
+    return here.run_each([Path(target)], overrides, place, True, as_json)
 
 
 @app.command("list")

@@ -2,11 +2,14 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from pretend import train as pretended
 
 from trainer.cli.main import main
+from trainer.sweep import child, engine, local
 
 SWEEP = """
 method: grid
@@ -70,11 +73,13 @@ def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.Ca
         (["run"], "expected a sweep file, such as sweeps/smoke.yaml"),
         (["run", "train.epochs=1"], "train.epochs=1: expected a sweep file"),
         (["run", "good.yaml", "--for", "9"], "--for: '9': expected a time, such as 90s, 9m or 1h30m"),
-        (["run", "good.yaml", "--until", "soon"], "--until: 'soon': expected a time of day, such as 04:30"),
+        (["run", "good.yaml", "--until", "soon"], "--until: 'soon': expected decided, or a time of day such as 04:30"),
+        (["run", "good.yaml", "--until", "decide"], "such as 04:30; did you mean 'decided'?"),
         (["run", "good.yaml", "--until", "04:30", "--for", "1h"], "use one"),
         (["run", "good.yaml", "--margin", "0.3"], "--margin: goes with --until decided"),
         (["run", "good.yaml", "--until", "decided", "--margin", "0"], "--margin: 0: expected a difference above 0"),
         (["run", "good.yaml", "--until", "decided", "--at-most", "2"], "--at-most: 2 is under --at-least 3"),
+        (["run", "good.yaml", "--until", "decided", "--at-most", "100000000"], "expected 1000 seeds or fewer"),
         (["run", "good.yaml", "--until", "decided", "--seeds", "0-3"], "it chooses the seeds itself"),
         (["run", "good.yaml", "--until", "decided", "--question", "all"], "--question: 'all' is not a question"),
         (["run", "--catalogue"], "--catalogue: runs for weeks"),
@@ -95,3 +100,24 @@ def test_what_cannot_be_run_is_one_line_and_nothing_starts(
     assert len(said) == 1
     assert line in said[0]
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("how", [[], ["--until", "decided", "--at-most", "3"]])
+def test_several_sweeps_are_one_json_object_and_each_is_opened_once(
+    trainer, how: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    child.warm_up(["pretend.train"])
+    monkeypatch.setattr(local, "Engine", partial(engine.Engine, target=pretended.main))
+    monkeypatch.setenv("PRETEND_NOISE", "0.1")
+    monkeypatch.setenv("PRETEND_SECONDS", "0.01")
+    checked: list[str] = []
+    check = local.check
+    monkeypatch.setattr(local, "check", lambda sweep: checked.append(sweep.name) or check(sweep))
+    for name in ("good", "other"):
+        (tmp_path / f"{name}.yaml").write_text(SWEEP.replace("[0.1, 0.2]", "[0.4, 0.8]"))
+    assert trainer("run", "good.yaml", "other.yaml", "--json", "--jobs", "2", *how) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert {name: each["complete"] for name, each in said.items()} == {"good": True, "other": True}
+    assert checked == ["good", "other"]
+    assert trainer("run", "good.yaml", "--json", *how) == 0
+    assert json.loads(capsys.readouterr().out) == said["good"]
