@@ -5,7 +5,7 @@ page says the same figure each time.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
@@ -44,6 +44,17 @@ def lead_needed(stds: Sequence[float], n: int) -> float | None:
     return float(np.quantile((draw + half).max(1), POWER))
 
 
+def difference_needed(stds: Sequence[float], n: int) -> float | None:
+    """Return the smallest difference of one configuration from a control that is called significant in 80 % of sweeps.
+
+    The control is the first of k, and the test is Dunnett's and Welch's together. None where `lead_needed` is.
+    """
+    if n < FEWEST_FOR_A_VERDICT or len(stds) < 2 or not any(stds):
+        return None
+    draw, half = _draws(tuple(stds), n, two_sided=True)
+    return float(np.quantile((draw + half)[:, 0], POWER))
+
+
 @cache
 def power_if_skewed(lead: float, stds: tuple[float, ...], n: int) -> float | None:
     """Return the power at this lead if runs are not normal but exponential, to whichever side it is lower.
@@ -68,18 +79,25 @@ def seeds_needed(means: tuple[float, ...], stds: tuple[float, ...]) -> int | Non
 
     None if its mean is not the highest, without spread, or if more than 10,000 would be needed.
     """
-    low, high = FEWEST_FOR_A_VERDICT - 1, FEWEST_FOR_A_VERDICT  # power rises with n
-    while power(means, stds, high) < POWER:
+    return smallest_n(lambda n: power(means, stds, n) >= POWER)
+
+
+def smallest_n(enough: Callable[[int], bool]) -> int | None:
+    """Return the smallest number of runs that is enough, where more are enough too. None above 10,000."""
+    low, high = FEWEST_FOR_A_VERDICT - 1, FEWEST_FOR_A_VERDICT
+    while not enough(high):
         if high == MOST_SEEDS:
             return None
         low, high = high, min(2 * high, MOST_SEEDS)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(means, stds, middle) >= POWER else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 
-def _draws(stds: tuple[float, ...], n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _draws(
+    stds: tuple[float, ...], n: int, *, two_sided: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (noise of other minus first, the difference that is just significant), each [draws, k - 1].
 
     Means and variances are drawn, not runs, so the time does not depend on n.
@@ -89,13 +107,14 @@ def _draws(stds: tuple[float, ...], n: int) -> tuple[NDArray[np.float64], NDArra
     spread = np.asarray(stds)
     mean = random.normal(size=(count, k)) * spread / math.sqrt(n)
     variance = random.chisquare(n - 1, size=(count, k)) / (n - 1) * spread**2
-    return mean[:, 1:] - mean[:, :1], just_significant(variance, n)
+    return mean[:, 1:] - mean[:, :1], just_significant(variance, n, two_sided=two_sided)
 
 
-def just_significant(variance: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+def just_significant(variance: NDArray[np.float64], n: int, *, two_sided: bool = False) -> NDArray[np.float64]:
     """Return the difference from the first of k configurations that is just significant, [..., k - 1].
 
-    `variance` [..., k] has the sample variances of n runs each. The rule is that of `comparisons.with_best`.
+    `variance` [..., k] has the sample variances of n runs each. The rule is that of `comparisons.with_best`, or of
+    `with_control` if it is two-sided.
     """
     first, others = variance[..., :1], variance[..., 1:]
     error = np.maximum(first + others, np.finfo(float).tiny)
@@ -104,5 +123,5 @@ def just_significant(variance: NDArray[np.float64], n: int) -> NDArray[np.float6
     k = variance.shape[-1]
     if k == 2:
         return half
-    critical = dunnett_quantile((math.sqrt(0.5),) * (k - 1), k * (n - 1), two_sided=False)
+    critical = dunnett_quantile((math.sqrt(0.5),) * (k - 1), k * (n - 1), two_sided=two_sided)
     return np.maximum(half, critical * np.sqrt(2 / n * variance.mean(-1, keepdims=True)))

@@ -49,7 +49,7 @@ def seconds_until(text: str, now: datetime.datetime) -> float:
 
 @dataclass(frozen=True)
 class Spent:
-    """What came of a time."""
+    """Outcome of a time that sweeps were run for."""
 
     progress: tuple[Progress, ...]  # of each sweep
     skipped: tuple[str, ...]  # names of sweeps whose first steps cannot be taken

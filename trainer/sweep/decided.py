@@ -19,6 +19,7 @@ from trainer.statistics.sequential import Decision, Design, decide
 from trainer.sweep.engine import Watch
 from trainer.sweep.local import LocalSweep
 from trainer.sweep.order import Plan
+from trainer.sweep.points import Entry
 from trainer.sweep.status import PointStatus, Progress, configurations
 
 _PATIENCE_SECONDS = 5  # between two looks at what another controller runs
@@ -152,9 +153,19 @@ def run_until_decided(
         say(f"{len(still)} configurations in question, {len(wanted)} run{'s' * (len(wanted) > 1)}")
         wanted = [entry for entry in wanted if entry.point.key not in running]
         tried |= {entry.point.key for entry in wanted}
-        used = {entry.point.values[SEED] for entry in wanted}
-        part = replace(sweep, seeds=tuple(seed for seed in sweep.seeds if seed in used))  # later commands know these
+        part = _needed(sweep, {status.point.key for status in _begun(progress).points}, wanted)
         _, signal = part.run(wanted=wanted, jobs=jobs, devices=devices, watch=watch)
+
+
+def _needed(sweep: LocalSweep, begun: Collection[str], wanted: Sequence[Entry]) -> LocalSweep:
+    """Return the part of a sweep that is begun or wanted. The seeds that are wanted are noted in its ledger."""
+    keys = {*begun, *(entry.point.key for entry in wanted)}
+    used = {entry.point.values[SEED] for entry in wanted}
+    return replace(
+        sweep,
+        checked=replace(sweep.checked, entries=tuple(e for e in sweep.checked.entries if e.point.key in keys)),
+        seeds=tuple(seed for seed in sweep.seeds if seed in used),
+    )
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,17 @@ def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.Ca
         (["run", "good.yaml", "--first", "seed=9"], "--first: seed=9: good.yaml has no such point"),
         (["run", "good.yaml", "--for", "1h", "--have", "."], "--have: .: no archive in it"),
         (["run", "good.yaml", "missing.yaml", "--for", "1h"], "missing.yaml"),
+        (["plan"], "expected a sweep file, such as sweeps/smoke.yaml"),
+        (["plan", "good.yaml", "--noise", "0"], "--noise: 0: expected a standard deviation above 0, such as 0.3"),
+        (
+            ["plan", "good.yaml", "--noise", "seed_nose"],
+            "--noise: seed_nose: no such folder, and no such sweep in runs",
+        ),
+        (["plan", "good.yaml", "--difference", "0.5"], "--difference: the noise of good is not known"),
+        (["plan", "good.yaml", "--noise", "1", "--difference", "-1"], "--difference: -1: expected a number above 0"),
+        (["plan", "good.yaml", "--to", "plan.pdf"], "--to: plan.pdf: a chart is written as .html, .svg or .png"),
+        (["plan", "good.yaml", "--seeds", "x"], "--seeds: 'x': expected seeds"),
+        (["plan", "good.yaml", "--devices", "gpu"], "--devices: 'gpu': expected cpu, cuda:0"),
     ],
 )
 def test_what_cannot_be_run_is_one_line_and_nothing_starts(
@@ -121,3 +132,22 @@ def test_several_sweeps_are_one_json_object_and_each_is_opened_once(
     assert checked == ["good", "other"]
     assert trainer("run", "good.yaml", "--json", *how) == 0
     assert json.loads(capsys.readouterr().out) == said["good"]
+
+
+def test_a_plan_has_cost_power_and_a_chart(
+    trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("trainer.sweep.pilot.Pilot.seconds", lambda *_: 60.0)
+    (tmp_path / "search.yaml").write_text(SWEEP.replace("grid", "bayes\nrun_cap: 5").replace("[0.1, 0.2]", "[1, 2]"))
+    typed = ["good.yaml", "--noise", "0.3", "--difference", "0.5", "--seeds", "0-3", "train.epochs=2"]
+    assert trainer("plan", *typed, "--to", "plan.svg") == 0
+    said = capsys.readouterr().out
+    assert "good.yaml: 8 points" in said
+    assert "8 runs with 16 epochs take about 8 min on this machine, one at a time" in said
+    assert said.splitlines()[-1] == "plan.svg"
+    assert "Smallest difference that so many seeds find" in (tmp_path / "plan.svg").read_text()
+    assert trainer("plan", "good.yaml", "search.yaml", "--json", "--devices", "cuda:0,cuda:1") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["good"]["seconds"], told["search"]["seconds"]) == (120, 180)
+    assert told["good"]["noise"] is None and "compares" not in told["search"]
+    assert not (tmp_path / "runs").exists(), "nothing was run"
