@@ -1,6 +1,7 @@
 """`trainer sweep plan`: what sweeps will cost and what they can tell, before anything runs."""
 
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -57,6 +58,7 @@ def plan(
 ) -> None:
     """Say what sweeps will cost and what they can tell. Only the first steps of each network run, to be timed."""
     from trainer.report.forecast import chart_of
+    from trainer.sweep.engine import device_env
     from trainer.sweep.order import Plan, read_seeds
 
     if to is not None and to.suffix.lower() not in (".html", ".svg", ".png"):
@@ -68,9 +70,10 @@ def plan(
     sweeps = here.opened(paths, overrides, place, have or (), wish)
     powers = {sweep.name: power for sweep in sweeps if (power := _power(sweep, noise, difference, runs))}
     chart = chart_of(powers) if to is not None else None
+    envs = {device: device_env(device) for device in chosen}
     for sweep in sweeps:
         here.warn_of(sweep.checked)
-    forecasts = [_forecast(sweep, powers.get(sweep.name), place) for sweep in sweeps]
+    forecasts = [_forecast(sweep, powers.get(sweep.name), place, envs) for sweep in sweeps]
     if to is not None and chart is not None:
         from trainer.panels.render import render
 
@@ -118,18 +121,19 @@ def _noise(sweep: "LocalSweep", comparison: "Comparison", noise: str | None, run
     return found
 
 
-def _forecast(sweep: "LocalSweep", power: "Power | None", place: here.Place) -> "Forecast":
+def _forecast(
+    sweep: "LocalSweep", power: "Power | None", place: here.Place, envs: Mapping[str, Mapping[str, str]]
+) -> "Forecast":
     from trainer.report.forecast import Forecast
     from trainer.sweep.child import warm_up
     from trainer.sweep.cost import costs_of
-    from trainer.sweep.engine import device_env
     from trainer.sweep.local import env_of
     from trainer.sweep.pilot import Pilot
 
     checked = sweep.checked.sweep
     slots = tuple(place.devices[number % len(place.devices)] for number in range(place.jobs))
-    envs = {device: {**env_of(checked, place.jobs), **device_env(device)} for device in slots}
     warm_up()  # after the check, so that a mistake does not wait for torch
-    pilots = {device: Pilot(place.runs, env, partial(typer.echo, err=True)) for device, env in envs.items()}
+    shared, say = env_of(checked, place.jobs), partial(typer.echo, err=True)
+    pilots = {device: Pilot(place.runs, {**shared, **env}, say) for device, env in envs.items()}
     costs = costs_of(sweep, lambda entry, device: pilots[device].seconds(entry, checked), slots)
     return Forecast(checked, tuple(costs), len(sweep.entries) or sweep.progress().total, slots, power)
