@@ -29,7 +29,7 @@ _TESTS = {"best": "the best one leads {} by", "control": "one differs from {} by
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the page of a grid will compare, and by which test."""
+    """Comparison that the page of a grid will make, and its test."""
 
     outcome: Outcome
     test: Test
@@ -113,7 +113,7 @@ def noise_of(comparison: Comparison, runs: Table, source: str) -> Noise | None:
 
 @dataclass(frozen=True)
 class Power:
-    """What so many seeds of a sweep can tell."""
+    """Differences that seeds of a sweep can show."""
 
     asked: Comparison
     noise: Noise | None

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from pretend.watch import children_of
+from pretend.watch import children_of, wait_for
 
 from trainer.sweep.local import progress_here
 
@@ -48,7 +48,11 @@ def results(runs: Path) -> dict[str, tuple[list[dict[str, Any]], dict[str, Any]]
     }
 
 
-def kill_at_random(command: Sequence[str], sweep: Path, kills: int, *, seconds: float) -> None:
+Pause = Callable[[random.Random], object]
+"""Waits for a random moment."""
+
+
+def kill_at_random(command: Sequence[str], sweep: Path, kills: int, pause: Pause) -> None:
     """Kill a controller so many times at a random moment, and before every second time one of its children."""
     draw = random.Random(0)
     for kill in range(kills):
@@ -56,11 +60,29 @@ def kill_at_random(command: Sequence[str], sweep: Path, kills: int, *, seconds: 
             while not children_of(sweep) and process.poll() is None:
                 time.sleep(0.05)
             assert process.poll() is None, f"all was done before kill {kill}"
-            time.sleep(draw.uniform(0, seconds))
+            pause(draw)
             if victims := (children_of(sweep) if kill % 2 else []):
                 os.kill(draw.choice(victims), signal.SIGKILL)
-                time.sleep(draw.uniform(0, seconds / 2))  # for the other one to go on
+                time.sleep(draw.uniform(0, 3))  # for the other one to go on
             process.kill()
+
+
+def up_to(seconds: float) -> Pause:
+    return lambda draw: time.sleep(draw.uniform(0, seconds))
+
+
+def epochs_of(sweep: Path, most: int) -> Pause:
+    """Wait until up to so many further epochs are logged, and a moment: fast and slow machines are killed alike."""
+
+    def logged() -> int:
+        return sum(path.read_bytes().count(b"\n") for path in sweep.glob("*/metrics.jsonl"))
+
+    def pause(draw: random.Random) -> None:
+        end = logged() + draw.randint(0, most)
+        wait_for(lambda: logged() >= end)
+        time.sleep(draw.uniform(0, 1))
+
+    return pause
 
 
 @pytest.mark.slow
@@ -71,7 +93,7 @@ def test_twenty_kills_at_random_moments_change_no_result_and_no_point_is_run_twi
     calm, stormy = tmp_path / "calm", tmp_path / "stormy"
     subprocess.run([*CLI, str(path), "--runs", str(calm), "--jobs", "2"], check=True, stdout=subprocess.DEVNULL)
 
-    kill_at_random([*CLI, str(path), "--runs", str(stormy), "--jobs", "2"], stormy / "kills", 20, seconds=6)
+    kill_at_random([*CLI, str(path), "--runs", str(stormy), "--jobs", "2"], stormy / "kills", 20, up_to(6))
     subprocess.run([*CLI, str(path), "--runs", str(stormy), "--jobs", "2"], check=True, stdout=subprocess.DEVNULL)
 
     assert results(stormy) == results(calm)
@@ -96,7 +118,7 @@ def test_ten_kills_of_a_sequential_sweep_change_no_decision(tmp_path: Path) -> N
         return [*CLI, str(path), "--runs", str(runs), *wish]
 
     undisturbed = json.loads(subprocess.run(command(calm), check=True, stdout=subprocess.PIPE).stdout)
-    kill_at_random(command(stormy), stormy / "kills", 10, seconds=4)
+    kill_at_random(command(stormy), stormy / "kills", 10, epochs_of(stormy / "kills", 8))
     end = json.loads(subprocess.run(command(stormy), check=True, stdout=subprocess.PIPE).stdout)
 
     for key in ("decisions", "open", "failed", "runs", "design"):
