@@ -1,4 +1,4 @@
-"""`trainer sweep`: check, run, plan, start, submit, status, rerun, list. Optuna, wandb, torch are imported inside them."""
+"""`trainer sweep`: check, run, plan, start, submit, status, rerun, list. Optuna, wandb, torch are imported inside."""
 
 import json
 import re
