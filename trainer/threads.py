@@ -1,4 +1,4 @@
-"""How the threads of one operation wait for each other.
+"""The way in which threads of one operation wait for each other.
 
 PyTorch's own OpenMP (libgomp) lets a thread that waits spin for milliseconds. That costs nothing on an idle machine. On
 a busy one, the thread burns the time of the one that it waits for. docs/lab-notes.md has what that costs.

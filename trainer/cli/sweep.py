@@ -1,4 +1,4 @@
-"""`trainer sweep`: check, run, start, status, rerun, list. Optuna, wandb and torch are imported inside the commands."""
+"""`trainer sweep`: check, run, plan, start, submit, status, rerun, list. Optuna, wandb, torch are imported inside."""
 
 import json
 import re
@@ -10,6 +10,29 @@ from typer import Argument, Option
 
 from trainer.cli import sweep_here as here
 from trainer.cli.options import TAKES_ANY_KEY, JsonFlag, RunsFlag
+from trainer.cli.sweep_flags import (
+    AtLeastFlag,
+    AtMostFlag,
+    CatalogueFlag,
+    DevicesFlag,
+    File,
+    Files,
+    FirstFlag,
+    HaveFlag,
+    JobsFlag,
+    MarginFlag,
+    OrderFlag,
+    PerDeviceFlag,
+    QuestionFlag,
+    RetryFlag,
+    SeedsFlag,
+    StorageFlag,
+    Target,
+    TimeFlag,
+    UntilFlag,
+)
+from trainer.cli.sweep_plan import EXAMPLES as PLAN_EXAMPLES
+from trainer.cli.sweep_plan import plan
 from trainer.errors import SweepError, UserError
 
 if TYPE_CHECKING:
@@ -18,83 +41,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run sweeps, on W&B or with no server.")
 
 _REMOTE = re.compile(r"https?://.*|[^/]+/[^/]+/[^/.]+")  # a page of W&B's, or ENTITY/PROJECT/SWEEP
-
-File = Annotated[Path, Argument(metavar="FILE", help="A sweep file, such as sweeps/lr_scheduler.yaml.")]
-Target = Annotated[
-    str, Argument(metavar="FILE_OR_ID", help="A sweep file, or a W&B sweep: ENTITY/PROJECT/ID or its page.")
-]
-StorageFlag = Annotated[
-    str | None,
-    Option(
-        help="Database of the sweep, which machines can share, such as postgresql://USER@HOST/NAME. Default: a file"
-        " in the sweep's folder.",
-        metavar="URL",
-        envvar="TRAINER_STORAGE",
-    ),
-]
-JobsFlag = Annotated[int | None, Option(help="Points at once. Default: one on each device.", metavar="N", min=1)]
-DevicesFlag = Annotated[str, Option(help="Devices to train on, such as cuda:0,cuda:1 or cpu.", metavar="LIST")]
-PerDeviceFlag = Annotated[int, Option(help="Points at once on each device.", metavar="K", min=1)]
-HaveFlag = Annotated[
-    list[Path] | None,
-    Option(
-        "--have",
-        help="Archive, or folder of archives, whose runs count as done: those of the same config and seed. Give it"
-        " again for each further one.",
-        metavar="PATH",
-    ),
-]
-Files = Annotated[
-    list[str] | None,
-    Argument(metavar="FILE... [KEY=VALUE]...", help="Sweep files, then any config key, the same at every point."),
-]
-OrderFlag = Annotated[
-    str,
-    Option(
-        help="seeds-first: every configuration once, then every one again. grid: W&B's order. shuffled: at random.",
-        metavar="ORDER",
-    ),
-]
-FirstFlag = Annotated[
-    list[str] | None, Option("--first", help="Run points with this value before all others.", metavar="KEY=VALUE")
-]
-SeedsFlag = Annotated[
-    str | None, Option(help="Run these seeds, such as 0-9 or 0-4,7. Default: the file's.", metavar="SEEDS")
-]
-TimeFlag = Annotated[
-    str | None,
-    Option("--for", help="Run whole rounds of seeds, as many as this time allows: 90s, 9m, 1h30m.", metavar="TIME"),
-]
-UntilFlag = Annotated[
-    str | None,
-    Option(
-        "--until",
-        help="HH:MM: the same, until this time of day. decided: give seeds to what is in question until it is decided.",
-        metavar="WHEN",
-    ),
-]
-QuestionFlag = Annotated[
-    str | None,
-    Option(
-        help="Of --until decided. best: which is best? all-pairs: which pairs differ? against=LABEL: which differ from"
-        " this one? Default: best.",
-        metavar="QUESTION",
-    ),
-]
-AtLeastFlag = Annotated[int | None, Option(help="Seeds before the first look. Default: 3.", metavar="N")]
-AtMostFlag = Annotated[int | None, Option(help="Seeds of a configuration. Default: 10.", metavar="N")]
-MarginFlag = Annotated[
-    float | None,
-    Option(help="Difference that does not matter, in points of an accuracy: 0.3.", metavar="POINTS"),
-]
-CatalogueFlag = Annotated[
-    bool,
-    Option(
-        "--catalogue",
-        help="Run all sweeps that answer a published row, first those that bring most rows to a verdict in an hour.",
-    ),
-]
-RetryFlag = Annotated[bool, Option("--retry", help="Run points that crashed or diverged again.")]
 
 
 @app.command()
@@ -183,12 +129,10 @@ def run(
         return here.run_for(
             paths, overrides, place, plan, here.seconds_of(time, until), catalogue, retry, have or (), as_json
         )
-    code = 0
-    for path in paths:
-        code = max(code, here.run_one(path, overrides, place, retry, as_json, have or (), plan))
-        if code > 2:  # a signal
-            break
-    return code
+    return here.run_each(paths, overrides, place, retry, as_json, have or (), plan)
+
+
+app.command(context_settings=TAKES_ANY_KEY, epilog=PLAN_EXAMPLES)(plan)
 
 
 _SUBMIT_EXAMPLES = """Examples:
@@ -302,7 +246,7 @@ def rerun(
     overrides = local.overrides_of(Path(target), runs=runs, storage=storage)
     chosen = devices.split(",")
     place = here.Place(runs, storage, chosen, jobs or len(chosen) * per_device)
-    return here.run_one(Path(target), overrides, place, True, as_json)
+    return here.run_each([Path(target)], overrides, place, True, as_json)
 
 
 @app.command("list")

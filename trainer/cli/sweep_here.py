@@ -2,9 +2,9 @@
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from trainer.cli.options import print_json
 from trainer.errors import SweepError
 
 if TYPE_CHECKING:
+    from trainer.sweep.local import LocalSweep
     from trainer.sweep.order import Plan
     from trainer.sweep.points import Checked
     from trainer.sweep.status import Progress
@@ -32,8 +33,8 @@ class Place:
     jobs: int
 
 
-def run_one(
-    file: Path,
+def run_each(
+    paths: Sequence[Path],
     overrides: list[str],
     place: Place,
     retry: bool,
@@ -41,28 +42,57 @@ def run_one(
     have: Sequence[Path] = (),
     plan: "Plan | None" = None,
 ) -> int:
+    """Run each sweep to its end, after all of them were checked."""
     from trainer.sweep.child import warm_up
     from trainer.sweep.live import SweepView
+
+    sweeps = opened(paths, overrides, place, have, plan)
+    warm_up()  # after the check, so that a mistake does not wait for torch
+    code = 0
+    said: dict[str, object] = {}
+    for path, sweep in zip(paths, sweeps, strict=True):
+        warn_of(sweep.checked)
+        with SweepView(sweep.name) as view:
+            progress, signal = sweep.run(jobs=place.jobs, devices=place.devices, retry=retry, watch=view.show)
+        said[sweep.name] = progress.as_json()
+        if not as_json:
+            print_progress(progress, False)
+        failed, left = progress.count("crashed", "diverged"), sweep.left(progress)
+        elsewhere = ["--runs", str(place.runs)] if place.runs != Path("runs") else []
+        again = shlex.join(["trainer", "sweep", "rerun", str(path), *elsewhere])
+        if failed and not signal:
+            typer.echo(f"{failed} points failed; `{again}` runs them again", err=True)
+        elif left:
+            typer.echo(f"continue with the same command, or `{again}`", err=True)
+        code = 128 + signal if signal else max(code, int(failed + left > 0))
+        if signal:
+            break
+    if as_json:
+        print_json(one_or_all(said, paths))
+    return code
+
+
+def opened(
+    paths: Sequence[Path], overrides: list[str], place: Place, have: Sequence[Path], plan: "Plan | None"
+) -> "list[LocalSweep]":
+    """Check all sweeps before any of them runs. Raises SweepError with every mistake."""
     from trainer.sweep.local import open_sweep
 
-    sweep = open_sweep(file, overrides, runs=place.runs, storage=place.storage, have=have, plan=plan)
-    warm_up()  # after the check, so that a mistake does not wait for torch
-    warn_of(sweep.checked)
-    with SweepView(file.stem) as view:
-        progress, signal = sweep.run(jobs=place.jobs, devices=place.devices, retry=retry, watch=view.show)
-    print_progress(progress, as_json)
-    failed = progress.count("crashed", "diverged")
-    again = shlex.join(
-        ["trainer", "sweep", "rerun", str(file), *(["--runs", str(place.runs)] if place.runs != Path("runs") else [])]
-    )
-    left = sweep.left(progress)
-    if failed and not signal:
-        typer.echo(f"{failed} points failed; `{again}` runs them again", err=True)
-    elif left:
-        typer.echo(f"continue with the same command, or `{again}`", err=True)
-    if signal:
-        return 128 + signal
-    return int(failed + left > 0)
+    sweeps: list[LocalSweep] = []
+    problems: list[str] = []
+    for path in paths:
+        try:
+            sweeps.append(open_sweep(path, overrides, runs=place.runs, storage=place.storage, have=have, plan=plan))
+        except SweepError as error:
+            problems += error.problems
+    if problems:
+        raise SweepError(*problems)
+    return sweeps
+
+
+def one_or_all(said: Mapping[str, object], paths: Sequence[Path]) -> object:
+    """Return what is said of the one sweep that was asked for, or of each of several, by its name."""
+    return dict(said) if len(paths) > 1 else next(iter(said.values()))
 
 
 def run_for(
@@ -80,20 +110,18 @@ def run_for(
     from trainer.sweep import budget
     from trainer.sweep.child import warm_up
     from trainer.sweep.live import SweepView
-    from trainer.sweep.local import env_of, open_sweep
+    from trainer.sweep.local import env_of
     from trainer.sweep.pilot import Pilot
 
     begun = monotonic()
-    sweeps = [
-        open_sweep(path, overrides, runs=place.runs, storage=place.storage, have=have, plan=plan) for path in paths
-    ]
+    sweeps = opened(paths, overrides, place, have, plan)
     warm_up()
     for sweep in sweeps:
         warn_of(sweep.checked)
     with ExitStack() as views:
         say = partial(typer.echo, err=True)
         pilots = {sweep.name: Pilot(place.runs, env_of(sweep.checked.sweep, place.jobs), say) for sweep in sweeps}
-        progress, signal = budget.run_for(
+        spent = budget.run_for(
             sweeps,
             seconds - (monotonic() - begun),
             predict=lambda entry, sweep: pilots[sweep.name].seconds(entry, sweep.checked.sweep),
@@ -105,12 +133,13 @@ def run_for(
             retry=retry,
         )
     if as_json:
-        print_json({sweep.name: each.as_json() for sweep, each in zip(sweeps, progress, strict=True)})
+        print_json({sweep.name: each.as_json() for sweep, each in zip(sweeps, spent.progress, strict=True)})
     else:
-        for sweep, each in zip(sweeps, progress, strict=True):
+        for sweep, each in zip(sweeps, spent.progress, strict=True):
             typer.echo(f"{sweep.checked.sweep.path}")
             print_progress(each, as_json)
-    return 128 + signal if signal else int(any(each.count("crashed", "diverged") for each in progress))
+    failed = spent.skipped or any(each.count("crashed", "diverged") for each in spent.progress)
+    return 128 + spent.signal if spent.signal else int(bool(failed))
 
 
 @dataclass(frozen=True)
@@ -133,21 +162,20 @@ def run_decided(
     as_json: bool,
 ) -> int:
     """Run each sweep until it is decided. A pair that is undecided at its last seed is no failure."""
+    from trainer.statistics.sequential import Design
     from trainer.sweep.child import warm_up
-    from trainer.sweep.decided import design_of, run_until_decided, seeds_for
+    from trainer.sweep.decided import design_of, plan_for, run_until_decided
     from trainer.sweep.live import SweepView
-    from trainer.sweep.local import open_sweep
 
-    opened = partial(open_sweep, overrides=overrides, runs=place.runs, storage=place.storage, have=have)
-    designs = [
-        design_of(
-            opened(path), question=wish.question, at_least=wish.at_least, at_most=wish.at_most, margin=wish.margin
-        )
-        for path in paths
-    ]
-    sweeps = [opened(path, plan=replace(plan, seeds=seeds_for(opened(path), wish.at_most))) for path in paths]
+    try:
+        numbers = Design(at_least=wish.at_least, at_most=wish.at_most, margin=wish.margin)
+    except ValueError as error:
+        raise SweepError(str(error)) from error
+    sweeps = opened(paths, overrides, place, have, plan_for(plan, numbers))
+    designs = [design_of(sweep, wish.question, numbers) for sweep in sweeps]
     warm_up()
     code = 0
+    said: dict[str, object] = {}
     for sweep, (design, margin) in zip(sweeps, designs, strict=True):
         warn_of(sweep.checked)
         with SweepView(sweep.name) as view:
@@ -160,16 +188,17 @@ def run_decided(
                 watch=view.show,
                 say=partial(typer.echo, err=True),
             )
-        if as_json:
-            print_json(end.as_json())
-        else:
+        said[sweep.name] = end.as_json()
+        if not as_json:
             print_progress(end.progress, False)
             typer.echo(end.as_text())
-        if end.signal:
-            return 128 + end.signal
-        if end.left:
+        if end.left and not end.signal:
             typer.echo("continue with the same command", err=True)
-        code = max(code, int(bool(end.failed or end.left)))
+        code = 128 + end.signal if end.signal else max(code, int(bool(end.failed or end.left)))
+        if end.signal:
+            break
+    if as_json:
+        print_json(one_or_all(said, paths))
     return code
 
 

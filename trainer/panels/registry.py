@@ -7,6 +7,7 @@ from trainer.errors import ConfigError
 from trainer.panels.panel import Column, Panel, Preset
 from trainer.panels.rows_curves import ablation, accuracy_time_size, confusion, curves, rates
 from trainer.panels.rows_inspect import layer_rows, of_inspected_runs, reliability_rows
+from trainer.panels.rows_plan import smallest_differences
 from trainer.panels.rows_probes import along_the_gradient, cosines, mean_with_extremes, run_band, shifts
 from trainer.panels.rows_surface import lines, planes
 
@@ -226,6 +227,18 @@ PANELS = (
          "parameters": _number("parameters (millions)"), "accuracy": _number("test accuracy (%)")},
         accuracy_time_size,
         "a finished run",
+    ),
+    Panel(
+        "smallest_difference",
+        1,
+        "Smallest difference that so many seeds find",
+        "In points of test accuracy, with 80% power at the noise of these runs. Band: its 95% interval.",
+        {"group": _text("what is compared"), "seeds": _number("seeds of each configuration"),
+         "difference": _number("smallest true difference that is found in 80% of sweeps"),
+         "low": _number("the same at the lower end of the noise's 95% interval"),
+         "high": _number("the same at its upper end"), "wanted": _number("difference that is wanted")},
+        smallest_differences,
+        "two seeds of a configuration",
     ),
     Panel(
         "reliability",

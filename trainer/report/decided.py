@@ -1,7 +1,7 @@
 """A sweep whose seeds were added until it was decided: its decisions, replayed from the runs that it has.
 
-The runs of each configuration are taken in the order in which its seeds were handed out, as `trainer sweep run --until
-decided` does. A run at chance counts there by its accuracy, so it does here.
+The runs of each configuration are taken in the order of its seeds, as `trainer sweep run --until decided` does. Failed
+runs are passed over.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -11,7 +11,7 @@ from trainer.report.configurations import Configuration
 from trainer.report.folders import Problem, Run
 from trainer.runs.groups import decisive, identity
 from trainer.statistics.sequential import Decision, Design, decide
-from trainer.sweep.header import Until, seeds_until
+from trainer.sweep.header import Until, seeds_tried, seeds_until
 
 _STILL_TO_COME = ("running", "interrupted", "stopped")
 
@@ -35,7 +35,7 @@ class Decided:
 
 
 def decided_of(
-    until: Until, configurations: Sequence[Configuration], unfinished: Iterable[Run], *, highest: bool
+    until: Until, configurations: Sequence[Configuration], unfinished: Iterable[Run], *, metric: str, highest: bool
 ) -> tuple[Decided, list[Configuration]]:
     """Return (the decisions, the configurations with the seeds that were wanted).
 
@@ -48,7 +48,8 @@ def decided_of(
     next_seed: dict[str, int | None] = {}
     for each in asked:
         lost = {seed for config, seed in crashed if config == identity(decisive(each.config))}
-        samples[each.label], next_seed[each.label] = _in_order(each, seeds_until(each.planned, until.at_most), lost)
+        seeds = seeds_until(each.planned, seeds_tried(until.at_most))
+        samples[each.label], next_seed[each.label] = _in_order(each, seeds, lost, metric)
     try:
         control = labels.index(until.control) if until.control else None
         design = Design(until.question, control, until.at_least, until.at_most, until.margin, highest)
@@ -60,11 +61,14 @@ def decided_of(
     return found, [_planned(each, next_seed.get(each.label), still) for each in configurations]
 
 
-def _in_order(each: Configuration, seeds: Sequence[int], lost: Collection[int]) -> tuple[list[float], int | None]:
+def _in_order(
+    each: Configuration, seeds: Sequence[int], lost: Collection[int], metric: str
+) -> tuple[list[float], int | None]:
     """Return (the outcomes in the order of the seeds, the first seed that is still to come or None)."""
-    ended = {
-        run.seed: run.measure("metric") if run.status == "finished" else None for run in (*each.runs, *each.failed)
-    }
+    ended = {run.seed: run.measure("metric") for run in each.runs}
+    for run in each.failed:  # a sweep knows what is at chance from its metric alone
+        counts = run.status == "finished" and metric != "test/accuracy"
+        ended[run.seed] = run.measure("metric") if counts else None
     outcomes: list[float] = []
     for seed in seeds:
         if seed not in ended and seed not in lost:

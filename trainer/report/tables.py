@@ -231,7 +231,7 @@ def read_table_of(source: Source) -> Table:
     configurations, unfinished, others = settled(configurations)
     header, decided = sweep.header, None
     if header.until:
-        decided, configurations = decided_of(header.until, configurations, unfinished, highest=highest)
+        decided, configurations = decided_of(header.until, configurations, unfinished, metric=metric, highest=highest)
         missing = still_missing(missing, configurations)
         expected = sum(len(each.planned) for each in configurations)
     configurations = with_siblings(configurations)

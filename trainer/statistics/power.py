@@ -5,7 +5,7 @@ normal runs and have a fixed seed, so a page says the same figure each time.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
@@ -82,14 +82,19 @@ def seeds_needed(means: tuple[float, ...], stds: tuple[float, ...]) -> int | Non
 
     None if its mean is not the highest, without spread, or if more than 10,000 would be needed.
     """
-    low, high = FEWEST_FOR_A_VERDICT - 1, FEWEST_FOR_A_VERDICT  # power rises with n
-    while power(means, stds, high) < POWER:
+    return smallest_n(lambda n: power(means, stds, n) >= POWER)
+
+
+def smallest_n(enough: Callable[[int], bool]) -> int | None:
+    """Return the smallest number of runs that is enough, where more are enough too. None above 10,000."""
+    low, high = FEWEST_FOR_A_VERDICT - 1, FEWEST_FOR_A_VERDICT
+    while not enough(high):
         if high == MOST_SEEDS:
             return None
         low, high = high, min(2 * high, MOST_SEEDS)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(means, stds, middle) >= POWER else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 

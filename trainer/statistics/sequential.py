@@ -27,6 +27,7 @@ OPEN, EQUIVALENT = 0, 2  # of a pair in `Course.verdicts`; 1 and -1: the first i
 _SPENT = 0.7
 """Share of the error that the boundaries spend. They are those of normal means with a known spread. With few seeds and
 unequal spreads Welch's test errs more often, which simulations measured and this makes up for (docs/statistics.md)."""
+_MOST_SEEDS = 1000
 _NODES = 201  # of an integral over the values of a statistic between its boundaries
 
 Numbers = NDArray[np.float64]
@@ -51,6 +52,8 @@ class Design:
             raise ValueError(f"--at-least: {self.at_least}: a spread needs two seeds; use 2 or more")
         if self.at_most < self.at_least:
             raise ValueError(f"--at-most: {self.at_most} is under --at-least {self.at_least}")
+        if self.at_most > _MOST_SEEDS:
+            raise ValueError(f"--at-most: {self.at_most}: expected {_MOST_SEEDS} seeds or fewer")
         if self.margin is not None and not self.margin > 0:
             raise ValueError(f"--margin: {self.margin:g}: expected a difference above 0")
 

@@ -50,16 +50,28 @@ def note_design(study: Study, folder: Path, design: Mapping[str, Any], said: str
 
     Raises SweepError for another one than it was begun with.
     """
-    begun = study.user_attrs.get("design")
-    if begun is None or begun == design:
+    begun = study.user_attrs.get("design", {})
+    for key, asked in design.items():
+        if begun.get(key, asked) != asked:
+            raise SweepError(
+                f"{folder}: was begun {_change(key, begun[key], asked)}; a design that changes errs more often; give"
+                " --runs another one"
+            )
+    if design != begun:
         study.set_user_attr("design", dict(design))
         study.set_user_attr("decided", said)
-    elif changed := [key for key in design if begun.get(key) != design[key]]:
-        raise SweepError(*(
-            f"{folder}: was begun with {key} {begun.get(key)}, not {design[key]}; a design that changes errs "
-            "more often; give --runs another one"
-            for key in changed
-        ))  # fmt: skip
+
+
+def _change(key: str, before: Any, asked: Any) -> str:
+    if not isinstance(before, list):
+        return f"with {key} {before}, not {asked}"
+    lost, new = ([each for each in one if each not in other] for one, other in ((before, asked), (asked, before)))
+    parts = [f"{word} {key} {_listed(found)}" for word, found in (("with", lost), ("without", new)) if found]
+    return " and ".join(parts) or f"with {key} {_listed(before)}, in this order"
+
+
+def _listed(values: Sequence[Any]) -> str:
+    return ", ".join(map(str, values))
 
 
 def check_definition(study: Study, sweep: Sweep, folder: Path, overrides: Sequence[str]) -> None:

@@ -10,15 +10,18 @@ import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 
 from trainer.errors import SweepError, UserError
 from trainer.published import rows as published_rows
 from trainer.runs.folder import read_config, read_summary
+from trainer.sweep.check import entry_of
 from trainer.sweep.engine import Watch
 from trainer.sweep.local import LocalSweep
 from trainer.sweep.order import configuration, seed_rounds
-from trainer.sweep.points import Entry
+from trainer.sweep.pilot import PilotError
+from trainer.sweep.points import Entry, sample
 from trainer.sweep.status import Progress
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -38,23 +41,38 @@ def seconds_until(text: str, now: datetime.datetime) -> float:
     try:
         then = datetime.datetime.combine(now.date(), datetime.time.fromisoformat(text), now.tzinfo)
     except ValueError:
-        raise SweepError(f"--until: {text!r}: expected a time of day, such as 04:30") from None
+        near = get_close_matches(text.lower(), ["decided"])
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise SweepError(f"--until: {text!r}: expected decided, or a time of day such as 04:30{hint}") from None
     return ((then - now).total_seconds() - 1e-9) % 86400
 
 
 @dataclass(frozen=True)
+class Spent:
+    """Outcome of a time that sweeps were run for."""
+
+    progress: tuple[Progress, ...]  # of each sweep
+    skipped: tuple[str, ...]  # names of sweeps whose first steps cannot be taken
+    signal: int | None  # that ended it
+
+
+@dataclass(frozen=True)
 class Round:
-    """The rest of one round of seeds."""
+    """The rest of one round of seeds, or of a search."""
 
     sweep: LocalSweep
     number: int  # from 0
-    entries: tuple[Entry, ...]
-    seconds: float  # predicted
+    entries: tuple[Entry, ...]  # none of a Bayesian search, which proposes them
+    seconds: float  # predicted; of one run of a search
     begun: bool  # some of its points were run, or are
     rows: int  # published rows of its sweep, if it has too few seeds for a verdict
+    count: int  # runs
 
     def __str__(self) -> str:
-        count = "1 run" if len(self.entries) == 1 else f"{len(self.entries)} runs"
+        count = "1 run" if self.count == 1 else f"{self.count} runs"
+        method = self.sweep.checked.sweep.file.method
+        if method != "grid":
+            return f"{self.sweep.name}: up to {count} of a {method} search, about {in_words(self.seconds)} each"
         return f"{self.sweep.name}, seed {self.number + 1} of each point: {count}, about {in_words(self.seconds)}"
 
 
@@ -70,13 +88,14 @@ def next_round(
     A search has no rounds: its points are one, and the predicted seconds are those of one point.
     """
     ended = ("finished", "stopped", "running", *(() if retry else ("diverged", "crashed")))
-    state, measured = sweep.state(), _means(sweep)
+    state, measured = sweep.state(), mean_seconds(sweep)
     left = [entry for entry in sweep.entries if state.get(entry.point.key) not in ended]
     if sweep.checked.sweep.file.method != "grid":
-        if tried or sweep.progress().complete:
+        count = sweep.progress().total - sum(each in ended for each in state.values())
+        if tried or count <= 0:
             return None
-        known = [*measured.values()] or [predict(entry) for entry in left[:1]] or [0.0]
-        return Round(sweep, 0, tuple(left), sum(known) / len(known), bool(state), 0)
+        known = [*measured.values()] or [predict((left or any_points(sweep))[0])]
+        return Round(sweep, 0, tuple(left), sum(known) / len(known), bool(state), 0, count)
     place = seed_rounds([entry.point for entry in sweep.checked.entries])
     left = [entry for entry in left if place[entry.point.key] not in tried]
     if not left:
@@ -92,10 +111,16 @@ def next_round(
     slots = [0.0] * jobs
     for taken in seconds:  # each point begins where there is room first
         slots[slots.index(min(slots))] += taken
-    return Round(sweep, number, entries, max(slots), begun, count)
+    return Round(sweep, number, entries, max(slots), begun, count, len(entries))
 
 
-def _means(sweep: LocalSweep) -> dict[str, float]:
+def any_points(sweep: LocalSweep) -> list[Entry]:
+    """Return a point that a Bayesian search may propose."""
+    checked = sweep.checked.sweep
+    return [entry_of(point, checked) for point in sample(checked, 1)]
+
+
+def mean_seconds(sweep: LocalSweep) -> dict[str, float]:
     """Return the mean seconds of the runs of each configuration that finished here."""
     points = {entry.point.key: entry.point for entry in sweep.checked.entries}
     seconds: dict[str, list[float]] = {}
@@ -139,20 +164,26 @@ def run_for(
     jobs: int,
     devices: Sequence[str],
     retry: bool = False,
-) -> tuple[list[Progress], int | None]:
-    """Run rounds until no further one fits. Return (the progress of each sweep, the signal that ended it).
+) -> Spent:
+    """Run rounds until no further one fits. `seconds` from now the runs that are left save and end.
 
-    `seconds` from now the runs that are left save and end.
+    A sweep whose first steps cannot be taken keeps no other from running.
     """
     deadline = time.monotonic() + seconds
     tried: dict[str, set[int]] = {sweep.name: set() for sweep in sweeps}
     known: dict[str, Round | None] = {}
+    skipped: list[str] = []
     signal: int | None = None
     while not signal:
         for sweep in sweeps:
             if sweep.name not in known:
                 ask = partial(predict, sweep=sweep)
-                known[sweep.name] = next_round(sweep, ask, jobs=jobs, retry=retry, tried=tried[sweep.name])
+                try:
+                    known[sweep.name] = next_round(sweep, ask, jobs=jobs, retry=retry, tried=tried[sweep.name])
+                except PilotError as error:
+                    say(f"{sweep.name} is skipped: {error.problems[0]}")
+                    known[sweep.name] = None
+                    skipped.append(sweep.name)
         rounds = sorted((found for found in known.values() if found), key=rank)
         left = deadline - time.monotonic()
         chosen = next((found for found in rounds if found.seconds <= left), None)
@@ -168,7 +199,7 @@ def run_for(
         )
         tried[name].add(chosen.number)
         del known[name]
-    return [sweep.progress() for sweep in sweeps], signal
+    return Spent(tuple(sweep.progress() for sweep in sweeps), tuple(skipped), signal)
 
 
 def in_words(seconds: float) -> str:

@@ -6,21 +6,23 @@ their seeds, so a sweep that was killed decides as if it had not been.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import takewhile
 from math import isfinite
 from typing import Any
 
 from trainer.config.explain import did_you_mean
 from trainer.errors import SweepError
+from trainer.runs.groups import SEED
 from trainer.statistics.sequential import Decision, Design, decide
 from trainer.sweep.engine import Watch
-from trainer.sweep.header import Until, seeds_until
+from trainer.sweep.header import Until, seeds_tried
 from trainer.sweep.local import LocalSweep
+from trainer.sweep.order import Plan
 from trainer.sweep.points import Entry
 from trainer.sweep.status import PointStatus, Progress, configurations
 
-_FAILED = ("crashed", "diverged")
 _PATIENCE_SECONDS = 5  # between two looks at what another controller runs
 
 
@@ -28,10 +30,11 @@ _PATIENCE_SECONDS = 5  # between two looks at what another controller runs
 class Decided:
     """The end of a sweep that ran until it was decided."""
 
-    progress: Progress
+    progress: Progress  # of the points that were begun
     decisions: tuple[Decision, ...]
     open: tuple[str, ...]  # configurations that need another seed
-    design: Design
+    failed: Mapping[str, int]  # number of failed runs of each configuration that has some
+    design: Mapping[str, Any]  # as the ledger has it
     signal: int | None
     margin: str  # as it is shown
 
@@ -44,20 +47,15 @@ class Decided:
     def left(self) -> int:
         """Return the number of runs of configurations in question that were interrupted."""
         groups = configurations(self.progress)
-        return sum(status.state == "interrupted" for label in self.open for status in groups[label])
-
-    @property
-    def failed(self) -> dict[str, int]:
-        """Return the number of failed runs of each configuration that has some."""
-        counts = {label: sum(map(_has_failed, group)) for label, group in configurations(self.progress).items()}
-        return {label: count for label, count in counts.items() if count}
+        return sum(status.state == "interrupted" for label in self.open for status in groups.get(label, ()))
 
     def as_json(self) -> dict[str, Any]:
         return {
             **self.progress.as_json(),
-            "design": asdict(self.design),
+            "design": dict(self.design),
             "decisions": [asdict(decision) for decision in self.decisions],
             "open": list(self.open),
+            "failed": dict(self.failed),
             "runs": self.runs,
         }
 
@@ -68,18 +66,22 @@ class Decided:
             f"{label}: {count} of its runs failed, and its pairs rest on the others"
             for label, count in self.failed.items()
         ]
-        fixed = len(configurations(self.progress)) * self.design.at_most
-        lines.append(f"{self.runs} runs, where {self.design.at_most} seeds for each configuration are {fixed}")
+        most = self.design["at_most"]
+        fixed = len(self.design["configurations"]) * most
+        lines.append(f"{self.runs} runs, where {most} seeds for each configuration are {fixed}")
         return "\n".join(lines)
 
 
-def design_of(
-    sweep: LocalSweep, *, question: str, at_least: int, at_most: int, margin: float | None
-) -> tuple[Design, str]:
+def plan_for(plan: Plan, design: Design) -> Plan:
+    """Return a plan with the seeds that a design may need."""
+    return replace(plan, count=seeds_tried(design.at_most))
+
+
+def design_of(sweep: LocalSweep, question: str, numbers: Design) -> tuple[Design, str]:
     """Return (the design, its margin as text). `question` is best, all-pairs, against or against=LABEL.
 
-    `margin` is in the unit in which the metric is shown: points of an accuracy. Raises SweepError if nothing can be
-    decided: a search, no metric, one configuration, or no such control.
+    `numbers` has everything else. Its margin is in the unit in which the metric is shown: points of an accuracy. Raises
+    SweepError if nothing can be decided: a search, no metric, one configuration, or no such control.
     """
     file = sweep.checked.sweep.file
     if file.method != "grid":
@@ -102,25 +104,15 @@ def design_of(
         raise SweepError(f"--question: against what? Write against=LABEL, such as against={labels[0]}")
     if kind == "against" and control not in labels:
         raise SweepError(f"--question: {control!r} is no configuration{did_you_mean(control, labels)}")
-    percent = "accuracy" in file.metric.name
-    try:
-        design = Design(
-            question=kind,
-            control=labels.index(control) if control else None,
-            at_least=at_least,
-            at_most=at_most,
-            margin=margin if margin is None or not percent else margin / 100,
-            highest=file.metric.goal == "maximize",
-        )
-    except ValueError as error:
-        raise SweepError(str(error)) from error
+    percent, margin = "accuracy" in file.metric.name, numbers.margin
+    design = replace(
+        numbers,
+        question=kind,
+        control=labels.index(control) if control else None,
+        margin=margin / 100 if margin is not None and percent else margin,
+        highest=file.metric.goal == "maximize",
+    )
     return design, "" if margin is None else f"{margin:g}{' points' if percent else ''}"
-
-
-def seeds_for(sweep: LocalSweep, at_most: int) -> tuple[int, ...]:
-    """Return `at_most` seeds: the file's, in its order, then the next whole numbers."""
-    known = [entry.point.values.get("seed") for entry in sweep.checked.entries]
-    return seeds_until([seed for seed in known if isinstance(seed, int)], at_most)
 
 
 def run_until_decided(
@@ -137,76 +129,116 @@ def run_until_decided(
 
     Raises SweepError if the sweep was begun with another design.
     """
-    sweep.note_design(asdict(design), str(_until(sweep, design, margin)))
+    labels = list(configurations(sweep.progress()))
+    control = None if design.control is None else labels[design.control]
+    noted = {
+        **asdict(design),
+        "control": control,
+        "configurations": sorted(labels),  # Holm's correction counts their pairs
+        "seeds": list(sweep.seeds),  # looks are taken in their order
+    }
+    sweep.note_design(noted, str(_until(design, control, margin)))
     entries = {entry.point.key: entry for entry in sweep.entries}
     tried = set[str]()
     signal: int | None = None
     while True:
         progress = sweep.progress()
-        decisions, still = _decisions(progress, entries, design)
-        wanted = [entry for entry in _wanted(progress, entries, still, design) if entry.point.key not in tried]
+        outcomes = _outcomes(progress, sweep.seeds)
+        decisions, still = decide(outcomes.samples, design, spent=outcomes.spent)
+        wanted = [entries[key] for key in _wanted(outcomes, list(entries), still, design) if key not in tried]
         if signal or not wanted:
-            return Decided(progress, tuple(decisions), tuple(still), design, signal, margin)
+            return Decided(_begun(progress), tuple(decisions), tuple(still), outcomes.failed, noted, signal, margin)
         running = {status.point.key for status in progress.points if status.state == "running"}
         if all(entry.point.key in running for entry in wanted):  # by another controller
             time.sleep(_PATIENCE_SECONDS)
             continue
-        say(f"{len(still)} configurations in question, {len(wanted)} runs")
+        say(f"{len(still)} configurations in question, {len(wanted)} run{'s' * (len(wanted) > 1)}")
         wanted = [entry for entry in wanted if entry.point.key not in running]
         tried |= {entry.point.key for entry in wanted}
-        _, signal = sweep.run(wanted=wanted, jobs=jobs, devices=devices, watch=watch)
+        part = _needed(sweep, {status.point.key for status in _begun(progress).points}, wanted)
+        _, signal = part.run(wanted=wanted, jobs=jobs, devices=devices, watch=watch)
 
 
-def _until(sweep: LocalSweep, design: Design, margin: str) -> Until:
+def _until(design: Design, control: str | None, margin: str) -> Until:
     """Return the design in the words of the sweep's file, which a report reads. `margin` is as it is shown."""
-    control = "" if design.control is None else list(configurations(sweep.progress()))[design.control]
     shown = float(margin.partition(" ")[0]) if margin else None
-    return Until(design.question, control, design.at_least, design.at_most, shown)
+    return Until(design.question, control or "", design.at_least, design.at_most, shown)
 
 
-def _decisions(progress: Progress, entries: Mapping[str, Entry], design: Design) -> tuple[list[Decision], list[str]]:
-    """Return (a decision for each pair, the configurations that need another seed)."""
-    groups = {label: _asked(group, entries) for label, group in configurations(progress).items()}
-    spent = [label for label, group in groups.items() if all(_has_ended(status) for status in group)]
-    return decide({label: _sample(group) for label, group in groups.items()}, design, spent=spent)
+def _needed(sweep: LocalSweep, begun: Collection[str], wanted: Sequence[Entry]) -> LocalSweep:
+    """Return the part of a sweep that is begun or wanted. The seeds that are wanted are noted in its ledger."""
+    keys = {*begun, *(entry.point.key for entry in wanted)}
+    used = {entry.point.values[SEED] for entry in wanted}
+    return replace(
+        sweep,
+        checked=replace(sweep.checked, entries=tuple(e for e in sweep.checked.entries if e.point.key in keys)),
+        seeds=tuple(seed for seed in sweep.seeds if seed in used),
+    )
 
 
-def _sample(group: Sequence[PointStatus]) -> list[float]:
-    """Return the outcomes of a configuration in the order of its seeds, up to the first that is still to come."""
-    sample: list[float] = []
-    for status in group:
-        if not _has_ended(status):
-            break
-        if not _has_failed(status):
-            sample.append(status.value or 0.0)
-    return sample
+@dataclass(frozen=True)
+class _Outcomes:
+    """The points of each configuration in the order of the seeds, whatever order they ran in."""
+
+    groups: Mapping[str, Sequence[PointStatus]]  # by label
+    at_chance: Collection[str]  # keys of points
+
+    @property
+    def samples(self) -> dict[str, list[float]]:
+        """Return the outcomes of each configuration, up to its first seed that is still to come."""
+        return {label: self._sample(group) for label, group in self.groups.items()}
+
+    @property
+    def spent(self) -> list[str]:
+        """Return the configurations without a seed that is still to come."""
+        return [label for label, group in self.groups.items() if all(map(_has_ended, group))]
+
+    @property
+    def failed(self) -> dict[str, int]:
+        counts = {label: sum(map(self.has_failed, group)) for label, group in self.groups.items()}
+        return {label: count for label, count in counts.items() if count}
+
+    def has_failed(self, status: PointStatus) -> bool:
+        """Return whether a run ended without an outcome: it failed, stayed at chance, or its metric is no number."""
+        lost = status.value is None or not isfinite(status.value) or status.point.key in self.at_chance
+        return _has_ended(status) and lost
+
+    def _sample(self, group: Sequence[PointStatus]) -> list[float]:
+        return [status.value or 0.0 for status in takewhile(_has_ended, group) if not self.has_failed(status)]
 
 
-def _wanted(progress: Progress, entries: Mapping[str, Entry], still: Sequence[str], design: Design) -> list[Entry]:
-    """Return the points that the next look needs, a seed of every configuration before the next."""
-    groups = {label: _asked(group, entries) for label, group in configurations(progress).items()}
-    have = {label: len(_sample(group)) for label, group in groups.items()}
+def _outcomes(progress: Progress, seeds: Sequence[int]) -> _Outcomes:
+    place = {seed: number for number, seed in enumerate(seeds)}
+    groups = {
+        label: sorted((s for s in group if s.point.values[SEED] in place), key=lambda s: place[s.point.values[SEED]])
+        for label, group in configurations(progress).items()
+    }
+    return _Outcomes(groups, progress.at_chance)
+
+
+def _wanted(outcomes: _Outcomes, order: Sequence[str], still: Sequence[str], design: Design) -> list[str]:
+    """Return the keys of the points that the next look needs: a seed of all before the next one, then by `order`."""
+    have = {label: len(sample) for label, sample in outcomes.samples.items()}
     target = max(design.at_least, 1 + min((have[label] for label in still), default=0))
-    found: list[tuple[int, Entry]] = []
+    found: list[tuple[int, int, str]] = []
     for label in still:
-        first = [status for status in groups[label] if not _has_failed(status)][:target]
-        found += [(place, entries[s.point.key]) for place, s in enumerate(first) if not _has_ended(s)]
-    return [entry for _, entry in sorted(found, key=lambda each: each[0])]
+        first = [status for status in outcomes.groups[label] if not outcomes.has_failed(status)][:target]
+        found += [
+            (number, order.index(status.point.key), status.point.key)
+            for number, status in enumerate(first)
+            if not _has_ended(status)
+        ]
+    return [key for *_, key in sorted(found)]
 
 
 def _has_ended(status: PointStatus) -> bool:
-    return status.state in ("finished", *_FAILED)
+    return status.state in ("finished", "crashed", "diverged")
 
 
-def _has_failed(status: PointStatus) -> bool:
-    """Return whether a run ended without an outcome: it failed, or its metric is missing or no number."""
-    return _has_ended(status) and (status.value is None or not isfinite(status.value))
-
-
-def _asked(group: Sequence[PointStatus], entries: Mapping[str, Entry]) -> list[PointStatus]:
-    """Return the points of a configuration that are among the entries, in the order of these."""
-    order = {key: place for place, key in enumerate(entries)}
-    return sorted((s for s in group if s.point.key in order), key=lambda status: order[status.point.key])
+def _begun(progress: Progress) -> Progress:
+    """Return the progress of the points that were begun. The others are seeds that nobody needs yet."""
+    points = tuple(status for status in progress.points if status.attempts)
+    return replace(progress, points=points, total=len(points))
 
 
 def _sentence(decision: Decision, end: Decided) -> str:

@@ -94,6 +94,11 @@ def seeds_until(known: Sequence[int], at_most: int) -> tuple[int, ...]:
     return (*seeds, *range(following, following + at_most - len(seeds)))
 
 
+def seeds_tried(at_most: int) -> int:
+    """Return how many seeds a configuration may try to get `at_most` runs: half as many again replace failed ones."""
+    return at_most + at_most // 2
+
+
 def _misread(text: str) -> Iterator[str]:
     """Yield the mistakes in the keys themselves: no value, given twice, or almost a key of ours."""
     said = [(found[1], found[2].strip()) for found in re.finditer(r"^#[ \t]*(\w+)[ \t]*:(.*)$", text, re.MULTILINE)]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
@@ -23,7 +24,7 @@ from trainer.sweep.file import Sweep
 from trainer.sweep.have import Had
 from trainer.sweep.hyperband import is_hopeless
 from trainer.sweep.points import Entry, Point
-from trainer.sweep.search import distributions_of, suggest, values_of
+from trainer.sweep.search import distributions_of, shown_distributions, suggest, values_of
 from trainer.sweep.status import Attempt, State
 from trainer.sweep.storage import Database, patient, quiet
 from trainer.sweep.trials import (
@@ -112,22 +113,23 @@ class Ledger:
             ]
             if changed:
                 raise SweepError(*changed)
+            shown = self._shown()
             for entry in entries:
                 before = known.get(entry.point.key, [])
                 if is_due(before, retry=retry):
-                    self._study.add_trial(waiting(entry, like=before[-1] if before else None))
+                    self._study.add_trial(waiting(entry, like=before[-1] if before else None, shown=shown))
 
     @patient
     def take(self, runs: Iterable[Had]) -> None:
         """Count points as done whose runs are in an archive, unless they run or are done here."""
         with self.database.locked():
-            known = self._by_point()
+            known, shown = self._by_point(), self._shown()
             for had in runs:
                 before = known.get(had.entry.point.key, [])
                 if is_open(before, had.attempt.state):
                     for trial in (trial for trial in before if trial.state == TrialState.WAITING):
                         self._end(trial._trial_id, _DUPLICATE)
-                    self._study.add_trial(archived(had, worst=self._worst))
+                    self._study.add_trial(archived(had, worst=self._worst, shown=shown))
 
     def _has_changed(self, entry: Entry) -> bool:
         """Return whether a run's own config is another one now. An earlier revision hashed other keys of the same."""
@@ -287,6 +289,10 @@ class Ledger:
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self._storage.get_all_trials(self._study._study_id, deepcopy=False, states=states or None)
+
+    def _shown(self) -> dict[str, BaseDistribution]:
+        """Return what new trials show as params. A Bayesian search's have those that were proposed."""
+        return shown_distributions(self._sweep, self._trials()) if self._sweep.file.method != "bayes" else {}
 
     def _by_point(self) -> dict[str, list[FrozenTrial]]:
         found: dict[str, list[FrozenTrial]] = {}

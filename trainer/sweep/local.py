@@ -141,11 +141,13 @@ def open_sweep(
     plan = plan or Plan()
     sweep = with_overrides(read_sweep(path), overrides)
     begun = begun_with(sweep, runs / sweep.name, storage)
-    sweep = with_seeds(sweep, [*begun.seeds, *plan.seeds] if begun else plan.seeds)
+    sweep = with_seeds(sweep, begun.seeds if begun else ())
+    seeds = plan.seeds_for(sweep)
+    sweep = with_seeds(sweep, seeds)
     checked = check(sweep)
     had = tuple(runs_in(archives_of(have), checked))
     entries = ordered(checked.entries, plan, sweep)
-    return LocalSweep(checked, entries, tuple(overrides), runs / sweep.name, storage, had, plan.seeds)
+    return LocalSweep(checked, entries, tuple(overrides), runs / sweep.name, storage, had, seeds)
 
 
 def overrides_of(path: Path, *, runs: Path, storage: str | None) -> list[str]:

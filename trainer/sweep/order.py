@@ -16,6 +16,7 @@ from trainer.config.overrides import canonical, flatten, read_overrides
 from trainer.errors import SweepError
 from trainer.runs.groups import SEED, identity
 from trainer.sweep.file import Sweep
+from trainer.sweep.header import seeds_until
 from trainer.sweep.points import Entry, Point
 from trainer.sweep.space import Choice, Constant
 
@@ -30,6 +31,13 @@ class Plan:
     order: Order = "seeds-first"
     first: tuple[str, ...] = ()  # `KEY=VALUE`: such points run before all others
     seeds: tuple[int, ...] = ()  # these instead of the file's
+    count: int = 0  # or so many: the file's, then the next whole numbers
+
+    def seeds_for(self, sweep: Sweep) -> tuple[int, ...]:
+        """Return the seeds that are asked for, none for those of the file. A search draws its own."""
+        if self.seeds or not self.count or sweep.file.method != "grid":
+            return self.seeds
+        return seeds_until(_seeds_of(sweep), self.count)
 
 
 def read_order(text: str) -> Order:
@@ -68,7 +76,7 @@ def with_seeds(sweep: Sweep, more: Sequence[int]) -> Sweep:
 def _seeds_of(sweep: Sweep) -> list[int]:
     match sweep.space.get(SEED):
         case Choice() as choice:
-            return list(choice.choices)
+            return list(dict.fromkeys(choice.choices))
         case Constant(value):
             return [value]
         case _:
@@ -77,8 +85,8 @@ def _seeds_of(sweep: Sweep) -> list[int]:
 
 def ordered(entries: Sequence[Entry], plan: Plan, sweep: Sweep) -> tuple[Entry, ...]:
     """Return the points of the plan in the order in which they run. Raises SweepError if `first` names no point."""
-    if plan.seeds:
-        entries = [entry for entry in entries if entry.point.values[SEED] in plan.seeds]
+    if seeds := plan.seeds_for(sweep):
+        entries = [entry for entry in entries if entry.point.values[SEED] in seeds]
     rounds = seed_rounds([entry.point for entry in entries])
     match plan.order:
         case "seeds-first":

@@ -28,6 +28,10 @@ from trainer.training.network_arguments import complete_parts
 _FREE = ("seed", "schedule", "sink", "protocol")  # sections that do not change how long the pieces of a run take
 
 
+class PilotError(SweepError):
+    """The first steps of a run cannot be taken, so nothing is known of its time."""
+
+
 class Pilot:
     """Predicts the seconds of runs on one device. Measures each kind of run once, and remembers it in a file."""
 
@@ -42,7 +46,7 @@ class Pilot:
     def seconds(self, entry: Entry, sweep: Sweep) -> float:
         """Return the predicted wall time of a point's whole run, in seconds.
 
-        Raises SweepError with the last line of what went wrong if its first steps cannot be taken.
+        Raises PilotError with the last line of what went wrong if its first steps cannot be taken.
         """
         from trainer.training.pace import Pace
 
@@ -71,7 +75,7 @@ def _visible(env: Mapping[str, str]) -> str | None:
 
 
 def _in_child(overrides: list[str], env: Mapping[str, str]) -> dict[str, Any]:
-    """Measure in a process that ends with its memory. Raises SweepError if it fails."""
+    """Measure in a process that ends with its memory. Raises PilotError if it fails."""
     ours, theirs = CONTEXT.Pipe(duplex=False)
     process = CONTEXT.Process(target=_measure, args=(theirs, overrides, {**os.environ, **env}), daemon=True)
     if CONTEXT.get_start_method() == "forkserver":
@@ -82,12 +86,12 @@ def _in_child(overrides: list[str], env: Mapping[str, str]) -> dict[str, Any]:
         found = ours.recv()
     except EOFError:
         process.join()
-        raise SweepError(f"{' '.join(overrides)}: its first steps ended with exit code {process.exitcode}") from None
+        raise PilotError(f"{' '.join(overrides)}: its first steps ended with exit code {process.exitcode}") from None
     finally:
         process.kill()
         process.join()
     if isinstance(found, str):
-        raise SweepError(f"{' '.join(overrides)}: {found}")
+        raise PilotError(f"{' '.join(overrides)}: {found}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""A bayes search in Optuna's terms: its space, what its sampler is told, the point of a proposal."""
+"""A sweep in Optuna's terms: its space, what a bayes search's sampler is told, the point of a proposal."""
 
 import json
 import math
@@ -98,6 +98,36 @@ def distributions_of(sweep: Sweep) -> dict[str, BaseDistribution]:
             case _:
                 found[key] = FloatDistribution(0, 1)
     return found
+
+
+def shown_distributions(sweep: Sweep, trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
+    """Return the distributions under which Optuna's tools show the points of a grid or a random search.
+
+    A key is left out if earlier trials have another distribution of it, such as `seed` with more seeds. Optuna has one
+    for each key. So is what Optuna does not have.
+    """
+    return {
+        key: distribution
+        for key, distribution in distributions_of(sweep).items()
+        if _is_native(sweep.space[key], distribution)
+        and all(trial.distributions.get(key, distribution) == distribution for trial in trials)
+    }
+
+
+def _is_native(parameter: Parameter, distribution: BaseDistribution) -> bool:
+    """Return whether Optuna has values of a parameter themselves, and not their quantiles."""
+    if not isinstance(parameter, Range):
+        return True
+    numbers = ("uniform", "log_uniform_values")
+    return parameter.distribution in numbers or isinstance(distribution, IntDistribution)
+
+
+def shown_params(values: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    """Return a point's values as Optuna's tools show them."""
+    return {
+        key: json.dumps(values[key]) if isinstance(distribution, CategoricalDistribution) else values[key]
+        for key, distribution in distributions.items()
+    }
 
 
 def values_of(params: Mapping[str, Any], sweep: Sweep) -> dict[str, Any]:

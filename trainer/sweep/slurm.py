@@ -17,7 +17,7 @@ _TIME = re.compile(r"\d+(:\d\d){0,2}|\d+-\d+(:\d\d){0,2}")
 
 @dataclass(frozen=True)
 class Job:
-    """What sbatch is asked for. Words that sbatch may check (partition, gres) are passed on as they are."""
+    """A job for sbatch. Words that sbatch itself checks (partition, gres) are passed on as they are."""
 
     name: str
     tasks: int

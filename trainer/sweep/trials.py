@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from trainer.sweep.have import Had
 from trainer.sweep.hyperband import finite
 from trainer.sweep.points import Entry, Point
+from trainer.sweep.search import shown_params
 from trainer.sweep.status import Attempt, State
 
 INTERRUPTED: Mapping[str, Any] = {"state": "interrupted"}
@@ -20,9 +22,12 @@ def attributes_of(entry: Entry) -> dict[str, Any]:
     return {"run": entry.run, "config": entry.config, "point": dict(entry.point.values)}
 
 
-def waiting(entry: Entry, *, like: FrozenTrial | None) -> FrozenTrial:
-    """Return a point to run as a trial. `like` is an earlier attempt at the same point."""
-    past: dict[str, Any] = {}
+def waiting(entry: Entry, *, like: FrozenTrial | None, shown: Mapping[str, BaseDistribution]) -> FrozenTrial:
+    """Return a point to run as a trial, with `shown` of its values as params.
+
+    `like` is an earlier attempt at the same point.
+    """
+    past: dict[str, Any] = _params(entry, shown)
     if like:  # with its brackets, so that early termination does not pass them twice
         past = {
             name: getattr(like, name) for name in ("params", "distributions", "system_attrs", "intermediate_values")
@@ -30,7 +35,7 @@ def waiting(entry: Entry, *, like: FrozenTrial | None) -> FrozenTrial:
     return optuna.trial.create_trial(state=TrialState.WAITING, user_attrs=attributes_of(entry), **past)
 
 
-def archived(had: Had, *, worst: float) -> FrozenTrial:
+def archived(had: Had, *, worst: float, shown: Mapping[str, BaseDistribution]) -> FrozenTrial:
     """Return a run of an archive as a trial that has ended. `worst` stands for a value that it does not have."""
     attempt = had.attempt
     state = ENDS.get(attempt.state, TrialState.FAIL)
@@ -40,7 +45,12 @@ def archived(had: Had, *, worst: float) -> FrozenTrial:
         value=None if state == TrialState.FAIL else worst if attempt.value is None else attempt.value,
         user_attrs={**attributes_of(had.entry), "outcome": outcome, "archive": attempt.archive},
         intermediate_values=dict(had.curve),
+        **_params(had.entry, shown),
     )
+
+
+def _params(entry: Entry, shown: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    return {"params": shown_params(entry.point.values, shown), "distributions": dict(shown)}
 
 
 def attempt_of(trial: FrozenTrial, state: State) -> Attempt:

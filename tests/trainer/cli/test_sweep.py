@@ -2,11 +2,14 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from pretend import train as pretended
 
 from trainer.cli.main import main
+from trainer.sweep import child, engine, local
 
 SWEEP = """
 method: grid
@@ -70,11 +73,13 @@ def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.Ca
         (["run"], "expected a sweep file, such as sweeps/smoke.yaml"),
         (["run", "train.epochs=1"], "train.epochs=1: expected a sweep file"),
         (["run", "good.yaml", "--for", "9"], "--for: '9': expected a time, such as 90s, 9m or 1h30m"),
-        (["run", "good.yaml", "--until", "soon"], "--until: 'soon': expected a time of day, such as 04:30"),
+        (["run", "good.yaml", "--until", "soon"], "--until: 'soon': expected decided, or a time of day such as 04:30"),
+        (["run", "good.yaml", "--until", "decide"], "such as 04:30; did you mean 'decided'?"),
         (["run", "good.yaml", "--until", "04:30", "--for", "1h"], "use one"),
         (["run", "good.yaml", "--margin", "0.3"], "--margin: goes with --until decided"),
         (["run", "good.yaml", "--until", "decided", "--margin", "0"], "--margin: 0: expected a difference above 0"),
         (["run", "good.yaml", "--until", "decided", "--at-most", "2"], "--at-most: 2 is under --at-least 3"),
+        (["run", "good.yaml", "--until", "decided", "--at-most", "100000000"], "expected 1000 seeds or fewer"),
         (["run", "good.yaml", "--until", "decided", "--seeds", "0-3"], "it chooses the seeds itself"),
         (["run", "good.yaml", "--until", "decided", "--question", "all"], "--question: 'all' is not a question"),
         (["run", "--catalogue"], "--catalogue: runs for weeks"),
@@ -85,6 +90,17 @@ def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.Ca
         (["run", "good.yaml", "--first", "seed=9"], "--first: seed=9: good.yaml has no such point"),
         (["run", "good.yaml", "--for", "1h", "--have", "."], "--have: .: no archive in it"),
         (["run", "good.yaml", "missing.yaml", "--for", "1h"], "missing.yaml"),
+        (["plan"], "expected a sweep file, such as sweeps/smoke.yaml"),
+        (["plan", "good.yaml", "--noise", "0"], "--noise: 0: expected a standard deviation above 0, such as 0.3"),
+        (
+            ["plan", "good.yaml", "--noise", "seed_nose"],
+            "--noise: seed_nose: no such folder, and no such sweep in runs",
+        ),
+        (["plan", "good.yaml", "--difference", "0.5"], "--difference: the noise of good is not known"),
+        (["plan", "good.yaml", "--noise", "1", "--difference", "-1"], "--difference: -1: expected a number above 0"),
+        (["plan", "good.yaml", "--to", "plan.pdf"], "--to: plan.pdf: a chart is written as .html, .svg or .png"),
+        (["plan", "good.yaml", "--seeds", "x"], "--seeds: 'x': expected seeds"),
+        (["plan", "good.yaml", "--devices", "gpu"], "--devices: 'gpu': expected cpu, cuda:0"),
     ],
 )
 def test_what_cannot_be_run_is_one_line_and_nothing_starts(
@@ -95,3 +111,43 @@ def test_what_cannot_be_run_is_one_line_and_nothing_starts(
     assert len(said) == 1
     assert line in said[0]
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("how", [[], ["--until", "decided", "--at-most", "3"]])
+def test_several_sweeps_are_one_json_object_and_each_is_opened_once(
+    trainer, how: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    child.warm_up(["pretend.train"])
+    monkeypatch.setattr(local, "Engine", partial(engine.Engine, target=pretended.main))
+    monkeypatch.setenv("PRETEND_NOISE", "0.1")
+    monkeypatch.setenv("PRETEND_SECONDS", "0.01")
+    checked: list[str] = []
+    check = local.check
+    monkeypatch.setattr(local, "check", lambda sweep: checked.append(sweep.name) or check(sweep))
+    for name in ("good", "other"):
+        (tmp_path / f"{name}.yaml").write_text(SWEEP.replace("[0.1, 0.2]", "[0.4, 0.8]"))
+    assert trainer("run", "good.yaml", "other.yaml", "--json", "--jobs", "2", *how) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert {name: each["complete"] for name, each in said.items()} == {"good": True, "other": True}
+    assert checked == ["good", "other"]
+    assert trainer("run", "good.yaml", "--json", *how) == 0
+    assert json.loads(capsys.readouterr().out) == said["good"]
+
+
+def test_a_plan_has_cost_power_and_a_chart(
+    trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("trainer.sweep.pilot.Pilot.seconds", lambda *_: 60.0)
+    (tmp_path / "search.yaml").write_text(SWEEP.replace("grid", "bayes\nrun_cap: 5").replace("[0.1, 0.2]", "[1, 2]"))
+    typed = ["good.yaml", "--noise", "0.3", "--difference", "0.5", "--seeds", "0-3", "train.epochs=2"]
+    assert trainer("plan", *typed, "--to", "plan.svg") == 0
+    said = capsys.readouterr().out
+    assert "good.yaml: 8 points" in said
+    assert "8 runs with 16 epochs take about 8 min on this machine, one at a time" in said
+    assert said.splitlines()[-1] == "plan.svg"
+    assert "Smallest difference that so many seeds find" in (tmp_path / "plan.svg").read_text()
+    assert trainer("plan", "good.yaml", "search.yaml", "--json", "--devices", "cuda:0,cuda:1") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["good"]["seconds"], told["search"]["seconds"]) == (120, 180)
+    assert told["good"]["noise"] is None and "compares" not in told["search"]
+    assert not (tmp_path / "runs").exists(), "nothing was run"

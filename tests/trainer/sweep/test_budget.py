@@ -16,7 +16,7 @@ from trainer.errors import SweepError
 from trainer.sweep import budget, child, engine, local
 from trainer.sweep.budget import Round, in_words, most_rows_an_hour, next_round, read_duration, run_for, seconds_until
 from trainer.sweep.local import LocalSweep, open_sweep
-from trainer.sweep.pilot import Pilot
+from trainer.sweep.pilot import Pilot, PilotError
 from trainer.sweep.status import Progress
 
 RATES = {"optimizer.lr": {"values": [0.1, 0.01]}, "seed": {"values": [0, 1, 2]}}
@@ -45,11 +45,11 @@ def spend(
     def predict(_: object, sweep: LocalSweep) -> float:
         return predicted(sweep) if callable(predicted) else predicted
 
-    found, signal = run_for(
+    spent = run_for(
         sweeps, seconds, predict=predict, watch=lambda _: lambda _: None, say=said.append, jobs=jobs, devices=["auto"]
     )
-    assert signal is None
-    return found, said
+    assert spent.signal is None
+    return [*spent.progress], said
 
 
 def seeds_done(progress: Progress) -> Counter[int]:
@@ -120,6 +120,30 @@ def test_a_search_begins_no_point_that_does_not_fit(tmp_path: Path, monkeypatch:
     assert progress.count("interrupted") <= 1
 
 
+def test_a_sweep_that_cannot_be_timed_is_skipped_with_a_line_and_the_others_run(tmp_path: Path) -> None:
+    sweeps = [sweep_in(tmp_path / name) for name in ("a", "b")]
+    said: list[str] = []
+
+    def predict(_: object, sweep: LocalSweep) -> float:
+        if sweep.name == "a":
+            raise PilotError("optimizer.lr=0.1 seed=0: out of memory")
+        return 1.0
+
+    spent = run_for(
+        sweeps, 10**4, predict=predict, watch=lambda _: lambda _: None, say=said.append, jobs=1, devices=["auto"]
+    )
+    assert [each.count("finished") for each in spent.progress] == [0, 6]
+    assert spent.skipped == ("a",)
+    assert said[0] == "a is skipped: optimizer.lr=0.1 seed=0: out of memory"
+
+
+@pytest.mark.parametrize("method", ["bayes", "random"])
+def test_a_search_says_how_many_runs_and_how_long_one_takes(tmp_path: Path, method: str) -> None:
+    parameters = {"optimizer.lr": {"min": 0.01, "max": 0.2}, "seed": {"value": 0}}
+    found = next_round(sweep_in(tmp_path / "a", parameters, method=method, run_cap=7), lambda _: 12.0, jobs=1)
+    assert str(found) == f"a: up to 7 runs of a {method} search, about 12 s each"
+
+
 def test_a_round_that_another_controller_runs_is_left_to_it(tmp_path: Path) -> None:
     sweep = sweep_in(tmp_path / "a")
     with local.Ledger(sweep.checked.sweep, sweep.folder, None, overrides=[]) as other:
@@ -132,7 +156,9 @@ def test_a_round_that_another_controller_runs_is_left_to_it(tmp_path: Path) -> N
 
 
 def a_round(sweep: LocalSweep, **more: Any) -> Round:
-    return Round(**{"sweep": sweep, "number": 0, "entries": (), "seconds": 3600.0, "begun": False, "rows": 1, **more})
+    return Round(
+        **{"sweep": sweep, "number": 0, "entries": (), "seconds": 3600.0, "begun": False, "rows": 1, "count": 2, **more}
+    )
 
 
 def test_the_catalogue_takes_first_what_brings_most_rows_to_a_verdict_in_an_hour(tmp_path: Path) -> None:
@@ -173,7 +199,7 @@ def test_a_time_of_day_is_the_next_one() -> None:
     assert seconds_until("23:45", now) == pytest.approx(900)
     assert seconds_until("04:30", now) == pytest.approx(5 * 3600)
     assert seconds_until("23:30", now) == pytest.approx(86400)
-    with pytest.raises(SweepError, match="--until: '25:00': expected a time of day, such as 04:30"):
+    with pytest.raises(SweepError, match="--until: '25:00': expected decided, or a time of day such as 04:30"):
         seconds_until("25:00", now)
 
 

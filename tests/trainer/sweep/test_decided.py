@@ -11,14 +11,14 @@ from pretend.watch import noted, write_sweep
 from trainer.errors import SweepError, UserError
 from trainer.statistics.sequential import Design
 from trainer.sweep import child, engine, local
-from trainer.sweep.decided import Decided, design_of, run_until_decided, seeds_for
+from trainer.sweep.decided import Decided, design_of, plan_for, run_until_decided
 from trainer.sweep.file import read_sweep
 from trainer.sweep.header import Until
 from trainer.sweep.local import LocalSweep, open_sweep
 from trainer.sweep.order import Plan
 
-THREE = {"optimizer.lr": {"values": [0.9, 0.1, 0.11]}, "seed": {"values": [0, 1]}}
-WISH: dict[str, Any] = {"question": "best", "at_least": 3, "at_most": 6, "margin": None}
+THREE = {"optimizer.lr": {"values": [0.9, 0.4, 0.41]}, "seed": {"values": [0, 1]}}
+NUMBERS: dict[str, Any] = {"at_least": 3, "at_most": 6}
 
 
 @pytest.fixture(autouse=True)
@@ -29,37 +29,44 @@ def _pretended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRETEND_SECONDS", "0.01")
 
 
-def opened(folder: Path, parameters: dict[str, Any] = THREE, at_most: int = 6, **more: Any) -> LocalSweep:
+def opened(
+    folder: Path, parameters: dict[str, Any] = THREE, at_most: int = 6, plan: Plan | None = None, **more: Any
+) -> LocalSweep:
     path = write_sweep(folder, parameters, **more)
-    return open_sweep(path, runs=folder, plan=Plan(seeds=seeds_for(open_sweep(path, runs=folder), at_most)))
+    return open_sweep(path, runs=folder, plan=plan_for(plan or Plan(), Design(at_most=at_most)))
 
 
-def run(sweep: LocalSweep, design: Design, **more: Any) -> Decided:
-    said: dict[str, Any] = {"jobs": 2, "devices": ["auto"], "watch": lambda _: None, "say": lambda _: None}
-    return run_until_decided(sweep, design, **{**said, **more})
+def design_for(sweep: LocalSweep, question: str = "best", **numbers: Any) -> Design:
+    return design_of(sweep, question, Design(**{**NUMBERS, **numbers}))[0]
+
+
+def run(sweep: LocalSweep, design: Design, margin: str = "") -> Decided:
+    return run_until_decided(
+        sweep, design, margin=margin, jobs=2, devices=["auto"], watch=lambda _: None, say=lambda _: None
+    )
 
 
 def test_a_beaten_configuration_gets_no_further_seed(tmp_path: Path) -> None:
     sweep = opened(tmp_path)
-    design, _ = design_of(sweep, **WISH)
+    design = design_for(sweep)
     end = run(sweep, design)
     of = {(d.a, d.b): d.higher for d in end.decisions}
-    assert (of["lr=0.9", "lr=0.1"], of["lr=0.9", "lr=0.11"]) == ("lr=0.9", "lr=0.9")
+    assert (of["lr=0.9", "lr=0.4"], of["lr=0.9", "lr=0.41"]) == ("lr=0.9", "lr=0.9")
     assert end.open == ()
     assert end.runs == 9, "three seeds of each are enough where one leads by far"
     assert f"{end.runs} runs, where 6 seeds for each configuration are 18" in end.as_text()
-    assert "lr=0.9 is higher than lr=0.1: different, after 3 seeds" in end.as_text()
+    assert "lr=0.9 is higher than lr=0.4: different, after 3 seeds" in end.as_text()
 
 
 def test_what_is_in_question_gets_seeds_until_they_are_spent(tmp_path: Path) -> None:
     sweep = opened(tmp_path)
-    design, _ = design_of(sweep, **{**WISH, "question": "all-pairs"})
+    design = design_for(sweep, "all-pairs")
     end = run(sweep, design)
-    undecided = next(d for d in end.decisions if (d.a, d.b) == ("lr=0.1", "lr=0.11"))
+    undecided = next(d for d in end.decisions if (d.a, d.b) == ("lr=0.4", "lr=0.41"))
     assert undecided.verdict in ("open", "different")
-    seeds = {rate: sum(name.startswith(f"{rate}-") for name in noted(tmp_path)) for rate in (0.9, 0.1, 0.11)}
+    seeds = {rate: sum(name.startswith(f"{rate}-") for name in noted(tmp_path)) for rate in (0.9, 0.4, 0.41)}
     assert seeds[0.9] == 3
-    assert seeds[0.1] == seeds[0.11] == undecided.seeds
+    assert seeds[0.4] == seeds[0.41] == undecided.seeds
     again = run(sweep, design)
     assert again.as_json() == end.as_json(), "the same command finds the same, and runs nothing"
 
@@ -71,12 +78,11 @@ def test_a_broken_off_sweep_goes_on_to_the_decisions_of_an_undisturbed_one(
     calm, stormy = tmp_path / "calm", tmp_path / "stormy"
     for folder in (calm, stormy):
         folder.mkdir()
-    wish = {**WISH, "question": "all-pairs", "margin": 40.0, "at_most": 4}
     sweep = opened(calm, at_most=4)
-    undisturbed = run(sweep, design_of(sweep, **wish)[0])
+    undisturbed = run(sweep, design_for(sweep, "all-pairs", margin=40.0, at_most=4))
 
     sweep = opened(stormy, at_most=4)
-    design, _ = design_of(sweep, **wish)
+    design = design_for(sweep, "all-pairs", margin=40.0, at_most=4)
     whole = LocalSweep.run
     breaks = iter([True, False, True, True])
 
@@ -96,56 +102,95 @@ def test_a_broken_off_sweep_goes_on_to_the_decisions_of_an_undisturbed_one(
 
 
 def test_failed_runs_are_replaced_by_further_seeds_and_named(tmp_path: Path) -> None:
-    parameters = {"optimizer.lr": {"values": [0.9, 0.1]}, "seed": {"values": [0, 13, 66]}}
+    parameters = {"optimizer.lr": {"values": [0.9, 0.4]}, "seed": {"values": [0, 13, 66]}}
     sweep = opened(tmp_path, parameters, at_most=6)
-    end = run(sweep, design_of(sweep, **WISH)[0])
+    end = run(sweep, design_for(sweep))
     assert [d.higher for d in end.decisions] == ["lr=0.9"]
-    assert end.failed == {"lr=0.9": 2, "lr=0.1": 2}
+    assert end.failed == {"lr=0.9": 2, "lr=0.4": 2}
     assert "lr=0.9: 2 of its runs failed, and its pairs rest on the others" in end.as_text()
 
 
 def test_the_file_beside_the_runs_says_how_the_seeds_were_chosen(tmp_path: Path) -> None:
     """A report has no ledger. Before: it took all seeds as planned ones. A later plain run does not forget it."""
     sweep = opened(tmp_path)
-    design, margin = design_of(sweep, **{**WISH, "question": "against=lr=0.1", "margin": 40.0})
+    design, margin = design_of(sweep, "against=lr=0.4", Design(**NUMBERS, margin=40.0))
     run(sweep, design, margin=margin)
     kept = tmp_path / "s" / "s.yaml"
-    assert read_sweep(kept).header.until == Until("against", "lr=0.1", 3, 6, 40.0)
+    assert read_sweep(kept).header.until == Until("against", "lr=0.4", 3, 6, 40.0)
     open_sweep(tmp_path / "s.yaml", runs=tmp_path).run(jobs=1, devices=["auto"], watch=lambda _: None)
-    assert read_sweep(kept).header.until == Until("against", "lr=0.1", 3, 6, 40.0)
+    assert read_sweep(kept).header.until == Until("against", "lr=0.4", 3, 6, 40.0)
     assert read_sweep(tmp_path / "s.yaml").header.until is None, "your own file stays as it is"
 
 
 def test_another_design_is_refused_once_a_sweep_has_begun(tmp_path: Path) -> None:
     sweep = opened(tmp_path)
-    run(sweep, design_of(sweep, **WISH)[0])
+    run(sweep, design_for(sweep))
     with pytest.raises(SweepError, match=r"with margin None, not 0\.01; a design that changes errs more often"):
-        run(sweep, design_of(sweep, **{**WISH, "margin": 1.0})[0])
+        run(sweep, design_for(sweep, margin=1.0))
+
+
+def test_another_number_of_configurations_is_another_design(tmp_path: Path) -> None:
+    sweep = opened(tmp_path)
+    run(sweep, design_for(sweep))
+    more = opened(tmp_path, {**THREE, "optimizer.lr": {"values": [0.3, 0.9, 0.4, 0.41]}})
+    with pytest.raises(SweepError, match=r"s: was begun without configurations lr=0\.3; a design that changes errs"):
+        run(more, design_for(more))
+    turned = opened(tmp_path, {**THREE, "optimizer.lr": {"values": [0.41, 0.4, 0.9]}})
+    assert run(turned, design_for(turned)).runs == 9, "the order in the file changes no decision"
+    later = opened(tmp_path, {**THREE, "seed": {"values": [2, 1, 0]}})
+    with pytest.raises(SweepError, match="was begun with seeds 0, 1, 2, 3, 4, 5, 6, 7, 8, in this order; a design"):
+        run(later, design_for(later))
+
+
+def test_looks_are_taken_in_the_order_of_the_seeds_whichever_ran_first(tmp_path: Path) -> None:
+    sweep = opened(tmp_path)
+    end = run(sweep, design_for(sweep, "all-pairs"))
+    for plan in (Plan("shuffled"), Plan("grid"), Plan(first=("seed=4", "optimizer.lr=0.41"))):
+        again = opened(tmp_path, plan=plan)
+        assert run(again, design_for(again, "all-pairs")).as_json() == end.as_json()
+
+
+def test_a_failed_run_does_not_keep_a_configuration_from_its_last_look(tmp_path: Path) -> None:
+    parameters = {"optimizer.lr": {"values": [0.4, 0.401]}, "seed": {"values": [0, 13, 1]}}
+    sweep = opened(tmp_path, parameters, at_most=4)
+    end = run(sweep, design_for(sweep, at_most=4))
+    assert [(d.verdict, d.seeds) for d in end.decisions] == [("open", 4)]
+    assert (end.failed, end.open, end.runs) == ({"lr=0.4": 1, "lr=0.401": 1}, (), 10)
+    known = open_sweep(tmp_path / "s.yaml", runs=tmp_path).progress()
+    assert known.total == 10, "later commands know the seeds that were needed, and no spare ones"
+
+
+def test_runs_at_chance_are_in_no_look_as_they_are_in_no_table(tmp_path: Path) -> None:
+    sweep = opened(tmp_path, {**THREE, "optimizer.lr": {"values": [0.9, 0.4, 0.001]}})
+    end = run(sweep, design_for(sweep))
+    assert end.failed == {"lr=0.001": 9}
+    assert {(d.a, d.b): d.verdict for d in end.decisions} == {
+        ("lr=0.9", "lr=0.4"): "different",
+        ("lr=0.9", "lr=0.001"): "open",
+        ("lr=0.4", "lr=0.001"): "open",
+    }
 
 
 def test_the_file_s_seeds_come_first_and_the_next_numbers_follow(tmp_path: Path) -> None:
-    path = write_sweep(tmp_path, {"optimizer.lr": {"values": [0.1]}, "seed": {"values": [7, 3]}})
-    assert seeds_for(open_sweep(path, runs=tmp_path), 4) == (7, 3, 8, 9)
-    assert seeds_for(open_sweep(path, runs=tmp_path), 1) == (7,)
-    path = write_sweep(tmp_path, {"optimizer.lr": {"values": [0.1]}})
-    assert seeds_for(open_sweep(path, runs=tmp_path), 2) == (0, 1)
+    sweep = read_sweep(write_sweep(tmp_path, {"optimizer.lr": {"values": [0.1]}, "seed": {"values": [7, 3]}}))
+    assert Plan(count=4).seeds_for(sweep) == (7, 3, 8, 9)
+    assert Plan(count=1).seeds_for(sweep) == (7,)
+    sweep = read_sweep(write_sweep(tmp_path, {"optimizer.lr": {"values": [0.1]}}))
+    assert Plan(count=2).seeds_for(sweep) == (0, 1)
 
 
 @pytest.mark.parametrize(
-    ("wish", "line"),
+    ("question", "line"),
     [
-        ({"question": "bets"}, "--question: 'bets' is not a question; did you mean 'best'"),
-        ({"question": "best=lr=0.1"}, "is not a question"),
-        ({"question": "against"}, r"--question: against what\? Write against=LABEL, such as against=lr=0\.9"),
-        ({"question": "against=lr=0.12"}, "--question: 'lr=0.12' is no configuration; did you mean 'lr=0.1"),
-        ({"margin": 0.0}, "--margin: 0"),
-        ({"margin": -1.0}, "--margin: -0.01: expected a difference above 0"),
-        ({"at_most": 2}, "--at-most: 2 is under --at-least 3"),
+        ("bets", "--question: 'bets' is not a question; did you mean 'best'"),
+        ("best=lr=0.4", "is not a question"),
+        ("against", r"--question: against what\? Write against=LABEL, such as against=lr=0\.9"),
+        ("against=lr=0.42", "--question: 'lr=0.42' is no configuration; did you mean 'lr=0.4"),
     ],
 )
-def test_a_wish_that_cannot_be_met_is_refused(tmp_path: Path, wish: dict[str, Any], line: str) -> None:
+def test_a_question_that_is_none_is_refused(tmp_path: Path, question: str, line: str) -> None:
     with pytest.raises(UserError, match=line):
-        design_of(opened(tmp_path), **{**WISH, **wish})
+        design_for(opened(tmp_path), question)
 
 
 @pytest.mark.parametrize(
@@ -169,4 +214,4 @@ def test_a_sweep_that_asks_nothing_of_this_kind_is_refused(
     if more.get("metric", 1) is None:
         path.write_text(path.read_text().replace("metric: null\n", ""))
     with pytest.raises(SweepError, match=line):
-        design_of(open_sweep(path, runs=tmp_path), **WISH)
+        design_for(open_sweep(path, runs=tmp_path))

@@ -154,3 +154,32 @@ def test_a_password_is_not_shown(tmp_path: Path) -> None:
         begun_with(sweep, tmp_path / "s", "nosuch://me:secret@there/x")
     assert "secret" not in str(caught.value)
     assert "nosuch://me:***@there/x" in str(caught.value)
+
+
+def test_optuna_s_importances_are_those_of_a_grid(tmp_path: Path) -> None:
+    """Of the rate, on which the values depend, and not of the activation. A dashboard reads the same params."""
+    rates = [0.1, 0.2, 0.3, 0.4]
+    parameters = {"model.act": {"values": ["relu", "silu"]}, "optimizer.lr": {"values": rates}, "seed": {"values": [0]}}
+    with begun(tmp_path, parameters) as ledger:
+        for _ in range(8):
+            claim = claimed(ledger)
+            ledger.finish(claim, "finished", claim.point.values["optimizer.lr"])
+    study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/s/ledger.db")
+    assert {trial.params["optimizer.lr"] for trial in study.trials} == {"0.1", "0.2", "0.3", "0.4"}
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    importances = optuna.importance.get_param_importances(
+        study, evaluator=evaluator, params=["model.act", "optimizer.lr"]
+    )
+    assert importances["optimizer.lr"] > 10 * importances["model.act"]
+
+
+def test_values_that_are_added_to_a_file_later_are_run_and_leave_their_key_out_of_optuna_s_params(
+    tmp_path: Path,
+) -> None:
+    with begun(tmp_path, {"seed": {"values": [0]}, "optimizer.lr": {"values": [0.1, 0.2]}}) as ledger:
+        for _ in range(2):
+            ledger.finish(claimed(ledger), "finished", 0.5)
+    with begun(tmp_path, {"seed": {"values": [0, 1]}, "optimizer.lr": {"values": [0.1, 0.2]}}) as ledger:
+        assert claimed(ledger).point.values["seed"] == 1
+    study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/s/ledger.db")
+    assert [sorted(trial.params) for trial in study.trials] == [["optimizer.lr", "seed"]] * 2 + [["optimizer.lr"]] * 2

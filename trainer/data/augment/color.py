@@ -64,11 +64,10 @@ def adjust_hue(levels: Tensor, turns: Tensor) -> Tensor:
     for value in (high, low, chroma):
         value.mul_(_BYTE)
     # Red is highest near hue 0 = 6 = -6, green lowest near -1 = 5, blue lowest near 1 = -5; `hue` is in [-6, 6].
-    centres = torch.tensor([0, -1, 1], device=hue.device).view(3, 1, 1, 1)
-    shares = (hue - centres).abs_().sub_(3).abs_().sub_(1).clamp_(0, 1)
-    for channel, start, chroma_of, share in zip((r, g, b), (low, high, high), (1, -1, -1), shares, strict=True):
-        torch.addcmul(start, chroma, share, value=chroma_of, out=channel)
-    return levels.floor_()
+    for channel, start, chroma_of, centre in ((r, low, 1, 0), (g, high, -1, -1), (b, high, -1, 1)):
+        share = (hue - centre).abs_().sub_(3).abs_().sub_(1).clamp_(0, 1)
+        torch.addcmul(start, chroma, share, value=chroma_of, out=channel).floor_()
+    return levels
 
 
 ADJUST: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
