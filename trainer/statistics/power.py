@@ -53,7 +53,7 @@ def difference_needed(stds: Sequence[float], n: int) -> float | None:
     if n < FEWEST_FOR_A_VERDICT or len(stds) < 2 or not any(stds):
         return None
     draw, half = _draws(tuple(stds), n, two_sided=True)
-    return float(np.quantile(half[:, 0] - draw[:, 0], POWER))
+    return float(np.quantile((draw + half)[:, 0], POWER))
 
 
 @cache
