@@ -114,11 +114,17 @@ def _filled(part: Any, values: Mapping[str, Mapping[str, Any]]) -> Any:
     return _HOLE.sub(lambda hole: str(value(hole)), part)
 
 
+def _of_drawn(scale: Mapping[str, Any], values: Sequence[Any]) -> dict[str, list[Any]]:
+    """Return the domain and range of a scale without the values that no row has, which would be in the legend."""
+    kept = [pair for pair in zip(scale["domain"], scale["range"], strict=False) if pair[0] in values]
+    return {"domain": [value for value, _ in kept], "range": [mark for _, mark in kept]} if kept else {}
+
+
 _DISTINGUISHING = ("color", "strokeDash", "shape", "size")  # channels
 
 
 def _with_fitting_legends(part: Any, rows: Sequence[Row]) -> Any:
-    """Return `part` without legends of what is the same in all rows, and with the groups in their own order.
+    """Return `part` without legends of what is the same in all rows or in none, and with the groups in their own order.
 
     Given that order, Vega makes one legend of colour and dash.
     """
@@ -133,6 +139,8 @@ def _with_fitting_legends(part: Any, rows: Sequence[Row]) -> Any:
             values = list(dict.fromkeys(row[encoding["field"]] for row in rows))
             if len(values) < 2:
                 encoding["legend"] = None
+            elif encoding["type"] == "nominal" and {"domain", "range"} <= (scale := encoding.get("scale", {})).keys():
+                encoding["scale"] = {**scale, **_of_drawn(scale, values)}
             elif encoding["field"] == "group":
                 encoding["scale"] = {"domain": values, **encoding.get("scale", {})}
     return fitting

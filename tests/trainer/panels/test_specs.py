@@ -134,3 +134,13 @@ def test_a_legend_of_one_entry_is_left_out_and_groups_keep_their_order() -> None
     assert alone["legend"] is None
     two = shown.chart([{**row, "group": "b"}, {**row, "group": "a"}])["encoding"]["color"]
     assert two["legend"] is not None and two["scale"]["domain"] == ["b", "a"]
+
+
+def test_a_legend_has_only_what_is_drawn() -> None:
+    """Before: one of a chart without published figures had `published` in it."""
+    rows = [{"group": "a", "kind": kind, "accuracy": 1.0} for kind in ("one seed", "mean")]
+    points = panel("ablation").chart(rows)["layer"][1]["encoding"]
+    assert points["color"]["scale"] == {"domain": ["one seed", "mean"], "range": ["#767676", "#0072B2"]}
+    assert points["size"]["scale"] == {"domain": ["one seed", "mean"], "range": [30, 130]}
+    drawn = panel("ablation").chart([*rows, {**rows[0], "kind": "published"}])["layer"][1]["encoding"]
+    assert drawn["color"]["scale"]["domain"] == ["one seed", "mean", "published"]
