@@ -30,6 +30,7 @@ from trainer.cli.sweep_flags import (
     Target,
     TimeFlag,
     UntilFlag,
+    sweep_path,
 )
 from trainer.cli.sweep_plan import EXAMPLES as PLAN_EXAMPLES
 from trainer.cli.sweep_plan import plan
@@ -45,7 +46,8 @@ _REMOTE = re.compile(r"https?://.*|[^/]+/[^/]+/[^/.]+")  # a page of W&B's, or E
 
 @app.command()
 def check(
-    files: Annotated[list[Path], Argument(metavar="FILE...", help="Sweep files.")], as_json: JsonFlag = False
+    files: Annotated[list[Path], Argument(metavar="FILE...", help="Sweep files.", parser=sweep_path)],
+    as_json: JsonFlag = False,
 ) -> None:
     """Check sweep files and every point in them."""
     from trainer.sweep.check import check as check_points
@@ -191,7 +193,8 @@ def submit(
         place = read_place(target)
         name, command = place.id, agent_of(str(place))
     else:
-        name, command = Path(target).stem, command_of(Path(target), array, words or [], runs, storage)
+        file = sweep_path(target)
+        name, command = file.stem, command_of(file, array, words or [], runs, storage)
     job = cluster.Job(name, array, command, gres, cpus, time, partition, sbatch or [])
     script = job.script(Path.cwd(), cluster.binaries())
     typer.echo(script if show else cluster.submit(script), nl=not show)
@@ -215,7 +218,7 @@ def status(
     else:
         from trainer.sweep import local
 
-        progress = local.progress_here(Path(target), runs=runs, storage=storage, have=have or ())
+        progress = local.progress_here(sweep_path(target), runs=runs, storage=storage, have=have or ())
     here.print_progress(progress, as_json)
 
 
@@ -243,10 +246,11 @@ def rerun(
         raise typer.Exit(remote.rerun(target, runs=runs, devices=devices.split(",")))
     from trainer.sweep import local
 
-    overrides = local.overrides_of(Path(target), runs=runs, storage=storage)
+    file = sweep_path(target)
+    overrides = local.overrides_of(file, runs=runs, storage=storage)
     chosen = devices.split(",")
     place = here.Place(runs, storage, chosen, jobs or len(chosen) * per_device)
-    return here.run_each([Path(target)], overrides, place, True, as_json)
+    return here.run_each([file], overrides, place, True, as_json)
 
 
 @app.command("list")
@@ -254,8 +258,18 @@ def list_sweeps(
     project: Annotated[str | None, Argument(metavar="[ENTITY/PROJECT]", help="List W&B's sweeps of a project.")] = None,
     runs: RunsFlag = Path("runs"),
     storage: StorageFlag = None,
+    catalogue: Annotated[bool, Option("--catalogue", help="List the sweeps that come with the trainer.")] = False,
 ) -> None:
-    """List the sweeps on this machine, or in a W&B project."""
+    """List the sweeps on this machine, in a W&B project, or of the catalogue."""
+    if catalogue:
+        from trainer.sweep.catalogue import questions
+
+        if project is not None:
+            raise SweepError(f"--catalogue: lists what comes with the trainer; leave {project} out")
+        width = max(map(len, found := questions()))
+        for name, question in found.items():
+            typer.echo(f"{name:<{width}}  {question}")
+        return
     if project is not None:
         from trainer.wandb_api import sweeps as remote
 
@@ -271,6 +285,17 @@ def list_sweeps(
         except UserError as error:  # one that cannot be read any more hides no other
             said = error.problems[0]
         typer.echo(f"{path.parent}  {said}")
+
+
+@app.command()
+def copy(
+    name: Annotated[str, Argument(metavar="NAME", help="A name of `trainer sweep list --catalogue`.")],
+    to: Annotated[Path | None, Argument(metavar="[FILE]", help="Default: NAME.yaml, here.")] = None,
+) -> None:
+    """Copy a sweep that comes with the trainer, to change it."""
+    from trainer.sweep.catalogue import copy_sweep
+
+    typer.echo(str(copy_sweep(name, to)))
 
 
 def _size(checked: "Checked") -> str:

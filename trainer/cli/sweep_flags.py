@@ -5,9 +5,17 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-File = Annotated[Path, Argument(metavar="FILE", help="A sweep file, such as sweeps/lr_scheduler.yaml.")]
+
+def sweep_path(word: str) -> Path:
+    from trainer.sweep.catalogue import sweep_file
+
+    return sweep_file(word)
+
+
+_A_SWEEP = "A sweep file, such as sweeps/lr_scheduler.yaml, or a name of `trainer sweep list --catalogue`"
+File = Annotated[Path, Argument(metavar="FILE", help=f"{_A_SWEEP}.", parser=sweep_path)]
 Target = Annotated[
-    str, Argument(metavar="FILE_OR_ID", help="A sweep file, or a W&B sweep: ENTITY/PROJECT/ID or its page.")
+    str, Argument(metavar="FILE_OR_ID", help=f"{_A_SWEEP}, or a W&B sweep: ENTITY/PROJECT/ID or its page.")
 ]
 StorageFlag = Annotated[
     str | None,
@@ -32,7 +40,10 @@ HaveFlag = Annotated[
 ]
 Files = Annotated[
     list[str] | None,
-    Argument(metavar="FILE... [KEY=VALUE]...", help="Sweep files, then any config key, the same at every point."),
+    Argument(
+        metavar="FILE... [KEY=VALUE]...",
+        help="Sweep files or names of the catalogue, then any config key, the same at every point.",
+    ),
 ]
 OrderFlag = Annotated[
     str,

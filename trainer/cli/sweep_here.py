@@ -204,16 +204,17 @@ def run_decided(
 
 def files_and_overrides(words: list[str], catalogue: bool) -> tuple[list[Path], list[str]]:
     """Return (sweep files, overrides) of what was typed. Raises SweepError if there is no file."""
-    paths = [Path(word) for word in words if "=" not in word and Path(word).suffix in (".yaml", ".yml")]
-    overrides = [word for word in words if Path(word) not in paths]
-    if catalogue and paths:
-        raise SweepError(f"--catalogue: takes no file, but runs all that answer a published row; leave {paths[0]} out")
+    from trainer.sweep import catalogue as shipped
+
+    named = [word for word in words if "=" not in word and not word.startswith("-")]
+    overrides = [word for word in words if word not in named]
+    if catalogue and named:
+        raise SweepError(f"--catalogue: takes no file, but runs all that answer a published row; leave {named[0]} out")
+    paths = [shipped.sweep_file(word) for word in named]
     if catalogue:
         from trainer.published import rows
 
-        paths = sorted({Path("sweeps") / f"{row.sweep}.yaml" for row in rows()})
-        if not paths[0].exists():
-            raise SweepError("--catalogue: there is no sweeps/ here; change to the folder of the project")
+        paths = sorted({shipped.sweep_file(row.sweep) for row in rows()})
     if not paths:
         raise SweepError(
             f"{' '.join(overrides[:1])}: expected a sweep file, such as sweeps/smoke.yaml".removeprefix(": ")

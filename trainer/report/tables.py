@@ -28,11 +28,11 @@ from trainer.statistics.describe import Values
 from trainer.statistics.differences import Pair, all_pairs
 from trainer.statistics.failures import Failures, failures
 from trainer.statistics.table import NoiseFloor, Order, agreement, noise_floor
+from trainer.sweep.catalogue import FOLDER
 from trainer.sweep.file import Sweep, parse_sweep, read_sweep
 
 AUTHORS = "authors_"
 """Beginning of the name of a folder, beside that of a sweep, with runs at the settings of the authors' public code."""
-_SWEEPS = Path(__file__).parents[2] / "sweeps"
 _NO_CRASH = ("running", "interrupted", "stopped", "finished", "diverged")  # all statuses that are no crash
 
 
@@ -257,11 +257,11 @@ def read_table_of(source: Source) -> Table:
 
 
 def unrun_table(name: str, runs: Path, archives: Path | None = None) -> Table | None:
-    """Return the table of a sweep without runs, from its file in `sweeps/`, or None if that is not beside the package.
+    """Return the table of a sweep without runs, from its file in the catalogue, or None if it is not there.
 
     `runs` and `archives` may still have runs at the settings of its authors' public code.
     """
-    path = _SWEEPS / f"{name}.yaml"
+    path = FOLDER / f"{name}.yaml"
     if not path.is_file():
         return None
     sweep = read_sweep(path)
