@@ -84,7 +84,6 @@ def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.Ca
         (["run", "good.yaml", "--until", "decided", "--question", "all"], "--question: 'all' is not a question"),
         (["run", "--catalogue"], "--catalogue: runs for weeks"),
         (["run", "--catalogue", "good.yaml", "--for", "1h"], "leave good.yaml out"),
-        (["run", "--catalogue", "--for", "1h"], "there is no sweeps/ here"),
         (["run", "good.yaml", "--seeds", "a-b"], "--seeds: 'a-b': expected seeds, such as 0-4 or 0-4,7"),
         (["run", "good.yaml", "--order", "gird"], "--order: 'gird' is not an order; did you mean 'grid'?"),
         (["run", "good.yaml", "--first", "seed=9"], "--first: seed=9: good.yaml has no such point"),
