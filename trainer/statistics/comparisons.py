@@ -1,7 +1,7 @@
 """One configuration of a table compared with each other one: the best (Hsu 1981) or a control (Dunnett 1955).
 
 A difference is significant if two tests say so. The first takes one pooled variance for the table and corrects for the
-number of comparisons. The second, Welch's, takes each pair's own variances. The first alone is wrong in up to 22 % of
+number of comparisons. The second, Welch's, takes each pair's own variances. The first alone is wrong in up to 21 % of
 tables whose spreads differ, the second alone is not corrected. docs/statistics.md has the simulations.
 """
 

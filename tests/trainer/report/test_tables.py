@@ -12,6 +12,7 @@ from trainer.errors import CheckpointError
 from trainer.published import experiments, runs_of
 from trainer.report.configurations import Configuration
 from trainer.report.pages.answer import finding
+from trainer.report.pages.sentences import floor_text
 from trainer.report.pages.write import write_report
 from trainer.report.published.comparisons import answers_of
 from trainer.report.tables import Table, read_table, read_tables
@@ -254,3 +255,9 @@ def test_each_published_row_finds_the_first_point_of_its_sweep_that_has_all_it_s
             point for point in points if all(identity(point.config[k]) == identity(v) for k, v in asked.items())
         ]
         assert answer.configuration is agreeing[0] and answer.differences == ()
+
+
+def test_a_configuration_with_two_seeds_does_not_take_the_power_of_those_with_three(write_schedules) -> None:
+    """Before: the page said that nothing can be significant, beside a difference that was."""
+    folder = write_schedules({"cosine": [0.9, 0.91, 0.92], "step": [0.7, 0.71, 0.72], "linear": [0.6, 0.61]})
+    assert "With 3 seeds per configuration" in floor_text(read_table(folder))

@@ -38,7 +38,7 @@ _MEANING = {
     "other settings": "run, but at other settings than the row's, so without a verdict",
     "not compared": "a figure that no run of ours has, of times on hardware without a name, or of another network",
     "all runs failed": "run, but every run diverged or stayed at chance",
-    "no runs": "not run yet",
+    "no runs": "no run of it in an archive here",
 }
 
 

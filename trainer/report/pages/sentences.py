@@ -9,7 +9,7 @@ from trainer.report.asked import Measured
 from trainer.report.configurations import MARKS
 from trainer.report.published.comparisons import Comparison
 from trainer.report.tables import Table
-from trainer.statistics.describe import Values, describe
+from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, Values, describe
 from trainer.statistics.failures import two_humped
 from trainer.statistics.power import difference_needed, lead_needed, power_if_skewed
 from trainer.statistics.seedwise import Scale, smallest_found
@@ -170,8 +170,9 @@ def floor_text(table: Table) -> str:
 
 def _power(table: Table, std: float, at: str) -> Iterator[str]:
     """Yield the smallest lead of a best one that the tests find, and the smallest difference from a control."""
-    seeds = min(len(sample) for sample in table.samples.values() if len(sample) > 1)
-    count = max(2, sum(len(sample) > 1 for sample in table.samples.values()))
+    more_than_one = [len(sample) for sample in table.samples.values() if len(sample) > 1]
+    tested = [n for n in more_than_one if n >= FEWEST_FOR_A_VERDICT]
+    seeds, count = (min(tested), len(tested)) if len(tested) > 1 else (min(more_than_one), max(2, len(more_than_one)))
     others = "another one" if count == 2 else f"the {count - 1} others"
     digits, unit, spreads = digits_of(table), _unit_of_noise(table), (std,) * count
     lead = lead_needed(spreads, seeds)

@@ -27,7 +27,7 @@ class Figure:
     bound: bool = False  # printed as "above": runs above it agree with it
 
 
-_ACCURACIES = {
+ACCURACIES = {
     "test_acc": "test accuracy",
     "best_test_acc": "best test accuracy",
     "train_acc": "train accuracy",
@@ -93,7 +93,7 @@ def measure_name(measure: str) -> str:
         case ["excess_confusion", one, other]:
             return f"images of {one} and {other} taken for each other, minus those of the most confused other pair"
         case _:
-            return _ACCURACIES[measure] if measure in _ACCURACIES else _OTHERS[measure][0]
+            return ACCURACIES[measure] if measure in ACCURACIES else _OTHERS[measure][0]
 
 
 def figures(row: PublishedRow, experiment: Experiment) -> list[Figure]:
@@ -123,8 +123,8 @@ def _figures(row: PublishedRow, experiment: Experiment) -> Iterator[Figure]:
         return Figure(name, text, printed, rounding, unit, measure, judged, why, bound)
 
     for key, printed in row.printed.items():
-        if key in _ACCURACIES:
-            yield figure(key, _ACCURACIES[key], printed, "points" if key == "gap_points" else "%", key)
+        if key in ACCURACIES:
+            yield figure(key, ACCURACIES[key], printed, "points" if key == "gap_points" else "%", key)
         elif key in _OTHERS:
             name, unit, judged, why = _OTHERS[key]
             yield figure(key, name, printed, unit, key, judged, why)

@@ -33,7 +33,7 @@ from typing import Any
 from trainer.published import Experiment
 from trainer.report.configurations import FAILED
 from trainer.report.published.comparisons import Answer
-from trainer.report.published.figures import Judged, judged_how
+from trainer.report.published.figures import ACCURACIES, Judged, judged_how
 from trainer.report.published.grades import least_founded
 from trainer.report.published.part import Part, UndecidedError
 from trainer.report.published.ranks import count_text, is_best, is_of_rank
@@ -141,7 +141,8 @@ def _by_kind(
             return _reaches(list(sample(of).values()), level)
         case {"of": of, "over": over, "points": points}:
             a, b = list(sample(of).values()), list(sample(over).values())
-            return _amount(a, b, float(points), _rounding(part, points), "points")
+            unit = "points" if measure in ACCURACIES else ""  # a cosine has no unit
+            return _amount(a, b, float(points), _rounding(part, points), unit)
         case {"of": of, "over": over}:
             a, b = list(sample(of).values()), list(sample(over).values())
             return _ratio(a, b, part, exact=judged_how(measure)[0] == "exactly")
@@ -242,7 +243,7 @@ def _amount(
     if interval is None or difference.p is None or interval[0] == interval[1]:
         raise UndecidedError("neither row's runs vary, so there is no noise to compare the difference with")
     low, high = interval[0] - rounding, interval[1] + rounding
-    said = f"{difference.mean:+.2f} {unit}, prediction interval [{low:+.2f}, {high:+.2f}]"
+    said = f"{f'{difference.mean:+.2f} {unit}'.strip()}, prediction interval [{low:+.2f}, {high:+.2f}]"
     if not low <= claimed <= high:
         return Part("does not hold", said)
     p = difference.p if p is None else p
