@@ -198,7 +198,7 @@ def boundary(level: float, looks: tuple[int, ...], one_sided: bool = False) -> t
         def excess(z: float, places: Numbers = places, weights: Numbers = weights, step: float = step) -> float:
             edge = z * np.sqrt(share)  # noqa: B023 - solved before the next look
             tails = special.ndtr((places - edge) / step) + special.ndtr((-edge - places) / step)
-            return float(weights @ tails) - new  # noqa: B023 - the same
+            return float(weights @ tails) - new  # noqa: B023 - solved before the next look
 
         z = optimize.root_scalar(excess, bracket=(0.0, 12.0), xtol=1e-9).root
         found.append(z)

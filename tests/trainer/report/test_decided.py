@@ -91,7 +91,8 @@ def test_the_question_may_be_about_a_control_and_equivalence(decided) -> None:
         and "Equivalent within 2 points are step and cosine." in said.text
     )
     assert said.certainty == "decided"
-    assert {(each.a, each.b) for each in table.decided.decisions} == {("step", "cosine"), ("step", "linear")}  # type: ignore[union-attr]
+    assert table.decided is not None
+    assert {(each.a, each.b) for each in table.decided.decisions} == {("step", "cosine"), ("step", "linear")}
 
 
 def test_a_diverged_seed_is_passed_over_and_so_is_one_at_chance(decided) -> None:
