@@ -16,7 +16,10 @@ Correct = NDArray[np.bool_]  # [N], a run's test images that it got right
 
 
 def image_error(runs: Sequence[Correct]) -> float | None:
-    """Return the standard error of a mean accuracy from the choice of the test images. None for fewer than two runs."""
+    """Return the standard error of a mean accuracy from the choice of the test images. None for fewer than two runs.
+
+    0 if the estimate of its variance is not above 0.
+    """
     if len(runs) < 2:
         return None
     mean, noise = _chances(runs)

@@ -18,6 +18,7 @@ from trainer.report.pages.sentences import best_epoch_of, floor_text, two_humps_
 from trainer.report.pages.write import write_report
 from trainer.report.published.comparisons import Comparison, answers_of, compared
 from trainer.report.tables import Table, read_table
+from trainer.runs.bits import pack_bits
 from trainer.runs.history import History
 from trainer.runs.results import Result
 from trainer.statistics.comparisons import with_control
@@ -343,3 +344,14 @@ def test_a_figure_that_our_runs_do_not_have_is_not_waited_for() -> None:
     assert verdict_of(never) == "not compared"
     waiting = a_comparison("a0b5-s9-gradient-cosine", 0, "cosine of successive gradients")
     assert verdict_of(waiting) == "no runs"
+
+
+def test_an_error_of_images_that_came_out_at_zero_is_not_printed_as_none(write_schedules) -> None:
+    """Before: `-0.01 ± 0.00`, of an estimate of variance that was below 0 and clipped."""
+    folder = write_schedules({"cosine": [0.9, 0.9, 0.9], "step": [0.9, 0.9, 0.89]})
+    for run in folder.glob("*-s*"):
+        right = [image % 10 > 0 for image in range(1000)]  # the same images in every run
+        (run / "confusion.json").write_text(json.dumps({"counts": [], "classes": [], "correct": pack_bits(right)}))
+    noises = grids.two_noises(read_table(folder))
+    (step,) = (row for row in noises.rows if row[0] == "step")
+    assert step[2] == "0.95" and step[3].endswith(", none seen") and "None seen" in noises.caption

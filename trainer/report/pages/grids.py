@@ -187,15 +187,20 @@ def two_noises(table: Table) -> Grid:
         if alone is not None:
             values = [*each.sample().values()]
             difference = fmean(values) - fmean(best.sample().values())
-            error = NONE if against is None else f"{difference:+.2f} ± {against:.2f}"
-            rows.append((each.label, f"{std_of(values):.2f}", f"{alone:.2f}", error))
+            error = NONE if against is None else f"{difference:+.2f}{' ± ' if against else ', '}{_error(against)}"
+            rows.append((each.label, f"{std_of(values):.2f}", _error(alone), error))
     caption = (
         "Two sources of noise, in points: the standard deviation of a run over seeds, and the standard error of the"
         f" mean accuracy from the choice of the test images. The difference from {best.label} has such an error of its"
-        " own. More seeds do not reduce it"
+        " own. More seeds do not reduce it. *None seen*: the estimate is not above 0, and few runs can hide a small one"
     )
     header = ("configuration", "seeds", "test images", f"minus {best.label}")
     return Grid(caption, header, tuple(rows))
+
+
+def _error(points: float) -> str:
+    """Return an estimated standard error, which is 0 where its variance came out at or below 0."""
+    return f"{points:.2f}" if points >= 0.005 else f"{points:.1g}" if points else "none seen"
 
 
 def _against(table: Table, comparisons: Sequence[Against], caption: str, worse: str) -> Grid:
@@ -251,8 +256,8 @@ def departures(table: Table) -> Grid:
         if why := why_unrun(answer.experiment.id):
             rows_of.setdefault(("the published figure", f"no run behind it is known: {why}"), []).append(answer.name)
         for fact in facts_of(answer.row.experiment, answer.row.settings):
-            if not fact.set:
-                refused = f". Not done here: {fact.refused}" if fact.refused else ""
+            if fact.apart or not fact.set:
+                refused = f". Not done here: {fact.apart}" if fact.apart else ""
                 source = f"{fact.says} ({fact.source}){refused}"
                 rows_of.setdefault(("the authors' public code", source), []).append(answer.name)
     for each in table.comparisons:

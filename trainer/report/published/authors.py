@@ -23,7 +23,13 @@ class Fact:
     says: str
     set: Mapping[str, Any]  # config key -> value. Empty: the fact is for information
     refused: str  # why no run here can have it, or an empty string
+    beside: str  # what the code does beside what is set, and no run here does, or an empty string
     scope: Scope
+
+    @property
+    def apart(self) -> str:
+        """Return what sets the code apart from every run here and is the value of no key, or an empty string."""
+        return self.beside or ("" if self.set else self.refused)
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ def repositories() -> tuple[Repository, ...]:
                     fact["says"],
                     fact.get("set", {}),
                     fact.get("refused", ""),
+                    fact.get("beside", ""),
                     fact,
                 )
                 for fact in each["facts"]

@@ -5,7 +5,7 @@ A setting enters if it belongs to a choice that is on: the knobs of the schedule
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from trainer.config import load_config
 from trainer.config.load import Complete
@@ -15,14 +15,14 @@ from trainer.report.published.authors import Fact, facts_of, recipe_of, why_unru
 from trainer.runs.groups import differing_keys, identity, value_text
 
 Kind = Literal[
-    "printed", "from the authors' public code", "read in by us", "no run behind the figure is known"
+    "printed", "from the authors' public code", "close to the authors' public code", "read in by us",
+    "no run behind the figure is known",
 ]  # fmt: skip
-KINDS: tuple[Kind, ...] = (
-    "printed", "from the authors' public code", "read in by us", "no run behind the figure is known",
-)  # fmt: skip
+KINDS: tuple[Kind, ...] = get_args(Kind)
 MEANING: dict[Kind, str] = {
     "printed": "the report prints all settings that enter",
     "from the authors' public code": "what the report leaves open has the value of its authors' public code",
+    "close to the authors' public code": "as above, and that code does something that no run here does, which is named",
     "read in by us": "the report leaves settings open, and at least one has a value that only we chose",
     "no run behind the figure is known": "public code of the authors has the figure, and no run of it",
 }
@@ -158,8 +158,10 @@ def grade_of(row: PublishedRow, opened: Sequence[Open]) -> Grade:
         return Grade("no run behind the figure is known", read_in)
     if read_in:
         return Grade("read in by us", read_in)
-    coded = any(each.said_by == "code" and each.key not in DECIDES_NO_GRADE for each in opened)
-    return Grade("from the authors' public code" if coded else "printed", ())
+    if not any(each.said_by == "code" and each.key not in DECIDES_NO_GRADE for each in opened):
+        return Grade("printed", ())
+    apart = any(fact.apart for fact in facts_of(row.experiment, row.settings))
+    return Grade("close to the authors' public code" if apart else "from the authors' public code", ())
 
 
 @dataclass(frozen=True)
