@@ -1,7 +1,8 @@
 """`trainer report`: a page for each sweep, the whole catalogue, archives. scipy and charts are imported late."""
 
 import json
-from dataclasses import asdict
+import math
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ SETTINGS: dict[str, Any] = {
 
 \b
   trainer report lr_scheduler
+  trainer report lr_scheduler --margin 0.3
   trainer report runs/first runs/second --out compared
   trainer report --from-wandb ENTITY/PROJECT
   trainer report index
@@ -44,6 +46,14 @@ ArchivesFlag = Annotated[
     ),
 ]
 ToFlag = Annotated[Path | None, Option("--to", help="With `pack`: the archive.", metavar="NAME.jsonl.gz")]
+MarginFlag = Annotated[
+    float | None,
+    Option(
+        help="Difference that does not matter: points of an accuracy, or the metric's unit. Smaller ones are called"
+        " equivalent. Default: the sweep file's `# Margin:`.",
+        metavar="NUMBER",
+    ),
+]
 FromWandbFlag = Annotated[
     list[str] | None,
     Option("--from-wandb", help="First fetch these runs from W&B into folders, then report on them.",
@@ -62,6 +72,7 @@ def report(
     runs: RunsFlag = Path("runs"),
     archives: ArchivesFlag = None,
     to: ToFlag = None,
+    margin: MarginFlag = None,
     from_wandb: FromWandbFlag = None,
     to_wandb: WandbFlag = False,
     wandb_project: WandbProjectFlag = None,
@@ -76,6 +87,10 @@ def report(
         return _pack(targets[1:], to, runs, as_json)
     if to is not None:
         raise UserError("--to goes with `trainer report pack`")
+    if margin is not None and not 0 < margin < math.inf:
+        raise UserError(f"--margin {margin:g}: expected a difference above 0, such as 0.3")
+    if margin is not None and targets == ["index"]:
+        raise UserError("--margin goes with the report of a sweep")
     archives = archives or runs.parent / "docs/results/runs"
     if targets == ["index"]:
         return _index(runs, archives, out, as_json)
@@ -88,6 +103,10 @@ def report(
     if not asked:
         raise UserError("report: name a sweep or a folder with runs, or --from-wandb ENTITY/PROJECT[/SWEEP]")
     tables = read_tables(asked, runs, archives)
+    if margin is not None:
+        if by_outcome := next((table for table in tables if table.asked), None):
+            raise UserError(f"--margin is of the metric, and {by_outcome.name} compares an outcome")
+        tables = [replace(table, margin=margin) for table in tables]
     homes = [table.folder if table.folder.is_dir() else runs / table.name for table in tables]  # not beside an archive
     places = [
         home / "report" if out is None else out / table.name if len(tables) > 1 else out

@@ -4,7 +4,7 @@ The configurations of a sweep are known from the file in its folder. Those of ot
 which the configs differ.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ from trainer.statistics.describe import Values
 from trainer.statistics.differences import Pair, all_pairs
 from trainer.statistics.failures import Failures, failures
 from trainer.statistics.table import NoiseFloor, Order, agreement, noise_floor
+from trainer.statistics.verdicts import Verdict, verdicts
 from trainer.sweep.catalogue import FOLDER
 from trainer.sweep.file import Sweep, parse_sweep, read_sweep
 
@@ -54,6 +55,7 @@ class Table:
     asked: Measured | None = None  # the outcome that its file names in place of the metric
     source: Source | None = None  # None for single runs
     decided: Decided | None = None  # if seeds were added until it was decided
+    margin: float | None = None  # difference of the metric that does not matter
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -110,6 +112,30 @@ class Table:
             for family in self.families
             for each in with_control({name: self.samples[name] for name in family.members}, family.control)
         ]
+
+    @cached_property
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """Return what may be concluded of each comparison with the best, by label."""
+        return self._verdicts(self.scaled, self.against_best, two_sided=False)
+
+    @cached_property
+    def verdicts_on_control(self) -> Mapping[str, Verdict]:
+        """Return what may be concluded of each comparison with the control, by label."""
+        if self.asked:
+            return self._verdicts(self.scaled, self.against_control, two_sided=True)
+        found: dict[str, Verdict] = {}
+        for family in self.families:
+            samples = {name: self.samples[name] for name in family.members}
+            found |= self._verdicts(samples, with_control(samples, family.control), two_sided=True)
+        return found
+
+    def _verdicts(
+        self, samples: Mapping[str, Values], comparisons: Sequence[Against], *, two_sided: bool
+    ) -> dict[str, Verdict]:
+        compared = {each.name for each in comparisons}
+        reference = next((name for name, sample in samples.items() if sample and name not in compared), "")
+        margin = None if self.asked else self.margin
+        return verdicts(samples, comparisons, reference, margin=margin, two_sided=two_sided)
 
     @property
     def families(self) -> list[Family]:
@@ -252,6 +278,7 @@ def read_table_of(source: Source) -> Table:
         asked=asked_of(header.outcome, configurations, control=control, highest=header.highest),
         source=source,
         decided=decided,
+        margin=header.margin or (header.until.margin if header.until else None),
     )
     return _answered(table, sweep)
 
@@ -285,12 +312,24 @@ def _answered(table: Table, sweep: Sweep) -> Table:
     ]
     after_code = beside(table.source, f"{AUTHORS}{sweep.name}") if table.source else None
     theirs = read_table_of(after_code).configurations if after_code else ()
+    answers = answers_of(answered, configurations, filed)
     return replace(
         table,
         configurations=tuple(configurations),
-        answers=tuple(answers_of(answered, configurations, filed)),
-        authors=tuple(authors_answers_of(answered, [*theirs, *configurations], complete)),
+        answers=tuple(answers),
+        authors=tuple(_planned(authors_answers_of(answered, [*theirs, *configurations], complete), answers)),
     )
+
+
+def _planned(authors: Iterable[Answer], answers: Iterable[Answer]) -> Iterator[Answer]:
+    """Yield the authors' answers, whose runs are planned for the same seeds as those of our reading of the row."""
+    seeds = {(each.experiment.id, each.name): each.configuration.planned for each in answers if each.configuration}
+    for each in authors:
+        planned = seeds.get((each.experiment.id, each.name), ())
+        if each.configuration and not each.configuration.planned:
+            yield replace(each, configuration=replace(each.configuration, planned=planned))
+        else:
+            yield each
 
 
 def _plain_table(name: str, folder: Path, contents: Contents) -> Table:

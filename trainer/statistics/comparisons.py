@@ -71,7 +71,7 @@ def _compared(filled: Mapping[str, Values], reference: str, *, two_sided: bool) 
     """Return the comparisons in the order of the samples."""
     ours = filled[reference]
     others = {name: sample for name, sample in filled.items() if name != reference}
-    testable = [name for name, sample in others.items() if _testable(sample, ours)]
+    testable = [name for name, sample in others.items() if can_be_tested(sample, ours)]
     shares = tuple(math.sqrt(len(filled[name]) / (len(filled[name]) + len(ours))) for name in testable)
     noise = pooled({name: sample for name, sample in filled.items() if len(sample) >= FEWEST_FOR_A_VERDICT})
     found: list[Comparison] = []
@@ -86,7 +86,8 @@ def _compared(filled: Mapping[str, Values], reference: str, *, two_sided: bool) 
     return found
 
 
-def _testable(sample: Values, ours: Values) -> bool:
+def can_be_tested(sample: Values, ours: Values) -> bool:
+    """Return whether two samples can be compared by a test: three runs each, not identical, and one of them varies."""
     if min(len(sample), len(ours)) < FEWEST_FOR_A_VERDICT or identical(sample, ours):
         return False
     return len(set(sample.values())) > 1 or len(set(ours.values())) > 1

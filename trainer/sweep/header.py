@@ -3,9 +3,11 @@
 # Which network is steadier?                the question, on the first line
 # Control:  vgg_a                           what all others are compared with
 # Outcome:  runs/loss/width, lower          what is compared, and which is better
+# Margin:   0.3                             a difference that does not matter, in points or the metric's unit
 # Decided:  best, 3 to 10 seeds             its seeds were added until decided; `trainer sweep run` writes this one
 """
 
+import math
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from trainer.errors import UserError
 from trainer.runs.outcomes import Outcome, read_outcome
 
 _BETTER = {"higher": True, "lower": False}
-_KEYS = ("Control", "Outcome", "Decided")
+_KEYS = ("Control", "Outcome", "Margin", "Decided")
 _LINES = tuple(f"# {key}:" for key in _KEYS)
 _UNTIL = re.compile(r"(best|all-pairs|against)(?:=(.+))?, (\d+) to (\d+) seeds(?:, margin (\d+(?:\.\d+)?(?:e-?\d+)?))?")
 
@@ -45,6 +47,7 @@ class Header:
     control: str = ""  # label of a configuration, of the runs of one network at all rates, or of one choice
     outcome: Outcome | None = None  # None: the metric of the sweep
     highest: bool = True  # is the best outcome
+    margin: float | None = None  # difference that does not matter, in points of an accuracy, or in the metric's unit
     until: Until | None = None  # None: the file says which seeds there are
 
 
@@ -62,10 +65,16 @@ def read_header(text: str) -> tuple[Header, list[str]]:
         outcome = read_outcome(name) if said else None
     except UserError as error:
         problems += [f"# Outcome: {problem}" for problem in error.problems]
+    margin = _number(text_of_margin := _value(text, "Margin"))
+    if text_of_margin and (margin is None or not 0 < margin < math.inf):
+        problems.append(f"# Margin: {text_of_margin}: expected a number above 0, such as 0.3")
+        margin = None
+    if margin is not None and said:
+        problems.append(f"# Margin: {text_of_margin}: it is of the metric, and the file compares an outcome ({name})")
     until = read_until(decided) if (decided := _value(text, "Decided")) else None
     if decided and until is None:
         problems.append(f"# Decided: {decided}: expected words such as best, 3 to 10 seeds")
-    return Header(question, _value(text, "Control"), outcome, _BETTER.get(better, True), until), problems
+    return Header(question, _value(text, "Control"), outcome, _BETTER.get(better, True), margin, until), problems
 
 
 def read_until(said: str) -> Until | None:
@@ -121,6 +130,13 @@ def unknown_control(control: str, labels: Collection[str]) -> list[str]:
     if not labels:
         return [f"# Control: {control}: a search has no configurations to name"]
     return [f"# Control: {control}: no such configuration{did_you_mean(control, labels)}"]
+
+
+def _number(said: str) -> float | None:
+    try:
+        return float(said)
+    except ValueError:
+        return None
 
 
 def _value(text: str, key: str) -> str:

@@ -9,11 +9,12 @@ from typing import Literal
 from trainer.report.configurations import MARKS
 from trainer.report.decided import Decided
 from trainer.report.pages.outcome import lead
-from trainer.report.pages.sentences import mean_of, metric_name, p_value, several
+from trainer.report.pages.sentences import margin_text, mean_of, metric_name, p_value, several
 from trainer.report.published.comparisons import Comparison
 from trainer.report.tables import Table
 from trainer.runs.bands import RATE
 from trainer.runs.outcomes import DECADES
+from trainer.statistics.describe import can_be_judged
 from trainer.statistics.differences import Pair
 from trainer.statistics.power import seeds_needed
 
@@ -123,8 +124,10 @@ def _sentences(table: Table) -> Iterable[str]:
             yield f"{metric[:1].upper()}{metric[1:]} of {best} is {mean}."
             yield "There is no other configuration to compare it with."
         case "too few runs":
-            yield f"{leads}. At least one configuration has fewer than three runs, or runs that do not vary,"
-            yield "so no difference from it can be tested."
+            short = [name for name, sample in filled.items() if not can_be_judged([*sample.values()])]
+            have = "has" if len(short) == 1 else "have"
+            yield f"{leads}. Whether it is the best of all cannot be tested: {several(short)} {have} fewer than"
+            yield "three runs, or runs that do not vary."
         case _ if table.decided and not table.asked:
             yield f"{leads}."
             yield from _decisions(table.decided, best, unit=" points" * table.percent)
@@ -177,6 +180,10 @@ def _top_group(table: Table, leads: str, *, lower: int) -> Iterable[str]:
     near = [name for name in table.top if name not in {best, *twins}]
     differences = "differences from {} are" if len(near) > 1 else "difference from {} is"
     yield f"{leads}, but the {differences.format(several(near))} not significant." if near else f"{leads}."
+    if same := [name for name in near if table.verdicts[name].word == "equivalent"]:
+        so_far = "So far it" if table.interim else "It"
+        yield f"{so_far} is equivalent within {margin_text(table)} to {several(same)}."
+        near = [name for name in near if name not in same]
     if lower:
         rest = "The other configuration is" if lower == 1 else f"The other {lower} configurations are"
         yield f"{rest} not the best, at the 5% level."
@@ -284,5 +291,7 @@ def _graded(judged: Sequence[Comparison]) -> Iterable[str]:
         yield f"The settings behind {count} {total} are in part read in by us, because the report leaves them open."
     if count := kinds["from the authors' public code"]:
         yield f"The settings behind {count} {total} are in part from the authors' public code."
+    if count := kinds["close to the authors' public code"]:
+        yield f"The settings behind {count} {total} are close to the authors' public code, which does one thing more."
     if count := kinds["no run behind the figure is known"]:
         yield f"No run is known behind the published figure of {count} {total}."

@@ -31,14 +31,19 @@ def after_the_authors_code(table: Table, experiment: Experiment) -> Grid:
         "ours",
         "95% prediction interval of one more run",
         "verdict on our runs",
+        "verdict on our best epochs",
         "command",
     )
-    rows = tuple((*_compared(each, True), f"trainer train {' '.join(each.answer.words)}") for each in chosen)
+    rows = tuple(
+        (*_compared(each, True), each.on_best_epoch or NONE, f"trainer train {' '.join(each.answer.words)}")
+        for each in chosen
+    )
     caption = (
         f"{experiment.title}, at the settings of the authors' public code (report {experiment.report},"
-        f" {experiment.where}). The runs are in {AUTHORS}{experiment.sweep}, beside those of the sweep"
+        f" {experiment.where}). The runs are in {AUTHORS}{experiment.sweep}, beside those of the sweep, one for each of"
+        " its seeds"
     )
-    return Grid(caption, header, rows, (0, 4, 5))
+    return Grid(caption, header, rows, (0, 4, 5, 6))
 
 
 def _compared(each: Comparison, headlines: bool) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from trainer.report.published.comparisons import Comparison
 from trainer.report.tables import Table
 from trainer.runs.groups import decisive
 from trainer.statistics.describe import describe
+from trainer.statistics.differences import Pair
+from trainer.statistics.effects import effect
 from trainer.statistics.failures import two_humped
 
 MEASURES = ("metric", "headline", "test_acc", "best_test_acc", "train_acc", "best_val_acc", "gap_points",
@@ -38,11 +40,14 @@ def as_json(table: Table) -> dict[str, Any]:
         "runs_expected": table.expected,
         "points": [_configuration(configuration) for configuration in table.configurations],
         "top_group": table.top,
-        "against_best": [asdict(each) for each in table.against_best],
+        "margin": table.margin,
+        "against_best": [asdict(each) | asdict(table.verdicts[each.name]) for each in table.against_best],
         "control": table.control,
         "decided": table.decided and asdict(table.decided),
-        "against_control": [asdict(each) for each in table.against_control],
-        "pairs": [asdict(pair) for pair in table.pairs],
+        "against_control": [
+            asdict(each) | asdict(table.verdicts_on_control[each.name]) for each in table.against_control
+        ],
+        "pairs": [asdict(pair) | {"effect": _effect(table, pair)} for pair in table.pairs],
         "noise_floor": table.floor and asdict(table.floor),
         "failures": [asdict(each) for each in table.failures],
         "published": [_comparison(each) for each in table.comparisons],
@@ -94,6 +99,11 @@ def _measured(measured: Measured) -> dict[str, Any]:
         "compared_with": measured.reference,
         "contrasts": {label: asdict(contrast) for label, contrast in measured.contrasts.items()},
     }
+
+
+def _effect(table: Table, pair: Pair) -> dict[str, float] | None:
+    found = effect([*table.scaled[pair.a].values()], [*table.scaled[pair.b].values()])
+    return None if found is None else asdict(found)
 
 
 def _configuration(configuration: Configuration) -> dict[str, Any]:

@@ -1,20 +1,23 @@
 """Tables of a report, as plain text in cells."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from trainer.report.configurations import Configuration
-from trainer.report.pages.sentences import digits_of, interval, mean_interval, p_value
+from trainer.report.pages.sentences import digits_of, interval, margin_text, mean_interval, p_value
 from trainer.report.published.authors import facts_of, why_unrun
 from trainer.report.published.grades import KINDS, MEANING
 from trainer.report.tables import Table
 from trainer.runs.groups import decisive, value_text
 from trainer.statistics.comparisons import Comparison as Against
-from trainer.statistics.describe import std_of
+from trainer.statistics.describe import Values, std_of
 from trainer.statistics.differences import Pair
+from trainer.statistics.effects import effect
 from trainer.statistics.images import image_error, image_error_of_difference
+from trainer.statistics.power import MOST_SEEDS
+from trainer.statistics.verdicts import Verdict
 from trainer.text import NONE, number, spread
 
 _TOP_GROUP = (
@@ -59,20 +62,24 @@ def configurations(table: Table) -> Grid:
             lambda each: number(fmean(n) / 1e6) if (n := each.sample("params").values()) else NONE,
         ),
     ]
+    memory = ""
     if any(each.sample("peak_bytes") for each in table.configurations):
+        memory = ". Peak memory is of tensors on a GPU, and on a CPU of the whole process with its data set"
         columns.append(("peak memory (MB)", lambda each: _megabytes(each.sample("peak_bytes").values())))
     if any(each.failed for each in table.configurations):
         columns.insert(2, ("failed", _failed_of))
     caption = "Mean ± sample standard deviation over n runs"
     beside = ", for comparison: the question is about the outcome above"
-    caption += _top_group_of(table) if table.asked is None else beside
+    caption += (_top_group_of(table) if table.asked is None else beside) + memory
     rows = tuple(tuple(cell(each) for _, cell in columns) for each in _ranked(table))
     names = tuple(name for name, _ in columns)
     return Grid(caption, names, rows, (0, names.index("top group")) if table.asked is None else (0,))
 
 
 def _top_group_of(table: Table) -> str:
-    return _TOP_GROUP.rpartition(". ")[0] + _NOT_FIXED if table.decided else _TOP_GROUP
+    if table.decided:
+        return _TOP_GROUP.rpartition(". ")[0] + _NOT_FIXED
+    return _TOP_GROUP + ", once all planned runs are there" * table.interim
 
 
 def _in_top(table: Table, configuration: Configuration) -> str:
@@ -139,6 +146,7 @@ def pairs(table: Table) -> Grid:
         "95% interval (uncorrected)",
         "p (Holm)",
         "finding",
+        "effect size (Hedges' g), 95% interval",
         "paired by seed (uncorrected, for information)",
     )
     rows = tuple(
@@ -148,6 +156,7 @@ def pairs(table: Table) -> Grid:
             interval((pair.difference.low, pair.difference.high), digits=digits),
             p_value(pair.p_holm),
             "the first is " + pair.split if pair.split in ("higher", "lower") else pair.split,
+            _effect_of(table.scaled[pair.a], table.scaled[pair.b]),
             NONE if pair.paired is None else interval((pair.paired.low, pair.paired.high), digits=digits),
         )
         for pair in shown
@@ -155,11 +164,17 @@ def pairs(table: Table) -> Grid:
     return Grid(caption + _NOT_FIXED * bool(table.decided), header, rows, (0, 4))
 
 
+def _effect_of(a: Values, b: Values) -> str:
+    found = effect([*a.values()], [*b.values()])
+    return NONE if found is None else f"{found.g:+.1f} {interval((found.low, found.high), digits=1)}"
+
+
 def with_best(table: Table) -> Grid:
-    """Return the difference of each configuration from the best one."""
-    best = table.top[0] if table.top else NONE
+    """Return the difference of each configuration from the best one, and what may be concluded."""
+    best = table.ranked[0] if table.ranked else NONE
     how = "Welch's test" if len(table.against_best) == 1 else "the larger p of Hsu's comparison and Welch's"
-    return _against(table, table.against_best, f"Each configuration minus the best, {best}: {how}", "not the best")
+    caption = f"Each configuration minus the best, {best}: {how}"
+    return _against(table, table.against_best, caption, dict.fromkeys(table.verdicts, best))
 
 
 def with_control(table: Table) -> Grid:
@@ -168,7 +183,9 @@ def with_control(table: Table) -> Grid:
     how = "Welch's test" if pairs_only else "the larger p of Dunnett's comparison and Welch's"
     how = "seed by seed, corrected after Bonferroni" if table.asked else how
     caption = f"Each configuration minus the control, {table.control_words}: {how}"
-    return _against(table, table.against_control, caption, "")
+    of_family = {name: family.control for family in table.families for name in family.members}
+    controls = {name: of_family.get(name, table.control) for name in table.verdicts_on_control}
+    return _against(table, table.against_control, caption, controls, side=True)
 
 
 def two_noises(table: Table) -> Grid:
@@ -187,15 +204,17 @@ def two_noises(table: Table) -> Grid:
         if alone is not None:
             values = [*each.sample().values()]
             difference = fmean(values) - fmean(best.sample().values())
+            resolved = "yes" if against and abs(difference) > 1.96 * against else "no" if against else NONE
             error = NONE if against is None else f"{difference:+.2f}{' ± ' if against else ', '}{_error(against)}"
-            rows.append((each.label, f"{std_of(values):.2f}", _error(alone), error))
+            rows.append((each.label, f"{std_of(values):.2f}", _error(alone), error, resolved))
     caption = (
         "Two sources of noise, in points: the standard deviation of a run over seeds, and the standard error of the"
         f" mean accuracy from the choice of the test images. The difference from {best.label} has such an error of its"
-        " own. More seeds do not reduce it. *None seen*: the estimate is not above 0, and few runs can hide a small one"
+        " own. More seeds do not reduce it. It is *resolved* if it is more than 1.96 such errors. *None seen*: the"
+        " estimate is not above 0, and few runs can hide a small one"
     )
-    header = ("configuration", "seeds", "test images", f"minus {best.label}")
-    return Grid(caption, header, tuple(rows))
+    header = ("configuration", "seeds", "test images", f"minus {best.label}", "resolved by the test images")
+    return Grid(caption, header, tuple(rows), (0, 4))
 
 
 def _error(points: float) -> str:
@@ -203,20 +222,67 @@ def _error(points: float) -> str:
     return f"{points:.2f}" if points >= 0.005 else f"{points:.1g}" if points else "none seen"
 
 
-def _against(table: Table, comparisons: Sequence[Against], caption: str, worse: str) -> Grid:
+def _against(
+    table: Table, comparisons: Sequence[Against], caption: str, references: Mapping[str, str], *, side: bool = False
+) -> Grid:
+    """Return comparisons, each with its reference, and their verdicts. `side`: also which one is higher."""
     digits = digits_of(table)
-    header = ("configuration", "difference", "95% bounds, all at once", "p", "finding")
-    rows = tuple(
-        (
-            each.name,
-            f"{each.difference:+.{digits}f}",
-            _bounds(each, digits),
-            p_value(each.p),
-            worse if worse and each.finding in ("higher", "lower") else each.finding,
+    verdicts = table.verdicts_on_control if side else table.verdicts
+    marks = {each.label: each.marks for each in table.configurations}
+    header = ("configuration", "difference", "95% bounds, all at once", "p", "verdict")
+    rows: list[tuple[str, ...]] = []
+    for each in comparisons:
+        reference = references[each.name]
+        interim = any("interim" in marks.get(name, ()) for name in (each.name, reference))
+        said = _conclusion(table, each, reference, verdicts[each.name], side=side)
+        rows.append(
+            (
+                each.name,
+                f"{each.difference:+.{digits}f}",
+                _bounds(each, digits),
+                p_value(each.p),
+                f"{said}, interim" if interim and verdicts[each.name].word in ("different", "equivalent") else said,
+            )
         )
-        for each in comparisons
+    return Grid(caption + _margin_of(table) + _NOT_FIXED * bool(table.decided), header, tuple(rows), (0, 4))
+
+
+def _conclusion(table: Table, comparison: Against, reference: str, verdict: Verdict, *, side: bool) -> str:
+    """Return a verdict in words: `equivalent within 0.3 points`, or `undecided (about 12 more seeds each)`."""
+    match verdict.word:
+        case "different":
+            which = f"different, {comparison.finding}" if side else "different"
+            return f"{which}, by less than {margin_text(table)}" if verdict.within else which
+        case "equivalent":
+            return f"equivalent within {margin_text(table)}"
+        case "identical":
+            return "identical"
+        case "undecided" if comparison.finding == "undecided":
+            return "undecided (fewer than three runs, or none that vary)"
+        case "undecided" if table.decided or table.asked:
+            return "undecided"
+        case "undecided":
+            have = min(len(table.samples[comparison.name]), len(table.samples[reference]))
+            if verdict.seeds is None:
+                return f"undecided (over {MOST_SEEDS:,} seeds each)"
+            more = max(1, verdict.seeds - have)
+            return f"undecided (about {more:,} more seed{'s' * (more > 1)} each)"
+
+
+def _margin_of(table: Table) -> str:
+    """Return what a caption says of the seeds that an undecided difference needs, and of the margin."""
+    if table.decided or table.asked:
+        return ""
+    needed = (
+        ". The seeds in brackets find a difference as large as the measured one with 80% power, if the pooled spread is"
+        " the true one"
     )
-    return Grid(caption + _NOT_FIXED * bool(table.decided), header, rows, (0, 4))
+    if table.margin is None:
+        return needed
+    return (
+        f"{needed}, or show that it is below {margin_text(table)}. Equivalent: two one-sided tests show this at the 5%"
+        " level, corrected after Holm"
+    )
 
 
 def decisions(table: Table) -> Grid:

@@ -17,7 +17,7 @@ from trainer.report.pages.grids import Grid
 from trainer.report.pages.sections import Block, Bullets, Folded, sections
 from trainer.report.tables import Table
 
-_GOOD = ("better", "consistent", "holds", "compatible", "the first is")
+_GOOD = ("better", "consistent", "holds", "compatible", "the first is", "different", "equivalent")
 _BAD = ("worse", "higher", "lower", "does not hold", "diverged", "at chance", "all runs failed", "failed", "unreadable")
 _OPEN = ("undecided", "by our definition", "no runs", "not compared", "not significant", "identical")
 

@@ -295,7 +295,7 @@ def _row(line: Line, *, both: bool) -> str:
         spread(comparison.sample.values(), digits=digits),
         interval(comparison.interval, digits=digits),
         str(len(comparison.sample)),
-        ", ".join([line.state, *line.marks]),
+        ", ".join([line.state, *line.marks, *_by_best_epoch(comparison)]),
         line.grade.text.removeprefix("settings ") if line.grade else "not known here",
     ]
     if both:
@@ -303,10 +303,16 @@ def _row(line: Line, *, both: bool) -> str:
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
+def _by_best_epoch(comparison: Comparison) -> list[str]:
+    """Return the verdict had the report printed its best epoch, where that is another one."""
+    best = comparison.on_best_epoch if _state(comparison) in _JUDGED else None
+    return [] if best in (None, comparison.verdict) else [f"by the best epoch {best}"]
+
+
 def _authors_cell(comparison: Comparison | None, digits: int) -> str:
     if comparison is None:
         return NONE
     found = f"{spread(comparison.sample.values(), digits=digits)}, " if comparison.sample else ""
     grade = comparison.answer.grade
-    said = ", ".join([_state(comparison), *_marks(comparison)])
+    said = ", ".join([_state(comparison), *_marks(comparison), *_by_best_epoch(comparison)])
     return f"{found}{said}{f', {grade.text}' if grade else ''}"

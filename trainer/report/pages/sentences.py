@@ -40,6 +40,11 @@ def digits_of(table: Table) -> int:
     return 2 if table.percent else 4
 
 
+def margin_text(table: Table) -> str:
+    """Return the margin of a table, which must have one, with its unit: `0.3 points`."""
+    return f"{table.margin:g}{' points' if table.percent else ''}"
+
+
 def mean_of(table: Table, values: Values) -> str:
     """Return `94.13 ± 0.12% (n=3)`, with as many digits as a figure of what the table compares needs."""
     digits = None if table.asked and not table.percent else digits_of(table)

@@ -187,13 +187,22 @@ def _comparison(answer: Answer, figure: Figure, headline: bool) -> Comparison:
         interval = prediction_interval(values, rounding=figure.rounding)
         if judged != "undecided" and not figure.bound:
             p = prediction_p(figure.value, values, rounding=figure.rounding)
-        if figure.measure == "test_acc" and (others := answer.sample("best_test_acc")) and others != sample:
+        if _of_the_last_epoch(answer, figure) and (others := answer.sample("best_test_acc")) and others != sample:
             best = verdict(figure.value, [*others.values()], rounding=figure.rounding, bound=figure.bound)
     elif figure.judged == "exactly" and values:  # the same in each run, so one run is enough
         low, high = interval = (min(values) - figure.rounding, max(values) + figure.rounding)
         # Another count is another network: that says nothing about the report's.
         judged = "consistent" if low <= figure.value <= high else "undecided"
     return Comparison(answer, figure, headline, sample, judged, interval, p, best)
+
+
+def _of_the_last_epoch(answer: Answer, figure: Figure) -> bool:
+    """Return whether a figure is the test accuracy of a run's last epoch, which a report may name by its number."""
+    if figure.measure == "test_acc":
+        return True
+    measure, _, epoch = figure.measure.partition(" ")
+    config = answer.configuration.config if answer.configuration else {}
+    return measure == "test_acc_at" and float(epoch) == config.get("train.epochs")
 
 
 def row_names(experiment: Experiment) -> list[str]:

@@ -49,7 +49,8 @@ _OTHERS: dict[str, tuple[str, str, Judged, str]] = {
         "peak memory",
         "bytes",
         "by our definition",
-        "our definition, because the report does not say which memory it measured, nor on which device",
+        "our definition, because the report does not say which memory it measured, nor on which device: tensors on a"
+        " GPU, and on a CPU the whole process with its data set",
     ),
     FAILED: (
         "share of runs that fail",

@@ -22,6 +22,8 @@ from trainer.report.published.comparisons import Answer
 from trainer.report.published.grades import Grade, Open, authors_run, grade_of
 from trainer.report.tables import read_table
 from trainer.runs.groups import identity
+from trainer.sweep.file import read_sweep
+from trainer.sweep.points import points_of
 from trainer.training.network_arguments import complete_parts
 
 SWEEPS = Path(__file__).parents[4] / "sweeps"
@@ -51,10 +53,13 @@ def test_how_many_rows_are_of_which_grade(lines: list[Line], tmp_path: Path) -> 
     theirs = Counter(line.authors.answer.grade.kind for line in lines if line.authors and line.authors.answer.grade)
     assert ours == {"read in by us": 112, "no run behind the figure is known": 18}
     assert theirs == {
-        "from the authors' public code": 14, "close to the authors' public code": 40, "read in by us": 10, "no run behind the figure is known": 8,
-    }  # fmt: skip
+        "from the authors' public code": 4,
+        "close to the authors' public code": 40,
+        "read in by us": 20,
+        "no run behind the figure is known": 8,
+    }
     page = as_markdown(lines, [], beside=tmp_path)
-    assert "| read in by us | 112 | 10 |" in page and "72 of 130 rows have a second reading" in page
+    assert "| read in by us | 112 | 20 |" in page and "72 of 130 rows have a second reading" in page
 
 
 @pytest.mark.parametrize(
@@ -180,7 +185,7 @@ def test_a_row_has_a_verdict_under_each_of_two_readings(both: Path, tmp_path: Pa
     ours = {each.answer.name: verdict_of(each) for each in table.comparisons if each.headline}
     theirs = {each.answer.name: verdict_of(each) for each in table.authors_comparisons if each.headline}
     assert ours["step"].startswith("consistent, interim, settings read in by us (")
-    assert theirs["step"] == "higher, settings close to the authors' public code"
+    assert theirs["step"] == "higher, interim, settings close to the authors' public code"
     assert (ours["linear"], theirs["linear"], theirs["cosine"]) == ("no runs", "no runs", "no runs")
     assert len(table.runs) == 6  # the authors' runs are in no comparison of ours
     shown = beside.after_the_authors_code(table, table.experiments[0])
@@ -191,7 +196,7 @@ def test_a_row_has_a_verdict_under_each_of_two_readings(both: Path, tmp_path: Pa
     assert [each["n"] for each in found if each["row"] == "step" and each["headline"]] == [3]
     lines, tables = catalogue(both.parent)
     page = as_markdown(lines, tables, beside=tmp_path)
-    assert "94.65 ± 0.05 (n=3), higher, settings close to the authors' public code |" in page
+    assert "94.65 ± 0.05 (n=3), higher, interim, settings close to the authors' public code |" in page
 
 
 def test_the_index_counts_verdicts_by_grade_and_with_their_marks(both: Path, tmp_path: Path) -> None:
@@ -204,8 +209,27 @@ def test_the_index_counts_verdicts_by_grade_and_with_their_marks(both: Path, tmp
     assert "| lower, interim | read in by us (" in cosine
     ours, theirs = page.index("| our reading |"), page.index("| the authors' reading |")
     assert "| consistent | 0 | 0 | 0 | 1 (1 interim) | 0 |" in page[ours:theirs]
-    assert "| higher | 0 | 0 | 1 | 0 | 0 |" in page[theirs:]
+    assert "| higher | 0 | 0 | 1 (1 interim) | 0 | 0 |" in page[theirs:]
     assert index_json(lines)[0]["marks"] == []
+
+
+def test_the_best_epoch_has_a_verdict_too_where_a_report_names_the_last_one_by_number(
+    tmp_path: Path, write_run
+) -> None:
+    """Before: none for the 16 rows that are the test accuracy after 200 epochs, the last ones."""
+    folder = tmp_path / "runs" / "models"
+    folder.mkdir(parents=True)
+    copy(SWEEPS / "models.yaml", folder)
+    points = points_of(read_sweep(SWEEPS / "models.yaml"))
+    words = next(point.overrides for point in points if point.values["model.name"] == "lenet5")
+    for seed, accuracy in enumerate([0.750, 0.752, 0.751]):
+        run = write_run(folder / f"s{seed}", [f"seed={seed}"], accuracy=accuracy, best=accuracy + 0.012, epochs=200)
+        config = load_config(words, complete=complete_parts).config.model_dump(mode="json")
+        (run / "config.yaml").write_text(yaml.safe_dump({**config, "seed": seed}))
+    line = next(each for each in catalogue(tmp_path / "runs")[0] if each.comparison.answer.name == "lenet5")
+    assert (line.comparison.verdict, line.comparison.on_best_epoch) == ("lower", "consistent")
+    page = as_markdown([line], [], beside=tmp_path)
+    assert "| lower, by the best epoch consistent | read in by us (" in page
 
 
 def test_a_run_with_one_other_setting_is_not_the_authors_reading(both: Path) -> None:

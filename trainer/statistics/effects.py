@@ -1,0 +1,53 @@
+"""Effect sizes: a difference of means in standard deviations of a run, with its interval."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy import special
+
+from trainer.statistics.describe import LEVEL, std_of
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Hedges' g with its 95 % interval."""
+
+    g: float
+    low: float
+    high: float
+
+
+def effect(a: Sequence[float], b: Sequence[float]) -> Effect | None:
+    """Return the standardized difference a - b. None for fewer than two values of one, and if neither varies.
+
+    The standard deviation is pooled over both. g is Cohen's d times the correction for small samples, gamma(f / 2) /
+    (sqrt(f / 2) gamma((f - 1) / 2)) with f degrees of freedom (Hedges 1981). The interval inverts the noncentral
+    t-distribution (Steiger and Fouladi 1997), so it is exact for normal runs of equal spread.
+    """
+    na, nb = len(a), len(b)
+    if min(na, nb) < 2:
+        return None
+    df = na + nb - 2
+    std = math.sqrt(((na - 1) * std_of(a) ** 2 + (nb - 1) * std_of(b) ** 2) / df)
+    if std == 0:
+        return None
+    unit = math.sqrt(1 / na + 1 / nb)
+    d = (math.fsum(a) / na - math.fsum(b) / nb) / std
+    correction = math.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) / math.sqrt(df / 2)
+    low, high = (_noncentral(df, quantile, d / unit) * unit * correction for quantile in (1 - LEVEL / 2, LEVEL / 2))
+    return Effect(d * correction, low, high)
+
+
+def _noncentral(df: int, quantile: float, t: float) -> float:
+    """Return the noncentrality with which t is this quantile. scipy's inverse has no negative ones."""
+    low, high = t - 10 - abs(t), t + 10 + abs(t)
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _below(t, df, middle) > quantile else (low, middle)
+    return (low + high) / 2
+
+
+def _below(t: float, df: int, shift: float) -> float:
+    """Return P(T <= t) of a noncentral t. By symmetry, scipy is asked for shifts of at least 0 only."""
+    return float(special.nctdtr(df, shift, t) if shift >= 0 else 1 - special.nctdtr(df, -shift, -t))
