@@ -1,4 +1,4 @@
-"""What a reader may conclude of a comparison: different, equivalent within a margin, or undecided.
+"""Verdicts of a comparison, for a reader who acts on it: different, equivalent within a margin, or undecided.
 
 Equivalence is decided by two one-sided tests (Schuirmann 1987): both say that the difference is smaller than the
 margin. As in `comparisons`, each is made with the pair's own variances and with the table's pooled one, and the larger

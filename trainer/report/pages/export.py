@@ -10,6 +10,7 @@ from typing import Any
 from trainer.report.asked import Measured
 from trainer.report.configurations import Configuration
 from trainer.report.pages.answer import finding
+from trainer.report.pages.guards import guards
 from trainer.report.published.comparisons import Comparison
 from trainer.report.tables import Table
 from trainer.runs.groups import decisive
@@ -49,6 +50,7 @@ def as_json(table: Table) -> dict[str, Any]:
         ],
         "pairs": [asdict(pair) | {"effect": _effect(table, pair)} for pair in table.pairs],
         "noise_floor": table.floor and asdict(table.floor),
+        "guards": [asdict(each) for each in guards(table)],
         "failures": [asdict(each) for each in table.failures],
         "published": [_comparison(each) for each in table.comparisons],
         "published_after_the_authors_code": [_comparison(each) for each in table.authors_comparisons],

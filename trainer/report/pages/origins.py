@@ -1,19 +1,21 @@
 """Machines and versions of code that a table's runs came from."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trainer.report.pages.grids import Grid
 from trainer.report.tables import Table
 from trainer.text import NONE, number
 
-_UNKNOWN = "not recorded"
+UNKNOWN = "not recorded"
+_ALWAYS = ("revision", "device", "precision", "system", "Python")
 
 
 def provenance(table: Table) -> Grid:
     """Return the machines and versions of code that the runs came from, with their counts."""
     runs = [run.provenance for run in table.runs]
+    origins = [origin_of(run) for run in runs]
     counted = sum(len(configuration.runs) for configuration in table.configurations)
     seconds = sum(run.values.get("seconds_total", 0.0) for run in table.runs)
     dates = sorted(str(date) for origin in runs for key in ("started", "ended") if (date := origin.get(key)))
@@ -21,15 +23,24 @@ def provenance(table: Table) -> Grid:
         ("runs", f"{len(table.runs)}, of which {counted} count"),
         ("training time, all runs", number(seconds / 3600, unit=" h")),
         ("first and last date", f"{dates[0]}, {dates[-1]}" if dates else NONE),
-        ("revision", _counted(_revision(origin.get("git")) for origin in runs)),
-        ("device", _counted(str(origin.get("device", _UNKNOWN)) for origin in runs)),
-        ("precision", _counted(str(origin.get("precision", _UNKNOWN)) for origin in runs)),
-        ("system", _counted(_within(origin.get("machine"), "system") for origin in runs)),
-        ("Python", _counted(str(origin.get("python", _UNKNOWN)) for origin in runs)),
     ]
-    packages = list(dict.fromkeys(name for origin in runs for name in _mapping(origin.get("versions"))))
-    rows += [(name, _counted(_within(origin.get("versions"), name) for origin in runs)) for name in packages]
+    names = list(dict.fromkeys([*_ALWAYS, *(name for origin in origins for name in origin)]))
+    rows += [(name, _counted(origin.get(name, UNKNOWN) for origin in origins)) for name in names]
     return Grid("Code and machines of the runs", ("property", "value"), tuple(rows), (0, 1))
+
+
+def origin_of(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a run was computed with: revision, device, precision, system, Python and packages."""
+    git, versions = provenance.get("git"), provenance.get("versions")
+    found = {
+        "revision": _revision(git) if isinstance(git, Mapping) else None,
+        "device": provenance.get("device"),
+        "precision": provenance.get("precision"),
+        "system": _mapping(provenance.get("machine")).get("system"),
+        "Python": provenance.get("python"),
+        **_mapping(versions),
+    }
+    return {name: str(value) for name, value in found.items() if value is not None}
 
 
 def _counted(values: Iterable[str]) -> str:
@@ -38,14 +49,10 @@ def _counted(values: Iterable[str]) -> str:
     return next(iter(counts), NONE) if len(counts) < 2 else ", ".join(f"{v} ({n})" for v, n in counts.most_common())
 
 
-def _revision(git: Any) -> str:
-    revision = _within(git, "revision")[:12]
-    return f"{revision} with uncommitted changes" if _mapping(git).get("dirty") else revision
+def _revision(git: Mapping[str, Any]) -> str:
+    revision = str(git.get("revision", UNKNOWN))[:12]
+    return f"{revision} with uncommitted changes" if git.get("dirty") else revision
 
 
-def _within(content: Any, key: str) -> str:
-    return str(_mapping(content).get(key, _UNKNOWN))
-
-
-def _mapping(content: Any) -> dict[str, Any]:
-    return content if isinstance(content, dict) else {}
+def _mapping(content: Any) -> Mapping[str, Any]:
+    return content if isinstance(content, Mapping) else {}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from trainer.report.pages import beside, grids, outcome, rates
 from trainer.report.pages.charts import Chart
 from trainer.report.pages.grids import Grid
+from trainer.report.pages.guards import warned
 from trainer.report.pages.origins import provenance
 from trainer.report.pages.sentences import best_epoch_of, floor_text, nothing_missing, order_of, two_humps_of
 from trainer.report.tables import Table
@@ -50,6 +51,7 @@ def _sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list
     yield "At each learning rate", [rates.gains(table), rates.interaction(table), rates.best_rates(table)]
     yield "Charts", [*charts]
     yield "Which differences are significant", [*_significant(table), grids.two_noises(table)]
+    yield "What could mislead", [warned(table)]
     notes = tuple(f"{experiment.id}: {note}" for experiment in table.experiments for note in experiment.notes)
     gaps = [Bullets("Gaps and contradictions in the report", notes)] if notes else []
     yield "What the report says", [beside.claims(table), beside.by_eye(table), *gaps]
