@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 def main(how: str, commands: Sequence[tuple[list[str], list[str | None]]]) -> None:
     if how == "warm":
+        import trainer.cli.main
         import trainer.training.run  # noqa: F401 - loaded once, before the forks
     started: list[int] = []
     for arguments, streams in commands:

@@ -3,11 +3,14 @@
 import re
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from pretend import server
 
 from trainer.cli.main import main
+from trainer.data.shapes10 import draw_shapes10
 
 ROOT = Path(__file__).parents[1]
 LESS = ["--data", "shapes10", "data.train_size=100", "model.width=2", "train.max_steps=2", "train.batch_size=50"]
@@ -33,6 +36,14 @@ def shrunk(words: list[str]) -> list[str]:
     return words
 
 
+@pytest.fixture
+def few_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw 300 images of shapes10, here and in the children of a sweep."""
+    server.ready()
+    monkeypatch.setattr("trainer.data.shapes10.draw_shapes10", partial(draw_shapes10, 200, 100))
+
+
+@pytest.mark.usefixtures("few_shapes")
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_work_in_order(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -54,6 +65,7 @@ def test_the_commands_of_a_page_work_in_order(page: str, tmp_path: Path, monkeyp
     assert (tmp_path / "runs" / "first" / "summary.json").is_file()
 
 
+@pytest.mark.usefixtures("few_shapes")
 def test_the_python_of_the_readme_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

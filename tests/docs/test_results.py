@@ -15,6 +15,7 @@ from trainer.runs.archive_lines import entry_of
 from trainer.runs.history import History
 from trainer.runs.results import Result
 
+PUBLISHED = "lr_scheduler.jsonl.gz"
 DOCS, BY_HAND = RESULTS.parent, {"speed.md", "lr_scheduler.md", "bn_landscape.md", "fastresnet9.md"}
 
 
@@ -43,10 +44,20 @@ def test_the_committed_pages_are_those_of_the_committed_archives(tmp_path: Path)
     assert (results / "published.svg").is_file() and (RESULTS / "published.svg").is_file()
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    """An archive of a published sweep in a copy of docs/: two schedules at the published settings, three seeds."""
-    archive = without_pages(tmp_path) / "runs" / "lr_scheduler.jsonl.gz"
+@pytest.fixture(scope="session")
+def made(made_once) -> Path:
+    """The docs/results of a copy of docs/ with an archive more, and all pages."""
+
+    def make(folder: Path) -> None:
+        results = without_pages(folder)
+        write_published(results / "runs" / PUBLISHED)
+        make_results(results)
+
+    return made_once("docs_of_an_archive", make) / "docs" / "results"
+
+
+def write_published(archive: Path) -> None:
+    """Write an archive of a published sweep: two schedules at the published settings, three seeds."""
     draw, runs = random.Random(0), list[Result]()
     for name in ("cosine", "step"):
         words = ["recipe=resnet18", "optimizer.lr=0.01", "train.epochs=25", f"schedule.name={name}", "model.act=relu"]
@@ -61,7 +72,6 @@ def archive(tmp_path: Path) -> Path:
             runs.append(Result(history, {}, {"command": command, "started": "2026-01-01T00:00:00+00:00"}))
     text = (DOCS.parent / "sweeps" / "lr_scheduler.yaml").read_text(encoding="utf-8")
     write_archive(archive, Archive(text, tuple(map(entry_of, runs))))
-    return archive
 
 
 def flat_of(config: dict[str, object]) -> dict[str, object]:
@@ -70,33 +80,35 @@ def flat_of(config: dict[str, object]) -> dict[str, object]:
     return flatten(config)
 
 
-def test_pages_of_an_archive_are_the_same_bytes_each_time(archive: Path) -> None:
-    results = archive.parents[1]
+def test_pages_of_an_archive_are_the_same_bytes_each_time(made: Path, tmp_path: Path) -> None:
+    results = without_pages(tmp_path)
+    shutil.copy(made / "runs" / PUBLISHED, results / "runs")
     written = make_results(results)
-    first = {page: page.read_bytes() for page in written}
-    assert make_results(results) == written
-    assert {page: page.read_bytes() for page in written} == first
+    assert {page: page.read_bytes() for page in written} == {
+        page: (made / page.relative_to(results)).read_bytes() for page in written
+    }
+    assert {path.relative_to(results) for path in results.rglob("*")} == {
+        path.relative_to(made) for path in made.rglob("*")
+    }
     assert {page.name for page in written} >= {"lr_scheduler.md", "index.md", "claims.md"}
     assert any(page.suffix == ".svg" for page in written)
 
 
-def test_the_index_has_the_rows_of_an_archive_and_links_to_its_page(archive: Path) -> None:
-    results = archive.parents[1]
-    make_results(results)
-    index = (results / "index.md").read_text(encoding="utf-8")
+def test_the_index_has_the_rows_of_an_archive_and_links_to_its_page(made: Path) -> None:
+    index = (made / "index.md").read_text(encoding="utf-8")
     assert "![Published accuracies and ours, a line for each of the rows below](published.svg)" in index
     noise = [line for line in index.splitlines() if line.startswith(("| b35c cosine |", "| b35c step |"))]
     assert [line.rpartition("] ")[2] for line in noise] == ["| 3 |", "| 3 |"]
     assert "[lr_scheduler](runs/lr_scheduler.md)" in index
     assert "(n=3)" in next(line for line in index.splitlines() if line.startswith("| cosine | test accuracy | 91.91%"))
-    page = (archive.parent / "lr_scheduler.md").read_text(encoding="utf-8")
+    page = (made / "runs" / "lr_scheduler.md").read_text(encoding="utf-8")
     assert "[lr_scheduler.jsonl.gz](lr_scheduler.jsonl.gz)" in page
     assert "(../../reports.md#" in page
 
 
-def test_the_command_for_the_index_writes_the_same_pages(archive: Path, tmp_path: Path) -> None:
-    results = archive.parents[1]
-    make_results(results)
+def test_the_command_for_the_index_writes_the_same_pages(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made.parent, tmp_path / "docs")
+    results = tmp_path / "docs" / "results"
     pages = [results / "index.md", results / "claims.md"]
     before = [page.read_bytes() for page in pages]
     assert run_here(["report", "index", "--runs", str(tmp_path / "runs"), "--out", str(results)]) == 0

@@ -1,22 +1,23 @@
-"""`python -m pretend.controller SWEEP RUNS JOBS`, and PRETEND_STORAGE: the local engine over pretended training.
+"""The local engine over pretended training, in this process or in one of its own.
 
-Points are not resolved to configs, which would take torch; everything else is the real thing.
+Points are not resolved to configs, which would take torch; everything else is the real thing. It looks at its children
+more often.
 """
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import patch
 
-from pretend import train
-from trainer.sweep import child
+from pretend import server, train
+from trainer.sweep import child, engine
 from trainer.sweep.engine import Engine, Watch
 from trainer.sweep.file import read_sweep
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.order import Plan, ordered
 from trainer.sweep.points import Checked, Entry, Point, points_of
 from trainer.sweep.status import Progress
-
-TESTS = Path(__file__).parents[1]
 
 
 def run(
@@ -30,15 +31,15 @@ def run(
     plan: Plan | None = None,
 ) -> tuple[Progress, int | None]:
     sweep = read_sweep(path)
-    child.warm_up(["pretend.train"])
+    server.ready()
 
     def entry_of(point: Point) -> Entry:
         return Entry(point, point.slug(sweep.varied), "0")
 
     checked = Checked(sweep, tuple(map(entry_of, points_of(sweep))), ())
     folder = runs / sweep.name
-    with Ledger(sweep, folder, storage, overrides=[]) as ledger:
-        engine = Engine(
+    with Ledger(sweep, folder, storage, overrides=[]) as ledger, patch.object(engine, "_POLL_SECONDS", 0.02):
+        return Engine(
             checked,
             ledger,
             folder,
@@ -49,12 +50,12 @@ def run(
             watch=watch,
             target=train.main,
             wanted=ordered(checked.entries, plan or Plan(), sweep),
-        )
-        return engine.run(retry=retry)
+        ).run(retry=retry)
 
 
-if __name__ == "__main__":
-    progress, signal = run(
-        Path(sys.argv[1]), Path(sys.argv[2]), jobs=int(sys.argv[3]), storage=os.environ.get("PRETEND_STORAGE")
-    )
+def main(arguments: Sequence[str]) -> None:
+    """Run SWEEP in RUNS with so many JOBS, and PRETEND_STORAGE as its storage."""
+    path, runs, jobs = arguments
+    child.warm_up(["pretend.train"])  # a server of its own, which ends with it
+    progress, signal = run(Path(path), Path(runs), jobs=int(jobs), storage=os.environ.get("PRETEND_STORAGE"))
     sys.exit(128 + signal if signal else 0 if progress.complete else 1)

@@ -102,11 +102,7 @@ def read_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises ConfigError with every problem.
     """
-    fields: dict[str, Any] = {key: (each.annotation, each.default) for key, each in options_of(name).items()}
-    fields["name"] = (Literal[name], name)
-    extra = {"extra": "allow" if name.startswith(TIMM) else "forbid"}
-    named = create_model(name, __base__=Section, __cls_kwargs__=extra, **fields)
-    whole = create_model("Network", __base__=Section, model=(named, ...))
+    whole = _network_section(name)
     set_by_data = table()["set_by_data"]
     problems = [f"model.{key}: set by the data, remove it" for key in set_by_data if key in arguments]
     if name.startswith(TIMM):
@@ -120,6 +116,21 @@ def read_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     if problems:
         raise ConfigError(*problems)
     return read.model_dump(exclude={"name"})
+
+
+@cache
+def _network_section(name: str) -> type[Section]:
+    """Return a section whose field `model` has the network's arguments.
+
+    It takes milliseconds to make, so each network has one. Pydantic would look for docstrings in the source of every
+    module, and finds none in a class without source.
+    """
+    fields: dict[str, Any] = {key: (each.annotation, each.default) for key, each in options_of(name).items()}
+    fields["name"] = (Literal[name], name)
+    sourceless = {"use_attribute_docstrings": False}
+    extra = {"extra": "allow" if name.startswith(TIMM) else "forbid"}
+    named = create_model(name, __base__=Section, __cls_kwargs__=extra | sourceless, **fields)
+    return create_model("Network", __base__=Section, __cls_kwargs__=sourceless, model=(named, ...))
 
 
 def _unknown(name: str, hint: str) -> str:

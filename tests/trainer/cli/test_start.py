@@ -108,14 +108,15 @@ def test_torch_and_timm_are_not_imported_by(words: str, found: dict[str, tuple[i
     assert sorted(modules & {"torch", "timm", "torchvision", "sympy", "wandb"}) == []
 
 
-def test_training_imports_neither_timm_nor_what_compiles(tmp_path: Path) -> None:
+def test_training_imports_neither_timm_nor_what_compiles(tmp_path: Path, image_folder: Path) -> None:
     """timm takes as long as torch. So does torch._dynamo, which torch's own optimizers import."""
-    small = "--data shapes10 data.train_size=64 train.batch_size=32 train.max_steps=2 sink.wandb.mode=disabled"
+    small = "train.batch_size=32 train.max_steps=2 sink.wandb.mode=disabled"
+    images = f"data.name=folder data.root={image_folder} data.image_size=32"
     trained = imports_of(
         [
-            f"train --model lenet5 optimizer.lookahead.steps=5 {small}",
-            f"train --model vgg_a model.width=2 optimizer.name=adamw {small}",
-            f"train --model fastresnet9 model.width=2 optimizer.name=muon {small}",
+            f"train --model lenet5 optimizer.lookahead.steps=5 --data shapes10 data.train_size=64 {small}",
+            f"train --model vgg_a model.width=2 optimizer.name=adamw {images} {small}",
+            f"train --model fastresnet9 model.width=2 optimizer.name=muon {images} {small}",
         ],
         tmp_path,
     )

@@ -29,7 +29,7 @@ LOST = {
     "all closed": (CLOSED, CLOSED, CLOSED),
     "log on a full disk": (NULL, FULL, FULL),
 }
-EPOCHS = "train.epochs=10"  # enough for a reader to leave in the middle
+EPOCHS = "train.epochs=5"  # enough for a reader to leave in the middle
 
 
 class Ended(NamedTuple):

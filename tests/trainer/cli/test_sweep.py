@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from pretend import server
 from pretend import train as pretended
 
 from trainer.cli.main import main
-from trainer.sweep import child, engine, local
+from trainer.sweep import engine, local
 
 SWEEP = """
 method: grid
@@ -116,7 +117,7 @@ def test_what_cannot_be_run_is_one_line_and_nothing_starts(
 def test_several_sweeps_are_one_json_object_and_each_is_opened_once(
     trainer, how: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    child.warm_up(["pretend.train"])
+    server.ready()
     monkeypatch.setattr(local, "Engine", partial(engine.Engine, target=pretended.main))
     monkeypatch.setenv("PRETEND_NOISE", "0.1")
     monkeypatch.setenv("PRETEND_SECONDS", "0.01")

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pretend import server
 from pretend.train import EPOCHS, main
 from pretend.watch import write_sweep
 
 from trainer.errors import SweepError
-from trainer.sweep import budget, child, engine, local
+from trainer.sweep import budget, engine, local
 from trainer.sweep.budget import Round, in_words, most_rows_an_hour, next_round, read_duration, run_for, seconds_until
 from trainer.sweep.local import LocalSweep, open_sweep
 from trainer.sweep.pilot import Pilot, PilotError
@@ -26,8 +27,10 @@ RATES = {"optimizer.lr": {"values": [0.1, 0.01]}, "seed": {"values": [0, 1, 2]}}
 def _pretended(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let local sweeps run pretended training, of EPOCHS x PRETEND_SECONDS."""
 
-    child.warm_up(["pretend.train"])
+    server.ready()
     monkeypatch.setattr(local, "Engine", partial(engine.Engine, target=main))
+    monkeypatch.setattr(engine, "_POLL_SECONDS", 0.02)
+    monkeypatch.setenv("PRETEND_SECONDS", "0.01")
 
 
 def sweep_in(folder: Path, parameters: dict[str, Any] = RATES, **more: Any) -> LocalSweep:
@@ -112,10 +115,10 @@ def test_points_that_fail_are_tried_once_and_the_next_round_is_run(tmp_path: Pat
 
 
 def test_a_search_begins_no_point_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PRETEND_SECONDS", "0.6")
+    monkeypatch.setenv("PRETEND_SECONDS", "0.25")
     parameters = {"optimizer.lr": {"min": 0.01, "max": 0.2}, "seed": {"value": 0}}
     sweep = sweep_in(tmp_path / "a", parameters, method="random", run_cap=60)
-    (progress,), _ = spend([sweep], 5 * EPOCHS * 0.6, predicted=1)
+    (progress,), _ = spend([sweep], 5 * EPOCHS * 0.25, predicted=1)
     assert 1 <= progress.count("finished") < 60
     assert progress.count("interrupted") <= 1
 
@@ -211,7 +214,6 @@ def test_a_pilot_predicts_from_a_few_steps_once(tmp_path: Path, monkeypatch: pyt
     tiny = {"data.name": {"value": "shapes10"}, "data.train_size": {"value": 200}, "model.name": {"value": "lenet5"}}
     sweep = sweep_in(tmp_path / "a", {**tiny, "train.epochs": {"values": [1, 3]}, "seed": {"values": [0, 1]}})
     said: list[str] = []
-    child.warm_up()
     pilot = Pilot(tmp_path / "runs", {"OMP_NUM_THREADS": "1"}, said.append)
     one, three = (pilot.seconds(entry, sweep.checked.sweep) for entry in sweep.entries[:2])
     assert 0 < one < three

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pretend import server
 from pretend.train import main
 from pretend.watch import noted, write_sweep
 
 from trainer.errors import SweepError, UserError
 from trainer.statistics.sequential import Design
-from trainer.sweep import child, engine, local
+from trainer.sweep import engine, local
 from trainer.sweep.decided import Decided, design_of, plan_for, run_until_decided
 from trainer.sweep.file import read_sweep
 from trainer.sweep.header import Until
@@ -23,10 +24,11 @@ NUMBERS: dict[str, Any] = {"at_least": 3, "at_most": 6}
 
 @pytest.fixture(autouse=True)
 def _pretended(monkeypatch: pytest.MonkeyPatch) -> None:
-    child.warm_up(["pretend.train"])
+    server.ready()
     monkeypatch.setattr(local, "Engine", partial(engine.Engine, target=main))
     monkeypatch.setenv("PRETEND_NOISE", "0.1")
     monkeypatch.setenv("PRETEND_SECONDS", "0.01")
+    monkeypatch.setattr(engine, "_POLL_SECONDS", 0.02)
 
 
 def opened(

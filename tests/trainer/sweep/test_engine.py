@@ -69,19 +69,19 @@ def test_a_point_added_to_the_file_is_run_and_one_taken_out_is_reported(tmp_path
 
 
 def test_two_controllers_at_once_run_no_point_twice(tmp_path: Path) -> None:
-    path = write_sweep(tmp_path, {"seed": {"values": list(range(20, 40))}})
+    path = write_sweep(tmp_path, {"seed": {"values": list(range(20, 32))}})
     with controller(path, tmp_path, jobs=2) as one, controller(path, tmp_path, jobs=2) as other:
         codes = one.wait(), other.wait()
     run(path, tmp_path)  # what the last of them was still running when the other left is done, too
     assert set(codes) <= {0, 1}, (tmp_path / "controller.log").read_text()
-    assert sorted(noted(tmp_path)) == [f"s{seed}" for seed in range(20, 40)]
+    assert sorted(noted(tmp_path)) == [f"s{seed}" for seed in range(20, 32)]
     assert noted(tmp_path, "twice.log") == []
     assert values_of(tmp_path, path) == expected(path)
 
 
 def test_a_killed_controller_leaves_no_training_behind_and_its_points_go_on(tmp_path: Path) -> None:
     path = write_sweep(tmp_path, {"seed": {"values": [0, 1]}})
-    with controller(path, tmp_path, jobs=2, PRETEND_SECONDS="1") as process:
+    with controller(path, tmp_path, jobs=2, PRETEND_SECONDS="0.5") as process:
         wait_for(lambda: len(list(tmp_path.glob("s/*/checkpoint.json"))) == 2)
         process.kill()
         process.wait()
@@ -98,7 +98,7 @@ def test_a_killed_controller_leaves_no_training_behind_and_its_points_go_on(tmp_
 
 def test_ctrl_c_lets_children_save_and_the_same_command_goes_on(tmp_path: Path) -> None:
     path = write_sweep(tmp_path, {"seed": {"values": [0, 1, 2]}})
-    with controller(path, tmp_path, jobs=2, PRETEND_SECONDS="0.5") as process:
+    with controller(path, tmp_path, jobs=2, PRETEND_SECONDS="0.3") as process:
         wait_for(lambda: len(list(tmp_path.glob("s/*/checkpoint.json"))) == 2)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=180) == 130
@@ -112,7 +112,7 @@ def test_ctrl_c_lets_children_save_and_the_same_command_goes_on(tmp_path: Path) 
 
 def test_a_killed_child_is_reported_and_resumed_by_the_next_run(tmp_path: Path) -> None:
     path = write_sweep(tmp_path, {"seed": {"values": [0]}})
-    with controller(path, tmp_path, PRETEND_SECONDS="0.5") as process:
+    with controller(path, tmp_path, PRETEND_SECONDS="0.3") as process:
         wait_for(lambda: list(tmp_path.glob("s/*/checkpoint.json")))
         os.kill(children_of(tmp_path / "s")[0], signal.SIGKILL)
         assert process.wait(timeout=180) == 1
@@ -123,7 +123,8 @@ def test_a_killed_child_is_reported_and_resumed_by_the_next_run(tmp_path: Path) 
 
 @pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
 def test_after_kills_at_random_moments_every_point_is_finished_once(tmp_path: Path, kills: int) -> None:
-    path = write_sweep(tmp_path, {"seed": {"values": list(range(200, 220))}})
+    seeds = range(200, 210 if kills == 4 else 220)
+    path = write_sweep(tmp_path, {"seed": {"values": [*seeds]}})
     draw = random.Random(0)
     for kill in range(kills):
         with controller(path, tmp_path, jobs=2, PRETEND_SECONDS="0.1") as process:
@@ -135,16 +136,16 @@ def test_after_kills_at_random_moments_every_point_is_finished_once(tmp_path: Pa
                 wait_for(lambda: len(noted(tmp_path)) > before or process.poll() is not None)  # noqa: B023
     progress, _ = run(path, tmp_path, jobs=2)
     assert progress.complete
-    assert sorted(noted(tmp_path)) == [f"s{seed}" for seed in range(200, 220)]
+    assert sorted(noted(tmp_path)) == [f"s{seed}" for seed in seeds]
     assert noted(tmp_path, "twice.log") == []
     assert values_of(tmp_path, path) == expected(path)
-    assert Counter(attempt.state for s in progress.points for attempt in s.attempts)["finished"] == 20
+    assert Counter(attempt.state for s in progress.points for attempt in s.attempts)["finished"] == len(seeds)
 
 
 def test_early_termination_stops_the_hopeless_and_lets_the_best_finish(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PRETEND_SECONDS", "0.4")  # the engine looks ten times a second
+    monkeypatch.setenv("PRETEND_SECONDS", "0.1")  # the engine looks fifty times a second here
     path = write_sweep(
         tmp_path, {"seed": {"values": list(range(8))}}, early_terminate={"type": "hyperband", "min_iter": 1, "eta": 2}
     )
@@ -168,7 +169,7 @@ def test_a_bayes_search_runs_as_many_points_as_its_cap_and_a_killed_one_goes_on(
         "seed": {"value": 0},
     }
     path = write_sweep(tmp_path, space, method="bayes", run_cap=6)
-    with controller(path, tmp_path, PRETEND_SECONDS="0.3") as process:
+    with controller(path, tmp_path, PRETEND_SECONDS="0.1") as process:
         wait_for(lambda: len(noted(tmp_path)) == 2)
         process.kill()
     progress, _ = run(path, tmp_path, jobs=2)

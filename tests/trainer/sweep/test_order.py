@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pretend import server
 from pretend.controller import run
 from pretend.train import main
 from pretend.watch import noted, write_sweep
 
 from trainer.errors import SweepError
-from trainer.sweep import child, local
+from trainer.sweep import local
 from trainer.sweep.engine import Engine
 from trainer.sweep.file import read_sweep
 from trainer.sweep.local import open_sweep, progress_here
@@ -23,7 +24,7 @@ TWO_RATES = {"optimizer.lr": {"values": [0.1, 0.01]}, "seed": {"values": [0, 1]}
 def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let local sweeps run pretended training."""
 
-    child.warm_up(["pretend.train"])
+    server.ready()
     monkeypatch.setattr(local, "Engine", partial(Engine, target=main))
 
 

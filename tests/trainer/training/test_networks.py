@@ -100,7 +100,10 @@ def test_a_row_of_a_network_is_flat_in_json_and_says_unsettled_in_a_table() -> N
 
 @pytest.mark.parametrize("name", table()["networks"])
 def test_a_network_can_be_built_with_whatever_the_table_lets_pass_untried(name: str) -> None:
-    """All choices in turn and all bounds, together: nothing is left for a run's start to refuse."""
+    """All choices in turn and all bounds, together: nothing is left for a run's start to refuse.
+
+    Choices of several arguments are tried at once, until each has had its turn.
+    """
     untried = {key: each for key, each in table()["networks"][name]["arguments"].items() if "tried" not in each}
     ends = [
         {key: each[end] for key, each in untried.items() if end in each and each["kind"] == "int"}
@@ -108,8 +111,10 @@ def test_a_network_can_be_built_with_whatever_the_table_lets_pass_untried(name: 
         for end, rate in (("ge", 0.0), ("le", 0.999))
     ]
     cases = [dict[str, object](), *ends]
-    cases += [{key: value} for key, each in untried.items() for value in each.get("choices", ())]
-    cases += [{**ends[0], key: value} for key, each in untried.items() for value in each.get("choices", ())]
+    choices = {key: each["choices"] for key, each in untried.items() if "choices" in each}
+    for turn in range(max(map(len, choices.values()))):
+        chosen = {key: values[turn % len(values)] for key, values in choices.items()}
+        cases += [chosen, {**ends[0], **chosen}]
     cases += [{key: not each["default"]} for key, each in untried.items() if each.get("kind") == "bool"]
     for arguments in cases:
         whole = {key: each.default for key, each in options_of(name).items()} | arguments

@@ -4,8 +4,6 @@ import json
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +11,14 @@ from typing import Any, Literal
 import pytest
 import yaml
 from PIL import Image
+from pretend import server
+from pretend.watch import wait_for
 from run_ends import assert_same_end, broken_at, differing, rows_of
 
 from trainer.config import load_config
 from trainer.errors import CheckpointError, ConfigError
 from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
+from trainer.sweep.child import Child
 from trainer.training.run import resume_run, start_run
 
 
@@ -179,30 +180,35 @@ def test_a_run_folder_with_an_empty_config_is_refused(tmp_path: Path) -> None:
         resume_run(tmp_path)
 
 
+def _said(folder: Path) -> list[str]:
+    """Return the lines that the processes of a run have said."""
+    log = folder.parent / ".children" / f"{folder.name}.log"
+    return log.read_text().splitlines() if log.exists() else []
+
+
 def _kill_and_resume(tmp_path: Path, overrides: list[str], kills: int, seed: int) -> int:
     """Kill a run `kills` times at random moments, resuming it each time; compare each end with the unbroken run's."""
     draw = random.Random(seed)
-    trainer = [sys.executable, "-m", "trainer.cli", "train"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    subprocess.run([*trainer, *overrides, "--runs", tmp_path, "--name", "unbroken"], check=True, **quiet)
+    server.ready()
+    unbroken = Child(tmp_path / "unbroken", overrides, {})
+    wait_for(unbroken.poll)
     done, ended = 0, 0
     while done < kills or ended == 0:
         folder = tmp_path / f"broken{ended}"
-        command = (
-            ["--resume", str(folder)] if folder.exists() else [*overrides, "--runs", tmp_path, "--name", folder.name]
-        )
-        with subprocess.Popen([*trainer, *command], **quiet) as process:
-            assert process.stderr is not None
-            # A kill between the run's last line and the end of its process leaves a run that has nothing to resume.
-            is_training = any(line.startswith(("training", "resuming")) for line in process.stderr)
-            if is_training and done < kills:
-                time.sleep(draw.uniform(0.0, 1.2))
-                process.kill()
-            _, said = process.communicate()
-        if process.returncode == -signal.SIGKILL:
+        earlier = len(_said(folder))
+        child = Child(folder, overrides, {})  # `trainer train` from the start, or `trainer train --resume`
+        while child.poll() is None and not any(
+            line.startswith(("training", "resuming")) for line in _said(folder)[earlier:]
+        ):
+            time.sleep(0.01)
+        if done < kills and child.poll() is None:
+            time.sleep(draw.uniform(0.0, 1.2))
+            child.kill()
             done += 1
-        else:
-            assert process.returncode == 0, said
+        wait_for(child.poll)
+        state, _, message = child.poll() or ("", {}, "")
+        if state != "interrupted":  # a kill between the run's last line and the end of its process comes too late
+            assert state == "finished", message
             assert_same_end(folder, tmp_path / "unbroken")
             ended += 1
     return ended

@@ -12,7 +12,7 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 from trainer.cli.main import main
 
 VALUES: dict[str, Any] = {
-    "model.name": "fastresnet9",
+    "model.name": "vgg_a",
     "model.width": 8,
     "seed": 7,
     "optimizer": {"lr": 0.03, "weight_decay": 0.0},
@@ -44,7 +44,7 @@ def test_each_form_of_wandb_s_arguments_is_understood(
     said = capsys.readouterr()
     assert not ended.value.code, said.err
     config = json.loads(said.out)["config"]
-    assert (config["model"]["name"], config["seed"]) == ("fastresnet9", 7)
+    assert (config["model"]["name"], config["seed"]) == ("vgg_a", 7)
     if len(swept) > 2:
         assert (config["optimizer"]["lr"], config["optimizer"]["nesterov"], config["train"]["max_steps"]) == (
             0.03,

@@ -150,7 +150,8 @@ def _departs(config: Mapping[str, Any], run: AuthorsRun) -> bool:
 
 
 def _agrees(config: Mapping[str, Any], asked: Mapping[str, Any], varying: set[str]) -> bool:
-    return bool(config) and not set(differing_keys([config, asked])) & asked.keys() & varying
+    keys = asked.keys() & varying
+    return bool(config) and not differing_keys([{key: each.get(key) for key in keys} for each in (config, asked)])
 
 
 def _differences(asked: Mapping[str, Any], config: Mapping[str, Any], filed: Mapping[str, Any]) -> Iterable[str]:
