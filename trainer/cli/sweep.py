@@ -52,6 +52,7 @@ def check(
     """Check sweep files and every point in them."""
     from trainer.sweep.check import check as check_points
     from trainer.sweep.file import read_sweep
+    from trainer.sweep.order import seeds_run_first_on_wandb
 
     problems: list[str] = []
     checks: list[Checked] = []
@@ -66,6 +67,12 @@ def check(
             typer.echo(f"{checked.sweep.path}: {_size(checked)}")
     if as_json:
         typer.echo(json.dumps([_as_json(checked) for checked in checks]))
+    elif named := [str(each.sweep.path) for each in checks if seeds_run_first_on_wandb(each.sweep)]:
+        typer.echo(
+            "note: under W&B all seeds of a configuration run before the next one, so a broken-off sweep has no whole"
+            f" round. `trainer sweep run` takes each configuration once, then again: {', '.join(named)}",
+            err=True,
+        )
     if problems:
         raise SweepError(*problems)
 

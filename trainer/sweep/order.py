@@ -40,6 +40,12 @@ class Plan:
         return seeds_until(_seeds_of(sweep), self.count)
 
 
+def seeds_run_first_on_wandb(sweep: Sweep) -> bool:
+    """Return whether W&B, which sorts the keys and varies the last fastest, takes a configuration's seeds in turn."""
+    varied = sorted(sweep.varied)
+    return sweep.file.method == "grid" and SEED in varied and varied[0] != SEED
+
+
 def read_order(text: str) -> Order:
     """Raises SweepError for a word that is no order."""
     for known in get_args(Order):

@@ -47,6 +47,15 @@ def test_check_says_what_is_good_and_ends_with_2_where_a_file_is_not(
     assert "did you mean 'lr'?" in said.err
 
 
+def test_check_notes_that_w_and_b_takes_the_seeds_of_a_configuration_in_turn(
+    trainer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "seeds.yaml").write_text(SWEEP.replace("  optimizer.lr: {values: [0.1, 0.2]}\n", ""))
+    assert trainer("check", "good.yaml", "seeds.yaml") == 0
+    (note,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert note.startswith("note: under W&B all seeds of a configuration run before") and note.endswith(": good.yaml")
+
+
 def test_check_prints_every_point_with_the_hash_of_its_config_as_json(
     trainer, capsys: pytest.CaptureFixture[str]
 ) -> None:
