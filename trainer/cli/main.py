@@ -1,7 +1,7 @@
 """The application: which commands there are, in which order `--help` shows them, and how a mistake is shown."""
 
 import sys
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -38,6 +38,16 @@ app = typer.Typer(
     help="Train CIFAR-sized image classifiers, one run or a whole ablation at a time.",
 )
 
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=show.version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take what stands before a command."""
+
+
 _TRAIN, _ASK, _LOOK, _LIST = "Train a network", "Answer a question", "Look inside", "List what there is"
 app.command(rich_help_panel=_TRAIN, **train.SETTINGS)(train.train)
 app.command(rich_help_panel=_TRAIN)(evaluate.evaluate)
@@ -52,7 +62,6 @@ app.add_typer(panels.app, name="panels", rich_help_panel=_LOOK)
 app.command("models", rich_help_panel=_LIST)(show.list_models)
 app.command("recipes", rich_help_panel=_LIST)(show.list_recipes)
 app.command("config", rich_help_panel=_LIST, **show.CONFIG_SETTINGS)(show.show_config)
-app.command("version", rich_help_panel=_LIST)(show.version)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ SETTINGS: dict[str, Any] = {
 \b
   trainer report lr_scheduler
   trainer report lr_scheduler --margin 0.3
+  trainer report lr_scheduler --expect "cosine > constant"
   trainer report runs/first runs/second --out compared
   trainer report --from-wandb ENTITY/PROJECT
   trainer report index
@@ -54,6 +55,14 @@ MarginFlag = Annotated[
         metavar="NUMBER",
     ),
 ]
+ExpectFlag = Annotated[
+    list[str] | None,
+    Option(
+        help="Two configurations and what is to be shown at the 5% level: `a > b`, `a < b`, or `a ~ b` for equivalent"
+        " within the margin. Exit code 1 if one is not.",
+        metavar="A>B",
+    ),
+]
 FromWandbFlag = Annotated[
     list[str] | None,
     Option("--from-wandb", help="First fetch these runs from W&B into folders, then report on them.",
@@ -73,6 +82,7 @@ def report(
     archives: ArchivesFlag = None,
     to: ToFlag = None,
     margin: MarginFlag = None,
+    expect: ExpectFlag = None,
     from_wandb: FromWandbFlag = None,
     to_wandb: WandbFlag = False,
     wandb_project: WandbProjectFlag = None,
@@ -89,11 +99,12 @@ def report(
         raise UserError("--to goes with `trainer report pack`")
     if margin is not None and not 0 < margin < math.inf:
         raise UserError(f"--margin {margin:g}: expected a difference above 0, such as 0.3")
-    if margin is not None and targets == ["index"]:
-        raise UserError("--margin goes with the report of a sweep")
+    if (margin is not None or expect) and targets == ["index"]:
+        raise UserError("--margin and --expect go with the report of a sweep")
     archives = archives or runs.parent / "docs/results/runs"
     if targets == ["index"]:
         return _index(runs, archives, out, as_json)
+    from trainer.report.expected import judge, read_expected
     from trainer.report.pages.answer import finding
     from trainer.report.pages.export import as_json as content_of
     from trainer.report.pages.write import write_report
@@ -107,6 +118,9 @@ def report(
         if by_outcome := next((table for table in tables if table.asked), None):
             raise UserError(f"--margin is of the metric, and {by_outcome.name} compares an outcome")
         tables = [replace(table, margin=margin) for table in tables]
+    if expect and len(tables) > 1:
+        raise UserError("--expect is of one sweep; report on each in turn")
+    expected = [read_expected(text, tables[0]) for text in expect or []]
     homes = [table.folder if table.folder.is_dir() else runs / table.name for table in tables]  # not beside an archive
     places = [
         home / "report" if out is None else out / table.name if len(tables) > 1 else out
@@ -128,6 +142,11 @@ def report(
             typer.echo(f"W&B: {page}", err=True)
     if as_json:
         typer.echo(json.dumps([content_of(table) for table in tables], allow_nan=False, default=str))
+    outcomes = judge(tables[0], expected) if expected else []
+    for each in outcomes:
+        typer.echo(f"{'as expected' if each.met else 'NOT as expected'}: {each.expected} ({each.why})", err=True)
+    if not all(each.met for each in outcomes):
+        raise typer.Exit(1)
 
 
 def _fetched(paths: list[str], runs: Path) -> list[str]:

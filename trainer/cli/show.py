@@ -1,4 +1,4 @@
-"""`trainer models`, `recipes`, `config` and `version`: what there is, and what a run would be."""
+"""`trainer models`, `recipes`, `config` and `--version`: what there is, and what a run would be."""
 
 import json
 from dataclasses import asdict
@@ -66,8 +66,10 @@ def show_config(
     return typer.echo(with_origins(options.load(given, recipe, file)), nl=False)
 
 
-def version() -> None:
-    """Print the version."""
-    from trainer import __version__
+def version(asked: bool) -> None:
+    """Print the version and end, if it is asked for."""
+    if asked:
+        from trainer import __version__
 
-    typer.echo(__version__)
+        typer.echo(__version__)
+        raise typer.Exit

@@ -85,15 +85,25 @@ def _word(comparison: Comparison, inside: bool) -> Word:
             return "equivalent" if inside else "undecided"
 
 
+def p_of_equivalence(a: Sequence[float], b: Sequence[float], margin: float) -> float:
+    """Return the larger p of the two one-sided Welch tests that the means differ by less than the margin.
+
+    1 for samples that cannot be tested: one of them has a single value, or neither varies.
+    """
+    own = welch(a, b)
+    if own.df is None or own.high is None:
+        return 1.0
+    return float(p_within(own.mean, (own.high - own.mean) / quantile(own.df), own.df, margin))
+
+
 def _p_within(a: Values, b: Values, noise: Pooled | None, margin: float | None) -> float:
     assert margin is not None
-    own = welch([*a.values()], [*b.values()])
-    assert own.df is not None and own.high is not None
-    p = float(p_within(own.mean, (own.high - own.mean) / quantile(own.df), own.df, margin))
+    x, y = [*a.values()], [*b.values()]
+    p = p_of_equivalence(x, y, margin)
     if noise is None:
         return p
-    error = math.sqrt(noise.variance * (1 / len(a) + 1 / len(b)))
-    return max(p, float(p_within(own.mean, error, noise.df, margin)))
+    error = math.sqrt(noise.variance * (1 / len(x) + 1 / len(y)))
+    return max(p, float(p_within(math.fsum(x) / len(x) - math.fsum(y) / len(y), error, noise.df, margin)))
 
 
 @cache

@@ -1,0 +1,93 @@
+"""`trainer report --expect`: exit code 1 where a verdict that was asked for is not there."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from command_line import run_here
+
+from trainer.report.decided import Decided
+from trainer.report.expected import judge, read_expected
+from trainer.report.tables import read_table
+from trainer.statistics.sequential import Decision
+from trainer.sweep.header import Until
+
+VALUES = {
+    "cosine": [0.9000, 0.9010, 0.9020, 0.9010],
+    "step": [0.9005, 0.9015, 0.9010, 0.9000],
+    "linear": [0.8000, 0.8200, 0.7900],
+    "constant": [0.7000, 0.7100],
+}
+
+
+@pytest.fixture
+def folder(write_schedules) -> Path:
+    return write_schedules(VALUES)
+
+
+def asked(folder: Path, *words: str) -> int:
+    return run_here(["report", str(folder), "--out", str(folder.parent / "out"), *words])
+
+
+@pytest.mark.parametrize(
+    ("expected", "code"),
+    [
+        (["cosine > linear"], 0),
+        (["linear < cosine", "step > linear"], 0),
+        (["linear > cosine"], 1),
+        (["cosine > step"], 1),
+        (["cosine > constant"], 1),  # two runs
+        (["cosine > linear", "cosine > step"], 1),
+        (["cosine ~ step", "--margin=0.8"], 0),
+        (["cosine ~ linear", "--margin=0.8"], 1),
+    ],
+)
+def test_the_exit_code_says_whether_all_is_as_expected(folder: Path, expected: Sequence[str], code: int) -> None:
+    words = [part for each in expected for part in ([each] if each.startswith("-") else ["--expect", each])]
+    assert asked(folder, *words) == code
+
+
+def test_what_is_not_as_expected_is_a_line_each_and_the_page_is_written(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert asked(folder, "--expect", "cosine > linear", "--expect", "cosine > constant") == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if "as expected" in line]
+    assert lines[0].startswith("as expected: cosine > linear (difference +9")
+    assert lines[1].startswith("NOT as expected: cosine > constant (a test needs 3 runs each")
+    assert (folder.parent / "out" / "index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--expect", "cosine better than linear"], 'expected two configurations, such as "cosine > constant"'),
+        (["--expect", "cosin > linear"], "'cosin' is no configuration; did you mean 'cosine'?"),
+        (["--expect", "cosine > cosine"], "it names one configuration twice"),
+        (["--expect", "cosine ~ step"], "an equivalence needs --margin"),
+    ],
+)
+def test_an_expectation_that_cannot_be_read_is_one_line(
+    folder: Path, words: Sequence[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert asked(folder, *words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+def test_expectations_are_corrected_for_each_other(folder: Path) -> None:
+    """A p of 0.03 alone is 0.06 beside another one."""
+    table = read_table(folder)
+    alone = judge(table, [read_expected("cosine > linear", table)])[0].why
+    beside = judge(table, [read_expected(text, table) for text in ("cosine > linear", "step > linear")])[0].why
+    p = [float(why.rpartition("p ")[2]) for why in (alone, beside)]
+    assert p[1] == pytest.approx(2 * p[0], rel=0.1)
+
+
+def test_where_seeds_were_added_until_decided_its_decisions_count(folder: Path) -> None:
+    until = Until("best", "", 3, 10, 0.5)
+    decisions = (Decision("cosine", "step", "equivalent", None, 4), Decision("cosine", "linear", "open", None, 4))
+    table = replace(read_table(folder), decided=Decided(until, decisions, ()), margin=0.5)
+    found = judge(table, [read_expected(text, table) for text in ("cosine ~ step", "cosine > linear", "step > linear")])
+    assert [each.met for each in found] == [True, False, False]
+    assert found[2].why.startswith("the design does not compare them")

@@ -1,0 +1,100 @@
+"""Expectations of a table, for a check by a machine: `cosine > constant`, `gelu < relu`, `step ~ cosine`.
+
+Each names two configurations. Their difference is tested by Welch's test, and `~`, equivalent within the margin, by
+two one-sided tests. Holm's correction is for all expectations at once. Where seeds were added until a sweep was
+decided, its sequential decisions count in place of these tests.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from trainer.config.explain import did_you_mean
+from trainer.errors import UserError
+from trainer.report.tables import Table
+from trainer.statistics.comparisons import can_be_tested
+from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL
+from trainer.statistics.differences import holm, welch
+from trainer.statistics.verdicts import p_of_equivalence
+
+Sign = Literal[">", "<", "~"]
+
+
+@dataclass(frozen=True)
+class Expected:
+    a: str
+    sign: Sign
+    b: str
+
+    def __str__(self) -> str:
+        return f"{self.a} {self.sign} {self.b}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    expected: Expected
+    met: bool
+    why: str
+
+
+def read_expected(text: str, table: Table) -> Expected:
+    """Return what `cosine > constant` asks of two configurations of the table.
+
+    Raises UserError if it does not name two of them, or asks for an equivalence without a margin.
+    """
+    parts = re.split(r"\s+([<>~])\s+", text.strip())
+    if len(parts) != 3 or parts[1] not in (">", "<", "~"):
+        raise UserError(f'--expect {text!r}: expected two configurations, such as "cosine > constant"')
+    a, sign, b = parts
+    for label in (a, b):
+        if label not in table.samples:
+            raise UserError(f"--expect {text!r}: {label!r} is no configuration{did_you_mean(label, table.samples)}")
+    if a == b:
+        raise UserError(f"--expect {text!r}: it names one configuration twice")
+    if sign == "~" and table.margin is None:
+        raise UserError(f"--expect {text!r}: an equivalence needs --margin, or `# Margin:` in the sweep's file")
+    return Expected(a, sign, b)  # pyright: ignore[reportArgumentType] - it is one of three
+
+
+def judge(table: Table, expectations: Sequence[Expected]) -> list[Outcome]:
+    """Return whether each expectation is met, at the 5 % level for all of them together."""
+    if table.decided and not table.asked:
+        return [_by_decision(table, each) for each in expectations]
+    tested = [each for each in expectations if can_be_tested(table.scaled[each.a], table.scaled[each.b])]
+    adjusted = holm([_p(table, each) for each in tested]).tolist() if tested else []
+    p_of = dict(zip(tested, adjusted, strict=True))
+    return [_by_test(table, each, p_of.get(each)) for each in expectations]
+
+
+def _p(table: Table, expected: Expected) -> float:
+    a, b = (list(table.scaled[label].values()) for label in (expected.a, expected.b))
+    if expected.sign == "~":
+        assert table.margin is not None
+        return p_of_equivalence(a, b, table.margin)
+    p = welch(a, b).p
+    return 1.0 if p is None else p
+
+
+def _by_test(table: Table, expected: Expected, p: float | None) -> Outcome:
+    counts = {label: len(table.samples[label]) for label in (expected.a, expected.b)}
+    if p is None:
+        said = ", ".join(f"{label} has {n}" for label, n in counts.items())
+        return Outcome(expected, False, f"a test needs {FEWEST_FOR_A_VERDICT} runs each, and runs that vary: {said}")
+    a, b = (table.scaled[label] for label in (expected.a, expected.b))
+    difference = sum(a.values()) / len(a) - sum(b.values()) / len(b)
+    right = expected.sign == "~" or (difference > 0) == (expected.sign == ">")
+    return Outcome(expected, right and p < LEVEL, f"difference {difference:+.4g}, p {p:.2g}")
+
+
+def _by_decision(table: Table, expected: Expected) -> Outcome:
+    assert table.decided is not None
+    pair = {expected.a, expected.b}
+    found = next((each for each in table.decided.decisions if {each.a, each.b} == pair), None)
+    if found is None:
+        return Outcome(expected, False, f"the design does not compare them: {table.decided.until}")
+    if expected.sign == "~":
+        return Outcome(expected, found.verdict == "equivalent", f"the sequential test says {found.verdict}")
+    higher = expected.a if expected.sign == ">" else expected.b
+    met = found.verdict == "different" and found.higher == higher
+    return Outcome(expected, met, f"the sequential test says {found.verdict}")
