@@ -8,7 +8,7 @@ import torch
 from command_line import run_here
 from torch import nn
 
-from trainer.bench import peers, sweep
+from trainer.bench import peers, step, sweep
 from trainer.bench.epoch import bench_epoch
 from trainer.bench.peers import bench_peers
 from trainer.bench.profile import PARTS, profile
@@ -21,6 +21,12 @@ from trainer.errors import UserError
 from trainer.training.device import choose_compute
 
 TINY = ["train.batch_size=4", "train.device=cpu", "sink.wandb.mode=disabled"]
+
+
+@pytest.fixture(autouse=True)
+def _few_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take one product of matrices a turn, in place of twenty."""
+    monkeypatch.setattr(step, "_PRODUCTS", 1)
 
 
 def test_a_step_is_measured_beside_products_and_its_shares_add_up() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from pretend import server
-from pretend.train import EPOCHS, main
+from pretend.train import main
 from pretend.watch import write_sweep
 
 from trainer.errors import SweepError
@@ -25,7 +25,7 @@ RATES = {"optimizer.lr": {"values": [0.1, 0.01]}, "seed": {"values": [0, 1, 2]}}
 
 @pytest.fixture(autouse=True)
 def _pretended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let local sweeps run pretended training, of EPOCHS x PRETEND_SECONDS."""
+    """Let local sweeps run pretended training, of five times PRETEND_SECONDS."""
 
     server.ready()
     monkeypatch.setattr(local, "Engine", partial(engine.Engine, target=main))
@@ -115,12 +115,25 @@ def test_points_that_fail_are_tried_once_and_the_next_round_is_run(tmp_path: Pat
 
 
 def test_a_search_begins_no_point_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PRETEND_SECONDS", "0.25")
     parameters = {"optimizer.lr": {"min": 0.01, "max": 0.2}, "seed": {"value": 0}}
     sweep = sweep_in(tmp_path / "a", parameters, method="random", run_cap=60)
-    (progress,), _ = spend([sweep], 5 * EPOCHS * 0.25, predicted=1)
-    assert 1 <= progress.count("finished") < 60
-    assert progress.count("interrupted") <= 1
+    finished, seconds = sweep.folder / "finished.log", engine.Ledger.seconds
+
+    class Clock:
+        """Each run takes 100 seconds."""
+
+        sleep = time.sleep
+
+        @staticmethod
+        def monotonic() -> float:
+            return 100.0 * len(finished.read_text().split()) if finished.exists() else 0.0
+
+    for module in (engine, budget):
+        monkeypatch.setattr(module, "time", Clock)
+    monkeypatch.setattr(engine.Ledger, "seconds", lambda ledger: dict.fromkeys(seconds(ledger), 100.0))
+    (progress,), _ = spend([sweep], 250, predicted=1)
+    assert progress.count("finished") == 2
+    assert progress.count("interrupted") == 0
 
 
 def test_a_sweep_that_cannot_be_timed_is_skipped_with_a_line_and_the_others_run(tmp_path: Path) -> None:
