@@ -210,7 +210,7 @@ def two_noises(table: Table) -> Grid:
     caption = (
         "Two sources of noise, in points: the standard deviation of a run over seeds, and the standard error of the"
         f" mean accuracy from the choice of the test images. The difference from {best.label} has such an error of its"
-        " own. More seeds do not reduce it. It is *resolved* if it is more than 1.96 such errors. *None seen*: the"
+        " own. More seeds do not reduce it. It counts as resolved if it is more than 1.96 such errors. 'None seen': the"
         " estimate is not above 0, and few runs can hide a small one"
     )
     header = ("configuration", "seeds", "test images", f"minus {best.label}", "resolved by the test images")
