@@ -1,6 +1,7 @@
 """Every network by name: its published size, its shape, its gradient, and that it can be trained."""
 
 import copy
+import inspect
 import re
 import shutil
 from typing import Any, get_args
@@ -8,8 +9,9 @@ from typing import Any, get_args
 import pytest
 import torch
 from torch import nn
+from twins import EACH_CODE, TWINS
 
-from models import Network, build_model, entry, model_names, parameters_of, sketch_model
+from models import Network, build_model, entry, model_names, parameters_of, registry, sketch_model
 from models.layers import GhostBatchNorm, HandmadeBatchNorm, activation
 from trainer.data.shapes10 import draw_shapes10
 
@@ -109,7 +111,7 @@ def test_features_then_head_is_the_network(name: str) -> None:
     assert net(images).shape == (2, last.numel() // 2)
 
 
-@EVERY
+@pytest.mark.parametrize("name", EACH_CODE)
 @torch.no_grad()
 def test_its_choices_by_name_change_what_is_built(name: str) -> None:
     takes = parameters_of(name)
@@ -120,6 +122,29 @@ def test_its_choices_by_name_change_what_is_built(name: str) -> None:
         net = shell(name, norm=norm)
         assert net(torch.zeros(2, 3, size_for(name), size_for(name))).shape == (2, 10)
         assert _kinds(net) & set(NORMS.values()) == {kind for key, kind in NORMS.items() if key == norm}
+
+
+@pytest.mark.parametrize(("name", "twin"), TWINS.items())
+def test_a_network_and_its_twin_differ_in_numbers_alone(name: str, twin: str) -> None:
+    """So arguments that build the one build the other."""
+    one, other = (inspect.getclosurevars(registry._BUILDERS[each]).nonlocals for each in (name, twin))
+    assert one["build"] is other["build"]
+    assert one["variant"].keys() == other["variant"].keys()
+    assert parameters_of(name).keys() == parameters_of(twin).keys()
+    for key, ours in one["variant"].items():
+        theirs = other["variant"][key]
+        assert ours == theirs or _is_numbers(ours, like=theirs)
+
+
+def _is_numbers(value: object, *, like: object) -> bool:
+    """Return whether two values are whole numbers, or lists of them."""
+    if isinstance(value, tuple) and isinstance(like, tuple):
+        return all(map(_is_int, value + like))
+    return _is_int(value) and _is_int(like)
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _kinds(net: nn.Module) -> set[type[nn.Module]]:

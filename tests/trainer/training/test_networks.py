@@ -5,7 +5,9 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
+from twins import EACH_CODE, TWINS
 
+from models import model_names
 from models.layers import PatchWhitening
 from trainer.config.model import Model
 from trainer.data.images import ImageSet, Split
@@ -98,7 +100,7 @@ def test_a_row_of_a_network_is_flat_in_json_and_says_unsettled_in_a_table() -> N
     assert row.cells()["published"] == "3.41 MB (unsettled)"
 
 
-@pytest.mark.parametrize("name", table()["networks"])
+@pytest.mark.parametrize("name", EACH_CODE)
 def test_a_network_can_be_built_with_whatever_the_table_lets_pass_untried(name: str) -> None:
     """All choices in turn and all bounds, together: nothing is left for a run's start to refuse.
 
@@ -119,6 +121,17 @@ def test_a_network_can_be_built_with_whatever_the_table_lets_pass_untried(name: 
     for arguments in cases:
         whole = {key: each.default for key, each in options_of(name).items()} | arguments
         refuse_impossible(name, whole)
+
+
+def test_the_table_has_the_same_arguments_for_a_network_and_its_twin() -> None:
+    """Only the defaults may differ. Each network is built with its own in test_every_network.py."""
+    rows = table()["networks"]
+    assert [*rows] == model_names()
+
+    def bounds(name: str) -> dict[str, dict[str, object]]:
+        return {key: {**each, "default": None} for key, each in rows[name]["arguments"].items()}
+
+    assert [name for name, twin in TWINS.items() if bounds(name) != bounds(twin)] == []
 
 
 def some_images(n: int = 60, size: int = 16) -> ImageSet:
