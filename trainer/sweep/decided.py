@@ -80,7 +80,7 @@ def plan_for(plan: Plan, design: Design) -> Plan:
 def design_of(sweep: LocalSweep, question: str, numbers: Design) -> tuple[Design, str]:
     """Return (the design, its margin as text). `question` is best, all-pairs, against or against=LABEL.
 
-    `numbers` has everything else. Its margin is in the unit in which the metric is shown: points of an accuracy. Raises
+    `numbers` has everything else. Its margin, by default the file's, is in the unit of the shown metric: points. Raises
     SweepError if nothing can be decided: a search, no metric, one configuration, or no such control.
     """
     file = sweep.checked.sweep.file
@@ -104,7 +104,8 @@ def design_of(sweep: LocalSweep, question: str, numbers: Design) -> tuple[Design
         raise SweepError(f"--question: against what? Write against=LABEL, such as against={labels[0]}")
     if kind == "against" and control not in labels:
         raise SweepError(f"--question: {control!r} is no configuration{did_you_mean(control, labels)}")
-    percent, margin = "accuracy" in file.metric.name, numbers.margin
+    percent = "accuracy" in file.metric.name
+    margin = sweep.checked.sweep.header.margin if numbers.margin is None else numbers.margin
     design = replace(
         numbers,
         question=kind,

@@ -124,6 +124,18 @@ def test_the_file_beside_the_runs_says_how_the_seeds_were_chosen(tmp_path: Path)
     assert read_sweep(tmp_path / "s.yaml").header.until is None, "your own file stays as it is"
 
 
+@pytest.mark.parametrize(("asked", "margin", "shown"), [(None, 0.003, "0.3 points"), (0.5, 0.005, "0.5 points")])
+def test_the_margin_is_by_default_that_of_the_file(
+    tmp_path: Path, asked: float | None, margin: float, shown: str
+) -> None:
+    opened(tmp_path)
+    path = tmp_path / "s.yaml"
+    path.write_text(f"# Which one?\n# Margin:   0.3\n{path.read_text()}")
+    sweep = open_sweep(path, runs=tmp_path / "more")
+    design, said = design_of(sweep, "best", Design(**NUMBERS, margin=asked))
+    assert (design.margin, said) == (pytest.approx(margin), shown)
+
+
 def test_another_design_is_refused_once_a_sweep_has_begun(tmp_path: Path) -> None:
     sweep = opened(tmp_path)
     run(sweep, design_for(sweep))
