@@ -34,7 +34,7 @@ class Signature:
     """The arguments of a callable behind those that it gets by place."""
 
     options: Mapping[str, Option]  # of plain types: keys
-    takes: frozenset[str]  # all names, also those of other types
+    defaults: Mapping[str, Any]  # of all names, also those of other types
 
 
 def read_signature(part: Callable[..., Any], place: Collection[str]) -> Signature:
@@ -59,17 +59,7 @@ def read_signature(part: Callable[..., Any], place: Collection[str]) -> Signatur
             raise ValueError(f"its argument {each.name!r} has no default, and no name by which it could be given")
         if each.kind in _BY_NAME and (annotation := _annotation(each)) is not None:
             options[each.name] = Option(_listed(each.default), annotation, in_words(annotation))
-    return Signature(options, frozenset(each.name for each in behind if each.kind in _BY_NAME))
-
-
-def needs(signature: Signature, part: Callable[..., Any], given: Collection[str]) -> list[str]:
-    """Return the arguments without a default that nothing can give: they are no keys, and not in `given`."""
-    parameters = _signature(part).parameters
-    return [
-        key
-        for key in signature.takes
-        if key not in signature.options and key not in given and parameters[key].default is NEEDED
-    ]
+    return Signature(options, {each.name: each.default for each in behind if each.kind in _BY_NAME})
 
 
 def read_values(

@@ -19,7 +19,7 @@ from trainer.config.probe import OwnProbe
 from trainer.config.run import RunConfig
 from trainer.errors import CheckpointError, ConfigError, UserError
 from trainer.files import make_folder, write_whole
-from trainer.own.arguments import Option, Signature, needs, read_signature, read_values
+from trainer.own.arguments import NEEDED, Option, Signature, read_signature, read_values
 from trainer.own.load import load, place_of
 from trainer.own.quiet import raised, says_nothing
 from trainer.own.source import Source, changed, find
@@ -66,10 +66,11 @@ def signature_of(source: Source, part: Callable[..., Any]) -> Signature:
         signature = read_signature(part, () if kind.is_called and inspect.isclass(part) else kind.place)
     except ValueError as error:
         raise source.mistake(str(error)) from error
-    if clash := sorted((signature.takes & kind.beside) - {*kind.given}):
+    if clash := sorted((signature.defaults.keys() & kind.beside) - {*kind.given}):
         raise source.mistake(f"its argument {clash[0]!r} has the name of a key of the trainer's; rename it")
-    if lacking := needs(signature, part, kind.given):
-        raise source.mistake(f"its argument {lacking[0]!r} needs a value that cannot be typed; give it a default")
+    lacking = [key for key, default in signature.defaults.items() if default is NEEDED and key not in kind.given]
+    if untyped := [key for key in lacking if key not in signature.options]:
+        raise source.mistake(f"its argument {untyped[0]!r} needs a value that cannot be typed; give it a default")
     return signature
 
 
@@ -156,7 +157,7 @@ def build(section: str, part: OwnPart | Model, *place: Any, **given: Any) -> Any
     signature = signature_of(source, target)
     options = {key: each for key, each in signature.options.items() if key not in kind.given}
     values = read_values(section, part.name, options, arguments)
-    values |= {key: value for key, value in given.items() if key in signature.takes}
+    values |= {key: value for key, value in given.items() if key in signature.defaults}
     if kind.is_called and not inspect.isclass(target):
         return partial(target, **values)
     with in_a_line(source, "cannot be built"):
@@ -204,8 +205,8 @@ def _completed(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if problems:
         raise ConfigError(*problems)
     defaults = {
-        key: each.default
-        for key, each in signature.options.items()
-        if key in kind.given and key in kind.beside and key not in given and isinstance(each.default, int | float)
+        key: default
+        for key, default in signature.defaults.items()
+        if key in kind.given and key in kind.beside and key not in given and isinstance(default, int | float)
     }
     return {**defaults, **values, "name": name, "code": source.code}

@@ -93,7 +93,7 @@ def telling_keys(
     Keys that begin with `also` count although they change no number.
 
     Names come first, then whichever key distinguishes most. A key that distinguishes nothing more than those before it
-    is left out, as the knobs of a schedule are after its name.
+    is left out, as the knobs of a schedule are after its name. Two versions of an own part have its name, too.
     """
     keys = _in_order({key for config in configs for key in decisive(config, also=also) if key not in over})
     values = {key: [identity(config.get(key)) for config in configs] for key in keys}
@@ -107,7 +107,8 @@ def telling_keys(
         kept = [*kept, key] if parts(key) > parts() else kept
     while keys and parts() < parts(*keys):
         kept.append(max(keys, key=parts))
-    return kept
+    named = [f"{key.removesuffix('code')}name" for key in kept if key.endswith(".code")]
+    return [*(key for key in named if key not in kept), *kept]
 
 
 def label(values: Mapping[str, Any]) -> str:
