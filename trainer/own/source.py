@@ -79,7 +79,12 @@ def remember(folder: Path) -> None:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):  # it is not there, as far as anybody can use it
             continue
-        _remembered.setdefault(hash_of(text), (path.name, text))
+        remember_text(path.name, text)
+
+
+def remember_text(name: str, text: str) -> None:
+    """Let `find` take this text, if its hash is asked for and the file has another one."""
+    _remembered.setdefault(hash_of(text), (name, text))
 
 
 def hash_of(text: str) -> str:
