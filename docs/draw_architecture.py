@@ -23,6 +23,7 @@ _ABOUT = {
     "data": "images and batches, on the device",
     "runs": "a run on disk, configurations",
     "probes": "numbers from one step",
+    "own": "parts of the user's",
     "config": "every choice, validated",
     "statistics": "tests, power, failures",
     "files at the foot": "files, seeds, text, errors",

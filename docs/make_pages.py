@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 from trainer.config import RunConfig, load_config
 from trainer.config.explain import section_types
 from trainer.config.overrides import flatten
+from trainer.config.own import OwnPart
 from trainer.files import write_whole
 from trainer.published import experiments
 from trainer.report.asked import Measured
@@ -95,7 +96,8 @@ _HEAD = """# Every choice
 
 You can set each key on the command line (`KEY=VALUE`), in a `--config` file and in a sweep. If a section has a `name`,
 the name decides which other keys it has. A new name drops the keys of the old choice. `make docs` writes this page from
-the config classes. The keys of `model` are the arguments of its network: see `trainer models NAME`.
+the config classes. The keys of `model` are the arguments of its network: see `trainer models NAME`. `FILE.py:NAME` is a
+part of your own, whose arguments are keys, too: [Write your own](own.md).
 """
 
 
@@ -106,11 +108,13 @@ def _section(key: str, field: FieldInfo, depth: int) -> Iterator[str]:
         return
     yield f"{'#' * depth} `{key}`\n"
     tables = [_rows(option, key, named=len(options) == 1) for option in options]
-    shared = {row for row in tables[0] if all(row in table for table in tables)} if len(tables) > 1 else set[str]()
+    trainers = [table for option, table in zip(options, tables, strict=True) if not issubclass(option, OwnPart)]
+    shared = {row for row in tables[0] if all(row in table for table in trainers)} if len(trainers) > 1 else set[str]()
     for option, table in zip(options, tables, strict=True):
         named = option.model_fields.get("name")
         if len(options) > 1 and named:
-            name = named.default if isinstance(named.default, str) else "timm/NAME"
+            other = "FILE.py:NAME" if issubclass(option, OwnPart) else "timm/NAME"
+            name = named.default if isinstance(named.default, str) else other
             default = "(the default)" if option is type(field.get_default(call_default_factory=True)) else ""
             yield " ".join(filter(None, [f"**`{key}.name={name}`**", default, _about(option)])) + "\n"
         elif about := _about(option):
@@ -118,9 +122,14 @@ def _section(key: str, field: FieldInfo, depth: int) -> Iterator[str]:
         own = [row for row in table if row not in shared]
         if own:
             yield _HEADER + "\n".join(own) + "\n"
-    if shared:
-        yield f"Every choice of `{key}` takes:\n"
-        yield _HEADER + "\n".join(row for row in tables[0] if row in shared) + "\n"
+    by_all = {row for row in shared if all(row in table for table in tables)}
+    for whose, rows in (
+        (f"choice of `{key}`", by_all),
+        (f"other choice than `{key}.name=FILE.py:NAME`", shared - by_all),
+    ):
+        if rows:
+            yield f"Every {whose} takes:\n"
+            yield _HEADER + "\n".join(row for row in tables[0] if row in rows) + "\n"
     inner = {
         name: part for option in options for name, part in option.model_fields.items() if section_types(part.annotation)
     }

@@ -10,13 +10,14 @@ from torch.autograd.graph import saved_tensors_hooks
 def measure(model: nn.Module, image_shape: tuple[int, int, int], *, batch_size: int = 128) -> dict[str, int]:
     """Return parameters, trainable_parameters, macs (of one image [C, H, W]), activation_bytes (of a batch, float32).
 
-    `model` is on the meta device, as `sketch_model` returns it.
+    `model` may be on the meta device, as `sketch_model` returns it. There nothing is computed.
     """
+    device = next(model.parameters()).device
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "macs": count_macs(model, torch.empty(1, *image_shape, device="meta")),
-        "activation_bytes": saved_bytes(model, torch.empty(batch_size, *image_shape, device="meta")),
+        "macs": count_macs(model, torch.zeros(1, *image_shape, device=device)),
+        "activation_bytes": saved_bytes(model, torch.zeros(batch_size, *image_shape, device=device)),
     }
 
 

@@ -56,6 +56,7 @@ def train(
 
     The last line on stdout is that folder.
     """
+    from trainer.own.source import remember
     from trainer.signals import LEASH, end_when_closed
     from trainer.wandb_api.agent import assignment, begun
 
@@ -64,6 +65,7 @@ def train(
     given = options.overrides_of(overrides, offline, model, epochs, lr, batch_size, seed, data, device)
     if resume is not None and (recipe is not None or name is not None or dry_run):
         raise ConfigError("--resume: goes with overrides and --config, not with --recipe, --name or --dry-run")
+    remember(runs)  # of a sweep, which keeps the texts of own parts beside its runs
     if resume is None and (assigned := assignment()):
         given = assigned.overrides(given)
         if name is None and assigned.name is not None:

@@ -1,13 +1,14 @@
 """`augment`: changes to training images, whole batches at a time on the training device.
 
-The order is that of torchvision's reference: crop and flip, auto, color_jitter, erasing, mix.
+The order is that of torchvision's reference: crop and flip, auto, color_jitter, erasing, mix. `extra` comes before mix.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Tag
 
 from trainer.config.base import Section
+from trainer.config.own import OwnPart, own_or
 
 
 def _rises(limits: tuple[float, float]) -> tuple[float, float]:
@@ -102,6 +103,19 @@ class Cutout(_AnyErasing):
 Erasing = Annotated[NoErasing | RandomErasing | Cutout, Field(discriminator="name")]
 
 
+class NoExtra(Section):
+    name: Literal["none"] = "none"
+
+
+class OwnAugment(OwnPart):
+    """A change of yours to each batch, after erasing and before mix."""
+
+
+Extra = Annotated[
+    Annotated[NoExtra, Tag("closed")] | Annotated[OwnAugment, Tag("own")], own_or("augment.extra", NoExtra)
+]
+
+
 class NoMix(Section):
     name: Literal["none"] = "none"
 
@@ -134,4 +148,5 @@ class Augment(Section):
     auto: Auto = Field(default_factory=NoAuto)
     color_jitter: ColorJitter = Field(default_factory=ColorJitter)
     erasing: Erasing = Field(default_factory=NoErasing)
+    extra: Extra = Field(default_factory=NoExtra)
     mix: Mix = Field(default_factory=NoMix)

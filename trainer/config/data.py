@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag, field_validator
 
 from trainer.config.base import ChangesNoNumber, Section
+from trainer.config.own import OwnPart, own_or
 
 
 class Parts(Section):
@@ -64,4 +65,9 @@ class Folder(_AnySet):
     """Images are resized to image_size x image_size pixels."""
 
 
-Data = Annotated[Cifar10 | Cifar100 | Shapes10 | Folder, Field(discriminator="name")]
+class OwnData(_AnySet, OwnPart):
+    """Images of yours: a function that returns them."""
+
+
+_Closed = Annotated[Cifar10 | Cifar100 | Shapes10 | Folder, Field(discriminator="name")]
+Data = Annotated[Annotated[_Closed, Tag("closed")] | Annotated[OwnData, Tag("own")], own_or("data", _Closed)]

@@ -44,6 +44,8 @@ def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
             return f"{key}: {value!r} is not a section; write its keys as {key}.KEY=VALUE{did_you_mean('', known)}"
         case "literal_error":
             choices = [choice.strip("'") for choice in re.split(r", | or ", str(context["expected"]))]
+            if choices == ["none"]:  # the closed half of a union with own parts
+                return f"{key}: {value!r} is neither none nor FILE.py:NAME, a name in a file of yours"
             return f"{key}: {value!r} is not a choice{did_you_mean(value, choices)}"
         case "tuple_type":
             return f"{key}: {value!r} is not a list" + (f"; write {key}=[{value}]" if _is_plain(value) else "")
@@ -75,6 +77,9 @@ def _walk(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[list[str], 
         options = section_types(field.annotation)
         if not options:
             break
+        if len(options) > 1 and rest and rest[0] in ("closed", "own"):  # config/own.py
+            own = rest.pop(0) == "own"
+            options = [option for option in options if option.__name__.startswith("Own") == own]
         if len(options) > 1:
             tag = rest.pop(0) if rest else None
             here = next((o for o in options if tag in (o.model_fields["name"].default, o.__name__.lower())), None)

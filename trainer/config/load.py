@@ -13,14 +13,14 @@ from pydantic import ValidationError
 from trainer.config.base import is_settings
 from trainer.config.explain import explain
 from trainer.config.model import Model
-from trainer.config.overrides import Settings, flatten, lay_over, read_overrides
+from trainer.config.overrides import Settings, flatten, lay_over, nest, read_overrides
 from trainer.config.recipes import read_recipe, read_settings_file, recipe_names
 from trainer.config.run import RunConfig
 from trainer.errors import ConfigError
 
 Complete = Callable[[Mapping[str, Any], RunConfig | None], tuple[list[str], dict[str, Any]]]
-"""(all settings, the config if they are valid) -> (problems, all arguments of the network): the checks that need models
-or timm. It is a parameter because neither may be imported here."""
+"""(all settings, the config if they are valid) -> (problems, whole sections by dotted key): the checks that need
+models, timm or own parts. It is a parameter because none of them may be imported here."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,21 @@ def validate(settings: Mapping[str, Any], complete: Complete | None = None) -> R
         config = RunConfig.model_validate(settings)
     except ValidationError as error:
         problems += explain(error, RunConfig)
-    more_problems, arguments = complete(settings, config) if complete else ([], None)
+    more_problems, sections = complete(settings, config) if complete else ([], {})
     problems += more_problems
     if problems or config is None:
         raise ConfigError(*problems)
-    if arguments is None:
-        return config
-    return config.model_copy(update={"model": Model.model_validate({"name": config.model.name, **arguments})})
+    return with_sections(config, sections)
+
+
+def with_sections(config: RunConfig, sections: Mapping[str, Mapping[str, Any]]) -> RunConfig:
+    """Return a config with whole sections, by dotted key, in place of its own."""
+    others = {key: dict(section) for key, section in sections.items() if key != "model"}
+    if others:
+        config = RunConfig.model_validate(lay_over(config.model_dump(), nest(others)))
+    if "model" in sections:
+        config = config.model_copy(update={"model": Model.model_validate(sections["model"])})
+    return config
 
 
 def as_stored(settings: Settings) -> Settings:

@@ -2,23 +2,27 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat, Tag
 
 from trainer.config.base import Section
+from trainer.config.own import OwnPart, own_or
 
 
-class _AnyLoss(Section):
+class _Summed(Section):
     reduction: Literal["mean", "sum"] = "mean"
     """Mean or sum over the images of a batch, for the gradient. Logged losses are always means."""
-    class_weights: tuple[NonNegativeFloat, ...] | None = None
-    """K factors, one for each class's term in the loss of an image. null means 1 for all. A mean still divides by the
-    number of images."""
     l1: NonNegativeFloat = 0.0
     """Coefficient of the sum of absolute weights (tensors of two or more dimensions). It is added to the loss of each
     batch, but to no logged loss."""
     l2: NonNegativeFloat = 0.0
     """Coefficient of the sum of squared weights, added in the same way. With plain SGD its gradient is that of
     `optimizer.weight_decay` = 2 l2."""
+
+
+class _AnyLoss(_Summed):
+    class_weights: tuple[NonNegativeFloat, ...] | None = None
+    """K factors, one for each class's term in the loss of an image. null means 1 for all. A mean still divides by the
+    number of images."""
 
 
 class CrossEntropy(_AnyLoss):
@@ -75,6 +79,11 @@ class SmoothL1(_Regression):
     """Distance at which the loss becomes linear, with slope 1."""
 
 
-Loss = Annotated[
+class OwnLoss(_Summed, OwnPart):
+    """A loss of yours: logits [N, K] and targets to losses [N]."""
+
+
+_Closed = Annotated[
     CrossEntropy | Focal | BceWithLogits | MultilabelSoftMargin | Mse | Huber | SmoothL1, Field(discriminator="name")
 ]
+Loss = Annotated[Annotated[_Closed, Tag("closed")] | Annotated[OwnLoss, Tag("own")], own_or("loss", _Closed)]

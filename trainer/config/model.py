@@ -1,5 +1,8 @@
 """`model`: the network. Every key except `name` is an argument of its builder in `models/`."""
 
+import json
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from pydantic import ConfigDict
@@ -11,9 +14,15 @@ class Model(Section):
     model_config = ConfigDict(extra="allow")
 
     name: str = "resnet18"
-    """Name of a network: one that `trainer models` lists, or `timm/NAME`."""
+    """Name of a network: one that `trainer models` lists, `timm/NAME`, or an own one as `FILE.py:NAME`."""
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The builder's keyword arguments, not yet checked against its signature."""
+        """The builder's keyword arguments, not yet checked against its signature, and the `code` of an own one."""
         return dict(self.model_extra or {})
+
+
+@cache
+def network_table() -> dict[str, Any]:
+    """Return `set_by_data` (keys that are no arguments), `timm` (arguments of its networks) and `networks` by name."""
+    return json.loads((files("trainer") / "training" / "networks.json").read_text(encoding="utf-8"))

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Tag, model_validator
 
 from trainer.config.base import Section, is_settings
+from trainer.config.own import OwnPart, own_or
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -151,12 +152,19 @@ class Timm(_AnyOptimizer):
     """Other arguments of the optimizer, by their names in timm."""
 
 
+class OwnOptimizer(_AnyOptimizer, OwnPart):
+    """An optimizer of yours, built with groups of parameters."""
+
+    lr: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 0.0
+
+
 def _choice(value: Any) -> Any:
     name = value.get("name", "sgd") if is_settings(value) else getattr(value, "name", None)
     return "timm" if isinstance(name, str) and name.startswith("timm/") else name
 
 
-Optimizer = Annotated[
+_Closed = Annotated[
     Annotated[Sgd, Tag("sgd")]
     | Annotated[Adam, Tag("adam")]
     | Annotated[AdamW, Tag("adamw")]
@@ -168,4 +176,7 @@ Optimizer = Annotated[
     | Annotated[Muon, Tag("muon")]
     | Annotated[Timm, Tag("timm")],
     Discriminator(_choice),
+]
+Optimizer = Annotated[
+    Annotated[_Closed, Tag("closed")] | Annotated[OwnOptimizer, Tag("own")], own_or("optimizer", _Closed)
 ]

@@ -1,10 +1,11 @@
 """`probe`: measurements during training besides loss and accuracy. docs/landscape.md explains each quantity."""
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat
+from pydantic import Field, NonNegativeInt, PositiveFloat, Tag, model_validator
 
 from trainer.config.base import Section
+from trainer.config.own import OwnPart, own_or
 
 
 class When(Section):
@@ -55,6 +56,23 @@ class Features(When):
     """Layers by name, or by number from 1. Empty means all."""
 
 
+class NoExtra(Section):
+    name: Literal["none"] = "none"
+
+
+class OwnProbe(When, OwnPart):
+    """A measurement of yours: `extra/*`."""
+
+    @model_validator(mode="after")
+    def _it_is_due(self) -> Self:
+        if not (self.every or self.at or self.log_spaced):
+            raise ValueError("it measures at no step; set every, at or log_spaced")
+        return self
+
+
+Extra = Annotated[Annotated[NoExtra, Tag("closed")] | Annotated[OwnProbe, Tag("own")], own_or("probe.extra", NoExtra)]
+
+
 class Path(Section):
     every_epochs: NonNegativeInt = 0
     """Epochs between weights kept in `path/`, including the first and the last. Surfaces along the training path and
@@ -67,4 +85,5 @@ class Probe(Section):
     noise: Noise = Field(default_factory=Noise)
     shift: Shift = Field(default_factory=Shift)
     features: Features = Field(default_factory=Features)
+    extra: Extra = Field(default_factory=NoExtra)
     path: Path = Field(default_factory=Path)

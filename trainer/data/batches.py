@@ -2,7 +2,7 @@
 
 Nothing is done per image in Python. The whole set is on the device, padded and mirrored, as [N, 2, H+2p, W+2p, C]
 uint8. One `index_select` of rows of pixels gathers a batch, cropped and flipped. The other augmentations change the
-gathered batch, in torchvision's reference order: auto, color_jitter, erasing, mix.
+gathered batch, in torchvision's reference order: auto, color_jitter, erasing, mix. One of yours comes before mix.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,9 @@ from trainer.config.augment import (
     Mixup,
     NoAuto,
     NoErasing,
+    NoExtra,
     NoMix,
+    OwnAugment,
     RandAugment,
     RandomErasing,
     TrivialAugmentWide,
@@ -29,6 +31,7 @@ from trainer.data.augment.auto import auto_augment
 from trainer.data.augment.color import color_jitter
 from trainer.data.augment.erase import erasing
 from trainer.data.augment.mix import MixChange, mixing
+from trainer.data.augment.own import own_augment
 from trainer.data.augment.stage import Epoch, Stage
 from trainer.data.images import Split
 from trainer.errors import ConfigError
@@ -152,6 +155,13 @@ def _stages(augment: Augment, mean: Sequence[float] | None) -> dict[str, Stage]:
             stages["erasing"] = partial(erasing, augment.erasing, mean)
         case _:
             assert_never(augment.erasing)
+    match augment.extra:
+        case NoExtra():
+            pass
+        case OwnAugment():
+            stages["extra"] = own_augment(augment.extra)
+        case _:
+            assert_never(augment.extra)
     return stages
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from trainer.config.data import Cifar10, Cifar100, Data, Folder, Shapes10
+from trainer.config.data import Cifar10, Cifar100, Data, Folder, OwnData, Shapes10
 from trainer.data.images import ImageSet
 from trainer.data.subset import hold_out, take
 from trainer.errors import ConfigError
@@ -49,6 +49,10 @@ def _read(data: Data) -> ImageSet:
             from trainer.data.folder import read_folder
 
             return read_folder(data.root, data.image_size)
+        case OwnData():
+            from trainer.data.own import read_own
+
+            return read_own(data)
         case _:
             assert_never(data)
 
@@ -75,6 +79,9 @@ def shape_of(data: Data) -> SetShape:
 
             classes, images = count_folder(data.root)
             shape = SetShape(classes, images, data.image_size)
+        case OwnData():
+            whole = _read(data)
+            shape = SetShape(whole.num_classes, len(whole.train), whole.image_size, whole.in_channels)
         case _:
             assert_never(data)
     return replace(shape, train_size=data.train_size or shape.train_size)

@@ -24,7 +24,7 @@ def new_folder(runs: Path, name: str | None, config: RunConfig) -> Path:
     """Make `runs/NAME` and return it. The default name has the time, network, seed and hash. Raises UserError."""
     refuse_bad_name(runs, name)
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    network = config.model.name.replace("/", "-")
+    network = re.sub(r"[^\w.@+-]+", "-", config.model.name.rpartition(":")[2])
     folder = runs / (name or f"{stamp}-{network}-s{config.seed}-{config_hash(config)}")
     with disk_errors(folder, "cannot be made"):
         try:

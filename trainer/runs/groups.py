@@ -58,11 +58,12 @@ def _marked_keys() -> frozenset[str]:
 def decisive(config: Mapping[str, Any], *, also: str | None = None) -> dict[str, Any]:
     """Return the keys of a config that change its numbers, without the seed, and all keys that begin with `also`.
 
-    Without an EMA (`train.ema.decay` is 0) its other settings change none. `schedule.monitor=auto` is left out because
-    runs stored before that key mean it.
+    Without an EMA (`train.ema.decay` is 0) its other settings change none. `schedule.monitor=auto` and
+    `augment.extra.name=none` are left out because runs stored before these keys mean them.
     """
     unused = ["train.ema.every", "train.ema.warmup"] if config.get("train.ema.decay") == 0 else []
     unused += ["schedule.monitor"] if config.get("schedule.monitor") == "auto" else []
+    unused += ["augment.extra.name"] if config.get("augment.extra.name") == "none" else []
     return {
         key: value
         for key, value in config.items()
@@ -92,7 +93,7 @@ def telling_keys(
     Keys that begin with `also` count although they change no number.
 
     Names come first, then whichever key distinguishes most. A key that distinguishes nothing more than those before it
-    is left out, as the knobs of a schedule are after its name.
+    is left out, as the knobs of a schedule are after its name. Two versions of an own part have its name, too.
     """
     keys = _in_order({key for config in configs for key in decisive(config, also=also) if key not in over})
     values = {key: [identity(config.get(key)) for config in configs] for key in keys}
@@ -106,7 +107,8 @@ def telling_keys(
         kept = [*kept, key] if parts(key) > parts() else kept
     while keys and parts() < parts(*keys):
         kept.append(max(keys, key=parts))
-    return kept
+    named = [f"{key.removesuffix('code')}name" for key in kept if key.endswith(".code")]
+    return [*(key for key in named if key not in kept), *kept]
 
 
 def label(values: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from trainer.config import RunConfig, load_config
 from trainer.config.explain import did_you_mean
 from trainer.config.load import Complete
 from trainer.errors import ConfigError, SweepError
+from trainer.own.parts import own_sections
 from trainer.runs.bands import RATE
 from trainer.runs.folder import config_hash
 from trainer.runs.groups import SEED, identity
@@ -63,7 +64,10 @@ def remembered(complete: Complete) -> Complete:
 
     def asked(settings: Mapping[str, Any], config: RunConfig | None) -> tuple[list[str], dict[str, Any]]:
         named = config.optimizer.model_dump() if config and config.optimizer.name.startswith("timm/") else None
-        key = identity([settings.get("model"), named, config is None])
+        parts = dict(own_sections(settings))
+        if parts:  # they are tried out on what the data and a mix are like
+            parts |= {key: settings.get(key) for key in ("data", "augment")}
+        key = identity([settings.get("model"), named, config is None, parts])
         if key not in known:
             known[key] = complete(settings, config)
         return known[key]

@@ -61,7 +61,7 @@ class Engine:
 
     `watch` is called after each change, and every few seconds. `wanted` are the points to run, in this order, if not
     all. At the `deadline`, a value of `time.monotonic`, runs save and end. A search begins no point that would take
-    longer than is left.
+    longer than is left. `pins` gives a point's further overrides, which are no part of it.
     """
 
     def __init__(
@@ -78,10 +78,12 @@ class Engine:
         target: Train = train,
         wanted: Sequence[Entry] | None = None,
         deadline: float = math.inf,
+        pins: Callable[[Point], Sequence[str]] = lambda _: (),
     ) -> None:
         self._checked = checked
         self._wanted = checked.entries if wanted is None else wanted
         self._deadline = deadline
+        self._pins = pins
         self._sweep = checked.sweep
         self._ledger = ledger
         self._folder = folder
@@ -137,7 +139,7 @@ class Engine:
         if claim is None:
             self._asked_in_vain = time.monotonic()
             return None
-        overrides = [*self._sweep.fixed, *claim.point.overrides]
+        overrides = [*self._sweep.fixed, *claim.point.overrides, *self._pins(claim.point)]
         child = Child(self._folder / claim.run, overrides, slot.env, target=self._target)
         return _Run(claim, child, last_epoch=claim.last_epoch)
 

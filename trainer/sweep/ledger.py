@@ -105,8 +105,8 @@ class Ledger:
                 self._wanted.setdefault(entry.point.key, len(self._wanted))
             known = self._by_point()
             changed = [
-                f"{entry.run}: was begun as config {before} and is {entry.config} now, since a recipe or a default has"
-                " changed; give --runs another folder"
+                f"{entry.run}: was begun as config {before} and is {entry.config} now, since an own part, a recipe or a"
+                " default has changed; give --runs another folder"
                 for entry in entries
                 for before in {trial.user_attrs["config"] for trial in known.get(entry.point.key, [])} - {entry.config}
                 if self._has_changed(entry)

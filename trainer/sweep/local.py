@@ -1,6 +1,7 @@
 """A sweep without a server: its folder, its ledger, and the engine.
 
-`RUNS/NAME/` contains NAME.yaml (the file as it was last run), ledger.db, and a run folder for each point.
+`RUNS/NAME/` contains NAME.yaml (the file as it was last run), ledger.db, a run folder for each point, and the texts of
+own parts in `own/`.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from trainer.sweep.have import Had, archives_of, runs_in
 from trainer.sweep.header import with_until
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.order import Plan, ordered, with_seeds
+from trainer.sweep.own_parts import keep_texts, pins
 from trainer.sweep.points import Checked, Entry
 from trainer.sweep.status import Progress, State
 from trainer.sweep.storage import without_password
@@ -56,11 +58,13 @@ class LocalSweep:
     ) -> tuple[Progress, int | None]:
         """Run what is not done of `wanted`, or of all points. Return (progress, the signal that ended it).
 
-        At `deadline`, a value of `time.monotonic`, the runs save and end.
+        At `deadline`, a value of `time.monotonic`, the runs save and end. Raises SweepError if an own part has changed
+        since the sweep began.
         """
         sweep = self.checked.sweep
         with disk_errors(self.folder, "cannot be made"):
             self.folder.mkdir(parents=True, exist_ok=True)
+        sources = keep_texts(sweep, self.folder)
         with self._ledger() as ledger:
             text, kept = sweep.path.read_bytes(), self.folder / f"{sweep.name}.yaml"
             until = ledger.until or str(sweep.header.until or "")
@@ -81,6 +85,7 @@ class LocalSweep:
                 watch=watch,
                 wanted=self.entries if wanted is None else wanted,
                 deadline=deadline,
+                pins=lambda point: pins(point, sweep, sources),
             )
             return engine.run(retry=retry)
 

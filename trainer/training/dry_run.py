@@ -7,6 +7,8 @@ from torch import Tensor
 
 import models
 from trainer.config import RunConfig
+from trainer.config.optimizer import OwnOptimizer
+from trainer.config.own import is_own
 from trainer.data.sources import shape_of
 from trainer.training.device import choose_compute
 from trainer.training.networks import build_network, one_line_for_wrong_images
@@ -26,16 +28,18 @@ def plan_run(config: RunConfig) -> dict[str, int]:
     """Return parameters, multiply-adds of one image, and bytes on the device by use, which are a lower bound."""
     compute = choose_compute(config.train)
     shape = shape_of(config.data)
-    with torch.device("meta"):
+    # Not everybody's own code can do without numbers.
+    device = "cpu" if is_own("model", config.model.name) or isinstance(config.optimizer, OwnOptimizer) else "meta"
+    with torch.device(device):
         model = build_network(config.model, shape)
     images = (shape.in_channels, shape.image_size, shape.image_size)
     batch = max(2, -(-config.train.batch_size // config.train.accumulate))
-    with one_line_for_wrong_images(config.model.name, torch.empty(1, *images, device="meta")):
+    with one_line_for_wrong_images(config.model.name, torch.empty(1, *images, device=device)):
         size = models.measure(model, images, batch_size=batch)
     optimizer = build_optimizer(model, config.optimizer, fused=False)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
-    optimizer.step()  # on the meta device, where the state gets shapes and nothing is computed
+    optimizer.step()  # so that its state gets shapes; on the meta device nothing is computed
     side = shape.image_size + 2 * config.augment.crop.padding
     views = 1 if config.augment.flip.mode == "none" else 2
     memory = {

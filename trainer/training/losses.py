@@ -11,14 +11,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.config.loss import BceWithLogits, CrossEntropy, Focal, Huber, Loss, Mse, MultilabelSoftMargin, SmoothL1
+from trainer.config.loss import (
+    BceWithLogits,
+    CrossEntropy,
+    Focal,
+    Huber,
+    Loss,
+    Mse,
+    MultilabelSoftMargin,
+    OwnLoss,
+    SmoothL1,
+)
 from trainer.errors import ConfigError
+from trainer.own import parts as own
+from trainer.own.source import Source
 
 Terms = Callable[[Tensor, Tensor], Tensor]  # logits [N, K], target probabilities [N, K] -> a term for each class [N, K]
 
 
 def build_loss(loss: Loss, num_classes: int) -> nn.Module:
     """Build the loss. Raises ConfigError if `loss.class_weights` does not have one weight per class."""
+    if isinstance(loss, OwnLoss):
+        return _own_loss(loss, num_classes)
     weight = None if loss.class_weights is None else torch.tensor(loss.class_weights)
     if weight is not None and len(weight) != num_classes:
         raise ConfigError(f"loss.class_weights: {len(weight)} weights, but the data has {num_classes} classes")
@@ -46,6 +60,43 @@ def build_penalty(loss: Loss, model: nn.Module) -> Callable[[], Tensor] | None:
     if not weights or not (loss.l1 or loss.l2):
         return None
     return lambda: torch.stack([loss.l1 * w.abs().sum() + loss.l2 * w.square().sum() for w in weights]).sum()
+
+
+class CalledLoss(nn.Module):
+    """A loss that is a function."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self._function = function
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return self._function(logits, targets)
+
+
+def _own_loss(loss: OwnLoss, num_classes: int) -> nn.Module:
+    source = own.source_of("loss", loss)
+    called = own.build("loss", loss, num_classes=num_classes, reduction="none")
+    module = called if isinstance(called, nn.Module) else CalledLoss(called)
+    try_own_loss(module, source, torch.arange(4) % num_classes, num_classes)
+    return module
+
+
+def try_own_loss(loss: nn.Module, source: Source, targets: Tensor, num_classes: int) -> None:
+    """Raise ConfigError unless random logits and these targets, [4] or [4, K], become 4 finite losses."""
+    draw = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, num_classes, generator=draw).requires_grad_()
+    kind = "classes [4]" if targets.ndim == 1 else f"probabilities [4, {num_classes}], as augment.mix makes them"
+    with (
+        own.in_a_line(source, f"does not take logits [4, {num_classes}] and {kind}"),
+        torch.random.fork_rng(devices=[]),
+    ):
+        losses = loss(logits, targets)
+    if not isinstance(losses, Tensor) or losses.shape != (4,):
+        raise source.mistake(f"makes {own.described(losses)} of 4 images, not losses [4], one an image")
+    if not losses.isfinite().all():
+        raise source.mistake("makes NaN or an infinite loss of random logits")
+    if not losses.requires_grad:
+        raise source.mistake("makes losses without a gradient")
 
 
 class LossOfTerms(nn.Module):

@@ -7,13 +7,16 @@ from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import torch
+from torch import Tensor, nn
 
 import models
 from models.bounds import Bounds
+from trainer.config import load_config
+from trainer.data.sources import SetShape
 from trainer.errors import ConfigError
-from trainer.training.network_arguments import complete_arguments
+from trainer.training.network_arguments import complete_arguments, complete_parts
 from trainer.training.network_tables import BATCH, LayerRow, NetworkRow
-from trainer.training.networks import one_line_for_wrong_images
+from trainer.training.networks import build_network, one_line_for_wrong_images
 
 
 @cache
@@ -40,9 +43,18 @@ def measure_timm_layers(name: str) -> list[LayerRow]:
     return _layers(name, whole)
 
 
+def measure_own_layers(name: str) -> list[LayerRow]:
+    """Return the layers of a network of the user's, with its default arguments. Raises ConfigError."""
+    model = load_config([f"model.name={name}", "data.name=shapes10"], complete=complete_parts).config.model
+    return _rows(name, build_network(model, SetShape(10, 1)), torch.zeros(1, 3, 32, 32))
+
+
 def _layers(name: str, arguments: Mapping[str, Any]) -> list[LayerRow]:
     """Return the layers of a network in the order in which an image passes through them."""
-    net, image = models.sketch_model(name, **arguments), torch.empty(1, 3, 32, 32, device="meta")
+    return _rows(name, models.sketch_model(name, **arguments), torch.empty(1, 3, 32, 32, device="meta"))
+
+
+def _rows(name: str, net: nn.Module, image: Tensor) -> list[LayerRow]:
     with one_line_for_wrong_images(name, image):
         used = models.layers_in_use(net, image)
     return [

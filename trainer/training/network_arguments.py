@@ -1,13 +1,10 @@
 """Names and arguments of networks, checked without torch against networks.json, which `make docs` makes from the code.
 
-Only two things import torch, and take seconds: a list or another argument that decides by its value whether the network
-can be built, and the arguments of timm's networks and optimizers.
+Only three things import torch, and take seconds: a list or another argument that decides by its value whether the
+network can be built, the arguments of timm's networks and optimizers, and own parts, whose files import it.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -16,8 +13,13 @@ from pydantic import Field, ValidationError, create_model
 from trainer.config import RunConfig
 from trainer.config.base import Section, is_settings
 from trainer.config.explain import did_you_mean, explain
+from trainer.config.load import with_sections
+from trainer.config.model import network_table as table
 from trainer.config.optimizer import Timm
+from trainer.config.own import is_own, packaged
 from trainer.errors import ConfigError
+from trainer.own import parts as own
+from trainer.own.arguments import Option
 from trainer.training.timm_names import refuse_unknown_optimizer, timm_networks
 
 TABLE = Path(__file__).with_name("networks.json")
@@ -25,22 +27,6 @@ TIMM = "timm/"
 _WEIGHTS = ("pretrained", "checkpoint_path")  # timm's arguments that load trained weights
 _KINDS = {"bool": bool, "int": int, "float": float}
 _SIGNS = {"ge": ">=", "gt": ">", "lt": "<", "le": "<="}
-
-
-@dataclass(frozen=True)
-class Option:
-    """An argument of a network."""
-
-    default: Any
-    annotation: Any  # for Pydantic
-    values: str  # as you type them
-    tried: bool  # whether the network is built to check a value
-
-
-@cache
-def table() -> dict[str, Any]:
-    """Return `set_by_data` (keys that are no arguments), `timm` (arguments of its networks) and `networks` by name."""
-    return json.loads(TABLE.read_text(encoding="utf-8"))
 
 
 def options_of(name: str) -> dict[str, Option]:
@@ -52,21 +38,30 @@ def options_of(name: str) -> dict[str, Option]:
         described = table()["timm"]
     elif name in (networks := table()["networks"]):
         described = networks[name]["arguments"]
+    elif is_own("model", name):
+        return own.options_of("model", name)
     else:
-        raise ConfigError(_unknown(name, did_you_mean(name, networks)))
+        raise ConfigError(_unknown(name, did_you_mean(name, [*networks, *packaged("model")])))
     return {key: _option(each) for key, each in described.items()}
 
 
 def complete_parts(settings: Mapping[str, Any], config: RunConfig | None) -> tuple[list[str], dict[str, Any]]:
-    """Return (a line for each problem of the network and of timm's optimizer, all arguments of the network).
+    """Return (a line for each problem of the network, of own parts and of timm's optimizer, whole sections by key).
 
-    `config` is the result of the settings, or None if they have other mistakes.
+    The sections are the network's and those of own parts, with all of their arguments. `config` is the result of the
+    settings, or None if they have other mistakes.
     """
-    problems: list[str] = []
-    arguments: dict[str, Any] = {}
+    problems, sections = own.complete(settings)
     model = settings.get("model")
-    if is_settings(model) and isinstance(name := model.get("name"), str):
-        problems, arguments = complete_arguments(name, {key: value for key, value in model.items() if key != "name"})
+    if is_settings(model) and isinstance(name := model.get("name"), str) and not is_own("model", name):
+        given = {key: value for key, value in model.items() if key != "name"}
+        more, arguments = complete_arguments(name, given)
+        problems = [*more, *problems]
+        sections["model"] = {"name": name, **arguments}
+    if config and not problems and any("code" in section for section in sections.values()):
+        from trainer.training.own_trials import try_parts
+
+        problems = try_parts(with_sections(config, sections))
     if config and isinstance(config.optimizer, Timm):
         try:
             refuse_unknown_optimizer(config.optimizer.name)
@@ -76,7 +71,7 @@ def complete_parts(settings: Mapping[str, Any], config: RunConfig | None) -> tup
                 refuse_impossible(config.optimizer)
         except ConfigError as error:
             problems = [*problems, *error.problems]
-    return problems, arguments
+    return problems, sections
 
 
 def complete_arguments(name: str, arguments: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trainer.config.own import is_own
 from trainer.text import table as as_table
 from trainer.training.network_arguments import TIMM, options_of, table
 
@@ -76,14 +77,18 @@ def arguments(name: str) -> list[ArgumentRow]:
 def layers(name: str) -> list[LayerRow]:
     """Return the layers of a network in the order in which an image passes through them.
 
-    One of timm's is built, which imports torch. Raises ConfigError for an unknown network, or one that does not take
-    32x32 images.
+    One of timm's, or of the user's, is built, which imports torch. Raises ConfigError for an unknown network, or one
+    that does not take 32x32 images.
     """
     options_of(name)
     if name.startswith(TIMM):
         from trainer.training.measured_networks import measure_timm_layers
 
         return measure_timm_layers(name)
+    if is_own("model", name):
+        from trainer.training.measured_networks import measure_own_layers
+
+        return measure_own_layers(name)
     kept = table()["networks"][name]["layers"]
     return [LayerRow(layer, kind, tuple(output), parameters) for layer, kind, output, parameters in kept]
 

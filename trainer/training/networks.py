@@ -12,9 +12,11 @@ from torch import Tensor, nn
 import models
 from models.layers import PatchWhitening
 from trainer.config.model import Model
+from trainer.config.own import is_own
 from trainer.data.batches import Normalize
 from trainer.data.images import ImageSet
 from trainer.errors import ConfigError, first_line
+from trainer.own import parts as own
 from trainer.training.network_arguments import read_arguments
 
 _WHITENED = 5000  # images from which a whitening is computed
@@ -47,6 +49,8 @@ def refuse_impossible(name: str, arguments: Mapping[str, Any]) -> None:
 def build_network(model: Model, shape: DataShape) -> nn.Module:
     """Build and initialise the network for a data set. Raises ConfigError if it does not fit the images."""
     from_data = {key: getattr(shape, key) for key in models.SET_BY_DATA}
+    if is_own("model", model.name):
+        return _own_network(model, from_data)
     arguments = read_arguments(model.name, model.arguments)
     try:
         return models.build_model(model.name, **from_data, **arguments)
@@ -62,12 +66,42 @@ def initial_network(model: Model, image_set: ImageSet, *, seed: int) -> nn.Modul
     """
     torch.manual_seed(seed)
     net = build_network(model, image_set)
-    _try_out(net, model.name, image_set)
+    if is_own("model", model.name):
+        try_own_network(net, model, image_set)
+    else:
+        _try_out(net, model.name, image_set)
     every = max(1, len(image_set.train) // _WHITENED)  # evenly over the set, since some sources are sorted by class
     for layer in net.modules():
         if isinstance(layer, PatchWhitening):
             layer.fit(Normalize(image_set.mean, image_set.std)(image_set.train.images[::every]))
     return net
+
+
+def _own_network(model: Model, from_data: Mapping[str, int]) -> nn.Module:
+    source = own.source_of("model", model)
+    net = own.build("model", model, **from_data)
+    if not isinstance(net, nn.Module):
+        raise source.mistake(f"builds {own.described(net)}, not a network (torch.nn.Module)")
+    if not any(p.requires_grad for p in net.parameters()):
+        raise source.mistake("has no parameter that is trained")
+    return net
+
+
+def try_own_network(net: nn.Module, model: Model, shape: DataShape) -> None:
+    """Raise ConfigError unless two random images become finite logits [2, K] in evaluation. Leaves it in training.
+
+    On the meta device only the shape is known. torch's generators stay as they are.
+    """
+    source, size = own.source_of("model", model), (shape.in_channels, shape.image_size, shape.image_size)
+    device = next(net.parameters()).device
+    refusal = own.in_a_line(source, f"does not take images of {'x'.join(map(str, size))}")
+    with refusal, torch.random.fork_rng(devices=[]), torch.no_grad():
+        logits = net.eval()(torch.randn(2, *size, device=device))
+    if not isinstance(logits, Tensor) or logits.shape != (2, shape.num_classes):
+        raise source.mistake(f"makes {own.described(logits)} of 2 images, not logits [2, {shape.num_classes}]")
+    if not device.type == "meta" and not logits.isfinite().all():
+        raise source.mistake("makes NaN or infinite logits of random images, before any training")
+    net.train()
 
 
 def _try_out(net: nn.Module, name: str, shape: DataShape) -> None:

@@ -11,12 +11,15 @@ import torch
 
 from trainer.config import RunConfig
 from trainer.config.load import as_stored, validate
+from trainer.config.probe import OwnProbe
 from trainer.config.show import to_yaml
 from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.images import ImageSet
 from trainer.data.sources import load_image_set
 from trainer.errors import CheckpointError, UserError
 from trainer.files import make_folder, write_json, write_whole
+from trainer.own import parts as own
+from trainer.own.source import remember
 from trainer.probes.build import build_probes
 from trainer.protocols import RunInfo, Sink, Status, Supervisor, finite_or_none
 from trainer.runs.bits import pack_bits
@@ -60,6 +63,7 @@ def start_run(
         try:
             image_set = load_image_set(config.data, seed=config.seed)
             parts = build_parts(config, compute, image_set)
+            own.keep(own.sources_of(config), folder)
             write_whole(folder / "config.yaml", to_yaml(config).encode())
         except BaseException:
             shutil.rmtree(folder)  # it contains nothing of use yet
@@ -71,12 +75,15 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
     """Resume a run from its last checkpoint. A finished run is only reported.
 
     `settings` are nested. They may change keys that change no number of a run. Raises ConfigError with every other key
-    that differs, also between config.yaml and the checkpoint, and CheckpointError if the data has changed.
+    that differs, also between config.yaml and the checkpoint, and CheckpointError if the data or the text of an own
+    part has changed.
     """
+    remember(folder)
     config = same_run(read_config(folder), settings or {})
     summary = read_summary(folder)
     if summary.get("status") == "finished":
         return RunResult(folder, "finished", summary, "already finished; nothing was done")
+    own.refuse_changed(config, folder)
     _refuse_bad_environment(config)
     with locked(folder):
         path = folder / "checkpoint.pt"
@@ -117,7 +124,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
     steps = min(steps, train.max_steps or steps)
     if batches.smallest < 2 * train.accumulate:
         refuse_one_image(model, config.model.name, image_set)
-    return Parts(
+    parts = Parts(
         config=train,
         compute=compute,
         model=model,
@@ -140,6 +147,11 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
         keep_best=train.keep_best or config.sink.wandb.checkpoint,
         path_every=config.probe.path.every_epochs,
     )
+    if isinstance(config.probe.extra, OwnProbe):
+        from trainer.training.own_trials import try_probe
+
+        try_probe(parts, config)
+    return parts
 
 
 def _train(

@@ -14,6 +14,7 @@ from trainer.data.batches import Normalize
 from trainer.data.images import ImageSet
 from trainer.data.sources import load_image_set
 from trainer.errors import CheckpointError
+from trainer.own.source import remember
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.training.device import Compute, choose_compute
 from trainer.training.evaluate import evaluate
@@ -40,6 +41,8 @@ def load_trained(path: Path, changes: Mapping[str, object] | None = None) -> Tra
     `changes` are dotted config keys to use instead of the run's, such as `data.root`.
     """
     state = load_checkpoint(_file(path))
+    for folder in (path, path.parent, path.parent.parent):  # of a run, its best.pt, or its path/EPOCH.pt
+        remember(folder)
     config = validate(lay_over(as_stored(state["config"]), nest(changes or {})))
     image_set = load_image_set(config.data, seed=config.seed)
     model = build_network(config.model, image_set)

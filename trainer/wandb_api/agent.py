@@ -17,6 +17,7 @@ from trainer.config.base import is_settings
 from trainer.config.overrides import Settings, flatten, nest, read_overrides, read_value, write_override
 from trainer.config.yaml_text import read_tree, read_whole
 from trainer.errors import ConfigError
+from trainer.own.travel import hold_to, is_text, texts_of
 from trainer.runs.folder import locked
 
 _FILE = "WANDB_SWEEP_PARAM_PATH"
@@ -33,7 +34,8 @@ class Assignment:
         """Return `given` followed by each swept value as an override from which exactly that value is read.
 
         `given` may have the form of any macro: `--k=v`, `k=v`, `--k v`, `--k` of true, `+k=v`, `++k=v`, JSON, its file.
-        Raises ConfigError with a line for each override in `given` that has another value.
+        The texts of own parts are remembered, and the parts are held to them. Raises ConfigError with a line for each
+        override in `given` that has another value.
         """
         given = list(_as_overrides(given, self.values))
         said = flatten(read_overrides(given))
@@ -43,7 +45,12 @@ class Assignment:
             if key in said and not _agree(said[key], value)
         ]:
             raise ConfigError(*problems)
-        return [*given, *(write_override(key, value) for key, value in self.values.items())]
+        if not any(map(is_text, self.values)):
+            return [*given, *(write_override(key, value) for key, value in self.values.items())]
+        values = {key: value for key, value in self.values.items() if not is_text(key)}
+        words = [word for word in given if not is_text(word.removeprefix("--"))]
+        pins = hold_to(texts_of(self.values), {**said, **values})
+        return [*words, *(write_override(key, value) for key, value in values.items()), *pins]
 
 
 def assignment(env: Mapping[str, str] = os.environ) -> Assignment | None:

@@ -18,6 +18,7 @@ from trainer.config.overrides import flatten
 from trainer.config.yaml_text import read_tree, read_whole
 from trainer.errors import CheckpointError, ConfigError, SweepError
 from trainer.files import disk_errors, write_whole
+from trainer.own.travel import is_text, texts_of
 from trainer.wandb_api.run_files import (
     UNDER_WAY,
     as_json,
@@ -92,12 +93,20 @@ def _trains(sweep: Mapping[str, Any]) -> bool:
 
 
 def _sweep_folder(into: Path, sweep: Any) -> Path:
-    """Make the folder of a sweep with its file. A report finds what was published by the file's name."""
+    """Make the folder of a sweep with its file, and the texts of own parts that it was registered with.
+
+    A report finds what was published by the file's name.
+    """
     name = _file_name(sweep.config.get("name") or sweep.name)
     folder = _free_folder(into, name, sweep)
-    text = _sweep_text(sweep.config, Path("sweeps") / f"{name}.yaml")
+    asked = sweep.config.get("parameters") or {}
+    texts = texts_of(asked)
+    config = {**sweep.config, "parameters": {key: value for key, value in asked.items() if not is_text(key)}}
+    text = _sweep_text(config, Path("sweeps") / f"{name}.yaml")
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "own" if texts else folder).mkdir(parents=True, exist_ok=True)
+    for file, own in texts.items():
+        write_whole(folder / "own" / _file_name(file), own.encode())
     write_whole(folder / f"{name}.yaml", f"{text}{_mark(sweep)}\n".encode())
     return folder
 

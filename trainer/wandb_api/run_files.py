@@ -10,6 +10,7 @@ from trainer.config.load import validate
 from trainer.config.overrides import flatten, nest, write_override
 from trainer.config.run import RunConfig
 from trainer.errors import ConfigError
+from trainer.own.travel import is_text
 
 Row = dict[str, Any]
 
@@ -26,7 +27,8 @@ def config_of(told: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """
     flat = flatten(told)  # of a sweep's nested parameter the same values come twice
     ours = {key: value for key, value in flat.items() if key.partition(".")[0] in RunConfig.model_fields}
-    return _typed(nest(ours)), [write_override(key, value) for key, value in flat.items() if key not in ours]
+    others = {key: value for key, value in flat.items() if key not in ours and not is_text(key)}
+    return _typed(nest(ours)), [write_override(key, value) for key, value in others.items()]
 
 
 def _typed(config: dict[str, Any]) -> dict[str, Any]:

@@ -24,10 +24,12 @@ import yaml
 
 from trainer.config.overrides import flatten
 from trainer.errors import SweepError
+from trainer.own.travel import as_parameters
 from trainer.signals import LEASH, SECONDS_TO_SAVE
 from trainer.sweep.check import check
 from trainer.sweep.engine import device_env
 from trainer.sweep.file import Sweep, parse_sweep, read_sweep
+from trainer.sweep.own_parts import sources_in
 from trainer.sweep.points import Checked, Point, points_of
 from trainer.sweep.status import Attempt, Progress, State, as_text, progress
 from trainer.wandb_api.client import asking
@@ -70,9 +72,10 @@ def start(path: Path, *, agents: int, devices: Sequence[str], warn: Callable[[Ch
     """
     checked = check(read_sweep(path))
     warn(checked)
+    texts = as_parameters(sources_in(checked.sweep))
     envs = [device_env(devices[number % len(devices)]) for number in range(agents)]
     with asking() as api:
-        place = _register(path, checked.sweep)
+        place = _register(path, checked.sweep, texts)
         typer.echo(api.sweep(str(place)).url)
     typer.echo(f"more agents, on any machine: wandb agent -f {place}", err=True)
     agent = [
@@ -142,9 +145,13 @@ def read_place(id: str) -> Place:
     return Place(*parts)
 
 
-def _register(path: Path, sweep: Sweep) -> Place:
-    """Register the file in the project it names, or else in that of W&B's environment."""
+def _register(path: Path, sweep: Sweep, texts: Mapping[str, Any]) -> Place:
+    """Register the file in the project it names, or else in that of W&B's environment.
+
+    `texts` are further parameters: those of own parts.
+    """
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config["parameters"] |= texts
     with contextlib.redirect_stdout(sys.stderr):
         id = wandb.sweep(config, entity=sweep.file.entity, project=sweep.file.project)
     # W&B leaves what the server made of entity and project in its environment, for agents.

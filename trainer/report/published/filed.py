@@ -3,8 +3,9 @@
 from functools import cache
 
 from trainer.config.load import Complete, load_config
-from trainer.config.overrides import flatten
+from trainer.config.overrides import flatten, read_overrides
 from trainer.errors import UserError
+from trainer.own.parts import own_sections
 from trainer.report.configurations import Configuration
 from trainer.report.published.comparisons import Filed
 from trainer.runs import groups
@@ -21,7 +22,10 @@ def networks_too() -> Complete:
 
 
 def resolved(configuration: Configuration, sweep: Sweep, complete: Complete) -> Filed:
-    """Return what the sweep's file resolves to for a configuration, empty if the file does not have it."""
+    """Return what the sweep's file resolves to for a configuration, empty if the file does not have it.
+
+    It is empty with own parts, too.
+    """
     asked, keys = groups.identity(configuration.values), configuration.values.keys()
     first = next(
         (each for each in points_of(sweep) if groups.identity({key: each.values.get(key) for key in keys}) == asked),
@@ -29,8 +33,11 @@ def resolved(configuration: Configuration, sweep: Sweep, complete: Complete) -> 
     )
     if first is None:
         return Filed()
+    words = [*sweep.fixed, *first.overrides]
+    if any(own_sections(read_overrides(words))):  # their text is not here to be run, and a hash keeps versions apart
+        return Filed()
     try:
-        loaded = load_config([*sweep.fixed, *first.overrides], complete=complete)
+        loaded = load_config(words, complete=complete)
     except UserError:
         return Filed()
     return Filed(flatten(loaded.config.model_dump(mode="json")), loaded.origins)

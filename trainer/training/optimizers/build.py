@@ -14,11 +14,13 @@ from trainer.config.optimizer import (
     Muon,
     NAdam,
     Optimizer,
+    OwnOptimizer,
     RmsProp,
     Sgd,
     Timm,
 )
 from trainer.errors import ConfigError, first_line
+from trainer.own import parts as own
 from trainer.training.optimizers import eager
 from trainer.training.optimizers.muon import Orthogonalised
 from trainer.training.optimizers.wrappers import Lookahead, Together
@@ -96,6 +98,8 @@ def _optimizer(groups: Groups, config: Optimizer, fused: bool) -> torch.optim.Op
             return _muon(groups, config, fused)
         case Timm():
             return _timm(groups, config)
+        case OwnOptimizer():
+            return _own(groups, config)
         case _:
             assert_never(config)
 
@@ -123,3 +127,26 @@ def _timm(groups: Groups, config: Timm) -> torch.optim.Optimizer:
         return timm_optim.create_optimizer_v2(groups, opt=name, lr=config.lr, weight_decay=0.0, **config.arguments)
     except (TypeError, ValueError, AssertionError) as error:
         raise ConfigError(f"optimizer.arguments: {name} cannot be built with these: {first_line(error)}") from error
+
+
+def _own(groups: Groups, config: OwnOptimizer) -> torch.optim.Optimizer:
+    optimizer = own.build("optimizer", config, groups, lr=config.lr, weight_decay=config.weight_decay)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        source = own.source_of("optimizer", config)
+        raise source.mistake(f"builds {own.described(optimizer)}, not an optimizer (torch.optim.Optimizer)")
+    return optimizer
+
+
+def try_own_optimizer(config: OwnOptimizer) -> None:
+    """Raise ConfigError unless an optimizer takes one step of a small layer, after which its weights are finite."""
+    source = own.source_of("optimizer", config)
+    with torch.random.fork_rng(devices=[]):
+        layer = nn.Linear(2, 2)
+    optimizer = build_optimizer(layer, config, fused=False)
+    with own.in_a_line(source, "cannot take a step"):
+        layer(torch.ones(1, 2)).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        optimizer.load_state_dict(optimizer.state_dict())
+    if not all(parameter.isfinite().all() for parameter in layer.parameters()):
+        raise source.mistake("makes NaN or infinite weights in its first step")

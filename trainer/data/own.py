@@ -1,0 +1,59 @@
+"""Images of the user's: a function that returns them, as tensors or arrays."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.config.data import OwnData
+from trainer.data.images import ImageSet, Split, mean_and_std
+from trainer.own import parts as own
+from trainer.own.source import Source
+
+_FORM = "return (images, labels), (test_images, test_labels), and the names of the classes, if they have any"
+
+
+def read_own(data: OwnData) -> ImageSet:
+    """Return the set that a function of the user's makes. Raises ConfigError for what is not images and labels."""
+    source = own.source_of("data", data)
+    made = own.build("data", data)
+    if not isinstance(made, tuple | list) or len(made) not in (2, 3):
+        raise source.mistake(f"makes {own.described(made)}; {_FORM}")
+    parts = cast("Sequence[Any]", made)
+    train, test = (_split(source, part, where) for part, where in zip(parts, ("training", "test"), strict=False))
+    if train.images.shape[1:] != test.images.shape[1:]:
+        sizes = " and ".join("x".join(map(str, split.images.shape[1:])) for split in (train, test))
+        raise source.mistake(f"training and test images are of two sizes: {sizes}")
+    most = int(torch.cat([train.labels, test.labels]).max()) + 1
+    names = tuple(map(str, parts[2])) if len(parts) == 3 else tuple(map(str, range(most)))
+    if len(names) < max(2, most):
+        raise source.mistake(f"{len(names)} classes, but a label is {most - 1}" if most > 1 else "only one class")
+    mean, std = mean_and_std(train.images)
+    return ImageSet(data.name, names, mean, std, train, test)
+
+
+def _split(source: Source, part: Any, where: str) -> Split:
+    if not isinstance(part, tuple | list) or len(cast("Sequence[Any]", part)) != 2:
+        raise source.mistake(f"its {where} part is {own.described(part)}; {_FORM}")
+    images, labels = (_tensor(each) for each in cast("Sequence[Any]", part))
+    if images is None or images.ndim != 4 or images.dtype != torch.uint8 or images.shape[2] != images.shape[3]:
+        shown = f"{own.described(part[0])}{f' {images.dtype}' if images is not None else ''}"
+        raise source.mistake(f"its {where} images are {shown}, not [N, C, H, H] uint8 in 0..255")
+    if labels is None or labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
+        raise source.mistake(f"its {where} labels are {own.described(part[1])}, not [N] whole numbers")
+    if len(labels) != len(images) or not len(images):
+        raise source.mistake(f"{len(images)} {where} images, but {len(labels)} labels")
+    if labels.min() < 0:
+        raise source.mistake(f"a label is {int(labels.min())}; the first class is 0")
+    return Split(images.contiguous(), labels.long())
+
+
+def _tensor(values: Any) -> Tensor | None:
+    if isinstance(values, Tensor):
+        return values.detach().cpu()
+    try:
+        return torch.from_numpy(np.array(values))  # a copy, since an array may be read only
+    except (TypeError, ValueError):
+        return None
