@@ -5,6 +5,7 @@ network can be built, the arguments of timm's networks and optimizers, and own p
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
