@@ -22,7 +22,7 @@ from trainer.files import make_folder, write_whole
 from trainer.own.arguments import NEEDED, Option, Signature, read_signature, read_values
 from trainer.own.load import load, place_of
 from trainer.own.quiet import raised, says_nothing
-from trainer.own.source import Source, changed, find
+from trainer.own.source import Source, find
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,8 @@ def refuse_changed(config: RunConfig, folder: Path) -> None:
         if code is not None and now.code != code:
             kept = folder / "own" / now.kept_as
             problems.append(
-                f"{now.file} has changed since this run began: {changed(now, code)}; bring back the text in {kept}, or "
-                "start a new run"
+                f"{now.file} has changed since this run began: the hash of its text was {code}, and is {now.code}; bring "
+                f"back the text in {kept}, or start a new run"
             )
     if problems:
         raise CheckpointError(*problems)

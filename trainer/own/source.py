@@ -58,18 +58,14 @@ def find(section: str, name: str, code: str | None = None) -> Source:
     else:
         found = _in_module(section, name, where, attribute)
     if code is not None and found.code != code:
-        raise ConfigError(f"{section}.code: {changed(found, code)}")
+        said = f"{found.file} has another text now: its hash was {code}, and is {found.code}"
+        raise ConfigError(f"{section}.code: {said}")
     if not attribute:
         raise ConfigError(f"{start}: which name in it? Write {where}:NAME{did_you_mean('', _public(found.text))}")
     names = _names(found.text)
     if names is not None and attribute.partition(".")[0] not in names:
         raise ConfigError(f"{start}: no {attribute} in it{did_you_mean(attribute, _public(found.text))}")
     return found
-
-
-def changed(source: Source, code: str) -> str:
-    """Return the words for a text that is no longer the one of a hash."""
-    return f"{source.file} has another text now: its hash was {code}, and is {source.code}"
 
 
 def remember(folder: Path) -> None:

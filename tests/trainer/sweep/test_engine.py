@@ -217,7 +217,7 @@ def test_a_point_whose_config_has_changed_since_is_refused_and_one_hashed_otherw
     run(path, tmp_path)  # its run s0 stands in the ledger as config 0, as no revision hashes it now
     begun, now = (load_config([f"optimizer.lr={rate}"]).config for rate in (0.1, lr))
     (tmp_path / "s" / "s0" / "config.yaml").write_text(to_yaml(begun))
-    refused = pytest.raises(SweepError, match=r"s0: was begun as config 0 and is .* now, since a recipe or")
+    refused = pytest.raises(SweepError, match=r"s0: was begun as config 0 and is .* now, since an own part,")
     with (
         Ledger(read_sweep(path), tmp_path / "s", None, overrides=[]) as ledger,
         refused if lr != 0.1 else nullcontext(),
