@@ -139,8 +139,8 @@ def refuse_changed(config: RunConfig, folder: Path) -> None:
         if code is not None and now.code != code:
             kept = folder / "own" / now.kept_as
             problems.append(
-                f"{now.file} has changed since this run began: the hash of its text was {code}, and is {now.code}; bring "
-                f"back the text in {kept}, or start a new run"
+                f"{now.file} has changed since this run began: the hash of its text was {code}, and is {now.code};"
+                f" bring back the text in {kept}, or start a new run"
             )
     if problems:
         raise CheckpointError(*problems)
