@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Tag
 
 from trainer.config.base import Section
-from trainer.config.own import OwnPart, own_or
+from trainer.config.own import NoExtra, OwnPart, own_or
 
 
 def _rises(limits: tuple[float, float]) -> tuple[float, float]:
@@ -101,10 +101,6 @@ class Cutout(_AnyErasing):
 
 
 Erasing = Annotated[NoErasing | RandomErasing | Cutout, Field(discriminator="name")]
-
-
-class NoExtra(Section):
-    name: Literal["none"] = "none"
 
 
 class OwnAugment(OwnPart):

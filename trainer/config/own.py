@@ -7,7 +7,7 @@ entry point.
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Discriminator
 
@@ -42,6 +42,12 @@ class OwnPart(Section):
     def arguments(self) -> dict[str, Any]:
         """The part's keyword arguments, as they are stored."""
         return dict(self.model_extra or {})
+
+
+class NoExtra(Section):
+    """No part of yours, where the trainer has none of its own either."""
+
+    name: Literal["none"] = "none"
 
 
 @cache

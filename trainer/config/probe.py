@@ -1,11 +1,11 @@
 """`probe`: measurements during training besides loss and accuracy. docs/landscape.md explains each quantity."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, Tag, model_validator
 
 from trainer.config.base import Section
-from trainer.config.own import OwnPart, own_or
+from trainer.config.own import NoExtra, OwnPart, own_or
 
 
 class When(Section):
@@ -54,10 +54,6 @@ class Features(When):
 
     layers: tuple[str, ...] = ()
     """Layers by name, or by number from 1. Empty means all."""
-
-
-class NoExtra(Section):
-    name: Literal["none"] = "none"
 
 
 class OwnProbe(When, OwnPart):

@@ -29,6 +29,9 @@ class Option:
     tried: bool = False  # whether the part is built to check a value
 
 
+_ANY = Option(None, Any, "any value")
+
+
 @dataclass(frozen=True)
 class Signature:
     """The arguments of a callable behind those that it gets by place."""
@@ -62,6 +65,24 @@ def read_signature(part: Callable[..., Any], place: Collection[str]) -> Signatur
     return Signature(options, {each.name: each.default for each in behind if each.kind in _BY_NAME})
 
 
+def section_of(
+    key: str, name: str, options: Mapping[str, Option], *, extra: Literal["allow", "forbid"] = "forbid"
+) -> type[Section]:
+    """Return a section whose field `key` is the choice `name` with these arguments, and perhaps `extra` ones.
+
+    It takes milliseconds to make. Pydantic would look for docstrings in the source of every module, and finds none in a
+    class without source.
+    """
+    fields: dict[str, Any] = {
+        each: (option.annotation, ... if option.default is NEEDED else option.default)
+        for each, option in options.items()
+    }
+    fields["name"] = (Literal[name], name)
+    sourceless: Any = {"use_attribute_docstrings": False}
+    chosen = create_model(name, __base__=Section, __cls_kwargs__={"extra": extra} | sourceless, **fields)
+    return create_model("Whole", __base__=Section, __cls_kwargs__=sourceless, **cast("Any", {key: (chosen, ...)}))
+
+
 def read_values(
     key: str, name: str, options: Mapping[str, Option], values: Mapping[str, Any], *, beside: Collection[str] = ()
 ) -> dict[str, Any]:
@@ -70,14 +91,7 @@ def read_values(
     `key` is the section, `name` the choice in it, `beside` its other keys, which are known but not read here. Raises
     ConfigError with a line for each wrong key and value.
     """
-    fields: dict[str, Any] = {
-        each: (option.annotation, ... if option.default is NEEDED else option.default)
-        for each, option in options.items()
-    }
-    fields |= {each: (Any, None) for each in beside if each not in options}
-    fields["name"] = (Literal[name], name)
-    chosen = create_model(name, __base__=Section, **fields)
-    whole = create_model("Whole", __base__=Section, **cast("Any", {key: (chosen, ...)}))
+    whole = section_of(key, name, {**dict.fromkeys(beside, _ANY), **options})
     try:
         read = getattr(whole.model_validate({key: {"name": name, **values}}), key)
     except ValidationError as error:

@@ -176,6 +176,13 @@ def _z(estimate: Numbers, error: Numbers, df: Numbers) -> Numbers:
     return np.where(error > 0, z, 0.0)
 
 
+def _excess(z: float, places: Numbers, weights: Numbers, step: float, share: float, new: float) -> float:
+    """Return how much more than `new` a look with boundary z would spend, of paths at `places` before it."""
+    edge = z * np.sqrt(share)
+    tails = special.ndtr((places - edge) / step) + special.ndtr((-edge - places) / step)
+    return float(weights @ tails) - new
+
+
 @cache
 def boundary(level: float, looks: tuple[int, ...], one_sided: bool = False) -> tuple[float, ...]:
     """Return the z-value at each look beyond which a test rejects, with error `level` over all looks together.
@@ -194,13 +201,7 @@ def boundary(level: float, looks: tuple[int, ...], one_sided: bool = False) -> t
         share = n / total
         step = np.sqrt(share - at)
         new = sides * share - spent
-
-        def excess(z: float, places: Numbers = places, weights: Numbers = weights, step: float = step) -> float:
-            edge = z * np.sqrt(share)  # noqa: B023 - solved before the next look
-            tails = special.ndtr((places - edge) / step) + special.ndtr((-edge - places) / step)
-            return float(weights @ tails) - new  # noqa: B023 - solved before the next look
-
-        z = optimize.root_scalar(excess, bracket=(0.0, 12.0), xtol=1e-9).root
+        z = optimize.root_scalar(_excess, args=(places, weights, step, share, new), bracket=(0.0, 12.0), xtol=1e-9).root
         found.append(z)
         spent += new
         nodes, quadrature = special.roots_legendre(_NODES)

@@ -52,11 +52,14 @@ def verdicts(
         raise ValueError(f"margin: {margin:g}: expected a difference above 0")
     noise = pooled({name: sample for name, sample in samples.items() if len(sample) >= FEWEST_FOR_A_VERDICT})
     several = len(comparisons) > 1
-    tested = {
-        each.name: _p_within(samples[each.name], samples[reference], noise if several else None, margin)
-        for each in comparisons
-        if margin is not None and can_be_tested(samples[each.name], samples[reference])
-    }
+    testable = [each.name for each in comparisons if can_be_tested(samples[each.name], samples[reference])]
+    tested = (
+        {}
+        if margin is None
+        else {
+            name: _p_within(samples[name], samples[reference], noise if several else None, margin) for name in testable
+        }
+    )
     within = dict(zip(tested, holm([*tested.values()]).tolist(), strict=True)) if tested else {}
     found: dict[str, Verdict] = {}
     for each in comparisons:
@@ -96,8 +99,7 @@ def p_of_equivalence(a: Sequence[float], b: Sequence[float], margin: float) -> f
     return float(p_within(own.mean, (own.high - own.mean) / quantile(own.df), own.df, margin))
 
 
-def _p_within(a: Values, b: Values, noise: Pooled | None, margin: float | None) -> float:
-    assert margin is not None
+def _p_within(a: Values, b: Values, noise: Pooled | None, margin: float) -> float:
     x, y = [*a.values()], [*b.values()]
     p = p_of_equivalence(x, y, margin)
     if noise is None:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, ValidationError, create_model
+from pydantic import Field, ValidationError
 
 from trainer.config import RunConfig
 from trainer.config.base import Section, is_settings
@@ -20,7 +20,7 @@ from trainer.config.optimizer import Timm
 from trainer.config.own import is_own, packaged
 from trainer.errors import ConfigError
 from trainer.own import parts as own
-from trainer.own.arguments import Option
+from trainer.own.arguments import Option, section_of
 from trainer.training.timm_names import refuse_unknown_optimizer, timm_networks
 
 TABLE = Path(__file__).with_name("networks.json")
@@ -116,17 +116,7 @@ def read_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def _network_section(name: str) -> type[Section]:
-    """Return a section whose field `model` has the network's arguments.
-
-    It takes milliseconds to make, so each network has one. Pydantic would look for docstrings in the source of every
-    module, and finds none in a class without source.
-    """
-    fields: dict[str, Any] = {key: (each.annotation, each.default) for key, each in options_of(name).items()}
-    fields["name"] = (Literal[name], name)
-    sourceless = {"use_attribute_docstrings": False}
-    extra = {"extra": "allow" if name.startswith(TIMM) else "forbid"}
-    named = create_model(name, __base__=Section, __cls_kwargs__=extra | sourceless, **fields)
-    return create_model("Network", __base__=Section, __cls_kwargs__=sourceless, model=(named, ...))
+    return section_of("model", name, options_of(name), extra="allow" if name.startswith(TIMM) else "forbid")
 
 
 def _unknown(name: str, hint: str) -> str:

@@ -292,6 +292,6 @@ def _graded(judged: Sequence[Comparison]) -> Iterable[str]:
     if count := kinds["from the authors' public code"]:
         yield f"The settings behind {count} {total} are in part from the authors' public code."
     if count := kinds["close to the authors' public code"]:
-        yield f"The settings behind {count} {total} are close to the authors' public code, which does one thing more."
+        yield f"The settings behind {count} {total} are close to the authors' public code, see Settings."
     if count := kinds["no run behind the figure is known"]:
         yield f"No run is known behind the published figure of {count} {total}."
