@@ -42,12 +42,18 @@ def test_the_commands_of_the_page_work_in_order(here: Path) -> None:
         assert run_here(words if "--resume" in words else [*words, *LESS]) == 0, words
     for words in [*commands("evaluate"), *commands("models"), *commands("preview"), *commands("sweep", "check")]:
         assert run_here(words) == 0, words
-    run = here / "runs" / "mine"
+    run = here / "runs" / "first"
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["model"]["width"] == 8 and config["model"]["act"] == "relu" and len(config["model"]["code"]) == 12
     assert (run / "own" / "my_nets.py").read_text() == (here / "my_nets.py").read_text()
     rows = [json.loads(line) for path in here.glob("runs/*/metrics.jsonl") for line in path.read_text().splitlines()]
     assert any(key.startswith("extra/") for row in rows for key in row)
+
+
+def test_no_run_of_the_page_has_the_name_of_its_sweep() -> None:
+    """Before: both were `mine`, and the report of the sweep was that of the run."""
+    names = {words[words.index("--name") + 1] for words in commands("train") if "--name" in words}
+    assert names and "mine" not in names
 
 
 def test_the_mistakes_that_the_page_shows_are_what_is_printed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,5 +69,5 @@ def test_the_sweep_of_the_page_trains_and_is_reported(here: Path, capsys: pytest
     assert (here / "runs" / "mine" / "own" / "my_nets.py").is_file()
     capsys.readouterr()
     assert run_here(["report", "mine.yaml"]) == 0
-    page = (here / "runs" / "mine" / "report" / "index.html").read_text(encoding="utf-8")
+    page = (here / "runs" / "mine" / "report" / "mine.md").read_text(encoding="utf-8")
     assert "my_nets.py:MyNet" in page and "code=" not in page

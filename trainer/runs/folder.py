@@ -50,6 +50,8 @@ def refuse_bad_name(runs: Path, name: str | None) -> None:
 
 
 def _exists(folder: Path) -> ConfigError:
+    if not (folder / "config.yaml").is_file():
+        return ConfigError(f"--name: {folder} exists and is no run; choose another name")
     resume = as_typed("trainer", "train", "--resume", folder)
     return ConfigError(f"--name: {folder} exists; continue it with `{resume}`")
 

@@ -141,18 +141,22 @@ def open_sweep(
 ) -> LocalSweep:
     """Check a sweep and read the archives `have`, which the ledger remembers once it runs.
 
-    Raises SweepError if a point is impossible or the plan does not fit, and ArchiveError for a damaged archive.
+    Raises SweepError if a point is impossible, if the plan does not fit, or if its folder is that of a run, and
+    ArchiveError for a damaged archive.
     """
     plan = plan or Plan()
     sweep = with_overrides(read_sweep(path), overrides)
-    begun = begun_with(sweep, runs / sweep.name, storage)
+    folder = runs / sweep.name
+    if (folder / "config.yaml").is_file():  # a report would take it for that run
+        raise SweepError(f"{folder} is the folder of a run; give --runs another folder, or the sweep another name")
+    begun = begun_with(sweep, folder, storage)
     sweep = with_seeds(sweep, begun.seeds if begun else ())
     seeds = plan.seeds_for(sweep)
     sweep = with_seeds(sweep, seeds)
     checked = check(sweep)
     had = tuple(runs_in(archives_of(have), checked))
     entries = ordered(checked.entries, plan, sweep)
-    return LocalSweep(checked, entries, tuple(overrides), runs / sweep.name, storage, had, seeds)
+    return LocalSweep(checked, entries, tuple(overrides), folder, storage, had, seeds)
 
 
 def overrides_of(path: Path, *, runs: Path, storage: str | None) -> list[str]:

@@ -65,6 +65,15 @@ def test_check_prints_every_point_with_the_hash_of_its_config_as_json(
     assert len({point["config"] for point in file["points"]}) == 4
 
 
+def test_a_sweep_with_the_name_of_a_run_is_refused(trainer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before: it ran in the run's folder, and its report was that of the run."""
+    (tmp_path / "runs" / "good").mkdir(parents=True)
+    (tmp_path / "runs" / "good" / "config.yaml").write_text("seed: 0\n")
+    assert trainer("run", "good.yaml") == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert "runs/good is the folder of a run; give --runs another folder" in line
+
+
 def test_a_sweep_that_was_never_begun_is_one_line(trainer, capsys: pytest.CaptureFixture[str]) -> None:
     assert trainer("status", "good.yaml") == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

@@ -14,6 +14,9 @@ CONFIG = load_config(["model.name=lenet5"]).config
 def test_a_folder_that_exists_is_named_with_the_command_that_continues_it(tmp_path: Path) -> None:
     runs = tmp_path / "my runs"
     new_folder(runs, "a", CONFIG)
+    with pytest.raises(ConfigError, match=r"a exists and is no run; choose another name"):  # such as a sweep's
+        new_folder(runs, "a", CONFIG)
+    (runs / "a" / "config.yaml").touch()
     with pytest.raises(ConfigError, match=r"a exists; continue it with `trainer train --resume '.*/my runs/a'`"):
         new_folder(runs, "a", CONFIG)
 
