@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,6 +38,7 @@ from trainer.cli.sweep_plan import plan
 from trainer.errors import SweepError, UserError
 
 if TYPE_CHECKING:
+    from trainer.sweep.file import Sweep
     from trainer.sweep.points import Checked
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run sweeps, on W&B or with no server.")
@@ -52,7 +54,6 @@ def check(
     """Check sweep files and every point in them."""
     from trainer.sweep.check import check as check_points
     from trainer.sweep.file import read_sweep
-    from trainer.sweep.order import seeds_run_first_on_wandb
 
     problems: list[str] = []
     checks: list[Checked] = []
@@ -67,14 +68,24 @@ def check(
             typer.echo(f"{checked.sweep.path}: {_size(checked)}")
     if as_json:
         typer.echo(json.dumps([_as_json(checked) for checked in checks]))
-    elif named := [str(each.sweep.path) for each in checks if seeds_run_first_on_wandb(each.sweep)]:
-        typer.echo(
-            "note: under W&B all seeds of a configuration run before the next one, so a broken-off sweep has no whole"
-            f" round. `trainer sweep run` takes each configuration once, then again: {', '.join(named)}",
-            err=True,
-        )
+    else:
+        for note in _on_wandb([checked.sweep for checked in checks]):
+            typer.echo(f"note: {note}", err=True)
     if problems:
         raise SweepError(*problems)
+
+
+def _on_wandb(sweeps: Sequence["Sweep"]) -> Iterator[str]:
+    """Yield what W&B's server does in another way than `trainer sweep run`."""
+    from trainer.sweep.order import seeds_run_first_on_wandb
+
+    if named := [str(sweep.path) for sweep in sweeps if seeds_run_first_on_wandb(sweep)]:
+        yield (
+            "under W&B all seeds of a configuration run before the next one, so a broken-off sweep has no whole round."
+            f" `trainer sweep run` takes each configuration once, then again: {', '.join(named)}"
+        )
+    if named := [str(sweep.path) for sweep in sweeps if sweep.seeds_per_point > 1]:
+        yield f"under W&B each point of a search runs once, whatever `# Seeds:` says: {', '.join(named)}"
 
 
 _RUN_EXAMPLES = """Examples:
@@ -157,10 +168,18 @@ def start(
     file: File,
     agents: Annotated[int | None, Option(help="Agents at once. Default: one on each device.", min=1)] = None,
     devices: DevicesFlag = "auto",
+    until: Annotated[str | None, Option(hidden=True)] = None,
 ) -> None:
     """Register a sweep with W&B and start agents for it here."""
+    from trainer.config.overrides import as_typed
     from trainer.wandb_api import sweeps as remote
 
+    if until is not None:
+        command = as_typed("trainer", "sweep", "run", file, "--until", until)
+        raise SweepError(
+            "--until: W&B's server gives out the points in an order of its own, so rounds run without it; W&B shows"
+            f" them in one group: WANDB_MODE=online {command}"
+        )
     chosen = devices.split(",")
     raise typer.Exit(remote.start(file, agents=agents or len(chosen), devices=chosen, warn=here.warn_of))
 

@@ -250,6 +250,8 @@ def chart_of(powers: Mapping[str, Power]) -> dict[str, Any]:
         noise, asked = each.noise or Noise(1.0, 1.0, 1.0, ""), each.asked
         group = f"{name}: {asked.outcome.words}, {asked.others + 1} configurations"
         rows += of_noise(group, asked.test, noise.std, noise.low, noise.high, others=asked.others, wanted=each.wanted)
-    about = f"In {units.pop()}, found in 80% of sweeps. Dashed: the difference that is wanted."
+    about = f"In {units.pop()}, found in 80% of sweeps."
+    if any(each.wanted for each in powers.values()):
+        about += " Dashed: the difference that is wanted."
     noises = dict.fromkeys(each.noise_text for each in powers.values())
     return panel("smallest_difference").chart(rows, subtitle=[about, f"Noise: {'; '.join(noises)}."])

@@ -81,7 +81,10 @@ def check_definition(study: Study, sweep: Sweep, folder: Path, overrides: Sequen
     asked = {OVERRIDES: list(overrides), "method": file.method, "metric": metric}
     if file.method != "grid":  # a search over another space is another search
         asked |= {"run_cap": file.run_cap, "parameters": json.loads(json.dumps(file.parameters))}
+        asked |= {"seeds per point": sweep.seeds_per_point}
     begun = study.user_attrs.get("definition")
+    if begun and file.method != "grid":  # an earlier one does not say it
+        begun = {"seeds per point": 1} | begun
     if begun is None or (begun | {"run_cap": asked.get("run_cap")} == asked and _more(asked, begun)):
         study.set_user_attr("definition", asked)
     elif differing := [key for key in asked if begun.get(key) != asked[key]]:

@@ -57,7 +57,7 @@ class _Slot:
 
 
 class Engine:
-    """Runs a checked sweep. `entry_of` makes entries of the points that a Bayesian search proposes.
+    """Runs a checked sweep. `entry_of` makes entries of the points that a search proposes.
 
     `watch` is called after each change, and every few seconds. `wanted` are the points to run, in this order, if not
     all. At the `deadline`, a value of `time.monotonic`, runs save and end. A search begins no point that would take
@@ -203,7 +203,7 @@ class Engine:
         return bool(lost)
 
     def _entries(self) -> Sequence[Entry]:
-        return self._ledger.entries() if self._sweep.file.method == "bayes" else self._wanted
+        return self._ledger.entries() if self._sweep.proposes else self._wanted
 
     def _abandon(self) -> None:
         """Kill what is still running after a second Ctrl-C or a bug."""

@@ -4,7 +4,7 @@ The format is that of docs.wandb.ai, "Sweep configuration options"; its schema i
 PyPI package `sweeps` 0.3.0.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -24,7 +24,7 @@ from trainer.runs.groups import SEED, label
 from trainer.sweep.command import COMMAND, read_command
 from trainer.sweep.header import Header, read_header, unknown_control
 from trainer.sweep.hyperband import Hyperband
-from trainer.sweep.space import Constant, Parameter, Range, read_parameters
+from trainer.sweep.space import Choice, Constant, Parameter, Range, read_parameters
 from trainer.sweep.strict import StrictSection, Whole
 from trainer.text import writable
 
@@ -137,6 +137,26 @@ class Sweep:
         keys = [key for key, parameter in self.space.items() if not isinstance(parameter, Constant)]
         return sorted(keys, key=lambda key: (key == "seed", key))
 
+    @property
+    def seeds_per_point(self) -> int:
+        """Return how many seeds a search runs a good point with, to go by their mean."""
+        return self.header.seeds_per_point
+
+    @property
+    def searched(self) -> Mapping[str, Parameter]:
+        """Return the space of a search: without the seed, if it goes by means over seeds."""
+        return {key: value for key, value in self.space.items() if key != SEED or self.seeds_per_point == 1}
+
+    @property
+    def proposes(self) -> bool:
+        """Return whether it is a search whose points follow from the runs before them."""
+        return self.file.method == "bayes" or self.seeds_per_point > 1
+
+    @property
+    def cap(self) -> int:
+        """Return the largest number of runs of a search, 0 if its file does not say."""
+        return self.file.run_cap or 0
+
 
 def read_sweep(path: Path) -> Sweep:
     """Read a sweep file. Raises SweepError with a line for every mistake by W&B's rules or ours."""
@@ -178,6 +198,9 @@ def parse_sweep(text: str, path: Path) -> Sweep:
         problems += [f"parameters.{key}: the command sets it, too" for key in fixed if key in space]
     except ConfigError as error:
         problems += [f"command: {problem}" for problem in error.problems]
+    if header.seeds_per_point > 1:
+        problems += _not_for_means(file, [*space, *(key for key in command.overrides if key.startswith(f"{SEED}="))])
+        space = dict(sorted({**space, SEED: Choice(tuple(range(header.seeds_per_point)))}.items()))  # W&B's order
     if problems or file is None:
         raise SweepError(*(f"{path}: {problem}" for problem in problems))
     warnings = tuple(_warnings(file, space, tree, command.ignored))
@@ -227,6 +250,16 @@ def _warnings(file: SweepFile, space: Mapping[str, Parameter], tree: Any, ignore
                 yield f"parameters.{key}: {value!r} is text to YAML 1.1 and to W&B's charts; write {meant}"
     for line, word in _old_booleans(tree):
         yield f"line {line}: {word} is true or false to YAML 1.1; quote it if it is a word"
+
+
+def _not_for_means(file: SweepFile | None, keys: Collection[str]) -> Iterator[str]:
+    """Yield why a search cannot go by means over seeds."""
+    if file and file.method == "grid":
+        yield "# Seeds: it is for random and bayes; a grid has its seeds among its parameters"
+    elif any(key.partition("=")[0] == SEED for key in keys):
+        yield "# Seeds: the file sets the seed, too; leave one of them out"
+    elif file and file.metric is None:
+        yield "metric: # Seeds needs it, such as {name: val/accuracy, goal: maximize}"
 
 
 def _old_booleans(node: Any) -> Iterator[tuple[int, str]]:

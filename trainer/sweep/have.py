@@ -39,13 +39,14 @@ def runs_in(archives: Sequence[Path], checked: Checked) -> list[Had]:
     """Return the points of a sweep that archives have: runs of the same config and seed that ended.
 
     Where several are of one point, a finished one counts, then the first by name and start. A run that was stopped
-    early counts in a sweep that stops runs early. Raises ArchiveError for a damaged archive, SweepError for a Bayesian
-    search, whose points follow from its own runs.
+    early counts in a sweep that stops runs early. Raises ArchiveError for a damaged archive, SweepError for a search
+    whose points follow from its own runs.
     """
     sweep = checked.sweep
-    if archives and sweep.file.method == "bayes":
+    if archives and sweep.proposes:
         raise SweepError(
-            f"{sweep.path}: --have: a bayes search proposes its points as it runs; it is for grid and random"
+            f"{sweep.path}: --have: this {sweep.file.method} search proposes its points as it runs; it is for grid and"
+            " for random without `# Seeds:`"
         )
     if foreign := [path for path in archives if not is_archive(path)]:
         raise SweepError(*(f"--have: {path}: an archive is called NAME.jsonl.gz" for path in foreign))

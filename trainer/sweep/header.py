@@ -4,6 +4,7 @@
 # Control:  vgg_a                           what all others are compared with
 # Outcome:  runs/loss/width, lower          what is compared, and which is better
 # Margin:   0.3                             a difference that does not matter, in points or the metric's unit
+# Seeds:    3                               a search runs each point with seeds 0, 1 and 2 and goes by their mean
 # Decided:  best, 3 to 10 seeds             its seeds were added until decided; `trainer sweep run` writes this one
 """
 
@@ -19,7 +20,7 @@ from trainer.errors import UserError
 from trainer.runs.outcomes import Outcome, read_outcome
 
 _BETTER = {"higher": True, "lower": False}
-_KEYS = ("Control", "Outcome", "Margin", "Decided")
+_KEYS = ("Control", "Outcome", "Margin", "Seeds", "Decided")
 _LINES = tuple(f"# {key}:" for key in _KEYS)
 _UNTIL = re.compile(r"(best|all-pairs|against)(?:=(.+))?, (\d+) to (\d+) seeds(?:, margin (\d+(?:\.\d+)?(?:e-?\d+)?))?")
 
@@ -49,6 +50,7 @@ class Header:
     highest: bool = True  # is the best outcome
     margin: float | None = None  # difference that does not matter, in points of an accuracy, or in the metric's unit
     until: Until | None = None  # None: the file says which seeds there are
+    seeds_per_point: int = 1  # of a search
 
 
 def read_header(text: str) -> tuple[Header, list[str]]:
@@ -71,10 +73,14 @@ def read_header(text: str) -> tuple[Header, list[str]]:
         margin = None
     if margin is not None and said:
         problems.append(f"# Margin: {text_of_margin}: it is of the metric, and the file compares an outcome ({name})")
+    text_of_seeds = _value(text, "Seeds") or "1"
+    seeds = int(text_of_seeds) if re.fullmatch(r"\d{1,3}", text_of_seeds) else 0
+    if seeds < 2 and _value(text, "Seeds"):
+        problems.append(f"# Seeds: {text_of_seeds}: expected a whole number from 2 to 999")
     until = read_until(decided) if (decided := _value(text, "Decided")) else None
     if decided and until is None:
         problems.append(f"# Decided: {decided}: expected words such as best, 3 to 10 seeds")
-    return Header(question, _value(text, "Control"), outcome, _BETTER.get(better, True), margin, until), problems
+    return Header(question, _value(text, "Control"), outcome, _BETTER.get(better, True), margin, until, seeds), problems
 
 
 def read_until(said: str) -> Until | None:

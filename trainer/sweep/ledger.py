@@ -24,7 +24,7 @@ from trainer.sweep.file import Sweep
 from trainer.sweep.have import Had
 from trainer.sweep.hyperband import is_hopeless
 from trainer.sweep.points import Entry, Point
-from trainer.sweep.search import distributions_of, shown_distributions, suggest, values_of
+from trainer.sweep.search import propose, shown_distributions
 from trainer.sweep.status import Attempt, State
 from trainer.sweep.storage import Database, patient, quiet
 from trainer.sweep.trials import (
@@ -65,7 +65,6 @@ class Ledger:
         self._folder = folder
         self._id = uuid.uuid4().hex
         self._wanted: dict[str, int] = {}  # key of each point that was asked for here -> its place in the order
-        self._distributions = distributions_of(sweep) if sweep.file.method == "bayes" else {}
         self.database = Database(folder, storage, sweep.name)
         self._storage = self.database.storage
         try:
@@ -160,7 +159,7 @@ class Ledger:
     def claim(self, entry_of: Callable[[Point], Entry]) -> Claim | None:
         """Claim the next waiting point for this controller. Return None if there is nothing to do.
 
-        A Bayesian search without a waiting point proposes a new one, and `entry_of` makes an Entry of it.
+        A search that proposes as it runs does so if no point waits, and `entry_of` makes an Entry of the new one.
         """
         with self.database.locked():
             for trial in sorted(self._trials(TrialState.WAITING), key=self._place):
@@ -169,35 +168,35 @@ class Ledger:
                 self._storage.record_heartbeat(trial._trial_id)  # before it runs, or else nobody could find it lost
                 if self._set_state(trial._trial_id, TrialState.RUNNING) and (claim := self._take(trial)):
                     return claim
-            return self._propose(entry_of) if self._sweep.file.method == "bayes" else None
+            return self._propose(entry_of) if self._sweep.proposes else None
 
     def _is_foreign(self, trial: FrozenTrial) -> bool:
-        """Return whether a trial is of a point that has left the file. Points of a Bayesian search never are."""
+        """Return whether a trial is of a point that has left the file. Points that were proposed never are."""
         point = trial.user_attrs.get("point")
-        return self._sweep.file.method != "bayes" and point is not None and Point(point).key not in self._wanted
+        return not self._sweep.proposes and point is not None and Point(point).key not in self._wanted
 
     def _place(self, trial: FrozenTrial) -> int:
         point = trial.user_attrs.get("point")
         return self._wanted.get(Point(point).key, 0) if point is not None else 0
 
     def _propose(self, entry_of: Callable[[Point], Entry]) -> Claim | None:
-        assert self._sweep.file.metric
         for _ in range(20):  # a small space soon repeats itself
             known, trials = self._by_point(), self._trials()
-            if len(known) >= (self._sweep.file.run_cap or 0):
+            if len(known) >= self._sweep.cap:
                 return None
             with quiet():
-                params = suggest(trials, self._distributions, self._sweep.file.metric, seed=len(trials))
-            point = Point(values_of(params, self._sweep))
+                proposal = propose(trials, self._sweep)
+            if proposal is None:
+                return None
             entry = None
-            if point.key not in known:
+            if proposal.point.key not in known:
                 with contextlib.suppress(ConfigError):  # a combination that was not among the check's samples
-                    entry = entry_of(point)
+                    entry = entry_of(proposal.point)
             trial = optuna.trial.create_trial(
                 state=TrialState.RUNNING if entry else TrialState.FAIL,
-                params=params,
-                distributions=self._distributions,
-                user_attrs=attributes_of(entry) if entry else {},
+                params=dict(proposal.params),
+                distributions=dict(proposal.distributions),
+                user_attrs=attributes_of(entry) if entry else {"refused": proposal.point.key},
             )
             id = self._storage.create_new_trial(self._study._study_id, template_trial=trial)
             if entry:
@@ -260,7 +259,7 @@ class Ledger:
 
     @patient
     def entries(self) -> list[Entry]:
-        """Return the points that a Bayesian search has proposed so far."""
+        """Return the points that a search has proposed so far."""
         kept = {key: trials[0].user_attrs for key, trials in self._by_point().items()}
         return [Entry(Point(known["point"]), known["run"], known["config"]) for known in kept.values()]
 
@@ -291,8 +290,8 @@ class Ledger:
         return self._storage.get_all_trials(self._study._study_id, deepcopy=False, states=states or None)
 
     def _shown(self) -> dict[str, BaseDistribution]:
-        """Return what new trials show as params. A Bayesian search's have those that were proposed."""
-        return shown_distributions(self._sweep, self._trials()) if self._sweep.file.method != "bayes" else {}
+        """Return what new trials show as params. Those that were proposed have them."""
+        return {} if self._sweep.proposes else shown_distributions(self._sweep, self._trials())
 
     def _by_point(self) -> dict[str, list[FrozenTrial]]:
         found: dict[str, list[FrozenTrial]] = {}

@@ -76,7 +76,10 @@ def _ended(status: PointStatus, snapshot: Snapshot) -> str:
 def _foot(snapshot: Snapshot) -> str:
     progress = snapshot.progress
     parts = [f"{progress.count('finished', 'stopped')} of {progress.total} done"]
-    if progress.best and progress.metric and progress.best.value is not None:
+    if progress.means and progress.metric and progress.best_mean:
+        label, mean, seeds = progress.best_mean
+        parts.append(f"best mean of {seeds} {_number(mean, progress.metric.name)} at {label}")
+    elif progress.best and progress.metric and progress.best.value is not None:
         value = _number(progress.best.value, progress.metric.name)
         parts.append(f"best {value} at {progress.best.point.label(progress.varied)}")
     if snapshot.stopping:

@@ -52,7 +52,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Checked:
-    """A sweep whose points are all possible. For a Bayesian search, samples were tried."""
+    """A sweep whose points are all possible. Of a search that proposes them, samples were tried."""
 
     sweep: Sweep
     entries: tuple[Entry, ...]
@@ -62,7 +62,7 @@ class Checked:
 def points_of(sweep: Sweep) -> list[Point]:
     """Return all points of a grid, or the `run_cap` points of a random search, always the same ones.
 
-    A Bayesian search has none in advance. Raises SweepError for a search without an end.
+    A search that proposes them as it runs has none in advance. Raises SweepError for a search without an end.
     """
     if sweep.file.method == "grid":
         total = min(size_of(sweep.space), sweep.file.run_cap or MOST_POINTS + 1)
@@ -72,7 +72,7 @@ def points_of(sweep: Sweep) -> list[Point]:
         return [Point(values) for values in grid(sweep.space, cap=sweep.file.run_cap)]
     if sweep.file.run_cap is None:
         raise SweepError(f"{sweep.path}: run_cap: {sweep.file.method} never ends without it; add run_cap: 20")
-    return sample(sweep, sweep.file.run_cap) if sweep.file.method == "random" else []
+    return [] if sweep.proposes else sample(sweep, sweep.file.run_cap)
 
 
 def sample(sweep: Sweep, count: int) -> list[Point]:

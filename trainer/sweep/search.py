@@ -1,29 +1,71 @@
-"""A sweep in Optuna's terms: its space, what a bayes search's sampler is told, the point of a proposal."""
+"""A sweep in Optuna's terms: its space, what a bayes search's sampler is told, the next run of a search."""
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from trainer.runs.groups import SEED
 from trainer.sweep.file import Metric, Sweep
 from trainer.sweep.hyperband import finite
+from trainer.sweep.means import as_complete, merged, next_seed
+from trainer.sweep.points import Point, sample
 from trainer.sweep.space import Choice, Constant, Parameter, Range, quantile
 
 _EXACT = 2**53  # Optuna keeps whole numbers as floats
 
 
-def suggest(
-    trials: Sequence[FrozenTrial], distributions: Mapping[str, BaseDistribution], metric: Metric, *, seed: int
+@dataclass(frozen=True)
+class Proposal:
+    """A run that a search asks for, with its values as Optuna has them."""
+
+    point: Point
+    params: Mapping[str, Any]
+    distributions: Mapping[str, BaseDistribution]
+
+
+def propose(trials: Sequence[FrozenTrial], sweep: Sweep) -> Proposal | None:
+    """Return the next run of a search after these trials of a ledger. Raises ValueError for a search without a metric.
+
+    Return None if a random search of means has no point left. That of a Bayesian search may repeat a point.
+    """
+    metric = sweep.file.metric
+    if metric is None:
+        raise ValueError(f"{sweep.name} has no metric to search by")
+    if sweep.seeds_per_point > 1 and (
+        due := next_seed(list(_newest(trials).values()), metric, seeds_per_point=sweep.seeds_per_point)
+    ):
+        point = Point({**due.like.user_attrs["point"], SEED: due.seed})
+        return Proposal(point, due.like.params, due.like.distributions)
+    first = {SEED: 0} if sweep.seeds_per_point > 1 else {}
+    if sweep.file.method == "bayes":
+        distributions = distributions_of(sweep)
+        params = _suggest(trials, distributions, metric, means=sweep.seeds_per_point > 1)
+        return Proposal(Point({**values_of(params, sweep), **first}), params, distributions)
+    known = {Point(trial.user_attrs["point"]).key for trial in trials if "point" in trial.user_attrs}
+    known |= {trial.user_attrs.get("refused") for trial in trials}
+    shown = shown_distributions(sweep, trials)
+    for drawn in sample(replace(sweep, space=sweep.searched), sweep.cap + len(known)):
+        point = Point({**drawn.values, **first})
+        if point.key not in known:
+            return Proposal(point, shown_params(point.values, shown), shown)
+    return None
+
+
+def _suggest(
+    trials: Sequence[FrozenTrial], distributions: Mapping[str, BaseDistribution], metric: Metric, *, means: bool
 ) -> dict[str, Any]:
-    """Return the parameters that Optuna's TPE sampler proposes after these trials of a ledger."""
+    """Return the parameters that Optuna's TPE sampler proposes."""
     study = optuna.create_study(
-        direction=metric.goal, sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+        direction=metric.goal, sampler=optuna.samplers.TPESampler(seed=len(trials), constant_liar=True)
     )
-    study.add_trials(_told(trials, metric))
+    told = _told(trials, metric)
+    study.add_trials(merged(told) if means else told)
     return study.ask(dict(distributions)).params
 
 
@@ -33,10 +75,7 @@ def _told(trials: Sequence[FrozenTrial], metric: Metric) -> list[FrozenTrial]:
     A failed run has the value that `metric.impute` says, and with `impute_while_running` a running one the best so far.
     W&B takes 0 for a run without any value. Here it is the worst value of all, since 0 is the best of losses.
     """
-    newest: dict[str, FrozenTrial] = {}
-    for trial in trials:
-        if "point" in trial.user_attrs and trial.state != TrialState.WAITING and _state(trial) != "missing":
-            newest[trial.user_attrs["run"]] = trial
+    newest = _newest(trial for trial in trials if trial.state != TrialState.WAITING)
     worst_of, best_of = (min, max) if metric.goal == "maximize" else (max, min)
     ended = [value for trial in newest.values() if trial.state.is_finished() for value in _values(trial)]
     worst = worst_of(ended) if ended else None
@@ -55,7 +94,7 @@ def _told(trials: Sequence[FrozenTrial], metric: Metric) -> list[FrozenTrial]:
             value = choose(logged) if choose and logged else worst
             if value is None:
                 continue
-        found.append(trial if value is None else _as_complete(trial, value))
+        found.append(trial if value is None else as_complete(trial, value))
     return found
 
 
@@ -73,17 +112,19 @@ def _state(trial: FrozenTrial) -> str:
     return trial.user_attrs.get("outcome", {}).get("state", "interrupted")
 
 
-def _as_complete(trial: FrozenTrial, value: float) -> FrozenTrial:
-    return optuna.trial.create_trial(value=value, params=trial.params, distributions=trial.distributions)
+def _newest(trials: Iterable[FrozenTrial]) -> dict[str, FrozenTrial]:
+    """Return the last attempt at each run."""
+    attempts = (trial for trial in trials if "point" in trial.user_attrs and _state(trial) != "missing")
+    return {trial.user_attrs["run"]: trial for trial in attempts}
 
 
 def distributions_of(sweep: Sweep) -> dict[str, BaseDistribution]:
-    """Return Optuna's distributions. Constants are no dimension.
+    """Return Optuna's distributions of what is searched. Constants are no dimension.
 
     What Optuna does not have is searched by its quantile, a number from 0 to 1, as W&B searches every parameter.
     """
     found: dict[str, BaseDistribution] = {}
-    for key, parameter in sweep.space.items():
+    for key, parameter in sweep.searched.items():
         match parameter:
             case Constant():
                 pass
@@ -146,4 +187,4 @@ def values_of(params: Mapping[str, Any], sweep: Sweep) -> dict[str, Any]:
             case _:
                 return quantile(parameter, params[key])
 
-    return {key: value(key, parameter) for key, parameter in sweep.space.items()}
+    return {key: value(key, parameter) for key, parameter in sweep.searched.items()}

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean
 from typing import Any, Literal, get_args
 
 from trainer.runs.chance import at_guessing, tests_named
@@ -55,6 +56,7 @@ class Progress:
     points: tuple[PointStatus, ...]
     foreign: tuple[PointStatus, ...]
     total: int  # number of points, those that a search still has to propose included
+    means: bool = False  # are what a search goes by
 
     def count(self, *states: State) -> int:
         return sum(status.state in states for status in self.points)
@@ -77,6 +79,17 @@ class Progress:
             return None
         pick = max if self.metric.goal == "maximize" else min
         return pick(ended, key=lambda status: status.value or 0.0)
+
+    @property
+    def best_mean(self) -> tuple[str, float, int] | None:
+        """Return (label, mean, number of seeds) of the best configuration among those with most finished seeds."""
+        found = [(label, [status.value for status in group if status.state == "finished" and status.value is not None])
+                 for label, group in configurations(self).items()]  # fmt: skip
+        most = max((len(values) for _, values in found), default=0)
+        means = [(label, fmean(values), most) for label, values in found if most and len(values) == most]
+        if self.metric is None or not means:
+            return None
+        return (max if self.metric.goal == "maximize" else min)(means, key=lambda each: each[1])
 
     @cached_property
     def at_chance(self) -> set[str]:
@@ -118,7 +131,7 @@ def progress(points: Sequence[Point], attempts: Sequence[Attempt], *, sweep: Swe
     known = tuple(PointStatus(point, tuple(by_key.pop(point.key, ()))) for point in points)
     foreign = tuple(PointStatus(found[0].point, tuple(found)) for found in by_key.values())
     total = max(len(points), 0 if sweep.file.method == "grid" else sweep.file.run_cap or 0)
-    return Progress(sweep.varied, sweep.file.metric, known, foreign, total)
+    return Progress(sweep.varied, sweep.file.metric, known, foreign, total, sweep.seeds_per_point > 1)
 
 
 def configurations(progress: Progress) -> dict[str, list[PointStatus]]:

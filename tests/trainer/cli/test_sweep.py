@@ -108,6 +108,7 @@ def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.Ca
         (["run", "good.yaml", "--first", "seed=9"], "--first: seed=9: good.yaml has no such point"),
         (["run", "good.yaml", "--for", "1h", "--have", "."], "--have: .: no archive in it"),
         (["run", "good.yaml", "missing.yaml", "--for", "1h"], "missing.yaml"),
+        (["start", "good.yaml", "--until", "decided"], "--until: W&B's server gives out the points in an order of its"),
         (["plan"], "expected a sweep file, such as sweeps/smoke.yaml"),
         (["plan", "good.yaml", "--noise", "0"], "--noise: 0: expected a standard deviation above 0, such as 0.3"),
         (
@@ -163,7 +164,9 @@ def test_a_plan_has_cost_power_and_a_chart(
     assert "good.yaml: 8 points" in said
     assert "8 runs with 16 epochs take about 8 min on this machine, one at a time" in said
     assert said.splitlines()[-1] == "plan.svg"
-    assert "Smallest difference that so many seeds find" in (tmp_path / "plan.svg").read_text()
+    drawn = (tmp_path / "plan.svg").read_text()
+    assert "Smallest difference that so many seeds find" in drawn
+    assert "Dashed: the difference that is wanted." in drawn
     assert trainer("plan", "good.yaml", "search.yaml", "--json", "--devices", "cuda:0,cuda:1") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["good"]["seconds"], told["search"]["seconds"]) == (120, 180)
