@@ -1,5 +1,7 @@
 """Searches over means: which points get more seeds, what the sampler is told, and what the file may say."""
 
+import math
+import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from trainer.sweep.ledger import Claim, Ledger
 from trainer.sweep.means import merged, next_seed
 from trainer.sweep.order import configuration
 from trainer.sweep.points import Entry, Point
+from trainer.sweep.search import propose
 from trainer.sweep.status import Attempt, progress
 
 SPACE = {"optimizer.lr": {"min": 0.1, "max": 1.0}}
@@ -210,3 +213,52 @@ def test_it_takes_no_archive(tmp_path: Path) -> None:
     assert not checked.entries
     with pytest.raises(SweepError, match="this random search proposes its points as it runs"):
         runs_in([tmp_path / "x.jsonl.gz"], checked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["random", "bayes"])
+def test_a_mean_is_nearer_to_the_truth_than_the_luckiest_run(tmp_path: Path, method: str) -> None:
+    """The last rows of the table in docs/statistics.md, with half of its searches."""
+    one, three = ([_simulated(tmp_path, method, seeds=seeds, search=n) for n in range(100)] for seeds in (1, 3))
+    assert fmean(lost for lost, _ in three) < fmean(lost for lost, _ in one)
+    assert fmean(flattered for _, flattered in three) < 0.6 * fmean(flattered for _, flattered in one)
+
+
+def _simulated(folder: Path, method: str, *, seeds: int, search: int, noise: float = 0.8) -> tuple[float, float]:
+    """Return (how much worse the chosen point is than the best one, by how much its found value is too good)."""
+    keys = {
+        "optimizer.lr": {"distribution": "log_uniform_values", "min": 0.001, "max": 1.0},
+        "optimizer.weight_decay": {"min": 0.0, "max": 1.0},
+    }
+    if seeds > 1:
+        path = means_sweep(folder, seeds=seeds, method=method, cap=30, parameters=keys)
+    else:
+        path = write_sweep(folder, {**keys, "seed": {"value": 0}}, method=method, run_cap=30)
+    sweep = parse_sweep(path.read_text(), Path(f"s{search}.yaml"))
+    peak, luck = random.Random(search), random.Random(f"{method}{seeds}{search}")
+    best = (peak.uniform(-3, 0), peak.uniform(0, 1))
+    runs: list[FrozenTrial] = []
+    found: dict[str, list[float]] = {}
+    truth: dict[str, float] = {}
+    for _ in range(30):
+        proposal = propose(runs, sweep)
+        if proposal is None:
+            break
+        values = proposal.point.values
+        key = configuration(proposal.point)
+        truth[key] = (
+            -((math.log10(values["optimizer.lr"]) - best[0]) ** 2) - (values["optimizer.weight_decay"] - best[1]) ** 2
+        )
+        value = truth[key] + luck.gauss(0, noise)
+        found.setdefault(key, []).append(value)
+        runs.append(
+            create_trial(
+                value=value,
+                params=dict(proposal.params),
+                distributions=dict(proposal.distributions),
+                user_attrs={"run": str(len(runs)), "point": dict(values), "outcome": {"state": "finished"}},
+            )
+        )
+    most = max(map(len, found.values()))
+    mean, chosen = max((fmean(each), key) for key, each in found.items() if len(each) == most)
+    return -truth[chosen], mean - truth[chosen]
