@@ -161,13 +161,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _get(self, path: str, body: bytes) -> dict[str, Any] | bytes:
         _, what, *rest = path.split("/", 3)
-        return self.standin.store.run(rest[0]).files[rest[1]] if what == "download" else {}
+        return self.standin.store.files_of(rest[0])[rest[1]] if what == "download" else {}
 
     def _put(self, path: str, body: bytes) -> dict[str, Any]:
         _, _, owner, name = path.split("/", 3)
-        store = self.standin.store
-        files = store.artifacts[owner]["files"] if owner in store.artifacts else store.run(owner).files
-        files[name] = body
+        self.standin.store.files_of(owner)[name] = body
         return {}
 
     def _body(self) -> bytes:

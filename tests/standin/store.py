@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from standin import artifacts
 from standin.records import ENTITY, Run, Sweep
 
 
@@ -36,6 +37,7 @@ class Store:
         server = {"features": [], "cliVersionInfo": "{}", "latestLocalVersionInfo": None}
         entity = {"id": ENTITY, "name": ENTITY}
         models = {"models": lambda **_: _connection(self._projects())}
+        fields["artifact"] = lambda id, **_: artifacts.node_of(self.artifacts, id, self.url)
         return {**project, **models, **fields, "viewer": viewer, "serverInfo": server, "entity": lambda **_: entity}
 
     def run(self, id: str) -> Run:
@@ -45,6 +47,10 @@ class Store:
         """What the server does minutes after the last word of a run: it has crashed, and nobody gets it again."""
         with self.lock:
             self.runs[id].state = "crashed"
+
+    def files_of(self, owner: str) -> dict[str, bytes]:
+        """What was uploaded for an artifact or a run."""
+        return self.artifacts[owner]["files"] if owner in self.artifacts else self.run(owner).files
 
     def file_stream(self, id: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Take what a run streams: rows, its summary, its end. The answer says whether it is to stop."""
@@ -80,9 +86,17 @@ class Store:
             "allViews": lambda viewType="runs", **_: _connection(  # noqa: N803 - the server's spelling
                 view for view in self.views.values() if (view["projectName"], view["type"]) == (name, viewType)
             ),
+            "artifactCollectionMembership": self._membership,
+            "artifactCollection": lambda name, **_: {  # pyright: ignore[reportUnknownLambdaType]
+                "__typename": "ArtifactSequence",
+                "artifactMembership": lambda aliasName, **_: self._membership(f"{name}:{aliasName}"),  # noqa: N803
+            },
             "totalSweeps": len(self._sweeps_of(name)),
             "sweeps": lambda **_: _connection(self._node_of(sweep) for sweep in self._sweeps_of(name)),
         }
+
+    def _membership(self, name: str, **_: Any) -> dict[str, Any] | None:
+        return artifacts.membership_of(self.artifacts, name, self.url)
 
     def _projects(self) -> list[dict[str, Any]]:
         names = sorted({each.project for each in [*self.runs.values(), *self.sweeps.values()]})
@@ -179,6 +193,10 @@ class Store:
         artifact["state"] = "COMMITTED"
         return {"artifact": {"id": input["artifactID"], "digest": artifact.get("digest")}}
 
+    def _delete_artifact(self, input: Mapping[str, Any]) -> dict[str, Any]:
+        self.artifacts[input["artifactID"]] |= {"state": "DELETED", "files": {}}
+        return {"artifact": {"id": input["artifactID"]}}
+
     def _create_custom_chart(self, input: Mapping[str, Any]) -> dict[str, Any]:
         id = f"{input['entity']}/{input['name']}"
         if id in self.charts:
@@ -250,6 +268,7 @@ _MUTATIONS = (
     "createArtifactManifest",
     "createArtifactFiles",
     "commitArtifact",
+    "deleteArtifact",
     "createCustomChart",
     "upsertSweep",
     "upsertView",

@@ -48,7 +48,13 @@ def train(
     file: options.FileFlag = None,
     runs: options.RunsFlag = Path("runs"),
     name: Annotated[str | None, Option(help="Name of the run folder.")] = None,
-    resume: Annotated[Path | None, Option(help="Resume this run.", metavar="RUN")] = None,
+    resume: Annotated[
+        Path | None,
+        Option(
+            help="Resume this run: its folder, or wandb:ENTITY/PROJECT/RUN from the checkpoint that it keeps at W&B.",
+            metavar="RUN",
+        ),
+    ] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Show config, size and memory; train nothing.")] = False,
     as_json: options.JsonFlag = False,
 ) -> int | None:
@@ -56,6 +62,7 @@ def train(
 
     The last line on stdout is that folder.
     """
+    from trainer.config.overrides import flatten, read_overrides
     from trainer.own.source import remember
     from trainer.signals import LEASH, end_when_closed
     from trainer.wandb_api.agent import assignment, begun
@@ -69,11 +76,20 @@ def train(
     if resume is None and (assigned := assignment()):
         given = assigned.overrides(given)
         if name is None and assigned.name is not None:
-            name, resume = assigned.name, None if dry_run else begun(runs / assigned.name)
+            name = assigned.name
+            if not dry_run:
+                if str(flatten(read_overrides(given)).get("sink.wandb.checkpoint")).startswith("every:"):
+                    _bring_what_another_machine_has_done(runs, name)
+                resume = begun(runs / name)
     if resume is not None:
         from trainer.config.load import read_settings
 
-        folder, settings = options.run_folder(resume, runs, needs="config.yaml"), read_settings(given, file)
+        settings = read_settings(given, file)
+        if (place := str(resume)).startswith("wandb:"):
+            from trainer.wandb_api.checkpoint import fetch_checkpoint
+
+            resume = fetch_checkpoint(place.removeprefix("wandb:"), runs)
+        folder = options.run_folder(resume, runs, needs="config.yaml")
         from trainer.training.run import resume_run
 
         result = resume_run(folder, settings)
@@ -97,6 +113,17 @@ def train(
     if result.status == "diverged":
         raise typer.Exit(_EXIT_DIVERGED)
     return 0
+
+
+def _bring_what_another_machine_has_done(runs: Path, name: str) -> None:
+    """Fetch the checkpoint of a run that an agent hands out again. Without one it goes on from what is here."""
+    from trainer.errors import UserError
+    from trainer.wandb_api.checkpoint import fetch_assigned
+
+    try:
+        fetch_assigned(runs, name)
+    except UserError as error:
+        typer.echo(f"wandb: {error}; going on from what is here", err=True)
 
 
 def _report(result: "RunResult", as_json: bool) -> None:

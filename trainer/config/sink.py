@@ -1,10 +1,17 @@
 """`sink`: destinations of a run's numbers besides its folder."""
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import AfterValidator, Field, PositiveFloat
 
 from trainer.config.base import Section
+
+
+def _whether_or_how_often(value: bool | str) -> bool | str:
+    if isinstance(value, str) and not re.fullmatch(r"every:[1-9]\d*", value):
+        raise ValueError("expected true, false or every:SECONDS, such as every:600")
+    return value
 
 
 class WandbSink(Section):
@@ -20,12 +27,18 @@ class WandbSink(Section):
     """W&B tags of this run."""
     panels: str | None = None
     """Entity to which `trainer panels push` has pushed the panels. null draws the tables with W&B's own charts."""
-    checkpoint: bool = False
-    """Upload the best checkpoint as an artifact when the run ends."""
+    checkpoint: Annotated[bool | str, AfterValidator(_whether_or_how_often)] = False
+    """true uploads the best checkpoint as an artifact when the run ends. every:600 also uploads the last one, at most
+    every 600 seconds, for `trainer train --resume wandb:ENTITY/PROJECT/RUN` on another machine."""
     init_timeout: PositiveFloat = 30
     """Seconds to wait for the server at the start. After that the run continues offline."""
     finish_timeout: PositiveFloat = 60
     """Seconds to wait for the server at the end. Unsent data stays on disk for `wandb sync`."""
+
+    @property
+    def checkpoint_seconds(self) -> int | None:
+        """Return the least time between two uploads of the last checkpoint, or None if it is not uploaded."""
+        return int(self.checkpoint.removeprefix("every:")) if isinstance(self.checkpoint, str) else None
 
 
 class ConsoleSink(Section):

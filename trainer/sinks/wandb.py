@@ -16,6 +16,7 @@ from trainer.config.overrides import flatten
 from trainer.config.sink import WandbSink as Config
 from trainer.protocols import Progress, Record, RunInfo, Status
 from trainer.sinks.tables import PanelTable, panel_tables
+from trainer.sinks.wandb_checkpoint import CheckpointMirror
 from trainer.sinks.wandb_client import Mode, WandbClient, is_stopped
 
 
@@ -36,6 +37,7 @@ class WandbSink:
         self._tables = tables
         self._client = WandbClient(config.mode)
         self._run: wandb.Run | None = None
+        self._mirror: CheckpointMirror | None = None
         self._folder = Path()
         self._memory: Mapping[str, Any] = {}
 
@@ -50,9 +52,12 @@ class WandbSink:
             if self._run is not None:
                 self._memory = {"id": self._run.id}
                 self._send_provenance(self._run)
+                self._mirror = self._mirror_of(self._run)
 
     def progress(self, progress: Progress) -> None:
-        pass
+        if self._mirror:
+            with self._client.reported("the checkpoint is not sent"):
+                self._mirror.tend()
 
     def log(self, record: Record) -> None:
         """Send one row. It returns at once, because the client sends from its own process."""
@@ -89,6 +94,9 @@ class WandbSink:
                 self._send_tables(run)
         with self._client.reported("the summary is not sent"):
             run.summary.update({**summary, "status": status})
+        if self._mirror:
+            with self._client.reported("the checkpoint is not sent"):
+                self._mirror.finish(resumable=status == "interrupted")
         if self.config.checkpoint and status not in ("stopped", "interrupted"):
             with self._client.reported("the checkpoint is not sent"):
                 self._send_checkpoint(run)
@@ -128,6 +136,16 @@ class WandbSink:
         if project == Config.model_fields["project"].default:
             project = settings.project or project
         return {"project": project, "entity": self.config.entity, "id": settings.run_id or self._memory["id"]}
+
+    def _mirror_of(self, run: wandb.Run) -> CheckpointMirror | None:
+        """Return what keeps the last checkpoint at W&B, if that is asked for and there is a server."""
+        seconds = self.config.checkpoint_seconds
+        if seconds is None:
+            return None
+        if run.offline:
+            self._client.say("offline, so the last checkpoint stays in the run folder")
+            return None
+        return CheckpointMirror(run, self._folder, seconds)
 
     def _request_stop(self) -> None:
         """Take W&B's request to stop. The client calls it in its own thread."""

@@ -144,7 +144,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
         test=image_set.test.to(device),
         class_names=image_set.class_names,
         probes=build_probes(config.probe, model, total_steps=steps),
-        keep_best=train.keep_best or config.sink.wandb.checkpoint,
+        keep_best=train.keep_best or bool(config.sink.wandb.checkpoint),
         path_every=config.probe.path.every_epochs,
     )
     if isinstance(config.probe.extra, OwnProbe):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -228,8 +229,11 @@ def test_what_a_killed_agent_leaves_behind_is_seen_and_run_again_into_the_sweep(
 
 
 @pytest.mark.slow
-def test_a_preempted_run_goes_on_from_its_checkpoint_under_its_id_by_the_next_agent(server: Standin, tiny: Any) -> None:
-    path = tiny("train.epochs=100", seed={"values": [0]})
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_preempted_run_goes_on_from_its_checkpoint_under_its_id_by_the_next_agent(
+    server: Standin, tiny: Any, elsewhere: bool
+) -> None:
+    path = tiny("train.epochs=100", *(["sink.wandb.checkpoint=every:1"] if elsewhere else []), seed={"values": [0]})
     sweep = register(path)
     with agents(sweep) as (first,):
         wait_until(lambda: any(map(is_training, server.runs.values())))
@@ -239,6 +243,8 @@ def test_a_preempted_run_goes_on_from_its_checkpoint_under_its_id_by_the_next_ag
     assert run.state == "preempted" and run.summary["status"] == "interrupted"
     done = len(epochs_of(run))
     assert 0 < done < 100
+    if elsewhere:  # the next agent's machine has no folder of it
+        shutil.rmtree("runs")
     with agents(sweep) as (second,):
         wait_for([second])
     assert server.only_run is run
