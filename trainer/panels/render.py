@@ -21,17 +21,26 @@ def render(spec: dict[str, Any], path: Path, *, theme: str = "light") -> None:
     Raises ConfigError for any other suffix or theme, DiskError if the file cannot be written.
     """
     config = config_of(theme)
-    spec = json.loads(writable(json.dumps(spec, ensure_ascii=False)))
+    spec = _writable(spec)
     match path.suffix.lower():
         case ".png":
             body = vl_convert.vegalite_to_png(spec, scale=_SCALE, config=config, allowed_base_urls=[])
         case ".svg":
-            body = vl_convert.vegalite_to_svg(spec, config=config, allowed_base_urls=[]).encode()
+            body = as_svg(spec, theme).encode()
         case ".html":
             body = _page(spec, config).encode()
         case suffix:
             raise ConfigError(f"{path}: {suffix or 'no suffix'!r}: a chart is written as .png, .svg or .html")
     write_whole(path, body)
+
+
+def as_svg(spec: dict[str, Any], theme: str = "light") -> str:
+    """Return the chart as SVG. Raises ConfigError for an unknown theme."""
+    return vl_convert.vegalite_to_svg(_writable(spec), config=config_of(theme), allowed_base_urls=[])
+
+
+def _writable(spec: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(writable(json.dumps(spec, ensure_ascii=False)))
 
 
 _PAGE = """<!DOCTYPE html>

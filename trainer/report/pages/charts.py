@@ -7,6 +7,7 @@ from typing import Any
 
 from trainer.panels.panel import Histories, Row
 from trainer.panels.registry import panel
+from trainer.panels.render import as_svg
 from trainer.panels.rows_curves import ablation
 from trainer.report.configurations import Configuration
 from trainer.report.tables import Table
@@ -22,6 +23,10 @@ class Chart:
     about: str  # what is drawn, and what is not
     alt: str  # what is seen, for a reader who cannot see it
     spec: dict[str, Any]
+
+    def _repr_svg_(self) -> str:
+        """Return what a notebook shows."""
+        return as_svg(self.spec)
 
 
 def charts_of(table: Table) -> list[Chart]:

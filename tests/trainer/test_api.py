@@ -1,0 +1,65 @@
+"""The Python interface, as a script and a notebook use it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pretend.watch import write_sweep
+
+import trainer
+from trainer import load_config, load_run, resume, run_sweep, train, write_report
+from trainer.errors import CheckpointError, ConfigError, SweepError, UserError
+from trainer.runs.history import read_history
+
+SCRIPT = """
+from trainer import run_sweep, write_report
+progress = run_sweep("s.yaml", {settings!r}, runs="runs")
+assert progress.complete, progress
+print(write_report("s", runs="runs").answer)
+"""
+
+
+def test_a_run_is_trained_read_and_its_network_loaded(tmp_path: Path, small_run: list[str]) -> None:
+    config = load_config([*small_run, "train.epochs=1"])
+    run = train(config, runs=tmp_path, name="first")
+    assert (run.status, run.config) == ("finished", config)
+    assert run.rows[-1]["test/accuracy"] == run.summary["test/accuracy"]
+    assert run.confusion.sum() == len(run.network().image_set.test.labels)
+    assert load_run(tmp_path / "first") == run
+    assert resume(tmp_path / "first").history == read_history(tmp_path / "first"), "finished: nothing was done"
+
+
+def test_settings_are_a_mapping_or_words() -> None:
+    words = load_config(["model.name=lenet5", "optimizer.lr=0.1"])
+    assert load_config({"model.name": "lenet5", "optimizer.lr": 0.1}) == words
+    assert load_config(recipe="fastresnet9").model.name == "fastresnet9"
+    with pytest.raises(ConfigError, match="did you mean 'lr'"):
+        load_config({"optimizer.lrr": 0.1})
+
+
+def test_a_script_runs_a_sweep_without_a_guard_around_it(tmp_path: Path, small_run: list[str]) -> None:
+    write_sweep(tmp_path, {"optimizer.lr": {"values": [0.001, 0.002]}, "seed": {"values": [0, 1]}})
+    script = tmp_path / "mine.py"
+    script.write_text(SCRIPT.format(settings=[*small_run, "train.epochs=1"]))
+    said = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith("Test accuracy")
+    progress = run_sweep(tmp_path / "s.yaml", [*small_run, "train.epochs=1"], runs=tmp_path / "runs")
+    assert progress.complete, "and nothing was run again"
+
+    report = write_report("s", runs=tmp_path / "runs", margin=50.0)
+    assert report.page.is_file() and report.answer in report._repr_markdown_()
+    assert report.results["margin"] == 50.0
+    assert [chart._repr_svg_()[:4] for chart in report.charts] == ["<svg"] * len(report.charts)
+    with pytest.raises(UserError, match=r"margin=-1: expected a difference above 0"):
+        write_report("s", runs=tmp_path / "runs", margin=-1)
+
+
+def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="not a run folder"):
+        load_run(tmp_path)
+    with pytest.raises(SweepError, match="no sweep of the catalogue has this name; did you mean 'loss'"):
+        run_sweep("loss_")
+    with pytest.raises(AttributeError, match="module 'trainer' has no attribute 'fit'"):
+        trainer.fit  # noqa: B018
