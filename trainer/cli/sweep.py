@@ -1,6 +1,7 @@
 """`trainer sweep`: check, run, plan, start, submit, status, rerun, list. Optuna, wandb, torch are imported inside."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -134,22 +135,31 @@ def run(
     paths, overrides = here.files_and_overrides(files or [], catalogue)
     plan = Plan(read_order(order), tuple(first or ()), read_seeds(seeds) if seeds is not None else ())
     place = here.Place(runs, storage, devices.split(","), jobs or len(devices.split(",")) * per_device)
-    asked = {"--question": question, "--at-least": at_least, "--at-most": at_most, "--margin": margin}
-    if until == "decided":
+    wish = _wish(until, question, at_least, at_most, margin)
+    if wish is not None:
         if time is not None or seeds is not None or catalogue or retry:
             others = "--for, --seeds, --catalogue and --retry"
             raise SweepError(f"--until decided: it chooses the seeds itself; leave {others} out")
-        wish = here.Wish(
-            question or "best", 3 if at_least is None else at_least, 10 if at_most is None else at_most, margin
-        )
         return here.run_decided(paths, overrides, place, plan, wish, have or (), as_json)
-    if given := [flag for flag, value in asked.items() if value is not None]:
-        raise SweepError(f"{given[0]}: goes with --until decided")
     if time is not None or until is not None:
         return here.run_for(
             paths, overrides, place, plan, here.seconds_of(time, until), catalogue, retry, have or (), as_json
         )
     return here.run_each(paths, overrides, place, retry, as_json, have or (), plan)
+
+
+def _wish(
+    until: str | None, question: str | None, at_least: int | None, at_most: int | None, margin: float | None
+) -> here.Wish | None:
+    """Return what is asked of `--until decided`, None if that is not asked. Raises SweepError for flags without it."""
+    if until == "decided":
+        return here.Wish(
+            question or "best", 3 if at_least is None else at_least, 10 if at_most is None else at_most, margin
+        )
+    asked = {"--question": question, "--at-least": at_least, "--at-most": at_most, "--margin": margin}
+    if given := [flag for flag, value in asked.items() if value is not None]:
+        raise SweepError(f"{given[0]}: goes with --until decided")
+    return None
 
 
 app.command(context_settings=TAKES_ANY_KEY, epilog=PLAN_EXAMPLES)(plan)
@@ -168,20 +178,40 @@ def start(
     file: File,
     agents: Annotated[int | None, Option(help="Agents at once. Default: one on each device.", min=1)] = None,
     devices: DevicesFlag = "auto",
-    until: Annotated[str | None, Option(hidden=True)] = None,
+    until: Annotated[
+        str | None,
+        Option(
+            help="decided: give seeds to what is in question until it is decided. The rounds run here, since W&B has an"
+            " order of its own, and W&B shows them in one group.",
+            metavar="decided",
+        ),
+    ] = None,
+    question: QuestionFlag = None,
+    at_least: AtLeastFlag = None,
+    at_most: AtMostFlag = None,
+    margin: MarginFlag = None,
 ) -> None:
     """Register a sweep with W&B and start agents for it here."""
-    from trainer.config.overrides import as_typed
+    from trainer.sweep.file import read_sweep
     from trainer.wandb_api import sweeps as remote
 
-    if until is not None:
-        command = as_typed("trainer", "sweep", "run", file, "--until", until)
-        raise SweepError(
-            "--until: W&B's server gives out the points in an order of its own, so rounds run without it; W&B shows"
-            f" them in one group: WANDB_MODE=online {command}"
-        )
+    wish = _wish(until, question, at_least, at_most, margin)
     chosen = devices.split(",")
-    raise typer.Exit(remote.start(file, agents=agents or len(chosen), devices=chosen, warn=here.warn_of))
+    jobs = agents or len(chosen)
+    if wish is not None:
+        from trainer.sweep.order import Plan
+        from trainer.wandb_api.client import asking
+
+        os.environ["WANDB_MODE"] = "online"
+        with asking():  # it is refused without an account
+            pass
+        place = here.Place(Path("runs"), None, chosen, jobs)
+        raise typer.Exit(here.run_decided([file], [], place, Plan(), wish, (), False))
+    if until is not None:
+        raise SweepError(f"--until: {until}: expected decided; a time goes with `trainer sweep run`")
+    for note in _on_wandb([read_sweep(file)]):
+        typer.echo(f"note: {note}", err=True)
+    raise typer.Exit(remote.start(file, agents=jobs, devices=chosen, warn=here.warn_of))
 
 
 @app.command(context_settings=TAKES_ANY_KEY, epilog=_SUBMIT_EXAMPLES)
@@ -325,8 +355,10 @@ def copy(
 
 
 def _size(checked: "Checked") -> str:
-    file = checked.sweep.file
-    return f"{len(checked.entries)} points" if checked.entries else f"{file.method}, {file.run_cap} points"
+    sweep = checked.sweep
+    if sweep.seeds_per_point > 1:
+        return f"{sweep.file.method}, at most {sweep.cap} runs, {sweep.seeds_per_point} seeds of a good point"
+    return f"{len(checked.entries)} points" if checked.entries else f"{sweep.file.method}, {sweep.cap} points"
 
 
 def _as_json(checked: "Checked") -> dict[str, object]:

@@ -56,6 +56,7 @@ class Table:
     source: Source | None = None  # None for single runs
     decided: Decided | None = None  # if seeds were added until it was decided
     margin: float | None = None  # difference of the metric that does not matter
+    means: bool = False  # are what a search went by, and bad points got fewer seeds
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -75,8 +76,15 @@ class Table:
 
     @cached_property
     def samples(self) -> Mapping[str, Values]:
-        """Return what is compared, by label and seed: the outcome if the file names one, or else the metric."""
-        return self.asked.samples if self.asked else {each.label: each.sample() for each in self.configurations}
+        """Return what is compared, by label and seed: the outcome if the file names one, or else the metric.
+
+        Of a search of means it is the points with most seeds. A mean of fewer is partly luck.
+        """
+        if self.asked:
+            return self.asked.samples
+        samples = {each.label: each.sample() for each in self.configurations}
+        most = max(map(len, samples.values()), default=0)
+        return {name: {} if self.means and len(each) < most else each for name, each in samples.items()}
 
     @property
     def scaled(self) -> Mapping[str, Values]:
@@ -279,6 +287,7 @@ def read_table_of(source: Source) -> Table:
         source=source,
         decided=decided,
         margin=header.margin or (header.until.margin if header.until else None),
+        means=header.seeds_per_point > 1,
     )
     return _answered(table, sweep)
 

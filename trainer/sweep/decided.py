@@ -81,7 +81,8 @@ def design_of(sweep: LocalSweep, question: str, numbers: Design) -> tuple[Design
     """Return (the design, its margin as text). `question` is best, all-pairs, against or against=LABEL.
 
     `numbers` has everything else. Its margin, by default the file's, is in the unit of the shown metric: points. Raises
-    SweepError if nothing can be decided: a search, no metric, one configuration, or no such control.
+    SweepError if nothing can be decided: a search, no metric or one that is not logged, one configuration, or no such
+    control.
     """
     file = sweep.checked.sweep.file
     if file.method != "grid":
@@ -91,6 +92,9 @@ def design_of(sweep: LocalSweep, question: str, numbers: Design) -> tuple[Design
     for key in ("early_terminate", "run_cap"):
         if getattr(file, key) is not None:
             raise SweepError(f"--until decided: {sweep.name} has {key}, which ends seeds, too; leave one out")
+    own = any(key.startswith("probe.extra") for key in sweep.checked.sweep.space)  # may log any metric
+    if not own and (wrong := [each for each in sweep.checked.warnings if each.startswith("metric.name: ")]):
+        raise SweepError(f"--until decided: {sweep.name}: {wrong[0]}")
     labels = list(configurations(sweep.progress()))
     if len(labels) < 2:
         raise SweepError(f"--until decided: {sweep.name} has one configuration; nothing is to be decided")
@@ -128,7 +132,7 @@ def run_until_decided(
 ) -> Decided:
     """Run seeds until no configuration is in question. A failed run is replaced by the next seed, if there is one.
 
-    Raises SweepError if the sweep was begun with another design.
+    Raises SweepError if the sweep was begun with another design, and after the first runs if none has the metric.
     """
     labels = list(configurations(sweep.progress()))
     control = None if design.control is None else labels[design.control]
@@ -149,6 +153,7 @@ def run_until_decided(
         wanted = [entries[key] for key in _wanted(outcomes, list(entries), still, design) if key not in tried]
         if signal or not wanted:
             return Decided(_begun(progress), tuple(decisions), tuple(still), outcomes.failed, noted, signal, margin)
+        _refuse_no_metric(sweep, progress)
         running = {status.point.key for status in progress.points if status.state == "running"}
         if all(entry.point.key in running for entry in wanted):  # by another controller
             time.sleep(_PATIENCE_SECONDS)
@@ -158,6 +163,13 @@ def run_until_decided(
         tried |= {entry.point.key for entry in wanted}
         part = _needed(sweep, {status.point.key for status in _begun(progress).points}, wanted)
         _, signal = part.run(wanted=wanted, jobs=jobs, devices=devices, watch=watch)
+
+
+def _refuse_no_metric(sweep: LocalSweep, progress: Progress) -> None:
+    finished = [status for status in progress.points if status.state == "finished"]
+    metric = sweep.checked.sweep.file.metric
+    if metric and finished and all(status.value is None for status in finished):
+        raise SweepError(f"--until decided: {metric.name} is in none of {len(finished)} finished runs of {sweep.name}")
 
 
 def _until(design: Design, control: str | None, margin: str) -> Until:

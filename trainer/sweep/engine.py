@@ -125,6 +125,7 @@ class Engine:
                 changed |= slot.run is not None
             if slot.run and self._tend(slot.run, stopping=stopping):
                 slot.run, changed = None, True
+                self._asked_in_vain = -math.inf  # what has ended may ask for another run: every slot asks again
         now = time.monotonic()
         if now - self._beaten > BEAT_SECONDS:
             self._beaten = now

@@ -24,7 +24,7 @@ from trainer.runs.groups import SEED, label
 from trainer.sweep.command import COMMAND, read_command
 from trainer.sweep.header import Header, read_header, unknown_control
 from trainer.sweep.hyperband import Hyperband
-from trainer.sweep.space import Choice, Constant, Parameter, Range, read_parameters
+from trainer.sweep.space import MOST_POINTS, Choice, Constant, Parameter, Range, read_parameters, size_of
 from trainer.sweep.strict import StrictSection, Whole
 from trainer.text import writable
 
@@ -155,7 +155,7 @@ class Sweep:
     @property
     def cap(self) -> int:
         """Return the largest number of runs of a search, 0 if its file does not say."""
-        return self.file.run_cap or 0
+        return min(self.file.run_cap or 0, size_of(self.searched) * self.seeds_per_point or MOST_POINTS)
 
 
 def read_sweep(path: Path) -> Sweep:

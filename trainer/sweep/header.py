@@ -125,7 +125,8 @@ def _misread(text: str) -> Iterator[str]:
             yield f"# {key}: it names nothing"
     for name, value in said:
         meant = get_close_matches(name.capitalize(), _KEYS, cutoff=0.8)
-        if name not in _KEYS and meant:
+        # In small letters only the key itself: `# seed: {value: 0}` is a parameter that was taken out.
+        if name not in _KEYS and meant and (name[0].isupper() or name.capitalize() in _KEYS):
             yield f"# {name}: {value}: no such key; did you mean {meant[0]!r}?"
 
 

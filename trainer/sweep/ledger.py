@@ -40,6 +40,7 @@ from trainer.sweep.trials import (
     waiting,
 )
 
+_PROPOSALS = 21  # that may repeat a known point, as in a small space, before there are no more
 _DUPLICATE: Mapping[str, Any] = {"state": "missing"}  # no attempt: another trial of its point counts
 
 
@@ -180,14 +181,19 @@ class Ledger:
         return self._wanted.get(Point(point).key, 0) if point is not None else 0
 
     def _propose(self, entry_of: Callable[[Point], Entry]) -> Claim | None:
-        for _ in range(20):  # a small space soon repeats itself
+        no_more_points = False
+        for attempt in range(_PROPOSALS):
             known, trials = self._by_point(), self._trials()
             if len(known) >= self._sweep.cap:
                 return None
+            no_more_points |= attempt == _PROPOSALS - 1
             with quiet():
-                proposal = propose(trials, self._sweep)
+                proposal = propose(trials, self._sweep, no_more_points=no_more_points)
             if proposal is None:
-                return None
+                if no_more_points:
+                    return None
+                no_more_points = True
+                continue
             entry = None
             if proposal.point.key not in known:
                 with contextlib.suppress(ConfigError):  # a combination that was not among the check's samples

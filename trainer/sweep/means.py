@@ -1,7 +1,7 @@
 """Searches over means: a point is one value for each key but the seed, and its value is the mean over several seeds.
 
 Which points get all their seeds is decided as in asynchronous successive halving (ASHA, Li et al. 2020, eta = 2), with
-seeds in the place of epochs: a point gets another one while its mean is among the better half of all that have as many.
+seeds in the place of epochs: a point gets another one once its mean is among the better half of all that have as many.
 """
 
 import math
@@ -35,12 +35,12 @@ def merged(runs: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return found
 
 
-def next_seed(runs: Sequence[FrozenTrial], metric: Metric, *, seeds_per_point: int) -> Due | None:
+def next_seed(runs: Sequence[FrozenTrial], metric: Metric, *, seeds_per_point: int, no_more_points: bool) -> Due | None:
     """Return the point whose next seed is worth most, or None if none is worth one.
 
     Of several it is the one with most seeds, then with the best mean. A point with a run that failed, was stopped early
     or has not ended gets none. Neither does one whose mean is in the worse half. It can come back, as worse points
-    move the middle.
+    move the middle. The only point with so many seeds waits for a second one, unless no new points are to come.
     """
     sign = -1 if metric.goal == "maximize" else 1
     groups = [(group, [sign * value for value in _values(group)]) for group in _by_point(runs)]
@@ -50,7 +50,8 @@ def next_seed(runs: Sequence[FrozenTrial], metric: Metric, *, seeds_per_point: i
         if 0 < count == len(group) < seeds_per_point and all(run.state == TrialState.COMPLETE for run in group):
             rivals = [fmean(each[:count]) for _, each in groups if len(each) >= count]
             mean = fmean(values)
-            if sum(rival < mean for rival in rivals) < len(rivals) / 2:
+            half = math.ceil(len(rivals) / 2) if no_more_points else len(rivals) // 2
+            if sum(rival < mean for rival in rivals) < half:
                 promising.append((-count, mean, group[0]))
     if not promising:
         return None

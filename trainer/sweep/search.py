@@ -29,19 +29,23 @@ class Proposal:
     distributions: Mapping[str, BaseDistribution]
 
 
-def propose(trials: Sequence[FrozenTrial], sweep: Sweep) -> Proposal | None:
+def propose(trials: Sequence[FrozenTrial], sweep: Sweep, *, no_more_points: bool = False) -> Proposal | None:
     """Return the next run of a search after these trials of a ledger. Raises ValueError for a search without a metric.
 
-    Return None if a random search of means has no point left. That of a Bayesian search may repeat a point.
+    A Bayesian search may repeat a point. A search of means returns None if it has no point left. With `no_more_points`
+    it proposes further seeds only. The last runs of one go to them, too.
     """
     metric = sweep.file.metric
     if metric is None:
         raise ValueError(f"{sweep.name} has no metric to search by")
-    if sweep.seeds_per_point > 1 and (
-        due := next_seed(list(_newest(trials).values()), metric, seeds_per_point=sweep.seeds_per_point)
-    ):
-        point = Point({**due.like.user_attrs["point"], SEED: due.seed})
-        return Proposal(point, due.like.params, due.like.distributions)
+    if sweep.seeds_per_point > 1:
+        runs = list(_newest(trials).values())
+        last = no_more_points or sweep.cap - len(runs) < sweep.seeds_per_point
+        if due := next_seed(runs, metric, seeds_per_point=sweep.seeds_per_point, no_more_points=last):
+            point = Point({**due.like.user_attrs["point"], SEED: due.seed})
+            return Proposal(point, due.like.params, due.like.distributions)
+        if no_more_points:
+            return None
     first = {SEED: 0} if sweep.seeds_per_point > 1 else {}
     if sweep.file.method == "bayes":
         distributions = distributions_of(sweep)

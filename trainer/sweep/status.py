@@ -130,7 +130,7 @@ def progress(points: Sequence[Point], attempts: Sequence[Attempt], *, sweep: Swe
         by_key.setdefault(attempt.point.key, []).append(attempt)
     known = tuple(PointStatus(point, tuple(by_key.pop(point.key, ()))) for point in points)
     foreign = tuple(PointStatus(found[0].point, tuple(found)) for found in by_key.values())
-    total = max(len(points), 0 if sweep.file.method == "grid" else sweep.file.run_cap or 0)
+    total = max(len(points), 0 if sweep.file.method == "grid" else sweep.cap)
     return Progress(sweep.varied, sweep.file.metric, known, foreign, total, sweep.seeds_per_point > 1)
 
 
@@ -185,6 +185,8 @@ def as_text(progress: Progress) -> str:
     lines += [f"no longer in the file: {status.point.label(progress.varied)}" for status in progress.foreign]
     lines += [f"from {archive}: {count} points" for archive, count in progress.archives.items()]
     done = progress.count("finished", "stopped")
+    if progress.means:  # bad points get fewer seeds
+        return "\n".join([*lines, f"{done} of at most {progress.total} runs are done"])
     return "\n".join([*lines, f"{done} of {progress.total} points are done"])
 
 

@@ -108,7 +108,8 @@ def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.Ca
         (["run", "good.yaml", "--first", "seed=9"], "--first: seed=9: good.yaml has no such point"),
         (["run", "good.yaml", "--for", "1h", "--have", "."], "--have: .: no archive in it"),
         (["run", "good.yaml", "missing.yaml", "--for", "1h"], "missing.yaml"),
-        (["start", "good.yaml", "--until", "decided"], "--until: W&B's server gives out the points in an order of its"),
+        (["start", "good.yaml", "--until", "04:30"], "--until: 04:30: expected decided; a time goes with"),
+        (["start", "good.yaml", "--at-most", "5"], "--at-most: goes with --until decided"),
         (["plan"], "expected a sweep file, such as sweeps/smoke.yaml"),
         (["plan", "good.yaml", "--noise", "0"], "--noise: 0: expected a standard deviation above 0, such as 0.3"),
         (
@@ -169,6 +170,6 @@ def test_a_plan_has_cost_power_and_a_chart(
     assert "Dashed: the difference that is wanted." in drawn
     assert trainer("plan", "good.yaml", "search.yaml", "--json", "--devices", "cuda:0,cuda:1") == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["good"]["seconds"], told["search"]["seconds"]) == (120, 180)
+    assert (told["good"]["seconds"], told["search"]["seconds"]) == (120, 120), "its space has four points"
     assert told["good"]["noise"] is None and "compares" not in told["search"]
     assert not (tmp_path / "runs").exists(), "nothing was run"

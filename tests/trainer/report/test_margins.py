@@ -10,6 +10,7 @@ from command_line import run_here
 from trainer.report.pages import grids
 from trainer.report.pages.answer import finding
 from trainer.report.pages.export import as_json
+from trainer.report.pages.guards import guards
 from trainer.report.tables import Table, read_table
 from trainer.sweep.header import read_header
 
@@ -98,3 +99,12 @@ def test_the_command_takes_a_margin(table: Table, tmp_path: Path, capsys: pytest
     assert run_here(["report", str(table.folder), "--margin", "0.8", "--out", str(tmp_path / "out"), "--json"]) == 0
     (content,) = json.loads(capsys.readouterr().out)
     assert content["margin"] == 0.8
+
+
+def test_a_search_of_means_compares_the_points_with_most_seeds(write_schedules) -> None:
+    """Before: a point that got two seeds, and was dropped, headed the page of a search that had chosen another one."""
+    table = replace(read_table(write_schedules({**VALUES, "polynomial": [0.96, 0.95]})), means=True)
+    assert table.top[0] == "cosine"
+    assert "polynomial" not in {each.name for each in table.against_best}
+    assert "polynomial" not in finding(table).text
+    assert any("more seeds to points with better means" in guard.what for guard in guards(table))

@@ -1,33 +1,15 @@
 """The test that may look after every seed: its boundaries, its error, its seeds."""
 
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import special
+from sequential_tables import fixed_seeds, outcomes, rate_of_errors, sequential
 
-from trainer.statistics.sequential import EQUIVALENT, Course, Design, Numbers, boundary, decide, follow
+from trainer.statistics.sequential import EQUIVALENT, Design, boundary, decide, follow
 
-SEVERAL = ("normal", "skewed", "heavy-tailed", "unequal")
-
-
-def outcomes(kind: str, *, runs: int, count: int, seeds: int, seed: int = 1) -> Numbers:
-    """Values [R, K, N] of `count` equal configurations. Those of unequal spreads have 1 to 3 times the same one."""
-    rng, shape = np.random.default_rng(seed), (runs, count, seeds)
-    match kind:
-        case "skewed":
-            return rng.exponential(size=shape) - 1
-        case "heavy-tailed":
-            return rng.standard_t(3, size=shape)
-        case "unequal":
-            return rng.standard_normal(shape) * np.linspace(1, 3, count)[None, :, None]
-        case _:
-            return rng.standard_normal(shape)
-
-
-def rate_of_errors(course: Course) -> float:
-    return float(np.isin(course.verdicts, (1, -1)).any(axis=1).mean())
+SEVERAL = ("normal", "exponential", "t, 3 df", "spreads 1 to 3")
 
 
 def allowed(runs: int) -> float:
@@ -65,41 +47,21 @@ def test_they_are_not_in_a_long_simulation_either(kind: str, count: int, runs: i
     assert rate_of_errors(follow(values, Design("all-pairs", at_most=seeds))) <= allowed(runs)
 
 
-def fixed_design(values: Numbers, mine: list[int]) -> float:
-    """The power of one look after all N seeds, with Holm's correction over all pairs, to tell the best from all."""
-    n = values.shape[-1]
-    course = follow(values, Design("all-pairs", at_least=n, at_most=n))
-    return float((course.verdicts[:, mine] == 1).all(axis=1).mean())
-
-
 @pytest.mark.parametrize(("count", "runs"), [(2, 2000), (5, 1000)])
 def test_a_clear_winner_is_found_with_far_fewer_runs_than_by_a_design_of_equal_power_at_one_deviation(
     count: int, runs: int
 ) -> None:
     """The fixed design has to be chosen before the difference is known, and is as good at one standard deviation."""
-    design = Design("best", at_most=22)
-    mine = [place for place, pair in enumerate(combinations(range(count), 2)) if 0 in pair]
-    found: dict[int, tuple[float, float]] = {}
-    for deviations in (1, 2, 3):
-        values = outcomes("normal", runs=runs, count=count, seeds=22)
-        values[:, 0] += deviations
-        course = follow(values, design)
-        power = (course.verdicts[:, mine] == 1).all(axis=1).mean()
-        found[deviations] = float(power), float(course.seeds.sum(axis=1).mean())
-    fixed = 2
-    while True:
-        values = outcomes("normal", runs=runs, count=count, seeds=fixed, seed=2)
-        values[:, 0] += 1
-        if fixed_design(values, mine) >= found[1][0]:
-            break
-        fixed += 1
+    found = {deviations: sequential(count, runs, deviations) for deviations in (1, 2, 3)}
+    fixed = fixed_seeds(count, runs, 1, found[1][0])
+    assert fixed
     assert found[2][0] > 0.95
     assert found[2][1] < 0.7 * count * fixed
     assert found[3][1] < 0.5 * count * fixed
 
 
 def test_at_the_margin_s_border_at_most_5_percent_are_called_equivalent() -> None:
-    for kind in ("normal", "unequal"):
+    for kind in ("normal", "exponential", "spreads 1 to 3"):
         values = outcomes(kind, runs=4000, count=2, seeds=15)
         values[:, 0] += 1.5
         course = follow(values, Design("all-pairs", at_most=15, margin=1.5))

@@ -212,6 +212,8 @@ def test_a_question_that_is_none_is_refused(tmp_path: Path, question: str, line:
     [
         ({"optimizer.lr": {"value": 0.1}, "seed": {"values": [0, 1]}}, {}, "has one configuration"),
         (THREE, {"metric": None}, "names no metric"),
+        (THREE, {"metric": {"name": "val/accuracy"}}, "metric.name: val/accuracy needs a validation set"),
+        (THREE, {"metric": {"name": "foo/bar"}}, "metric.name: the trainer does not log 'foo/bar'"),
         (THREE, {"run_cap": 5}, "has run_cap, which ends seeds, too"),
         (
             THREE,
@@ -229,3 +231,11 @@ def test_a_sweep_that_asks_nothing_of_this_kind_is_refused(
         path.write_text(path.read_text().replace("metric: null\n", ""))
     with pytest.raises(SweepError, match=line):
         design_for(open_sweep(path, runs=tmp_path))
+
+
+def test_a_metric_that_no_run_has_ends_the_sweep_after_its_first_runs(tmp_path: Path) -> None:
+    own = {**THREE, "probe.extra.name": {"value": "none"}}  # such a probe may log any metric
+    sweep = opened(tmp_path, own, metric={"name": "own/sharpness", "goal": "minimize"})
+    with pytest.raises(SweepError, match=r"own/sharpness is in none of 9 finished runs of s"):
+        run(sweep, design_for(sweep))
+    assert len(noted(tmp_path)) == 9, "the first seeds"

@@ -22,7 +22,7 @@ from trainer.sweep.means import merged, next_seed
 from trainer.sweep.order import configuration
 from trainer.sweep.points import Entry, Point
 from trainer.sweep.search import propose
-from trainer.sweep.status import Attempt, progress
+from trainer.sweep.status import Attempt, as_text, progress
 
 SPACE = {"optimizer.lr": {"min": 0.1, "max": 1.0}}
 RATES = "{optimizer.lr: {min: 0.1, max: 1}}"
@@ -102,11 +102,12 @@ def test_an_impossible_point_is_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "due"),
     [
-        ({1.0: [0.5]}, (1.0, 1)),
+        ({1.0: [0.5]}, None),  # it waits for a second point
         ({1.0: [0.5], 2.0: [0.4]}, (1.0, 1)),
-        ({1.0: [0.5, 0.3], 2.0: [0.4]}, (1.0, 2)),  # the only one with two
+        ({1.0: [0.5, 0.3], 2.0: [0.4]}, None),  # the only one with two
         ({1.0: [0.5, 0.3], 2.0: [0.6, 0.4], 3.0: [0.1]}, (2.0, 2)),
-        ({1.0: [0.5, 0.5, 0.5], 2.0: [0.4], 3.0: [0.45]}, (3.0, 1)),  # in the better half of three
+        ({1.0: [0.5, 0.5, 0.5], 2.0: [0.4], 3.0: [0.45]}, None),  # one of three is the better half
+        ({1.0: [0.5, 0.5, 0.5], 2.0: [0.4], 3.0: [0.45], 4.0: [0.1]}, (3.0, 1)),
         ({1.0: [0.5, 0.5, 0.5], 2.0: [0.4]}, None),
         ({1.0: [0.5, None]}, None),  # its second runs
     ],
@@ -122,8 +123,32 @@ def test_the_next_seed_goes_to_the_better_half(
     for sign, goal in ((1, "maximize"), (-1, "minimize")):
         signed = [trial(run.user_attrs["point"]["optimizer.lr"], run.user_attrs["point"]["seed"],
                         None if run.value is None else sign * run.value, run.state) for run in runs]  # fmt: skip
-        found = next_seed(signed, Metric(name="x", goal=goal), seeds_per_point=3)  # type: ignore[arg-type]
+        found = next_seed(signed, Metric(name="x", goal=goal), seeds_per_point=3, no_more_points=False)  # type: ignore[arg-type]
         assert (found and (found.like.user_attrs["point"]["optimizer.lr"], found.seed)) == due
+
+
+@pytest.mark.parametrize(
+    ("values", "due"),
+    [({1.0: [0.5]}, (1.0, 1)), ({1.0: [0.5, 0.3], 2.0: [0.4]}, (1.0, 2)), ({1.0: [0.5] * 3, 2.0: [0.4]}, None)],
+)
+def test_without_new_points_the_best_gets_all_its_seeds(
+    values: dict[float, list[float]], due: tuple[float, int] | None
+) -> None:
+    runs = [trial(rate, seed, value) for rate, each in values.items() for seed, value in enumerate(each)]
+    found = next_seed(runs, Metric(name="x", goal="maximize"), seeds_per_point=3, no_more_points=True)
+    assert (found and (found.like.user_attrs["point"]["optimizer.lr"], found.seed)) == due
+
+
+@pytest.mark.parametrize("method", ["random", "bayes"])
+def test_a_small_space_is_searched_to_its_end_by_two_at_once(tmp_path: Path, method: str) -> None:
+    """Before: an idle slot did not ask again, and the search ended with a seed still due."""
+    parameters = {"optimizer.lr": {"values": [0.9, 0.5, 0.1]}}
+    path = means_sweep(tmp_path, method=method, cap=20, parameters=parameters)
+    assert read_sweep(path).cap == 9, "three points of three seeds"
+    found, _ = run(path, tmp_path, jobs=2)
+    assert found.best_mean and found.best_mean[2] == 3
+    assert f"{len(noted(tmp_path))} of at most 9 runs are done" in as_text(found)
+    assert run(path, tmp_path)[0].points == found.points, "nothing is left"
 
 
 def test_the_sampler_is_told_the_mean_of_each_point() -> None:

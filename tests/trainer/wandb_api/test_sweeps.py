@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from command_line import run_here
 from standin import ENTITY, Run, Standin, Sweep
 
+from trainer.config.overrides import flatten, read_overrides
 from trainer.errors import SweepError
 from trainer.sweep.status import Progress
 from trainer.wandb_api import sweeps as remote
@@ -182,6 +185,20 @@ def test_start_registers_the_file_and_starts_an_agent_a_device(
     assert task.command[-1] == f"{ENTITY}/mine/{sweep.id}"
     assert task.env["WANDB_AGENT_DISABLE_FLAPPING"] == "true"
     assert task.env["PATH"].startswith(str(Path(sys.executable).parent))
+
+
+def test_start_until_decided_runs_the_rounds_here_and_shows_them_in_one_group(
+    server: Standin, tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")  # which is taken back afterwards
+    fixed = {key: {"value": value} for key, value in flatten(read_overrides(small_run)).items() if "sink" not in key}
+    varied = {"optimizer.lr": {"values": [0.002, 0.000001]}, "train.max_steps": {"value": 6}}
+    metric = {"name": "test/accuracy", "goal": "maximize"}
+    content = {"name": "g", "project": "mine", "method": "grid", "metric": metric, "parameters": fixed | varied}
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(content))
+    assert run_here(["sweep", "start", "a.yaml", "--until", "decided", "--at-most", "3", "--at-least", "3"]) in (0, 1)
+    assert len(server.runs) >= 6, "three seeds of each, and more where a run stayed at chance"
+    assert {(run.project, run.group, run.sweep) for run in server.runs.values()} == {("mine", "g", None)}
 
 
 def test_nothing_is_registered_where_a_point_is_impossible(server: Standin, tmp_path: Path) -> None:

@@ -152,7 +152,8 @@ def _sentences(table: Table) -> Iterable[str]:
 def _decisions(decided: Decided, best: str, *, unit: str) -> Iterable[str]:
     """Yield what the sequential test has found, of the best one or of all pairs, whichever the question is."""
     until, of_best = decided.until, decided.until.question == "best"
-    yield f"Seeds were added until decided, {until.at_least} to {until.at_most} of each configuration."
+    least = "" if until.at_least == until.at_most else f"{until.at_least} to "
+    yield f"Seeds were added until decided, {least}{until.at_most} of each configuration."
     found: dict[str, list[str]] = {}
     for each in decided.about(best):
         one, other = (each.b, each.a) if best == each.b and of_best else (each.a, each.b)
@@ -169,7 +170,8 @@ def _decisions(decided: Decided, best: str, *, unit: str) -> Iterable[str]:
         within = f"quivalent within {until.margin or 0:g}{unit}"
         yield f"It is e{within} to {several(same)}." if of_best else f"E{within} are {several(same)}."
     if left := found.get("open"):
-        so_far = "So far it" if decided.open else "It"
+        subject = "it" if len(found) > 1 else "the sequential test"
+        so_far = f"So far {subject}" if decided.open else subject[0].upper() + subject[1:]
         whether = "whether it differs from" if of_best else "whether these differ:"
         yield f"{so_far} leaves open {whether} {several(left)}."
 

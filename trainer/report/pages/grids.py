@@ -298,6 +298,10 @@ def decisions(table: Table) -> Grid:
         "Decisions of the sequential test, which looks after every seed: this is the one that is wrong in at most 5% of"
         f" sweeps of equal configurations, over all looks and pairs. Its design: {decided.until if decided else ''}"
     )
+    if decided:
+        began = [len(each.runs) + len(each.failed) for each in table.configurations if each.until_decided]
+        most = decided.until.at_most
+        caption += f". It took {sum(began)} runs. {most} seeds for each of {len(began)} are {most * len(began)}"
     return Grid(caption, header, rows, (0, 1))
 
 

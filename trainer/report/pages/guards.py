@@ -83,6 +83,13 @@ def _tuning(table: Table) -> Iterator[Guard]:
 
 
 def _selection(table: Table) -> Iterator[Guard]:
+    if table.means:
+        count = sum(bool(sample) for sample in table.samples.values())
+        yield Guard(
+            "selection",
+            f"a search gave more seeds to points with better means, so the best mean is too good by chance. Only the"
+            f" {count} with most seeds are compared, and these tests err more often than at 5%",
+        )
     if not table.metric.startswith("test/") or table.asked:
         return
     if not any(each.planned for each in table.configurations) and table.expected is not None:
