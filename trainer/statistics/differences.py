@@ -64,6 +64,18 @@ def contrast(*terms: tuple[int, Sequence[float]]) -> Difference:
     return Difference(mean, mean - half, mean + half, df, p)
 
 
+def over_both(difference: Difference, image_error: float) -> tuple[float, float] | None:
+    """Return the 95% interval of a difference over new seeds and new test images together, None if there is none.
+
+    `image_error` is its standard error from the choice of the images. The two are independent, so variances add.
+    """
+    if difference.low is None or difference.high is None or difference.df is None:
+        return None
+    t = quantile(difference.df)
+    half = math.hypot((difference.high - difference.low) / 2, t * image_error)
+    return difference.mean - half, difference.mean + half
+
+
 def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
     """Return a - b over the seeds that both have, with the paired t-test. None for fewer than three seeds.
 

@@ -101,6 +101,14 @@ def test_the_command_takes_a_margin(table: Table, tmp_path: Path, capsys: pytest
     assert content["margin"] == 0.8
 
 
+def test_an_effect_size_stands_beside_each_p(table: Table) -> None:
+    grid = grids.with_best(table)
+    place = grid.header.index("effect size (Hedges' g), 95% interval")
+    assert grid.header[place - 1] == "p"
+    sizes = {row[0]: float(row[place].split()[0]) for row in grid.rows}
+    assert sizes["constant"] < sizes["linear"] < -1 < sizes["step"] < 1
+
+
 def test_a_search_of_means_compares_the_points_with_most_seeds(write_schedules) -> None:
     """Before: a point that got two seeds, and was dropped, headed the page of a search that had chosen another one."""
     table = replace(read_table(write_schedules({**VALUES, "polynomial": [0.96, 0.95]})), means=True)

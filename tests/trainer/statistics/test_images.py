@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from trainer.statistics.differences import over_both, welch
 from trainer.statistics.images import image_error, image_error_of_difference
 
 
@@ -33,3 +34,20 @@ def test_both_errors_are_those_of_new_test_sets() -> None:
     assert np.sqrt(np.mean(alone**2)) == pytest.approx(true[0], rel=0.05)
     assert np.sqrt(np.mean(between**2)) == pytest.approx(true[1], rel=0.1)
     assert true[1] < true[0]  # paired by image
+
+
+def test_an_interval_over_seeds_and_images_covers_the_truth_in_95_percent() -> None:
+    """Each simulated table has other seeds, and other test images that move all of its runs of `a` together."""
+    draw = np.random.default_rng(3)
+    alone, both, tables = 0, 0, 2000
+    for _ in range(tables):
+        a = draw.normal(size=5) + draw.normal(0, 0.6)
+        b = draw.normal(size=5)
+        found = welch(a.tolist(), b.tolist())
+        low, high = over_both(found, 0.6) or (0.0, 0.0)
+        alone += (found.low or 0.0) <= 0 <= (found.high or 0.0)
+        both += low <= 0 <= high
+    assert 0.94 <= both / tables <= 0.98
+    assert alone / tables < 0.92, "seeds alone do not know of the images"
+    assert over_both(found, 0.0) == pytest.approx((found.low, found.high))
+    assert over_both(welch([1.0], [2.0, 3.0]), 0.6) is None

@@ -13,7 +13,7 @@ from trainer.report.tables import Table
 from trainer.runs.groups import decisive, value_text
 from trainer.statistics.comparisons import Comparison as Against
 from trainer.statistics.describe import Values, std_of
-from trainer.statistics.differences import Pair
+from trainer.statistics.differences import Pair, over_both, welch
 from trainer.statistics.effects import effect
 from trainer.statistics.images import image_error, image_error_of_difference
 from trainer.statistics.power import MOST_SEEDS
@@ -206,15 +206,25 @@ def two_noises(table: Table) -> Grid:
             difference = fmean(values) - fmean(best.sample().values())
             resolved = "yes" if against and abs(difference) > 1.96 * against else "no" if against else NONE
             error = NONE if against is None else f"{difference:+.2f}{' ± ' if against else ', '}{_error(against)}"
-            rows.append((each.label, f"{std_of(values):.2f}", _error(alone), error, resolved))
+            both = None if against is None else over_both(welch(values, [*best.sample().values()]), against)
+            together = NONE if both is None else interval(both, digits=2)
+            rows.append((each.label, f"{std_of(values):.2f}", _error(alone), error, together, resolved))
     caption = (
         "Two sources of noise, in points: the standard deviation of a run over seeds, and the standard error of the"
         f" mean accuracy from the choice of the test images. The difference from {best.label} has such an error of its"
-        " own. More seeds do not reduce it. It counts as resolved if it is more than 1.96 such errors. 'None seen': the"
+        " own, image by image. More seeds do not reduce it. The interval is for new seeds and new images at once, of"
+        " one pair. A difference counts as resolved if it is more than 1.96 errors of the images. 'None seen': the"
         " estimate is not above 0, and few runs can hide a small one"
     )
-    header = ("configuration", "seeds", "test images", f"minus {best.label}", "resolved by the test images")
-    return Grid(caption, header, tuple(rows), (0, 4))
+    header = (
+        "configuration",
+        "seeds",
+        "test images",
+        f"minus {best.label}",
+        "95% interval over seeds and images",
+        "resolved by the test images",
+    )
+    return Grid(caption, header, tuple(rows), (0, 5))
 
 
 def _error(points: float) -> str:
@@ -229,7 +239,8 @@ def _against(
     digits = digits_of(table)
     verdicts = table.verdicts_on_control if side else table.verdicts
     marks = {each.label: each.marks for each in table.configurations}
-    header = ("configuration", "difference", "95% bounds, all at once", "p", "verdict")
+    effect_size = "effect size (Hedges' g), 95% interval"
+    header = ("configuration", "difference", "95% bounds, all at once", "p", effect_size, "verdict")
     rows: list[tuple[str, ...]] = []
     for each in comparisons:
         reference = references[each.name]
@@ -241,10 +252,11 @@ def _against(
                 f"{each.difference:+.{digits}f}",
                 _bounds(each, digits),
                 p_value(each.p),
+                _effect_of(table.scaled[each.name], table.scaled[reference]),
                 f"{said}, interim" if interim and verdicts[each.name].word in ("different", "equivalent") else said,
             )
         )
-    return Grid(caption + _margin_of(table) + _NOT_FIXED * bool(table.decided), header, tuple(rows), (0, 4))
+    return Grid(caption + _margin_of(table) + _NOT_FIXED * bool(table.decided), header, tuple(rows), (0, 5))
 
 
 def _conclusion(table: Table, comparison: Against, reference: str, verdict: Verdict, *, side: bool) -> str:
