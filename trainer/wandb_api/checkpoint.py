@@ -47,7 +47,7 @@ def fetch_assigned(runs: Path, name: str) -> Path | None:
 
 
 def _latest(api: wandb.Api, path: str) -> Any:
-    with suppress(ValueError, wandb.CommError):  # it has none
+    with suppress(ValueError, wandb.errors.CommError):  # it has none
         return api.artifact(path, type=TYPE)
     return None
 
