@@ -1,0 +1,92 @@
+"""Many runs on one, two and four ranks, all in four processes: a start of a process takes seconds.
+
+Ranks meet as torchrun's do: by its environment variables, over a store that their parent holds.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainer.config import load_config
+from trainer.config.train import Train
+from trainer.data.batches import Normalize
+from trainer.runs.checkpoint import load_checkpoint
+from trainer.training.ranks import ranks_of
+from trainer.training.run import follow_run, start_run
+
+_PROCESSES = 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run of these overrides on `size` ranks, in the folder `name`. Where `double`, all of it is in float64."""
+
+    name: str
+    words: tuple[str, ...]
+    size: int = 1
+    double: bool = False
+
+
+def train_all(cases: Sequence[Case], runs: Path) -> None:
+    """Train each case into RUNS. Those on one rank are trained beside those on two."""
+    from torch.distributed import TCPStore
+    from torch.multiprocessing import start_processes
+
+    runs.mkdir(exist_ok=True)
+    cases = sorted(cases, key=lambda case: case.size)
+    stores = [TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False) for _ in cases]
+    ports = [store.port for store in stores]
+    start_processes(_work, (cases, ports, runs), nprocs=_PROCESSES, start_method="spawn")
+
+
+def _work(index: int, cases: Sequence[Case], ports: Sequence[int], runs: Path) -> None:
+    torch.set_num_threads(1)
+    for case, port in zip(cases, ports, strict=True):
+        rank = _PROCESSES - 1 - index if case.size == 1 else index  # the last one trains alone
+        if rank >= case.size:
+            continue
+        place = {"RANK": rank, "WORLD_SIZE": case.size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": case.size}
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_USE_AGENT_STORE": True}
+        os.environ.update({key: str(value) for key, value in {**place, **meeting}.items()})
+        with pytest.MonkeyPatch.context() as patch, _in_double(patch, on=case.double):
+            if rank == 0:
+                start_run(load_config(case.words).config, runs=runs, name=case.name)
+            else:
+                follow_run(ranks_of(Train()))
+
+
+@contextmanager
+def _in_double(patch: pytest.MonkeyPatch, *, on: bool) -> Iterator[None]:
+    """Compute in float64, where rounding is too small to grow into a difference that training makes."""
+    if not on:
+        yield
+        return
+    normalize = Normalize.__call__
+    patch.setattr(Normalize, "__call__", lambda self, *images: normalize(self, *images).double())
+    patch.setattr(Tensor, "float", Tensor.double)
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def state_of(folder: Path) -> dict[str, Any]:
+    return load_checkpoint(folder / "checkpoint.pt")
+
+
+def apart(one: Path, other: Path) -> float:
+    """Return |a - b| / |a| for all weights and running statistics of two runs."""
+    ours, theirs = (_flat(state_of(folder)["model"]) for folder in (one, other))
+    return float((ours - theirs).norm() / ours.norm())
+
+
+def _flat(weights: dict[str, Tensor]) -> Tensor:
+    return torch.cat([each.double().flatten() for each in weights.values() if each.is_floating_point()])
