@@ -5,10 +5,9 @@ Ranks meet as torchrun's do: by its environment variables, over a store that the
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,6 +17,8 @@ from trainer.config import load_config
 from trainer.config.train import Train
 from trainer.data.batches import Normalize
 from trainer.runs.checkpoint import load_checkpoint
+from trainer.sweep.child import CONTEXT
+from trainer.training.network_arguments import complete_parts
 from trainer.training.ranks import ranks_of
 from trainer.training.run import follow_run, start_run
 
@@ -29,13 +30,14 @@ class Case:
     """A run of these overrides on `size` ranks, in the folder `name`. Where `double`, all of it is in float64."""
 
     name: str
-    words: tuple[str, ...]
-    size: int = 1
+    words: Sequence[str]
+    size: int
     double: bool = False
+    fails: str | None = None  # a pattern of the RuntimeError on every rank
 
 
 def train_all(cases: Sequence[Case], runs: Path) -> None:
-    """Train each case into RUNS. Those on one rank are trained beside those on two."""
+    """Train each case into RUNS, where `pretend.server` is ready. Those on one rank are trained beside those on two."""
     from torch.distributed import TCPStore
     from torch.multiprocessing import start_processes
 
@@ -43,7 +45,7 @@ def train_all(cases: Sequence[Case], runs: Path) -> None:
     cases = sorted(cases, key=lambda case: case.size)
     stores = [TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False) for _ in cases]
     ports = [store.port for store in stores]
-    start_processes(_work, (cases, ports, runs), nprocs=_PROCESSES, start_method="spawn")
+    start_processes(_work, (cases, ports, runs), nprocs=_PROCESSES, start_method=CONTEXT.get_start_method())
 
 
 def _work(index: int, cases: Sequence[Case], ports: Sequence[int], runs: Path) -> None:
@@ -55,9 +57,14 @@ def _work(index: int, cases: Sequence[Case], ports: Sequence[int], runs: Path) -
         place = {"RANK": rank, "WORLD_SIZE": case.size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": case.size}
         meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_USE_AGENT_STORE": True}
         os.environ.update({key: str(value) for key, value in {**place, **meeting}.items()})
-        with pytest.MonkeyPatch.context() as patch, _in_double(patch, on=case.double):
+        expected = pytest.raises(RuntimeError, match=case.fails) if case.fails else nullcontext()
+        with pytest.MonkeyPatch.context() as patch, _in_double(patch, on=case.double), expected:
+            import time
+
+            print(index, case.name, time.perf_counter(), flush=True)
             if rank == 0:
-                start_run(load_config(case.words).config, runs=runs, name=case.name)
+                words = [*case.words, "probe.path.every_epochs=1000"]  # keeps the first weights
+                start_run(load_config(words, complete=complete_parts).config, runs=runs, name=case.name)
             else:
                 follow_run(ranks_of(Train()))
 
@@ -78,14 +85,17 @@ def _in_double(patch: pytest.MonkeyPatch, *, on: bool) -> Iterator[None]:
         torch.set_default_dtype(torch.float32)
 
 
-def state_of(folder: Path) -> dict[str, Any]:
-    return load_checkpoint(folder / "checkpoint.pt")
-
-
 def apart(one: Path, other: Path) -> float:
-    """Return |a - b| / |a| for all weights and running statistics of two runs."""
-    ours, theirs = (_flat(state_of(folder)["model"]) for folder in (one, other))
+    """Return |a - b| / |a| for the last weights and running statistics of two runs, averaged ones included."""
+    states = [load_checkpoint(folder / "checkpoint.pt") for folder in (one, other)]
+    ours, theirs = (torch.cat([_flat(state["model"]), _flat(state["evaluated"])]) for state in states)
     return float((ours - theirs).norm() / ours.norm())
+
+
+def moved(run: Path) -> float:
+    """Return |a - b| / |a| for the first and the last weights of a run."""
+    first, last = (_flat(load_checkpoint(path)["evaluated"]) for path in (run / "path" / "0.pt", run / "checkpoint.pt"))
+    return float((first - last).norm() / first.norm())
 
 
 def _flat(weights: dict[str, Tensor]) -> Tensor:

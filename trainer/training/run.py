@@ -120,9 +120,15 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
 
 def follow_run(ranks: Ranks) -> None:
     """Train beside rank 0, which decides and writes. Raises UserError if that cannot be, or a rank is lost."""
-    plan: dict[str, Any] | None = ranks.share(None)
-    if plan is None:  # nothing to do
-        return ranks.leave()
+    try:
+        plan: dict[str, Any] | None = ranks.share(None)
+        if plan:  # else there is nothing to do
+            _follow(ranks, plan)
+    finally:
+        ranks.leave()
+
+
+def _follow(ranks: Ranks, plan: Mapping[str, Any]) -> None:
     config = validate(plan["config"])
     for name, text in plan["texts"]:
         remember_text(name, text)
@@ -140,7 +146,6 @@ def follow_run(ranks: Ranks) -> None:
         else:
             loop.state_dict()  # as rank 0 keeps one
         loop.fit()
-    return ranks.leave()
 
 
 def _help_out(index: int, meeting: Meeting) -> None:
