@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from torch.multiprocessing.spawn import start_processes
 
 from trainer.config import load_config
 from trainer.config.train import Train
@@ -19,7 +20,7 @@ from trainer.data.batches import Normalize
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.sweep.child import CONTEXT
 from trainer.training.network_arguments import complete_parts
-from trainer.training.ranks import ranks_of
+from trainer.training.ranks import open_store, ranks_of
 from trainer.training.run import follow_run, start_run
 
 _PROCESSES = 4
@@ -38,12 +39,9 @@ class Case:
 
 def train_all(cases: Sequence[Case], runs: Path) -> None:
     """Train each case into RUNS, where `pretend.server` is ready. Those on one rank are trained beside those on two."""
-    from torch.distributed import TCPStore
-    from torch.multiprocessing import start_processes
-
     runs.mkdir(exist_ok=True)
     cases = sorted(cases, key=lambda case: case.size)
-    stores = [TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False) for _ in cases]
+    stores = [open_store(case.size) for case in cases]
     ports = [store.port for store in stores]
     start_processes(_work, (cases, ports, runs), nprocs=_PROCESSES, start_method=CONTEXT.get_start_method())
 
@@ -59,9 +57,6 @@ def _work(index: int, cases: Sequence[Case], ports: Sequence[int], runs: Path) -
         os.environ.update({key: str(value) for key, value in {**place, **meeting}.items()})
         expected = pytest.raises(RuntimeError, match=case.fails) if case.fails else nullcontext()
         with pytest.MonkeyPatch.context() as patch, _in_double(patch, on=case.double), expected:
-            import time
-
-            print(index, case.name, time.perf_counter(), flush=True)
             if rank == 0:
                 words = [*case.words, "probe.path.every_epochs=1000"]  # keeps the first weights
                 start_run(load_config(words, complete=complete_parts).config, runs=runs, name=case.name)

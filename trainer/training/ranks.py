@@ -170,8 +170,8 @@ class Several(Ranks):
                 self.leave()
             return
         before = torch.get_num_threads()
-        self._store, port = _open_store(self.size)
-        meeting = Meeting(self.size, port, max(1, before // self.size))
+        self._store = open_store(self.size)
+        meeting = Meeting(self.size, self._store.port, max(1, before // self.size))
         torch.set_num_threads(meeting.threads)
         self._others = _start(help_out, meeting)
         try:
@@ -180,8 +180,6 @@ class Several(Ranks):
             until = time.monotonic() + SECONDS_TO_SAVE
             for process in self._others.processes:
                 process.join(max(0.0, until - time.monotonic()))
-        except RankLostError as error:
-            raise RankLostError(self.why_lost(error)) from error
         finally:
             for process in self._others.processes:
                 process.kill()  # has no effect on one that has ended
@@ -217,8 +215,9 @@ class Several(Ranks):
 
     def _wait_for_others(self) -> None:
         """Wait for the processes that this one has started. Raises RankLostError if one ends before it is there."""
-        for rank in range(1, self.size) if self._others else ():
-            while not self._store.check([_there(rank)]):
+        store = self._store
+        for rank in range(1, self.size) if store and self._others else ():
+            while not store.check([_there(rank)]):
                 if exited := self._look_for_dead():
                     raise RankLostError(exited)
 
@@ -243,7 +242,7 @@ class Several(Ranks):
         return str(error)
 
     def _look_for_dead(self) -> str | None:
-        from torch.multiprocessing import ProcessExitedException
+        from torch.multiprocessing.spawn import ProcessExitedException
 
         try:
             self._others.join(timeout=0.1, grace_period=0.1)
@@ -350,14 +349,12 @@ class Several(Ranks):
 
 def joined(index: int, meeting: Meeting) -> Several:
     """Return the ranks, seen from the process number `index` of those that rank 0 has started. It ends with rank 0."""
-    from torch.distributed import TCPStore
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the terminal is for rank 0
     parent = multiprocessing.parent_process()
     assert parent
     end_when_closed(parent.sentinel)
     torch.set_num_threads(meeting.threads)
-    store = TCPStore(_HERE, meeting.port, meeting.size, is_master=False, timeout=_LONGEST_START)
+    store = open_store(meeting.size, at=meeting.port)
     store.set(_there(index + 1), "")
     return Several(Launched(index + 1, meeting.size, index + 1, meeting.size), store=store)
 
@@ -385,16 +382,15 @@ def _there(rank: int) -> str:
     return f"trainer/{rank}"
 
 
-def _open_store(size: int) -> tuple[Any, int]:
-    """Return a store in which the ranks of this machine find each other, and its port, which the system chooses."""
-    from torch.distributed import TCPStore
+def open_store(size: int, *, at: int | None = None) -> Any:
+    """Return a store in which ranks of this machine find each other: that of a port, or a new one."""
+    from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
-    store = TCPStore(_HERE, 0, size, is_master=True, timeout=_LONGEST_START, wait_for_workers=False)
-    return store, store.port
+    return TCPStore(_HERE, at or 0, size, is_master=at is None, timeout=_LONGEST_START, wait_for_workers=False)
 
 
 def _start(help_out: HelpOut, meeting: Meeting) -> Any:
-    from torch.multiprocessing import start_processes
+    from torch.multiprocessing.spawn import start_processes
 
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # is inherited: a Ctrl-C is for rank 0
     try:

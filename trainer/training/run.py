@@ -144,7 +144,7 @@ def _follow(ranks: Ranks, plan: Mapping[str, Any]) -> None:
         if plan["state"]:
             loop.load_state_dict(plan["state"])
         else:
-            loop.state_dict()  # as rank 0 keeps one
+            loop.save_checkpoint()  # rank 0 does, and this rank's generators are in it
         loop.fit()
 
 
@@ -267,7 +267,10 @@ def _train(
             return stop() or any(sink.stop_requested for sink in supervisors)
 
         texts = [(source.kept_as, source.text) for source in own.sources_of(config)] if ranks.size > 1 else []
-        ranks.share({"config": plain, "data": fingerprint, "state": state, "texts": texts})
+        try:
+            ranks.share({"config": plain, "data": fingerprint, "state": state, "texts": texts})
+        except RankLostError as error:
+            return RunResult(folder, "interrupted", {}, ranks.why_lost(error), signal.SIGTERM)
         loop = Loop(parts, sinks, keep=keep, stop_requested=stop_requested)
         memory: dict[str, Any] = {}
         if state:
@@ -279,9 +282,7 @@ def _train(
             for sink in sinks:
                 remembered = memory.get(sink.name, {})
                 sink.start(RunInfo(folder.name, folder, plain, config_hash(config), info, resumed, remembered))
-            if not state:
-                keep("checkpoint", loop.state_dict())  # so that the sinks remember their run if it is killed in epoch 1
-            outcome = _who_stopped(_fit(loop), supervisors)
+            outcome = _who_stopped(_fit(loop, begun=bool(state)), supervisors)
             _keep_predictions(loop, folder)
         except BaseException:
             with contextlib.suppress(UserError):  # a full disk must not hide the first error
@@ -293,11 +294,13 @@ def _train(
         return RunResult(folder, outcome.status, summary, outcome.message, asked, hint)
 
 
-def _fit(loop: Loop) -> Outcome:
-    """Train to the end, or until another rank is lost. The run then goes on from its last checkpoint."""
+def _fit(loop: Loop, *, begun: bool) -> Outcome:
+    """Train to the end, or until another rank is lost. A resume then goes on from the last checkpoint."""
     ranks = loop.parts.ranks
     try:
         with ranks.watched():
+            if not begun:
+                loop.save_checkpoint()  # so that the sinks remember their run if it is killed in epoch 1
             return loop.fit()
     except RankLostError as error:
         return Outcome("interrupted", loop.counters.step, ranks.why_lost(error))

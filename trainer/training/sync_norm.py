@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from models.layers import GhostBatchNorm
 from trainer.errors import ConfigError
 from trainer.training.ranks import Ranks, all_sum
 
@@ -21,8 +20,7 @@ def with_sync_norms(model: nn.Module, ranks: Ranks) -> nn.Module:
     Raises ConfigError for a layer with batch statistics of its own kind.
     """
     for name, layer in model.named_modules() if ranks.size > 1 else ():
-        whole_batch = isinstance(layer, GhostBatchNorm) and not layer.ghost_size
-        if whole_batch or type(layer) in (nn.BatchNorm1d, nn.BatchNorm2d):
+        if type(layer) in (nn.BatchNorm1d, nn.BatchNorm2d) or getattr(layer, "ghost_size", None) == 0:
             layer.__class__ = SyncBatchNorm  # the same parameters, hooks and state
         elif hasattr(layer, "running_mean"):
             kind = type(layer).__name__

@@ -2,8 +2,12 @@
 
 import json
 import os
+import random
 import signal
+import subprocess
 import sys
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -146,16 +150,22 @@ def test_ranks_that_drift_apart_end_the_run(runs: Path) -> None:
 
 
 def test_every_rank_has_generators_of_its_own_in_the_checkpoint(runs: Path) -> None:
-    random = load_checkpoint(runs / "unbroken" / "checkpoint.pt")["random"]
-    assert len(random) == 2
-    assert not torch.equal(random[0]["cpu"], random[1]["cpu"])
+    states = load_checkpoint(runs / "unbroken" / "checkpoint.pt")["random"]
+    assert len(states) == 2
+    assert not torch.equal(states[0]["cpu"], states[1]["cpu"])
 
 
 def _other_ranks(child: Child) -> list[int]:
     """Return the processes that a run has started as ranks, not the one that tracks its resources."""
-    pid = child._process.pid
-    pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    pids = _children(child._process.pid or 0)
     return [int(each) for each in pids if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
+
+
+def _children(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return []  # it has ended
 
 
 def _alive(pids: Sequence[int]) -> list[int]:
@@ -200,6 +210,60 @@ def test_a_signal_to_one_rank_ends_all_and_the_resume_has_the_same_bits(
     child = Child(folder, [], {})
     wait_for(child.poll)
     assert (child.poll() or "")[0] == "finished"
+    assert_same_end(folder, runs / "unbroken")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_twenty_kills_of_a_rank_change_no_bit_and_leave_no_process(
+    runs: Path, tmp_path: Path, image_folder: Path
+) -> None:
+    draw = random.Random(0)
+    server.ready()
+    kills, ended, found = 0, 0, Counter[str]()
+    while kills < 20 or not ended:
+        folder = tmp_path / f"broken{ended}"
+        child = Child(folder, [*BASE, f"data.root={image_folder}", *BROKEN], {})
+        others: list[int] = []
+        while child.poll() is None and not others:
+            others = _other_ranks(child)
+        if kills < 20:
+            time.sleep(draw.uniform(0, 6))  # from its start to its end
+            if child.poll() is None:
+                rank = draw.randrange(2)
+                os.kill([child._process.pid or 0, *others][rank], signal.SIGKILL)
+                kills += 1
+                found[f"rank {rank}"] += 1
+        wait_for(child.poll)
+        wait_for(lambda others=others: not _alive(others))
+        state, _, message = child.poll() or ("", {}, "")
+        found[state] += 1
+        if state != "interrupted":
+            assert state == "finished", message
+            assert_same_end(folder, runs / "unbroken")
+            ended += 1
+    print(dict(found))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("killed", ["rank", "torchrun"])
+def test_a_run_under_torchrun_that_is_killed_ends_and_resumes_to_the_same_bits(
+    runs: Path, tmp_path: Path, image_folder: Path, killed: str
+) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "trainer", "train"]
+    words = [*BASE, f"data.root={image_folder}", *BROKEN, "--runs", str(tmp_path), "--name", "run"]
+    folder = tmp_path / "run"
+    with subprocess.Popen([*torchrun, *words]) as process:
+        wait_for(lambda: (folder / "metrics.jsonl").exists() and len(rows_of(folder)) >= 3)
+        ranks = [int(each) for each in _children(process.pid)]
+        os.kill(process.pid if killed == "torchrun" else ranks[1], signal.SIGKILL)
+        assert process.wait(60) != 0
+        wait_for(lambda: not _alive(ranks))
+    assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
+    again = subprocess.run([*torchrun, "--resume", str(folder)], capture_output=True, text=True, check=True)
+    assert again.stdout.splitlines()[-1] == str(folder)
+    assert again.stdout.count(str(folder)) == 1  # one rank prints
     assert_same_end(folder, runs / "unbroken")
 
 
