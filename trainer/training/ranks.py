@@ -153,7 +153,8 @@ class Several(Ranks):
     def __init__(self, place: Launched, *, by_torchrun: bool = False, store: Any = None) -> None:
         self.rank, self.size = place.rank, place.size
         self.local_rank, self.local_size = place.local_rank, place.local_size
-        self._by_torchrun, self._store = by_torchrun, store
+        self._by_torchrun = by_torchrun
+        self._store: Any = store
         self._others: Any = None  # processes that this one has started
         self._stop: Callable[[], bool] = lambda: False
         self._time_is_over = False
@@ -215,11 +216,11 @@ class Several(Ranks):
 
     def _wait_for_others(self) -> None:
         """Wait for the processes that this one has started. Raises RankLostError if one ends before it is there."""
-        store = self._store
-        for rank in range(1, self.size) if store and self._others else ():
-            while not store.check([_there(rank)]):
-                if exited := self._look_for_dead():
-                    raise RankLostError(exited)
+        if self._others:
+            for rank in range(1, self.size):
+                while not self._store.check([_there(rank)]):
+                    if exited := self._look_for_dead():
+                        raise RankLostError(exited)
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
