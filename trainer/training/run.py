@@ -13,6 +13,7 @@ import torch
 
 from trainer.config import RunConfig
 from trainer.config.load import as_stored, validate
+from trainer.config.loss import OwnLoss
 from trainer.config.overrides import lay_over
 from trainer.config.probe import OwnProbe
 from trainer.config.show import to_yaml
@@ -36,7 +37,7 @@ from trainer.training.averages import Ema, Swa
 from trainer.training.device import Compute, choose_compute, deterministic_kernels, keep_freed_memory
 from trainer.training.early_stop import Monitor
 from trainer.training.loop import Loop, Outcome
-from trainer.training.losses import build_loss, build_penalty
+from trainer.training.losses import build_loss, build_penalty, refuse_loss_over_images
 from trainer.training.networks import initial_network, refuse_one_image
 from trainer.training.optimizers import build_optimizer
 from trainer.training.parts import Parts
@@ -209,6 +210,9 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         )
     if batches.smallest < 2 * train.accumulate * ranks.size and not config.model.sync_norm:
         refuse_one_image(model, config.model.name, image_set)
+    loss_fn = build_loss(config.loss, image_set.num_classes)
+    if ranks.size > 1 and isinstance(config.loss, OwnLoss):
+        refuse_loss_over_images(loss_fn, own.source_of("loss", config.loss), image_set.num_classes)
     parts = Parts(
         config=train,
         compute=compute,
@@ -217,7 +221,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         ema=Ema(model, **train.ema.model_dump()) if train.ema.decay else None,
         swa=Swa(model) if train.swa.epochs else None,
         monitor=Monitor(train.early_stop, validates=image_set.val is not None),
-        loss_fn=build_loss(config.loss, image_set.num_classes).to(device),
+        loss_fn=loss_fn.to(device),
         reduction=config.loss.reduction,
         penalty=ranks.share_of(build_penalty(config.loss, model)),
         optimizer=optimizer,

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from trainer.runs.folder import config_hash
 from trainer.sweep.child import Child
 from trainer.training.device import choose_compute
 from trainer.training.launched import Launched, launched
+from trainer.training.network_arguments import complete_parts
 from trainer.training.pace import measure_pace
 from trainer.training.ranks import ranks_of
 from trainer.training.run import build_parts, resume_run, start_run
@@ -314,6 +316,23 @@ def test_parts_that_do_not_fit_four_ranks_are_refused(image_folder: Path, words:
     with pytest.raises(ConfigError, match=problem) as caught:
         build_parts(config, choose_compute(config.train, ranks), load_image_set(config.data, seed=0), ranks)
     assert len(caught.value.problems) == 1
+
+
+def test_an_own_loss_over_several_images_is_refused(image_folder: Path, tmp_path: Path) -> None:
+    own = tmp_path / "losses.py"
+    own.write_text(
+        "from torch.nn.functional import cross_entropy\n"
+        "def plain(logits, targets):\n    return cross_entropy(logits, targets, reduction='none')\n"
+        "def centred(logits, targets):\n    return plain(logits - logits.mean(0), targets)\n"
+    )
+    for name, works in (("plain", True), ("centred", False)):
+        words = [*BASE, f"data.root={image_folder}", "model.name=lenet5", "data.image_size=32", "train.batch_size=8"]
+        words += [f"loss.name={own}:{name}", "train.devices=2"]
+        config = load_config(words, complete=complete_parts).config
+        ranks, images = ranks_of(config.train), load_image_set(config.data, seed=0)
+        refusal = pytest.raises(ConfigError, match=r"loss.name: \S+:centred: its loss of an image depends on the other")
+        with nullcontext() if works else refusal:
+            build_parts(config, choose_compute(config.train, ranks), images, ranks)
 
 
 def test_more_ranks_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
