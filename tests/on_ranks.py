@@ -80,18 +80,20 @@ def _in_double(patch: pytest.MonkeyPatch, *, on: bool) -> Iterator[None]:
         torch.set_default_dtype(torch.float32)
 
 
-def apart(one: Path, other: Path) -> float:
-    """Return |a - b| / |a| for the last weights and running statistics of two runs, averaged ones included."""
+def apart(one: Path, other: Path, *, statistics: bool = True) -> float:
+    """Return |a - b| / |a| for the last weights of two runs, averaged ones included, and their running statistics."""
     states = [load_checkpoint(folder / "checkpoint.pt") for folder in (one, other)]
-    ours, theirs = (torch.cat([_flat(state["model"]), _flat(state["evaluated"])]) for state in states)
+    ours, theirs = (torch.cat([_flat(state[net], statistics) for net in ("model", "evaluated")]) for state in states)
     return float((ours - theirs).norm() / ours.norm())
 
 
 def moved(run: Path) -> float:
     """Return |a - b| / |a| for the first and the last weights of a run."""
-    first, last = (_flat(load_checkpoint(path)["evaluated"]) for path in (run / "path" / "0.pt", run / "checkpoint.pt"))
+    paths = run / "path" / "0.pt", run / "checkpoint.pt"
+    first, last = (_flat(load_checkpoint(path)["evaluated"], statistics=False) for path in paths)
     return float((first - last).norm() / first.norm())
 
 
-def _flat(weights: dict[str, Tensor]) -> Tensor:
-    return torch.cat([each.double().flatten() for each in weights.values() if each.is_floating_point()])
+def _flat(state: dict[str, Tensor], statistics: bool) -> Tensor:
+    kept = [value for key, value in state.items() if statistics or ".running_" not in key]
+    return torch.cat([each.double().flatten() for each in kept if each.is_floating_point()])

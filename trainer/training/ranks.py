@@ -130,7 +130,7 @@ class Ranks:
         return contextlib.nullcontext()
 
     def why_lost(self, error: RankLostError) -> str:
-        """Return which rank was lost and how, as far as known. Raises its own error if it failed by itself."""
+        """Return which rank was lost and how, as far as known. Raises an error if it failed by itself."""
         return str(error)
 
 
@@ -248,9 +248,10 @@ class Several(Ranks):
         try:
             self._others.join(timeout=0.1, grace_period=0.1)
         except ProcessExitedException as error:
-            number = -error.exit_code
-            how = f"was killed by {signal.Signals(number).name}" if number > 0 else f"ended with {error.exit_code}"
-            return f"rank {error.error_index + 1} {how}"
+            rank = f"rank {error.error_index + 1}"
+            if error.signal_name is None:
+                raise UserError(f"{rank} ended with exit code {error.exit_code}; what it says is above") from error
+            return f"{rank} was killed by {error.signal_name}"
         return None
 
     # A step

@@ -81,6 +81,7 @@ def runs(made_once: Callable[[str, Callable[[Path], object]], Path], image_folde
             Case("replicas-2", [*base, *REPLICAS, "model.ghost_size=0"], 2, double=True),
             Case("float-1", [*base, *NETS["group"], "loss.l2=0", "train.accumulate=2"], 1),
             Case("float-2", [*base, *NETS["group"], "loss.l2=0"], 2),
+            Case("timed", [*base, *REPLICAS, "train.max_seconds=1e-6"], 2),
             Case("unbroken", [*base, *BROKEN], 2),
             Case("drifting", [*base, f"model.name={own}:Counting", "train.epochs=1"], 2, fails="drifted apart: level"),
         ]
@@ -112,7 +113,7 @@ def test_whole_networks_on_ranks_equal_one_process_over_fifty_steps(
     server.ready()
     train_all([Case(str(size), words, size, double=double) for size in (1, 2, 4)], tmp_path / "runs")
     folders = [tmp_path / "runs" / str(size) for size in (1, 2, 4)]
-    found = [apart(folders[0], folder) for folder in folders[1:]]
+    found = [apart(folders[0], folder, statistics=double) for folder in folders[1:]]
     print(f"{name}: moved {moved(folders[0]):.1e}, apart {found[0]:.1e} on two and {found[1]:.1e} on four ranks")
     assert [rows_of(folder)[-1]["step"] >= 50 for folder in folders] == [True] * 3
     assert max(found) < min(1e-6, moved(folders[0]) / 100)
@@ -145,6 +146,11 @@ def test_batch_norm_of_each_rank_equals_ghost_norm_of_their_parts(runs: Path) ->
 def test_two_ranks_have_the_bits_of_one_process_with_two_parts(runs: Path) -> None:
     assert moved(runs / "float-1") > 1e-3
     assert apart(runs / "float-1", runs / "float-2") == 0
+
+
+def test_the_clock_of_rank_0_ends_all(runs: Path) -> None:
+    summary = json.loads((runs / "timed" / "summary.json").read_text())
+    assert (summary["status"], summary["step"]) == ("finished", 2)  # it says so after step 1, all know it after step 2
 
 
 def test_ranks_that_drift_apart_end_the_run(runs: Path) -> None:
