@@ -96,6 +96,7 @@ FULL = {
     "fastresnet9": ["model.name=fastresnet9", "model.ghost_size=8", "train.batch_size=32", "train.drop_last=true",
                     "train.epochs=50"],
     "vgg_a": ["model.name=vgg_a", "data.val_fraction=0.25", "train.batch_size=12", "train.epochs=20",
+              "optimizer.lr=0.01",
               "schedule.name=reduce_on_plateau", "schedule.patience=5", "schedule.threshold=0.5",
               "train.early_stop.patience=16", "train.early_stop.min_delta=10"],
 }  # fmt: skip
