@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from multiprocessing import connection
@@ -43,6 +44,12 @@ def end_when_closed(handle: int) -> None:
     No training runs on without its parent. A pipe shows this at once, on every system.
     """
     threading.Thread(target=_wait_for_end, args=(handle,), daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """Stop as on SIGTERM when the parent process ends. Only Linux can wait for it; elsewhere this does nothing."""
+    if sys.platform == "linux":
+        end_when_closed(os.pidfd_open(os.getppid()))
 
 
 def _wait_for_end(handle: int) -> None:

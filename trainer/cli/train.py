@@ -64,11 +64,16 @@ def train(
     """
     from trainer.config.overrides import flatten, read_overrides
     from trainer.own.source import remember
-    from trainer.signals import LEASH, end_when_closed
+    from trainer.signals import LEASH, end_when_closed, end_with_parent
+    from trainer.training.launched import launched
     from trainer.wandb_api.agent import assignment, begun
 
     if os.environ.pop(LEASH, None):
         end_when_closed(0)
+    if here := launched():
+        end_with_parent()
+        if here.rank:
+            return 0 if dry_run else _follow()
     given = options.overrides_of(overrides, offline, model, epochs, lr, batch_size, seed, data, device)
     if resume is not None and (recipe is not None or name is not None or dry_run):
         raise ConfigError("--resume: goes with overrides and --config, not with --recipe, --name or --dry-run")
@@ -124,6 +129,16 @@ def _bring_what_another_machine_has_done(runs: Path, name: str) -> None:
         fetch_assigned(runs, name)
     except UserError as error:
         typer.echo(f"wandb: {error}; going on from what is here", err=True)
+
+
+def _follow() -> int:
+    """Train as rank 0 says, which reads what was typed."""
+    from trainer.config.train import Train
+    from trainer.training.ranks import ranks_of
+    from trainer.training.run import follow_run
+
+    follow_run(ranks_of(Train()))
+    return 0
 
 
 def _report(result: "RunResult", as_json: bool) -> None:

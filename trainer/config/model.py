@@ -16,6 +16,9 @@ class Model(Section):
     name: str = "resnet18"
     """Name of a network: one that `trainer models` lists, `timm/NAME`, or an own one as `FILE.py:NAME`."""
 
+    sync_norm: bool = False
+    """With train.devices: compute the statistics of BatchNorm over the images of all devices, and not those of each."""
+
     @property
     def arguments(self) -> dict[str, Any]:
         """The builder's keyword arguments, not yet checked against its signature, and the `code` of an own one."""

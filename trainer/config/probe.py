@@ -18,6 +18,10 @@ class When(Section):
     log_spaced: NonNegativeInt = 0
     """Number of steps to measure over the whole run, in equal ratios from the first to the last, so dense at first."""
 
+    @property
+    def is_on(self) -> bool:
+        return bool(self.every or self.at or self.log_spaced)
+
 
 class Walk(When):
     """Loss and gradient along the gradient of one batch: `probe/*` (Santurkar et al. 2018, section 3.1, figure 4)."""
@@ -61,7 +65,7 @@ class OwnProbe(When, OwnPart):
 
     @model_validator(mode="after")
     def _it_is_due(self) -> Self:
-        if not (self.every or self.at or self.log_spaced):
+        if not self.is_on:
             raise ValueError("it measures at no step; set every, at or log_spaced")
         return self
 
@@ -83,3 +87,9 @@ class Probe(Section):
     features: Features = Field(default_factory=Features)
     extra: Extra = Field(default_factory=NoExtra)
     path: Path = Field(default_factory=Path)
+
+    @property
+    def measured(self) -> list[str]:
+        """Return the keys of the probes that measure at some step, such as `probe.walk`."""
+        probes = {name: getattr(self, name) for name in type(self).model_fields}
+        return [f"probe.{name}" for name, probe in probes.items() if isinstance(probe, When) and probe.is_on]

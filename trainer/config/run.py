@@ -50,6 +50,19 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _what_several_devices_do(self) -> Self:
+        count = self.train.devices
+        if count == 1:
+            return self
+        if on := self.probe.measured:
+            raise ValueError(f"train.devices: {count}: {on[0]} measures on one device only; turn it off, or set 1")
+        if self.train.batch_size < count:
+            raise ValueError(f"train.batch_size: {self.train.batch_size} images cannot be shared by {count} devices")
+        if self.train.device not in ("auto", "cpu", "cuda"):
+            raise ValueError(f"train.device: {self.train.device!r} is one device, not {count}; use cuda or cpu")
+        return self
+
+    @model_validator(mode="after")
     def _one_average(self) -> Self:
         if self.train.ema.decay and self.train.swa.epochs:
             raise ValueError("train.swa.epochs: there can be only one averaged network; set train.ema.decay=0")

@@ -51,6 +51,9 @@ class Train(Section):
     """Leave out the last batch of an epoch if it is smaller than the others."""
     device: Annotated[str, ChangesNoNumber()] = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     """auto, cpu, mps, cuda or cuda:N. auto is a GPU if there is one."""
+    devices: PositiveInt = 1
+    """Number of devices that share each batch, a process (rank) for each: GPUs, or shares of this CPU's threads.
+    docs/scale.md has what is as on one device. torchrun sets it."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of matrix products. auto is bfloat16 on GPUs from compute capability 8.0, float16 on older ones,
     bfloat16 on CPUs with AVX512-BF16 or AMX, and otherwise float32."""

@@ -43,7 +43,7 @@ class Kind:
     @property
     def beside(self) -> frozenset[str]:
         """Return the keys of the section that are no arguments."""
-        return frozenset(self.section.model_fields if self.section else ("name", "code"))
+        return frozenset(self.section.model_fields if self.section else (*Model.model_fields, "code"))
 
 
 KINDS = {

@@ -58,12 +58,15 @@ def _marked_keys() -> frozenset[str]:
 def decisive(config: Mapping[str, Any], *, also: str | None = None) -> dict[str, Any]:
     """Return the keys of a config that change its numbers, without the seed, and all keys that begin with `also`.
 
-    Without an EMA (`train.ema.decay` is 0) its other settings change none. `schedule.monitor=auto` and
-    `augment.extra.name=none` are left out because runs stored before these keys mean them.
+    Without an EMA (`train.ema.decay` is 0) its other settings change none. `schedule.monitor=auto`,
+    `augment.extra.name=none`, `train.devices=1` and `model.sync_norm=false` are left out because runs stored before
+    these keys mean them.
     """
     unused = ["train.ema.every", "train.ema.warmup"] if config.get("train.ema.decay") == 0 else []
     unused += ["schedule.monitor"] if config.get("schedule.monitor") == "auto" else []
     unused += ["augment.extra.name"] if config.get("augment.extra.name") == "none" else []
+    unused += ["train.devices"] if config.get("train.devices") == 1 else []
+    unused += ["model.sync_norm"] if config.get("model.sync_norm") is False else []
     return {
         key: value
         for key, value in config.items()

@@ -15,7 +15,7 @@ from typing import Any
 _PACKAGES = ("cifar-sweeps", "torch", "torchvision", "timm", "wandb", "numpy")
 
 
-def provenance(*, device: str, precision: str, command: Sequence[str], seed: int) -> dict[str, Any]:
+def provenance(*, device: str, precision: str, ranks: int, command: Sequence[str], seed: int) -> dict[str, Any]:
     """Return what run.json keeps of a run's start, as plain values."""
     return {
         "seed": seed,
@@ -24,6 +24,7 @@ def provenance(*, device: str, precision: str, command: Sequence[str], seed: int
         "git": _git(),
         "device": device,
         "precision": precision,
+        "ranks": ranks,
         "python": platform.python_version(),
         "versions": _versions(),
         "machine": {"system": platform.platform(), "cores": os.cpu_count()},

@@ -17,6 +17,7 @@ from trainer.errors import ConfigError
 from trainer.runs.provenance import processor
 from trainer.training.matrix_convolution import with_matrix_products
 from trainer.training.precision import refuse_float16
+from trainer.training.ranks import ALONE, Ranks
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 AUTO_PRECISION = "TRAINER_AUTO_PRECISION"
@@ -70,9 +71,12 @@ class Compute:
             torch.cuda.synchronize(self.device)
 
 
-def choose_compute(config: Train) -> Compute:
-    """Return the device and precision of a config. Raises ConfigError if this machine does not have them."""
-    device = _device(config.device)
+def choose_compute(config: Train, ranks: Ranks = ALONE) -> Compute:
+    """Return the device and precision of a config, for one of `ranks`.
+
+    Raises ConfigError if this machine does not have them.
+    """
+    device = _device(config.device) if ranks.size == 1 else _device_of_rank(config.device, ranks)
     refuse_float16(config, str(device))
     dtype = _automatic_dtype(device) if config.precision == "auto" else _DTYPES[config.precision]
     return Compute(device, dtype, config.channels_last)
@@ -137,6 +141,19 @@ def _device(name: str) -> torch.device:
     if name == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("train.device: 'mps': not on this machine; try auto or cpu")
     return torch.device(name)
+
+
+def _device_of_rank(name: str, ranks: Ranks) -> torch.device:
+    """Return a GPU for each rank of this machine, or the CPU for all."""
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if (count := torch.cuda.device_count()) < ranks.local_size:
+        raise ConfigError(
+            f"train.devices: {ranks.local_size} ranks need as many GPUs, and torch {torch.__version__} sees {count} "
+            "here; take fewer, or train.device=cpu"
+        )
+    torch.cuda.set_device(ranks.local_rank)
+    return torch.device("cuda", ranks.local_rank)
 
 
 def _automatic_dtype(device: torch.device) -> torch.dtype:

@@ -33,7 +33,7 @@ def plan_run(config: RunConfig) -> dict[str, int]:
     with torch.device(device):
         model = build_network(config.model, shape)
     images = (shape.in_channels, shape.image_size, shape.image_size)
-    batch = max(2, -(-config.train.batch_size // config.train.accumulate))
+    batch = max(2, -(-config.train.batch_size // (config.train.accumulate * config.train.devices)))
     with one_line_for_wrong_images(config.model.name, torch.empty(1, *images, device=device)):
         size = models.measure(model, images, batch_size=batch)
     optimizer = build_optimizer(model, config.optimizer, fused=False)

@@ -9,6 +9,7 @@ from trainer.config.train import Tta
 from trainer.data.batches import Normalize, pad
 from trainer.data.images import Split
 from trainer.training.device import Compute
+from trainer.training.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,17 @@ def evaluate(
     *,
     tta: Tta = "none",
     batch_size: int = 500,
+    ranks: Ranks = ALONE,
 ) -> Evaluation:
-    """Evaluate a network in evaluation mode. Afterwards it is in the mode it was in."""
+    """Evaluate a network in evaluation mode, each of `ranks` on its part. Afterwards it is in the mode it was in."""
     was_training = model.training
     model.eval()
-    plain, averaged = predict(model, split.images, normalize, compute, tta=tta, batch_size=batch_size)
+    ranks = ranks if len(split) >= ranks.size else ALONE  # each has all of a few images
+    (images,) = ranks.part(split.images)
+    plain, averaged = (
+        ranks.whole(logits, len(split))
+        for logits in predict(model, images, normalize, compute, tta=tta, batch_size=batch_size)
+    )
     model.train(was_training)
 
     def accuracy(logits: Tensor) -> float:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from trainer.data.images import Split
 from trainer.protocols import Probe, Progress, Record, Sink, Status, View
-from trainer.seeds import random_state, set_random_state
 from trainer.training.counters import Clock, Counters, Sums
 from trainer.training.evaluate import Evaluation, evaluate
 from trainer.training.parts import Parts
@@ -46,7 +45,7 @@ class Loop:
         stop_requested: Callable[[], bool],
     ) -> None:
         self.parts, self.sinks = parts, sinks
-        self._keep, self._stop_requested = keep, stop_requested
+        self._keep, self._stop_requested = keep, parts.ranks.agreed(stop_requested)
         self.counters, self.sums = Counters(), Sums(parts.compute.device)
         self._best: dict[str, Any] = {}  # the best epoch's weights, if they are to be restored
         self._clock = Clock(parts.compute, self.counters)
@@ -101,11 +100,13 @@ class Loop:
         Probes that are due measure the step before its update. Nothing here waits for the device, except every so many
         steps for the running sums.
         """
-        parts, counters = self.parts, self.counters
+        parts, counters, count = self.parts, self.counters, len(targets)
         parts.schedule.set_rate(counters.step)
         due = [probe for probe in parts.probes if probe.due(counters.step)]
-        step = Step(parts, parts.normalize(images, parts.compute.memory_format), targets, replayed=bool(due))
-        loss = step.backward(lambda loss, correct: self.sums.add(loss, correct, counters.step))
+        images, targets = parts.ranks.part(images, targets)
+        images = parts.normalize(images, parts.compute.memory_format)
+        step = Step(parts, images, targets, of=count, replayed=bool(due))
+        loss = parts.ranks.backward(step.backward, lambda loss, correct: self.sums.add(loss, correct, counters.step))
         if due:
             self.run_probes(due, step.view(loss, step=counters.step, epoch=self.epoch, lr=self.lr))
         step.update()
@@ -113,13 +114,15 @@ class Loop:
             parts.ema.update(counters.step)
         counters.step += 1
         counters.step_in_epoch += 1
-        counters.images_seen += len(targets)
+        counters.images_seen += count
         self.report_progress()
 
     def check_time(self) -> None:
         """End the run if it has trained for `max_seconds`."""
         limit = self.parts.config.max_seconds
-        if limit is not None and self._clock.metrics()["time/train_seconds"] >= limit:
+        if limit is None:
+            return
+        if self.parts.ranks.first_says(self._clock.metrics()["time/train_seconds"] >= limit):
             self.counters.ended = f"stopped after train.max_seconds={limit:g}"
 
     def run_probes(self, due: Sequence[Probe], view: View) -> None:
@@ -148,6 +151,7 @@ class Loop:
         if not row_due and self.parts.compute.device.type != "cpu" and counters.step % _READ_EVERY:
             return
         loss, correct = (total / counters.images_seen for total in self.sums.read())
+        self.parts.ranks.look()
         self.flush_probes()
         if self.sums.bad_step is not None:
             return
@@ -171,7 +175,7 @@ class Loop:
         metrics = {"train/loss": loss, "train/accuracy": accuracy, "optimizer/lr": self.lr}
         self.update_swa()
         if parts.val:  # it decides, so it is evaluated after every epoch
-            metrics |= self._evaluate(parts.val).metrics("val/")
+            metrics |= parts.ranks.of_first(self._evaluate(parts.val).metrics("val/"))
             metrics |= self.check_target(metrics["val/accuracy"])
         improved = parts.monitor.update(metrics)  # never sees the test set
         if parts.monitor.exhausted:
@@ -181,7 +185,7 @@ class Loop:
             metrics |= self._remember_or_restore(improved)
         if self.done or counters.epoch % config.evaluate_every == 0:
             self.last_test = self._evaluate(parts.test)
-            metrics |= self.last_test.metrics("test/")
+            metrics |= parts.ranks.of_first(self.last_test.metrics("test/"))
             metrics |= {} if parts.val else self.check_target(metrics["test/accuracy"])
         metrics |= counters.best_accuracies(metrics)
         parts.schedule.epoch_ended(metrics.get(parts.schedule.watched, loss))
@@ -228,8 +232,9 @@ class Loop:
         if parts.swa and parts.config.epochs - self.counters.epoch < parts.config.swa.epochs:
             parts.swa.update(parts.model)
             with torch.inference_mode(), parts.compute.autocast():
-                inputs = (images for images, _ in parts.batches.epoch(self.counters.epoch))
+                inputs = (parts.ranks.part(images)[0] for images, _ in parts.batches.epoch(self.counters.epoch))
                 parts.swa.refresh_norms(parts.normalize(x, parts.compute.memory_format) for x in inputs)
+            parts.ranks.average_norms(parts.swa.average)
 
     def check_target(self, accuracy: float) -> dict[str, float]:
         """End the run if it has reached `target_accuracy`. Return how long that took."""
@@ -249,8 +254,9 @@ class Loop:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resume needs: tensors and plain values."""
+        """Return what a resume needs: tensors and plain values. All ranks call it together."""
         parts = self.parts
+        parts.ranks.refuse_drift(parts.model)
         return {
             **self.weights(),
             "ema": parts.ema.average.state_dict() if parts.ema else None,
@@ -262,7 +268,7 @@ class Loop:
             "scaler": parts.scaler.state_dict(),
             "sums": self.sums.values,
             "probes": {probe.name: probe.state_dict() for probe in parts.probes},
-            "random": random_state(parts.compute.device),
+            "random": parts.ranks.random_states(parts.compute.device),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -284,7 +290,7 @@ class Loop:
         for probe in parts.probes:
             if probe.name in state["probes"]:
                 probe.load_state_dict(state["probes"][probe.name])
-        set_random_state(state["random"], parts.compute.device)
+        parts.ranks.set_random_states(state["random"], parts.compute.device)
 
     def _evaluate(self, split: Split) -> Evaluation:
         parts, config = self.parts, self.parts.config
@@ -296,6 +302,7 @@ class Loop:
             parts.compute,
             tta=config.tta,
             batch_size=config.eval_batch_size,
+            ranks=parts.ranks,
         )
 
     def _log(self, metrics: Mapping[str, float]) -> None:

@@ -99,6 +99,17 @@ def try_own_loss(loss: nn.Module, source: Source, targets: Tensor, num_classes: 
         raise source.mistake("makes losses without a gradient")
 
 
+def refuse_loss_over_images(loss: nn.Module, source: Source, num_classes: int) -> None:
+    """Raise ConfigError if an own loss of an image depends on the other images, of which a rank has not all."""
+    draw = torch.Generator().manual_seed(0)
+    logits, targets = torch.randn(4, num_classes, generator=draw), torch.arange(4) % num_classes
+    with own.in_a_line(source, "does not take two images"), torch.random.fork_rng(devices=[]), torch.no_grad():
+        halves = [loss(*half) for half in zip(logits.split(2), targets.split(2), strict=True)]
+        alike = torch.allclose(torch.cat(halves), loss(logits, targets))
+    if not alike:
+        raise source.mistake("its loss of an image depends on the other images, so devices cannot share a batch")
+
+
 class LossOfTerms(nn.Module):
     """A loss with one weighted term per class, summed or averaged over the classes."""
 

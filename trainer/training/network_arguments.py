@@ -15,6 +15,7 @@ from trainer.config import RunConfig
 from trainer.config.base import Section, is_settings
 from trainer.config.explain import did_you_mean, explain
 from trainer.config.load import with_sections
+from trainer.config.model import Model
 from trainer.config.model import network_table as table
 from trainer.config.optimizer import Timm
 from trainer.config.own import is_own, packaged
@@ -55,10 +56,12 @@ def complete_parts(settings: Mapping[str, Any], config: RunConfig | None) -> tup
     problems, sections = own.complete(settings)
     model = settings.get("model")
     if is_settings(model) and isinstance(name := model.get("name"), str) and not is_own("model", name):
-        given = {key: value for key, value in model.items() if key != "name"}
+        given = {key: value for key, value in model.items() if key not in Model.model_fields}
         more, arguments = complete_arguments(name, given)
         problems = [*more, *problems]
         sections["model"] = {"name": name, **arguments}
+    if is_settings(model) and "model" in sections:
+        sections["model"] |= {key: model[key] for key in Model.model_fields if key in model}
     if config and not problems and any("code" in section for section in sections.values()):
         from trainer.training.own_trials import try_parts
 

@@ -14,6 +14,7 @@ from trainer.protocols import Probe
 from trainer.training.averages import Ema, Swa
 from trainer.training.device import Compute
 from trainer.training.early_stop import Monitor
+from trainer.training.ranks import ALONE, Ranks
 from trainer.training.schedules import RateSchedule
 
 
@@ -42,6 +43,7 @@ class Parts:
     probes: Sequence[Probe]
     keep_best: bool
     path_every: int  # epochs between kept weights; 0: none
+    ranks: Ranks = ALONE
 
     @property
     def evaluated(self) -> nn.Module:

@@ -2,6 +2,8 @@
 
 import contextlib
 import shutil
+import signal
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,15 +13,17 @@ import torch
 
 from trainer.config import RunConfig
 from trainer.config.load import as_stored, validate
+from trainer.config.loss import OwnLoss
+from trainer.config.overrides import lay_over
 from trainer.config.probe import OwnProbe
 from trainer.config.show import to_yaml
 from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.images import ImageSet
 from trainer.data.sources import load_image_set
-from trainer.errors import CheckpointError, UserError
+from trainer.errors import CheckpointError, ConfigError, UserError
 from trainer.files import make_folder, write_json, write_whole
 from trainer.own import parts as own
-from trainer.own.source import remember
+from trainer.own.source import remember, remember_text
 from trainer.probes.build import build_probes
 from trainer.protocols import RunInfo, Sink, Status, Supervisor, finite_or_none
 from trainer.runs.bits import pack_bits
@@ -33,11 +37,13 @@ from trainer.training.averages import Ema, Swa
 from trainer.training.device import Compute, choose_compute, deterministic_kernels, keep_freed_memory
 from trainer.training.early_stop import Monitor
 from trainer.training.loop import Loop, Outcome
-from trainer.training.losses import build_loss, build_penalty
+from trainer.training.losses import build_loss, build_penalty, refuse_loss_over_images
 from trainer.training.networks import initial_network, refuse_one_image
 from trainer.training.optimizers import build_optimizer
 from trainer.training.parts import Parts
+from trainer.training.ranks import ALONE, Meeting, RankLostError, Ranks, joined, ranks_of
 from trainer.training.schedules import RateSchedule
+from trainer.training.sync_norm import with_sync_norms
 
 
 @dataclass(frozen=True)
@@ -57,12 +63,14 @@ def start_run(
 ) -> RunResult:
     """Train a new run in `runs/NAME`. `sinks` get its numbers beside its own. Raises UserError if it cannot start."""
     _refuse_bad_environment(config)
-    compute = choose_compute(config.train)
+    ranks = ranks_of(config.train)
+    config = _on_devices(config, ranks.size)
+    compute = choose_compute(config.train, ranks)
     folder = new_folder(runs, name, config)
-    with locked(folder):
+    with locked(folder), ranks.started(_help_out):
         try:
             image_set = load_image_set(config.data, seed=config.seed)
-            parts = build_parts(config, compute, image_set)
+            parts = build_parts(config, compute, image_set, ranks)
             own.keep(own.sources_of(config), folder)
             write_whole(folder / "config.yaml", to_yaml(config).encode())
         except BaseException:
@@ -76,12 +84,17 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
 
     `settings` are nested. They may change keys that change no number of a run. Raises ConfigError with every other key
     that differs, also between config.yaml and the checkpoint, and CheckpointError if the data or the text of an own
-    part has changed.
+    part has changed. Another number of devices is refused once the run has made a step: sums over other parts round in
+    another way.
     """
     remember(folder)
-    config = same_run(read_config(folder), settings or {})
+    begun = read_config(folder)
+    ranks = ranks_of(validate(lay_over(begun.model_dump(mode="json"), settings or {})).train)
+    settings = lay_over(dict(settings or {}), {"train": {"devices": ranks.size}})
+    config = same_run(_on_devices(begun, ranks.size), settings)
     summary = read_summary(folder)
     if summary.get("status") == "finished":
+        ranks.dismiss()
         return RunResult(folder, "finished", summary, "already finished; nothing was done")
     own.refuse_changed(config, folder)
     _refuse_bad_environment(config)
@@ -89,8 +102,12 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
         path = folder / "checkpoint.pt"
         state = load_checkpoint(path) if path.exists() else None  # None: killed before its first step
         if state:
-            same_run(validate(as_stored(state["config"])), config.model_dump(mode="json"))
-        compute = choose_compute(config.train)
+            stored = validate(as_stored(state["config"]))
+            _refuse_other_ranks(stored, ranks.size, state)
+            same_run(_on_devices(stored, ranks.size), config.model_dump(mode="json"))
+        if ranks.size != begun.train.devices:
+            write_whole(folder / "config.yaml", to_yaml(config).encode())
+        compute = choose_compute(config.train, ranks)
         image_set = load_image_set(config.data, seed=config.seed)
         fingerprint = image_set.fingerprint()
         if state and not _trained_on(state, image_set, fingerprint):
@@ -98,7 +115,66 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
                 f"{folder}: data.name={config.data.name} no longer has the images, labels and classes that this run "
                 "was trained on; bring them back, or start a new run"
             )
-        return _train(config, build_parts(config, compute, image_set), folder, fingerprint, state)
+        with ranks.started(_help_out):
+            return _train(config, build_parts(config, compute, image_set, ranks), folder, fingerprint, state)
+
+
+def follow_run(ranks: Ranks) -> None:
+    """Train beside rank 0, which decides and writes. Raises UserError if that cannot be, or a rank is lost."""
+    try:
+        plan: dict[str, Any] | None = ranks.share(None)
+        if plan:  # else there is nothing to do
+            _follow(ranks, plan)
+    finally:
+        ranks.leave()
+
+
+def _follow(ranks: Ranks, plan: Mapping[str, Any]) -> None:
+    config = validate(plan["config"])
+    for name, text in plan["texts"]:
+        remember_text(name, text)
+    compute = choose_compute(config.train, ranks)
+    if compute.device.type == "cpu":
+        keep_freed_memory()
+    image_set = load_image_set(config.data, seed=config.seed)
+    if image_set.fingerprint() != plan["data"]:
+        raise CheckpointError(f"rank {ranks.rank}: data.name={config.data.name} has other images here than at rank 0")
+    parts = build_parts(config, compute, image_set, ranks)
+    with deterministic_kernels(config.train.deterministic), StopRequest() as stop:
+        loop = Loop(parts, [], keep=lambda *_: None, stop_requested=stop)
+        if plan["state"]:
+            loop.load_state_dict(plan["state"])
+        else:
+            loop.save_checkpoint()  # rank 0 does, and this rank's generators are in it
+        loop.fit()
+
+
+def _help_out(index: int, meeting: Meeting) -> None:
+    """Be another rank, in a process that rank 0 has started."""
+    try:
+        follow_run(joined(index, meeting))
+    except RankLostError:  # rank 0 says how
+        return
+    except UserError as error:
+        sys.exit("\n".join(f"error: {problem}" for problem in error.problems))
+
+
+def _on_devices(config: RunConfig, count: int) -> RunConfig:
+    """Return the config of a run with so many devices. Raises ConfigError if it does not fit them."""
+    if config.train.devices == count:
+        return config
+    return validate(lay_over(config.model_dump(mode="json"), {"train": {"devices": count}}))
+
+
+def _refuse_other_ranks(config: RunConfig, count: int, state: Mapping[str, Any]) -> None:
+    """Raise CheckpointError if a run of this config and state has steps behind it and before it, on other ranks."""
+    counters, train = state["counters"], config.train
+    left = not counters["ended"] and counters["epoch"] < train.epochs and counters["step"] != train.max_steps
+    if train.devices != count and counters["step"] and left:
+        raise CheckpointError(
+            f"train.devices: the run has {train.devices}, not {count}: sums over other parts round in another way; "
+            f"resume it with {train.devices}, or start a new run"
+        )
 
 
 def _trained_on(state: Mapping[str, Any], image_set: ImageSet, fingerprint: str) -> bool:
@@ -106,10 +182,14 @@ def _trained_on(state: Mapping[str, Any], image_set: ImageSet, fingerprint: str)
     return state["data"] == fingerprint if "data" in state else state.get("images") == len(image_set.train.labels)
 
 
-def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Parts:
+def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks: Ranks = ALONE) -> Parts:
     """Build everything that a run needs, on its device. Raises ConfigError for what does not fit together."""
     train, device = config.train, compute.device
+    if train.devices != ranks.size:
+        raise ConfigError(f"train.devices: {train.devices}: `trainer train` alone takes several; set train.devices=1")
     model = compute.place(initial_network(config.model, image_set, seed=config.seed))
+    if config.model.sync_norm:
+        with_sync_norms(model, ranks)
     optimizer = build_optimizer(model, config.optimizer, fused=device.type == "cuda")
     batches = TrainingBatches(
         image_set.train.to(device),
@@ -122,8 +202,17 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
     )
     steps = train.epochs * batches.per_epoch
     steps = min(steps, train.max_steps or steps)
-    if batches.smallest < 2 * train.accumulate:
+    if ranks.size > 1 and batches.smallest < ranks.size * train.accumulate:
+        each = f" in {train.accumulate} parts each (train.accumulate)" if train.accumulate > 1 else ""
+        raise ConfigError(
+            f"train.batch_size: one batch has {batches.smallest} images, which {ranks.size} devices cannot share{each}"
+            "; set train.drop_last=true, or another size"
+        )
+    if batches.smallest < 2 * train.accumulate * ranks.size and not config.model.sync_norm:
         refuse_one_image(model, config.model.name, image_set)
+    loss_fn = build_loss(config.loss, image_set.num_classes)
+    if ranks.size > 1 and isinstance(config.loss, OwnLoss):
+        refuse_loss_over_images(loss_fn, own.source_of("loss", config.loss), image_set.num_classes)
     parts = Parts(
         config=train,
         compute=compute,
@@ -132,9 +221,9 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
         ema=Ema(model, **train.ema.model_dump()) if train.ema.decay else None,
         swa=Swa(model) if train.swa.epochs else None,
         monitor=Monitor(train.early_stop, validates=image_set.val is not None),
-        loss_fn=build_loss(config.loss, image_set.num_classes).to(device),
+        loss_fn=loss_fn.to(device),
         reduction=config.loss.reduction,
-        penalty=build_penalty(config.loss, model),
+        penalty=ranks.share_of(build_penalty(config.loss, model)),
         optimizer=optimizer,
         schedule=RateSchedule(config.schedule, optimizer, epochs=train.epochs, steps_per_epoch=batches.per_epoch),
         scaler=torch.amp.GradScaler(device.type, enabled=compute.dtype == torch.float16),
@@ -146,11 +235,13 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet) -> Par
         probes=build_probes(config.probe, model, total_steps=steps),
         keep_best=train.keep_best or bool(config.sink.wandb.checkpoint),
         path_every=config.probe.path.every_epochs,
+        ranks=ranks,
     )
     if isinstance(config.probe.extra, OwnProbe):
         from trainer.training.own_trials import try_probe
 
         try_probe(parts, config)
+    ranks.take(model, seed=config.seed)
     return parts
 
 
@@ -164,7 +255,7 @@ def _train(
 ) -> RunResult:
     if parts.compute.device.type == "cpu":
         keep_freed_memory()
-    plain = config.model_dump(mode="json")
+    plain, ranks = config.model_dump(mode="json"), parts.ranks
     sinks = [*_build_sinks(config, folder), *others]
     supervisors = [sink for sink in sinks if isinstance(sink, Supervisor)]
 
@@ -179,20 +270,23 @@ def _train(
         def stop_requested() -> bool:
             return stop() or any(sink.stop_requested for sink in supervisors)
 
+        texts = [(source.kept_as, source.text) for source in own.sources_of(config)] if ranks.size > 1 else []
+        try:
+            ranks.share({"config": plain, "data": fingerprint, "state": state, "texts": texts})
+        except RankLostError as error:
+            return RunResult(folder, "interrupted", {}, ranks.why_lost(error), signal.SIGTERM)
         loop = Loop(parts, sinks, keep=keep, stop_requested=stop_requested)
         memory: dict[str, Any] = {}
         if state:
             loop.load_state_dict(state)
             memory = state["sinks"]
-        info = provenance(**parts.compute.description, command=command_line(), seed=config.seed)
+        info = provenance(**parts.compute.description, ranks=ranks.size, command=command_line(), seed=config.seed)
         resumed = (folder / "run.json").exists()
         try:
             for sink in sinks:
                 remembered = memory.get(sink.name, {})
                 sink.start(RunInfo(folder.name, folder, plain, config_hash(config), info, resumed, remembered))
-            if not state:
-                keep("checkpoint", loop.state_dict())  # so that the sinks remember their run if it is killed in epoch 1
-            outcome = _who_stopped(loop.fit(), supervisors)
+            outcome = _who_stopped(_fit(loop, begun=bool(state)), supervisors)
             _keep_predictions(loop, folder)
         except BaseException:
             with contextlib.suppress(UserError):  # a full disk must not hide the first error
@@ -200,7 +294,20 @@ def _train(
             raise
         summary = _summary(loop, outcome, config.protocol)
         hint = _finish(sinks, summary)
-        return RunResult(folder, outcome.status, summary, outcome.message, stop.signal, hint)
+        asked = stop.signal or (signal.SIGTERM if outcome.status == "interrupted" and ranks.size > 1 else None)
+        return RunResult(folder, outcome.status, summary, outcome.message, asked, hint)
+
+
+def _fit(loop: Loop, *, begun: bool) -> Outcome:
+    """Train to the end, or until another rank is lost. A resume then goes on from the last checkpoint."""
+    ranks = loop.parts.ranks
+    try:
+        with ranks.watched():
+            if not begun:
+                loop.save_checkpoint()  # so that the sinks remember their run if it is killed in epoch 1
+            return loop.fit()
+    except RankLostError as error:
+        return Outcome("interrupted", loop.counters.step, ranks.why_lost(error))
 
 
 def _keep_predictions(loop: Loop, folder: Path) -> None:

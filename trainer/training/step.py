@@ -15,11 +15,15 @@ from trainer.training.parts import Parts
 class Step:
     """A batch of images [N, C, H, W] and targets [N] or [N, K]: its gradient, then its update.
 
-    `replayed` keeps the state of torch's generators, so that `view` can draw the same numbers again.
+    They may be a part `of` a batch of so many images. `replayed` keeps the state of torch's generators, so that `view`
+    can draw the same numbers again.
     """
 
-    def __init__(self, parts: Parts, images: Tensor, targets: Tensor, *, replayed: bool = False) -> None:
+    def __init__(
+        self, parts: Parts, images: Tensor, targets: Tensor, *, of: int | None = None, replayed: bool = False
+    ) -> None:
         self._parts, self._images, self._targets = parts, images, targets
+        self._of = len(targets) if of is None else of
         self._generators = random_state(parts.compute.device) if replayed else None
 
     def backward(self, seen: Callable[[Tensor, Tensor], None] | None = None) -> Tensor:
@@ -27,8 +31,8 @@ class Step:
 
         `seen` gets the summed loss [] and the number of correct images [] of each part, without waiting for the device.
         """
-        parts, n = self._parts, len(self._targets)
-        pieces = min(parts.config.accumulate, n)
+        parts = self._parts
+        pieces = min(parts.config.accumulate, len(self._targets))
         objective = torch.zeros((), device=parts.compute.device)
         parts.optimizer.zero_grad(set_to_none=True)
         for x, y in zip(self._images.tensor_split(pieces), self._targets.tensor_split(pieces), strict=True):
@@ -36,7 +40,7 @@ class Step:
                 logits = parts.forward(x)
             logits = logits.float()
             loss = parts.loss_fn(logits, y).sum()
-            share = loss if parts.reduction == "sum" else loss / n
+            share = loss if parts.reduction == "sum" else loss / self._of
             parts.scaler.scale(share).backward()
             objective += share.detach()
             if seen:

@@ -28,7 +28,7 @@ def send(inspection: Inspection, numbers: dict[str, Any]) -> str | None:
     rows = {"reliability": reliability_rows(numbers, network.run), "layer_statistics": layer_rows(numbers, network.run)}
     tables = [panel_table(panel(name), filled, config.panels) for name, filled in rows.items() if filled]
     sink = WandbSink(config, tables)
-    info = provenance(**network.compute.description, command=command_line(), seed=network.config.seed)
+    info = provenance(**network.compute.description, ranks=1, command=command_line(), seed=network.config.seed)
     plain = network.config.model_dump(mode="json")
     sink.start(RunInfo(network.run, network.folder, plain, config_hash(network.config), info, bool(memory), memory))
     summary = read_summary(network.folder)
