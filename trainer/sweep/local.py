@@ -18,7 +18,7 @@ from trainer.errors import SweepError
 from trainer.files import disk_errors, write_whole
 from trainer.sweep.begun import begun_with
 from trainer.sweep.check import check, entry_of
-from trainer.sweep.engine import Engine, Watch, progress_of
+from trainer.sweep.engine import Cluster, Engine, Watch, progress_of
 from trainer.sweep.file import Sweep, read_sweep, with_overrides
 from trainer.sweep.have import Had, archives_of, runs_in
 from trainer.sweep.header import with_until
@@ -41,6 +41,7 @@ class LocalSweep:
     storage: str | None
     had: tuple[Had, ...]
     seeds: tuple[int, ...] = ()  # that were asked for besides the file's
+    cluster: Cluster | None = None  # runs them in the place of this machine
 
     @property
     def name(self) -> str:
@@ -86,6 +87,7 @@ class LocalSweep:
                 wanted=self.entries if wanted is None else wanted,
                 deadline=deadline,
                 pins=lambda point: pins(point, sweep, sources),
+                cluster=self.cluster,
             )
             return engine.run(retry=retry)
 
