@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -98,10 +98,13 @@ def at(place: Place, sweeps: "Sequence[LocalSweep]") -> "Iterator[Sequence[Local
         warm_up()
         yield sweeps
         return
-    from trainer.sweep.ray_cluster import connected
+    from trainer.sweep.ray_cluster import RayCluster, connected
 
     asked, say = place.ray, partial(typer.echo, err=True)
-    with connected(asked.address, place.runs, per_device=asked.per_device, jobs=asked.jobs, say=say) as cluster:
+    with (
+        connected(asked.address),
+        closing(RayCluster(place.runs, per_device=asked.per_device, jobs=asked.jobs, say=say)) as cluster,
+    ):
         yield [replace(sweep, cluster=cluster) for sweep in sweeps]
 
 

@@ -203,25 +203,16 @@ class RayCluster:
 
 
 @contextmanager
-def connected(
-    address: str, runs: Path, *, per_device: int = 1, jobs: int | None = None, say: Callable[[str], None]
-) -> Iterator[RayCluster]:
-    """Connect to a cluster: `auto`, HOST:PORT of its head, or ray://HOST:PORT.
-
-    Raises SweepError if none answers, or if its nodes run other versions.
-    """
-    ours = not ray.is_initialized()
-    if ours:
-        _connect(address)
+def connected(address: str) -> Iterator[None]:
+    """Connect to a cluster: `auto`, HOST:PORT of its head, or ray://HOST:PORT. Raises SweepError if none answers."""
+    if ray.is_initialized():  # by a program that calls us
+        yield
+        return
+    _connect(address)
     try:
-        cluster = RayCluster(runs, per_device=per_device, jobs=jobs, say=say)
-        try:
-            yield cluster
-        finally:
-            cluster.close()
+        yield
     finally:
-        if ours:
-            ray.shutdown()
+        ray.shutdown()
 
 
 def _connect(address: str) -> None:
