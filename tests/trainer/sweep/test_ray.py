@@ -1,8 +1,13 @@
 """A sweep on a Ray cluster of three nodes on this machine: the results of the local engine, whatever is lost."""
 
+import hashlib
 import json
 import os
+import random
 import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -20,10 +25,13 @@ from trainer.statistics.sequential import Design
 from trainer.sweep import engine, local, ray_cluster
 from trainer.sweep.decided import Decided, design_of, plan_for, run_until_decided
 from trainer.sweep.file import read_sweep
-from trainer.sweep.local import LocalSweep, open_sweep
+from trainer.sweep.local import LocalSweep, open_sweep, progress_here
 from trainer.sweep.order import Plan
 from trainer.sweep.points import points_of
+from trainer.sweep.ray_cluster import connected
 from trainer.sweep.status import Progress
+
+CLI = [sys.executable, "-m", "trainer.cli", "sweep", "run"]
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),  # logs of the processes of Ray's own Cluster
@@ -34,8 +42,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def three() -> Iterator[Any]:
-    """A head and two nodes, with one CPU each."""
-    with nodes(1, 1, 1) as cluster:
+    """A head and two nodes, with one CPU each, to which this process stays connected: that saves Ray's own starts."""
+    with nodes(1, 1, 1) as cluster, connected(cluster.address):
         yield cluster
 
 
@@ -212,6 +220,112 @@ def test_nodes_with_other_versions_are_refused_in_a_line_each_and_nothing_starts
     ("address", "said"),
     [("127.0.0.1:1", "Connection refused. Is a Ray"), ("ray://127.0.0.1:1", "Connection"), ("here", "expected auto,")],
 )
-def test_no_cluster_is_one_line(tmp_path: Path, address: str, said: str) -> None:
-    with pytest.raises(SweepError, match=rf"--ray: '?{address}'?: {said}"), cluster_at(address, tmp_path):
-        pytest.fail("it was connected")
+def test_no_cluster_is_one_line(address: str, said: str) -> None:
+    with pytest.raises(SweepError, match=rf"--ray: '?{address}'?: {said}"):
+        ray_cluster._connect(address)
+
+
+def test_without_ray_one_line_names_the_extra(tmp_path: Path) -> None:
+    write_sweep(tmp_path)
+    hidden = "import sys; sys.modules['ray'] = None; from trainer.cli.main import main; main()"
+    command = [sys.executable, "-c", hidden, "sweep", "run", str(tmp_path / "s.yaml"), "--ray", "auto"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "error: --ray: needs Ray: pip install 'cifar-sweeps[ray]'"
+    assert [path.name for path in tmp_path.iterdir()] == ["s.yaml"], "nothing was started"
+
+
+@pytest.mark.slow
+def test_after_twenty_kills_of_actors_nodes_and_drivers_all_is_finished_once(tmp_path: Path, three: Any) -> None:
+    seeds = range(200, 230)
+    path = write_sweep(tmp_path, {"seed": {"values": [*seeds]}})
+    draw = random.Random(0)
+    asked = {"PRETEND_RAY": three.address, "PRETEND_SECONDS": "0.4"}
+    kills, drivers = Counter[str](), 0
+    while sum(kills.values()) < 20:
+        drivers += 1
+        more = three.add_node(num_cpus=1)
+        with controller(path, tmp_path, **asked) as process:
+            for kill in draw.sample(["actor", "node", "actor"], 3):
+                wait_for(lambda: children_of(tmp_path / "s") or process.poll() is not None)
+                time.sleep(draw.uniform(0, 1.5))
+                if kill == "node" and more in three.list_all_nodes():
+                    three.remove_node(more, allow_graceful=False)
+                elif victims := workers_of(tmp_path / "s"):
+                    os.kill(draw.choice(victims), signal.SIGKILL)
+                else:
+                    continue
+                kills[kill] += 1
+            assert process.poll() is None, f"all was done after {kills}"
+            process.kill()
+            kills["driver"] += 1
+    with cluster_at(three.address, tmp_path) as cluster:
+        progress, _ = run(path, tmp_path, cluster=cluster)
+    print(kills, drivers, sum(found["interrupted"] for found in states(progress)))
+    assert min(kills[kind] for kind in ("actor", "node", "driver")) >= 3
+    assert progress.complete
+    assert sorted(noted(tmp_path)) == [f"s{seed}" for seed in seeds]
+    assert noted(tmp_path, "twice.log") == []
+    assert [found["finished"] for found in states(progress)] == [1] * len(seeds)
+    assert {status.point.values["seed"]: status.value for status in progress.points} == {
+        point.values["seed"]: accuracy(point.overrides, epoch=5) for point in points_of(read_sweep(path))
+    }
+    wait_for(lambda: not children_of(tmp_path / "s"), 60)
+
+
+@pytest.mark.slow
+def test_real_networks_have_the_bits_of_the_local_engine_undisturbed_and_killed(tmp_path: Path, three: Any) -> None:
+    """The smoke sweep, and a sequential one, as a person types them."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    smoke = Path(__file__).parents[3] / "sweeps" / "smoke.yaml"
+    sequential = tmp_path / "sequential.yaml"
+    sequential.write_text(smoke.read_text().replace("name: smoke\n", "name: sequential\n"))
+    wish = ["--until", "decided", "--question", "all-pairs", "--at-most", "4", "data.train_size=500"]
+    bits: dict[str, Any] = {}
+    for where in ("here", "there"):
+        place = ["--ray", three.address] if where == "there" else ["--jobs", "2"]
+        for file, words in ((smoke, []), (sequential, wish)):
+            command = [*CLI, str(file), "--runs", str(tmp_path / where), *place, "--json", *words]
+            said = json.loads(subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE).stdout)
+            bits[f"{file.stem} {where}"] = {key: said.get(key) for key in ("decisions", "open", "failed", "runs")}
+        bits[where] = weights_and_rows(tmp_path / where)
+    assert bits["here"] == bits["there"]
+    assert len(bits["here"]) >= 4 + 6
+    assert bits["smoke here"] == bits["smoke there"]
+    assert bits["sequential here"] == bits["sequential there"]
+    assert bits["sequential here"]["decisions"]
+    assert progress_here(smoke, runs=tmp_path / "there", storage=None).complete
+
+
+def weights_and_rows(runs: Path) -> dict[str, Any]:
+    """A hash of each run's weights, and its rows without what a clock says."""
+    import torch
+
+    found: dict[str, Any] = {}
+    for path in sorted(runs.glob("*/*/checkpoint.pt")):
+        weights = torch.load(path, weights_only=True)["model"]
+        digest = hashlib.sha256(b"".join(weights[key].numpy().tobytes() for key in sorted(weights)))
+        rows = [json.loads(row) for row in (path.parent / "metrics.jsonl").read_text().splitlines()]
+        timeless = [{k: v for k, v in row.items() if not k.startswith(("time/", "memory/"))} for row in rows]
+        found[f"{path.parent.parent.name}/{path.parent.name}"] = digest.hexdigest(), timeless
+    return found
+
+
+@pytest.mark.slow
+def test_ray_takes_less_than_a_fiftieth_of_the_time_at_points_of_a_minute(
+    tmp_path: Path, three: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the end of the first point to that of the fourth: Ray's own start, and the actor's, are once a sweep."""
+    monkeypatch.setenv("PRETEND_SECONDS", "12")  # five of them a point
+    ends: dict[int, float] = {}
+    begun = time.monotonic()
+
+    def note(snapshot: engine.Snapshot) -> None:
+        ends.setdefault(snapshot.progress.count("finished"), time.monotonic())
+
+    path = write_sweep(tmp_path, {"seed": {"values": [0, 1, 2, 3]}})
+    with cluster_at(three.address, tmp_path, jobs=1) as cluster:
+        run(path, tmp_path, cluster=cluster, watch=note)
+    wall = ends[4] - ends[1]
+    print(f"three points of a minute took {wall:.2f} s; until the first one ended {ends[1] - begun:.2f} s")
+    assert wall < 1.02 * 180
