@@ -1,7 +1,7 @@
 """A sweep without a server: its folder, its ledger, and the engine.
 
 `RUNS/NAME/` contains NAME.yaml (the file as it was last run), ledger.db, a run folder for each point, and the texts of
-own parts in `own/`.
+own parts in `own/`. `wandb/` has links to W&B's files of all runs.
 """
 
 import contextlib
@@ -28,6 +28,7 @@ from trainer.sweep.own_parts import keep_texts, pins
 from trainer.sweep.points import Checked, Entry
 from trainer.sweep.status import Progress, State
 from trainer.sweep.storage import without_password
+from trainer.sweep.together import linking
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class LocalSweep:
                 jobs=jobs,
                 devices=devices,
                 env=env_of(sweep, jobs),
-                watch=watch,
+                watch=linking(self.folder, watch),
                 wanted=self.entries if wanted is None else wanted,
                 deadline=deadline,
                 pins=lambda point: pins(point, sweep, sources),

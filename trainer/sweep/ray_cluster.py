@@ -94,7 +94,7 @@ class RayCluster:
         if problems := list(self._admit()):
             raise SweepError(*problems)
         shares = [node.cpus // (per_device * (node.gpus or 1)) for node in self._able()]
-        self.threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or max(1, min(shares, default=1))
+        self.threads = _threads_asked() or max(1, min(shares, default=1))
         if not any(map(self._room_on, self._nodes.values())):
             raise SweepError(f"--ray: no node has room for a run with {self.threads} CPUs")
 
@@ -238,6 +238,12 @@ def _token_at(path: Path) -> str:
     make_folder(path.parent)
     write_whole(path, token.encode())
     return token
+
+
+def _threads_asked() -> int:
+    """Return OMP_NUM_THREADS, whose first number counts, or 0 if it says nothing."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(first) if first.isdigit() else 0
 
 
 def _end(held: Held) -> None:

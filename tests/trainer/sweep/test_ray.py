@@ -21,6 +21,8 @@ from pretend.train import accuracy, main
 from pretend.watch import children_of, controller, noted, wait_for, write_sweep
 
 from trainer.errors import SweepError
+from trainer.runs.private import public_provenance
+from trainer.runs.provenance import NODE, provenance
 from trainer.statistics.sequential import Design
 from trainer.sweep import engine, local, ray_cluster
 from trainer.sweep.decided import Decided, design_of, plan_for, run_until_decided
@@ -233,6 +235,14 @@ def test_without_ray_one_line_names_the_extra(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == "error: --ray: needs Ray: pip install 'cifar-sweeps[ray]'"
     assert [path.name for path in tmp_path.iterdir()] == ["s.yaml"], "nothing was started"
+
+
+def test_provenance_names_the_node_and_an_archive_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NODE, '{"name": "n7", "gpus": ["3"]}')
+    info = provenance(device="cuda", precision="bfloat16", command=["trainer"], seed=0)
+    assert info["node"] == {"name": "n7", "gpus": ["3"]}
+    assert "n7" not in json.dumps(public_provenance(info)["machine"])
+    assert "node" not in public_provenance(info)
 
 
 @pytest.mark.slow
