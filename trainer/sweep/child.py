@@ -33,7 +33,7 @@ Train = Callable[[list[str]], None]
 
 
 Ended = tuple[State, dict[str, Any], str]
-"""How a run ended, its summary, and why it failed."""
+"""State, summary, and why the run failed."""
 
 
 class LostError(Exception):
@@ -41,7 +41,7 @@ class LostError(Exception):
 
 
 class Running(Protocol):
-    """What the engine asks of a run that it has started, wherever that is."""
+    """Run that the engine has started, wherever that is, with all that it asks of it."""
 
     def poll(self) -> Ended | None:
         """Return how it ended, or None while it is running. Raises LostError."""

@@ -1,4 +1,4 @@
-"""What runs on a node of a Ray cluster: an actor that holds a child, and what tells one node from another."""
+"""Node of a Ray cluster: an actor that holds a child, and an answer to which versions and folders a node has."""
 
 import contextlib
 import json
@@ -38,7 +38,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a node says of its run."""
+    """Answer of a node about its run."""
 
     rows: Sequence[dict[str, Any]]  # that the driver has not seen
     ended: Ended | None

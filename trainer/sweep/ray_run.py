@@ -38,7 +38,7 @@ class RayRun:
         self._ask: Any = None  # asks for it again
         self._asked = 0.0
         self._away_since: float | None = None
-        self._begun = False
+        self._begun = self._stopped = False
         self._ended: Ended | None = None
         self._rows: list[dict[str, Any]] = []
         self._given = 0  # rows that the engine has
@@ -56,12 +56,12 @@ class RayRun:
         except ActorUnavailableError as error:
             self._away_since = self._away_since or time.monotonic()
             if time.monotonic() - self._away_since > _AWAY_SECONDS:
-                self._lose(error)
+                self._lose(first_line(error))
             return None
         except RayTaskError as error:  # a mistake of ours, or a folder that cannot be written
             return self._end(("crashed", {}, f"{self._node}: {first_line(error.cause or error)}"), keep=False)
         except RayError as error:
-            self._lose(error)
+            self._lose(first_line(error))
             return None
         self._away_since = None
         if not self._begun:
@@ -70,6 +70,8 @@ class RayRun:
             self._rows += reply.rows
             if reply.ended:
                 self._bring_home(reply)
+                if reply.ended[0] == "interrupted" and not self._stopped:  # not by us: its node is being shut down, say
+                    self._lose(reply.ended[2])
                 return self._end(reply.ended)
         return None
 
@@ -79,6 +81,7 @@ class RayRun:
         yield from rows
 
     def stop(self) -> None:
+        self._stopped = True
         if self._held and self._begun:
             self._held.actor.stop.remote()
         elif not self._ended:  # it waits for room, or for the server of its node
@@ -122,11 +125,11 @@ class RayRun:
     def _node(self) -> str:
         return self._held.node.name if self._held else "ray"
 
-    def _lose(self, error: RayError) -> None:
-        """Give up a run whose actor or node has gone. Raises LostError."""
-        message = f"lost with {self._node}: {first_line(error)}"
+    def _lose(self, reason: str) -> None:
+        """Give up a run whose process, actor or node has gone. Raises LostError."""
+        message = f"lost on {self._node}: {reason}"
         self._end(("interrupted", {}, message), keep=False)
-        raise LostError(message) from error
+        raise LostError(message)
 
     def _end(self, ended: Ended, *, keep: bool = True) -> Ended:
         self._ended = ended

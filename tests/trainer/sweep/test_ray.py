@@ -131,7 +131,7 @@ def test_runs_whose_actor_or_node_is_lost_go_on_elsewhere_under_the_same_command
     }
     assert 1 <= sum(found["interrupted"] for found in states(progress)) <= 2
     lost = [a.message for status in progress.points for a in status.attempts if a.state == "interrupted"]
-    assert all(message.startswith("lost with ") for message in lost), lost
+    assert all(message.startswith("lost on ") for message in lost), lost
     wait_for(lambda: not children_of(tmp_path / "s"), 30)
 
 
@@ -247,7 +247,7 @@ def test_provenance_names_the_node_and_an_archive_does_not(monkeypatch: pytest.M
 
 @pytest.mark.slow
 def test_after_twenty_kills_of_actors_nodes_and_drivers_all_is_finished_once(tmp_path: Path, three: Any) -> None:
-    seeds = range(200, 230)
+    seeds = range(200, 240)
     path = write_sweep(tmp_path, {"seed": {"values": [*seeds]}})
     draw = random.Random(0)
     asked = {"PRETEND_RAY": three.address, "PRETEND_SECONDS": "0.4"}
