@@ -15,12 +15,18 @@ _ENVIRONMENT = ("PRETEND_SECONDS", "PRETEND_NOISE")
 
 
 @contextlib.contextmanager
-def nodes(*cpus: int) -> Iterator[Any]:
-    """Yield a cluster of nodes with so many CPUs, the head first. Its nodes find this package."""
+def nodes(*cpus: int, client_port: int | None = None) -> Iterator[Any]:
+    """Yield a cluster of nodes with so many CPUs, the head first. Its nodes find this package.
+
+    With a port, it takes clients.
+    """
     from ray.cluster_utils import Cluster
 
     with patch.dict(os.environ, PYTHONPATH=server.path()):
-        made = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus[0], "include_dashboard": False})
+        head: dict[str, Any] = {"num_cpus": cpus[0], "include_dashboard": False}
+        if client_port:
+            head["ray_client_server_port"] = client_port
+        made = Cluster(initialize_head=True, head_node_args=head)
         try:
             for count in cpus[1:]:
                 made.add_node(num_cpus=count)

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -339,3 +340,14 @@ def test_ray_takes_less_than_a_fiftieth_of_the_time_at_points_of_a_minute(
     wall = ends[4] - ends[1]
     print(f"three points of a minute took {wall:.2f} s; until the first one ended {ends[1] - begun:.2f} s")
     assert wall < 1.02 * 180
+
+
+@pytest.mark.slow
+def test_a_driver_outside_of_the_cluster_is_a_client_of_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    path = write_sweep(tmp_path)
+    with nodes(1, 1, client_port=port), controller(path, tmp_path, PRETEND_RAY=f"ray://127.0.0.1:{port}") as process:
+        assert process.wait() == 0, (tmp_path / "controller.log").read_text()
+    assert len(noted(tmp_path)) == 6
+    assert noted(tmp_path, "twice.log") == []
