@@ -7,6 +7,7 @@ ends the actors when the driver ends, and the children then save.
 
 import logging
 import os
+import re
 import socket
 import sys
 import time
@@ -90,7 +91,8 @@ class RayCluster:
         self._idle: list[Held] = []
         self._here = asker()(str(self._path))
         self._ask_nodes()
-        ray.wait([answer for _, answer in self._asked.values()], num_returns=len(self._asked), timeout=_ANSWER_SECONDS)
+        if answers := [answer for _, answer in self._asked.values()]:
+            ray.wait(answers, num_returns=len(answers), timeout=_ANSWER_SECONDS)
         if problems := list(self._admit()):
             raise SweepError(*problems)
         shares = [node.cpus // (per_device * (node.gpus or 1)) for node in self._able()]
@@ -227,7 +229,7 @@ def _connect(address: str) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # of many types: no cluster, another version of Ray or of Python
-        raise SweepError(f"--ray: {address}: {first_line(error)}") from error
+        raise SweepError(f"--ray: {address}: {_reason(error)}") from error
 
 
 def _token_at(path: Path) -> str:
@@ -238,6 +240,12 @@ def _token_at(path: Path) -> str:
     make_folder(path.parent)
     write_whole(path, token.encode())
     return token
+
+
+def _reason(error: Exception) -> str:
+    """Return the line that says why: Ray may put a traceback of the other machine into a message."""
+    named = re.search(r"^\w*Error: .+", str(error), re.MULTILINE)
+    return named[0] if named else first_line(error)
 
 
 def _threads_asked() -> int:

@@ -285,7 +285,7 @@ def test_after_twenty_kills_of_actors_nodes_and_drivers_all_is_finished_once(tmp
 
 
 @pytest.mark.slow
-def test_real_networks_have_the_bits_of_the_local_engine_undisturbed_and_killed(tmp_path: Path, three: Any) -> None:
+def test_real_networks_have_the_bits_of_the_local_engine(tmp_path: Path, three: Any) -> None:
     """The smoke sweep, and a sequential one, as a person types them."""
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     smoke = Path(__file__).parents[3] / "sweeps" / "smoke.yaml"
