@@ -60,7 +60,7 @@ def fixed_seeds(count: int, runs: int, deviations: float, power: float) -> int |
         values = outcomes("normal", runs=runs, count=count, seeds=seeds, seed=2)
         values[:, 0] += deviations
         a, b = (list(each) for each in zip(*combinations(range(count), 2), strict=True))
-        _, p = stats.ttest_ind(values[:, a], values[:, b], axis=-1, equal_var=False)
+        p = np.asarray(stats.ttest_ind(values[:, a], values[:, b], axis=-1, equal_var=False)[1])
         order = np.argsort(p, axis=1)
         steps = np.take_along_axis(p, order, axis=1) <= 0.05 / np.arange(len(a), 0, -1)
         apart = np.zeros_like(steps)

@@ -4,6 +4,7 @@ Points are not resolved to configs, which would take torch; everything else is t
 more often.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from unittest.mock import patch
 
 from pretend import server, train
 from trainer.sweep import child, engine
-from trainer.sweep.engine import Engine, Watch
+from trainer.sweep.engine import Cluster, Engine, Watch
 from trainer.sweep.file import read_sweep
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.order import Plan, ordered
@@ -29,6 +30,7 @@ def run(
     retry: bool = False,
     watch: Watch = lambda _: None,
     plan: Plan | None = None,
+    cluster: Cluster | None = None,
 ) -> tuple[Progress, int | None]:
     sweep = read_sweep(path)
     server.ready()
@@ -50,12 +52,21 @@ def run(
             watch=watch,
             target=train.main,
             wanted=ordered(checked.entries, plan or Plan(), sweep),
+            cluster=cluster,
         ).run(retry=retry)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run SWEEP in RUNS with so many JOBS, and PRETEND_STORAGE as its storage."""
+    """Run SWEEP in RUNS with so many JOBS, PRETEND_STORAGE as its storage, and on the Ray cluster PRETEND_RAY."""
     path, runs, jobs = arguments
-    child.warm_up(["pretend.train"])  # a server of its own, which ends with it
-    progress, signal = run(Path(path), Path(runs), jobs=int(jobs), storage=os.environ.get("PRETEND_STORAGE"))
+    with contextlib.ExitStack() as stack:
+        cluster = None
+        if address := os.environ.get("PRETEND_RAY"):
+            from pretend.ray import cluster_at
+
+            cluster = stack.enter_context(cluster_at(address, Path(runs)))
+        else:
+            child.warm_up(["pretend.train"])  # a server of its own, which ends with it
+        storage = os.environ.get("PRETEND_STORAGE")
+        progress, signal = run(Path(path), Path(runs), jobs=int(jobs), storage=storage, cluster=cluster)
     sys.exit(128 + signal if signal else 0 if progress.complete else 1)

@@ -26,6 +26,7 @@ from trainer.cli.sweep_flags import (
     OrderFlag,
     PerDeviceFlag,
     QuestionFlag,
+    RayFlag,
     RetryFlag,
     SeedsFlag,
     StorageFlag,
@@ -99,6 +100,7 @@ _RUN_EXAMPLES = """Examples:
   trainer sweep run sweeps/loss.yaml --seeds 5-9 --first loss.name=mse
   trainer sweep run sweeps/loss.yaml sweeps/activation.yaml --for 1h30m
   trainer sweep run sweeps/loss.yaml --until decided --margin 0.3
+  trainer sweep run sweeps/loss.yaml --ray auto --per-device 4
   trainer sweep run --catalogue --for 4h --have docs/results/runs"""
 
 
@@ -110,6 +112,7 @@ def run(
     jobs: JobsFlag = None,
     devices: DevicesFlag = "auto",
     per_device: PerDeviceFlag = 1,
+    ray: RayFlag = None,
     retry: RetryFlag = False,
     have: HaveFlag = None,
     order: OrderFlag = "seeds-first",
@@ -134,7 +137,12 @@ def run(
         raise SweepError("--catalogue: runs for weeks; say how long, by --for 4h or --until 04:30")
     paths, overrides = here.files_and_overrides(files or [], catalogue)
     plan = Plan(read_order(order), tuple(first or ()), read_seeds(seeds) if seeds is not None else ())
-    place = here.Place(runs, storage, devices.split(","), jobs or len(devices.split(",")) * per_device)
+    if ray is not None and (devices != "auto" or time is not None or until not in (None, "decided")):
+        raise SweepError("--ray: it gives out the devices, and times of runs are known for this machine only; leave out"
+                         " --devices, --for and --until HH:MM")  # fmt: skip
+    count = jobs or len(devices.split(",")) * per_device
+    on_ray = None if ray is None else here.OnRay(ray, per_device, jobs)
+    place = here.Place(runs, storage, devices.split(","), count, on_ray)
     wish = _wish(until, question, at_least, at_most, margin)
     if wish is not None:
         if time is not None or seeds is not None or catalogue or retry:

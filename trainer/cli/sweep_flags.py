@@ -92,3 +92,12 @@ CatalogueFlag = Annotated[
     ),
 ]
 RetryFlag = Annotated[bool, Option("--retry", help="Run points that crashed or diverged again.")]
+RayFlag = Annotated[
+    str | None,
+    Option(
+        "--ray",
+        help="Run on the machines of a Ray cluster: auto (that which this machine is part of), HOST:PORT of its head,"
+        " or ray://HOST:10001. --per-device is then for each GPU of it, or for each node if it has none.",
+        metavar="ADDRESS",
+    ),
+]

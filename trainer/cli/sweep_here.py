@@ -2,9 +2,9 @@
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from trainer.cli.options import print_json
 from trainer.errors import SweepError
 
 if TYPE_CHECKING:
+    from trainer.statistics.sequential import Design
     from trainer.sweep.local import LocalSweep
     from trainer.sweep.order import Plan
     from trainer.sweep.points import Checked
@@ -24,13 +25,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class OnRay:
+    """A Ray cluster, and what is asked of it."""
+
+    address: str
+    per_device: int
+    jobs: int | None
+
+
+@dataclass(frozen=True)
 class Place:
-    """The folder of runs, and how many there are at once."""
+    """The folder of runs, how many there are at once, and where."""
 
     runs: Path
     storage: str | None
     devices: Sequence[str]
     jobs: int
+    ray: OnRay | None = None
 
 
 def run_each(
@@ -43,11 +54,14 @@ def run_each(
     plan: "Plan | None" = None,
 ) -> int:
     """Run each sweep to its end, after all of them were checked."""
-    from trainer.sweep.child import warm_up
+    sweeps = opened(paths, overrides, place, have, plan)
+    with at(place, sweeps) as placed:
+        return _run_each(paths, placed, place, retry, as_json)
+
+
+def _run_each(paths: Sequence[Path], sweeps: "Sequence[LocalSweep]", place: Place, retry: bool, as_json: bool) -> int:
     from trainer.sweep.live import SweepView
 
-    sweeps = opened(paths, overrides, place, have, plan)
-    warm_up()  # after the check, so that a mistake does not wait for torch
     code = 0
     said: dict[str, object] = {}
     for path, sweep in zip(paths, sweeps, strict=True):
@@ -70,6 +84,28 @@ def run_each(
     if as_json:
         print_json(one_or_all(said, paths))
     return code
+
+
+@contextmanager
+def at(place: Place, sweeps: "Sequence[LocalSweep]") -> "Iterator[Sequence[LocalSweep]]":
+    """Yield the sweeps as they run at a place: here, or on a cluster.
+
+    They were checked before, so that a mistake waits neither for torch nor for a cluster.
+    """
+    if place.ray is None:
+        from trainer.sweep.child import warm_up
+
+        warm_up()
+        yield sweeps
+        return
+    from trainer.sweep.ray_cluster import RayCluster, connected
+
+    asked, say = place.ray, partial(typer.echo, err=True)
+    with (
+        connected(asked.address),
+        closing(RayCluster(place.runs, per_device=asked.per_device, jobs=asked.jobs, say=say)) as cluster,
+    ):
+        yield [replace(sweep, cluster=cluster) for sweep in sweeps]
 
 
 def opened(
@@ -163,9 +199,7 @@ def run_decided(
 ) -> int:
     """Run each sweep until it is decided. A pair that is undecided at its last seed is no failure."""
     from trainer.statistics.sequential import Design
-    from trainer.sweep.child import warm_up
-    from trainer.sweep.decided import design_of, plan_for, run_until_decided
-    from trainer.sweep.live import SweepView
+    from trainer.sweep.decided import design_of, plan_for
 
     try:
         numbers = Design(at_least=wish.at_least, at_most=wish.at_most, margin=wish.margin)
@@ -173,7 +207,20 @@ def run_decided(
         raise SweepError(str(error)) from error
     sweeps = opened(paths, overrides, place, have, plan_for(plan, numbers))
     designs = [design_of(sweep, wish.question, numbers) for sweep in sweeps]
-    warm_up()
+    with at(place, sweeps) as placed:
+        return _run_decided(paths, placed, designs, place, as_json)
+
+
+def _run_decided(
+    paths: Sequence[Path],
+    sweeps: "Sequence[LocalSweep]",
+    designs: "Sequence[tuple[Design, str]]",
+    place: Place,
+    as_json: bool,
+) -> int:
+    from trainer.sweep.decided import run_until_decided
+    from trainer.sweep.live import SweepView
+
     code = 0
     said: dict[str, object] = {}
     for sweep, (design, margin) in zip(sweeps, designs, strict=True):

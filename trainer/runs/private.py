@@ -3,7 +3,8 @@
 - Home directories are written `~`: `/home/ann/data` becomes `~/data`.
 - W&B's entity, and the link to the run there.
 - Words of a command whose key sounds like a secret (`api_key=...`), and passwords in URLs.
-- Everything in run.json that no report reads. Host names and environment variables were never in it.
+- Everything in run.json that no report reads, such as the name of a cluster's node. Environment variables of the
+  user's were never in it.
 """
 
 import re

@@ -1,7 +1,8 @@
-"""Origin of a run: code, versions, machine and command. No environment variables and no keys."""
+"""Origin of a run: code, versions, machine and command. No environment variables of the user's and no keys."""
 
 import contextlib
 import datetime
+import json
 import os
 import platform
 import shlex
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGES = ("cifar-sweeps", "torch", "torchvision", "timm", "wandb", "numpy")
+
+NODE = "TRAINER_NODE"
+"""Environment variable of a run on a cluster: the node's name and its GPUs, as JSON."""
 
 
 def provenance(*, device: str, precision: str, ranks: int, command: Sequence[str], seed: int) -> dict[str, Any]:
@@ -28,6 +32,7 @@ def provenance(*, device: str, precision: str, ranks: int, command: Sequence[str
         "python": platform.python_version(),
         "versions": _versions(),
         "machine": {"system": platform.platform(), "cores": os.cpu_count()},
+        **({"node": json.loads(node)} if (node := os.environ.get(NODE)) else {}),
     }
 
 

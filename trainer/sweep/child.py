@@ -15,7 +15,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from trainer.runs.folder import read_summary
 from trainer.signals import end_when_closed
@@ -30,6 +30,32 @@ CONTEXT = mp.get_context("forkserver") if sys.platform == "linux" else mp.get_co
 
 Train = Callable[[list[str]], None]
 """Takes the arguments of `trainer train` and ends with SystemExit, whose code says how."""
+
+
+Ended = tuple[State, dict[str, Any], str]
+"""State, summary, and why the run failed."""
+
+
+class LostError(Exception):
+    """A run's machine or process has gone, for a reason that may have nothing to do with the run."""
+
+
+class Running(Protocol):
+    """Run that the engine has started, wherever that is, with all that it asks of it."""
+
+    def poll(self) -> Ended | None:
+        """Return how it ended, or None while it is running. Raises LostError."""
+        ...
+
+    def new_rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows logged since the last call."""
+        ...
+
+    def stop(self) -> None:
+        """Ask it to finish its step, save and end."""
+        ...
+
+    def kill(self) -> None: ...
 
 
 def train(arguments: list[str]) -> None:
@@ -81,8 +107,8 @@ class Child:
             ensure_server()
         self._process.start()
 
-    def poll(self) -> tuple[State, dict[str, Any], str] | None:
-        """Return (how it ended, its summary, why it failed), or None while it is running."""
+    def poll(self) -> Ended | None:
+        """Return how it ended, or None while it is running."""
         code = self._process.exitcode
         if code is None or (code == _UNKNOWN and not self._gone()):
             return None

@@ -1,17 +1,21 @@
-"""The local engine: it runs points of the ledger in child processes, one a slot, until nothing is left to do."""
+"""The engine: it runs points of the ledger, one a slot, until nothing is left to do.
+
+Each is a child process here, or on a machine of a cluster.
+"""
 
 import contextlib
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from trainer.errors import SweepError
 from trainer.signals import SECONDS_TO_SAVE, StopRequest
-from trainer.sweep.child import Child, Train, train
+from trainer.sweep.child import Child, LostError, Running, Train, train
 from trainer.sweep.ledger import Claim, Ledger
 from trainer.sweep.points import Checked, Entry, Point
 from trainer.sweep.status import Attempt, Progress, State, progress
@@ -20,6 +24,7 @@ from trainer.sweep.storage import BEAT_SECONDS
 _POLL_SECONDS = 0.1  # longest time that a slot is empty
 _IDLE_SECONDS = 2  # after which an empty slot asks the ledger again
 _WATCH_SECONDS = 10  # between two readings of the whole ledger
+_MOST_LOSSES = 10  # of one point, after which a run is taken to be what ends its machines
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,24 @@ class Snapshot:
 Watch = Callable[[Snapshot], None]
 
 
+class Cluster(Protocol):
+    """Machines that run points."""
+
+    def room(self) -> int:
+        """Return how many runs there may be at once, now."""
+        ...
+
+    def start(self, folder: Path, overrides: Sequence[str], env: Mapping[str, str]) -> Running:
+        """Start a run. It may wait for a machine."""
+        ...
+
+
 @dataclass
 class _Run:
     """A point that is running."""
 
     claim: Claim
-    child: Child
+    child: Running
     stopped_early: bool = False
     last_epoch: int = 0  # that the ledger knows
     last_value: float | None = None
@@ -61,7 +78,8 @@ class Engine:
 
     `watch` is called after each change, and every few seconds. `wanted` are the points to run, in this order, if not
     all. At the `deadline`, a value of `time.monotonic`, runs save and end. A search begins no point that would take
-    longer than is left. `pins` gives a point's further overrides, which are no part of it.
+    longer than is left. `pins` gives a point's further overrides, which are no part of it. With a `cluster`, its room
+    takes the place of `jobs`.
     """
 
     def __init__(
@@ -79,6 +97,7 @@ class Engine:
         wanted: Sequence[Entry] | None = None,
         deadline: float = math.inf,
         pins: Callable[[Point], Sequence[str]] = lambda _: (),
+        cluster: Cluster | None = None,
     ) -> None:
         self._checked = checked
         self._wanted = checked.entries if wanted is None else wanted
@@ -88,14 +107,18 @@ class Engine:
         self._ledger = ledger
         self._folder = folder
         self._entry_of = entry_of
+        self._cluster = cluster
+        self._env = env
         self._slots = [
-            _Slot(devices[n % len(devices)], {**env, **device_env(devices[n % len(devices)])}) for n in range(jobs)
+            _Slot(devices[n % len(devices)], {**env, **device_env(devices[n % len(devices)])})
+            for n in range(0 if cluster else jobs)
         ]
         self._watch = watch
         self._target = target
         file = self._sweep.file
         self._reports = bool(file.metric and (file.early_terminate or file.method == "bayes"))
         self._failed = set[str]()  # points that this controller does not try again
+        self._losses = Counter[str]()  # of points whose machine has gone
         self._beaten = 0.0
         self._asked_in_vain = -math.inf
         self._watched = 0.0
@@ -115,6 +138,8 @@ class Engine:
     def _step(self, *, stopping: bool) -> bool:
         """Visit every slot once. Return False if nothing runs and nothing is left to start."""
         changed = False
+        if self._cluster:
+            self._fit(self._cluster.room())
         for slot in self._slots:
             if (
                 slot.run is None
@@ -135,13 +160,24 @@ class Engine:
             self._watch(self._snapshot(stopping=stopping))
         return any(slot.run for slot in self._slots) or (changed and not stopping)
 
+    def _fit(self, room: int) -> None:
+        """Make as many slots as there is room. What runs goes on."""
+        busy = [slot for slot in self._slots if slot.run]
+        free = [slot for slot in self._slots if not slot.run][: max(0, room - len(busy))]
+        more = room - len(busy) - len(free)
+        self._slots = [*busy, *free, *(_Slot("ray", self._env) for _ in range(more))]
+
     def _next(self, slot: _Slot) -> _Run | None:
         claim = self._ledger.claim(self._entry_of) if self._has_time() else None
         if claim is None:
             self._asked_in_vain = time.monotonic()
             return None
         overrides = [*self._sweep.fixed, *claim.point.overrides, *self._pins(claim.point)]
-        child = Child(self._folder / claim.run, overrides, slot.env, target=self._target)
+        folder = self._folder / claim.run
+        if self._cluster:
+            child = self._cluster.start(folder, overrides, slot.env)
+        else:
+            child = Child(folder, overrides, slot.env, target=self._target)
         return _Run(claim, child, last_epoch=claim.last_epoch)
 
     def _has_time(self) -> bool:
@@ -154,7 +190,11 @@ class Engine:
         """Watch a run, stop it or settle it. Return True if it has ended."""
         if stopping or run.stopped_early:
             self._ask_to_stop(run)
-        ended = run.child.poll()
+        try:
+            ended = run.child.poll()
+        except LostError as error:
+            self._lose(run, str(error), stopping=stopping)
+            return True
         if self._reports and not run.stopped_early:
             run.stopped_early = self._report(run)
         if ended is None:
@@ -162,6 +202,15 @@ class Engine:
         state, summary, message = ended
         self._settle(run, "stopped" if run.stopped_early and state == "interrupted" else state, summary, message)
         return True
+
+    def _lose(self, run: _Run, message: str, *, stopping: bool) -> None:
+        """Settle a run whose machine has gone. Its point is queued again."""
+        key = run.claim.point.key
+        self._losses[key] += 1
+        self._settle(run, "stopped" if run.stopped_early else "interrupted", {}, message)
+        if not (stopping or run.stopped_early or self._losses[key] > _MOST_LOSSES):
+            self._failed.discard(key)
+            self._ledger.enqueue([entry for entry in self._entries() if entry.point.key == key])
 
     def _ask_to_stop(self, run: _Run) -> None:
         if run.asked_to_stop is None:
@@ -223,7 +272,7 @@ class Engine:
         each = self._seconds_a_point()
         left = now.total - now.count("finished", "stopped", "crashed", "diverged")
         running = {slot.run.claim.run: slot.device for slot in self._slots if slot.run}
-        return Snapshot(now, running, each and each * left / len(self._slots), stopping)
+        return Snapshot(now, running, each and each * left / max(1, len(self._slots)), stopping)
 
     def _seconds_a_point(self) -> float | None:
         seconds = self._ledger.seconds().values()

@@ -1,7 +1,7 @@
 """A sweep without a server: its folder, its ledger, and the engine.
 
 `RUNS/NAME/` contains NAME.yaml (the file as it was last run), ledger.db, a run folder for each point, and the texts of
-own parts in `own/`.
+own parts in `own/`. `wandb/` has links to W&B's files of all runs.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from trainer.errors import SweepError
 from trainer.files import disk_errors, write_whole
 from trainer.sweep.begun import begun_with
 from trainer.sweep.check import check, entry_of
-from trainer.sweep.engine import Engine, Watch, progress_of
+from trainer.sweep.engine import Cluster, Engine, Watch, progress_of
 from trainer.sweep.file import Sweep, read_sweep, with_overrides
 from trainer.sweep.have import Had, archives_of, runs_in
 from trainer.sweep.header import with_until
@@ -28,6 +28,7 @@ from trainer.sweep.own_parts import keep_texts, pins
 from trainer.sweep.points import Checked, Entry
 from trainer.sweep.status import Progress, State
 from trainer.sweep.storage import without_password
+from trainer.sweep.together import linking
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class LocalSweep:
     storage: str | None
     had: tuple[Had, ...]
     seeds: tuple[int, ...] = ()  # that were asked for besides the file's
+    cluster: Cluster | None = None  # runs them in the place of this machine
 
     @property
     def name(self) -> str:
@@ -82,10 +84,11 @@ class LocalSweep:
                 jobs=jobs,
                 devices=devices,
                 env=env_of(sweep, jobs),
-                watch=watch,
+                watch=linking(self.folder, watch),
                 wanted=self.entries if wanted is None else wanted,
                 deadline=deadline,
                 pins=lambda point: pins(point, sweep, sources),
+                cluster=self.cluster,
             )
             return engine.run(retry=retry)
 

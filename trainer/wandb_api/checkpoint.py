@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import wandb
+from wandb.errors import CommError
 
 from trainer.errors import CheckpointError, SweepError
 from trainer.files import disk_errors
@@ -47,7 +48,7 @@ def fetch_assigned(runs: Path, name: str) -> Path | None:
 
 
 def _latest(api: wandb.Api, path: str) -> Any:
-    with suppress(ValueError, wandb.errors.CommError):  # it has none
+    with suppress(ValueError, CommError):  # it has none
         return api.artifact(path, type=TYPE)
     return None
 

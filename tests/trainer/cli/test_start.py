@@ -105,7 +105,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, set[
 def test_torch_and_timm_are_not_imported_by(words: str, found: dict[str, tuple[int, set[str]]]) -> None:
     code, modules = found[words]
     assert code == COMMANDS[words]
-    assert sorted(modules & {"torch", "timm", "torchvision", "sympy", "wandb"}) == []
+    assert sorted(modules & {"torch", "timm", "torchvision", "sympy", "wandb", "ray"}) == []
 
 
 def test_training_imports_neither_timm_nor_what_compiles(tmp_path: Path, image_folder: Path) -> None:
