@@ -131,6 +131,7 @@ def test_the_file_fits_its_schema_and_a_misspelt_one_does_not(name: str) -> None
 
 @pytest.mark.parametrize("name", ["rayjob", "skypilot"])
 def test_the_commands_are_ours(name: str) -> None:
+    from typer.core import TyperGroup
     from typer.main import get_command
 
     from trainer.cli.sweep import app
@@ -140,7 +141,9 @@ def test_the_commands_are_ours(name: str) -> None:
     assert found
     words = shlex.split(found[1].replace("$head", "10.0.0.1"))
     assert (ROOT / words[0]).is_file()
-    flags = {flag for param in get_command(app).commands["run"].params for flag in param.opts}
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    flags = {flag for param in group.commands["run"].params for flag in param.opts}
     assert {word for word in words if word.startswith("--")} <= flags
 
 

@@ -241,7 +241,7 @@ def test_without_ray_one_line_names_the_extra(tmp_path: Path) -> None:
 
 def test_provenance_names_the_node_and_an_archive_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(NODE, '{"name": "n7", "gpus": ["3"]}')
-    info = provenance(device="cuda", precision="bfloat16", command=["trainer"], seed=0)
+    info = provenance(device="cuda", precision="bfloat16", ranks=1, command=["trainer"], seed=0)
     assert info["node"] == {"name": "n7", "gpus": ["3"]}
     assert "n7" not in json.dumps(public_provenance(info)["machine"])
     assert "node" not in public_provenance(info)
