@@ -18,6 +18,9 @@ QUIET = ["sink.wandb.mode=disabled"]
 PAGES = ["README.md", "docs/tutorial.md"]
 
 
+_LESS = '"train.max_steps": 1, "data.train_size": 64, "sink.wandb.mode": "disabled"'
+
+
 def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
 
@@ -71,11 +74,24 @@ def test_the_python_of_the_readme_trains(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (code,) = blocks("README.md", "python")
-    assert len(code.split("\n\n")[0].splitlines() + code.split("\n\n")[1].splitlines()) == 6
-    short = code.replace('"train.epochs=1"', '"train.max_steps=1", "data.train_size=64", "sink.wandb.mode=disabled"')
+    short = code.replace('"train.epochs": 1', _LESS)
     assert short != code
     exec(compile(short, "README.md", "exec"), {})
     assert capsys.readouterr().out.startswith("finished 0.")
+
+
+@pytest.mark.slow
+def test_the_python_of_its_page_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks("docs/python.md", "python")
+    short = code.replace('"train.epochs": 1', _LESS).replace('run_sweep("smoke")', f'run_sweep("smoke", {{{_LESS}}})')
+    assert short.count("disabled") == 2
+    exec(compile(short, "python.md", "exec"), {})
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("finished 0.") and said[1].endswith(" (10, 10)") and said[2] == "62006 2000"
+    assert "index.html" in said[-1] and "'learning_curves'" in said[-1]
 
 
 def test_the_sweep_file_of_the_readme_has_twelve_lines() -> None:
