@@ -187,6 +187,7 @@ def test_start_registers_the_file_and_starts_an_agent_a_device(
     assert task.env["PATH"].startswith(str(Path(sys.executable).parent))
 
 
+@pytest.mark.slow
 def test_start_until_decided_runs_the_rounds_here_and_shows_them_in_one_group(
     server: Standin, tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
