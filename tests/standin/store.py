@@ -89,7 +89,7 @@ class Store:
             "artifactCollectionMembership": self._membership,
             "artifactCollection": lambda name, **_: {  # pyright: ignore[reportUnknownLambdaType]
                 "__typename": "ArtifactSequence",
-                "artifactMembership": lambda aliasName, **_: self._membership(f"{name}:{aliasName}"),  # noqa: N803
+                "artifactMembership": lambda aliasName, **_: self._membership(f"{name}:{aliasName}"),  # noqa: N803 - the server's spelling
             },
             "totalSweeps": len(self._sweeps_of(name)),
             "sweeps": lambda **_: _connection(self._node_of(sweep) for sweep in self._sweeps_of(name)),

@@ -62,4 +62,4 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SweepError, match="no sweep of the catalogue has this name; did you mean 'loss'"):
         run_sweep("loss_")
     with pytest.raises(AttributeError, match="module 'trainer' has no attribute 'fit'"):
-        trainer.fit  # noqa: B018
+        _ = trainer.fit

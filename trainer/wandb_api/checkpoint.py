@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -48,9 +47,12 @@ def fetch_assigned(runs: Path, name: str) -> Path | None:
 
 
 def _latest(api: wandb.Api, path: str) -> Any:
-    with suppress(ValueError, CommError):  # it has none
+    try:
         return api.artifact(path, type=TYPE)
-    return None
+    except (ValueError, CommError) as error:  # the client has one kind for all that goes wrong
+        if "not found" in str(error):
+            return None
+        raise
 
 
 def _bring(artifact: Any, run_id: str, runs: Path, name: str | None) -> Path:

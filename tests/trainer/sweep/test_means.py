@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -120,10 +120,11 @@ def test_the_next_seed_goes_to_the_better_half(
         for rate, each in values.items()
         for seed, value in enumerate(each)
     ]
-    for sign, goal in ((1, "maximize"), (-1, "minimize")):
+    goals: list[tuple[int, Literal["maximize", "minimize"]]] = [(1, "maximize"), (-1, "minimize")]
+    for sign, goal in goals:
         signed = [trial(run.user_attrs["point"]["optimizer.lr"], run.user_attrs["point"]["seed"],
                         None if run.value is None else sign * run.value, run.state) for run in runs]  # fmt: skip
-        found = next_seed(signed, Metric(name="x", goal=goal), seeds_per_point=3, no_more_points=False)  # type: ignore[arg-type]
+        found = next_seed(signed, Metric(name="x", goal=goal), seeds_per_point=3, no_more_points=False)
         assert (found and (found.like.user_attrs["point"]["optimizer.lr"], found.seed)) == due
 
 

@@ -90,6 +90,11 @@ def test_a_damaged_or_missing_checkpoint_is_one_line_and_leaves_nothing(
     id = server.only_run.id
     with pytest.raises(SweepError, match=r"standin/p/none has no checkpoint to go on from; a run with sink.wandb"):
         fetch_checkpoint("standin/p/none", tmp_path / "there")
+    server.fail("/graphql", 403)
+    with pytest.raises(SweepError, match=r"W&B: .*403") as refused:
+        fetch_checkpoint(f"standin/p/{id}", tmp_path / "there")
+    assert "has no checkpoint" not in str(refused.value)
+    server.heal()
     start_run(load_config(small_run).config, runs=tmp_path / "other", name="broken")
     with pytest.raises(CheckpointError, match=f"is not W&B's run {id} but one that W&B does not have"):
         resume_elsewhere(tmp_path / "other", id)
