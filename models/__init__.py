@@ -1,6 +1,19 @@
 """Networks for 32x32 images. torch and timm only: no config, no files, no W&B."""
 
-from models import alexnet, densenet, handmade, lenet, res9, resnet, resnet9, resnext, small_cnn, vgg, wide_resnet
+from models import (
+    airbench,
+    alexnet,
+    densenet,
+    handmade,
+    lenet,
+    res9,
+    resnet,
+    resnet9,
+    resnext,
+    small_cnn,
+    vgg,
+    wide_resnet,
+)
 from models.from_timm import timm_names
 from models.measure import layers_in_use, measure
 from models.network import Network
@@ -21,6 +34,7 @@ __all__ = [
     "TIMM",
     "Entry",
     "Network",
+    "airbench",
     "alexnet",
     "build_model",
     "densenet",

@@ -3,32 +3,51 @@
 import torch
 from torch import Tensor, nn
 
-_EPS = 1e-2  # of the published code; keeps the flattest patch directions from being amplified
-
 
 class PatchWhitening(nn.Conv2d):
-    """Frozen 3x3 convolution onto the eigenvectors of training patches, each scaled to about unit variance.
+    """Frozen kxk convolution onto the eigenvectors of training patches, each scaled to about unit variance.
 
-    [N, C, H, W] -> [N, 9C, H, W]. Random orthogonal directions until `fit` has seen training images.
+    [N, C, H, W] -> [N, k * k * C, H', W']. An odd k keeps the sides and pads with 0; an even one pads nothing, and
+    H' = H - k + 1. Random orthogonal directions until `fit` has seen training images.
     """
 
-    def __init__(self, in_channels: int = 3) -> None:
-        size = 9 * in_channels
-        super().__init__(in_channels, size, kernel_size=3, padding=1, bias=False)
-        nn.init.orthogonal_(self.weight)
+    def __init__(
+        self,
+        in_channels: int = 3,
+        *,
+        kernel_size: int = 3,
+        signed: bool = False,
+        bias: bool = False,
+        eps: float = 1e-2,
+    ) -> None:
+        """`signed` adds the negative of each filter, so that both signs pass the activation behind it: twice as many
+        channels. `bias` is trained, from 0. `eps` keeps the flattest directions of patches from being amplified; its
+        default is that of Page's code.
+        """
+        size = in_channels * kernel_size**2
+        padding = kernel_size // 2 if kernel_size % 2 else 0
+        super().__init__(in_channels, (1 + signed) * size, kernel_size=kernel_size, padding=padding, bias=bias)
+        self.signed, self.eps = signed, eps
+        self._set(nn.init.orthogonal_(torch.empty(size, size)))
         self.weight.requires_grad_(False)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
         """Compute the filters from normalised images [N, C, H, W]. A few thousand are enough."""
-        c = images.shape[1]
-        gram = torch.zeros(9 * c, 9 * c, dtype=torch.float64)
+        k, size = self.kernel_size[0], self.weight[0].numel()
+        gram = torch.zeros(size, size, dtype=torch.float64)
         count = 0
         for part in images.split(500):
-            patches = part.float().unfold(2, 3, 1).unfold(3, 3, 1)  # [n, C, H-2, W-2, 3, 3]
-            rows = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, 9 * c)
+            patches = part.float().unfold(2, k, 1).unfold(3, k, 1)  # [n, C, H-k+1, W-k+1, k, k]
+            rows = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, size)
             gram += (rows.T @ rows).double().cpu()
             count += len(rows)
         values, vectors = torch.linalg.eigh(gram / (count - 1))  # ascending
-        filters = (vectors / (values + _EPS).sqrt()).T.flip(0).reshape(9 * c, c, 3, 3)
-        self.weight.copy_(filters)
+        self._set((vectors / (values + self.eps).sqrt()).T.flip(0))
+
+    @torch.no_grad()
+    def _set(self, filters: Tensor) -> None:  # [size, size], a filter a row
+        filters = torch.cat([filters, -filters]) if self.signed else filters
+        self.weight.copy_(filters.view_as(self.weight))

@@ -19,6 +19,9 @@ EVERY = pytest.mark.parametrize("name", model_names())
 POOLED = ("densenet", "ge_resnext", "resnet", "resnext", "wide_resnet")  # they end in a mean over any number of pixels
 
 EXACT = {
+    "airbench94": 1_972_792,
+    "airbench95": 4_606_520,
+    "airbench96": 9_918_776,
     "alexnet": 2_472_266,
     "basic_cnn": 1_147_466,
     "densenet100_bc": 769_162,

@@ -107,6 +107,36 @@ def test_whitened_patches_have_unit_covariance() -> None:
     assert off.abs().max() < 1e-3
 
 
+def test_signed_whitening_has_the_negative_of_each_filter_and_a_trained_bias() -> None:
+    torch.manual_seed(0)
+    images = F.avg_pool2d(torch.randn(200, 3, 34, 34), 3, stride=1)
+    layer = PatchWhitening(kernel_size=2, signed=True, bias=True, eps=5e-4)
+    layer.fit(images)
+    out = layer(images)
+    assert out.shape == (200, 24, 31, 31)
+    torch.testing.assert_close(out[:, :12], -out[:, 12:])
+    rows = out[:, :12].permute(0, 2, 3, 1).reshape(-1, 12).double()
+    values = torch.linalg.eigvalsh(_patch_gram(images, side=2)).flip(0)
+    torch.testing.assert_close((rows.T @ rows / len(rows)).diagonal(), values / (values + 5e-4), rtol=1e-3, atol=1e-4)
+    assert not layer.weight.requires_grad
+    assert layer.bias is not None and layer.bias.requires_grad and not layer.bias.any()
+
+
+@pytest.mark.parametrize(("c_in", "c_out", "groups"), [(3, 8, 1), (8, 3, 1), (4, 12, 2), (6, 6, 6)])
+def test_dirac_filters_pass_their_input_channels_on_and_others_are_drawn(c_in: int, c_out: int, groups: int) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(c_in, c_out, 3, padding=1, groups=groups)
+    drawn = conv.weight.clone()
+    initialise(conv, "dirac")
+    images = torch.randn(2, c_in, 5, 5)
+    out = F.conv2d(images, conv.weight, padding=1, groups=groups)
+    of_group = min(c_in, c_out) // groups
+    for inputs, made in zip(images.chunk(groups, 1), out.chunk(groups, 1), strict=True):
+        torch.testing.assert_close(made[:, :of_group], inputs[:, :of_group])
+    for before, after in zip(drawn.chunk(groups), conv.weight.chunk(groups), strict=True):
+        assert torch.equal(before[of_group:], after[of_group:])
+
+
 @pytest.mark.parametrize("name", get_args(Act))
 def test_every_activation_is_a_function_of_each_value_that_keeps_its_input(name: Act) -> None:
     values = torch.linspace(-3, 3, 13)
@@ -135,6 +165,6 @@ def test_a_grouped_convolution_starts_kaiming_with_a_part_of_the_variance() -> N
     assert conv.weight.var().item() == pytest.approx(2 / (9 * 64), rel=0.05)  # of a fan out of 9 * 16
 
 
-def _patch_gram(images: torch.Tensor) -> torch.Tensor:
-    patches = F.unfold(images, 3).transpose(1, 2).reshape(-1, 27).double()
+def _patch_gram(images: torch.Tensor, side: int = 3) -> torch.Tensor:
+    patches = F.unfold(images, side).transpose(1, 2).reshape(-1, 3 * side**2).double()
     return patches.T @ patches / (len(patches) - 1)

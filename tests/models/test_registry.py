@@ -59,7 +59,7 @@ def test_weights_start_by_the_papers_scheme_or_another(name: str) -> None:
         return next(build_model(name, **arguments).parameters())
 
     torch.testing.assert_close(first_weight(init=papers), first_weight(), rtol=0, atol=0)
-    for other in {"torch", "kaiming", "xavier"} - {papers}:
+    for other in {"torch", "kaiming", "xavier", "dirac"} - {papers}:
         assert not torch.equal(first_weight(init=other), first_weight())
 
 
