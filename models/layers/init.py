@@ -13,8 +13,8 @@ def initialise(net: nn.Module, scheme: Scheme) -> None:
 
     torch: as the layers were made, uniform within 1 / sqrt(fan in) for weights and biases. kaiming: normal with
     variance 2 / fan out for convolutions (He et al. 2015, eq. 14) and 2 / fan in for linear layers. xavier: normal with
-    variance 2 / (fan in + fan out) (Glorot & Bengio 2010). Both set biases to 0. dirac: as torch, but as many filters of
-    a convolution as it has input channels pass one of these on, unchanged (Jordan 2024, section 3.3).
+    variance 2 / (fan in + fan out) (Glorot & Bengio 2010). Both set biases to 0. dirac: as torch, but the first
+    filters of a convolution, as many as its input channels, pass one of these on unchanged (Jordan 2024, section 3.3).
 
     As in torch, torchvision and timm, a convolution's fan out is k * k * c_out, not divided by its groups. kaiming with
     g groups has therefore 1 / g of the paper's variance.

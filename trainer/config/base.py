@@ -16,6 +16,11 @@ class ChangesNoNumber:
     """A mark on a key or section that leaves every number of a run as it is. A resume may change such a key."""
 
 
+@dataclass(frozen=True)
+class Younger:
+    """A mark on a key that is younger than runs in archives, which mean its default. There it enters no hash."""
+
+
 class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid",

@@ -3,11 +3,11 @@
 import json
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ConfigDict
 
-from trainer.config.base import Section
+from trainer.config.base import Section, Younger
 
 
 class Model(Section):
@@ -16,7 +16,7 @@ class Model(Section):
     name: str = "resnet18"
     """Name of a network: one that `trainer models` lists, `timm/NAME`, or an own one as `FILE.py:NAME`."""
 
-    sync_norm: bool = False
+    sync_norm: Annotated[bool, Younger()] = False
     """With train.devices: compute the statistics of BatchNorm over the images of all devices, and not those of each."""
 
     @property

@@ -2,9 +2,18 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Tag, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    model_validator,
+)
 
-from trainer.config.base import Section, is_settings
+from trainer.config.base import Section, Younger, is_settings
 from trainer.config.own import OwnPart, own_or
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -15,6 +24,19 @@ class Lookahead(Section):
     """Optimizer steps between two updates of the slow weights (k in Zhang et al. 2019, algorithm 1). 0 turns it off."""
     alpha: float = Field(default=0.5, gt=0, le=1)
     """Share of the way that the slow weights then move towards the fast ones."""
+    ramp_power: Annotated[NonNegativeFloat, Younger()] = 0.0
+    """Let this share fall from 1 to `alpha` over the run: after t of T steps it is 1 - (1 - alpha) (t / T)^ramp_power.
+    0 keeps `alpha` from the start. airbench94 has 3."""
+
+
+class GroupRate(Section):
+    lr_scale: Annotated[PositiveFloat | None, Younger()] = None
+    """Learning rate, as a multiple of `lr`. null is that of the parameters' usual group."""
+    weight_decay: Annotated[NonNegativeFloat | None, Younger()] = None
+    """Decay coefficient. null is that of the parameters' usual group."""
+    end_epoch: Annotated[Annotated[float, Field(ge=1e-3)] | None, Younger()] = None
+    """Epoch at which the rate has fallen to 0, on a straight line from the start. It then replaces `schedule`, with its
+    warm-up. null follows `schedule`."""
 
 
 class _AnyOptimizer(Section):
@@ -27,6 +49,10 @@ class _AnyOptimizer(Section):
     is their own coefficient."""
     norm_and_bias_lr_scale: PositiveFloat = 1.0
     """Learning rate of biases and norms, as a multiple of `lr` (Page 2019 uses 64)."""
+    head: GroupRate = Field(default_factory=GroupRate)
+    """The weight of the last linear layer."""
+    first_bias: GroupRate = Field(default_factory=GroupRate)
+    """The bias of the first layer, such as that of airbench's whitening."""
     lookahead: Lookahead = Field(default_factory=Lookahead)
     """Slow weights that follow this optimizer's."""
 
@@ -133,8 +159,21 @@ class Muon(_AnyOptimizer):
     """Orthogonalise the gradient plus momentum times the buffer instead of the buffer alone."""
     weight_decay: NonNegativeFloat = 0.0
     """Coefficient of the weights' decoupled decay."""
+    orthogonalise: Annotated[Literal["weights", "filters"], Younger()] = "weights"
+    """Parameters that are moved so: all weights, or only the filters of convolutions."""
+    expand: Annotated[PositiveInt, Younger()] = 5
+    """Newton-Schulz steps that bring singular values to between 0.7 and 1.2, with the coefficients of Jordan et al."""
+    settle: Annotated[NonNegativeInt, Younger()] = 2
+    """Newton-Schulz steps that then bring them to 1. The records have none."""
+    format: Annotated[Literal["float32", "bfloat16"], Younger()] = "float32"
+    """Number format of the Newton-Schulz steps."""
+    renormalise: Annotated[bool, Younger()] = False
+    """Scale each weight [first, ...] to the norm sqrt(first) before each update, so that its size never changes."""
     rest: Literal["sgd", "adamw"] = "sgd"
-    """Optimizer of biases and norms, at `norm_and_bias_lr_scale` times `lr`. sgd has the same momentum."""
+    """Optimizer of all other parameters: biases and norms, at `norm_and_bias_lr_scale` times `lr`, and with
+    orthogonalise=filters linear layers at `lr`."""
+    rest_momentum: Annotated[Fraction | None, Younger()] = None
+    """Momentum of rest=sgd. null is `momentum`."""
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Self:

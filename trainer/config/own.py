@@ -7,11 +7,11 @@ entry point.
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator
 
-from trainer.config.base import Section, is_settings
+from trainer.config.base import Section, Younger, is_settings
 from trainer.config.explain import section_types
 from trainer.config.model import network_table
 
@@ -47,7 +47,7 @@ class OwnPart(Section):
 class NoExtra(Section):
     """No part of yours, where the trainer has none of its own either."""
 
-    name: Literal["none"] = "none"
+    name: Annotated[Literal["none"], Younger()] = "none"
 
 
 @cache

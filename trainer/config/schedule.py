@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from trainer.config.base import Section
+from trainer.config.base import Section, Younger
 
 Epochs = Annotated[float, Field(ge=1e-3)]
 Decay = Annotated[float, Field(gt=0, le=1)]
@@ -156,7 +156,7 @@ class ReduceOnPlateau(_AnySchedule):
     """The loss is checked at the end of each epoch."""
     factor: float = Field(default=0.5, gt=0, lt=1)
     """Number by which each cut multiplies the rate. No cut is too small (torch's `eps=0`)."""
-    monitor: Literal["auto", "test/loss"] = "auto"
+    monitor: Annotated[Literal["auto", "test/loss"], Younger()] = "auto"
     """Loss that is watched. auto is the validation loss, or training if `data.val_fraction` is 0. test/loss lets the
     test set choose the rate, so the test accuracy flatters the run. It is there to repeat a report that did so."""
     patience: NonNegativeInt = 5

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from trainer.config.base import ChangesNoNumber, Section
+from trainer.config.base import ChangesNoNumber, Section, Younger
 
 Tta = Literal["none", "hflip", "hflip_translate"]
 
@@ -51,7 +51,7 @@ class Train(Section):
     """Leave out the last batch of an epoch if it is smaller than the others."""
     device: Annotated[str, ChangesNoNumber()] = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     """auto, cpu, mps, cuda or cuda:N. auto is a GPU if there is one."""
-    devices: PositiveInt = 1
+    devices: Annotated[PositiveInt, Younger()] = 1
     """Number of devices that share each batch, a process (rank) for each: GPUs, or shares of this CPU's threads.
     docs/scale.md has what is as on one device. torchrun sets it."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

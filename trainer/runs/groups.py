@@ -11,8 +11,9 @@ from functools import cache
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-from trainer.config.base import ChangesNoNumber
+from trainer.config.base import ChangesNoNumber, Younger
 from trainer.config.explain import section_types
 from trainer.config.overrides import canonical
 from trainer.config.run import RunConfig
@@ -45,28 +46,31 @@ def changes_no_number(key: str) -> bool:
 
 @cache
 def _marked_keys() -> frozenset[str]:
-    def marked(section: type[BaseModel], prefix: str) -> Iterator[str]:
-        for name, field in section.model_fields.items():
-            if any(isinstance(mark, ChangesNoNumber) for mark in field.metadata):
-                yield f"{prefix}{name}"
-            for inner in section_types(field.annotation):
-                yield from marked(inner, f"{prefix}{name}.")
+    return frozenset(key for key, _ in _marked(ChangesNoNumber, RunConfig))
 
-    return frozenset(marked(RunConfig, ""))
+
+@cache
+def _younger_keys() -> Mapping[str, Any]:
+    return {key: field.default for key, field in _marked(Younger, RunConfig)}
+
+
+def _marked(mark: type, section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield each key with a mark and its field."""
+    for name, field in section.model_fields.items():
+        if any(isinstance(each, mark) for each in field.metadata):
+            yield f"{prefix}{name}", field
+        for inner in section_types(field.annotation):
+            yield from _marked(mark, inner, f"{prefix}{name}.")
 
 
 def decisive(config: Mapping[str, Any], *, also: str | None = None) -> dict[str, Any]:
     """Return the keys of a config that change its numbers, without the seed, and all keys that begin with `also`.
 
-    Without an EMA (`train.ema.decay` is 0) its other settings change none. `schedule.monitor=auto`,
-    `augment.extra.name=none`, `train.devices=1` and `model.sync_norm=false` are left out because runs stored before
-    these keys mean them.
+    Without an EMA (`train.ema.decay` is 0) its other settings change none. Keys marked `Younger` are left out at their
+    default, which runs stored before these keys mean.
     """
-    unused = ["train.ema.every", "train.ema.warmup"] if config.get("train.ema.decay") == 0 else []
-    unused += ["schedule.monitor"] if config.get("schedule.monitor") == "auto" else []
-    unused += ["augment.extra.name"] if config.get("augment.extra.name") == "none" else []
-    unused += ["train.devices"] if config.get("train.devices") == 1 else []
-    unused += ["model.sync_norm"] if config.get("model.sync_norm") is False else []
+    unused = {"train.ema.every", "train.ema.warmup"} if config.get("train.ema.decay") == 0 else set[str]()
+    unused |= {key for key, default in _younger_keys().items() if key in config and config[key] == default}
     return {
         key: value
         for key, value in config.items()

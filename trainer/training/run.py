@@ -190,7 +190,6 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
     model = compute.place(initial_network(config.model, image_set, seed=config.seed))
     if config.model.sync_norm:
         with_sync_norms(model, ranks)
-    optimizer = build_optimizer(model, config.optimizer, fused=device.type == "cuda")
     batches = TrainingBatches(
         image_set.train.to(device),
         config.augment,
@@ -201,6 +200,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         mean=image_set.mean,
     )
     steps = train.epochs * batches.per_epoch
+    optimizer = build_optimizer(model, config.optimizer, fused=device.type == "cuda", total_steps=steps)
     steps = min(steps, train.max_steps or steps)
     if ranks.size > 1 and batches.smallest < ranks.size * train.accumulate:
         each = f" in {train.accumulate} parts each (train.accumulate)" if train.accumulate > 1 else ""

@@ -40,7 +40,7 @@ class RateSchedule:
     """A schedule that sets the rate of each parameter group to its base rate times one factor.
 
     The factor is a curve over the finished ticks, times the warm-up ramp, times the cuts of a plateau so far. Only the
-    plateau depends on anything but the step.
+    plateau depends on anything but the step. A group with an `end_epoch` falls to 0 at that epoch instead.
     """
 
     def __init__(self, config: Schedule, optimizer: Rated, *, epochs: int, steps_per_epoch: int) -> None:
@@ -63,7 +63,9 @@ class RateSchedule:
         """Set the rate of every group for step `step`."""
         factor = self.factor(step)
         for group, base in zip(self._optimizer.param_groups, self._base, strict=True):
-            group["lr"] = base * factor
+            end = group.get("end_epoch")
+            own = factor if end is None else max(0.0, 1 - step / self._steps_per_epoch / end)
+            group["lr"] = base * own
 
     def epoch_ended(self, loss: float) -> None:
         """Update a plateau schedule with the epoch's loss: that of `watched`, or training where it is not measured."""

@@ -6,12 +6,16 @@ from typing import Any
 import pytest
 import torch
 from pydantic import TypeAdapter
+from timm.optim.muon import Muon, zeropower_via_newtonschulz
 from torch import Tensor, nn
 
 from trainer.config.optimizer import Optimizer, Sgd
+from trainer.config.schedule import Linear
 from trainer.errors import ConfigError
 from trainer.training.optimizers import build_optimizer, parameter_groups
 from trainer.training.optimizers.muon import orthogonalise
+from trainer.training.optimizers.wrappers import Lookahead, Together
+from trainer.training.schedules import RateSchedule
 
 
 def small() -> nn.Sequential:
@@ -66,6 +70,44 @@ def test_three_steps_equal_torchs(name: str, knobs: dict[str, Any], reference: C
     torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
 
 
+def test_the_head_and_the_first_bias_get_a_rate_a_decay_and_an_end_of_their_own() -> None:
+    net = small()
+    own = {"head": {"lr_scale": 3, "weight_decay": 0.7}, "first_bias": {"end_epoch": 2.5}}
+    config = config_of("sgd", lr=0.5, weight_decay=0.1, norm_and_bias_lr_scale=64, decay_norm_and_bias=0.02, **own)
+    groups = {group["name"]: group for group in parameter_groups(net, config)}
+    names = {id(p): name for name, p in net.named_parameters()}
+    assert {name: [names[id(p)] for p in group["params"]] for name, group in groups.items()} == {
+        "weights": ["0.weight"],
+        "norm_and_bias": ["1.bias", "3.bias"],
+        "head": ["3.weight"],
+        "first_bias": ["0.bias"],
+    }
+    assert {name: (group["lr"], group["weight_decay"]) for name, group in groups.items()} == {
+        "weights": (0.5, 0.1),
+        "norm_and_bias": (32.0, 0.02),
+        "head": (1.5, 0.7),
+        "first_bias": (32.0, 0.02),
+    }
+    optimizer = build_optimizer(net, config, fused=False)
+    schedule = RateSchedule(Linear(final_factor=0.5), optimizer, epochs=10, steps_per_epoch=4)
+    for step, factor, end in [(0, 1, 1), (5, 1 - 0.5 * 5 / 40, 0.5), (10, 1 - 0.5 * 10 / 40, 0), (30, 0.625, 0)]:
+        schedule.set_rate(step)
+        rates = [group["lr"] for group in optimizer.param_groups]
+        assert rates == pytest.approx([0.5 * factor, 32 * factor, 1.5 * factor, 32 * end])
+
+
+@pytest.mark.parametrize(
+    ("net", "key", "said"),
+    [
+        (nn.Conv2d(3, 4, 3), "head", "the network has no linear layer that is trained"),
+        (nn.Conv2d(3, 4, 3, bias=False), "first_bias", "the network's first layer has no bias that is trained"),
+    ],
+)
+def test_a_group_that_the_network_does_not_have_is_refused_in_a_line(net: nn.Module, key: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"^optimizer.{key}: {said}; leave it out$"):
+        build_optimizer(net, config_of("sgd", **{key: {"lr_scale": 2}}), fused=False)
+
+
 @pytest.mark.parametrize("shape", [(16, 16), (40, 12), (12, 40), (64, 576)])
 def test_an_orthogonalised_matrix_is_orthogonal_and_keeps_its_directions(shape: tuple[int, int]) -> None:
     matrix = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
@@ -97,8 +139,70 @@ def test_muon_moves_weights_by_orthogonal_matrices_and_the_rest_as_sgd_does() ->
         torch.testing.assert_close(net.get_parameter(name), moved)
 
 
-@pytest.mark.parametrize("knobs", [{"name": "muon"}, {"name": "muon", "rest": "adamw"}, {"name": "adamw"}])
-@pytest.mark.parametrize("lookahead", [{"steps": 0}, {"steps": 2, "alpha": 0.3}])
+def test_muon_leaves_linear_layers_to_the_rest_if_only_filters_are_orthogonalised() -> None:
+    net, twin = small(), small()
+    knobs = {"orthogonalise": "filters", "rest_momentum": 0.5, "head": {"lr_scale": 3.0}}
+    steps(net, build_optimizer(net, config_of("muon", lr=0.1, **knobs), fused=False), range(2))
+    conv, norm, linear = twin[0], twin[1], twin[3]
+    muon = build_optimizer(nn.Sequential(conv), config_of("muon", lr=0.1, rest_momentum=0.5), fused=False)
+    rest = [
+        {"params": [norm.get_parameter("bias"), linear.get_parameter("bias")], "lr": 0.1},
+        {"params": [linear.get_parameter("weight")], "lr": 0.3},
+    ]
+    sgd = torch.optim.SGD(rest, 0.1, 0.5, nesterov=True)
+    both = Together([muon, sgd])
+    steps(twin, both, range(2))
+    torch.testing.assert_close(net.state_dict(), twin.state_dict())
+
+
+@pytest.mark.parametrize("shape", [(40, 12), (3, 12, 40)])
+def test_newton_schulz_steps_are_timms(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    matrices = torch.randn(*shape)
+    theirs = zeropower_via_newtonschulz(matrices, 3, [(3.4445, -4.7750, 2.0315)], dtype=torch.float32)
+    torch.testing.assert_close(orthogonalise(matrices, expand=3, settle=0), theirs)
+
+
+def test_muon_in_bfloat16_and_in_batches_is_timms() -> None:
+    """timm's, on matrices of three shapes, two of them alike. Its `original` scale is ours."""
+    torch.manual_seed(0)
+    ours = nn.ParameterList([torch.randn(*shape) for shape in [(16, 8, 3, 3), (16, 8, 3, 3), (40, 12), (12, 40)]])
+    theirs = nn.ParameterList([p.detach().clone() for p in ours])
+    config = config_of("muon", lr=0.1, weight_decay=0.1, expand=3, settle=0, format="bfloat16")
+    optimizer = build_optimizer(ours, config, fused=False)
+    peer = Muon(theirs, lr=0.1, weight_decay=0.1, nesterov=True, ns_steps=3, adjust_lr_fn="original",
+                           normalize_spatial=False, ns_coefficients="original")  # fmt: skip
+    for _ in range(3):
+        for a, b in zip(ours, theirs, strict=True):
+            a.grad = torch.randn_like(a)
+            b.grad = a.grad.clone()
+        optimizer.step()
+        peer.step()
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, atol=6e-3, rtol=0)  # the updates are of 0.1, in steps of 1/256
+
+
+def test_a_renormalised_weight_has_the_norm_sqrt_of_its_filters_before_each_update() -> None:
+    torch.manual_seed(0)
+    net = nn.Conv2d(4, 16, 3, bias=False)
+    optimizer = build_optimizer(net, config_of("muon", lr=0.25, renormalise=True), fused=False)
+    before = net.weight.detach().clone()
+    net.weight.grad = torch.randn_like(before)
+    optimizer.step()
+    update = orthogonalise(1.95 * net.weight.grad.reshape(16, -1)).view_as(before)
+    torch.testing.assert_close(net.weight.detach(), before * 4 / before.norm() - 0.25 * update)
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"name": "muon"},
+        {"name": "muon", "rest": "adamw"},
+        {"name": "muon", "orthogonalise": "filters", "renormalise": True, "format": "bfloat16", "settle": 0},
+        {"name": "adamw", "head": {"lr_scale": 2}, "first_bias": {"end_epoch": 1}},
+    ],
+)
+@pytest.mark.parametrize("lookahead", [{"steps": 0}, {"steps": 2, "alpha": 0.3, "ramp_power": 3}])
 def test_a_resumed_optimizer_goes_on_to_the_same_bits(knobs: dict[str, Any], lookahead: dict[str, Any]) -> None:
     config = config_of(**knobs, lookahead=lookahead, lr=0.01)
     unbroken = small()
@@ -138,6 +242,14 @@ def test_lookahead_is_its_rule_written_out() -> None:
                 kept += 0.25 * (p.detach() - kept)
                 p.data.copy_(kept)
     torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
+
+
+def test_the_share_of_lookahead_falls_over_the_run() -> None:
+    net = small()
+    knobs = {"steps": 5, "alpha": 0.25, "ramp_power": 3}
+    optimizer = build_optimizer(net, config_of("sgd", lookahead=knobs), fused=False, total_steps=20)
+    assert isinstance(optimizer, Lookahead)
+    assert [optimizer.share(step) for step in (0, 5, 10, 20)] == pytest.approx([1, 1 - 0.75 / 64, 1 - 0.75 / 8, 0.25])
 
 
 def test_timms_optimizers_are_built_and_their_mistakes_are_one_line() -> None:

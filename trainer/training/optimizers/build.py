@@ -22,41 +22,28 @@ from trainer.config.optimizer import (
 from trainer.errors import ConfigError, first_line
 from trainer.own import parts as own
 from trainer.training.optimizers import eager
+from trainer.training.optimizers.groups import Groups, parameter_groups
 from trainer.training.optimizers.muon import Orthogonalised
 from trainer.training.optimizers.wrappers import Lookahead, Together
 from trainer.training.timm_names import refuse_unknown_optimizer
 
-Groups = list[dict[str, Any]]
 
+def build_optimizer(model: nn.Module, config: Optimizer, *, fused: bool, total_steps: int = 1) -> torch.optim.Optimizer:
+    """Build the optimizer of a run of `total_steps`, which only a ramp of lookahead needs.
 
-def parameter_groups(model: nn.Module, config: Optimizer) -> Groups:
-    """Return two groups: weights (two or more dimensions), and biases with the norms' scales and shifts.
-
-    Frozen parameters are in neither. An empty group is left out.
-    """
-    trained = [p for p in model.parameters() if p.requires_grad]
-    own = config.decay_norm_and_bias
-    decay = config.weight_decay if own is True else float(own)
-    groups = [
-        ("weights", [p for p in trained if p.ndim > 1], 1.0, config.weight_decay),
-        ("norm_and_bias", [p for p in trained if p.ndim <= 1], config.norm_and_bias_lr_scale, decay),
-    ]
-    return [
-        {"name": name, "params": params, "lr": config.lr * scale, "weight_decay": decay}
-        for name, params, scale, decay in groups
-        if params
-    ]
-
-
-def build_optimizer(model: nn.Module, config: Optimizer, *, fused: bool) -> torch.optim.Optimizer:
-    """Build the optimizer. Raises ConfigError for an optimizer or an argument that timm does not know.
-
-    `fused` uses torch's one-kernel update if there is one (CUDA). Otherwise all tensors are updated at once.
+    `fused` uses torch's one-kernel update if there is one (CUDA). Otherwise all tensors are updated at once. Raises
+    ConfigError for an optimizer or an argument that timm does not know, and for a group that the network does not have.
     """
     groups = parameter_groups(model, config)
     optimizer = _optimizer(groups, config, fused)
-    lookahead = config.lookahead
-    return Lookahead(optimizer, every=lookahead.steps, alpha=lookahead.alpha) if lookahead.steps else optimizer
+    if not config.lookahead.steps:
+        return optimizer
+    alpha, power = config.lookahead.alpha, config.lookahead.ramp_power
+
+    def share(step: int) -> float:
+        return 1 - (1 - alpha) * min(step / total_steps, 1.0) ** power
+
+    return Lookahead(optimizer, every=config.lookahead.steps, share=share)
 
 
 def refuse_impossible(config: Optimizer) -> None:
@@ -105,14 +92,28 @@ def _optimizer(groups: Groups, config: Optimizer, fused: bool) -> torch.optim.Op
 
 
 def _muon(groups: Groups, config: Muon, fused: bool) -> torch.optim.Optimizer:
-    """Build Muon for the weights, and the optimizer `rest` for biases and norms."""
-    weights = [group for group in groups if group["name"] == "weights"]
-    others = [group for group in groups if group["name"] != "weights"]
+    """Build Muon for the weights, and the optimizer `rest` for all other groups."""
+    names = ("weights",) if config.orthogonalise == "filters" else ("weights", "head")
+    weights = [group for group in groups if group["name"] in names]
+    others = [group for group in groups if group["name"] not in names]
     parts: list[torch.optim.Optimizer] = []
     if weights:
-        parts.append(Orthogonalised(weights, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov))
+        parts.append(
+            Orthogonalised(
+                weights,
+                lr=config.lr,
+                momentum=config.momentum,
+                nesterov=config.nesterov,
+                expand=config.expand,
+                settle=config.settle,
+                dtype=getattr(torch, config.format),
+                renormalise=config.renormalise,
+            )
+        )
     if others and config.rest == "sgd":
-        parts.append(_optimizer(others, Sgd(lr=config.lr, momentum=config.momentum, nesterov=config.nesterov), fused))
+        momentum = config.momentum if config.rest_momentum is None else config.rest_momentum
+        nesterov = config.nesterov and momentum > 0
+        parts.append(_optimizer(others, Sgd(lr=config.lr, momentum=momentum, nesterov=nesterov), fused))
     elif others:
         parts.append(_optimizer(others, AdamW(lr=config.lr), fused))
     return Together(parts)

@@ -39,11 +39,12 @@ class Together(Eager):
 class Lookahead(Eager):
     """Slow weights that follow an optimizer (Zhang, Lucas, Hinton & Ba 2019, algorithm 1).
 
-    After each `every` steps they move a share `alpha` of the way to the weights. The optimizer continues from them.
+    After each `every` steps they move a `share` (steps so far -> share) of the way to the weights. The optimizer
+    continues from them.
     """
 
-    def __init__(self, optimizer: Optimizer, *, every: int, alpha: float) -> None:
-        self.optimizer, self.every, self.alpha, self.steps = optimizer, every, alpha, 0
+    def __init__(self, optimizer: Optimizer, *, every: int, share: Callable[[int], float]) -> None:
+        self.optimizer, self.every, self.share, self.steps = optimizer, every, share, 0
         super().__init__(optimizer.param_groups, {})
         self.param_groups, self.state = optimizer.param_groups, optimizer.state
         self.slow = [p.detach().clone() for p in self._parameters()]
@@ -55,7 +56,7 @@ class Lookahead(Eager):
         self.steps += 1
         if self.steps % self.every == 0:
             fast = self._parameters()
-            torch._foreach_lerp_(self.slow, fast, self.alpha)  # pyright: ignore[reportPrivateImportUsage]
+            torch._foreach_lerp_(self.slow, fast, self.share(self.steps))  # pyright: ignore[reportPrivateImportUsage]
             torch._foreach_copy_(fast, self.slow)  # pyright: ignore[reportPrivateImportUsage]
 
     def state_dict(self) -> dict[str, Any]:
