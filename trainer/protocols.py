@@ -60,7 +60,7 @@ class Progress:
     """The state of the present epoch, for a person to watch. Nothing here is kept."""
 
     epoch: int  # the present one, from 1
-    epochs: int
+    epochs: float  # of the whole run
     step_in_epoch: int
     steps_per_epoch: int
     metrics: Mapping[str, float]  # the latest known: train/loss, train/accuracy, time/images_per_second

@@ -5,7 +5,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from trainer.config.base import Section, Younger
 
@@ -18,6 +18,10 @@ class Model(Section):
 
     sync_norm: Annotated[bool, Younger()] = False
     """With train.devices: compute the statistics of BatchNorm over the images of all devices, and not those of each."""
+
+    norm_momentum: Annotated[Annotated[float, Field(gt=0, le=1)] | None, Younger()] = None
+    """Share of the running statistics of BatchNorm that each step replaces (torch's `momentum`). null is the network's
+    own: 0.1, and 0.4 for airbench. A short run needs more."""
 
     @property
     def arguments(self) -> dict[str, Any]:

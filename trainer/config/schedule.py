@@ -210,7 +210,7 @@ Schedule = Annotated[
 ]
 
 
-def never_reached(schedule: Mapping[str, Any], epochs: int) -> Iterator[str]:
+def never_reached(schedule: Mapping[str, Any], epochs: float) -> Iterator[str]:
     """Yield a warning for each length of a schedule, as plain values, that is beyond the run's end."""
     for key, value in schedule.items():
         cuts = key in ("milestones", "every_epochs")  # a cut at the very end changes no step
@@ -218,4 +218,4 @@ def never_reached(schedule: Mapping[str, Any], epochs: int) -> Iterator[str]:
             lengths = cast("Sequence[float]", value if isinstance(value, list | tuple) else [value])
             late = [f"{length:g}" for length in lengths if length > epochs or (cuts and length == epochs)]
             if late:
-                yield f"schedule.{key}: the run ends after epoch {epochs} and never reaches {' and '.join(late)}"
+                yield f"schedule.{key}: the run ends after epoch {epochs:g} and never reaches {' and '.join(late)}"

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from trainer.config.base import ChangesNoNumber, Section, Younger
 
@@ -40,9 +40,13 @@ class EarlyStop(Section):
     """Restore the weights of the best epoch at the end."""
 
 
+def _whole(number: float) -> float:
+    return int(number) if number == int(number) else number
+
+
 class Train(Section):
-    epochs: PositiveInt = 25
-    """Passes over the training set."""
+    epochs: Annotated[PositiveFloat, AfterValidator(_whole)] = 25
+    """Passes over the training set. The last step of 9.9 epochs is the first one that completes them."""
     batch_size: PositiveInt = 128
     """Images per optimizer update."""
     accumulate: PositiveInt = 1

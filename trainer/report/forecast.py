@@ -176,7 +176,7 @@ class Forecast:
         return sum(cost.runs for cost in self.costs)
 
     @property
-    def epochs(self) -> int:
+    def epochs(self) -> float:
         return sum(cost.runs * cost.epochs for cost in self.costs)
 
     def seconds_of(self, seeds: int) -> float:
@@ -213,7 +213,7 @@ class Forecast:
         on = {kind: "" if len(kinds) == 1 else f" on {kind}" for kind in kinds}
         header = ("", "runs", "epochs", *(f"a run{on[kind]}" for kind in kinds))
         rows = [
-            (c.label or "all", str(c.runs), str(c.epochs), *(in_words(c.seconds[kind]) for kind in kinds))
+            (c.label or "all", str(c.runs), f"{c.epochs:g}", *(in_words(c.seconds[kind]) for kind in kinds))
             for c in self.costs
         ]
         done = f", {self.points - self.left} of them done" if self.left < self.points else ""
@@ -222,7 +222,8 @@ class Forecast:
         return "\n".join([
             f"{self.sweep.path}: {self.points} points{done}",
             table([header, *rows], right=range(1, len(header))),
-            f"{self.left} runs with {self.epochs:,} epochs take about {in_words(self.seconds)} on {place}, {at_once}",
+            f"{self.left} runs with {self.epochs:,.12g} epochs take about {in_words(self.seconds)} on {place}, "
+            f"{at_once}",
         ])  # fmt: skip
 
     def _power_text(self, power: Power) -> str:

@@ -23,7 +23,7 @@ class ConsoleSink:
         self._off = config.mode == "off"
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._bar = progress_bar(self._console) if live and not self._off else None
-        self._epochs = 0
+        self._epochs: float = 0
 
     def start(self, run: RunInfo) -> None:
         self._epochs = run.config["train"]["epochs"]

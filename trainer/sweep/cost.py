@@ -22,7 +22,7 @@ class Cost:
 
     label: str
     runs: int  # that are left
-    epochs: int  # of a run
+    epochs: float  # of a run
     seconds: Mapping[str, float]  # of a run, by device
 
 

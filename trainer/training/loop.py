@@ -13,6 +13,7 @@ from trainer.protocols import Probe, Progress, Record, Sink, Status, View
 from trainer.training.counters import Clock, Counters, Sums
 from trainer.training.evaluate import Evaluation, evaluate
 from trainer.training.parts import Parts
+from trainer.training.schedules import steps_of
 from trainer.training.step import Step
 
 _READ_EVERY = 20  # steps between two reads of a GPU's running sums, for the progress bar and to notice a NaN loss
@@ -49,6 +50,7 @@ class Loop:
         self.counters, self.sums = Counters(), Sums(parts.compute.device)
         self._best: dict[str, Any] = {}  # the best epoch's weights, if they are to be restored
         self._clock = Clock(parts.compute, self.counters)
+        self._last_step = steps_of(parts.config.epochs, parts.batches.per_epoch)
         self.last_test: Evaluation | None = None  # by this process
         self._measured: list[tuple[float, int, Measured]] = []  # (epoch, step, probes' metrics), not yet logged
 
@@ -82,8 +84,8 @@ class Loop:
 
     @property
     def done(self) -> bool:
-        counters, config = self.counters, self.parts.config
-        return bool(counters.ended) or counters.epoch == config.epochs or counters.step == config.max_steps
+        counters = self.counters
+        return bool(counters.ended) or counters.step in (self._last_step, self.parts.config.max_steps)
 
     @property
     def epoch(self) -> float:
@@ -166,7 +168,7 @@ class Loop:
     def end_epoch(self, loss: float, accuracy: float) -> None:
         """Average, evaluate, decide whether the run is over, log one row and save.
 
-        The checkpoint comes last, so that it includes its own row. An epoch that `max_steps` cuts short is evaluated
+        The checkpoint comes last, so that it includes its own row. An epoch that the run's end cuts short is evaluated
         and logged at its fraction.
         """
         config, counters, parts = self.parts.config, self.counters, self.parts

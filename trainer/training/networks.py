@@ -8,9 +8,10 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 import models
-from models.layers import PatchWhitening
+from models.layers import HandmadeBatchNorm, PatchWhitening
 from trainer.config.model import Model
 from trainer.config.own import is_own
 from trainer.data.batches import Normalize
@@ -50,12 +51,25 @@ def build_network(model: Model, shape: DataShape) -> nn.Module:
     """Build and initialise the network for a data set. Raises ConfigError if it does not fit the images."""
     from_data = {key: getattr(shape, key) for key in models.SET_BY_DATA}
     if is_own("model", model.name):
-        return _own_network(model, from_data)
+        return _with_momentum(_own_network(model, from_data), model)
     arguments = read_arguments(model.name, model.arguments)
     try:
-        return models.build_model(model.name, **from_data, **arguments)
+        net = models.build_model(model.name, **from_data, **arguments)
     except _CANNOT_BE_BUILT as error:
         raise ConfigError(_cannot_be_built(model.name, error)) from error
+    return _with_momentum(net, model)
+
+
+def _with_momentum(net: nn.Module, model: Model) -> nn.Module:
+    """Set the momentum of each BatchNorm by the config."""
+    if model.norm_momentum is None:
+        return net
+    norms = [layer for layer in net.modules() if isinstance(layer, _BatchNorm | HandmadeBatchNorm)]
+    if not norms:
+        raise ConfigError(f"model.norm_momentum: {model.name} has no BatchNorm; leave it out")
+    for norm in norms:
+        norm.momentum = model.norm_momentum
+    return net
 
 
 def initial_network(model: Model, image_set: ImageSet, *, seed: int) -> nn.Module:

@@ -1,5 +1,6 @@
 """The time that a run will take on this machine, from a few of its steps."""
 
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from trainer.training.evaluate import evaluate
 from trainer.training.loop import Loop
 from trainer.training.parts import Parts
 from trainer.training.run import build_parts
+from trainer.training.schedules import steps_of
 from trainer.training.step import Step
 
 _STEPS = 3  # that are timed, after one that is not
@@ -41,13 +43,14 @@ class Pace:
     def seconds(self, config: RunConfig) -> float:
         """Return the predicted wall time of a run that is not stopped early, in seconds."""
         train = config.train
-        steps = train.epochs * self.steps_per_epoch
+        steps = steps_of(train.epochs, self.steps_per_epoch)
         share = min(1.0, train.max_steps / steps) if train.max_steps else 1.0
-        tests = -(-train.epochs // train.evaluate_every)
-        saves = -(-train.epochs // train.checkpoint_every)
-        images = train.epochs * self.evaluated + tests * self.tested + train.swa.epochs * self.trained
+        epochs = math.ceil(train.epochs)
+        tests = -(-epochs // train.evaluate_every)
+        saves = -(-epochs // train.checkpoint_every)
+        images = epochs * self.evaluated + tests * self.tested + train.swa.epochs * self.trained
         stepping = min(steps * share * self.step, train.max_seconds or float("inf"))
-        whole = stepping + share * (train.epochs * self.epoch + saves * self.checkpoint + images * self.evaluation)
+        whole = stepping + share * (epochs * self.epoch + saves * self.checkpoint + images * self.evaluation)
         return self.start + whole + self.probes
 
     def as_json(self) -> dict[str, Any]:
@@ -65,7 +68,7 @@ def measure_pace(config: RunConfig) -> Pace:
         keep_freed_memory()
     image_set = load_image_set(config.data, seed=config.seed)
     parts = build_parts(config, compute, image_set)
-    total = min(config.train.epochs * parts.batches.per_epoch, config.train.max_steps or 2**63)
+    total = min(steps_of(config.train.epochs, parts.batches.per_epoch), config.train.max_steps or 2**63)
     plain = replace(parts, probes=[])
     with tempfile.TemporaryDirectory() as folder:
 

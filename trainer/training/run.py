@@ -42,7 +42,7 @@ from trainer.training.networks import initial_network, refuse_one_image
 from trainer.training.optimizers import build_optimizer
 from trainer.training.parts import Parts
 from trainer.training.ranks import ALONE, Meeting, RankLostError, Ranks, joined, ranks_of
-from trainer.training.schedules import RateSchedule
+from trainer.training.schedules import RateSchedule, steps_of
 from trainer.training.sync_norm import with_sync_norms
 
 
@@ -199,7 +199,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         num_classes=image_set.num_classes,
         mean=image_set.mean,
     )
-    steps = train.epochs * batches.per_epoch
+    steps = steps_of(train.epochs, batches.per_epoch)
     optimizer = build_optimizer(model, config.optimizer, fused=device.type == "cuda", total_steps=steps)
     steps = min(steps, train.max_steps or steps)
     if ranks.size > 1 and batches.smallest < ranks.size * train.accumulate:

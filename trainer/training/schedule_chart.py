@@ -14,7 +14,7 @@ from trainer.panels.panel import Row
 from trainer.panels.registry import panel
 from trainer.panels.render import render
 from trainer.runs.groups import value_text
-from trainer.training.schedules import RateSchedule
+from trainer.training.schedules import RateSchedule, steps_of
 
 _WIDTH = 720  # of the plot, in the spec's pixels
 _TEXT_WIDTH = 125  # characters of a subtitle's line that fit over it
@@ -29,7 +29,7 @@ def schedule_chart(config: RunConfig, *, steps_per_epoch: int) -> dict[str, Any]
     """Return a chart of rate by epoch, in stairs if it changes by epochs. A plateau has its earliest possible cuts."""
     epochs, schedule = config.train.epochs, config.schedule
     rows = schedule_rows(config, steps_per_epoch=steps_per_epoch)
-    return panel("rate_curve").chart(rows, title=f"{schedule.name}, {epochs} epochs", subtitle=_subtitle(schedule))
+    return panel("rate_curve").chart(rows, title=f"{schedule.name}, {epochs:g} epochs", subtitle=_subtitle(schedule))
 
 
 def schedule_rows(config: RunConfig, *, steps_per_epoch: int) -> list[Row]:
@@ -55,7 +55,7 @@ def rate_at_each_step(config: RunConfig, *, steps_per_epoch: int) -> list[float]
     epochs, lr = config.train.epochs, _Rate([{"lr": config.optimizer.lr}])
     schedule = RateSchedule(config.schedule, lr, epochs=epochs, steps_per_epoch=steps_per_epoch)
     rates: list[float] = []
-    for step in range(epochs * steps_per_epoch):
+    for step in range(steps_of(epochs, steps_per_epoch)):
         if step and step % steps_per_epoch == 0:
             schedule.epoch_ended(1.0)
         schedule.set_rate(step)

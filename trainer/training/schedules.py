@@ -43,7 +43,7 @@ class RateSchedule:
     plateau depends on anything but the step. A group with an `end_epoch` falls to 0 at that epoch instead.
     """
 
-    def __init__(self, config: Schedule, optimizer: Rated, *, epochs: int, steps_per_epoch: int) -> None:
+    def __init__(self, config: Schedule, optimizer: Rated, *, epochs: float, steps_per_epoch: int) -> None:
         self._steps_per_epoch = steps_per_epoch
         self._steps_per_tick = 1 if config.interval == "step" else steps_per_epoch
         self._curve = build_curve(config, epochs=epochs, ticks_per_epoch=steps_per_epoch // self._steps_per_tick)
@@ -107,7 +107,13 @@ class Plateau:
         return {key: value for key, value in vars(self).items() if key != "config"}
 
 
-def build_curve(config: Schedule, *, epochs: int, ticks_per_epoch: int) -> Curve:
+def steps_of(epochs: float, per_epoch: int) -> int:
+    """Return the optimizer steps of so many epochs, the last of which may be cut off."""
+    # An exact fraction: 1.1 * 10 is 11.000000000000002, which would be 12 steps.
+    return math.ceil(Fraction(epochs).limit_denominator(10**9) * per_epoch)
+
+
+def build_curve(config: Schedule, *, epochs: float, ticks_per_epoch: int) -> Curve:
     """Return the factor by ticks for a run of `epochs`, without warm-up and without the cuts of a plateau."""
 
     def ticks(length: float | None) -> Fraction:
@@ -134,7 +140,7 @@ def build_curve(config: Schedule, *, epochs: int, ticks_per_epoch: int) -> Curve
         case CosineRestarts():
             return _cosine_restarts(config, ticks(config.first_cycle_epochs))
         case OneCycle():
-            return _one_cycle(config, epochs * ticks_per_epoch)
+            return _one_cycle(config, math.ceil(ticks(None)))
         case Cyclic(up_epochs=up, down_epochs=down):
             return _cyclic(config, ticks(up), ticks(up if down is None else down), ticks_per_epoch)
         case Polynomial(power=power):

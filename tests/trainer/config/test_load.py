@@ -181,7 +181,7 @@ def test_a_layer_that_repeats_a_name_keeps_the_knobs() -> None:
         (["optimizer=adamw"], ["optimizer: 'adamw' is not a section"]),
         (["train.epochs=ten"], ["train.epochs: 'ten':"]),
         (["train.epochs=-1"], ["train.epochs: -1: input should be greater than 0"]),
-        (["train.epochs=true"], ["train.epochs: 'true': input should be a valid integer"]),
+        (["train.epochs=true"], ["train.epochs: 'true': input should be a valid number"]),
         (["train.epochs=true", "train.batch_size=0"], ["train.epochs", "train.batch_size: 0"]),
         (["train.precision=bf16"], ["train.precision: 'bf16' is not a choice; did you mean 'bfloat16'?"]),
         (["sink.wandb.mode=of"], ["sink.wandb.mode: 'of' is not a choice"]),

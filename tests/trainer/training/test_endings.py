@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,15 @@ def unclocked(row: dict[str, Any]) -> dict[str, Any]:
 def test_a_monitor_knows_the_best_epoch(knobs: dict[str, Any], values: list[float], best: list[bool]) -> None:
     monitor = Monitor(EarlyStop(**knobs), validates=True)
     assert [monitor.update({monitor.metric: value}) for value in values] == best
+
+
+def test_a_fractional_run_ends_inside_its_last_epoch(run: Callable[..., RunResult]) -> None:
+    result = run("train.epochs=1.5", "schedule.name=linear")
+    steps = [row["step"] for row in rows(result)]
+    assert [row["epoch"] for row in rows(result)] == [1, pytest.approx(1.5, abs=0.5 / steps[0])]
+    assert steps[1] == math.ceil(1.5 * steps[0])
+    assert rows(result)[-1]["test/accuracy"] == result.summary["test/accuracy"]
+    assert resume_run(result.folder).message == "already finished; nothing was done"
 
 
 def test_patience_counts_epochs_without_a_new_best_and_outlives_a_resume() -> None:

@@ -2,13 +2,15 @@
 
 import json
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 from twins import EACH_CODE, TWINS
 
 from models import model_names
-from models.layers import PatchWhitening
+from models.layers import HandmadeBatchNorm, PatchWhitening
 from trainer.config.model import Model
 from trainer.data.images import ImageSet, Split
 from trainer.errors import ConfigError
@@ -83,7 +85,7 @@ def test_arguments_are_shown_as_they_are_typed() -> None:
     rows = {row.key: (row.default, row.values) for row in network_tables.arguments("simp_res9")}
     assert rows["model.stem"] == ("[3]", "list of int >= 1")
     assert rows["model.norm"] == ("batch", "batch | ghost | group | layer | none | handmade")
-    assert rows["model.init"] == ("paper", "paper | torch | kaiming | xavier")
+    assert rows["model.init"] == ("paper", "paper | torch | kaiming | xavier | dirac")
     assert rows.keys() == {"model.stem", "model.act", "model.norm", "model.init"}  # what the data sets is not asked for
     text = network_tables.as_text(network_tables.arguments("fastresnet9"), network_tables.layers("fastresnet9"))
     above, below = text.split("\n\n")
@@ -156,6 +158,18 @@ def test_initial_weights_depend_on_the_seed_alone() -> None:
     )
     torch.testing.assert_close(again, first, rtol=0, atol=0)
     assert not torch.equal(other["head.2.weight"], first["head.2.weight"])
+
+
+@pytest.mark.parametrize("arguments", [{"name": "fastresnet9"}, {"name": "resnet9", "norm": "handmade"}])
+def test_every_batch_norm_gets_the_momentum(arguments: dict[str, Any]) -> None:
+    net = build_network(Model.model_validate({"width": 2, "norm_momentum": 0.4, **arguments}), some_images())
+    momenta = {layer.momentum for layer in net.modules() if isinstance(layer, _BatchNorm | HandmadeBatchNorm)}
+    assert momenta == {0.4}
+
+
+def test_a_network_without_batch_norm_has_no_momentum() -> None:
+    with pytest.raises(ConfigError, match=r"^model.norm_momentum: lenet5 has no BatchNorm; leave it out$"):
+        build_network(Model(name="lenet5", norm_momentum=0.4), some_images(size=32))
 
 
 def test_whitening_sees_images_from_all_over_the_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from trainer.config.schedule import (
     Step,
 )
 from trainer.errors import ConfigError
-from trainer.training.schedules import RateSchedule
+from trainer.training.schedules import RateSchedule, build_curve, steps_of
 
 LR, EPOCHS = 0.4, 12
 
@@ -322,3 +322,17 @@ def test_an_impossible_knob_is_one_line_with_its_key(words: str, said: str) -> N
         load_config([f"schedule.{word}" for word in words.split()], recipe="none")
     (line,) = caught.value.problems
     assert line.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "per_epoch", "steps"), [(3, 10, 30), (9.9, 97, 961), (1.1, 10, 11), (0.01, 10, 1), (2.5, 1, 3)]
+)
+def test_the_last_of_fractional_epochs_is_cut_off_at_the_step_that_completes_them(
+    epochs: float, per_epoch: int, steps: int
+) -> None:
+    assert steps_of(epochs, per_epoch) == steps
+
+
+def test_a_line_ends_at_the_end_of_a_fractional_run() -> None:
+    curve = build_curve(Linear(), epochs=2.5, ticks_per_epoch=4)
+    assert [curve(tick) for tick in (0, 5, 9, 10)] == pytest.approx([1, 0.5, 0.1, 0])
