@@ -68,7 +68,7 @@ def _rate(one_pass: Pass, compute: Compute) -> float:
 
 def _ours(image_set: ImageSet, augment: Augment, compute: Compute, batch_size: int) -> Pass:
     split = image_set.train.to(compute.device)
-    batches = TrainingBatches(split, augment, batch_size=batch_size, seed=0, mean=image_set.mean)
+    batches = TrainingBatches(split, augment, batch_size=batch_size, seed=0, mean=image_set.mean, std=image_set.std)
     normalize = Normalize(image_set.mean, image_set.std, compute.device)
     return lambda: (normalize(images, compute.memory_format) for images, _ in batches.epoch(0))
 

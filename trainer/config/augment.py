@@ -1,13 +1,24 @@
 """`augment`: changes to training images, whole batches at a time on the training device.
 
-The order is that of torchvision's reference: crop and flip, auto, color_jitter, erasing, mix. `extra` comes before mix.
+The order is that of torchvision's reference: crop and flip, auto, color_jitter, erasing, mix. `extra` and then
+`intensity` come before mix.
 """
 
-from typing import Annotated, Literal
+from itertools import pairwise
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Tag
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    model_validator,
+)
 
-from trainer.config.base import Section
+from trainer.config.base import Section, Younger
 from trainer.config.own import NoExtra, OwnPart, own_or
 
 
@@ -112,6 +123,36 @@ Extra = Annotated[
 ]
 
 
+class Intensity(Section):
+    """A factor and a summand for each image, after normalisation, which cost less than color_jitter."""
+
+    brightness: Annotated[NonNegativeFloat, Younger()] = 0.0
+    """The summand is uniform in [-brightness, brightness], in standard deviations of the data set."""
+    contrast: Annotated[Share, Younger()] = 0.0
+    """The factor is uniform in [1 - contrast, 1 + contrast]."""
+
+
+class Side(Section):
+    """Training images that grow: the whole image, scaled down. Evaluations see it at its own size.
+
+    `crop.padding` and the sizes of erasing stay in pixels. The network must take every side, as one with a global
+    pooling does.
+    """
+
+    pixels: Annotated[tuple[PositiveInt, ...], Younger()] = ()
+    """Side of the images, in pixels, in the order of training. Empty keeps their own."""
+    from_epochs: Annotated[tuple[NonNegativeInt, ...], Younger()] = ()
+    """Epoch from which each side is used, counted from 0. The first one is 0."""
+
+    @model_validator(mode="after")
+    def _each_has_its_epochs(self) -> Self:
+        if len(self.pixels) != len(self.from_epochs):
+            raise ValueError(f"{len(self.pixels)} sides but {len(self.from_epochs)} epochs; give one epoch a side")
+        if self.from_epochs[:1] not in ((), (0,)) or any(a >= b for a, b in pairwise(self.from_epochs)):
+            raise ValueError(f"from_epochs must start at 0 and rise, got {list(self.from_epochs)}")
+        return self
+
+
 class NoMix(Section):
     name: Literal["none"] = "none"
 
@@ -145,4 +186,6 @@ class Augment(Section):
     color_jitter: ColorJitter = Field(default_factory=ColorJitter)
     erasing: Erasing = Field(default_factory=NoErasing)
     extra: Extra = Field(default_factory=NoExtra)
+    intensity: Intensity = Field(default_factory=Intensity)
     mix: Mix = Field(default_factory=NoMix)
+    side: Side = Field(default_factory=Side)

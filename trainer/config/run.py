@@ -58,6 +58,10 @@ class RunConfig(Section):
             raise ValueError(f"train.devices: {count}: {on[0]} measures on one device only; turn it off, or set 1")
         if self.train.batch_size < count:
             raise ValueError(f"train.batch_size: {self.train.batch_size} images cannot be shared by {count} devices")
+        if self.train.tta_share < 1:
+            raise ValueError(
+                f"train.tta_share: {self.train.tta_share:g}: {count} devices would pick other images; set 1"
+            )
         if self.train.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"train.device: {self.train.device!r} is one device, not {count}; use cuda or cpu")
         return self

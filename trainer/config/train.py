@@ -74,6 +74,9 @@ class Train(Section):
     """Test-time augmentation: the views of an image whose logits are averaged. hflip adds the mirror image.
     hflip_translate also adds both moved by one pixel up-left and down-right. The accuracy without augmentation is
     logged as `test/accuracy_plain`."""
+    tta_share: Annotated[float, Field(gt=0, le=1), Younger()] = 1.0
+    """Share of the images whose views are averaged: those that the network is least certain of. The others keep the
+    logits of the image alone, which costs less."""
     eval_batch_size: Annotated[PositiveInt, ChangesNoNumber()] = 500
     """Images per batch in an evaluation. It only changes the time."""
     evaluate_every: PositiveInt = 1

@@ -2,16 +2,17 @@
 
 Nothing is done per image in Python. The whole set is on the device, padded and mirrored, as [N, 2, H+2p, W+2p, C]
 uint8. One `index_select` of rows of pixels gathers a batch, cropped and flipped. The other augmentations change the
-gathered batch, in torchvision's reference order: auto, color_jitter, erasing, mix. One of yours comes before mix.
+gathered batch, in torchvision's reference order: auto, color_jitter, erasing, mix. One of yours, and intensity, come
+before mix.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Literal, assert_never
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from trainer.config.augment import (
     Augment,
@@ -30,9 +31,11 @@ from trainer.config.augment import (
 from trainer.data.augment.auto import auto_augment
 from trainer.data.augment.color import color_jitter
 from trainer.data.augment.erase import erasing
+from trainer.data.augment.intensity import intensity
 from trainer.data.augment.mix import MixChange, mixing
 from trainer.data.augment.own import own_augment
 from trainer.data.augment.stage import Epoch, Stage
+from trainer.data.crops import Crops, resized
 from trainer.data.images import Split
 from trainer.errors import ConfigError
 from trainer.seeds import generator
@@ -70,26 +73,32 @@ class TrainingBatches:
         drop_last: bool = False,
         num_classes: int | None = None,
         mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
     ) -> None:
         """`split` is already on the training device. `drop_last` leaves out a smaller last batch.
 
-        `augment.mix` needs `num_classes`. Erasing needs `mean` [C], in fractions of white. Raises ConfigError for more
-        padding than an image can reflect.
+        `augment.mix` needs `num_classes`. Erasing needs `mean` [C], in fractions of white, and intensity `std`, too.
+        Raises ConfigError for more padding than an image can reflect, and for a side larger than that of the images.
         """
-        self.labels = split.labels
+        self.labels, self._crop = split.labels, augment.crop
+        self._images = split.images if augment.side.pixels else None  # for the other sides
         self.batch_size = min(batch_size, len(split))
         self.seed = seed
         self.flip = augment.flip.mode
         self.shifts = 2 * augment.crop.padding + 1
-        side = min(split.images.shape[-2:])
+        self._sides = augment.side
+        whole = min(split.images.shape[-2:])
+        if (largest := max(augment.side.pixels, default=whole)) > whole:
+            raise ConfigError(f"augment.side.pixels: {largest}: the images are {whole} pixels wide; give at most that")
+        side = min(augment.side.pixels, default=whole)
         if augment.crop.mode == "reflect" and augment.crop.padding >= side:
             raise ConfigError(
                 f"augment.crop.padding: {augment.crop.padding}: an image {side} pixels wide can reflect at "
                 f"most {side - 1}; set mode=zero or less padding"
             )
-        self._crops = _Crops(split.images, augment.crop.padding, augment.crop.mode, mirrored=self.flip != "none")
+        self._crops = self._crops_of(0, split.images)
         self._first_flip = torch.randint(2, (len(split),), generator=generator(seed, "first flip"))
-        self._stages = _stages(augment, mean)
+        self._stages = _stages(augment, mean, std)
         self._mix = _mix_stage(augment, num_classes)
         whole, rest = divmod(len(split), self.batch_size)
         self.per_epoch = whole + (rest > 0 and not drop_last)
@@ -99,9 +108,12 @@ class TrainingBatches:
         """Yield the batches of epoch number `epoch` from batch `start`: images [B, C, H, W] uint8, channels last in
         memory, and classes [B] int64.
 
-        With `augment.mix` the classes are probabilities [B, K] float32. With mixup the images are float32 in 0..255.
+        With `augment.mix` the classes are probabilities [B, K] float32. With mixup the images are float32 in 0..255,
+        and so they are with intensity, which can leave these limits. H and W are those of `side`.
         """
         n, device = len(self.labels), self.labels.device
+        if self._images is not None and self.side(epoch) != self._side:
+            self._crops = self._crops_of(epoch, self._images)
         draw, order = self._shuffle(epoch)
         flip = torch.randint(2 if self.flip == "random" else 1, (n,), generator=draw)
         row, column = torch.randint(self.shifts, (2, n), generator=draw).to(device)
@@ -119,6 +131,16 @@ class TrainingBatches:
             labels = self.labels[picked]
             yield mix(at, images, labels) if mix else (images, labels)
 
+    def side(self, epoch: int) -> int | None:
+        """Return the side that images are scaled to in an epoch, in pixels. None leaves them as they are."""
+        past = bisect_right(self._sides.from_epochs, epoch)
+        return self._sides.pixels[past - 1] if past else None
+
+    def _crops_of(self, epoch: int, images: Tensor) -> Crops:
+        self._side = self.side(epoch)
+        images = images if self._side is None else resized(images, self._side)
+        return Crops(images, self._crop.padding, self._crop.mode, mirrored=self.flip != "none")
+
     def order(self, epoch: int) -> Tensor:
         """Return [N] on the CPU: the index of each image in the order of epoch number `epoch`."""
         return self._shuffle(epoch)[1]
@@ -134,7 +156,7 @@ class TrainingBatches:
         return Epoch(draw, len(self.labels), self.batch_size, crops.height, crops.width, self.labels.device)
 
 
-def _stages(augment: Augment, mean: Sequence[float] | None) -> dict[str, Stage]:
+def _stages(augment: Augment, mean: Sequence[float] | None, std: Sequence[float] | None) -> dict[str, Stage]:
     """Return the changes to a gathered batch, in order, by the name of their section."""
     stages: dict[str, Stage] = {}
     match augment.auto:
@@ -162,6 +184,10 @@ def _stages(augment: Augment, mean: Sequence[float] | None) -> dict[str, Stage]:
             stages["extra"] = own_augment(augment.extra)
         case _:
             assert_never(augment.extra)
+    if augment.intensity.brightness or augment.intensity.contrast:
+        if mean is None or std is None:
+            raise ValueError("augment.intensity needs the set's mean and std")
+        stages["intensity"] = partial(intensity, augment.intensity, mean, std)
     return stages
 
 
@@ -175,35 +201,3 @@ def _mix_stage(augment: Augment, num_classes: int | None) -> Callable[[Epoch], M
             return partial(mixing, augment.mix, num_classes)
         case _:
             assert_never(augment.mix)
-
-
-class _Crops:
-    """Every crop of [N, C, H, W] uint8 images and of their mirror images, at shifts of 0 to 2p pixels each way."""
-
-    def __init__(self, images: Tensor, padding: int, mode: str, *, mirrored: bool) -> None:
-        count, channels, self.height, self.width = images.shape
-        sides = (self.height + 2 * padding, self.width + 2 * padding)
-        # Filled in place, without a copy for each step: it is the largest tensor of a run.
-        stored = images.new_empty(count, 1 + mirrored, *sides, channels)
-        stored[:, 0] = pad(images, padding, mode).permute(0, 2, 3, 1)
-        if mirrored:
-            stored[:, 1] = stored[:, 0].flip(2)
-        self._image, self._mirrored, self._row, self._column = stored.stride()[:4]  # bytes from one to the next
-        self._down = torch.arange(self.height, device=images.device) * self._row  # [H]
-        # A row of pixels starts at every byte. `index_select` copies a row at once, an advanced index byte by byte.
-        length = self.width * channels
-        self._rows = stored.as_strided((stored.numel() - length + 1, length), (1, 1))
-
-    def gather(self, image: Tensor, mirrored: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """Return the crops [B, C, H, W] at (image, 0 or 1, row, column), [B] int64 each, channels last in memory."""
-        first = image * self._image + mirrored * self._mirrored + row * self._row + column * self._column
-        rows = self._rows.index_select(0, (first.unsqueeze(1) + self._down).flatten())
-        return rows.view(len(image), self.height, self.width, -1).permute(0, 3, 1, 2)
-
-
-def pad(images: Tensor, padding: int, mode: str) -> Tensor:
-    """Return uint8 images with `padding` more pixels on each side: black (`zero`) or mirrored (`reflect`)."""
-    if not padding:
-        return images
-    sides = (padding,) * 4
-    return F.pad(images, sides) if mode == "zero" else F.pad(images, sides, mode="reflect")

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision.utils import make_grid
 
 from trainer.config.augment import Augment
@@ -34,11 +35,13 @@ def augmented_sheet(image_set: ImageSet, augment: Augment, *, versions: int = 9,
         seed=seed,
         num_classes=image_set.num_classes,
         mean=image_set.mean,
+        std=image_set.std,
     )
     columns = [split.images]
     for epoch in range(versions):
         images, _ = next(batches.epoch(epoch))
-        columns.append(images[batches.order(epoch).argsort()].to(torch.uint8))
+        shown = images[batches.order(epoch).argsort()].clamp(0, 255).to(torch.uint8)
+        columns.append(F.interpolate(shown, size=split.images.shape[-2:]))  # as large as the others, pixel by pixel
     names = [image_set.class_names[k] for k in split.labels.tolist()]
     return _sheet(torch.stack(columns, dim=1).flatten(0, 1), names)
 

@@ -62,7 +62,13 @@ def predict_test(trained: TrainedNetwork) -> Predictions:
     test, train = trained.image_set.test, trained.config.train
     images = test.images.to(trained.compute.device)
     _, averaged = predict(
-        trained.model, images, trained.normalize, trained.compute, tta=train.tta, batch_size=train.eval_batch_size
+        trained.model,
+        images,
+        trained.normalize,
+        trained.compute,
+        tta=train.tta,
+        tta_share=train.tta_share,
+        batch_size=train.eval_batch_size,
     )
     return Predictions(averaged.cpu(), test.labels.cpu())
 

@@ -1,12 +1,14 @@
 """Accuracy and loss of a network on a split, with test-time augmentation."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from trainer.config.train import Tta
-from trainer.data.batches import Normalize, pad
+from trainer.data.batches import Normalize
+from trainer.data.crops import pad
 from trainer.data.images import Split
 from trainer.training.device import Compute
 from trainer.training.ranks import ALONE, Ranks
@@ -46,6 +48,7 @@ def evaluate(
     compute: Compute,
     *,
     tta: Tta = "none",
+    tta_share: float = 1.0,
     batch_size: int = 500,
     ranks: Ranks = ALONE,
 ) -> Evaluation:
@@ -56,7 +59,7 @@ def evaluate(
     (images,) = ranks.part(split.images)
     plain, averaged = (
         ranks.whole(logits, len(split))
-        for logits in predict(model, images, normalize, compute, tta=tta, batch_size=batch_size)
+        for logits in predict(model, images, normalize, compute, tta=tta, tta_share=tta_share, batch_size=batch_size)
     )
     model.train(was_training)
 
@@ -80,21 +83,35 @@ def predict(
     compute: Compute,
     *,
     tta: Tta = "none",
+    tta_share: float = 1.0,
     batch_size: int = 500,
 ) -> tuple[Tensor, Tensor]:
-    """Return logits [N, K] float32 of uint8 images [N, C, H, W]: (of the image alone, mean over its views)."""
-    plain: list[Tensor] = []
-    averaged: list[Tensor] = []
-    for raw in images.split(batch_size):
-        logits: list[Tensor] = []
-        weights, views = zip(*_views(raw, tta), strict=True)
-        for view in views:
-            with compute.autocast():
-                logits.append(model(normalize(view, compute.memory_format)).float())
-        plain.append(logits[0])
-        terms = (weight * view for weight, view in zip(weights, logits, strict=True))
-        averaged.append(sum(terms, torch.zeros_like(logits[0])))
-    return torch.cat(plain), torch.cat(averaged)
+    """Return logits [N, K] float32 of uint8 images [N, C, H, W]: (of the image alone, mean over its views).
+
+    A `tta_share` below 1 averages over the views of that share of the images, those with the lowest probability of
+    their most probable class. The others keep the logits of the image alone.
+    """
+
+    def logits_of(images: Tensor) -> Tensor:
+        with compute.autocast():
+            return model(normalize(images, compute.memory_format)).float()
+
+    plain = torch.cat([logits_of(part) for part in images.split(batch_size)])
+    if tta == "none":
+        return plain, plain
+    averaged = plain.clone()
+    for part in _least_certain(plain, tta_share).split(batch_size):
+        (weight, _), *others = _views(images[part], tta)
+        averaged[part] = sum((share * logits_of(view) for share, view in others), weight * plain[part])
+    return plain, averaged
+
+
+def _least_certain(logits: Tensor, share: float) -> Tensor:
+    """Return the positions of a share of the images, in order."""
+    if share == 1:
+        return torch.arange(len(logits), device=logits.device)
+    certainty = logits.softmax(1).amax(1)
+    return certainty.topk(math.ceil(share * len(logits)), largest=False).indices.sort().values
 
 
 def _views(raw: Tensor, tta: Tta) -> list[tuple[float, Tensor]]:

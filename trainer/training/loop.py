@@ -303,6 +303,7 @@ class Loop:
             parts.loss_fn,
             parts.compute,
             tta=config.tta,
+            tta_share=config.tta_share,
             batch_size=config.eval_batch_size,
             ranks=parts.ranks,
         )

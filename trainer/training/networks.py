@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -72,18 +72,20 @@ def _with_momentum(net: nn.Module, model: Model) -> nn.Module:
     return net
 
 
-def initial_network(model: Model, image_set: ImageSet, *, seed: int) -> nn.Module:
+def initial_network(model: Model, image_set: ImageSet, *, seed: int, sides: Sequence[int] = ()) -> nn.Module:
     """Return the network at the start of training, on the CPU.
 
     Its weights depend on `seed` alone, its whitening is computed from the training images. Raises ConfigError if the
-    network does not take them.
+    network does not take them, or not with one of `sides`.
     """
     torch.manual_seed(seed)
     net = build_network(model, image_set)
     if is_own("model", model.name):
         try_own_network(net, model, image_set)
     else:
-        _try_out(net, model.name, image_set)
+        _try_out(net, model.name, image_set.in_channels, image_set.image_size)
+    for side in sides:
+        _try_out(net, model.name, image_set.in_channels, side)
     every = max(1, len(image_set.train) // _WHITENED)  # evenly over the set, since some sources are sorted by class
     for layer in net.modules():
         if isinstance(layer, PatchWhitening):
@@ -118,9 +120,9 @@ def try_own_network(net: nn.Module, model: Model, shape: DataShape) -> None:
     net.train()
 
 
-def _try_out(net: nn.Module, name: str, shape: DataShape) -> None:
+def _try_out(net: nn.Module, name: str, channels: int, side: int) -> None:
     """Run one image through the network, so that a wrong size is one line before training and not a traceback later."""
-    image = torch.zeros(1, shape.in_channels, shape.image_size, shape.image_size)
+    image = torch.zeros(1, channels, side, side)
     with one_line_for_wrong_images(name, image), torch.no_grad():
         net.eval()(image)
     net.train()

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from trainer.config import RunConfig
+from trainer.config.augment import Side
 from trainer.data.sources import load_image_set
 from trainer.runs.checkpoint import save_checkpoint
 from trainer.training.device import choose_compute, keep_freed_memory
@@ -66,6 +67,8 @@ def measure_pace(config: RunConfig) -> Pace:
     compute = choose_compute(config.train)
     if compute.device.type == "cpu":
         keep_freed_memory()
+    # Timed at the whole side: images that grow begin with quicker steps.
+    config = config.model_copy(update={"augment": config.augment.model_copy(update={"side": Side()})})
     image_set = load_image_set(config.data, seed=config.seed)
     parts = build_parts(config, compute, image_set)
     total = min(steps_of(config.train.epochs, parts.batches.per_epoch), config.train.max_steps or 2**63)

@@ -187,7 +187,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
     train, device = config.train, compute.device
     if train.devices != ranks.size:
         raise ConfigError(f"train.devices: {train.devices}: `trainer train` alone takes several; set train.devices=1")
-    model = compute.place(initial_network(config.model, image_set, seed=config.seed))
+    model = compute.place(initial_network(config.model, image_set, seed=config.seed, sides=config.augment.side.pixels))
     if config.model.sync_norm:
         with_sync_norms(model, ranks)
     batches = TrainingBatches(
@@ -198,6 +198,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         drop_last=train.drop_last,
         num_classes=image_set.num_classes,
         mean=image_set.mean,
+        std=image_set.std,
     )
     steps = steps_of(train.epochs, batches.per_epoch)
     optimizer = build_optimizer(model, config.optimizer, fused=device.type == "cuda", total_steps=steps)

@@ -14,8 +14,10 @@ from trainer.data.augment.color import color_jitter
 from trainer.data.augment.erase import erasing
 from trainer.data.augment.mix import mixing
 from trainer.data.augment.stage import Epoch
-from trainer.data.batches import Normalize, TrainingBatches, pad
+from trainer.data.batches import Normalize, TrainingBatches
+from trainer.data.crops import pad
 from trainer.data.images import Split
+from trainer.errors import ConfigError
 from trainer.seeds import generator
 
 N = 23
@@ -30,6 +32,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "cutmix": {"mix": {"name": "cutmix"}},
     "trivial_augment_wide": {"auto": {"name": "trivial_augment_wide"}},
     "rand_augment": {"auto": {"name": "rand_augment"}},
+    "intensity": {"intensity": {"brightness": 0.2, "contrast": 0.3}},
 }
 
 
@@ -41,7 +44,9 @@ def some_images(n: int = N, size: int = 8, channels: int = 3) -> Split:
 def chosen(choice: str, seed: int = 0, channels: int = 3) -> TrainingBatches:
     config = Augment.model_validate({"crop": {"padding": 2}} | CHOICES[choice])
     mean = (0.5, 0.4, 0.3)[:channels]
-    return TrainingBatches(some_images(channels=channels), config, batch_size=5, seed=seed, num_classes=N, mean=mean)
+    return TrainingBatches(
+        some_images(channels=channels), config, batch_size=5, seed=seed, num_classes=N, mean=mean, std=mean
+    )
 
 
 def augment(padding: int = 2, mode: str = "zero", flip: str = "random") -> Augment:
@@ -153,8 +158,8 @@ def test_batches_have_the_types_and_the_memory_format_they_promise(choice: str, 
         sizes.append(len(images))
         assert images.shape == (len(images), channels, 8, 8)
         assert images.is_contiguous(memory_format=torch.channels_last)
-        assert images.dtype == (torch.float32 if choice == "mixup" else torch.uint8)
-        assert images.min() >= 0 and images.max() <= 255
+        assert images.dtype == (torch.float32 if choice in ("mixup", "intensity") else torch.uint8)
+        assert choice == "intensity" or (images.min() >= 0 and images.max() <= 255)
         if choice in ("mixup", "cutmix"):
             assert (targets.shape, targets.dtype) == ((len(images), N), torch.float32)
             torch.testing.assert_close(targets.sum(1), torch.ones(len(images)))
@@ -194,7 +199,53 @@ def test_the_order_is_crop_and_flip_then_auto_color_jitter_erasing_mix() -> None
         assert torch.equal(labels, targets)
 
 
-@pytest.mark.parametrize(("choice", "missing"), [("cutout", "mean"), ("mixup", "number of classes")])
+def test_intensity_is_a_factor_and_a_summand_of_each_normalised_image() -> None:
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+    config = Augment.model_validate({"crop": {"padding": 2}, "intensity": {"brightness": 0.3, "contrast": 0.2}})
+    normalize = Normalize(mean, std)
+    changed = TrainingBatches(some_images(), config, batch_size=5, seed=0, mean=mean, std=std)
+    factors: list[float] = []
+    summands: list[float] = []
+    for (images, _), (plain, _) in zip(changed.epoch(2), chosen("crop and flip").epoch(2), strict=True):
+        for after, before in zip(normalize(images), normalize(plain), strict=True):
+            x = torch.stack([before.flatten(), torch.ones(before.numel())], dim=1)
+            (factor, summand), *_ = torch.linalg.lstsq(x, after.flatten())
+            torch.testing.assert_close(after, factor * before + summand, rtol=1e-4, atol=1e-4)
+            factors.append(factor.item())
+            summands.append(summand.item())
+    assert 0.8 <= min(factors) < 0.9 and 1.1 < max(factors) <= 1.2
+    assert -0.3 <= min(summands) < -0.2 and 0.2 < max(summands) <= 0.3
+
+
+def test_growing_images_are_the_whole_image_scaled_as_torchvision_does() -> None:
+    config = {"crop": {"padding": 0}, "flip": {"mode": "none"}, "side": {"pixels": [4, 6, 8], "from_epochs": [0, 1, 3]}}
+    batches = TrainingBatches(some_images(), Augment.model_validate(config), batch_size=5, seed=0)
+    for epoch, side in [(0, 4), (1, 6), (2, 6), (3, 8), (9, 8), (0, 4)]:  # back again, as a probe or a preview may go
+        for images, labels in batches.epoch(epoch):
+            assert images.shape[2:] == (side, side)
+            sources = some_images().images[labels]
+            expected = T.resize(sources.float(), [side, side], antialias=True).round().byte()
+            assert torch.equal(images, expected)
+            assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    ("side", "said"),
+    [
+        ({"pixels": [4, 6], "from_epochs": [0]}, "2 sides but 1 epochs; give one epoch a side"),
+        ({"pixels": [4, 6], "from_epochs": [1, 2]}, r"from_epochs must start at 0 and rise, got \[1, 2\]"),
+        ({"pixels": [4, 6], "from_epochs": [0, 0]}, r"from_epochs must start at 0 and rise, got \[0, 0\]"),
+        ({"pixels": [4, 9], "from_epochs": [0, 1]}, "augment.side.pixels: 9: the images are 8 pixels wide"),
+    ],
+)
+def test_sides_that_make_no_sense_are_refused_in_a_line(side: dict[str, Any], said: str) -> None:
+    with pytest.raises((ValueError, ConfigError), match=said):
+        TrainingBatches(some_images(), Augment.model_validate({"side": side}), batch_size=5, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("choice", "missing"), [("cutout", "mean"), ("mixup", "number of classes"), ("intensity", "mean and std")]
+)
 def test_what_a_choice_needs_to_know_is_asked_for_at_once(choice: str, missing: str) -> None:
     with pytest.raises(ValueError, match=missing):
         TrainingBatches(some_images(), Augment.model_validate(CHOICES[choice]), batch_size=5, seed=0)

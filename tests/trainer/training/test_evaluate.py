@@ -45,6 +45,17 @@ def test_views_are_averaged_as_written(tta) -> None:
     torch.testing.assert_close(averaged, expected)
 
 
+def test_only_the_least_certain_images_get_more_views() -> None:
+    split, net = images(10), TopLeft()
+    plain, all_averaged = predict(net, split.images, PLAIN, COMPUTE, tta="hflip_translate")
+    _, averaged = predict(net, split.images, PLAIN, COMPUTE, tta="hflip_translate", tta_share=0.25, batch_size=2)
+    gaps = (plain[:, 0] - plain[:, 1]).abs()  # of two classes the smaller gap is the lower probability
+    least = gaps.argsort()[:3]  # 2.5 images are 3
+    rest = gaps.argsort()[3:]
+    torch.testing.assert_close(averaged[least], all_averaged[least])
+    assert torch.equal(averaged[rest], plain[rest])
+
+
 LOSS = nn.CrossEntropyLoss(reduction="none")
 
 

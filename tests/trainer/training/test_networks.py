@@ -151,6 +151,12 @@ def test_an_image_too_small_is_one_line() -> None:
     assert len(caught.value.problems) == 1
 
 
+def test_a_side_that_the_network_does_not_take_is_one_line() -> None:
+    initial_network(Model.model_validate({"name": "airbench94"}), some_images(size=32), seed=0, sides=[24, 28])
+    with pytest.raises(ConfigError, match=r"model.name: lenet5 does not take images of 3x24x24: "):
+        initial_network(Model(name="lenet5"), some_images(size=32), seed=0, sides=[24])
+
+
 def test_initial_weights_depend_on_the_seed_alone() -> None:
     first, again, other = (
         initial_network(Model.model_validate({"name": "resnet9", "width": 2}), some_images(), seed=seed).state_dict()

@@ -37,6 +37,29 @@ def test_a_run_broken_at_a_step_and_resumed_ends_as_the_unbroken_one(
     assert_same_end(tmp_path / "broken", tmp_path / "unbroken")
 
 
+RECORDS = [
+    "recipe=none", "model.name=airbench96", "model.widths=[4,4,4]", "model.norm_momentum=0.3", "data.image_size=24",
+    "optimizer.name=muon", "optimizer.orthogonalise=filters", "optimizer.format=bfloat16", "optimizer.settle=0",
+    "optimizer.renormalise=true", "optimizer.rest_momentum=0.85", "optimizer.head.lr_scale=3",
+    "optimizer.first_bias.end_epoch=1.5", "optimizer.lookahead.steps=2", "optimizer.lookahead.ramp_power=3",
+    "schedule.name=linear", "train.epochs=2.5", "train.ema.decay=0.9", "train.tta=hflip", "train.tta_share=0.25",
+    "augment.side.pixels=[18,24]", "augment.side.from_epochs=[0,1]", "augment.intensity.contrast=0.2",
+    "augment.flip.mode=alternating",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [4, 8, 13])
+def test_a_run_with_every_choice_of_the_records_resumes_to_the_same_bits(
+    tmp_path: Path, small_run: list[str], step: int
+) -> None:
+    overrides = [word for word in small_run if not word.startswith("model.")] + RECORDS
+    start_run(load_config(overrides).config, runs=tmp_path, name="unbroken")
+    with broken_at(step, "killed"):
+        start_run(load_config(overrides).config, runs=tmp_path, name="broken")
+    assert resume_run(tmp_path / "broken").status == "finished"
+    assert_same_end(tmp_path / "broken", tmp_path / "unbroken")
+
+
 @pytest.mark.parametrize(
     ("before", "changes", "probed"),
     [
