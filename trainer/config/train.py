@@ -1,8 +1,16 @@
 """`train`: length, batches, device, precision, averages, stopping and evaluation."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PlainSerializer,
+    PositiveFloat,
+    PositiveInt,
+)
 
 from trainer.config.base import ChangesNoNumber, Section, Younger
 
@@ -41,11 +49,12 @@ class EarlyStop(Section):
 
 
 def _whole(number: float) -> float:
+    """Return an int if it is one: runs stored before epochs could be fractions have ints."""
     return int(number) if number == int(number) else number
 
 
 class Train(Section):
-    epochs: Annotated[PositiveFloat, AfterValidator(_whole)] = 25
+    epochs: Annotated[PositiveFloat, AfterValidator(_whole), PlainSerializer(_whole, return_type=Any)] = 25
     """Passes over the training set. The last step of 9.9 epochs is the first one that completes them."""
     batch_size: PositiveInt = 128
     """Images per optimizer update."""

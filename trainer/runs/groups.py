@@ -51,7 +51,8 @@ def _marked_keys() -> frozenset[str]:
 
 @cache
 def _younger_keys() -> Mapping[str, Any]:
-    return {key: field.default for key, field in _marked(Younger, RunConfig)}
+    """Return their defaults by key, as a config stores them: a tuple as a list."""
+    return {key: json.loads(json.dumps(field.default)) for key, field in _marked(Younger, RunConfig)}
 
 
 def _marked(mark: type, section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:

@@ -120,6 +120,13 @@ def test_every_recipe_reaches_all_of_its_schedule(name: str) -> None:
     assert list(never_reached(config.schedule.model_dump(), config.train.epochs)) == []
 
 
+def test_epochs_are_stored_as_whole_numbers_if_they_are() -> None:
+    def stored(text: str) -> Any:
+        return load_config([f"train.epochs={text}"]).config.model_dump(mode="json")["train"]["epochs"]
+
+    assert [repr(stored(text)) for text in ("3", "3.0", "2.5")] == ["3", "3", "2.5"]
+
+
 WORDS = ["optimizer.name=adamw", "optimizer.beta1=0.8", "optimizer.lr=0.01", "schedule.name=constant", "train.epochs=2"]
 
 
