@@ -1,6 +1,7 @@
 """One side of `trainer bench peers`, as a process: `python -m trainer.bench.peer NAME CHECKOUT IMAGES`.
 
-It says {"about": ...} when it is ready, then answers each line on stdin with {"seconds": ...} of an epoch.
+It says {"about": ...} when it is ready, then answers each line on stdin with {"seconds": ...} of an epoch. A side that
+trains whole runs (peer_run.py) gets its data in the place of IMAGES, and answers with {"run": {...}}.
 """
 
 import ast
@@ -25,9 +26,17 @@ from trainer.errors import UserError, first_line
 BATCH = 128
 
 
-def main(name: str, checkout: str, images: int) -> None:
+def main(name: str, checkout: str, argument: str) -> None:
     try:
-        about, epoch = _side(name)(Path(checkout), images)
+        if name == "airbench run":
+            from trainer.bench.peer_run import airbench_run
+
+            about, run = airbench_run(Path(checkout), argument)
+            _say(about=_with_threads(about))
+            for _ in sys.stdin:
+                _say(run=run())
+            return
+        about, epoch = _side(name)(Path(checkout), int(argument))
         if epoch:
             _say(about=_with_threads(about))
             for _ in sys.stdin:
@@ -83,7 +92,7 @@ def ours(network: str) -> Callable[[Path, int], Made]:
 
 def pytorch_cifar(checkout: Path, images: int) -> Made:
     """Return the function `train` of main.py with its transforms, loader and optimizer, on its ResNet18."""
-    resnet = _module(checkout / "models" / "resnet.py")
+    resnet = import_file(checkout / "models" / "resnet.py")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     space = {
         "net": resnet.ResNet18().to(device),
@@ -101,7 +110,7 @@ def pytorch_cifar(checkout: Path, images: int) -> Made:
 
 def airbench(checkout: Path, images: int) -> Made:
     """Return steps of its network, crops, flips and optimizers as in main(), which itself needs CUDA and CIFAR-10."""
-    theirs = _module(checkout / "airbench94_muon.py")
+    theirs = import_file(checkout / "airbench94_muon.py")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     net = theirs.CifarNet().to(device).to(memory_format=torch.channels_last)
     dtype = torch.float16
@@ -150,7 +159,7 @@ def timm(checkout: Path, images: int) -> Made:
             str(BATCH), "--workers", "2", "--device", device, "--opt", "sgd", "--lr", "0.1", "--epochs", "1000000",
             "--output", f"{place}/out", "--log-interval", "1000000",
         ]  # fmt: skip
-        theirs = _module(checkout / "train.py")
+        theirs = import_file(checkout / "train.py")
         train = theirs.train_one_epoch
 
         def timed(*args: Any, **kwargs: Any) -> Any:
@@ -194,7 +203,8 @@ class _Noise(torch.utils.data.Dataset[tuple[Any, int]]):
         return self._transform(Image.fromarray(self._pixels[index])), self._labels[index]
 
 
-def _module(path: Path) -> Any:
+def import_file(path: Path) -> Any:
+    """Import a checkout's file as a module. Raises UserError."""
     spec = importlib.util.spec_from_file_location(f"peer_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise UserError(f"{path}: cannot be imported")
@@ -222,4 +232,4 @@ SIDES: dict[str, Callable[[Path, int], Made]] = {
 }
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(*sys.argv[1:])

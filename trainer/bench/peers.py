@@ -7,7 +7,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,14 @@ def bench_peers(checkouts: Mapping[str, Path], *, rounds: int = 5, images: int =
     """
     refuse_others(checkouts)
     with ExitStack() as stack:
-        sides: dict[str, _Side] = {}
+        sides: dict[str, Side] = {}
         described: dict[str, str] = {}
         for peer, path in checkouts.items():
             for name, where in ((peer, path.resolve()), (OURS[peer], None)):
-                sides[name] = _Side(name, where, images)
+                sides[name] = Side(name, where, str(images), own_threads=where is None)
                 stack.callback(sides[name].end)
                 described[name] = sides[name].about()
-        rates = in_turns({name: side.images_per_second for name, side in sides.items()}, rounds=rounds)
+        rates = in_turns({name: partial(_rate, side, images) for name, side in sides.items()}, rounds=rounds)
     measured = {name: {"images/s": spread(rate)} for name, rate in rates.items()}
     for peer in checkouts:
         if peer in _SAME:
@@ -61,23 +62,30 @@ def refuse_others(checkouts: Mapping[str, Path]) -> None:
         raise UserError(*(missing or [f"bench peers: nothing to compare with; give a checkout: {flags}"]))
 
 
-class _Side:
-    """A child process that trains an epoch whenever it is asked to."""
+def _rate(side: "Side", images: int) -> float:
+    return images / float(side.ask("seconds"))
 
-    def __init__(self, name: str, path: Path | None, images: int) -> None:
-        words = [sys.executable, "-m", "trainer.bench.peer", name, str(path or ""), str(images)]
-        self._name, self._images = name, images
-        env = environment_as_found() if name in PEERS else None  # of theirs, as their own users start it
+
+class Side:
+    """A child process that trains an epoch, or a run, whenever it is asked to (peer.py)."""
+
+    def __init__(self, name: str, path: Path | None, argument: str, *, own_threads: bool) -> None:
+        """`own_threads` are those of the trainer. A peer has those that its own users start it with."""
+        words = [sys.executable, "-m", "trainer.bench.peer", name, str(path or ""), argument]
+        self._name = name
+        env = None if own_threads else environment_as_found()
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
     def about(self) -> str:
         """Wait until it is ready. Return what it trains."""
         return str(self._answer("about"))
 
-    def images_per_second(self) -> float:
+    def ask(self, key: str) -> Any:
+        """Let it train, and return what it says under a key. Raises UserError if its process fails."""
         assert self._process.stdin
-        print(file=self._process.stdin, flush=True)
-        return self._images / float(self._answer("seconds"))
+        with suppress(BrokenPipeError):  # it has ended, and what it said last tells why
+            print(file=self._process.stdin, flush=True)
+        return self._answer(key)
 
     def end(self) -> None:
         self._process.communicate()  # closes its input, which ends it
@@ -89,6 +97,6 @@ class _Side:
             if line.startswith("{"):
                 content = json.loads(line)
                 if "error" in content:
-                    raise UserError(f"bench peers: {self._name}: {content['error']}")
+                    raise UserError(f"bench: {self._name}: {content['error']}")
                 return content[key]
-        raise UserError(f"bench peers: {self._name}: its process ended")
+        raise UserError(f"bench: {self._name}: its process ended")

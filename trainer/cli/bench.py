@@ -14,11 +14,13 @@ from trainer.cli.options import (
     JsonFlag,
     ModelFlag,
     Overrides,
+    RecipeFlag,
     complete_model,
     load,
     overrides_of,
     print_json,
 )
+from trainer.errors import UserError
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Measure speed on this machine: medians of rounds in turn."
@@ -136,6 +138,43 @@ def bench_peers(
 
     checkouts = {name: path for name, path in given.items() if path}
     _print(measure(checkouts, rounds=rounds, images=images), as_json)
+
+
+@app.command("accuracy", context_settings=TAKES_ANY_KEY)
+def bench_accuracy(
+    overrides: Overrides = None,
+    recipe: RecipeFlag = None,
+    data: DataFlag = None,
+    device: DeviceFlag = None,
+    target: Annotated[float, Option(help="Test accuracy to be shown, as a fraction.", metavar="SHARE")] = 0.94,
+    runs: Annotated[int, Option(help="Runs, each with a seed of its own.", metavar="N", min=1)] = 10,
+    folder: Annotated[
+        Path | None,
+        Option(help="Folder of the runs, to go on with. Default: runs/accuracy-RECIPE.", metavar="DIR"),
+    ] = None,
+    charge_evaluation: Annotated[bool, Option("--charge-evaluation", help="Charge the evaluations, too.")] = False,
+    against: Annotated[Path | None, _checkout("KellerJordan/cifar10-airbench, whose runs take turns")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure seconds to an accuracy over whole runs, and test whether their mean is above it.
+
+    docs/records.md has the protocol.
+    """
+    if not 0 < target < 1:
+        raise UserError(f"--target {target:g}: expected a fraction between 0 and 1, such as 0.94")
+    if against and not (against / "airbench94_muon.py").is_file():
+        raise UserError(f"--against {against}: no airbench94_muon.py in it")
+    config = load(overrides_of([_QUIET, *(overrides or [])], False, data, device), recipe).config
+    name = recipe or config.model.name
+    from trainer.bench.accuracy import bench_accuracy as measure
+
+    where = folder or Path("runs") / f"accuracy-{name}"
+    measured = measure(
+        config, name=name, target=target, runs=runs, folder=where, charge_evaluation=charge_evaluation, against=against
+    )
+    _print(measured, as_json)
+    if not as_json:
+        typer.echo("\n".join(measured["findings"]))
 
 
 def _print(measured: Mapping[str, Any], as_json: bool) -> None:

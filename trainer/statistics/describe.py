@@ -65,6 +65,14 @@ def can_be_judged(values: Sequence[float]) -> bool:
     return len(values) >= FEWEST_FOR_A_VERDICT and len(set(values)) > 1
 
 
+def p_above(border: float, values: Sequence[float]) -> float | None:
+    """Return the one-sided p of Student's t test that the mean is above a border. None if the values do not vary."""
+    if not can_be_judged(values):
+        return None
+    error = std_of(values) / math.sqrt(len(values))
+    return float(special.stdtr(len(values) - 1, (border - math.fsum(values) / len(values)) / error))
+
+
 def prediction_half_width(std: ArrayLike, n: int) -> NDArray[np.float64]:
     """Return half of the width of the 95 % prediction interval of one more value: t(n - 1) s sqrt(1 + 1/n)."""
     return quantile(n - 1) * np.asarray(std, dtype=float) * math.sqrt(1 + 1 / n)

@@ -1,6 +1,7 @@
 """The training loop: `Loop.fit` on one screen, and what it carries from step to step."""
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -47,7 +48,7 @@ class Loop:
     ) -> None:
         self.parts, self.sinks = parts, sinks
         self._keep, self._stop_requested = keep, parts.ranks.agreed(stop_requested)
-        self.counters, self.sums = Counters(), Sums(parts.compute.device)
+        self.counters, self.sums = Counters(prepare_seconds=parts.seconds), Sums(parts.compute.device)
         self._best: dict[str, Any] = {}  # the best epoch's weights, if they are to be restored
         self._clock = Clock(parts.compute, self.counters)
         self._last_step = steps_of(parts.config.epochs, parts.batches.per_epoch)
@@ -296,7 +297,8 @@ class Loop:
 
     def _evaluate(self, split: Split) -> Evaluation:
         parts, config = self.parts, self.parts.config
-        return evaluate(
+        begun = time.perf_counter()
+        found = evaluate(
             parts.evaluated,
             split,
             parts.normalize,
@@ -306,7 +308,9 @@ class Loop:
             tta_share=config.tta_share,
             batch_size=config.eval_batch_size,
             ranks=parts.ranks,
-        )
+        )  # it has read numbers from the device, so it waited for it
+        self.counters.evaluate_seconds += time.perf_counter() - begun
+        return found
 
     def _log(self, metrics: Mapping[str, float]) -> None:
         self.flush_probes()

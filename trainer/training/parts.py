@@ -44,6 +44,7 @@ class Parts:
     keep_best: bool
     path_every: int  # epochs between kept weights; 0: none
     ranks: Ranks = ALONE
+    seconds: float = 0.0  # that it took to build all this
 
     @property
     def evaluated(self) -> nn.Module:

@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -184,6 +185,7 @@ def _trained_on(state: Mapping[str, Any], image_set: ImageSet, fingerprint: str)
 
 def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks: Ranks = ALONE) -> Parts:
     """Build everything that a run needs, on its device. Raises ConfigError for what does not fit together."""
+    begun = time.perf_counter()
     train, device = config.train, compute.device
     if train.devices != ranks.size:
         raise ConfigError(f"train.devices: {train.devices}: `trainer train` alone takes several; set train.devices=1")
@@ -243,7 +245,8 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
 
         try_probe(parts, config)
     ranks.take(model, seed=config.seed)
-    return parts
+    compute.synchronize()
+    return replace(parts, seconds=time.perf_counter() - begun)
 
 
 def _train(
@@ -356,7 +359,9 @@ def _summary(loop: Loop, outcome: Outcome, protocol: str) -> dict[str, Any]:
         **measured,
         "headline/protocol": protocol,
         "headline/accuracy": measured.get(_HEADLINE[protocol]),
+        "time/prepare_seconds": loop.counters.prepare_seconds,
         "time/train_seconds": loop.counters.train_seconds,
+        "time/evaluate_seconds": loop.counters.evaluate_seconds,
         "memory/peak_bytes": loop.parts.compute.peak_memory(),
         "ended": now(),
         "model/parameters": sum(p.numel() for p in parameters),

@@ -1,0 +1,127 @@
+"""Seconds to an accuracy: whole runs that are kept, gone on with, judged, and in turns with a peer's."""
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import run_here
+
+from trainer.bench.accuracy import Take, bench_accuracy, finding
+from trainer.bench.peers import Side
+from trainer.config import RunConfig, load_config
+from trainer.errors import ConfigError, UserError
+from trainer.runs.folder import read_summary
+from trainer.statistics.describe import p_above
+
+PEER = """
+import sys
+import torch
+from torch import nn
+
+with open(sys.argv[0]) as file:
+    code = file.read()
+
+class CifarNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 10).half()
+
+def print_training_details(variables, is_final_entry):
+    raise AssertionError("for a terminal")
+
+def main(run, model):
+    starter, ender = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    data = torch.load("cifar10/train.pt", map_location=torch.device("cuda"))
+    starter.record()
+    assert model.layer(data["images"].half()[:4]).shape == (4, 8, 8, 10)
+    ender.record()
+    torch.cuda.synchronize()
+    time_seconds = 1e-3 * starter.elapsed_time(ender)
+    print_training_details(locals(), is_final_entry=False)
+    time_seconds += 100
+    print_training_details(locals(), is_final_entry=True)
+    return torch.tensor(0.75)
+"""
+
+
+@pytest.fixture
+def config(small_run: list[str]) -> RunConfig:
+    return load_config([*small_run, "train.epochs=1", "sink.console.mode=off"]).config
+
+
+def test_runs_are_kept_and_only_missing_ones_are_trained(tmp_path: Path, config: RunConfig) -> None:
+    found = bench_accuracy(config, name="tiny", target=0.05, runs=2, folder=tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.glob("seed-*/run.json")}
+    again = bench_accuracy(config, name="tiny", target=0.05, runs=3, folder=tmp_path)
+    assert {path.parent.name for path in before} == {"seed-0", "seed-1"}
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert json.loads((tmp_path / "seed-2" / "run.json").read_text())["seed"] == 2
+    row = found["measured"]["tiny"]
+    runs = [read_summary(path.parent) for path in before]
+    seconds = [run["time/prepare_seconds"] + run["time/train_seconds"] for run in runs]
+    assert (row["seconds, s"]["min"], row["seconds, s"]["max"]) == (min(seconds), max(seconds))
+    assert row["test accuracy, %"]["max"] == 100 * max(run["test/accuracy"] for run in runs)
+    charged = bench_accuracy(config, name="tiny", target=0.05, runs=2, folder=tmp_path, charge_evaluation=True)
+    evaluation = min(run["time/evaluate_seconds"] for run in runs)
+    assert charged["measured"]["tiny"]["seconds, s"]["min"] >= row["seconds, s"]["min"] + evaluation > 0
+    assert again["rounds"] == 3
+
+
+def test_runs_of_another_config_or_machine_are_refused_in_a_line(tmp_path: Path, config: RunConfig) -> None:
+    bench_accuracy(config, name="tiny", target=0.5, runs=1, folder=tmp_path)
+    other = config.model_copy(update={"train": config.train.model_copy(update={"epochs": 2})})
+    with pytest.raises(ConfigError, match=r"^train\.epochs: the run has 1, not 2; "):
+        bench_accuracy(other, name="tiny", target=0.5, runs=1, folder=tmp_path)
+    machine = json.loads((tmp_path / "machine.json").read_text())
+    (tmp_path / "machine.json").write_text(json.dumps(machine | {"cores": 1000}))
+    with pytest.raises(UserError, match=r"its runs are of cores 1000, not \d+; give another folder$"):
+        bench_accuracy(config, name="tiny", target=0.5, runs=1, folder=tmp_path)
+
+
+def test_the_test_is_one_sided_and_needs_three_runs() -> None:
+    assert p_above(0.94, [0.941, 0.942, 0.943]) == pytest.approx(0.0371, abs=1e-4)  # t = 3.4641 of 2 degrees of freedom
+    assert p_above(0.945, [0.941, 0.942, 0.943]) == pytest.approx(1 - 0.0176, abs=1e-4)
+    assert p_above(0.94, [0.941, 0.942]) is None
+
+    def said(*values: float) -> str:
+        return finding("cpu94", [Take(value, 1.0) for value in values], 0.94)
+
+    assert said(0.941, 0.942, 0.943).endswith("not shown to be above 94%, one-sided p 0.037, level 0.01")
+    assert said(0.9419, 0.9420, 0.9421).endswith(": above 94%, one-sided p 0.00042, level 0.01")
+    assert said(0.9419).endswith("94.19% (n=1): undecided against 94% (a verdict needs three runs that differ)")
+
+
+def test_a_peer_takes_turns_and_its_runs_are_kept(tmp_path: Path, config: RunConfig) -> None:
+    (tmp_path / "airbench94_muon.py").write_text(PEER)
+    folder = tmp_path / "runs"
+    found = bench_accuracy(config, name="tiny", target=0.5, runs=2, folder=folder, against=tmp_path)
+    theirs = found["measured"]["airbench"]
+    assert theirs["test accuracy, %"]["median"] == 75
+    assert 0 < theirs["seconds, s"]["max"] < 100
+    assert found["measured"]["tiny"]["seconds to theirs, ratio"]["min"] > 0
+    kept = json.loads((folder / "airbench-1.json").read_text())
+    assert kept["about"].startswith("airbench94_muon, ")
+    assert kept["evaluation"] == pytest.approx(100)
+    (folder / "airbench-1.json").write_text(json.dumps(kept | {"accuracy": 0.25}))
+    again = bench_accuracy(config, name="tiny", target=0.5, runs=2, folder=folder, against=tmp_path)
+    assert again["measured"]["airbench"]["test accuracy, %"]["min"] == 25  # taken, not trained again
+
+
+def test_a_peer_that_fails_is_one_line(tmp_path: Path, config: RunConfig) -> None:
+    (tmp_path / "airbench94_muon.py").write_text("import no_such_module")
+    side = Side("airbench run", tmp_path, json.dumps(config.data.model_dump(mode="json")), own_threads=False)
+    with pytest.raises(UserError, match="airbench run: ModuleNotFoundError: No module named 'no_such_module'"):
+        side.about()
+    side.end()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--target", "94"], "error: --target 94: expected a fraction between 0 and 1, such as 0.94\n"),
+        (["--against", "nowhere"], "error: --against nowhere: no airbench94_muon.py in it\n"),
+    ],
+)
+def test_wrong_words_are_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here(["bench", "accuracy", "--recipe", "cpu94", *words]) == 2
+    assert capsys.readouterr().err == said
