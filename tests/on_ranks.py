@@ -20,8 +20,9 @@ from trainer.data.batches import Normalize
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.sweep.child import CONTEXT
 from trainer.training.network_arguments import complete_parts
-from trainer.training.ranks import open_store, ranks_of
+from trainer.training.process_group import ranks_of
 from trainer.training.run import follow_run, start_run
+from trainer.training.spawned import open_store
 
 _PROCESSES = 4
 

@@ -15,7 +15,11 @@ from trainer.runs.checkpoint import load_checkpoint
 from trainer.training.loop import Loop
 
 # `/sinks` holds the length of metrics.jsonl, which depends on how many digits its times have.
-CLOCKED = ("/counters/train_seconds", "/counters/latest/time/", "/sinks")
+CLOCKED = (
+    *(f"/counters/{name}_seconds" for name in ("prepare", "train", "evaluate")),
+    "/counters/latest/time/",
+    "/sinks",
+)
 
 
 class _Killed(BaseException):

@@ -15,9 +15,13 @@ SECONDS_TO_SAVE = 60
 
 
 class StopRequest:
-    """A context that records SIGTERM and Ctrl-C instead of ending the process. A second Ctrl-C ends it at once."""
+    """A context that records SIGTERM and Ctrl-C instead of ending the process. A second Ctrl-C ends it at once.
 
-    def __init__(self) -> None:
+    Without `ctrl_c`, what a Ctrl-C does stays as it is.
+    """
+
+    def __init__(self, *, ctrl_c: bool = True) -> None:
+        self._noted = (signal.SIGTERM, signal.SIGINT) if ctrl_c else (signal.SIGTERM,)
         self.signal: int | None = None  # the one that asked to stop
 
     def __call__(self) -> bool:
@@ -25,7 +29,7 @@ class StopRequest:
         return self.signal is not None
 
     def __enter__(self) -> "StopRequest":
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        self._before = {number: signal.signal(number, self._note) for number in self._noted}
         return self
 
     def __exit__(self, *_: object) -> None:

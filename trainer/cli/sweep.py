@@ -229,7 +229,9 @@ def submit(
         list[str] | None, Argument(metavar="[KEY=VALUE]...", help="Any config key, at every point.")
     ] = None,
     slurm: Annotated[bool, Option("--slurm", help="To Slurm: an array job, by sbatch.")] = False,
-    array: Annotated[int, Option(help="Tasks, each on its own device.", metavar="N", min=1)] = 8,
+    array: Annotated[
+        int | None, Option(help="Tasks, each on its own device. Default: 8, or a task a point.", metavar="N", min=1)
+    ] = None,
     gres: Annotated[str | None, Option(help="What each task needs, such as gpu:1.", metavar="LIST")] = None,
     cpus: Annotated[int, Option(help="Processors of each task.", metavar="N", min=1)] = 4,
     time: Annotated[str, Option(help="Most time of each task.", metavar="TIME")] = "4:00:00",
@@ -255,11 +257,12 @@ def submit(
         from trainer.wandb_api.sweeps import read_place
 
         place = read_place(target)
-        name, command = place.id, agent_of(str(place))
+        name, command, tasks = place.id, agent_of(str(place)), array or 8
     else:
         file = sweep_path(target)
-        name, command = file.stem, command_of(file, array, words or [], runs, storage)
-    job = cluster.Job(name, array, command, gres, cpus, time, partition, sbatch or [])
+        name = file.stem
+        command, tasks = command_of(file, array, words or [], runs, storage)
+    job = cluster.Job(name, tasks, command, gres, cpus, time, partition, sbatch or [])
     script = job.script(Path.cwd(), cluster.binaries())
     typer.echo(script if show else cluster.submit(script), nl=not show)
 

@@ -74,8 +74,12 @@ def _run_each(paths: Sequence[Path], sweeps: "Sequence[LocalSweep]", place: Plac
         failed, left = progress.count("crashed", "diverged"), sweep.left(progress)
         elsewhere = ["--runs", str(place.runs)] if place.runs != Path("runs") else []
         again = shlex.join(["trainer", "sweep", "rerun", str(path), *elsewhere])
-        if failed and not signal:
+        if failed and not signal and place.ray:
+            typer.echo(f"{failed} points failed; the same command with --retry runs them again", err=True)
+        elif failed and not signal:
             typer.echo(f"{failed} points failed; `{again}` runs them again", err=True)
+        elif left and place.ray:
+            typer.echo("continue with the same command", err=True)
         elif left:
             typer.echo(f"continue with the same command, or `{again}`", err=True)
         code = 128 + signal if signal else max(code, int(failed + left > 0))

@@ -5,9 +5,13 @@ from pathlib import Path
 
 from trainer.errors import SweepError
 
+_TASKS = 8
 
-def command_of(file: Path, tasks: int, words: Sequence[str], runs: Path, storage: str | None) -> list[str]:
-    """Return the command of each task of a sweep file.
+
+def command_of(
+    file: Path, tasks: int | None, words: Sequence[str], runs: Path, storage: str | None
+) -> tuple[list[str], int]:
+    """Return the command of each task of a sweep file, and the number of tasks.
 
     Raises SweepError for a point that cannot be run, for more tasks than points, and for a password, which the job's
     script would show.
@@ -20,11 +24,12 @@ def command_of(file: Path, tasks: int, words: Sequence[str], runs: Path, storage
         raise SweepError("--storage: the job's script would show its password; set TRAINER_STORAGE instead")
     checked = open_sweep(file, words, runs=runs).checked
     here.warn_of(checked)
-    points = len(checked.entries) or checked.sweep.file.run_cap or tasks
-    if tasks > points:
+    points = len(checked.entries) or checked.sweep.file.run_cap or tasks or _TASKS
+    if tasks is not None and tasks > points:
         raise SweepError(f"--array {tasks}: {file} has {points} points; --array {points} is enough")
     place = [] if runs == Path("runs") else ["--runs", str(runs)]
-    return ["trainer", "sweep", "run", str(file), *words, *place, *(["--storage", storage] if storage else [])]
+    command = ["trainer", "sweep", "run", str(file), *words, *place, *(["--storage", storage] if storage else [])]
+    return command, tasks or min(_TASKS, points)
 
 
 def agent_of(sweep: str) -> list[str]:

@@ -62,7 +62,6 @@ def train(
 
     The last line on stdout is that folder.
     """
-    from trainer.config.overrides import flatten, read_overrides
     from trainer.own.source import remember
     from trainer.signals import LEASH, end_when_closed, end_with_parent
     from trainer.training.launched import launched
@@ -83,7 +82,7 @@ def train(
         if name is None and assigned.name is not None:
             name = assigned.name
             if not dry_run:
-                if str(flatten(read_overrides(given)).get("sink.wandb.checkpoint")).startswith("every:"):
+                if options.load(given, recipe, file).config.sink.wandb.checkpoint_seconds is not None:
                     _bring_what_another_machine_has_done(runs, name)
                 resume = begun(runs / name)
     if resume is not None:
@@ -134,7 +133,7 @@ def _bring_what_another_machine_has_done(runs: Path, name: str) -> None:
 def _follow() -> int:
     """Train as rank 0 says, which reads what was typed."""
     from trainer.config.train import Train
-    from trainer.training.ranks import ranks_of
+    from trainer.training.process_group import ranks_of
     from trainer.training.run import follow_run
 
     follow_run(ranks_of(Train()))

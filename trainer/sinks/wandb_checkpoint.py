@@ -20,7 +20,8 @@ def artifact_name(run_id: str) -> str:
 class CheckpointMirror:
     """Sends a run folder's checkpoint, at most every `seconds` and one after another.
 
-    An older version is deleted only when a newer one is whole at W&B. Training never waits for the server.
+    An older version is deleted only when a newer one is whole at W&B. Training never waits for the server, only until
+    W&B's client has copied the files.
     """
 
     def __init__(self, run: wandb.Run, folder: Path, seconds: float) -> None:
@@ -50,7 +51,7 @@ class CheckpointMirror:
         checkpoint = self._folder / "checkpoint.pt"
         if not checkpoint.exists() or checkpoint.stat().st_mtime_ns == self._sent_at:
             return
-        self._sent_at = checkpoint.stat().st_mtime_ns
+        sent_at = checkpoint.stat().st_mtime_ns
         artifact = wandb.Artifact(artifact_name(self._run.id), type=TYPE, metadata={"folder": self._folder.name})
         # The rows are copied after the checkpoint. A resume cuts off those that came later, and could not bring back
         # missing ones.
@@ -61,11 +62,14 @@ class CheckpointMirror:
             if (self._folder / name).is_dir():
                 artifact.add_dir(str(self._folder / name), name=name)
         version = self._run.log_artifact(artifact, aliases=["latest"])
-        self._on_the_way = threading.Thread(target=self._see_it_arrive, args=(version,), daemon=True)
+        self._sent_at = sent_at
+        self._on_the_way = threading.Thread(target=self._see_it_arrive, args=(version, self._on_the_way), daemon=True)
         self._on_the_way.start()
 
-    def _see_it_arrive(self, version: wandb.Artifact) -> None:
+    def _see_it_arrive(self, version: wandb.Artifact, before: threading.Thread) -> None:
         """Wait until a version is whole at the server, and delete the one before."""
+        if before.ident is not None:
+            before.join()  # else the older one could arrive last, and the newer one would be deleted
         with suppress(Exception):  # of many kinds, if the server is away; the next version is sent all the same
             version.wait()
             older, self._arrived = self._arrived, version

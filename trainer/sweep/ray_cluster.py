@@ -9,9 +9,9 @@ import logging
 import os
 import re
 import socket
-import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -37,7 +37,8 @@ _NODES_SECONDS = 5  # between two looks at which nodes there are
 _IDLE_SECONDS = 30  # for which an actor without a run keeps its share of a node
 _ANSWER_SECONDS = 120  # in which a node must say what it runs
 _CONNECT_SECONDS = 10
-_TOKEN = ".ray-token"  # a file in the folder of runs; a node that sees it shares the folder
+_REST_SECONDS = 15  # of a node that has lost two runs in a row, twice as long after each further one
+_LONGEST_REST = 300
 _PASSED_ON = ("TRAINER_AUTO_PRECISION", "WANDB_MODE", "WANDB_PROJECT", "WANDB_ENTITY", "WANDB_RUN_GROUP",
               "WANDB_BASE_URL")  # from the driver's environment  # fmt: skip
 
@@ -65,9 +66,9 @@ class Held:
 class RayCluster:
     """The nodes that run what the driver runs, and the actors on them.
 
-    A run has 1/`per_device` of a GPU, or of a node's CPUs if no node has a GPU. `say` gets a line about each node that
-    joins later and is left out. Raises SweepError with a line for each node that is there and has other versions, or if
-    none can run anything.
+    A run has 1/`per_device` of a GPU, or of a node's CPUs if no node has a GPU at the start. `say` gets a line about
+    each node that joins later and is left out, or rests. Raises SweepError with a line for each node that is there and
+    has other versions, or if none can run anything.
     """
 
     def __init__(
@@ -82,19 +83,21 @@ class RayCluster:
     ) -> None:
         self._per_device, self._jobs, self._say = per_device, jobs, say
         self._target, self._modules = target, list(modules)
-        self._path = runs.absolute() / _TOKEN
-        self.token = _token_at(self._path)
+        self._mark = _mark(runs.absolute())
         self._nodes: dict[str, Node] = {}  # admitted, by id
         self._asked: dict[str, tuple[Node, ray.ObjectRef[dict[str, str]]]] = {}  # with the answer that is to come
         self._known = set[str]()
+        self._losses = Counter[str]()  # runs that a node has lost since it ended one
+        self._rests = dict[str, float]()  # until when a node gets no run
         self._busy: list[Held] = []
         self._idle: list[Held] = []
-        self._here = asker()(str(self._path))
+        self._here = asker()(str(self._mark))
         self._ask_nodes()
         if answers := [answer for _, answer in self._asked.values()]:
             ray.wait(answers, num_returns=len(answers), timeout=_ANSWER_SECONDS)
         if problems := list(self._admit()):
             raise SweepError(*problems)
+        self._on_gpus = any(node.gpus for node in self._nodes.values())
         shares = [node.cpus // (per_device * (node.gpus or 1)) for node in self._able()]
         self.threads = _threads_asked() or max(1, min(shares, default=1))
         if not any(map(self._room_on, self._nodes.values())):
@@ -123,14 +126,19 @@ class RayCluster:
             if held.node.id in self._nodes:
                 self._busy.append(held)
                 return held
-        free = {id: self._room_on(node) - self._actors_on(node) for id, node in self._nodes.items()}
+        now = time.monotonic()
+        free = {
+            id: self._room_on(node) - self._actors_on(node)
+            for id, node in self._nodes.items()
+            if self._rests.get(id, 0.0) <= now
+        }
         best = max(free, key=lambda id: free[id], default=None)
         if best is None or free[best] < 1:
             return None
         node = self._nodes[best]
         actor = ray.remote(Worker).options(
             num_cpus=self.threads,
-            num_gpus=1 / self._per_device if node.gpus else 0,
+            num_gpus=1 / self._per_device if self._on_gpus else 0,
             max_restarts=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
         )
@@ -140,6 +148,7 @@ class RayCluster:
 
     def give_back(self, held: Held) -> None:
         """Keep an actor whose run has ended for the next one."""
+        self._losses.pop(held.node.id, None)
         self._busy.remove(held)
         self._idle.append(replace(held, since=time.monotonic()))
 
@@ -148,20 +157,29 @@ class RayCluster:
         self._busy.remove(held)
         _end(held)
 
+    def lose(self, held: Held) -> None:
+        """End an actor whose run is lost. A node that loses one run after another rests: it may be its fault."""
+        self.drop(held)
+        self._losses[held.node.id] += 1
+        if (again := self._losses[held.node.id] - 2) >= 0:
+            seconds = min(_LONGEST_REST, _REST_SECONDS * 2**again)
+            self._rests[held.node.id] = time.monotonic() + seconds
+            self._say(f"--ray: node {held.node.name} has lost {again + 2} runs in a row. It rests for {seconds} s")
+
     def close(self) -> None:
         """End all actors."""
         for held in [*self._idle, *self._busy]:
             _end(held)
+        self._mark.unlink(missing_ok=True)
 
     def _able(self) -> list[Node]:
-        """Return the nodes that get runs: those with a GPU, if any has one."""
-        nodes = list(self._nodes.values())
-        return [node for node in nodes if node.gpus] or nodes
+        """Return the nodes that get runs: those with a GPU, if one had one at the start. Results mix no two kinds."""
+        return [node for node in self._nodes.values() if node.gpus or not self._on_gpus]
 
     def _room_on(self, node: Node) -> int:
         if node not in self._able():
             return 0
-        return min(node.cpus // self.threads, node.gpus * self._per_device if node.gpus else sys.maxsize)
+        return min(node.cpus // self.threads, self._per_device * (node.gpus if self._on_gpus else 1))
 
     def _actors_on(self, node: Node) -> int:
         return sum(held.node.id == node.id for held in [*self._busy, *self._idle])
@@ -171,14 +189,14 @@ class RayCluster:
         self._looked = time.monotonic()
         alive = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
         self._nodes = {id: node for id, node in self._nodes.items() if id in alive}
-        for id in alive.keys() - self._known:
+        for id in sorted(alive.keys() - self._known):
             self._known.add(id)
             has = alive[id]["Resources"]
             node = Node(id, alive[id]["NodeManagerHostname"], int(has.get("CPU", 0)), int(has.get("GPU", 0)))
             if node.cpus:
                 place = NodeAffinitySchedulingStrategy(id, soft=False)
                 ask = ray.remote(asker()).options(num_cpus=0, max_retries=0, scheduling_strategy=place)
-                self._asked[id] = node, ask.remote(str(self._path))
+                self._asked[id] = node, ask.remote(str(self._mark))
 
     def _admit(self) -> Iterator[str]:
         """Admit the nodes that have answered. Yield a line for each difference of one that has other versions."""
@@ -186,15 +204,17 @@ class RayCluster:
             if not ray.wait([answer], timeout=0)[0]:
                 continue
             del self._asked[id]
-            with suppress(RayError):  # it has gone again
+            try:
                 there: dict[str, str] = ray.get(answer)
-                shared = there.get("token") == self.token
-                differing = [key for key in ("trainer", "torch") if there.get(key) != self._here.get(key)]
-                if not differing:
-                    self._nodes[id] = replace(node, shared=shared)
-                for key in differing:
-                    other = there.get(key, "is not installed")
-                    yield f"--ray: node {node.name}: {key} {other}, but {self._here.get(key)} here"
+            except RayError:  # it has gone again, or could not answer now: it is asked again while it is there
+                self._known.discard(id)
+                continue
+            differing = [key for key in ("trainer", "torch") if there.get(key) != self._here.get(key)]
+            if not differing:
+                self._nodes[id] = replace(node, shared="sees the mark" in there)
+            for key in differing:
+                other = there.get(key, "is not installed")
+                yield f"--ray: node {node.name}: {key} {other}, but {self._here.get(key)} here"
 
     def _let_go(self) -> None:
         """End actors that no run has needed for a while: others may wait for their share of a node."""
@@ -232,14 +252,15 @@ def _connect(address: str) -> None:
         raise SweepError(f"--ray: {address}: {_reason(error)}") from error
 
 
-def _token_at(path: Path) -> str:
-    """Return the token of a folder of runs, and make it if there is none. Raises DiskError."""
-    with suppress(OSError):
-        return path.read_text(encoding="utf-8")
-    token = uuid.uuid4().hex[:12]
-    make_folder(path.parent)
-    write_whole(path, token.encode())
-    return token
+def _mark(runs: Path) -> Path:
+    """Write a file of this driver alone into the folder of runs: a node that sees it shares the folder.
+
+    Its name is new each time. A copy of the folder has those of earlier drivers at most. Raises DiskError.
+    """
+    path = runs / f".ray-{uuid.uuid4().hex[:12]}"
+    make_folder(runs)
+    write_whole(path, b"")
+    return path
 
 
 def _reason(error: Exception) -> str:

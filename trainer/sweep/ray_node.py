@@ -27,7 +27,7 @@ class Job:
 
     id: str
     folder: str  # the driver's, whose absolute path means the same on a node that shares it
-    token: str | None  # names the folder of runs on a node that does not share the driver's
+    place: str | None  # names the folder of the sweep on a node that does not share the driver's
     kept: Files  # of an earlier attempt, and `own`, the texts of own parts: for a node that shares nothing
     own: Files
     overrides: Sequence[str]
@@ -61,9 +61,10 @@ class Worker:
             return
         self._job, self._rows = job, []
         folder = self._folder()
-        if job.token and job.kept and not (folder / "config.yaml").is_file():
+        if job.place and job.kept:  # what came home counts: what lies here may be older
+            shutil.rmtree(folder, ignore_errors=True)
             write_files(folder, job.kept)
-        if job.token:
+        if job.place:
             write_files(folder.parent / "own", job.own)
         with contextlib.suppress(OSError):  # relative paths, such as data.root, mean what they mean to the driver
             os.chdir(job.cwd)
@@ -76,7 +77,7 @@ class Worker:
         ended = self._child.poll()
         self._rows += self._child.new_rows()
         rows = self._rows[seen:]
-        if ended is None or self._job.token is None:
+        if ended is None or self._job.place is None:
             return Reply(rows, ended)
         folder = self._folder()
         log = folder.parent / ".children" / f"{folder.name}.log"
@@ -93,24 +94,25 @@ class Worker:
 
     def clear(self) -> None:
         """Remove the files of a run that has come home."""
-        if self._job and self._job.token:
+        if self._job and self._job.place:
             shutil.rmtree(self._folder(), ignore_errors=True)
 
     def _folder(self) -> Path:
         assert self._job
         there = Path(self._job.folder)
-        if self._job.token is None:
+        if self._job.place is None:
             return there
-        return Path(tempfile.gettempdir()) / f"cifar-sweeps-{self._job.token}" / there.parent.name / there.name
+        return Path(tempfile.gettempdir()) / f"cifar-sweeps-{self._job.place}" / there.name
 
 
 def files_in(folder: Path) -> Files:
     """Return the regular files in a folder, without locks."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.is_symlink() and path.suffix != ".lock"
-    }
+    files: Files = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink() and path.suffix != ".lock":
+            with contextlib.suppress(FileNotFoundError):  # W&B's own process may still tidy up
+                files[str(path.relative_to(folder))] = path.read_bytes()
+    return files
 
 
 def write_files(folder: Path, files: Files) -> None:
@@ -122,13 +124,14 @@ def write_files(folder: Path, files: Files) -> None:
 
 
 def asker() -> Callable[[str], dict[str, str]]:
-    """Return a function that says what a machine runs, and the token that it sees at a path.
+    """Return a function that says what a machine runs, and whether it sees a file.
 
     A function within a function travels as its code. So it also answers where no trainer is installed.
     """
 
     def ask(path: str) -> dict[str, str]:
         import hashlib
+        from contextlib import suppress
         from importlib.metadata import PackageNotFoundError, version
         from importlib.util import find_spec
         from pathlib import Path
@@ -140,13 +143,12 @@ def asker() -> Callable[[str], dict[str, str]]:
             for folder in (spec.submodule_search_locations or []) if spec else []:
                 for file in sorted(Path(folder).rglob("*.py")):
                     digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
-        try:
+        with suppress(PackageNotFoundError):
             said["trainer"] = f"{version('cifar-sweeps')} (code {digest.hexdigest()[:8]})"
+        with suppress(PackageNotFoundError):
             said["torch"] = version("torch").partition("+")[0]  # +cpu and +cu130 are builds of one version
-        except PackageNotFoundError:
-            pass
         if Path(path).is_file():
-            said["token"] = Path(path).read_text(encoding="utf-8")
+            said["sees the mark"] = "yes"
         return said
 
     return ask

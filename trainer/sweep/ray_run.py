@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import ray
 from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 
 from trainer.errors import first_line
-from trainer.files import disk_errors, write_whole
+from trainer.files import disk_errors, make_folder, write_whole
 from trainer.sweep.child import Ended, LostError, Train
 from trainer.sweep.ray_node import Job, Reply, files_in, write_files
 
@@ -57,9 +57,11 @@ class RayRun:
             self._away_since = self._away_since or time.monotonic()
             if time.monotonic() - self._away_since > _AWAY_SECONDS:
                 self._lose(first_line(error))
+            if self._stopped:
+                self._stop_there()  # the first word may be lost
             return None
-        except RayTaskError as error:  # a mistake of ours, or a folder that cannot be written
-            return self._end(("crashed", {}, f"{self._node}: {first_line(error.cause or error)}"), keep=False)
+        except RayTaskError as error:  # a full disk of that node, say: no fault of the run's
+            self._lose(first_line(error.cause or error))
         except RayError as error:
             self._lose(first_line(error))
             return None
@@ -83,12 +85,17 @@ class RayRun:
     def stop(self) -> None:
         self._stopped = True
         if self._held and self._begun:
-            self._held.actor.stop.remote()
+            self._stop_there()
         elif not self._ended:  # it waits for room, or for the server of its node
             self._end(("interrupted", {}, "stopped before it began"), keep=False)
 
+    def _stop_there(self) -> None:
+        assert self._held
+        with suppress(RayError):
+            self._held.actor.stop.remote()
+
     def kill(self) -> None:
-        if self._held and self._begun:
+        if self._held:  # it may have begun there already
             with suppress(RayError):
                 ray.get(self._held.actor.kill.remote(), timeout=_KILL_SECONDS)
         if not self._ended:
@@ -102,7 +109,7 @@ class RayRun:
             job = Job(
                 id=uuid.uuid4().hex,
                 folder=str(self._folder),
-                token=None if shared else self._cluster.token,
+                place=None if shared else _lasting_id(self._folder.parent),
                 kept={} if shared or not (self._folder / "config.yaml").is_file() else files_in(self._folder),
                 own={} if shared else files_in(self._folder.parent / "own"),
                 overrides=self._overrides,
@@ -125,10 +132,12 @@ class RayRun:
     def _node(self) -> str:
         return self._held.node.name if self._held else "ray"
 
-    def _lose(self, reason: str) -> None:
+    def _lose(self, reason: str) -> NoReturn:
         """Give up a run whose process, actor or node has gone. Raises LostError."""
         message = f"lost on {self._node}: {reason}"
-        self._end(("interrupted", {}, message), keep=False)
+        self._ended = ("interrupted", {}, message)
+        if self._held:
+            self._cluster.lose(self._held)
         raise LostError(message)
 
     def _end(self, ended: Ended, *, keep: bool = True) -> Ended:
@@ -142,14 +151,31 @@ class RayRun:
         if reply.files is None:
             return
         assert self._held
-        aside = self._folder.with_name(f".{self._folder.name}.part")
+        aside, older = (self._folder.with_name(f".{self._folder.name}.{end}") for end in ("part", "older"))
         logs = self._folder.parent / ".children"
         with disk_errors(self._folder):
-            shutil.rmtree(aside, ignore_errors=True)
+            for each in (aside, older):
+                shutil.rmtree(each, ignore_errors=True)
             write_files(aside, reply.files)
-            shutil.rmtree(self._folder, ignore_errors=True)
+            if self._folder.exists():
+                self._folder.rename(older)
             if reply.files:
                 aside.rename(self._folder)
+            shutil.rmtree(older, ignore_errors=True)
             logs.mkdir(exist_ok=True)
         write_whole(logs / f"{self._folder.name}.log", reply.log)
         self._held.actor.clear.remote()
+
+
+def _lasting_id(sweep: Path) -> str:
+    """Return what names a sweep's folder on nodes that do not share it: a file in it, which goes with it.
+
+    So a sweep that is begun anew finds nothing of an earlier one there. Raises DiskError.
+    """
+    path = sweep / ".ray-id"
+    with suppress(OSError):
+        return path.read_text(encoding="utf-8")
+    made = uuid.uuid4().hex[:12]
+    make_folder(sweep)
+    write_whole(path, made.encode())
+    return made

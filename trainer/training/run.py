@@ -37,13 +37,16 @@ from trainer.sinks.folder import FolderSink
 from trainer.training.averages import Ema, Swa
 from trainer.training.device import Compute, choose_compute, deterministic_kernels, keep_freed_memory
 from trainer.training.early_stop import Monitor
+from trainer.training.launched import launched
 from trainer.training.loop import Loop, Outcome
 from trainer.training.losses import build_loss, build_penalty, refuse_loss_over_images
 from trainer.training.networks import initial_network, refuse_one_image
 from trainer.training.optimizers import build_optimizer
 from trainer.training.parts import Parts
-from trainer.training.ranks import ALONE, Meeting, RankLostError, Ranks, joined, ranks_of
+from trainer.training.process_group import joined, ranks_of
+from trainer.training.ranks import ALONE, RankLostError, Ranks
 from trainer.training.schedules import RateSchedule, steps_of
+from trainer.training.spawned import Meeting
 from trainer.training.sync_norm import with_sync_norms
 
 
@@ -141,7 +144,8 @@ def _follow(ranks: Ranks, plan: Mapping[str, Any]) -> None:
     if image_set.fingerprint() != plan["data"]:
         raise CheckpointError(f"rank {ranks.rank}: data.name={config.data.name} has other images here than at rank 0")
     parts = build_parts(config, compute, image_set, ranks)
-    with deterministic_kernels(config.train.deterministic), StopRequest() as stop:
+    # Under torchrun, a Ctrl-C goes to its processes. Else it is for rank 0, which tells the others.
+    with deterministic_kernels(config.train.deterministic), StopRequest(ctrl_c=launched() is not None) as stop:
         loop = Loop(parts, [], keep=lambda *_: None, stop_requested=stop)
         if plan["state"]:
             loop.load_state_dict(plan["state"])
@@ -151,7 +155,7 @@ def _follow(ranks: Ranks, plan: Mapping[str, Any]) -> None:
 
 
 def _help_out(index: int, meeting: Meeting) -> None:
-    """Be another rank, in a process that rank 0 has started."""
+    """Train as one of the other ranks, in a process that rank 0 has started."""
     try:
         follow_run(joined(index, meeting))
     except RankLostError:  # rank 0 says how

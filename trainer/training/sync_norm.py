@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainer.errors import ConfigError
-from trainer.training.ranks import Ranks, all_sum
+from trainer.training.process_group import all_sum
+from trainer.training.ranks import Ranks
 
 
 def with_sync_norms(model: nn.Module, ranks: Ranks) -> nn.Module:

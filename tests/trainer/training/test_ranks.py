@@ -30,7 +30,7 @@ from trainer.training.device import choose_compute
 from trainer.training.launched import Launched, launched
 from trainer.training.network_arguments import complete_parts
 from trainer.training.pace import measure_pace
-from trainer.training.ranks import ranks_of
+from trainer.training.process_group import ranks_of
 from trainer.training.run import build_parts, resume_run, start_run
 
 BASE = ["data.name=folder", "data.image_size=8", "train.device=cpu", "train.precision=float32",
