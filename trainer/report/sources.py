@@ -6,10 +6,10 @@ from pathlib import Path
 
 from trainer.config.explain import did_you_mean
 from trainer.errors import CheckpointError, SweepError
-from trainer.report.folders import Problem, read_results, run_folders
+from trainer.report.folders import Problem, Read, read_results, run_folders
 from trainer.runs.archive import SUFFIX, is_archive, merged, read_archive, stem_of
 from trainer.runs.archive_lines import entry_of
-from trainer.runs.results import Result
+from trainer.runs.results import Result, read_result
 from trainer.sweep.file import parse_sweep
 from trainer.sweep.points import points_of
 
@@ -47,13 +47,13 @@ class Contents:
     file: Path | None  # that file, None if the text is that of an archive
 
 
-def read_source(source: Source) -> Contents:
+def read_source(source: Source, read: Read = read_result) -> Contents:
     """Return the runs of a source, each once, and the sweep's file: the folder's own, or else that of its archives.
 
     Raises ArchiveError for a damaged archive.
     """
     archives = [read_archive(path) for path in source.archives]
-    results, problems = read_results(run_folders(source.folder) if source.folder else ())
+    results, problems = read_results(run_folders(source.folder) if source.folder else (), read)
     if archives:
         entries = [*map(entry_of, results), *(entry for archive in archives for entry in archive.entries)]
         results = [entry.result for entry in merged(entries)]
