@@ -113,6 +113,21 @@ def find_sources(targets: Sequence[str], runs: Path, archives: Path | None) -> l
     return found
 
 
+def source_to_watch(target: str, runs: Path, archives: Path | None) -> Source:
+    """Return the source of one target, also of a sweep that has begun and has no run yet.
+
+    Raises CheckpointError for a target that is nothing of that, or a single run.
+    """
+    path = Path(target) if Path(target).is_dir() else runs / Path(target).stem
+    begun = Source(path)
+    if path.is_dir() and begun.sweep_file and not run_folders(path):
+        return begun
+    (source,) = find_sources([target], runs, archives)
+    if source.single:
+        raise CheckpointError(f"{target}: is a single run; a sweep or a folder of runs can be watched")
+    return source
+
+
 def _are_one(source: Source, other: Source) -> bool:
     folders = {each.folder for each in (source, other) if each.folder}
     return source.name == other.name and len(folders) < 2 and not (source.single or other.single)
