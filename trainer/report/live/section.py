@@ -62,7 +62,7 @@ def _running(progress: Progress) -> Grid:
 
 
 def _epoch_of(running: Running) -> str:
-    return f"{running.epoch:.1f}" + (f" of {running.epochs}" if running.epochs else "")
+    return f"{running.epoch:.1f} of {running.epochs}" if running.epochs else "starting"
 
 
 def _latest(running: Running) -> str:
@@ -79,7 +79,7 @@ def _curves(progress: Progress) -> Chart | None:
         return None
     if len(first) > 3 and any(row["split"] == "test" for row in rows):
         rows = [row for row in rows if row["split"] == "test"]
-    rows = [{**row, "group": row["group"].rpartition(" (n=")[0]} for row in rows]
+    rows = [{**row, "group": row["group"].removesuffix(" (n=1)")} for row in rows]  # each line is one run
     rest = f" The first {MOST_CURVES} of {len(progress.running)}." if len(progress.running) > MOST_CURVES else ""
     said = ", ".join(f"{_name(each.seen)} at {_latest(each)}%" for each in first)
     chart = chart_of("learning_curves", rows, f"A line a run, as it grows.{rest}", f"Test accuracy: {said}.")
@@ -108,7 +108,9 @@ def _points(table: Table, progress: Progress) -> Grid:
     epochs = {each.seen: _epoch_of(each) for each in progress.running}
     for point in progress.points:
         cells = found.setdefault(point.label, {})
-        said = f"epoch {epochs[point]}" if point in epochs else _said(point, table.metric)
+        said = _said(point, table.metric)
+        if point in epochs:
+            said = epochs[point] if epochs[point] == "starting" else f"epoch {epochs[point]}"
         cells[point.seed] = said
     rows = tuple((name, *(cells.get(seed, NONE) for seed in seeds)) for name, cells in found.items())
     unit = " (%)" if "accuracy" in table.metric else ""

@@ -1,0 +1,134 @@
+"""Photograph a served page during a real sweep, into docs/pictures/: `make live-pictures`.
+
+Twelve points of LeNet-5 on the embedded images, two at a time. Two of their processes are killed, as Linux does when
+memory is short. The browser is Debian's Chromium. It takes four minutes on two cores.
+"""
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+PICTURES = Path(__file__).parent / "pictures"
+CHROMIUM = "/usr/bin/chromium"
+SWEEP = """# Which learning rate suits LeNet-5 on the embedded images?
+#
+# Answers:  nothing published: it is the sweep of the pictures in docs/sweeps.md
+# Margin:   1
+project: cifar-sweeps-live
+name: live
+method: grid
+metric: {name: test/accuracy, goal: maximize}
+command: ["${env}", trainer, train, "${args_no_hyphens}"]
+parameters:
+  data.name: {value: shapes10}
+  data.train_size: {value: 4000}
+  model.name: {value: lenet5}
+  model.act: {value: relu}
+  train.epochs: {value: 8}
+  train.batch_size: {value: 64}
+  optimizer.lr: {values: [0.005, 0.02, 0.04, 0.06]}
+  sink.wandb.mode: {value: disabled}
+  seed: {values: [0, 1, 2]}
+"""
+
+
+def kill(run: str, runs: Path) -> None:
+    """Kill the process that trains a run, once its first epoch has ended: the one that has its lock open."""
+    (folder,) = _waited(lambda: sorted(runs.glob(f"{run}-*")))
+    _waited(lambda: '"epoch":' in (text := _text(folder / "metrics.jsonl")) and '"test/accuracy"' in text)
+    holders = {int(link.parts[2]) for link in Path("/proc").glob("[0-9]*/fd/*") if _target(link) == folder / ".lock"}
+    for process in holders:
+        os.kill(process, signal.SIGKILL)
+
+
+def _waited(asked: Callable[[], Any], seconds: float = 300) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := asked()):
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.1)
+    return found
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _target(link: Path) -> Path | None:
+    try:
+        return link.readlink()
+    except OSError:  # of another user, or gone
+        return None
+
+
+def wait_until(page: Page, is_so: Callable[[int, int], bool], seconds: float = 900) -> None:
+    """Wait until the page says so of (points done, points failed)."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        said = page.locator("#progress p").first.inner_text()
+        done, failed = (re.search(pattern, said) for pattern in (r"^(\d+) of", r"(\d+) failed"))
+        if is_so(int(done[1]) if done else 0, int(failed[1]) if failed else 0):
+            return
+        page.wait_for_timeout(500)
+    raise TimeoutError(page.locator("#progress").inner_text())
+
+
+def photograph(page: Page, name: str) -> None:
+    """Write what the window shows as live-NAME.png, of few colours."""
+    page.wait_for_function("!document.querySelector('.chart:not([data-drawn=yes])')")
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    small = picture.quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    small.save(PICTURES / f"live-{name}.png", optimize=True)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="live-") as place:
+        home = Path(place)
+        (home / "live.yaml").write_text(SWEEP, encoding="utf-8")
+        trainer = [sys.executable, "-m", "trainer"]
+        sweep = subprocess.Popen([*trainer, "sweep", "run", "live.yaml", "--jobs", "2"], cwd=home)
+        while not (home / "runs/live/live.yaml").is_file():
+            time.sleep(0.2)
+        server = subprocess.Popen(
+            [*trainer, "report", "live", "--serve", "--port", "0"], cwd=home, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            assert server.stderr
+            address = server.stderr.readline().strip()
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=CHROMIUM)
+                page = browser.new_page(viewport={"width": 1280, "height": 1000})
+                page.goto(address)
+                curves = page.locator("#progress figure").first
+                curves.wait_for(timeout=300_000)  # a first epoch has ended
+                photograph(page, "start")
+                kill("0.06-s0", home / "runs/live")
+                wait_until(page, lambda done, failed: done >= 5 and failed >= 1)
+                curves.wait_for(timeout=300_000)
+                photograph(page, "middle")
+                kill("0.04-s2", home / "runs/live")
+                sweep.wait(timeout=1200)
+                inspected = sorted((home / "runs/live").glob("0.06-s1-*"))[0]
+                subprocess.run([*trainer, "inspect", str(inspected)], cwd=home, check=True, stdout=subprocess.DEVNULL)
+                wait_until(page, lambda done, failed: done + failed == 12)
+                photograph(page, "end")
+                browser.close()
+        finally:
+            for process in (server, sweep):
+                process.terminate()
+                process.wait()
+
+
+if __name__ == "__main__":
+    main()
