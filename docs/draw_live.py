@@ -1,20 +1,17 @@
 """Photograph a served page during a real sweep, into docs/pictures/: `make live-pictures`.
 
-Twelve points of LeNet-5 on the embedded images, two at a time. Two of their processes are killed, as Linux does when
-memory is short. The browser is Debian's Chromium. It takes four minutes on two cores.
+Twelve points of LeNet-5 on the embedded images, two at a time. At the highest learning rate two of the
+three seeds stay at chance, on one thread of an AMD EPYC. The browser is Debian's Chromium. It takes about four minutes.
 """
 
 import io
-import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
@@ -37,39 +34,10 @@ parameters:
   model.act: {value: relu}
   train.epochs: {value: 8}
   train.batch_size: {value: 64}
-  optimizer.lr: {values: [0.005, 0.02, 0.04, 0.06]}
+  optimizer.lr: {values: [0.35, 0.15, 0.04, 0.01]}
   sink.wandb.mode: {value: disabled}
   seed: {values: [0, 1, 2]}
 """
-
-
-def kill(run: str, runs: Path) -> None:
-    """Kill the process that trains a run, once its first epoch has ended: the one that has its lock open."""
-    (folder,) = _waited(lambda: sorted(runs.glob(f"{run}-*")))
-    _waited(lambda: '"epoch":' in (text := _text(folder / "metrics.jsonl")) and '"test/accuracy"' in text)
-    holders = {int(link.parts[2]) for link in Path("/proc").glob("[0-9]*/fd/*") if _target(link) == folder / ".lock"}
-    for process in holders:
-        os.kill(process, signal.SIGKILL)
-
-
-def _waited(asked: Callable[[], Any], seconds: float = 300) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := asked()):
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.1)
-    return found
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.exists() else ""
-
-
-def _target(link: Path) -> Path | None:
-    try:
-        return link.readlink()
-    except OSError:  # of another user, or gone
-        return None
 
 
 def wait_until(page: Page, is_so: Callable[[int, int], bool], seconds: float = 900) -> None:
@@ -108,18 +76,17 @@ def main() -> None:
             address = server.stderr.readline().strip()
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=CHROMIUM)
-                page = browser.new_page(viewport={"width": 1280, "height": 1000})
+                page = browser.new_page(viewport={"width": 1280, "height": 1300})
+                page.set_default_timeout(300_000)  # a busy machine is slow
                 page.goto(address)
                 curves = page.locator("#progress figure").first
-                curves.wait_for(timeout=300_000)  # a first epoch has ended
+                curves.wait_for()  # a first epoch has ended
                 photograph(page, "start")
-                kill("0.06-s0", home / "runs/live")
                 wait_until(page, lambda done, failed: done >= 5 and failed >= 1)
-                curves.wait_for(timeout=300_000)
+                curves.wait_for()
                 photograph(page, "middle")
-                kill("0.04-s2", home / "runs/live")
                 sweep.wait(timeout=1200)
-                inspected = sorted((home / "runs/live").glob("0.06-s1-*"))[0]
+                inspected = sorted((home / "runs/live").glob("0.04-s0-*"))[0]
                 subprocess.run([*trainer, "inspect", str(inspected)], cwd=home, check=True, stdout=subprocess.DEVNULL)
                 wait_until(page, lambda done, failed: done + failed == 12)
                 photograph(page, "end")

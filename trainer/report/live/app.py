@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trainer.report.live.keeper import Body, Keeper
+from trainer.report.live.pace import REQUESTS, Pace, cores
 from trainer.report.pages.html import SCRIPTS, script
 from trainer.report.pages.pictures import FOLDER
 
@@ -62,17 +63,20 @@ def application(keeper: Keeper, hosts: Sequence[str]) -> ASGIApp:
         Route("/pictures/{run}/{name}", picture),
     ]
     named = Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
-    return _Guarded(Starlette(routes=routes, middleware=[named]))
+    return _Guarded(Starlette(routes=routes, middleware=[named]), Pace(REQUESTS * cores()))
 
 
 class _Guarded:
-    """Adds the headers to every answer, refusals included."""
+    """Adds the headers to every answer, refusals included, and answers no faster than its pace allows."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, pace: Pace) -> None:
         self._app = app
+        self._pace = pace
         self._headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._pace.wait()  # it stops the whole server on purpose: what waits in the kernel costs nothing
+
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message["headers"], *self._headers]}

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from trainer.errors import UserError, first_line
 from trainer.report.folders import run_folders
 from trainer.report.live.now import progress_of
+from trainer.report.live.pace import PAGES, cores
 from trainer.report.live.reading import Reader, Stamp, stamp, stamp_of_pictures, stamp_of_run
 from trainer.report.live.section import section_of
 from trainer.report.pages.charts import charts_of
@@ -26,8 +27,6 @@ from trainer.text import writable
 
 LOOK_SECONDS = 1.0
 """Shortest time between two looks at the files."""
-SHARE = 0.02
-"""Largest share of one core that making pages takes."""
 STALE_SECONDS = 30.0
 """Age at which a page is made again although no file has changed: a controller that was killed changes none."""
 
@@ -133,7 +132,7 @@ class Keeper:
             self._asked.clear()
             began = time.thread_time()
             self.look()
-            self._ended.wait(max(LOOK_SECONDS, (time.thread_time() - began) / SHARE))
+            self._ended.wait(max(LOOK_SECONDS, (time.thread_time() - began) / (PAGES * cores())))
 
     def _make(self) -> Version:
         table = read_table_of(self._source, self._read)

@@ -22,9 +22,9 @@ _VERBS = {"done": "are done", "failed": "failed", "running": "running", "interru
 def section_of(table: Table, progress: Progress) -> Section:
     """Return the section. Grids without rows are left out."""
     blocks: list[Block] = [" ".join(_sentences(progress)), Bar(tuple(counts_of(progress)))]
-    blocks += [grid for grid in (_running(progress),) if grid.rows]
+    blocks += [grid for grid in (_running(progress), _failures(progress)) if grid.rows]
     blocks += [chart for chart in (_curves(progress),) if chart]
-    blocks += [grid for grid in (_failures(progress), _points(table, progress)) if grid.rows]
+    blocks += [grid for grid in (_points(table, progress),) if grid.rows]
     return TITLE, blocks
 
 

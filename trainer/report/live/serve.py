@@ -26,20 +26,21 @@ def serve(keeper: Keeper, host: str, port: int, say: Callable[[str], None]) -> N
         lower_priority()
         names = names_of(host)
         say(f"http://{_in_address(names[0])}:{listening.getsockname()[1]}/")
-        say("Ctrl-C ends this page and no run. It runs at the lowest priority, so a busy processor makes it slow.")
+        say("Ctrl-C ends this page and no run. It runs at the lowest priority, and takes 1.5% of this machine at most.")
         if not _is_local(host):
             say(f"warning: --host {host}: everyone who reaches this machine can read the page, under these names:"
                 f" {', '.join(names)}")  # fmt: skip
         keeper.start()
         try:
-            _server(keeper, names).run(sockets=[listening])
+            server_of(keeper, names).run(sockets=[listening])
         except KeyboardInterrupt:
             pass
         finally:
             keeper.end()
 
 
-def _server(keeper: Keeper, names: Sequence[str]) -> uvicorn.Server:
+def server_of(keeper: Keeper, names: Sequence[str]) -> uvicorn.Server:
+    """Return the server, which has no log and no other protocol."""
     return uvicorn.Server(
         uvicorn.Config(
             application(keeper, names),

@@ -8,7 +8,7 @@ from trainer.report.live.now import FAILED, Progress, progress_of
 from trainer.report.tables import read_table
 from trainer.sweep.file import read_sweep
 from trainer.sweep.points import Point, points_of
-from trainer.sweep.status import Attempt, progress
+from trainer.sweep.status import Attempt, State, progress
 from trainer.sweep.watched import Watched
 
 
@@ -47,12 +47,12 @@ def test_a_run_that_runs_says_where_and_how_far(write_schedules) -> None:
     assert found.seconds_left == 60 / 2.5 * 25 * (0.9 + 29)  # at its own pace: no run has ended yet
 
 
-def ledger(folder: Path, *attempts: tuple[str, str, str, str]) -> Watched:
+def ledger(folder: Path, *attempts: tuple[str, State, str, str]) -> Watched:
     """What a ledger would say: (schedule, state, run, message), all of seed 0."""
     sweep = read_sweep(folder / "lr_scheduler.yaml")
     points = points_of(sweep)
     by_name = {point.values["schedule.name"]: point for point in points if point.values["seed"] == 0}
-    found = [Attempt(by_name[name], state, None, run, why) for name, state, run, why in attempts]  # pyright: ignore
+    found = [Attempt(by_name[name], state, None, run, why) for name, state, run, why in attempts]
     return Watched(progress(points, found, sweep=sweep), {Point({"seed": 0}).key: 30.0})
 
 
