@@ -10,8 +10,7 @@ import typer
 from typer import Argument, Option
 
 from trainer.cli.options import JsonFlag, RunsFlag
-from trainer.cli.report_serve import HostFlag, PortFlag, ServeFlag, serve_report
-from trainer.cli.sweep_flags import StorageFlag
+from trainer.cli.report_serve import HostFlag, PortFlag, ServeFlag, StorageFlag, serve_report
 from trainer.errors import ConfigError, UserError
 
 SETTINGS: dict[str, Any] = {

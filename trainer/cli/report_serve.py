@@ -20,6 +20,14 @@ HostFlag = Annotated[
 PortFlag = Annotated[
     int | None, Option(help="Of --serve: the port. 0: any free one. Default: 8321.", metavar="N", min=0, max=65535)
 ]
+StorageFlag = Annotated[
+    str | None,
+    Option(
+        help="Of --serve: the database of the sweep, as `trainer sweep run` has it. Default: a file in its folder.",
+        metavar="URL",
+        envvar="TRAINER_STORAGE",
+    ),
+]
 _PORT = 8321
 _CURE = "pip install 'cifar-sweeps[serve]'"
 

@@ -19,7 +19,7 @@ from trainer.sweep.trials import attempts_in, seconds_in
 
 @dataclass(frozen=True)
 class Watched:
-    """What a ledger says of a sweep."""
+    """A sweep, by its ledger."""
 
     progress: Progress
     seconds: Mapping[str, float]  # wall time of each point that finished here in one attempt, by its key

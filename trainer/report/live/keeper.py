@@ -33,7 +33,7 @@ STALE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Body:
-    """What a request gets."""
+    """Answer to a request."""
 
     content: bytes
     kind: str  # its media type

@@ -1,4 +1,4 @@
-"""How far a sweep is: the state of each point, what runs where, and the time left."""
+"""Progress of a sweep: the state of each point, what runs where, and the time left."""
 
 import datetime
 import json

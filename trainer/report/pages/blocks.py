@@ -11,7 +11,7 @@ from trainer.report.pages.pictures import Shown
 from trainer.report.pages.sections import Bar, Block, Bullets, Folded
 
 Address = Callable[[Path], str]
-"""Where a page finds the picture of a path."""
+"""Address of a picture, seen from a page, by its path."""
 
 _GOOD = ("better", "consistent", "holds", "compatible", "the first is", "different", "equivalent")
 _BAD = ("worse", "higher", "lower", "does not hold", "diverged", "at chance", "all runs failed", "failed", "unreadable",
