@@ -49,7 +49,7 @@ test-slow: install  ## Run the slow tests: many kills, trained networks
 
 .PHONY: test-browser
 test-browser: install  ## Run the tests in Chromium, which Debian's package `chromium` brings
-	@$(BIN)/python -m pytest -m browser tests/trainer/report  # the rest has none, and takes long to collect
+	@$(BIN)/python -m pytest -m browser tests/trainer/report/live  # the rest has none, and takes long to collect
 
 .PHONY: check
 check: install  ## Check style, types and import directions
