@@ -80,9 +80,9 @@ def main() -> None:
                 page.set_default_timeout(300_000)  # a busy machine is slow
                 page.goto(address)
                 curves = page.locator("#progress figure").first
-                curves.wait_for()  # a first epoch has ended
+                curves.wait_for()  # two epochs have ended
                 photograph(page, "start")
-                wait_until(page, lambda done, failed: done >= 5 and failed >= 1)
+                wait_until(page, lambda done, failed: done + failed >= 4)
                 curves.wait_for()
                 photograph(page, "middle")
                 sweep.wait(timeout=1200)

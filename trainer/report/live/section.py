@@ -71,11 +71,11 @@ def _latest(running: Running) -> str:
 
 
 def _curves(progress: Progress) -> Chart | None:
-    """Return the accuracies of the runs that are running, a line a run, or None before the first epoch has ended."""
+    """Return the accuracies of the runs that are running, a line a run, or None before one has two epochs."""
     first = [each for each in progress.running if each.run][:MOST_CURVES]
     groups = {_name(each.seen): [each.run.history] for each in first if each.run}
     rows = panel("learning_curves").rows(groups)
-    if not rows:
+    if len({row["epoch"] for row in rows}) < 2:
         return None
     if len(first) > 3 and any(row["split"] == "test" for row in rows):
         rows = [row for row in rows if row["split"] == "test"]
