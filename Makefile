@@ -15,7 +15,7 @@ UV := $(shell command -v uv 2>/dev/null)
 
 .PHONY: help
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: install
 install: $(STAMP)  ## Create .venv with the trainer and its tools, at pinned versions
@@ -47,6 +47,10 @@ test: install  ## Run the tests, except slow ones and those that need a GPU; PRE
 test-slow: install  ## Run the slow tests: many kills, trained networks
 	@$(BIN)/python -m pytest -m "slow and not gpu"
 
+.PHONY: test-browser
+test-browser: install  ## Run the tests in Chromium, which Debian's package `chromium` brings
+	@$(BIN)/python -m pytest -m browser tests/trainer/report/live  # the rest has none, and takes long to collect
+
 .PHONY: check
 check: install  ## Check style, types and import directions
 	@$(BIN)/ruff check
@@ -67,6 +71,10 @@ docs: install  ## Write the pages and the figure of docs/ that are made from the
 .PHONY: results
 results: install  ## Write the pages of docs/results/ from the archives of runs in docs/results/runs/
 	@$(BIN)/python docs/make_results.py
+
+.PHONY: live-pictures
+live-pictures: install  ## Photograph a served page during a sweep: docs/pictures/live-*.png (minutes, needs Chromium)
+	@$(BIN)/python docs/draw_live.py
 
 .PHONY: site
 site: install  ## Build the docs as a site with search: site/index.html

@@ -10,6 +10,7 @@ import typer
 from typer import Argument, Option
 
 from trainer.cli.options import JsonFlag, RunsFlag
+from trainer.cli.report_serve import HostFlag, PortFlag, ServeFlag, StorageFlag, serve_report
 from trainer.errors import ConfigError, UserError
 
 SETTINGS: dict[str, Any] = {
@@ -17,6 +18,7 @@ SETTINGS: dict[str, Any] = {
 
 \b
   trainer report lr_scheduler
+  trainer report lr_scheduler --serve
   trainer report lr_scheduler --margin 0.3
   trainer report lr_scheduler --expect "cosine > constant"
   trainer report runs/first runs/second --out compared
@@ -86,6 +88,10 @@ def report(
     from_wandb: FromWandbFlag = None,
     to_wandb: WandbFlag = False,
     wandb_project: WandbProjectFlag = None,
+    serve: ServeFlag = False,
+    host: HostFlag = None,
+    port: PortFlag = None,
+    storage: StorageFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Compare runs with each other and with published figures.
@@ -102,6 +108,13 @@ def report(
     if (margin is not None or expect) and targets == ["index"]:
         raise UserError("--margin and --expect go with the report of a sweep")
     archives = archives or runs.parent / "docs/results/runs"
+    if serve:
+        writes = {"--out": out, "--expect": expect, "--from-wandb": from_wandb, "--wandb": to_wandb or wandb_project}
+        if given := [flag for flag, value in (writes | {"--json": as_json}).items() if value]:
+            raise UserError(f"--serve: goes without {given[0]}; `trainer report` without --serve writes the page")
+        return serve_report(targets or [], runs, archives, host, port, storage, margin)
+    if host is not None or port is not None:
+        raise UserError("--host and --port go with --serve")
     if targets == ["index"]:
         return _index(runs, archives, out, as_json)
     from trainer.report.expected import judge, read_expected

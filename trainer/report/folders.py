@@ -1,7 +1,7 @@
 """Runs as a report needs them: measures, curves by epoch, and problems."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -141,13 +141,17 @@ def run_folders(folder: Path) -> list[Path]:
     return sorted(each for each in folder.iterdir() if each.is_dir() and any((each / mark).exists() for mark in marks))
 
 
-def read_results(folders: Iterable[Path]) -> tuple[list[Result], list[Problem]]:
+Read = Callable[[Path], Result]
+"""Reads a run folder. Raises CheckpointError if it cannot."""
+
+
+def read_results(folders: Iterable[Path], read: Read = read_result) -> tuple[list[Result], list[Problem]]:
     """Return (the results of those run folders that can be read, why the others cannot)."""
     results: list[Result] = []
     problems: list[Problem] = []
     for folder in folders:
         try:
-            results.append(read_result(folder))
+            results.append(read(folder))
         except CheckpointError as error:
             reason = error.problems[0].removeprefix(str(folder)).lstrip("/: ")
             problems.append(Problem("unreadable", str(folder), reason))

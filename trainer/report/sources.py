@@ -6,10 +6,10 @@ from pathlib import Path
 
 from trainer.config.explain import did_you_mean
 from trainer.errors import CheckpointError, SweepError
-from trainer.report.folders import Problem, read_results, run_folders
+from trainer.report.folders import Problem, Read, read_results, run_folders
 from trainer.runs.archive import SUFFIX, is_archive, merged, read_archive, stem_of
 from trainer.runs.archive_lines import entry_of
-from trainer.runs.results import Result
+from trainer.runs.results import Result, read_result
 from trainer.sweep.file import parse_sweep
 from trainer.sweep.points import points_of
 
@@ -47,13 +47,13 @@ class Contents:
     file: Path | None  # that file, None if the text is that of an archive
 
 
-def read_source(source: Source) -> Contents:
+def read_source(source: Source, read: Read = read_result) -> Contents:
     """Return the runs of a source, each once, and the sweep's file: the folder's own, or else that of its archives.
 
     Raises ArchiveError for a damaged archive.
     """
     archives = [read_archive(path) for path in source.archives]
-    results, problems = read_results(run_folders(source.folder) if source.folder else ())
+    results, problems = read_results(run_folders(source.folder) if source.folder else (), read)
     if archives:
         entries = [*map(entry_of, results), *(entry for archive in archives for entry in archive.entries)]
         results = [entry.result for entry in merged(entries)]
@@ -111,6 +111,21 @@ def find_sources(targets: Sequence[str], runs: Path, archives: Path | None) -> l
     if problems:
         raise CheckpointError(*problems)
     return found
+
+
+def source_to_watch(target: str, runs: Path, archives: Path | None) -> Source:
+    """Return the source of one target, also of a sweep that has begun and has no run yet.
+
+    Raises CheckpointError for a target that is nothing of that, or a single run.
+    """
+    path = Path(target) if Path(target).is_dir() else runs / Path(target).stem
+    begun = Source(path)
+    if path.is_dir() and begun.sweep_file and not run_folders(path):
+        return begun
+    (source,) = find_sources([target], runs, archives)
+    if source.single:
+        raise CheckpointError(f"{target}: is a single run; a sweep or a folder of runs can be watched")
+    return source
 
 
 def _are_one(source: Source, other: Source) -> bool:

@@ -15,13 +15,14 @@ from trainer.report.asked import Measured, all_measured, asked_of
 from trainer.report.configurations import Configuration, of_sweep, settled, with_siblings
 from trainer.report.controls import Family, control_among, families_of, in_words
 from trainer.report.decided import Decided, decided_of, still_missing
-from trainer.report.folders import Problem, Run, read_results, runs_of
+from trainer.report.folders import Problem, Read, Run, read_results, runs_of
 from trainer.report.published.claims import Claim, claims_of
 from trainer.report.published.comparisons import Answer, Comparison, answers_of, authors_answers_of, compared
 from trainer.report.published.filed import networks_too, resolved
 from trainer.report.sources import Contents, Source, beside, find_sources, read_source
 from trainer.runs import groups
 from trainer.runs.archive import SUFFIX, is_archive
+from trainer.runs.results import read_result
 from trainer.statistics.comparisons import Comparison as Against
 from trainer.statistics.comparisons import top_group, with_best, with_control
 from trainer.statistics.describe import Values
@@ -244,9 +245,9 @@ def read_table(path: Path) -> Table:
     return read_table_of(Source(None, (path,)) if is_archive(path) else Source(path))
 
 
-def read_table_of(source: Source) -> Table:
+def read_table_of(source: Source, read: Read = read_result) -> Table:
     """Return the table of a folder and archives together. Raises ArchiveError for a damaged archive."""
-    contents, name = read_source(source), source.name
+    contents, name = read_source(source, read), source.name
     folder = source.folder or source.archives[0]
     if contents.sweep is None:
         return replace(_plain_table(name, folder, contents), source=source)
@@ -289,7 +290,7 @@ def read_table_of(source: Source) -> Table:
         margin=header.margin or (header.until.margin if header.until else None),
         means=header.seeds_per_point > 1,
     )
-    return _answered(table, sweep)
+    return _answered(table, sweep, read)
 
 
 def unrun_table(name: str, runs: Path, archives: Path | None = None) -> Table | None:
@@ -309,7 +310,7 @@ def unrun_table(name: str, runs: Path, archives: Path | None = None) -> Table | 
     return _answered(table, sweep)
 
 
-def _answered(table: Table, sweep: Sweep) -> Table:
+def _answered(table: Table, sweep: Sweep, read: Read = read_result) -> Table:
     """Return a sweep's table with its answers to published rows, under either reading."""
     answered = tuple(experiment for experiment in experiments() if experiment.sweep == sweep.name)
     if not answered:
@@ -320,7 +321,7 @@ def _answered(table: Table, sweep: Sweep) -> Table:
         each if each.config else replace(each, config=filed[each.label].config) for each in table.configurations
     ]
     after_code = beside(table.source, f"{AUTHORS}{sweep.name}") if table.source else None
-    theirs = read_table_of(after_code).configurations if after_code else ()
+    theirs = read_table_of(after_code, read).configurations if after_code else ()
     answers = answers_of(answered, configurations, filed)
     return replace(
         table,

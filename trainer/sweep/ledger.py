@@ -31,12 +31,12 @@ from trainer.sweep.trials import (
     ENDS,
     INTERRUPTED,
     archived,
-    attempt_of,
+    attempts_in,
     attributes_of,
     histories_of,
     is_due,
     is_open,
-    state_of,
+    seconds_in,
     waiting,
 )
 
@@ -272,23 +272,12 @@ class Ledger:
     @patient
     def attempts(self) -> list[Attempt]:
         """Return every attempt at every point so far."""
-        found: list[Attempt] = []
-        for trial in self._trials():
-            if (state := state_of(trial)) != "missing":
-                if state == "running" and (owner := trial.user_attrs.get("owner")) and self.database.is_dead(owner):
-                    state = "interrupted"  # although nobody has noted it yet
-                found.append(attempt_of(trial, state))
-        return found
+        return attempts_in(self._trials(), self.database.is_dead)
 
     @patient
     def seconds(self) -> dict[str, float]:
         """Return the wall time in seconds of each point that finished in one attempt here, by its key."""
-        whole = {key: trials[0] for key, trials in self._by_point().items() if len(trials) == 1}
-        return {
-            key: trial.duration.total_seconds()
-            for key, trial in whole.items()
-            if trial.state == TrialState.COMPLETE and trial.duration and "archive" not in trial.user_attrs
-        }
+        return seconds_in(self._trials())
 
     # The study, trial by trial.
 

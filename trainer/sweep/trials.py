@@ -1,6 +1,6 @@
 """The state of an attempt at a point, read from an Optuna trial."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -58,6 +58,31 @@ def attempt_of(trial: FrozenTrial, state: State) -> Attempt:
     known, outcome = trial.user_attrs, trial.user_attrs.get("outcome", {})
     where, message = outcome.get("where", known["run"]), outcome.get("message", "")
     return Attempt(Point(known["point"]), state, outcome.get("value"), where, message, known.get("archive", ""))
+
+
+def attempts_in(trials: Iterable[FrozenTrial], is_dead: Callable[[str], bool]) -> list[Attempt]:
+    """Return every attempt at every point. `is_dead` says whether a controller has ended."""
+    found: list[Attempt] = []
+    for trial in trials:
+        if (state := state_of(trial)) != "missing":
+            if state == "running" and (owner := trial.user_attrs.get("owner")) and is_dead(owner):
+                state = "interrupted"  # although nobody has noted it yet
+            found.append(attempt_of(trial, state))
+    return found
+
+
+def seconds_in(trials: Iterable[FrozenTrial]) -> dict[str, float]:
+    """Return the wall time in seconds of each point that finished in one attempt here, by its key."""
+    by_point: dict[str, list[FrozenTrial]] = {}
+    for trial in trials:
+        if "point" in trial.user_attrs:
+            by_point.setdefault(Point(trial.user_attrs["point"]).key, []).append(trial)
+    whole = {key: found[0] for key, found in by_point.items() if len(found) == 1}
+    return {
+        key: trial.duration.total_seconds()
+        for key, trial in whole.items()
+        if trial.state == TrialState.COMPLETE and trial.duration and "archive" not in trial.user_attrs
+    }
 
 
 def is_open(attempts: Sequence[FrozenTrial], had: State) -> bool:

@@ -65,7 +65,7 @@ def _ablation(table: Table, ranked: Sequence[Configuration]) -> Chart | None:
     means = [(row["accuracy"], row["group"].rpartition(" (n=")[0]) for row in rows if row["kind"] == "mean"]
     (best, first), (worst, last) = means[0], means[-1]
     alt = f"Means from {best:.2f} of {first} to {worst:.2f} of {last}; the table has all figures."
-    return _chart("ablation", rows, about, alt)
+    return chart_of("ablation", rows, about, alt)
 
 
 def _curves(ranked: Sequence[Configuration]) -> Chart | None:
@@ -79,7 +79,7 @@ def _curves(ranked: Sequence[Configuration]) -> Chart | None:
     rest = f" The {MOST_CURVES} best of {len(ranked)} configurations." if len(ranked) > MOST_CURVES else ""
     about = f"{shown.about}{rest}{' Test set only.' if crowded else ''}"
     alt = f"Accuracy over {max(row['epoch'] for row in rows):g} epochs, a line per configuration."
-    return _chart("learning_curves", rows, about, alt)
+    return chart_of("learning_curves", rows, about, alt)
 
 
 def _cost(ranked: Sequence[Configuration]) -> Chart | None:
@@ -89,9 +89,10 @@ def _cost(ranked: Sequence[Configuration]) -> Chart | None:
         return None
     low, high = min(row["seconds"] for row in rows), max(row["seconds"] for row in rows)
     alt = f"A point per run: training took from {low:.0f} to {high:.0f} seconds; the table has time and size."
-    return _chart("accuracy_time_size", rows, shown.about, alt)
+    return chart_of("accuracy_time_size", rows, shown.about, alt)
 
 
-def _chart(name: str, rows: list[Row], about: str, alt: str) -> Chart:
+def chart_of(name: str, rows: list[Row], about: str, alt: str) -> Chart:
+    """Return the chart that a panel makes of rows."""
     shown = panel(name)
     return Chart(name, shown.title, about, alt, shown.chart(rows, subtitle=about))

@@ -1,4 +1,7 @@
-"""index.html: one file with Vega inside, which opens without a network. Charts show figures of the tables."""
+"""index.html: one file with Vega inside, which opens without a network. Charts show figures of the tables.
+
+`trainer report --serve` serves the same page, with a section on top about what runs now.
+"""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -10,18 +13,11 @@ from typing import Any
 import vl_convert
 
 from trainer.panels.theme import theme
-from trainer.report.configurations import MARKS
 from trainer.report.pages.answer import finding
+from trainer.report.pages.blocks import Address, as_html
 from trainer.report.pages.charts import Chart
-from trainer.report.pages.grids import Grid
-from trainer.report.pages.sections import Block, Bullets, Folded, sections
+from trainer.report.pages.sections import Section, sections
 from trainer.report.tables import Table
-
-_GOOD = ("better", "consistent", "holds", "compatible", "the first is", "different", "equivalent")
-_BAD = ("worse", "higher", "lower", "does not hold", "diverged", "at chance", "all runs failed", "failed", "unreadable")
-_OPEN = ("undecided", "by our definition", "no runs", "not compared", "not significant", "identical")
-
-_LONG = 24  # characters above which a column of text needs room
 
 _READING = (
     "± is the sample standard deviation over seeds, n is the number of runs, and brackets are 95% intervals.",
@@ -49,11 +45,16 @@ _READING = (
 )
 
 
-def as_page(table: Table, charts: Sequence[Chart]) -> str:
-    """Return the whole file."""
-    specs = [_script(f"spec-{chart.name}", _bare(chart.spec)) for chart in charts]
+def as_page(table: Table, charts: Sequence[Chart], address: Address, now: Section | None = None) -> str:
+    """Return the whole file. `address` is where the page finds a picture.
+
+    With `now`, a first section about what runs, the page is one for a server: its scripts are files beside it, and one
+    of them keeps it up to date.
+    """
+    shown = [*([now] if now else []), *sections(table, charts)]
+    drawn = [block for _, blocks in shown for block in blocks if isinstance(block, Chart)]
+    specs = [_script(f"spec-{chart.name}", _bare(chart.spec)) for chart in drawn]
     looks = _script("looks", {"light": _look("light"), "dark": _look("dark")})
-    drawn = [looks, *specs, f"<script>{_bundle()}</script>", f"<script>{_resource('page.js')}</script>"]
     return "\n".join(
         [
             "<!DOCTYPE html>",
@@ -68,15 +69,33 @@ def as_page(table: Table, charts: Sequence[Chart]) -> str:
             "<body>",
             *_header(table),
             "<main>",
-            *_main(table, charts),
+            *_main(shown, address),
             "</main>",
             *_footer(),
-            *(drawn if charts else []),
+            *([looks, *specs] if drawn or now else []),
+            *(_linked() if now else _inline() if drawn else []),
             "</body>",
             "</html>",
             "",
         ]
     )
+
+
+def script(name: str) -> str:
+    """Return a script of the page: `vega.js`, `page.js` or `live.js`."""
+    return _bundle() if name == "vega.js" else _resource(name)
+
+
+SCRIPTS = ("vega.js", "page.js", "live.js")
+"""Scripts of a page that is served, in their order. One that is written has the first two inside."""
+
+
+def _linked() -> Iterable[str]:
+    yield from (f'<script src="{name}"></script>' for name in SCRIPTS)
+
+
+def _inline() -> Iterable[str]:
+    yield from (f"<script>{script(name)}</script>" for name in SCRIPTS[:2])
 
 
 def _header(table: Table) -> Iterable[str]:
@@ -91,30 +110,16 @@ def _header(table: Table) -> Iterable[str]:
     yield "</header>"
 
 
-def _main(table: Table, charts: Sequence[Chart]) -> Iterable[str]:
-    for title, blocks in sections(table, charts):
-        yield f"<h2>{escape(title)}</h2>"
+def _main(shown: Sequence[Section], address: Address) -> Iterable[str]:
+    for title, blocks in shown:
+        name = title.lower().replace(" ", "-")
+        yield f'<section id="{name}" aria-labelledby="{name}-title">'
+        yield f'<h2 id="{name}-title">{escape(title)}</h2>'
         if any(isinstance(block, Chart) for block in blocks):
             yield "<noscript><p>The charts need JavaScript. The tables have the same figures.</p></noscript>"
         for block in blocks:
-            yield from _block(block)
-
-
-def _block(block: Block) -> Iterable[str]:
-    match block:
-        case str():
-            yield f"<p>{escape(block)}</p>"
-        case Grid():
-            yield from _grid(block)
-        case Chart():
-            yield from _figure(block)
-        case Bullets():
-            yield f"<h3>{escape(block.title)}</h3>"
-            yield f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in block.lines)}</ul>"
-        case Folded():
-            yield f"<details><summary>{escape(block.grid.caption)}</summary>"
-            yield from _grid(block.grid)
-            yield "</details>"
+            yield from as_html(block, address)
+        yield "</section>"
 
 
 def _footer() -> Iterable[str]:
@@ -125,48 +130,6 @@ def _footer() -> Iterable[str]:
     yield "</ul>"
     yield "<p>All figures are in results.json beside this page, and in results.csv with one line per run.</p>"
     yield "</footer>"
-
-
-def _grid(grid: Grid) -> Iterable[str]:
-    """Yield a table in a box that scrolls on a narrow screen, also by keyboard."""
-    yield f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(grid.caption)}">'
-    yield "<table>"
-    yield f"<caption>{escape(grid.caption)}</caption>"
-    heads = (f'<th scope="col"{_kind(place, grid)}>{escape(text)}</th>' for place, text in enumerate(grid.header))
-    yield f"<thead><tr>{''.join(heads)}</tr></thead>"
-    yield "<tbody>"
-    for first, *others in grid.rows:
-        cells = (_cell(text, place, grid) for place, text in enumerate(others, start=1))
-        yield f'<tr><th scope="row">{escape(first)}</th>{"".join(cells)}</tr>'
-    yield "</tbody></table></div>"
-
-
-def _cell(text: str, place: int, grid: Grid) -> str:
-    mark = _mark(text) if grid.header[place] in ("verdict on our runs", "outcome", "finding", "problem") else ""
-    inner = f'<span class="{mark}">{escape(text)}</span>' if mark else escape(text)
-    return f"<td{_kind(place, grid)}>{inner}</td>"
-
-
-def _mark(text: str) -> str:
-    if any(word in text for word in ("other settings", *MARKS)) or text.startswith(_OPEN):
-        return "open"
-    if text.startswith(_BAD):
-        return "bad"
-    return "good" if text.startswith(_GOOD) else ""
-
-
-def _kind(place: int, grid: Grid) -> str:
-    if place not in grid.text:
-        return ' class="number"'
-    return ' class="long"' if any(len(row[place]) > _LONG for row in grid.rows) else ""
-
-
-def _figure(chart: Chart) -> Iterable[str]:
-    yield "<figure>"
-    yield f"<h3>{escape(chart.title)}</h3>"
-    yield f"<figcaption>{escape(chart.about)}</figcaption>"
-    yield f'<div class="chart" data-spec="spec-{chart.name}" data-alt="{escape(chart.alt)}"></div>'
-    yield "</figure>"
 
 
 def _bare(spec: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from trainer.report.pages.answer import finding
 from trainer.report.pages.charts import Chart
 from trainer.report.pages.grids import Grid
-from trainer.report.pages.sections import Block, Bullets, Folded, sections
+from trainer.report.pages.pictures import Shown
+from trainer.report.pages.sections import Bar, Block, Bullets, Folded, sections
 from trainer.report.tables import Table
 
 
@@ -61,7 +62,7 @@ def _block(block: Block, pictures: Mapping[str, str]) -> Iterable[str]:
             yield from ["", f"{block.title}: {block.about[:1].lower()}{block.about[1:]}"]
         case Bullets():
             yield from ["", f"{block.title}:", "", *(f"- {line}" for line in block.lines)]
-        case Folded():
+        case Folded() | Shown() | Bar():
             pass
 
 

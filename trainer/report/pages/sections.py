@@ -8,6 +8,7 @@ from trainer.report.pages.charts import Chart
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.guards import warned
 from trainer.report.pages.origins import provenance
+from trainer.report.pages.pictures import Shown, pictures_of
 from trainer.report.pages.sentences import best_epoch_of, floor_text, nothing_missing, order_of, two_humps_of
 from trainer.report.tables import Table
 
@@ -27,18 +28,27 @@ class Folded:
     grid: Grid
 
 
-Block = Grid | Chart | Bullets | Folded | str
+@dataclass(frozen=True)
+class Bar:
+    """A bar of progress, on a page that is served."""
+
+    parts: tuple[tuple[str, int], ...]  # (state, number of points)
+
+
+Block = Grid | Chart | Bullets | Folded | Shown | Bar | str
 """Part of a section. A string is a paragraph."""
+Section = tuple[str, list[Block]]
+"""Title and parts."""
 
 
-def sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list[Block]]]:
+def sections(table: Table, charts: Sequence[Chart]) -> Iterator[Section]:
     """Yield the title and the blocks of each section that has any. Grids without rows and empty texts are left out."""
     for title, blocks in _sections(table, charts):
         if filled := [block for block in blocks if (block.rows if isinstance(block, Grid) else block)]:
             yield title, filled
 
 
-def _sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list[Block]]]:
+def _sections(table: Table, charts: Sequence[Chart]) -> Iterator[Section]:
     yield "What was asked", [outcome.outcome(table), outcome.measured(table.measured)]
     reproduced: list[Block] = []
     for experiment in table.experiments:
@@ -50,6 +60,7 @@ def _sections(table: Table, charts: Sequence[Chart]) -> Iterator[tuple[str, list
     yield "Which configurations train", [grids.trained(table)]
     yield "At each learning rate", [rates.gains(table), rates.interaction(table), rates.best_rates(table)]
     yield "Charts", [*charts]
+    yield "Pictures of the networks", [*pictures_of(table)]
     yield "Which differences are significant", [*_significant(table), grids.two_noises(table)]
     yield "What could mislead", [warned(table)]
     notes = tuple(f"{experiment.id}: {note}" for experiment in table.experiments for note in experiment.notes)

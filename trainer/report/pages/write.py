@@ -1,7 +1,9 @@
 """A report as files: index.html, NAME.md with its pictures, results.json, results.csv. The catalogue as two pages."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from trainer.files import make_folder, write_whole
 from trainer.panels.render import render
@@ -20,7 +22,7 @@ def write_report(table: Table, out: Path) -> list[Path]:
     """Write the report and return its files, the page first. Raises DiskError."""
     charts, pictures = _drawn(table, out)
     texts = {
-        "index.html": as_page(table, charts),
+        "index.html": as_page(table, charts, lambda picture: quote(os.path.relpath(picture, out))),
         f"{table.name}.md": as_markdown(table, charts, pictures, beside=out),
         "results.json": as_json_text(table),
         "results.csv": as_csv(table),

@@ -1,0 +1,103 @@
+"""The page of a sweep, kept as bytes and made again when files change."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from trainer.errors import CheckpointError
+from trainer.report.live import keeper as module
+from trainer.report.live import reading
+from trainer.report.live.keeper import Keeper
+from trainer.report.pages.write import write_report
+from trainer.report.sources import Source, source_to_watch
+from trainer.report.tables import read_table
+
+
+@pytest.fixture
+def folder(write_schedules) -> Path:
+    return write_schedules({"cosine": [0.9, 0.91]})
+
+
+def test_the_page_is_made_again_when_a_run_ends(folder: Path, write_run) -> None:
+    keeper = Keeper(Source(folder))
+    before = keeper.version
+    assert "2 of 30 points are done" in before.page.content.decode()
+    assert not keeper.look() and keeper.version is before
+    words = ["recipe=resnet18", "optimizer.lr=0.01", "train.epochs=25", "schedule.name=step", "model.act=relu"]
+    write_run(folder / "step-s0", [*words, "seed=0"], accuracy=0.8)
+    assert keeper.look()
+    assert "3 of 30 points are done" in keeper.version.page.content.decode()
+    assert keeper.version.page.tag != before.page.tag
+
+
+def test_only_a_run_that_has_changed_is_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = Keeper(Source(folder))
+    read: list[str] = []
+    whole = reading.read_result
+    monkeypatch.setattr(reading, "read_result", lambda path: read.append(path.name) or whole(path))
+    with (folder / "cosine-s1" / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"epoch": 4.0, "step": 40, "test/accuracy": 0.92}) + "\n")
+    keeper.look()
+    assert read == ["cosine-s1"]
+
+
+def test_a_page_that_cannot_be_made_leaves_the_last_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    keeper = Keeper(Source(folder), complain=said.append)
+    before = keeper.version
+    monkeypatch.setattr(module, "read_table_of", lambda *_: 1 / 0)
+    for number in range(2):
+        (folder / "cosine-s0" / "metrics.jsonl").write_text(" " * number)
+        assert keeper.look()
+    assert keeper.version is before and said == ["the page stays as it was: ZeroDivisionError: division by zero"]
+
+
+def test_a_page_grows_old_without_a_change_of_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A controller that was killed changes no file, and its runs are no longer running."""
+    keeper = Keeper(Source(folder))
+    monkeypatch.setattr(module, "STALE_SECONDS", 0.0)
+    tag = keeper.version.page.tag
+    assert keeper.look() and keeper.version.page.tag == tag
+
+
+def test_what_is_private_is_on_no_page(folder: Path) -> None:
+    origin = folder / "cosine-s0" / "run.json"
+    content = json.loads(origin.read_text())
+    secret = {"command": "trainer train api_key=swordfish seed=0", "node": {"name": "swordfish"}, "wandb": "swordfish"}
+    origin.write_text(json.dumps({**content, **secret}))
+    config = folder / "cosine-s0" / "config.yaml"
+    text = config.read_text().replace("entity: null", "entity: swordfish")
+    config.write_text(text.replace("root: data", "root: /home/ann/d"))
+    assert "swordfish" in config.read_text() and "/home/ann" in config.read_text()
+    version = Keeper(Source(folder)).version
+    for body in (version.page, version.results, version.lines):
+        assert b"swordfish" not in body.content and b"/home/ann" not in body.content
+
+
+def test_the_page_is_the_written_one_with_a_section_on_top(folder: Path, tmp_path: Path) -> None:
+    written = write_report(read_table(folder), tmp_path / "out")[0].read_text()
+    served = Keeper(Source(folder)).version.page.content.decode()
+
+    def sections(page: str) -> list[str]:
+        return re.findall(r"<section.*?</section>", page, re.DOTALL)
+
+    first, *rest = sections(served)
+    assert 'id="progress"' in first and rest == sections(written)
+    head = re.search(r"<header>.*?</header>", written, re.DOTALL)
+    assert head and head[0] in served
+
+
+def test_a_sweep_that_has_just_begun_has_a_page(folder: Path) -> None:
+    for run in folder.glob("cosine-*"):
+        shutil.rmtree(run)
+    page = Keeper(source_to_watch("lr_scheduler", folder.parent, None)).version.page.content.decode()
+    assert "0 of 30 points are done, 30 waiting" in page
+
+
+@pytest.mark.parametrize("target", ["nothing", "lr_scheduler/cosine-s0"])
+def test_what_is_no_sweep_is_refused(folder: Path, target: str) -> None:
+    with pytest.raises(CheckpointError):
+        source_to_watch(str(folder.parent / target), folder.parent, None)

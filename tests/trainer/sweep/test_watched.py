@@ -1,0 +1,73 @@
+"""A ledger, read by one who only looks while its controller works."""
+
+from pathlib import Path
+
+import pytest
+from pretend.watch import write_sweep
+
+from trainer.errors import SweepError
+from trainer.sweep.file import read_sweep
+from trainer.sweep.ledger import Ledger
+from trainer.sweep.points import Entry, Point, points_of
+from trainer.sweep.watched import watched
+
+
+def entry_of(point: Point) -> Entry:
+    return Entry(point, f"s{point.values['seed']}", "0")
+
+
+def begun(folder: Path) -> tuple[Ledger, Path]:
+    """A ledger with three points, and the file in its folder."""
+    path = write_sweep(folder, {"seed": {"values": [0, 1, 2]}})
+    sweep = read_sweep(path)
+    home = folder / sweep.name
+    ledger = Ledger(sweep, home, None, overrides=[])
+    ledger.enqueue([entry_of(point) for point in points_of(sweep)])
+    kept = home / f"{sweep.name}.yaml"
+    kept.write_text(path.read_text())
+    return ledger, kept
+
+
+def test_it_sees_what_the_controller_does(tmp_path: Path) -> None:
+    ledger, path = begun(tmp_path)
+    with ledger:
+        first = ledger.claim(entry_of)
+        assert first
+        ledger.finish(first, "finished", 0.5)
+        second = ledger.claim(entry_of)
+        assert second
+        found = watched(path)
+        assert found and [point.state for point in found.progress.points] == ["finished", "running", "waiting"]
+        assert found.progress.points[0].value == 0.5 and list(found.seconds) == [first.point.key]
+        ledger.finish(second, "crashed", message="killed by signal 9")
+        found = watched(path)
+        assert found and found.progress.points[1].attempts[0].message == "killed by signal 9"
+        assert ledger.claim(entry_of), "a look takes no point away"
+
+
+def test_a_controller_that_has_died_runs_nothing(tmp_path: Path) -> None:
+    ledger, path = begun(tmp_path)
+    with ledger:
+        ledger.claim(entry_of)
+    found = watched(path)
+    assert found and found.progress.points[0].state == "interrupted"
+
+
+def test_seeds_that_were_asked_for_later_are_points(tmp_path: Path) -> None:
+    ledger, path = begun(tmp_path)
+    with ledger:
+        ledger.note_seeds([7])
+    found = watched(path)
+    assert found and [point.point.values["seed"] for point in found.progress.points] == [0, 1, 2, 7]
+
+
+def test_without_a_ledger_there_is_nothing_to_see(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, {"seed": {"values": [0]}})
+    assert watched(path) is None and not (path.parent / "ledger.db").exists()
+
+
+def test_a_broken_ledger_is_a_line(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, {"seed": {"values": [0]}})
+    (path.parent / "ledger.db").write_text("no database, but longer than the header of one" * 9)
+    with pytest.raises(SweepError, match="not a database"):
+        watched(path)

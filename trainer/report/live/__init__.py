@@ -1,0 +1,1 @@
+"""The report of a sweep while it runs, served to a browser."""
