@@ -103,12 +103,14 @@ def at(place: Place, sweeps: "Sequence[LocalSweep]") -> "Iterator[Sequence[Local
         yield sweeps
         return
     from trainer.sweep.ray_cluster import RayCluster, connected
+    from trainer.sweep.ray_fit import refuse_what_does_not_fit
 
     asked, say = place.ray, partial(typer.echo, err=True)
     with (
         connected(asked.address),
         closing(RayCluster(place.runs, per_device=asked.per_device, jobs=asked.jobs, say=say)) as cluster,
     ):
+        refuse_what_does_not_fit(sweeps, cluster, per_device=asked.per_device)
         yield [replace(sweep, cluster=cluster) for sweep in sweeps]
 
 

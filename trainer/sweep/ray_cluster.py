@@ -52,6 +52,7 @@ class Node:
     cpus: int
     gpus: int
     shared: bool = False  # it sees the folder of runs
+    gpu_bytes: int = 0  # memory of its smallest GPU, 0 if not known
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,11 @@ class RayCluster:
             self._say(f"{problem}. It gets no run")
         room = sum(map(self._room_on, self._nodes.values()))
         return max(1, min(room, self._jobs or room))
+
+    def smallest_gpu(self) -> tuple[str, int] | None:
+        """Return the node with the smallest GPU, and its memory in bytes. None if no node tells."""
+        known = [(node.gpu_bytes, node.name) for node in self._able() if node.gpu_bytes]
+        return (min(known)[1], min(known)[0]) if known else None
 
     def start(self, folder: Path, overrides: Sequence[str], env: Mapping[str, str]) -> RayRun:
         """Start a run with the threads of its share. It waits if no node has room."""
@@ -211,7 +217,8 @@ class RayCluster:
                 continue
             differing = [key for key in ("trainer", "torch") if there.get(key) != self._here.get(key)]
             if not differing:
-                self._nodes[id] = replace(node, shared="sees the mark" in there)
+                shared, memory = "sees the mark" in there, int(there.get("GPU bytes", 0))
+                self._nodes[id] = replace(node, shared=shared, gpu_bytes=memory)
             for key in differing:
                 other = there.get(key, "is not installed")
                 yield f"--ray: node {node.name}: {key} {other}, but {self._here.get(key)} here"

@@ -124,13 +124,14 @@ def write_files(folder: Path, files: Files) -> None:
 
 
 def asker() -> Callable[[str], dict[str, str]]:
-    """Return a function that says what a machine runs, and whether it sees a file.
+    """Return a function that says what a machine runs, whether it sees a file, and its GPUs' memory.
 
     A function within a function travels as its code. So it also answers where no trainer is installed.
     """
 
     def ask(path: str) -> dict[str, str]:
         import hashlib
+        import subprocess
         from contextlib import suppress
         from importlib.metadata import PackageNotFoundError, version
         from importlib.util import find_spec
@@ -149,6 +150,10 @@ def asker() -> Callable[[str], dict[str, str]]:
             said["torch"] = version("torch").partition("+")[0]  # +cpu and +cu130 are builds of one version
         if Path(path).is_file():
             said["sees the mark"] = "yes"
+        query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+        with suppress(OSError, subprocess.SubprocessError, ValueError):  # not torch: Ray shows this task no GPU
+            shown = subprocess.run(query, capture_output=True, text=True, check=True, timeout=30).stdout
+            said["GPU bytes"] = str(min(int(line) for line in shown.split()) * 2**20)
         return said
 
     return ask

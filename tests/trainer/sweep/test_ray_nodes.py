@@ -13,6 +13,7 @@ from trainer.errors import SweepError
 from trainer.sweep import ray_cluster, ray_run
 from trainer.sweep.child import LostError
 from trainer.sweep.ray_cluster import Held, Node, RayCluster
+from trainer.sweep.ray_fit import refuse_what_does_not_fit
 from trainer.sweep.ray_node import Job, Reply, Worker
 
 OURS = {"trainer": "1 (code a)", "torch": "2.15.0"}
@@ -93,6 +94,40 @@ def test_a_node_runs_as_many_as_asked_for_on_each_gpu_or_on_its_processors(
     found = cluster(per_device=2)
     assert (found.threads, found.room()) == (4, 4), "two on each GPU, and none on the node without one"
     assert cluster(per_device=2, jobs=3).room() == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "per_device", "gib", "said"),
+    [
+        (["model.name=resnet18"], 2, 80, []),
+        (
+            ["model.name=resnet18"],
+            40,
+            40,
+            ["--per-device 40: a needs about ", " of node n has 40: at most "],
+        ),
+        (["model.name=wide_resnet28x10"], 1, 2, ["--per-device 1: a needs about ", "has 2: too large for it"]),
+        (["model.name=lenet5", "train.devices=2"], 1, 80, ["--ray: a: train.devices=2: a run has one device there"]),
+        (["model.name=lenet5", "train.device=cuda"], 1, 80, []),
+    ],
+)
+def test_what_does_not_fit_a_gpu_is_refused_before_anything_starts(
+    machines: Machines, cluster: Callable[..., RayCluster], words: list[str], per_device: int, gib: int, said: list[str]
+) -> None:
+    machines.add("n", 64, 1, answer=SHARED | {"GPU bytes": str(gib * 2**30)})
+    entry = SimpleNamespace(run="a", point=SimpleNamespace(values={}, overrides=words))
+    sweep: Any = SimpleNamespace(entries=[entry], checked=SimpleNamespace(sweep=SimpleNamespace(fixed=[])))
+    found = cluster(per_device=per_device)
+    if not said:
+        return refuse_what_does_not_fit([sweep], found, per_device=per_device)
+    with pytest.raises(SweepError) as refused:
+        refuse_what_does_not_fit([sweep], found, per_device=per_device)
+    (line,) = refused.value.problems
+    assert all(part in line for part in said), line
+    if "at most" in line:  # and so many do fit
+        most = int(line.rpartition(" ")[2])
+        assert 1 <= most < per_device
+        refuse_what_does_not_fit([sweep], found, per_device=most)
 
 
 def test_when_the_last_gpu_leaves_no_run_goes_to_a_processor(
