@@ -100,4 +100,4 @@ def _in_address(host: str) -> str:
 def lower_priority() -> None:
     """Give way to the training on this machine, in every thread that begins after this."""
     with contextlib.suppress(OSError):
-        os.nice(19)
+        os.setpriority(os.PRIO_PROCESS, 0, 19)

@@ -68,12 +68,15 @@ def test_it_serves_at_low_priority_until_ctrl_c(write_schedules: Callable[..., P
     runs = write_schedules({"cosine": [0.9]}).parent
     command = [sys.executable, "-m", "trainer", "report", "lr_scheduler", "--runs", str(runs), "--serve", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr
-        address = next(line.strip() for line in server.stderr if line.startswith("http"))
-        with urllib.request.urlopen(address, timeout=60) as answer:
-            assert b"1 of 30 points are done" in answer.read()
-        assert os.getpriority(os.PRIO_PROCESS, server.pid) == 19
-        server.send_signal(signal.SIGINT)
-        rest = server.stderr.read()
-        assert server.wait(60) == 0
+        try:
+            assert server.stderr
+            address = next(line.strip() for line in server.stderr if line.startswith("http"))
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                assert b"1 of 30 points are done" in answer.read()
+            assert os.getpriority(os.PRIO_PROCESS, server.pid) == 19
+            server.send_signal(signal.SIGINT)
+            rest = server.stderr.read()
+            assert server.wait(60) == 0
+        finally:
+            server.kill()  # else a failed test would wait for it for ever
     assert "Traceback" not in rest and "Ctrl-C ends this page and no run" in rest
