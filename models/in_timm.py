@@ -1,8 +1,8 @@
 """Our networks as one architecture of timm's. Import this file, then call `timm.create_model`.
 
-    import models.in_timm
-    net = timm.create_model("local-dir:FOLDER", pretrained=True)  # FOLDER: of `trainer export RUN --to timm`
-    net = timm.create_model("cifar_sweeps", network="resnet20", num_classes=10)
+import models.in_timm
+net = timm.create_model("local-dir:FOLDER", pretrained=True)  # FOLDER: of `trainer export RUN --to timm`
+net = timm.create_model("cifar_sweeps", network="resnet20", num_classes=10)
 """
 
 from collections.abc import Mapping

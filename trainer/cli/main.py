@@ -6,7 +6,20 @@ from typing import Annotated, Any, cast
 import typer
 from typer.core import TyperGroup
 
-from trainer.cli import bench, compare, evaluate, export, inspect, landscape, panels, preview, report, show, sweep, train
+from trainer.cli import (
+    bench,
+    compare,
+    evaluate,
+    export,
+    inspect,
+    landscape,
+    panels,
+    preview,
+    report,
+    show,
+    sweep,
+    train,
+)
 from trainer.cli.slow_start import slow_start_told
 from trainer.cli.streams import check_output, outlive_the_console
 from trainer.errors import UserError

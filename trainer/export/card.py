@@ -4,16 +4,14 @@ from collections.abc import Iterator
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from trainer.config.overrides import flatten
 from trainer.export.network import ExportedNetwork
 from trainer.export.seeds import Seeds
 from trainer.export.timm import known_to_timm
 from trainer.runs.groups import decisive, value_text
 from trainer.runs.history import is_finite
-from trainer.runs.private import public_config
 
 _ON_THE_HUB = {"cifar10": "uoft-cs/cifar10", "cifar100": "uoft-cs/cifar100"}
-_TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+_TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "folder": "a folder of images"}
 
 
 def card_of(network: ExportedNetwork, seeds: Seeds | None, largest: float) -> str:
@@ -21,7 +19,7 @@ def card_of(network: ExportedNetwork, seeds: Seeds | None, largest: float) -> st
     parts = [
         f"---\n{_header(network)}\n---",
         f"# {network.name}",
-        f"`{network.config.model.name}` with {_parameters(network):,} parameters, trained on {_data(network)}.",
+        f"`{network.title}` with {_parameters(network):,} parameters, trained on {_data(network)}.",
         "## Accuracy",
         "\n".join(_accuracy(network)),
         *_over_seeds(seeds),
@@ -42,7 +40,7 @@ def _header(network: ExportedNetwork) -> str:
     result = EvalResult(
         task_type="image-classification",
         task_name="Image Classification",
-        dataset_type=_ON_THE_HUB.get(data, data),
+        dataset_type=_ON_THE_HUB.get(data, data.rpartition("/")[2]),
         dataset_name=_data(network),
         dataset_split="test",
         metric_type="accuracy",
@@ -63,12 +61,14 @@ def _header(network: ExportedNetwork) -> str:
 
 def _data(network: ExportedNetwork) -> str:
     name = network.config.data.name
-    return _TITLES.get(name, name)
+    return _TITLES.get(name, name.rpartition("/")[2])
 
 
 def _checked(network: ExportedNetwork) -> str:
     of_all = len(network.image_set.test)
-    return f"all {of_all:,} test images" if network.checked == of_all else f"{network.checked:,} of {of_all:,} test images"
+    return (
+        f"all {of_all:,} test images" if network.checked == of_all else f"{network.checked:,} of {of_all:,} test images"
+    )
 
 
 def _parameters(network: ExportedNetwork) -> int:
@@ -104,7 +104,9 @@ def _over_seeds(seeds: Seeds | None) -> Iterator[str]:
 
 def _images(network: ExportedNetwork) -> str:
     channels, height, width = network.input_size
-    mean, std = (", ".join(f"{value:.4f}" for value in values) for values in (network.image_set.mean, network.image_set.std))
+    mean, std = (
+        ", ".join(f"{value:.4f}" for value in values) for values in (network.image_set.mean, network.image_set.std)
+    )
     return (
         f"The network takes images [N, {channels}, {height}, {width}]: fractions of white, minus the mean of each channel"
         f" ({mean}), divided by its standard deviation ({std})."
@@ -161,7 +163,7 @@ def _call(network: ExportedNetwork) -> str:
 
 
 def _settings(network: ExportedNetwork) -> Iterator[str]:
-    config = public_config(decisive(flatten(network.config.model_dump(mode="json"))))
+    config = decisive(network.settings) | {"model.name": network.title}
     yield "| key | value |"
     yield "|---|---|"
     yield f"| `seed` | `{network.config.seed}` |"

@@ -22,12 +22,19 @@ def read_format(name: str) -> Format:
     return cast("Format", name)
 
 
+def run_of(path: Path) -> Path:
+    """Return the folder of a run, of its checkpoint file, or of its `path/EPOCH.pt`."""
+    if path.is_dir():
+        return path
+    return path.parent.parent if path.parent.name == "path" else path.parent
+
+
 def place_of(path: Path, to: Format, out: Path | None) -> Path:
     """Return where a run folder or checkpoint file is exported to: `out`, or `RUN/export/` and a name.
 
     Raises ConfigError if something is there, DiskError if its folder is a file.
     """
-    folder = path if path.is_dir() else path.parent
+    folder = run_of(path)
     name = folder.resolve().name + ("" if path.is_dir() or path.stem == "checkpoint" else f"-{path.stem}")
     place = out or folder / "export" / f"{name}{_ENDINGS[to]}"
     if place.exists() or place.is_symlink():

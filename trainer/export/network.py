@@ -14,12 +14,15 @@ import torch
 from torch import Tensor
 
 import models
-from trainer.config.own import is_own
+from trainer.config.load import as_stored
 from trainer.config.overrides import flatten
+from trainer.config.own import is_own
 from trainer.errors import ExportError
+from trainer.export.formats import run_of
 from trainer.own import parts as own
 from trainer.own.load import load
 from trainer.own.source import Source
+from trainer.runs.checkpoint import load_checkpoint
 from trainer.runs.folder import read_summary
 from trainer.runs.private import public_config
 from trainer.training.evaluate import predict
@@ -41,10 +44,11 @@ class ExportedNetwork(TrainedNetwork):
 
     path: Path  # a run folder, or a checkpoint in one
     checked: int  # number of test images that are compared, from the first
+    settings: Mapping[str, Any]  # the run's own config, flat, as anyone may read it
 
     @property
     def folder(self) -> Path:
-        return self.path if self.path.is_dir() else self.path.parent
+        return run_of(self.path)
 
     @property
     def name(self) -> str:
@@ -55,6 +59,11 @@ class ExportedNetwork(TrainedNetwork):
         """Return the text of the user's own network, or None for one of `models` or timm."""
         model = self.config.model
         return own.source_of("model", model) if is_own("model", model.name) else None
+
+    @property
+    def title(self) -> str:
+        """Return the network's name, without the folders of a file of the user's."""
+        return self.config.model.name.rpartition("/")[2] if self.own else self.config.model.name
 
     @property
     def input_size(self) -> tuple[int, int, int]:
@@ -116,7 +125,7 @@ class ExportedNetwork(TrainedNetwork):
             "epoch": self.epoch,
             "test_accuracy": self.accuracy,
             "test_images": self.checked,
-            "config": public_config(flatten(self.config.model_dump(mode="json"))),
+            "config": dict(self.settings),
         }
 
     def difference(self, answer: Answer) -> float:
@@ -144,8 +153,10 @@ def load_network(path: Path, changes: Mapping[str, object], *, check: int | None
 
     `changes` are dotted config keys to use instead of the run's, such as `data.root`.
     """
+    settings = load_checkpoint(path / "checkpoint.pt" if path.is_dir() else path)["config"]
     trained = load_trained(path, {**changes, **_AS_EXPORTED})
     one = trained.image_set.train.select(torch.tensor([0]))  # only its shape is needed, and the others take memory
     trained = replace(trained, image_set=replace(trained.image_set, train=one, val=None))
     images = len(trained.image_set.test)
-    return ExportedNetwork(**vars(trained), path=path, checked=min(check or images, images))
+    public = public_config(flatten(as_stored(settings)))
+    return ExportedNetwork(**vars(trained), path=path, checked=min(check or images, images), settings=public)

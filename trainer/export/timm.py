@@ -1,10 +1,9 @@
 """A folder that `timm.create_model("local-dir:FOLDER", pretrained=True)` loads: config.json and model.safetensors.
 
-timm's own networks need timm alone. For those of `models`, and for timm's with a stem for small images, the reader first
-imports `models.in_timm`, which tells timm how to build them.
+timm's own networks need timm alone. For those of `models`, and for timm's with a stem for small images, the reader
+first imports `models.in_timm`, which tells timm how to build them.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast

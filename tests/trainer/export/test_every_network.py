@@ -32,7 +32,9 @@ def random_images() -> ImageSet:
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (32, 3, 32, 32), generator=draw, dtype=torch.uint8)
     split = Split(images, torch.arange(32) % 10)
-    return ImageSet("random", tuple("abcdefghij"), (0.5, 0.4, 0.3), (0.25, 0.24, 0.23), split, split.select(torch.arange(8)))
+    return ImageSet(
+        "random", tuple("abcdefghij"), (0.5, 0.4, 0.3), (0.25, 0.24, 0.23), split, split.select(torch.arange(8))
+    )
 
 
 def untrained(name: str, folder: Path) -> ExportedNetwork:
@@ -49,7 +51,9 @@ def untrained(name: str, folder: Path) -> ExportedNetwork:
     with torch.no_grad():
         model.train()(normalize(images.train.images))
     loss = build_loss(config.loss, 10)
-    return ExportedNetwork(config, model.eval(), 0.0, images, compute, normalize, loss, path=folder, checked=8)
+    return ExportedNetwork(
+        config, model.eval(), 0.0, images, compute, normalize, loss, path=folder, checked=8, settings={}
+    )
 
 
 def test_each_format_has_a_writer() -> None:
