@@ -27,6 +27,10 @@ class ArchiveError(UserError):
     """An archive of runs that is damaged, foreign or of another format: the file and the line."""
 
 
+class ExportError(UserError):
+    """A network that a format cannot express, or whose copy gives other logits."""
+
+
 class DiskError(UserError):
     """A file or folder that cannot be written or read: no space, no permission."""
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,10 +25,29 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
-        _sync_folder(path.parent)
+        _sync(path.parent)  # the rename itself is on disk only then
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path`. It is renamed to `path` if the block succeeds, and removed otherwise.
+
+    `path` is absent. Raises OSError if it is not, or if the folder cannot be written.
+    """
+    aside = path.with_name(f".{path.name.lstrip('.')}.{os.getpid()}.part")
+    aside.mkdir()
+    try:
+        yield aside
+        for file in aside.iterdir():
+            _sync(file)
+        _sync(aside)
+        aside.rename(path)
+        _sync(path.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_whole(path: Path, body: bytes) -> None:
@@ -56,9 +76,9 @@ def disk_errors(path: Path, what: str = "cannot be written") -> Iterator[None]:
         raise DiskError(f"{path}: {what}: {error.strerror or error}") from error
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)  # the rename itself is on disk only then
+        os.fsync(handle)
     finally:
         os.close(handle)

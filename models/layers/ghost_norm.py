@@ -32,8 +32,10 @@ class GhostBatchNorm(_BatchNorm):
         self.weight.requires_grad_(not fixed_scale)
 
     def forward(self, input: Tensor) -> Tensor:
+        if not self.training:  # before images are counted: torch.export would fix their number
+            return super().forward(input)
         groups = max(1, round(len(input) / self.ghost_size)) if self.ghost_size else 1
-        if not self.training or groups == 1:
+        if groups == 1:
             return super().forward(input)
         assert self.running_mean is not None
         means = self.running_mean.new_zeros(groups, self.num_features)

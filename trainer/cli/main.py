@@ -6,7 +6,20 @@ from typing import Annotated, Any, cast
 import typer
 from typer.core import TyperGroup
 
-from trainer.cli import bench, compare, evaluate, inspect, landscape, panels, preview, report, show, sweep, train
+from trainer.cli import (
+    bench,
+    compare,
+    evaluate,
+    export,
+    inspect,
+    landscape,
+    panels,
+    preview,
+    report,
+    show,
+    sweep,
+    train,
+)
 from trainer.cli.slow_start import slow_start_told
 from trainer.cli.streams import check_output, outlive_the_console
 from trainer.errors import UserError
@@ -51,6 +64,7 @@ def _options(
 _TRAIN, _ASK, _LOOK, _LIST = "Train a network", "Answer a question", "Look inside", "List what there is"
 app.command(rich_help_panel=_TRAIN, **train.SETTINGS)(train.train)
 app.command(rich_help_panel=_TRAIN)(evaluate.evaluate)
+app.command(rich_help_panel=_TRAIN)(export.export)
 app.add_typer(preview.app, name="preview", rich_help_panel=_TRAIN)
 app.add_typer(bench.app, name="bench", rich_help_panel=_TRAIN)
 app.add_typer(sweep.app, name="sweep", rich_help_panel=_ASK)

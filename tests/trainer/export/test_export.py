@@ -1,0 +1,174 @@
+"""`trainer export`, as typed: what it writes, what a model card says, and what it refuses."""
+
+import json
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import cast
+
+import pytest
+import torch
+import yaml
+from command_line import run_here
+from huggingface_hub import ModelCard, ModelCardData
+from safetensors import safe_open
+
+from trainer.errors import ExportError
+from trainer.export import formats
+from trainer.export.formats import place_of
+from trainer.export.hub import write_hub_folder
+from trainer.export.network import load_network
+from trainer.export.safetensors import write_safetensors
+from trainer.export.timm import config_of
+from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
+from trainer.runs.history import read_history
+from trainer.statistics.describe import describe
+from trainer.training.trained import evaluate_trained
+
+
+def test_the_command_writes_into_the_run_and_says_how_close_the_copy_is(
+    exported_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "ghost"
+    shutil.copytree(exported_runs / "ghost", run)
+    assert run_here(["export", str(run), "--to", "safetensors"]) == 0
+    out, err = capsys.readouterr()
+    path = run / "export" / "ghost.safetensors"
+    accuracy = evaluate_trained(run)["test/accuracy"]
+    assert out.splitlines()[0] == f"fastresnet9, {accuracy:.2%} of 16 test images right"
+    assert out.splitlines()[-1] == str(path) and err == ""
+    assert [each.name for each in path.parent.iterdir()] == ["ghost.safetensors"]
+    with safe_open(path, "pt") as file:
+        about = {key: json.loads(value) for key, value in file.metadata().items() if key != "format"}
+    assert about["test_accuracy"] == accuracy and about["test_images"] == 16
+    assert about["class_names"] == ["bright", "dark"] and about["config"]["model.width"] == 2
+
+
+def test_json_and_a_number_of_images(exported_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "elsewhere"
+    typed = ["ghost", "--runs", str(exported_runs), "--to", "timm", "--out", str(out), "--check", "5", "--json"]
+    assert run_here(["export", *typed]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told.keys() == {"path", "format", "images", "largest_difference", "test/accuracy"}
+    assert told["images"] == 5 and told["largest_difference"] <= 1e-4 and told["path"] == str(out)
+
+
+def test_the_default_place_names_the_checkpoint(exported_runs: Path) -> None:
+    run = exported_runs / "ghost"
+    assert place_of(run, "onnx", None) == run / "export" / "ghost.onnx"
+    assert place_of(run / "checkpoint.pt", "hub-folder", None) == run / "export" / "ghost-hub"
+    shutil.copy(run / "checkpoint.pt", run / "best.pt")
+    assert place_of(run / "best.pt", "safetensors", None) == run / "export" / "ghost-best.safetensors"
+
+
+def test_timms_own_networks_and_ours_have_their_own_architecture(exported_runs: Path) -> None:
+    own = config_of(load_network(exported_runs / "timms", {}))
+    assert own["architecture"] == "test_resnet" and own["model_args"] == {"in_chans": 3}
+    assert own["pretrained_cfg"]["classifier"] == "fc"
+    ours = config_of(load_network(exported_runs / "small_stem", {}))
+    assert ours["architecture"] == "cifar_sweeps"
+    assert ours["model_args"]["network"] == "timm/test_resnet" and ours["model_args"]["arguments"] == {"stem": "cifar"}
+
+
+def test_a_copy_that_answers_differently_is_not_kept(
+    exported_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = load_network(exported_runs / "ghost", {})
+    weights = network.weights()
+    last = [key for key in weights if key.endswith("weight")][-1]
+    weights[last] = weights[last] + 0.01
+    monkeypatch.setattr(type(network), "weights", lambda _: weights)
+    with pytest.raises(ExportError, match=r"differ by up to .* so it was not kept"):
+        write_safetensors(network, tmp_path / "x.safetensors")
+    with pytest.raises(ExportError, match=r"differ by up to .* so it was not kept"):
+        write_hub_folder(network, tmp_path / "x")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_network_of_nan_is_one_line(exported_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "broken"
+    shutil.copytree(exported_runs / "ghost", run)
+    state = load_checkpoint(run / "checkpoint.pt")
+    state["evaluated"] = {key: torch.full_like(value, float("nan")) if value.is_floating_point() else value
+                          for key, value in state["evaluated"].items()}  # fmt: skip
+    save_checkpoint(run / "checkpoint.pt", state)
+    assert run_here(["export", str(run), "--to", "safetensors"]) == 2
+    assert "are not finite, or not as many, so it was not kept" in capsys.readouterr().err
+
+
+def test_the_card_has_what_was_measured_over_seeds_and_what_the_sweep_found(swept_runs: Path, tmp_path: Path) -> None:
+    network = load_network(swept_runs / "0.1-1", {})
+    write_hub_folder(network, tmp_path / "hub")
+    text = (tmp_path / "hub" / "README.md").read_text(encoding="utf-8")
+    _, header, body = text.split("---\n", 2)
+    read = yaml.safe_load(header)
+    (result,) = read["model-index"][0]["results"]
+    assert read["model-index"][0]["name"] == "0.1-1" and read["library_name"] == "timm"
+    assert result["task"]["type"] == "image-classification" and result["dataset"]["split"] == "test"
+    assert result["metrics"][0]["type"] == "accuracy"
+    assert result["metrics"][0]["value"] == evaluate_trained(swept_runs / "0.1-1")["test/accuracy"]
+    (parsed,) = cast("ModelCardData", ModelCard(text).data).eval_results or []
+    assert parsed.metric_value == result["metrics"][0]["value"]
+    summaries = [read_history(swept_runs / f"0.1-{seed}").summary for seed in range(3)]
+    sample = describe([round(100 * each["test/accuracy"], 8) for each in summaries])
+    assert sample and sample.std is not None
+    assert "3 runs of this configuration differ in their seed alone (0, 1, 2)" in body
+    assert f"accuracy is {sample.mean:.2f} ± {sample.std:.2f}%" in body
+    assert f"interval of the mean is [{sample.low:.2f}, {sample.high:.2f}]%" in body
+    assert "- Which rate? Test accuracy" in body and "`lr=0.1`" in body
+    assert "| `optimizer.lr` | `0.1` |" in body and "| `train.precision` | `auto` |" in body  # the run's own
+
+
+def test_a_run_without_other_seeds_says_so(exported_runs: Path, tmp_path: Path) -> None:
+    write_hub_folder(load_network(exported_runs / "ghost", {}, check=3), tmp_path / "hub")
+    text = (tmp_path / "hub" / "README.md").read_text(encoding="utf-8")
+    assert "This is one run." in text and "What its sweep found" not in text
+    assert "3 of 16 test images" in text
+    own = tmp_path / "own"
+    write_hub_folder(load_network(exported_runs / "tied", {}), own)
+    assert {each.name for each in own.iterdir()} == {"README.md", "config.json", "model.safetensors", "my_nets.py"}
+    card = (own / "README.md").read_text(encoding="utf-8")
+    assert "from my_nets import Tied" in card and "\n`my_nets.py:Tied` with " in card
+    assert str(exported_runs / "my_nets.py") not in card
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["nothing", "--to", "onnx"], "nothing: there is no such run or checkpoint"),
+        (["empty", "--to", "timm"], "no checkpoint.pt in it"),
+        (["ghost", "--to", "onx"], "--to: no format is called 'onx'; did you mean 'onnx'?"),
+        (
+            ["ghost", "--to", "safetensors", "--out", "there"],
+            "there: exists; remove it, or give another place: --out PATH",
+        ),
+        (["ghost", "--to", "timm", "--out", "there/in"], "there/in: cannot be made: "),
+        (
+            ["tied", "--to", "timm"],
+            "is a network of your own, which timm cannot build; take safetensors, onnx or hub-folder",
+        ),
+    ],
+)
+def test_mistakes_are_one_line(
+    typed: list[str],
+    said: str,
+    exported_runs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").write_text("")
+    (tmp_path / "empty").mkdir()
+    assert run_here(["export", "--runs", str(exported_runs), *typed]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and said in line
+
+
+def test_a_missing_extra_is_named(
+    exported_runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "find_spec", lambda name: None if name == "onnxruntime" else find_spec(name))
+    assert run_here(["export", str(exported_runs / "ghost"), "--to", "onnx"]) == 2
+    said = "error: --to onnx: no onnxruntime here: pip install 'cifar-sweeps[export]'\n"
+    assert capsys.readouterr().err == said

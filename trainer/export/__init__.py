@@ -1,0 +1,1 @@
+"""Trained networks for other programs: safetensors, ONNX, timm, the Hugging Face Hub."""

@@ -1,0 +1,45 @@
+"""Names of the formats, and what is checked before torch is imported."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from trainer.config.explain import did_you_mean
+from trainer.errors import ConfigError, DiskError, ExportError
+
+Format = Literal["safetensors", "onnx", "timm", "hub-folder"]
+_ENDINGS: dict[Format, str] = {"safetensors": ".safetensors", "onnx": ".onnx", "timm": "-timm", "hub-folder": "-hub"}
+_NEEDS: dict[Format, tuple[str, ...]] = {"onnx": ("onnx", "onnxscript", "onnxruntime")}  # the extra `export`
+
+
+def read_format(name: str) -> Format:
+    """Return a format by its name. Raises ConfigError for an unknown one, ExportError if the extra is not installed."""
+    if name not in get_args(Format):
+        raise ConfigError(f"--to: no format is called {name!r}{did_you_mean(name, get_args(Format))}")
+    missing = [package for package in _NEEDS.get(cast("Format", name), ()) if find_spec(package) is None]
+    if missing:
+        raise ExportError(f"--to {name}: no {' and no '.join(missing)} here: pip install 'cifar-sweeps[export]'")
+    return cast("Format", name)
+
+
+def run_of(path: Path) -> Path:
+    """Return the folder of a run, of its checkpoint file, or of its `path/EPOCH.pt`."""
+    if path.is_dir():
+        return path
+    return path.parent.parent if path.parent.name == "path" else path.parent
+
+
+def place_of(path: Path, to: Format, out: Path | None) -> Path:
+    """Return where a run folder or checkpoint file is exported to: `out`, or `RUN/export/` and a name.
+
+    Raises ConfigError if something is there, DiskError if its folder is a file.
+    """
+    folder = run_of(path)
+    name = folder.resolve().name + ("" if path.is_dir() or path.stem == "checkpoint" else f"-{path.stem}")
+    place = out or folder / "export" / f"{name}{_ENDINGS[to]}"
+    if place.exists() or place.is_symlink():
+        raise ConfigError(f"{place}: exists; remove it, or give another place: --out PATH")
+    there = next(each for each in place.absolute().parents if each.exists())
+    if not there.is_dir():
+        raise DiskError(f"{place}: cannot be made: {there} is not a directory")
+    return place
