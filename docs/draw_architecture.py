@@ -12,6 +12,7 @@ _INK, _GREY, _QUIET = "#222222", "#595959", "#767676"
 _ABOUT = {
     "cli": "a file a command",
     "wandb_api": "sweeps, runs and reports on W&B",
+    "export": "networks for other programs",
     "report": "runs into tables and pages",
     "sweep": "a file into points, points into runs",
     "inspect": "what a trained network sees",

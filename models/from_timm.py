@@ -8,12 +8,15 @@ from torch import nn
 
 from models.measure import LayerUse, layers_in_use
 
+OURS = "cifar_sweeps"
+"""The one architecture of timm's that builds the networks of this package (in_timm.py)."""
+
 
 def timm_names() -> list[str]:
     """Return the architectures that timm knows, without `timm/`."""
     import timm  # takes a second: only for its networks
 
-    return timm.list_models()
+    return timm.list_models(exclude_filters=OURS)  # which it knows once `models.in_timm` is imported
 
 
 def timm_network(

@@ -11,8 +11,7 @@ from timm.models import build_model_with_cfg, register_model
 from torch import nn
 
 from models import build_model
-
-ARCHITECTURE = "cifar_sweeps"
+from models.from_timm import OURS
 
 
 @register_model
@@ -36,4 +35,4 @@ def cifar_sweeps(
         built.num_classes = num_classes  # pyright: ignore[reportArgumentType] - where timm looks for it
         return built
 
-    return build_model_with_cfg(build, ARCHITECTURE, pretrained, kwargs_filter=("global_pool",), **timms)
+    return build_model_with_cfg(build, OURS, pretrained, kwargs_filter=("global_pool",), **timms)

@@ -12,7 +12,8 @@ import timm
 from torch import Tensor, nn
 
 import models
-from models.in_timm import ARCHITECTURE
+import models.in_timm  # so that timm builds the networks of ours
+from models.from_timm import OURS
 from trainer.errors import ExportError
 from trainer.export.network import Answer, ExportedNetwork
 from trainer.export.safetensors import body_of
@@ -54,7 +55,7 @@ def config_of(network: ExportedNetwork) -> dict[str, Any]:
         about = {key: own[key] for key in _KEPT if own.get(key) is not None}
         takes = {key: value for key, value in arguments.items() if key not in _OF_TRAINING}
     else:
-        architecture = ARCHITECTURE
+        architecture = OURS
         about = {"classifier": head} if (head := _classifier(network)) else {}
         takes = {"network": name, "arguments": {k: v for k, v in arguments.items() if k not in _OF_TRAINING[:2]}}
         takes["img_size"] = network.image_set.image_size

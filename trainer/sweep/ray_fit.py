@@ -1,4 +1,4 @@
-"""What cannot run on a Ray cluster as it is asked for, refused before anything starts."""
+"""Refusals of what cannot run on a Ray cluster as it is asked for, before anything starts."""
 
 from collections.abc import Sequence
 

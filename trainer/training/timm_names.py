@@ -38,10 +38,12 @@ def ask_timm() -> dict[str, list[str]]:
     """Return `networks`, `optimizers` and those of them of `second_order`. This imports timm, which takes seconds."""
     import timm.optim
 
+    import models
+
     timm_optim = cast("Any", timm.optim)
     optimizers = timm_optim.list_optimizers()
     second = [name for name in optimizers if timm_optim.get_optimizer_info(name).second_order]
-    return {"networks": timm.list_models(), "optimizers": optimizers, "second_order": second}
+    return {"networks": models.timm_names(), "optimizers": optimizers, "second_order": second}
 
 
 def timm_json() -> str:
