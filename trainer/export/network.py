@@ -116,7 +116,7 @@ class ExportedNetwork(TrainedNetwork):
     def description(self) -> dict[str, Any]:
         """Return plain values: what builds the network, what its images are, what it reached."""
         return {
-            "network": self.config.model.name,
+            "network": self.title,
             "arguments": self.arguments,
             **{key: getattr(self.image_set, key) for key in models.SET_BY_DATA},
             "mean": list(self.image_set.mean),
@@ -158,5 +158,11 @@ def load_network(path: Path, changes: Mapping[str, object], *, check: int | None
     one = trained.image_set.train.select(torch.tensor([0]))  # only its shape is needed, and the others take memory
     trained = replace(trained, image_set=replace(trained.image_set, train=one, val=None))
     images = len(trained.image_set.test)
-    public = public_config(flatten(as_stored(settings)))
+    public = {key: _without_folders(value) for key, value in public_config(flatten(as_stored(settings))).items()}
     return ExportedNetwork(**vars(trained), path=path, checked=min(check or images, images), settings=public)
+
+
+def _without_folders(value: Any) -> Any:
+    """Return the last part of a path: of data, or of a file of the user's. `timm/NAME` is none."""
+    is_path = isinstance(value, str) and (value.startswith(("/", "~", ".")) or ".py" in value)
+    return value.rpartition("/")[2] if is_path else value

@@ -50,6 +50,8 @@ COMMANDS = {  # and the exit code of each
     "train --resume empty": 2,
     "evaluate runs/none": 2,
     "evaluate empty": 2,
+    "export runs/none --to onnx": 2,
+    "export empty --to onyx": 2,
     "inspect runs/none": 2,
     "inspect empty": 2,
     "compare runs/none runs/other": 2,

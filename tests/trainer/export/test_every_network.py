@@ -65,6 +65,5 @@ def test_each_format_has_a_writer() -> None:
 @pytest.mark.parametrize("name", model_names())
 def test_the_logits_are_ours(name: str, form: str, tmp_path: Path) -> None:
     network = untrained(name, tmp_path)
-    assert network.logits.abs().max() > 1e-3
-    largest = WRITERS[form](network, tmp_path / "exported")
-    assert largest <= 1e-4
+    scale = min(1.0, network.logits.abs().max().item())  # those of an untrained VGG-E are below 1e-3
+    assert 0 < WRITERS[form](network, tmp_path / "exported") <= 1e-4 * scale
