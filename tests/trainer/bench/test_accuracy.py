@@ -107,6 +107,7 @@ def test_a_peer_takes_turns_and_its_runs_are_kept(tmp_path: Path, config: RunCon
     assert again["measured"]["airbench"]["test accuracy, %"]["min"] == 25  # taken, not trained again
 
 
+@pytest.mark.slow
 def test_a_peer_that_fails_is_one_line(tmp_path: Path, config: RunConfig) -> None:
     (tmp_path / "airbench94_muon.py").write_text("import no_such_module")
     side = Side("airbench run", tmp_path, json.dumps(config.data.model_dump(mode="json")), own_threads=False)

@@ -163,6 +163,7 @@ def test_a_killed_driver_leaves_no_training_behind_and_the_same_command_goes_on(
     assert {len(body.splitlines()) for body in rows_of(tmp_path).values()} == {5}, "they went on from checkpoints"
 
 
+@pytest.mark.slow
 def test_run_folders_come_home_from_nodes_that_do_not_share_them_and_go_on_there(
     tmp_path: Path, two: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
