@@ -8,7 +8,6 @@ import typer
 from typer import Argument, Option
 
 from trainer.cli.options import DataRootFlag, JsonFlag, RunsFlag, loading_changes, run_folder
-from trainer.export.formats import place_of, read_format
 from trainer.files import make_folder
 
 
@@ -37,6 +36,8 @@ def export(
     The copy is read back and its logits are compared with the network's. It is kept if they agree to within 1e-4. The
     last line on stdout is its path.
     """
+    from trainer.export.formats import place_of, read_format
+
     form = read_format(to)
     path = run if run.is_file() else run_folder(run, runs)
     place = place_of(path, form, out)
