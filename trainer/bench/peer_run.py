@@ -4,7 +4,9 @@ On a GPU their code runs as it is. Without one, words of its text are replaced: 
 if the processor has products of it, else float32) and CUDA's clock. Nothing of theirs is here.
 """
 
+import atexit
 import os
+import shutil
 import tempfile
 import time
 import types
@@ -15,11 +17,12 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 
+from trainer.bench.peers import PEERS
 from trainer.config.data import Data
 from trainer.data.sources import load_image_set
 from trainer.runs.provenance import bfloat16_instructions
 
-_FILE = "airbench94_muon.py"
+_FILE = PEERS["airbench"]
 
 
 class _Event:
@@ -62,6 +65,7 @@ def _write_data(data: str) -> None:
     """Write both splits as its loader keeps them, and work in the folder where it looks for them."""
     image_set = load_image_set(TypeAdapter(Data).validate_json(data), seed=0)
     folder = Path(tempfile.mkdtemp(prefix="airbench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "cifar10").mkdir()
     for name, split in (("train", image_set.train), ("test", image_set.test)):
         content = {"images": split.images.permute(0, 2, 3, 1), "labels": split.labels}

@@ -162,8 +162,10 @@ def bench_accuracy(
     """
     if not 0 < target < 1:
         raise UserError(f"--target {target:g}: expected a fraction between 0 and 1, such as 0.94")
-    if against and not (against / "airbench94_muon.py").is_file():
-        raise UserError(f"--against {against}: no airbench94_muon.py in it")
+    from trainer.bench.peers import PEERS
+
+    if against and not (against / PEERS["airbench"]).is_file():
+        raise UserError(f"--against {against}: no {PEERS['airbench']} in it")
     config = load(overrides_of([_QUIET, *(overrides or [])], False, data, device), recipe).config
     name = recipe or config.model.name
     from trainer.bench.accuracy import bench_accuracy as measure

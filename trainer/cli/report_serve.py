@@ -1,6 +1,7 @@
 """`trainer report NAME --serve`: the page of a sweep while it runs."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -44,11 +45,8 @@ def serve_report(
     """Serve the page of one sweep until Ctrl-C. Raises UserError for anything else, or without the extra `serve`."""
     if len(targets) != 1:
         raise UserError("--serve: shows one sweep, or one folder of runs; name it")
-    try:
-        import starlette  # noqa: F401 - asked for before anything is read
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise UserError(f"--serve: needs Starlette and uvicorn: {_CURE}") from error
+    if not all(map(find_spec, ("starlette", "uvicorn"))):
+        raise UserError(f"--serve: needs Starlette and uvicorn: {_CURE}")
     from trainer.report.live.keeper import Keeper
     from trainer.report.live.serve import serve
     from trainer.report.sources import source_to_watch

@@ -26,7 +26,7 @@ def serve(keeper: Keeper, host: str, port: int, say: Callable[[str], None]) -> N
         lower_priority()
         names = names_of(host)
         say(f"http://{_in_address(names[0])}:{listening.getsockname()[1]}/")
-        say("Ctrl-C ends this page and no run. It runs at the lowest priority, and takes 1.5% of this machine at most.")
+        say("Ctrl-C ends this page and no run. It runs at the lowest priority, and limits its processor time.")
         if not _is_local(host):
             say(f"warning: --host {host}: everyone who reaches this machine can read the page, under these names:"
                 f" {', '.join(names)}")  # fmt: skip

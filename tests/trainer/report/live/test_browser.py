@@ -9,16 +9,13 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect, sync_playwright
 
-playwright = pytest.importorskip("playwright.sync_api")
-
-from axe_playwright_python.sync_playwright import Axe  # noqa: E402
-from PIL import Image  # noqa: E402
-from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect  # noqa: E402
-
-from trainer.report.live.keeper import Keeper  # noqa: E402
-from trainer.report.live.serve import listen, names_of, server_of  # noqa: E402
-from trainer.report.sources import Source  # noqa: E402
+from trainer.report.live.keeper import Keeper
+from trainer.report.live.serve import listen, names_of, server_of
+from trainer.report.sources import Source
 
 pytestmark = pytest.mark.browser
 
@@ -31,7 +28,7 @@ MEANS = {"reduce_on_plateau": 0.905, "step": 0.906, "cosine": 0.92, "constant": 
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     assert chromium, "needs Chromium: apt-get install chromium"
-    with playwright.sync_playwright() as driver:
+    with sync_playwright() as driver:
         launched = driver.chromium.launch(executable_path=chromium)
         yield launched
         launched.close()
