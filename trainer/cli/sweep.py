@@ -178,6 +178,7 @@ _SUBMIT_EXAMPLES = """Examples:
 \b
   trainer sweep submit sweeps/lr_scheduler.yaml --slurm --gres gpu:1 --print
   trainer sweep submit sweeps/lr_scheduler.yaml --slurm --array 8 --gres gpu:1 --time 12:00:00
+  trainer sweep submit sweeps/lr_scheduler.yaml --slurm --nodes 2 --gres gpu:4 --per-device 4
   trainer sweep submit ENTITY/PROJECT/ID --slurm --gres gpu:1 --sbatch --account=NAME"""
 
 
@@ -232,9 +233,14 @@ def submit(
     array: Annotated[
         int | None, Option(help="Tasks, each on its own device. Default: 8, or a task a point.", metavar="N", min=1)
     ] = None,
-    gres: Annotated[str | None, Option(help="What each task needs, such as gpu:1.", metavar="LIST")] = None,
-    cpus: Annotated[int, Option(help="Processors of each task.", metavar="N", min=1)] = 4,
-    time: Annotated[str, Option(help="Most time of each task.", metavar="TIME")] = "4:00:00",
+    nodes: Annotated[
+        int | None,
+        Option(help="Nodes that one job joins into a Ray cluster, in place of an array.", metavar="N", min=1),
+    ] = None,
+    per_device: PerDeviceFlag = 1,
+    gres: Annotated[str | None, Option(help="What each task or node needs, such as gpu:1.", metavar="LIST")] = None,
+    cpus: Annotated[int, Option(help="Processors of each task or node.", metavar="N", min=1)] = 4,
+    time: Annotated[str, Option(help="Most time of each task, or of the cluster.", metavar="TIME")] = "4:00:00",
     partition: Annotated[str | None, Option(help="Slurm's partition.", metavar="NAME")] = None,
     sbatch: Annotated[
         list[str] | None, Option(help="Further option of sbatch. Give it again for each one.", metavar="OPTION")
@@ -246,23 +252,23 @@ def submit(
     ] = None,
 ) -> None:
     """Submit a sweep to a cluster. Its tasks take points until none is left or their time is over."""
-    from trainer.cli.sweep_submit import agent_of, command_of
+    from trainer.cli.sweep_submit import Tasks, agent_of, command_of
     from trainer.sweep import slurm as cluster
 
     if not slurm:
         raise SweepError("sweep submit: to what? Give --slurm")
     if _REMOTE.fullmatch(target):
-        if words or storage or runs != Path("runs"):
-            raise SweepError("KEY=VALUE, --storage and --runs go with a sweep file")
+        if words or storage or nodes or per_device > 1 or runs != Path("runs"):
+            raise SweepError("KEY=VALUE, --nodes, --per-device, --runs and --storage go with a sweep file")
         from trainer.wandb_api.sweeps import read_place
 
         place = read_place(target)
-        name, command, tasks = place.id, agent_of(str(place)), array or 8
+        name, command, count = place.id, agent_of(str(place)), array or 8
     else:
         file = sweep_path(target)
         name = file.stem
-        command, tasks = command_of(file, array, words or [], runs, storage)
-    job = cluster.Job(name, tasks, command, gres, cpus, time, partition, sbatch or [])
+        command, count = command_of(file, words or [], Tasks(array, nodes, per_device), runs, storage)
+    job = cluster.Job(name, count, command, nodes is not None, gres, cpus, time, partition, sbatch or [])
     script = job.script(Path.cwd(), cluster.binaries())
     typer.echo(script if show else cluster.submit(script), nl=not show)
 

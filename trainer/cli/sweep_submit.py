@@ -1,6 +1,7 @@
 """`trainer sweep submit`, after the flags are read."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.errors import SweepError
@@ -8,28 +9,52 @@ from trainer.errors import SweepError
 _TASKS = 8
 
 
-def command_of(
-    file: Path, tasks: int | None, words: Sequence[str], runs: Path, storage: str | None
-) -> tuple[list[str], int]:
-    """Return the command of each task of a sweep file, and the number of tasks.
+@dataclass(frozen=True)
+class Tasks:
+    """Who runs the points of a file: the tasks of an array, or the nodes of a Ray cluster."""
 
-    Raises SweepError for a point that cannot be run, for more tasks than points, and for a password, which the job's
-    script would show.
+    array: int | None = None
+    nodes: int | None = None
+    per_device: int = 1
+
+    def __post_init__(self) -> None:
+        if self.array and self.nodes:
+            raise SweepError("--array and --nodes: an array has tasks that do not know each other; take one of the two")
+
+    def of(self, points: int, file: Path) -> int:
+        """Return how many there are. Raises SweepError for more than `points` need."""
+        enough = -(-points // self.per_device)
+        asked, flag = (self.nodes, "--nodes") if self.nodes else (self.array, "--array")
+        if asked and asked > enough:
+            raise SweepError(f"{flag} {asked}: {file} has {points} points; {flag} {enough} is enough")
+        return asked or min(_TASKS, enough)
+
+
+def command_of(
+    file: Path, words: Sequence[str], tasks: Tasks, runs: Path, storage: str | None
+) -> tuple[list[str], int]:
+    """Return the command of each task of a sweep file, or of the driver on a Ray cluster, and the number of tasks.
+
+    Raises SweepError for a point that cannot be run, for more tasks or nodes than they could use, and for a password,
+    which the job's script would show.
     """
     from trainer.cli import sweep_here as here
     from trainer.sweep.local import open_sweep
+    from trainer.sweep.slurm import HEAD
     from trainer.sweep.storage import without_password
 
     if storage and without_password(storage) != storage:
         raise SweepError("--storage: the job's script would show its password; set TRAINER_STORAGE instead")
     checked = open_sweep(file, words, runs=runs).checked
     here.warn_of(checked)
-    points = len(checked.entries) or checked.sweep.file.run_cap or tasks or _TASKS
-    if tasks is not None and tasks > points:
-        raise SweepError(f"--array {tasks}: {file} has {points} points; --array {points} is enough")
-    place = [] if runs == Path("runs") else ["--runs", str(runs)]
-    command = ["trainer", "sweep", "run", str(file), *words, *place, *(["--storage", storage] if storage else [])]
-    return command, tasks or min(_TASKS, points)
+    points = len(checked.entries) or checked.sweep.file.run_cap
+    count = tasks.of(points, file) if points else tasks.array or tasks.nodes or _TASKS
+    command = ["trainer", "sweep", "run", str(file), *words]
+    command += [] if runs == Path("runs") else ["--runs", str(runs)]
+    command += ["--storage", storage] if storage else []
+    command += ["--ray", HEAD] if tasks.nodes else []
+    command += ["--per-device", str(tasks.per_device)] if tasks.per_device > 1 else []
+    return command, count
 
 
 def agent_of(sweep: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A sweep as an array job of Slurm: each task takes points until none is left or its time is over."""
+"""A sweep as a job of Slurm: an array whose tasks take points until none is left, or a Ray cluster on its nodes."""
 
 import re
 import shlex
@@ -12,6 +12,16 @@ from pathlib import Path
 from trainer.errors import SweepError
 
 _SAVES_WITHIN = 120  # seconds before the end at which a run is asked to save; it needs less than 60
+HEAD = "$head:$port"  # what the driver's command has for --ray: the script's variables, which the shell fills in
+# `symmetric-run` starts Ray's head or a worker, by the node that it is on. The driver is not its entry point, since it
+# passes no signal on. Two jobs on one node have ports of their own, beyond those of Ray's workers (10002 to 19999).
+_CLUSTER = (
+    "export RAY_USAGE_STATS_ENABLED=0",
+    'head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
+    "port=$((20000 + SLURM_JOB_ID % 10000))",
+    f'srun ray symmetric-run --address "{HEAD}" --num-cpus "$SLURM_CPUS_PER_TASK" -- sleep infinity &',
+    f'until ray status --address "{HEAD}" > /dev/null 2>&1; do kill -0 $! || exit 1; sleep 2; done',
+)
 _TIME = re.compile(r"\d+(:\d\d){0,2}|\d+-\d+(:\d\d){0,2}")
 
 
@@ -20,10 +30,11 @@ class Job:
     """A job for sbatch. Words that sbatch itself checks (partition, gres) are passed on as they are."""
 
     name: str
-    tasks: int
-    command: Sequence[str]  # of each task
-    gres: str | None = None  # such as gpu:1
-    cpus: int = 4  # per task
+    tasks: int  # of the array, or nodes of the Ray cluster
+    command: Sequence[str]  # of each task, or of the cluster's driver
+    ray: bool = False
+    gres: str | None = None  # of each task or node, such as gpu:1
+    cpus: int = 4  # of each task or node
     time: str = "4:00:00"
     partition: str | None = None
     more: Sequence[str] = ()  # further options of sbatch, such as --account=NAME
@@ -45,9 +56,10 @@ class Job:
 
         `exec` puts the command in the place of the shell. So the signal reaches it, and its runs save.
         """
+        shape = {"nodes": self.tasks, "ntasks-per-node": 1} if self.ray else {"array": f"0-{self.tasks - 1}"}
         asked = {
             "job-name": self.name,
-            "array": f"0-{self.tasks - 1}",
+            **shape,
             "gres": self.gres,
             "cpus-per-task": self.cpus,
             "time": self.time,
@@ -60,9 +72,14 @@ class Job:
             *(f"#SBATCH {option}" for option in [*options, "--requeue", *self.more]),
             f"cd {shlex.quote(str(folder))} || exit 1",
             f'export PATH={shlex.quote(str(binaries))}:"$PATH"',
-            f"exec {shlex.join(self.command)}",
+            *(_CLUSTER if self.ray else ()),
+            f"exec {_joined(self.command)}",
         ]
         return "\n".join(lines) + "\n"
+
+
+def _joined(command: Sequence[str]) -> str:
+    return " ".join(f'"{HEAD}"' if word == HEAD else shlex.quote(word) for word in command)
 
 
 def binaries() -> Path:

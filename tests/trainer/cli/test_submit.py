@@ -72,15 +72,47 @@ def test_the_script_reaches_sbatch_and_its_answer_the_user(
 def test_the_script_is_clean_for_shellcheck_and_runs_the_command_of_this_environment(
     file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert submit("--print", "--gres", "gpu:1") == 0
     script = tmp_path / "job.sh"
-    script.write_text(capsys.readouterr().out)
-    checked = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True, env=os.environ | {
-        "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}"})  # fmt: skip
-    assert (checked.stdout, checked.returncode) == ("", 0)
+    for shape in ("--nodes", "--array"):
+        assert run_here(["sweep", "submit", "losses.yaml", "--slurm", shape, "4", "--gres", "gpu:1", "--print"]) == 0
+        script.write_text(capsys.readouterr().out)
+        checked = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True, env=os.environ | {
+            "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}"})  # fmt: skip
+        assert (checked.stdout, checked.returncode) == ("", 0)
     script.write_text(script.read_text().replace("exec trainer sweep run", "exec trainer sweep check"))
     ran = subprocess.run(["bash", str(script)], cwd="/", capture_output=True, text=True)
     assert ran.stdout == "losses.yaml: 4 points\n"
+
+
+STAND_INS = {  # of Slurm's commands, and of Ray's and the trainer's, which say what they were given
+    "scontrol": '[ "$*" = "show hostnames two-[1-2]" ] && printf "two-1\\ntwo-2\\n"',
+    "srun": '"$@"',
+    "ray": '[ "$1" = status ] && { [ -f up ]; exit; }\necho "ray $*" >> said; touch up; shift 6; exec "$@"',
+    "sleep": "[ $1 = infinity ] && exec /bin/sleep 1; true",
+    "trainer": 'echo "trainer $*" >> said; exit 4',
+}
+
+
+def test_a_cluster_of_ray_on_the_nodes_of_one_job(
+    file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked = ["sweep", "submit", "losses.yaml", "--slurm", "--nodes", "2", "--per-device", "2", "--print"]
+    assert run_here(asked) == 0
+    text = capsys.readouterr().out
+    assert "#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=1\n" in text and "--array" not in text
+    for name, does in STAND_INS.items():
+        program = tmp_path / name
+        program.write_text(f"#!/bin/bash\n{does}\n")
+        program.chmod(0o755)
+    script = tmp_path / "job.sh"
+    script.write_text(text.replace(str(Path(sys.prefix) / "bin"), str(tmp_path)))
+    of_slurm = {"SLURM_JOB_NODELIST": "two-[1-2]", "SLURM_JOB_ID": "170003", "SLURM_CPUS_PER_TASK": "4"}
+    ran = subprocess.run(["bash", str(script)], env=os.environ | of_slurm, check=False)
+    assert ran.returncode == 4  # the driver's
+    assert (file.parent / "said").read_text().splitlines() == [
+        "ray symmetric-run --address two-1:20003 --num-cpus 4 -- sleep infinity",
+        "trainer sweep run losses.yaml --ray two-1:20003 --per-device 2",
+    ]
 
 
 def test_a_sweep_of_wandb_gets_agents(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,6 +125,8 @@ def test_a_sweep_of_wandb_gets_agents(file: Path, capsys: pytest.CaptureFixture[
     ("words", "said"),
     [
         (["--array", "5"], "error: --array 5: losses.yaml has 4 points; --array 4 is enough"),
+        (["--per-device", "2"], "error: --array 4: losses.yaml has 4 points; --array 2 is enough"),
+        (["--nodes", "2"], "error: --array and --nodes: an array has tasks that do not know each other; take one"),
         (
             ["--time", "4h"],
             "error: --time 4h: Slurm reads MINUTES, HOURS:MINUTES:SECONDS or DAYS-HOURS, such as 4:00:00",
