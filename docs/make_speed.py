@@ -28,6 +28,8 @@ _BENCHES = {  # in the order of the page: what is measured
     " DataLoader. *full* adds colour jitter and erasing. The ratio is to the faster of the two.",
     "start": "User and system time of whole commands.",
     "sweep": "Points of `trainer sweep run` one after the other and at once, on one device, starts included.",
+    "devices": "One run on several devices, by `trainer train`. *strong* has the batch of one device, *weak* N times"
+    " that. Efficiency is the gain by the number of devices.",
 }
 _WANTED = (  # of a CPU with AMX: (bench, row, column, at least, in words)
     ("peers", "ours resnet18", "ours / theirs, ratio", 3.5, "ResNet18, batch 128, to pytorch-cifar's loop"),

@@ -119,6 +119,26 @@ def bench_sweep(
     _print(measure(typed, at_once=at_once or [2], rounds=rounds), as_json)
 
 
+@app.command("devices", context_settings=TAKES_ANY_KEY)
+def bench_devices(
+    overrides: Overrides = None,
+    model: ModelFlag = None,
+    data: DataFlag = None,
+    counts: Annotated[
+        list[int] | None,
+        Option("--devices", help="Devices of a run. Give it again for each number. Default: 2.", metavar="N", min=2),
+    ] = None,
+    rounds: RoundsFlag = 3,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare one run on N devices with the same on one: with the same batch, and with N times the batch."""
+    typed = [_QUIET, *overrides_of(overrides, False, model, data)]
+    config = load(typed).config
+    from trainer.bench.devices import bench_devices as measure
+
+    _print(measure(typed, config, counts=counts or [2], rounds=rounds), as_json)
+
+
 def _checkout(repository: str) -> Any:
     return Option(help=f"Checkout of {repository}.", metavar="DIR")
 

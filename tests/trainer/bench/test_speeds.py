@@ -8,7 +8,8 @@ import torch
 from command_line import run_here
 from torch import nn
 
-from trainer.bench import peers, step, sweep
+from trainer.bench import devices, peers, step, sweep
+from trainer.bench.devices import bench_devices
 from trainer.bench.epoch import bench_epoch
 from trainer.bench.peers import bench_peers
 from trainer.bench.profile import PARTS, profile
@@ -106,6 +107,30 @@ def test_points_in_turn_and_at_once_are_run() -> None:
 def test_a_sweep_that_fails_is_not_measured() -> None:
     with pytest.raises(RuntimeError, match="no network is called"):
         bench_sweep(["model.name=lenet6"], rounds=1)
+
+
+def test_the_gain_and_efficiency_of_devices_are_over_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def rate(_: object, count: int, batch: int) -> float:
+        asked.append((count, batch))
+        return {1: 10.0, 2: 15.0, 4: 20.0}[count]
+
+    monkeypatch.setattr(devices, "_images_per_second", rate)
+    found = bench_devices([], load_config(TINY).config, counts=[4, 2], rounds=1)["measured"]
+    assert set(asked) == {(1, 4), (2, 4), (2, 8), (4, 4), (4, 16)}
+    assert found["2 devices, strong"]["gain, ratio"]["median"] == pytest.approx(1.5)
+    assert found["4 devices, weak"]["efficiency %"]["median"] == pytest.approx(50)
+
+
+@pytest.mark.slow
+def test_one_and_two_devices_train() -> None:
+    words = ["model.name=lenet5", "data.name=shapes10", "data.train_size=64", *TINY]
+    found = bench_devices(words, load_config(words).config, counts=[2], rounds=1)
+    assert [*found["measured"]] == ["1 device", "2 devices, strong", "2 devices, weak"]
+    assert min(row["images/s"]["min"] for row in found["measured"].values()) > 0
+    with pytest.raises(UserError, match="4 images cannot be shared by 65 devices"):
+        bench_devices(words, load_config(words).config, counts=[65], rounds=1)
 
 
 STAND_IN = """
