@@ -16,6 +16,7 @@ from trainer.bench.rounds import in_turns, ratio, result, spread
 from trainer.config.augment import Augment, ColorJitter, RandomErasing
 from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.images import ImageSet
+from trainer.data.steps import Steps
 from trainer.training.device import Compute, keep_freed_memory
 
 _JITTER = {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1}
@@ -68,7 +69,9 @@ def _rate(one_pass: Pass, compute: Compute) -> float:
 
 def _ours(image_set: ImageSet, augment: Augment, compute: Compute, batch_size: int) -> Pass:
     split = image_set.train.to(compute.device)
-    batches = TrainingBatches(split, augment, batch_size=batch_size, seed=0, mean=image_set.mean, std=image_set.std)
+    batches = TrainingBatches(
+        split, augment, steps=Steps(len(split), batch_size), seed=0, mean=image_set.mean, std=image_set.std
+    )
     normalize = Normalize(image_set.mean, image_set.std, compute.device)
     return lambda: (normalize(images, compute.memory_format) for images, _ in batches.epoch(0))
 

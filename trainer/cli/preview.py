@@ -57,10 +57,10 @@ def preview_schedule(
 ) -> None:
     """Draw the learning rate over a run."""
     config = load(overrides_of(overrides, False, model, epochs, lr), recipe, file).config
-    from trainer.training.dry_run import steps_per_epoch
+    from trainer.training.dry_run import steps_of
     from trainer.training.schedule_chart import draw_schedule
 
-    draw_schedule(config, out, steps_per_epoch=steps_per_epoch(config))
+    draw_schedule(config, out, steps=steps_of(config))
     typer.echo(out)
 
 

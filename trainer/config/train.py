@@ -1,6 +1,7 @@
 """`train`: length, batches, device, precision, averages, stopping and evaluation."""
 
-from typing import Annotated, Any, Literal
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -10,6 +11,7 @@ from pydantic import (
     PlainSerializer,
     PositiveFloat,
     PositiveInt,
+    model_validator,
 )
 
 from trainer.config.base import ChangesNoNumber, Section, Younger
@@ -53,11 +55,29 @@ def _whole(number: float) -> float:
     return int(number) if number == int(number) else number
 
 
+class BatchSchedule(Section):
+    """Batches of other sizes later in the run. Learning rates stay what `optimizer.lr` and `schedule` say."""
+
+    sizes: Annotated[tuple[PositiveInt, ...], Younger()] = ()
+    """Images per optimizer update, in the order of training. Empty keeps `batch_size`."""
+    from_epochs: Annotated[tuple[PositiveInt, ...], Younger()] = ()
+    """Epoch from which each size is used, counted from 0. Before the first one it is `batch_size`."""
+
+    @model_validator(mode="after")
+    def _each_has_its_epoch(self) -> Self:
+        if len(self.sizes) != len(self.from_epochs):
+            raise ValueError(f"{len(self.sizes)} sizes but {len(self.from_epochs)} epochs; give one epoch a size")
+        if any(a >= b for a, b in pairwise(self.from_epochs)):
+            raise ValueError(f"from_epochs must rise, got {list(self.from_epochs)}")
+        return self
+
+
 class Train(Section):
     epochs: Annotated[PositiveFloat, AfterValidator(_whole), PlainSerializer(_whole, return_type=Any)] = 25
     """Passes over the training set. The last step of 9.9 epochs is the first one that completes them."""
     batch_size: PositiveInt = 128
     """Images per optimizer update."""
+    batch_schedule: BatchSchedule = Field(default_factory=BatchSchedule)
     accumulate: PositiveInt = 1
     """Number of equal parts in which a batch is processed. There is still one optimizer update per batch."""
     drop_last: bool = False

@@ -37,6 +37,7 @@ from trainer.data.augment.own import own_augment
 from trainer.data.augment.stage import Epoch, Stage
 from trainer.data.crops import Crops, resized
 from trainer.data.images import Split
+from trainer.data.steps import Steps
 from trainer.errors import ConfigError
 from trainer.seeds import generator
 
@@ -68,21 +69,20 @@ class TrainingBatches:
         split: Split,
         augment: Augment,
         *,
-        batch_size: int,
+        steps: Steps,
         seed: int,
-        drop_last: bool = False,
         num_classes: int | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ) -> None:
-        """`split` is already on the training device. `drop_last` leaves out a smaller last batch.
+        """`split` is already on the training device. `steps` are for as many images.
 
         `augment.mix` needs `num_classes`. Erasing needs `mean` [C], in fractions of white, and intensity `std`, too.
         Raises ConfigError for more padding than an image can reflect, and for a side larger than that of the images.
         """
         self.labels, self._crop = split.labels, augment.crop
         self._images = split.images if augment.side.pixels else None  # for the other sides
-        self.batch_size = min(batch_size, len(split))
+        self.steps = steps
         self.seed = seed
         self.flip = augment.flip.mode
         self.shifts = 2 * augment.crop.padding + 1
@@ -100,9 +100,6 @@ class TrainingBatches:
         self._first_flip = torch.randint(2, (len(split),), generator=generator(seed, "first flip"))
         self._stages = _stages(augment, mean, std)
         self._mix = _mix_stage(augment, num_classes)
-        whole, rest = divmod(len(split), self.batch_size)
-        self.per_epoch = whole + (rest > 0 and not drop_last)
-        self.smallest = rest if rest and not drop_last else self.batch_size  # images of the smallest batch
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of epoch number `epoch` from batch `start`: images [B, C, H, W] uint8, channels last in
@@ -122,8 +119,9 @@ class TrainingBatches:
         order, flip = order.to(device), flip.to(device)
         changes = [stage(self._drawn(name, epoch)) for name, stage in self._stages.items()]
         mix = self._mix(self._drawn("mix", epoch)) if self._mix else None
-        for at in range(start, self.per_epoch):
-            now = slice(at * self.batch_size, (at + 1) * self.batch_size)
+        size = self.steps.size(epoch)
+        for at in range(start, self.steps.in_epoch(epoch)):
+            now = slice(at * size, (at + 1) * size)
             picked = order[now]
             images = self._crops.gather(picked, flip[now], row[now], column[now])
             for change in changes:
@@ -153,7 +151,7 @@ class TrainingBatches:
         """Return the random draws of a stage in this epoch. They are independent of whether other stages are on."""
         draw = generator(self.seed, purpose, epoch)
         crops = self._crops
-        return Epoch(draw, len(self.labels), self.batch_size, crops.height, crops.width, self.labels.device)
+        return Epoch(draw, len(self.labels), self.steps.size(epoch), crops.height, crops.width, self.labels.device)
 
 
 def _stages(augment: Augment, mean: Sequence[float] | None, std: Sequence[float] | None) -> dict[str, Stage]:

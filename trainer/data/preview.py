@@ -12,6 +12,7 @@ from torchvision.utils import make_grid
 from trainer.config.augment import Augment
 from trainer.data.batches import TrainingBatches
 from trainer.data.images import ImageSet
+from trainer.data.steps import Steps
 from trainer.files import disk_errors, make_folder, written_whole
 
 GAP = 2  # pixels between images, before they are enlarged
@@ -31,7 +32,7 @@ def augmented_sheet(image_set: ImageSet, augment: Augment, *, versions: int = 9,
     batches = TrainingBatches(
         split,
         augment,
-        batch_size=len(split),
+        steps=Steps(len(split), len(split)),
         seed=seed,
         num_classes=image_set.num_classes,
         mean=image_set.mean,

@@ -10,6 +10,7 @@ from trainer.config import RunConfig
 from trainer.config.optimizer import OwnOptimizer
 from trainer.config.own import is_own
 from trainer.data.sources import shape_of
+from trainer.data.steps import Steps
 from trainer.training.device import choose_compute
 from trainer.training.networks import build_network, one_line_for_wrong_images
 from trainer.training.optimizers import build_optimizer
@@ -17,11 +18,11 @@ from trainer.training.optimizers import build_optimizer
 _FLOAT32 = 4
 
 
-def steps_per_epoch(config: RunConfig) -> int:
-    """Return the optimizer updates per epoch without reading the data."""
-    size, batch = shape_of(config.data).train_size, config.train.batch_size
+def steps_of(config: RunConfig) -> Steps:
+    """Return the optimizer updates of the epochs without reading the data."""
+    size, train = shape_of(config.data).train_size, config.train
     size -= round(size * config.data.val_fraction)
-    return max(1, size // batch if config.train.drop_last else -(-size // batch))
+    return Steps(size, train.batch_size, train.drop_last, train.batch_schedule)
 
 
 def plan_run(config: RunConfig) -> dict[str, int]:
@@ -33,7 +34,8 @@ def plan_run(config: RunConfig) -> dict[str, int]:
     with torch.device(device):
         model = build_network(config.model, shape)
     images = (shape.in_channels, shape.image_size, shape.image_size)
-    batch = max(2, -(-config.train.batch_size // (config.train.accumulate * config.train.devices)))
+    largest = max((config.train.batch_size, *config.train.batch_schedule.sizes))
+    batch = max(2, -(-largest // (config.train.accumulate * config.train.devices)))
     with one_line_for_wrong_images(config.model.name, torch.empty(1, *images, device=device)):
         size = models.measure(model, images, batch_size=batch)
     optimizer = build_optimizer(model, config.optimizer, fused=False)

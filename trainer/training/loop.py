@@ -14,7 +14,6 @@ from trainer.protocols import Probe, Progress, Record, Sink, Status, View
 from trainer.training.counters import Clock, Counters, Sums
 from trainer.training.evaluate import Evaluation, evaluate
 from trainer.training.parts import Parts
-from trainer.training.schedules import steps_of
 from trainer.training.step import Step
 
 _READ_EVERY = 20  # steps between two reads of a GPU's running sums, for the progress bar and to notice a NaN loss
@@ -51,7 +50,8 @@ class Loop:
         self.counters, self.sums = Counters(prepare_seconds=parts.seconds), Sums(parts.compute.device)
         self._best: dict[str, Any] = {}  # the best epoch's weights, if they are to be restored
         self._clock = Clock(parts.compute, self.counters)
-        self._last_step = steps_of(parts.config.epochs, parts.batches.per_epoch)
+        self.steps = parts.batches.steps
+        self._last_step = self.steps.of(parts.config.epochs)
         self.last_test: Evaluation | None = None  # by this process
         self._measured: list[tuple[float, int, Measured]] = []  # (epoch, step, probes' metrics), not yet logged
 
@@ -75,7 +75,7 @@ class Loop:
                 return Outcome("diverged", bad, f"the training loss stopped being finite at step {bad}")
             if not self._weights_are_finite():  # the next loss would show it, but a checkpoint comes first
                 return Outcome("diverged", counters.step, f"the weights stopped being finite by step {counters.step}")
-            if counters.step_in_epoch == parts.batches.per_epoch or self.done:
+            if counters.step_in_epoch == self.steps.in_epoch(counters.epoch) or self.done:
                 self.end_epoch(loss / counters.images_seen, correct / counters.images_seen)
             else:
                 self.save_checkpoint()
@@ -91,7 +91,7 @@ class Loop:
     @property
     def epoch(self) -> float:
         """Finished epochs, plus the fraction of the present one."""
-        return self.counters.epoch + self.counters.step_in_epoch / self.parts.batches.per_epoch
+        return self.counters.epoch + self.counters.step_in_epoch / self.steps.in_epoch(self.counters.epoch)
 
     @property
     def lr(self) -> float:
@@ -159,7 +159,7 @@ class Loop:
         if self.sums.bad_step is not None:
             return
         metrics = {"train/loss": loss, "train/accuracy": correct} | self._clock.metrics()
-        steps = self.parts.batches.per_epoch
+        steps = self.steps.in_epoch(counters.epoch)
         progress = Progress(counters.epoch + 1, self.parts.config.epochs, counters.step_in_epoch, steps, metrics)
         for sink in self.sinks:
             sink.progress(progress)
@@ -173,7 +173,7 @@ class Loop:
         and logged at its fraction.
         """
         config, counters, parts = self.parts.config, self.counters, self.parts
-        if counters.step_in_epoch == parts.batches.per_epoch:
+        if counters.step_in_epoch == self.steps.in_epoch(counters.epoch):
             counters.epoch, counters.step_in_epoch = counters.epoch + 1, 0
         metrics = {"train/loss": loss, "train/accuracy": accuracy, "optimizer/lr": self.lr}
         self.update_swa()

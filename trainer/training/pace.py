@@ -5,7 +5,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,15 @@ from torch import Tensor
 
 from trainer.config import RunConfig
 from trainer.config.augment import Side
+from trainer.config.train import BatchSchedule
 from trainer.data.sources import load_image_set
+from trainer.data.steps import Steps
 from trainer.runs.checkpoint import save_checkpoint
 from trainer.training.device import choose_compute, keep_freed_memory
 from trainer.training.evaluate import evaluate
 from trainer.training.loop import Loop
 from trainer.training.parts import Parts
 from trainer.training.run import build_parts
-from trainer.training.schedules import steps_of
 from trainer.training.step import Step
 
 _STEPS = 3  # that are timed, after one that is not
@@ -44,7 +44,7 @@ class Pace:
     def seconds(self, config: RunConfig) -> float:
         """Return the predicted wall time of a run that is not stopped early, in seconds."""
         train = config.train
-        steps = steps_of(train.epochs, self.steps_per_epoch)
+        steps = Steps(self.steps_per_epoch, 1).of(train.epochs)
         share = min(1.0, train.max_steps / steps) if train.max_steps else 1.0
         epochs = math.ceil(train.epochs)
         tests = -(-epochs // train.evaluate_every)
@@ -67,11 +67,14 @@ def measure_pace(config: RunConfig) -> Pace:
     compute = choose_compute(config.train)
     if compute.device.type == "cpu":
         keep_freed_memory()
-    # Timed at the whole side: images that grow begin with quicker steps.
-    config = config.model_copy(update={"augment": config.augment.model_copy(update={"side": Side()})})
+    # Timed at the whole side, since images that grow begin with quicker steps, and at the first batch size, since as
+    # many images in larger batches take about as long.
+    train = config.train.model_copy(update={"batch_schedule": BatchSchedule()})
+    augment = config.augment.model_copy(update={"side": Side()})
+    config = config.model_copy(update={"augment": augment, "train": train})
     image_set = load_image_set(config.data, seed=config.seed)
     parts = build_parts(config, compute, image_set)
-    total = min(steps_of(config.train.epochs, parts.batches.per_epoch), config.train.max_steps or 2**63)
+    total = min(parts.batches.steps.of(config.train.epochs), config.train.max_steps or 2**63)
     plain = replace(parts, probes=[])
     with tempfile.TemporaryDirectory() as folder:
 
@@ -101,7 +104,7 @@ def measure_pace(config: RunConfig) -> Pace:
             evaluation=_evaluation(parts, timed),
             checkpoint=timed(loop.save_checkpoint),
             probes=sum(_probes(parts, images, targets, total, timed)),
-            steps_per_epoch=parts.batches.per_epoch,
+            steps_per_epoch=parts.batches.steps.in_epoch(0),
             evaluated=len(parts.val) if parts.val else 0,
             tested=len(parts.test),
             trained=len(image_set.train),
@@ -111,7 +114,7 @@ def measure_pace(config: RunConfig) -> Pace:
 def _batches(parts: Parts) -> Iterator[tuple[Tensor, Tensor]]:
     epoch = 0
     while True:
-        yield from islice(parts.batches.epoch(epoch), parts.batches.per_epoch)
+        yield from parts.batches.epoch(epoch)
         epoch += 1
 
 

@@ -21,6 +21,7 @@ from trainer.config.show import to_yaml
 from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.images import ImageSet
 from trainer.data.sources import load_image_set
+from trainer.data.steps import Steps
 from trainer.errors import CheckpointError, ConfigError, UserError
 from trainer.files import make_folder, write_json, write_whole
 from trainer.own import parts as own
@@ -45,7 +46,7 @@ from trainer.training.optimizers import build_optimizer
 from trainer.training.parts import Parts
 from trainer.training.process_group import joined, ranks_of
 from trainer.training.ranks import ALONE, RankLostError, Ranks
-from trainer.training.schedules import RateSchedule, steps_of
+from trainer.training.schedules import RateSchedule
 from trainer.training.spawned import Meeting
 from trainer.training.sync_norm import with_sync_norms
 
@@ -199,23 +200,21 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
     batches = TrainingBatches(
         image_set.train.to(device),
         config.augment,
-        batch_size=train.batch_size,
+        steps=Steps(len(image_set.train), train.batch_size, train.drop_last, train.batch_schedule),
         seed=config.seed,
-        drop_last=train.drop_last,
         num_classes=image_set.num_classes,
         mean=image_set.mean,
         std=image_set.std,
     )
-    steps = steps_of(train.epochs, batches.per_epoch)
-    optimizer = build_optimizer(model, config.optimizer, fused=device.type == "cuda", total_steps=steps)
-    steps = min(steps, train.max_steps or steps)
-    if ranks.size > 1 and batches.smallest < ranks.size * train.accumulate:
+    total, smallest = batches.steps.of(train.epochs), batches.steps.smallest
+    optimizer = build_optimizer(model, config.optimizer, fused=device.type == "cuda", total_steps=total)
+    if ranks.size > 1 and smallest < ranks.size * train.accumulate:
         each = f" in {train.accumulate} parts each (train.accumulate)" if train.accumulate > 1 else ""
         raise ConfigError(
-            f"train.batch_size: one batch has {batches.smallest} images, which {ranks.size} devices cannot share{each}"
+            f"train.batch_size: one batch has {smallest} images, which {ranks.size} devices cannot share{each}"
             "; set train.drop_last=true, or another size"
         )
-    if batches.smallest < 2 * train.accumulate * ranks.size and not config.model.sync_norm:
+    if smallest < 2 * train.accumulate * ranks.size and not config.model.sync_norm:
         refuse_one_image(model, config.model.name, image_set)
     loss_fn = build_loss(config.loss, image_set.num_classes)
     if ranks.size > 1 and isinstance(config.loss, OwnLoss):
@@ -232,14 +231,14 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         reduction=config.loss.reduction,
         penalty=ranks.share_of(build_penalty(config.loss, model)),
         optimizer=optimizer,
-        schedule=RateSchedule(config.schedule, optimizer, epochs=train.epochs, steps_per_epoch=batches.per_epoch),
+        schedule=RateSchedule(config.schedule, optimizer, epochs=train.epochs, steps=batches.steps),
         scaler=torch.amp.GradScaler(device.type, enabled=compute.dtype == torch.float16),
         normalize=Normalize(image_set.mean, image_set.std, device),
         batches=batches,
         val=image_set.val.to(device) if image_set.val else None,
         test=image_set.test.to(device),
         class_names=image_set.class_names,
-        probes=build_probes(config.probe, model, total_steps=steps),
+        probes=build_probes(config.probe, model, total_steps=min(total, train.max_steps or total)),
         keep_best=train.keep_best or bool(config.sink.wandb.checkpoint),
         path_every=config.probe.path.every_epochs,
         ranks=ranks,

@@ -10,33 +10,34 @@ import numpy as np
 
 from trainer.config.run import RunConfig
 from trainer.config.schedule import ReduceOnPlateau, Schedule
+from trainer.data.steps import Steps
 from trainer.panels.panel import Row
 from trainer.panels.registry import panel
 from trainer.panels.render import render
 from trainer.runs.groups import value_text
-from trainer.training.schedules import RateSchedule, steps_of
+from trainer.training.schedules import RateSchedule
 
 _WIDTH = 720  # of the plot, in the spec's pixels
 _TEXT_WIDTH = 125  # characters of a subtitle's line that fit over it
 
 
-def draw_schedule(config: RunConfig, path: Path, *, steps_per_epoch: int) -> None:
+def draw_schedule(config: RunConfig, path: Path, *, steps: Steps) -> None:
     """Draw the rate of the whole run with the panel `rate_curve`. Raises ConfigError for a wrong suffix, DiskError."""
-    render(schedule_chart(config, steps_per_epoch=steps_per_epoch), path)
+    render(schedule_chart(config, steps=steps), path)
 
 
-def schedule_chart(config: RunConfig, *, steps_per_epoch: int) -> dict[str, Any]:
+def schedule_chart(config: RunConfig, *, steps: Steps) -> dict[str, Any]:
     """Return a chart of rate by epoch, in stairs if it changes by epochs. A plateau has its earliest possible cuts."""
     epochs, schedule = config.train.epochs, config.schedule
-    rows = schedule_rows(config, steps_per_epoch=steps_per_epoch)
+    rows = schedule_rows(config, steps=steps)
     return panel("rate_curve").chart(rows, title=f"{schedule.name}, {epochs:g} epochs", subtitle=_subtitle(schedule))
 
 
-def schedule_rows(config: RunConfig, *, steps_per_epoch: int) -> list[Row]:
+def schedule_rows(config: RunConfig, *, steps: Steps) -> list[Row]:
     """Return the points of the curve, both ends of each stair."""
-    rates = rate_at_each_step(config, steps_per_epoch=steps_per_epoch)
+    rates = rate_at_each_step(config, steps=steps)
     shown = [*_outline(rates, 2 * _WIDTH), len(rates)]  # the last step's rate lasts to its end
-    points = [(step / steps_per_epoch, rates[min(step, len(rates) - 1)]) for step in shown]
+    points = [(float(steps.epochs_at(step)), rates[min(step, len(rates) - 1)]) for step in shown]
     if config.schedule.interval == "epoch":
         edges = [(later[0], earlier[1]) for earlier, later in pairwise(points)]
         points = [points[0], *(point for ends in zip(edges, points[1:], strict=True) for point in ends)]
@@ -50,13 +51,13 @@ class _Rate:
     param_groups: list[dict[str, Any]]
 
 
-def rate_at_each_step(config: RunConfig, *, steps_per_epoch: int) -> list[float]:
+def rate_at_each_step(config: RunConfig, *, steps: Steps) -> list[float]:
     """Return the rate at every step of a run whose loss never improves after the first epoch."""
     epochs, lr = config.train.epochs, _Rate([{"lr": config.optimizer.lr}])
-    schedule = RateSchedule(config.schedule, lr, epochs=epochs, steps_per_epoch=steps_per_epoch)
+    schedule = RateSchedule(config.schedule, lr, epochs=epochs, steps=steps)
     rates: list[float] = []
-    for step in range(steps_of(epochs, steps_per_epoch)):
-        if step and step % steps_per_epoch == 0:
+    for step in range(steps.of(epochs)):
+        if step and steps.epochs_at(step).denominator == 1:
             schedule.epoch_ended(1.0)
         schedule.set_rate(step)
         rates.append(lr.param_groups[0]["lr"])

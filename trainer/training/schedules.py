@@ -25,6 +25,7 @@ from trainer.config.schedule import (
     Schedule,
     Step,
 )
+from trainer.data.steps import Steps
 
 Curve = Callable[[int], float]  # ticks since the start -> factor; a tick is a step or an epoch, as `interval` says
 
@@ -43,10 +44,10 @@ class RateSchedule:
     plateau depends on anything but the step. A group with an `end_epoch` falls to 0 at that epoch instead.
     """
 
-    def __init__(self, config: Schedule, optimizer: Rated, *, epochs: float, steps_per_epoch: int) -> None:
-        self._steps_per_epoch = steps_per_epoch
-        self._steps_per_tick = 1 if config.interval == "step" else steps_per_epoch
-        self._curve = build_curve(config, epochs=epochs, ticks_per_epoch=steps_per_epoch // self._steps_per_tick)
+    def __init__(self, config: Schedule, optimizer: Rated, *, epochs: float, steps: Steps) -> None:
+        # A step of the first epoch's size is a tick, and the curve is one over epochs: a larger batch is several ticks.
+        self._steps, self._ticks = steps, steps.in_epoch(0) if config.interval == "step" else 1
+        self._curve = build_curve(config, epochs=epochs, ticks_per_epoch=self._ticks)
         self._warmup = config.warmup_epochs
         self._plateau = Plateau(config) if isinstance(config, ReduceOnPlateau) else None
         watches_test = self._plateau is not None and self._plateau.config.monitor == "test/loss"
@@ -56,15 +57,16 @@ class RateSchedule:
 
     def factor(self, step: int) -> float:
         """Return the factor at optimizer step `step`, from 0."""
-        ramp = min(1.0, step / self._steps_per_epoch / self._warmup) if self._warmup else 1.0
-        return self._curve(step // self._steps_per_tick) * ramp * (self._plateau.factor if self._plateau else 1.0)
+        epochs = self._steps.epochs_at(step)
+        ramp = min(1.0, float(epochs) / self._warmup) if self._warmup else 1.0
+        return self._curve(math.floor(epochs * self._ticks)) * ramp * (self._plateau.factor if self._plateau else 1.0)
 
     def set_rate(self, step: int) -> None:
         """Set the rate of every group for step `step`."""
-        factor = self.factor(step)
+        factor, epochs = self.factor(step), float(self._steps.epochs_at(step))
         for group, base in zip(self._optimizer.param_groups, self._base, strict=True):
             end = group.get("end_epoch")
-            own = factor if end is None else max(0.0, 1 - step / self._steps_per_epoch / end)
+            own = factor if end is None else max(0.0, 1 - epochs / end)
             group["lr"] = base * own
 
     def epoch_ended(self, loss: float) -> None:
@@ -105,12 +107,6 @@ class Plateau:
 
     def state_dict(self) -> dict[str, float]:
         return {key: value for key, value in vars(self).items() if key != "config"}
-
-
-def steps_of(epochs: float, per_epoch: int) -> int:
-    """Return the optimizer steps of so many epochs, the last of which may be cut off."""
-    # An exact fraction: 1.1 * 10 is 11.000000000000002, which would be 12 steps.
-    return math.ceil(Fraction(epochs).limit_denominator(10**9) * per_epoch)
 
 
 def build_curve(config: Schedule, *, epochs: float, ticks_per_epoch: int) -> Curve:

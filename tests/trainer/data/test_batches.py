@@ -17,6 +17,7 @@ from trainer.data.augment.stage import Epoch
 from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.crops import pad
 from trainer.data.images import Split
+from trainer.data.steps import Steps
 from trainer.errors import ConfigError
 from trainer.seeds import generator
 
@@ -45,7 +46,7 @@ def chosen(choice: str, seed: int = 0, channels: int = 3) -> TrainingBatches:
     config = Augment.model_validate({"crop": {"padding": 2}} | CHOICES[choice])
     mean = (0.5, 0.4, 0.3)[:channels]
     return TrainingBatches(
-        some_images(channels=channels), config, batch_size=5, seed=seed, num_classes=N, mean=mean, std=mean
+        some_images(channels=channels), config, steps=Steps(N, 5), seed=seed, num_classes=N, mean=mean, std=mean
     )
 
 
@@ -54,16 +55,16 @@ def augment(padding: int = 2, mode: str = "zero", flip: str = "random") -> Augme
 
 
 def test_an_epoch_holds_every_image_once_and_drops_nothing() -> None:
-    batches = TrainingBatches(some_images(), augment(), batch_size=5, seed=0)
+    batches = TrainingBatches(some_images(), augment(), steps=Steps(N, 5), seed=0)
     labels = [labels for _, labels in batches.epoch(0)]
     assert [len(part) for part in labels] == [5, 5, 5, 5, 3]
     assert sorted(torch.cat(labels).tolist()) == list(range(N))
-    assert batches.per_epoch == 5
-    assert TrainingBatches(some_images(), augment(), batch_size=5, seed=0, drop_last=True).per_epoch == 4
+    assert batches.steps.in_epoch(0) == 5
+    assert TrainingBatches(some_images(), augment(), steps=Steps(N, 5, drop_last=True), seed=0).steps.in_epoch(0) == 4
 
 
 def test_a_batch_larger_than_the_set_is_the_set() -> None:
-    assert TrainingBatches(some_images(), augment(), batch_size=500, seed=0, drop_last=True).per_epoch == 1
+    assert TrainingBatches(some_images(), augment(), steps=Steps(N, 500, drop_last=True), seed=0).steps.in_epoch(0) == 1
 
 
 @pytest.mark.parametrize("mode", ["zero", "reflect"])
@@ -71,7 +72,7 @@ def test_a_batch_larger_than_the_set_is_the_set() -> None:
 def test_each_image_is_a_crop_of_its_padded_self_or_mirror(mode: str, flip: str) -> None:
     split = some_images()
     images, labels = map(
-        torch.cat, zip(*TrainingBatches(split, augment(2, mode, flip), batch_size=5, seed=3).epoch(7), strict=True)
+        torch.cat, zip(*TrainingBatches(split, augment(2, mode, flip), steps=Steps(N, 5), seed=3).epoch(7), strict=True)
     )
     seen: set[tuple[bool, int, int]] = set()
     for image, label in zip(images, labels, strict=True):
@@ -92,7 +93,7 @@ def test_each_image_is_a_crop_of_its_padded_self_or_mirror(mode: str, flip: str)
 
 def test_without_augmentation_the_images_are_the_set_s_own() -> None:
     split = some_images()
-    for images, labels in TrainingBatches(split, augment(0, flip="none"), batch_size=5, seed=0).epoch(0):
+    for images, labels in TrainingBatches(split, augment(0, flip="none"), steps=Steps(N, 5), seed=0).epoch(0):
         assert torch.equal(images, split.images[labels])
 
 
@@ -102,7 +103,7 @@ def test_crop_and_flip_equal_torchvision_s_for_the_same_draws(mode: str) -> None
     draw = generator(3, "epoch", 7)
     order, flips = torch.randperm(N, generator=draw), torch.randint(2, (N,), generator=draw)
     rows, columns = torch.randint(5, (2, N), generator=draw)
-    batches = TrainingBatches(split, augment(2, mode), batch_size=5, seed=3)
+    batches = TrainingBatches(split, augment(2, mode), steps=Steps(N, 5), seed=3)
     images, labels = map(torch.cat, zip(*batches.epoch(7), strict=True))
     for image, label, i, mirrored, row, column in zip(images, labels, order, flips, rows, columns, strict=True):
         padded = T.pad(split.images[i], [2] * 4, padding_mode="constant" if mode == "zero" else mode)
@@ -121,7 +122,7 @@ def test_alternating_flips_are_drawn_once_an_image_and_turned_over_every_epoch()
     def mirrored(seed: int, epoch: int) -> Tensor:
         """[N], by image: 1 where it is its mirror."""
         images, labels = map(
-            torch.cat, zip(*TrainingBatches(split, config, batch_size=5, seed=seed).epoch(epoch), strict=True)
+            torch.cat, zip(*TrainingBatches(split, config, steps=Steps(N, 5), seed=seed).epoch(epoch), strict=True)
         )
         plain = images[labels.argsort()]
         is_mirror = [torch.equal(image, source.flip(-1)) for image, source in zip(plain, split.images, strict=True)]
@@ -188,7 +189,7 @@ def test_the_order_is_crop_and_flip_then_auto_color_jitter_erasing_mix() -> None
         erasing(config.erasing, mean, epoch("erasing")),
     ]
     mix = mixing(config.mix, N, epoch("mix"))
-    found = TrainingBatches(some_images(), config, batch_size=5, seed=0, num_classes=N, mean=mean).epoch(6)
+    found = TrainingBatches(some_images(), config, steps=Steps(N, 5), seed=0, num_classes=N, mean=mean).epoch(6)
     for at, ((images, labels), (augmented, targets)) in enumerate(
         zip(chosen("crop and flip").epoch(6), found, strict=True)
     ):
@@ -203,7 +204,7 @@ def test_intensity_is_a_factor_and_a_summand_of_each_normalised_image() -> None:
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
     config = Augment.model_validate({"crop": {"padding": 2}, "intensity": {"brightness": 0.3, "contrast": 0.2}})
     normalize = Normalize(mean, std)
-    changed = TrainingBatches(some_images(), config, batch_size=5, seed=0, mean=mean, std=std)
+    changed = TrainingBatches(some_images(), config, steps=Steps(N, 5), seed=0, mean=mean, std=std)
     factors: list[float] = []
     summands: list[float] = []
     for (images, _), (plain, _) in zip(changed.epoch(2), chosen("crop and flip").epoch(2), strict=True):
@@ -219,7 +220,7 @@ def test_intensity_is_a_factor_and_a_summand_of_each_normalised_image() -> None:
 
 def test_growing_images_are_the_whole_image_scaled_as_torchvision_does() -> None:
     config = {"crop": {"padding": 0}, "flip": {"mode": "none"}, "side": {"pixels": [4, 6, 8], "from_epochs": [0, 1, 3]}}
-    batches = TrainingBatches(some_images(), Augment.model_validate(config), batch_size=5, seed=0)
+    batches = TrainingBatches(some_images(), Augment.model_validate(config), steps=Steps(N, 5), seed=0)
     for epoch, side in [(0, 4), (1, 6), (2, 6), (3, 8), (9, 8), (0, 4)]:  # back again, as a probe or a preview may go
         for images, labels in batches.epoch(epoch):
             assert images.shape[2:] == (side, side)
@@ -240,7 +241,7 @@ def test_growing_images_are_the_whole_image_scaled_as_torchvision_does() -> None
 )
 def test_sides_that_make_no_sense_are_refused_in_a_line(side: dict[str, Any], said: str) -> None:
     with pytest.raises((ValueError, ConfigError), match=said):
-        TrainingBatches(some_images(), Augment.model_validate({"side": side}), batch_size=5, seed=0)
+        TrainingBatches(some_images(), Augment.model_validate({"side": side}), steps=Steps(N, 5), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +249,7 @@ def test_sides_that_make_no_sense_are_refused_in_a_line(side: dict[str, Any], sa
 )
 def test_what_a_choice_needs_to_know_is_asked_for_at_once(choice: str, missing: str) -> None:
     with pytest.raises(ValueError, match=missing):
-        TrainingBatches(some_images(), Augment.model_validate(CHOICES[choice]), batch_size=5, seed=0)
+        TrainingBatches(some_images(), Augment.model_validate(CHOICES[choice]), steps=Steps(N, 5), seed=0)
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])

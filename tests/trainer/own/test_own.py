@@ -316,6 +316,7 @@ def test_an_own_augmentation_draws_the_same_after_a_resume_inside_an_epoch(here:
     from trainer.config.augment import Augment
     from trainer.data.batches import TrainingBatches
     from trainer.data.images import Split
+    from trainer.data.steps import Steps
 
     (here / "own.py").write_text(
         "import torch\ndef flip(images, draw):\n"
@@ -323,11 +324,11 @@ def test_an_own_augmentation_draws_the_same_after_a_resume_inside_an_epoch(here:
     )
     images = torch.randint(256, (12, 3, 8, 8), dtype=torch.uint8)
     augment = Augment.model_validate({"extra": {"name": "own.py:flip"}})
-    batches = TrainingBatches(Split(images, torch.arange(12)), augment, batch_size=4, seed=0)
+    batches = TrainingBatches(Split(images, torch.arange(12)), augment, steps=Steps(12, 4), seed=0)
     whole = [each for each, _ in batches.epoch(1)]
     resumed = [each for each, _ in batches.epoch(1, start=1)]
     assert all(torch.equal(one, other) for one, other in zip(whole[1:], resumed, strict=True))
-    plain = TrainingBatches(Split(images, torch.arange(12)), Augment(), batch_size=4, seed=0)
+    plain = TrainingBatches(Split(images, torch.arange(12)), Augment(), steps=Steps(12, 4), seed=0)
     assert not any(torch.equal(one, other) for one, (other, _) in zip(whole, plain.epoch(1), strict=True))
 
 

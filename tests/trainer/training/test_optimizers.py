@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from trainer.config.optimizer import Optimizer, Sgd
 from trainer.config.schedule import Linear
+from trainer.data.steps import Steps
 from trainer.errors import ConfigError
 from trainer.training.optimizers import build_optimizer, parameter_groups
 from trainer.training.optimizers.muon import orthogonalise
@@ -89,7 +90,7 @@ def test_the_head_and_the_first_bias_get_a_rate_a_decay_and_an_end_of_their_own(
         "first_bias": (32.0, 0.02),
     }
     optimizer = build_optimizer(net, config, fused=False)
-    schedule = RateSchedule(Linear(final_factor=0.5), optimizer, epochs=10, steps_per_epoch=4)
+    schedule = RateSchedule(Linear(final_factor=0.5), optimizer, epochs=10, steps=Steps(4, 1))
     for step, factor, end in [(0, 1, 1), (5, 1 - 0.5 * 5 / 40, 0.5), (10, 1 - 0.5 * 10 / 40, 0), (30, 0.625, 0)]:
         schedule.set_rate(step)
         rates = [group["lr"] for group in optimizer.param_groups]

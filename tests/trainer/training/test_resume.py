@@ -44,7 +44,7 @@ RECORDS = [
     "optimizer.first_bias.end_epoch=1.5", "optimizer.lookahead.steps=2", "optimizer.lookahead.ramp_power=3",
     "schedule.name=linear", "train.epochs=2.5", "train.ema.decay=0.9", "train.tta=hflip", "train.tta_share=0.25",
     "augment.side.pixels=[18,24]", "augment.side.from_epochs=[0,1]", "augment.intensity.contrast=0.2",
-    "augment.flip.mode=alternating",
+    "train.batch_schedule.sizes=[10]", "train.batch_schedule.from_epochs=[1]", "augment.flip.mode=alternating",
 ]  # fmt: skip
 
 

@@ -25,8 +25,10 @@ from trainer.config.schedule import (
     Schedule,
     Step,
 )
+from trainer.config.train import BatchSchedule
+from trainer.data.steps import Steps
 from trainer.errors import ConfigError
-from trainer.training.schedules import RateSchedule, build_curve, steps_of
+from trainer.training.schedules import RateSchedule, build_curve
 
 LR, EPOCHS = 0.4, 12
 
@@ -37,7 +39,7 @@ def sgd(lr: float = LR) -> torch.optim.SGD:
 
 def rates(config: Schedule, *, epochs: int, steps_per_epoch: int, lr: float = LR) -> list[float]:
     optimizer = sgd(lr)
-    schedule = RateSchedule(config, optimizer, epochs=epochs, steps_per_epoch=steps_per_epoch)
+    schedule = RateSchedule(config, optimizer, epochs=epochs, steps=Steps(steps_per_epoch, 1))
     found: list[float] = []
     for step in range(epochs * steps_per_epoch):
         schedule.set_rate(step)
@@ -146,7 +148,7 @@ def test_a_plateaus_rate_is_torchs(patience: int, cooldown: int) -> None:
     losses = (1 / torch.arange(1, 60) + 0.2 * torch.rand(59, generator=draw)).tolist()
     knobs: dict[str, Any] = {"factor": 0.5, "patience": patience, "cooldown": cooldown, "threshold": 0.01}
     ours, theirs = sgd(), sgd()
-    schedule = RateSchedule(ReduceOnPlateau(min_factor=0.01, **knobs), ours, epochs=60, steps_per_epoch=3)
+    schedule = RateSchedule(ReduceOnPlateau(min_factor=0.01, **knobs), ours, epochs=60, steps=Steps(3, 1))
     reference = lr_scheduler.ReduceLROnPlateau(theirs, min_lr=LR * 0.01, eps=0, **knobs)
     for epoch, loss in enumerate(losses):
         for step in range(3 * epoch, 3 * epoch + 3):
@@ -186,7 +188,7 @@ def test_a_run_resumed_in_the_middle_has_the_same_tail(config: Schedule, cut: in
             schedule.epoch_ended(1.0)
         return found
 
-    whole, broken, resumed = (RateSchedule(warm, sgd(), epochs=EPOCHS, steps_per_epoch=3) for _ in range(3))
+    whole, broken, resumed = (RateSchedule(warm, sgd(), epochs=EPOCHS, steps=Steps(3, 1)) for _ in range(3))
     for _ in range(cut):
         broken.epoch_ended(1.0)
     resumed.load_state_dict(broken.state_dict())
@@ -216,7 +218,7 @@ def test_curves_that_jump_and_the_exponential_move_by_epochs_unless_told_otherwi
 
 @pytest.mark.parametrize("config", [Linear(), Cosine(), Polynomial(power=2)], ids=lambda config: config.name)
 def test_without_a_length_a_decay_takes_the_run_and_ends_at_its_last_factor(config: Schedule) -> None:
-    schedule = RateSchedule(config, sgd(), epochs=7, steps_per_epoch=3)
+    schedule = RateSchedule(config, sgd(), epochs=7, steps=Steps(3, 1))
     assert (schedule.factor(0), schedule.factor(21)) == (1, 0)
 
 
@@ -256,7 +258,7 @@ def test_a_jump_comes_at_the_step_that_was_meant(length: float, steps_per_epoch:
 def test_groups_keep_their_own_base_rates() -> None:
     weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
     optimizer = torch.optim.SGD([{"params": weights[:1], "lr": 1.0}, {"params": weights[1:], "lr": 64.0}])
-    schedule = RateSchedule(Linear(), optimizer, epochs=4, steps_per_epoch=1)
+    schedule = RateSchedule(Linear(), optimizer, epochs=4, steps=Steps(1, 1))
     schedule.set_rate(1)
     assert [group["lr"] for group in optimizer.param_groups] == [0.75, 48.0]
 
@@ -280,7 +282,7 @@ def test_no_length_however_odd_makes_a_factor_outside_0_and_1(
             Polynomial(interval=interval, over_epochs=length),
         ])
     )  # fmt: skip
-    factor = RateSchedule(config, sgd(), epochs=epochs, steps_per_epoch=steps_per_epoch).factor(step)
+    factor = RateSchedule(config, sgd(), epochs=epochs, steps=Steps(steps_per_epoch, 1)).factor(step)
     assert -1e-12 <= factor <= 1 + 1e-12 and math.isfinite(factor)
 
 
@@ -324,15 +326,16 @@ def test_an_impossible_knob_is_one_line_with_its_key(words: str, said: str) -> N
     assert line.startswith(said)
 
 
-@pytest.mark.parametrize(
-    ("epochs", "per_epoch", "steps"), [(3, 10, 30), (9.9, 97, 961), (1.1, 10, 11), (0.01, 10, 1), (2.5, 1, 3)]
-)
-def test_the_last_of_fractional_epochs_is_cut_off_at_the_step_that_completes_them(
-    epochs: float, per_epoch: int, steps: int
-) -> None:
-    assert steps_of(epochs, per_epoch) == steps
-
-
 def test_a_line_ends_at_the_end_of_a_fractional_run() -> None:
     curve = build_curve(Linear(), epochs=2.5, ticks_per_epoch=4)
     assert [curve(tick) for tick in (0, 5, 9, 10)] == pytest.approx([1, 0.5, 0.1, 0])
+
+
+def test_the_rate_goes_by_epochs_where_batches_grow() -> None:
+    """16 images: epochs of 8, 8, 4 and 2 steps."""
+    steps = Steps(16, 2, schedule=BatchSchedule(sizes=(4, 8), from_epochs=(2, 3)))
+    schedule = RateSchedule(Linear(final_factor=0, warmup_epochs=0.5), sgd(), epochs=4, steps=steps)
+    found = [schedule.factor(step) for step in (2, 8, 16, 18, 20, 21)]
+    assert found == pytest.approx([0.5 * (1 - 0.25 / 4), 0.75, 0.5, 0.375, 0.25, 0.125])
+    by_epochs = RateSchedule(Step(every_epochs=1, gamma=0.5, interval="epoch"), sgd(), epochs=4, steps=steps)
+    assert [by_epochs.factor(step) for step in (7, 8, 19, 20)] == [1, 0.5, 0.25, 0.125]
