@@ -7,6 +7,8 @@ import pytest
 from models import model_names
 
 TWINS = {
+    "airbench95": "airbench94",
+    "airbench96": "airbench94",
     "densenet121": "densenet100_bc",
     "resnet34": "resnet18",
     "resnet56": "resnet20",

@@ -6,7 +6,7 @@ which the configs differ.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from trainer.errors import UserError
@@ -298,14 +298,26 @@ def unrun_table(name: str, runs: Path, archives: Path | None = None) -> Table | 
 
     `runs` and `archives` may still have runs at the settings of its authors' public code.
     """
-    path = FOLDER / f"{name}.yaml"
-    if not path.is_file():
+    if not (FOLDER / f"{name}.yaml").is_file():
         return None
-    sweep = read_sweep(path)
+    places = Source(runs / name, (archives / f"{name}{SUFFIX}",) if archives else ())
+    if beside(places, f"{AUTHORS}{name}"):
+        return _without_runs(name, places)
+    return replace(_planned_table(name), folder=runs / name, source=places)
+
+
+@cache
+def _planned_table(name: str) -> Table:
+    """Return what follows from the catalogue alone. It is the same for each index that this process writes."""
+    return _without_runs(name, None)
+
+
+def _without_runs(name: str, places: Source | None) -> Table:
+    sweep = read_sweep(FOLDER / f"{name}.yaml")
     varied = [key for key in sweep.varied if key != groups.SEED]
     configurations, missing, expected = of_sweep(sweep, varied, [])
-    places = Source(runs / name, (archives / f"{name}{SUFFIX}",) if archives else ())
-    none = (runs / name, _question(sweep), "test/accuracy", True, tuple(varied))
+    folder = places.folder if places and places.folder else Path(name)
+    none = (folder, _question(sweep), "test/accuracy", True, tuple(varied))
     table = Table(name, *none, tuple(configurations), (), tuple(missing), (), expected, source=places)
     return _answered(table, sweep)
 
