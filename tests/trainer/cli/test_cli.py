@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import typer
 from command_line import run_here
+from forked import start
+from pretend.watch import wait_for
+from run_ends import rows_of
 
 from trainer.cli.main import app
 
@@ -84,15 +86,14 @@ def test_a_signal_finishes_the_step_saves_and_exits_as_shells_expect(
     tmp_path: Path, small_run: list[str], number: signal.Signals, code: int
 ) -> None:
     words = [*small_run, "train.epochs=10000", "--runs", str(tmp_path), "--name", "a"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "trainer.cli", "train", *words], stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    assert next(line for line in process.stderr if line.startswith("training"))  # a slow start has a line before it
-    time.sleep(0.5)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == code
+    console = tmp_path / "console"
+    console.touch()
+    process = start(["train", *words], [os.devnull, os.devnull, str(console)])
+    wait_for(lambda: (tmp_path / "a" / "metrics.jsonl").exists() and len(rows_of(tmp_path / "a")) > 0)
+    os.kill(process.pid or 0, number)
+    process.join(60)
+    said = console.read_text()
+    assert process.exitcode == code
     assert f"trainer train --resume {tmp_path / 'a'}" in said
     assert json.loads((tmp_path / "a" / "summary.json").read_text())["status"] == "interrupted"
     assert json.loads((tmp_path / "a" / "run.json").read_text())["status"] == "interrupted"
@@ -182,14 +183,18 @@ def test_a_full_disk_is_one_clear_line_and_no_half_file(tmp_path: Path, small_ru
         pytest.skip("this sandbox does not let root mount a tmpfs")
     try:
         words = [*small_run, "model.width=8", "--runs", str(disk), "--name", "a"]
-        ended = subprocess.run([sys.executable, "-m", "trainer.cli", "train", *words], capture_output=True, text=True)
+        console = tmp_path / "console"
+        console.touch()
+        ended = start(["train", *words], [os.devnull, os.devnull, str(console)])
+        ended.join(300)
         left = {path.name for path in (disk / "a").iterdir()}
     finally:
         subprocess.run(["umount", str(disk)], check=True)
-    errors = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
-    assert ended.returncode == 2, ended.stderr
+    said = console.read_text()
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert ended.exitcode == 2, said
     assert len(errors) == 1 and "No space left on device" in errors[0]
-    assert "Traceback" not in ended.stderr
+    assert "Traceback" not in said
     assert "checkpoint.pt" not in left and not any(name.endswith(".part") for name in left)
 
 

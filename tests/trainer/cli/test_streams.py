@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from forked import start
 from same_numbers import compare_run
 
 from trainer.config import load_config
@@ -38,9 +39,14 @@ class Ended(NamedTuple):
 
 
 def started(how: str, commands: Sequence[tuple[list[str], Sequence[str | None]]]) -> list[int]:
-    """The exit codes of `trainer` commands on the given streams."""
+    """The exit codes of `trainer` commands on the given streams, each forked (`warm`) or started anew (`cold`)."""
+    if how == "warm":
+        processes = [start(*command) for command in commands]
+        for process in processes:
+            process.join(300)
+        return [-1 if process.exitcode is None else process.exitcode for process in processes]
     env = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
-    words = [sys.executable, str(TESTS / "on_streams.py"), how, json.dumps(commands)]
+    words = [sys.executable, str(TESTS / "on_streams.py"), json.dumps(commands)]
     said = subprocess.run(words, env=env, stdout=subprocess.PIPE, check=True, timeout=300).stdout
     return json.loads(said.splitlines()[-1])
 

@@ -1,27 +1,24 @@
 """Runs of a network that is wide enough for matrix products: the same bits in two processes, and after a resume."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from pretend import server
 from run_ends import assert_same_end, broken_at
 
 from trainer.config import load_config
+from trainer.sweep.child import CONTEXT
 from trainer.training import matrix_convolution
 from trainer.training.run import resume_run, start_run
 
 WIDE = ["model.width=64", "train.precision=bfloat16", "train.epochs=1"]
-_CHILD = """
-import json, sys, torch
-from pathlib import Path
-from trainer.config import load_config
-from trainer.training.run import start_run
-torch.cpu._is_amx_tile_supported = lambda: True
-start_run(load_config(json.loads(sys.argv[1])).config, runs=Path(sys.argv[2]), name="unbroken")
-"""
+
+
+def _unbroken(words: list[str], runs: Path) -> None:
+    torch.set_num_threads(1)
+    torch.cpu._is_amx_tile_supported = lambda: True
+    start_run(load_config(words).config, runs=runs, name="unbroken")
 
 
 @pytest.fixture
@@ -43,7 +40,11 @@ def test_a_broken_run_with_products_ends_as_the_unbroken_one_of_another_process(
     tmp_path: Path, small_run: list[str], products: list[torch.Size]
 ) -> None:
     words = [*small_run, *WIDE]
-    subprocess.run([sys.executable, "-c", _CHILD, json.dumps(words), str(tmp_path)], check=True, capture_output=True)
+    server.ready()
+    other = CONTEXT.Process(target=_unbroken, args=(words, tmp_path))
+    other.start()
+    other.join()
+    assert other.exitcode == 0
     assert not products
     with broken_at(3):
         start_run(load_config(words).config, runs=tmp_path, name="broken")
