@@ -12,31 +12,33 @@ from trainer.training import precision
 from trainer.training.device import AUTO_PRECISION, choose_compute
 
 _FAULTS_OF_A_STEP = """
-import resource, sys, torch
+import os, resource, torch
 from trainer.training.device import keep_freed_memory
-if sys.argv[1] == "keep":
-    keep_freed_memory()
 def step():
     kept = [torch.ones(8 << 20) for _ in range(4)]  # 32 MiB each
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(30 if sys.argv[1] == "keep" else 1):  # until holes have the right sizes, which took from 2 to 6 steps
-    warm = step()
-for _ in range(10):
-    last = step()
-print(last - warm)
+for mode in ("keep", "leave"):
+    if not os.fork():  # a process of its own for each, with one import of torch
+        if mode == "keep":
+            keep_freed_memory()
+        for _ in range(30 if mode == "keep" else 1):  # until holes have the right sizes, which took from 2 to 6 steps
+            warm = step()
+        for _ in range(10):
+            last = step()
+        print(last - warm, flush=True)
+        os._exit(0)
+    os.wait()
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc")
 def test_steps_reuse_the_memory_of_the_steps_before() -> None:
-    def faults(mode: str) -> int:
-        done = subprocess.run([sys.executable, "-c", _FAULTS_OF_A_STEP, mode], capture_output=True, text=True)
-        assert not done.stderr
-        return int(done.stdout)
-
+    done = subprocess.run([sys.executable, "-c", _FAULTS_OF_A_STEP], capture_output=True, text=True)
+    assert not done.stderr
+    keep, leave = map(int, done.stdout.split())
     pages = 10 * 4 * (32 << 20) // 4096
-    assert faults("keep") < pages // 20
-    assert faults("leave") > pages // 2  # else this test shows nothing
+    assert keep < pages // 20
+    assert leave > pages // 2  # else this test shows nothing
 
 
 @pytest.mark.parametrize("forced", ["float32", "bfloat16"])
