@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: networks this sma
 
 import numpy as np
 import pytest
+import unsynced  # noqa: F401 - for what it changes
 from hypothesis import settings
 from PIL import Image
 from standin import Standin

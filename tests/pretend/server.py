@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 from trainer.sweep import child
 
-_IMPORTED = ("trainer.training.run", "trainer.cli.main", "pretend.controller", "pretend.few_shapes")
+_IMPORTED = ("unsynced", "trainer.training.run", "trainer.cli.main", "pretend.controller", "pretend.few_shapes")
 _TESTS = str(Path(__file__).parents[1])
 
 
