@@ -5,7 +5,7 @@ A wait for the disk takes 4 to 10 ms, and a sweep's ledger waits at each change.
 
 import contextlib
 import os
-import sqlite3
+import sqlite3.dbapi2
 from typing import Any
 
 

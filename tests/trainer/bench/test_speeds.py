@@ -1,5 +1,6 @@
 """Steps, epochs, sweeps and peers: what the numbers are of. Their size is never tested."""
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -8,7 +9,7 @@ import torch
 from command_line import run_here
 from torch import nn
 
-from trainer.bench import devices, peers, step, sweep
+from trainer.bench import devices, peer, peers, step, sweep
 from trainer.bench.devices import bench_devices
 from trainer.bench.epoch import bench_epoch
 from trainer.bench.peers import bench_peers
@@ -175,8 +176,18 @@ def test_a_peer_trains_in_its_own_process_beside_ours(checkout: Path, monkeypatc
     assert found["settings"]["pytorch-cifar"].startswith("ResNet18, batch 32, float32")
 
 
-def test_a_checkout_whose_code_fails_is_one_line(checkout: Path) -> None:
+def test_a_checkout_whose_code_fails_is_one_line(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Run the side's code here, then let a process say the same: an import of torch less."""
     (checkout / "models" / "resnet.py").write_text("import no_such_module")
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "path", [*sys.path])
+        peer.main("pytorch-cifar", str(checkout), "128")
+    side = tmp_path / "side"
+    side.write_text(f"#!/bin/sh\ncat <<'END'\n{capfd.readouterr().out}END\n")
+    side.chmod(0o755)
+    monkeypatch.setattr(peers.sys, "executable", str(side))
     with pytest.raises(UserError, match="pytorch-cifar: ModuleNotFoundError: No module named 'no_such_module'"):
         bench_peers({"pytorch-cifar": checkout}, rounds=1, images=128)
 

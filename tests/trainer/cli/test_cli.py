@@ -70,17 +70,6 @@ def test_json_is_one_object_and_nothing_else(
     assert found["status"] == "finished"
 
 
-def test_wandb_is_not_imported_where_it_is_disabled(tmp_path: Path, small_run: list[str]) -> None:
-    code = (
-        f"import sys; sys.argv = ['trainer', 'train', *{[*small_run, '--runs', str(tmp_path)]!r}]\n"
-        "import trainer.cli.main\n"
-        "try: trainer.cli.main.main()\n"
-        "except SystemExit as e: assert not e.code\n"
-        "assert 'wandb' not in sys.modules and 'timm' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_finishes_the_step_saves_and_exits_as_shells_expect(
     tmp_path: Path, small_run: list[str], number: signal.Signals, code: int

@@ -71,26 +71,33 @@ parameters:
 """
 _RUN = """
 import json, sys
+commands, then = json.loads(sys.argv[1]), sys.argv[2]
 before = set(sys.modules)  # so that what trainer.cli.main imports is the first command's
 import trainer.cli.main
 found = {}
-for words in json.loads(sys.argv[1]):
+for words in commands:
     sys.argv = ["trainer", *words.split()]
     try:
         trainer.cli.main.main()
     except SystemExit as ended:
         found[words] = ended.code or 0, sorted(set(sys.modules) - before)
     before = set(sys.modules)
+exec(then)
+found["then"] = 0, sorted(set(sys.modules) - before)
 with open("found.json", "w") as file:
     json.dump(found, file)
 """
 
 
-def imports_of(commands: list[str], folder: Path) -> dict[str, tuple[int, set[str]]]:
-    """Run commands of `trainer` in a new process. Return the exit code of each, and what it was the first to import."""
-    words = [sys.executable, "-c", _RUN, json.dumps(commands)]
+def imports_of(commands: list[str], folder: Path, then: str = "") -> dict[str, tuple[int, set[str]]]:
+    """Run commands of `trainer` in a new process. Return the exit code of each, and what it was the first to import.
+
+    What Python code does after them is under `then`.
+    """
+    words = [sys.executable, "-c", _RUN, json.dumps(commands), then]
     subprocess.run(words, cwd=folder, capture_output=True, check=True)
     found = json.loads((folder / "found.json").read_text())
+    assert found.keys() == {*commands, "then"}
     return {command: (code, set(modules)) for command, (code, modules) in found.items()}
 
 
@@ -110,34 +117,48 @@ def test_torch_and_timm_are_not_imported_by(words: str, found: dict[str, tuple[i
     assert sorted(modules & {"torch", "timm", "torchvision", "sympy", "wandb", "ray"}) == []
 
 
-def test_training_imports_neither_timm_nor_what_compiles(tmp_path: Path, image_folder: Path) -> None:
-    """timm takes as long as torch. So does torch._dynamo, which torch's own optimizers import."""
+@pytest.fixture(scope="module")
+def uses_timm() -> dict[str, bool]:
+    """Whether a network has a layer of timm's, by its name."""
+    return {
+        name: any(type(layer).__module__.startswith("timm.") for layer in models.sketch_model(name).modules())
+        for name in models.model_names()
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, image_folder: Path, uses_timm: dict[str, bool]
+) -> dict[str, tuple[int, set[str]]]:
+    """Train three networks, then build all that have no layer of timm's, in one process."""
     small = "train.batch_size=32 train.max_steps=2 sink.wandb.mode=disabled"
     images = f"data.name=folder data.root={image_folder} data.image_size=32"
-    trained = imports_of(
+    without = [name for name, used in uses_timm.items() if not used]
+    return imports_of(
         [
             f"train --model lenet5 optimizer.lookahead.steps=5 --data shapes10 data.train_size=64 {small}",
             f"train --model vgg_a model.width=2 optimizer.name=adamw {images} {small}",
             f"train --model fastresnet9 model.width=2 optimizer.name=muon {images} {small}",
         ],
-        tmp_path,
+        tmp_path_factory.mktemp("trained"),
+        then=f"import models; [models.sketch_model(name) for name in {without}]",
     )
-    unwanted = {"timm", "torchvision", "torch._dynamo", "torch._inductor", "sympy", "scipy.stats", "pandas"}
-    for code, modules in trained.values():
+
+
+def test_training_imports_neither_timm_nor_what_compiles_nor_wandb(trained: dict[str, tuple[int, set[str]]]) -> None:
+    """timm takes as long as torch. So does torch._dynamo, which torch's own optimizers import. W&B is disabled here."""
+    unwanted = {"timm", "torchvision", "torch._dynamo", "torch._inductor", "sympy", "scipy.stats", "pandas", "wandb"}
+    assert "torch" in set.union(*(modules for _, modules in trained.values()))
+    for command, (code, modules) in trained.items():
         assert code == 0
-        assert sorted(modules & unwanted) == []
+        assert command == "then" or sorted(modules & unwanted) == []
 
 
-def test_networks_without_a_layer_of_timm_are_built_without_timm() -> None:
-    uses = {
-        name: any(type(layer).__module__.startswith("timm.") for layer in models.sketch_model(name).modules())
-        for name in models.model_names()
-    }
-    assert uses["resnet18"] and not uses["lenet5"]
-    without = [name for name, used in uses.items() if not used]
-    code = f"import sys, models; [models.sketch_model(name) for name in {without}]; print('timm' in sys.modules)"
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert printed == "False\n"
+def test_networks_without_a_layer_of_timm_are_built_without_timm(
+    uses_timm: dict[str, bool], trained: dict[str, tuple[int, set[str]]]
+) -> None:
+    assert uses_timm["resnet18"] and not uses_timm["lenet5"]
+    assert not [name for _, modules in trained.values() for name in modules if name.partition(".")[0] == "timm"]
 
 
 @pytest.mark.parametrize("chosen", ["", "OMP_WAIT_POLICY=active", "GOMP_SPINCOUNT=7"])
