@@ -5,11 +5,8 @@ read in its own order, [N, C, H, W].
 """
 
 import pickle
-import socket
 import sys
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -21,10 +18,9 @@ import torch
 from torchvision.datasets import CIFAR10, CIFAR100
 from torchvision.datasets.utils import check_integrity, download_and_extract_archive, extract_archive
 
+from trainer.data.download import quiet_and_impatient
 from trainer.data.images import ImageSet, Split
 from trainer.errors import DataError
-
-STALL = 10.0  # seconds without an answer or a byte before a download fails
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ def _bring(cifar: Cifar, root: Path, *, download: bool) -> None:
         )
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{files.base_folder}-", dir=root) as scratch, _quiet_and_impatient():
+        with TemporaryDirectory(prefix=f".{files.base_folder}-", dir=root) as scratch, quiet_and_impatient():
             if archive.exists():
                 extract_archive(archive, scratch)
             else:
@@ -98,18 +94,6 @@ def _move(new: Path, folder: Path) -> None:
     except OSError:  # another run may have unpacked the set meanwhile; its files are checked, too
         if not _holds_anything(folder):
             raise
-
-
-@contextmanager
-def _quiet_and_impatient() -> Iterator[None]:
-    """Send torchvision's prints to stderr, and end its wait for a silent server, which would be minutes."""
-    patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(STALL)
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    finally:
-        socket.setdefaulttimeout(patience)
 
 
 def _missing(cifar: Cifar, root: Path, reason: str) -> DataError:

@@ -3,7 +3,19 @@
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from trainer.config.data import Cifar10, Cifar100, Data, Folder, OwnData, Shapes10
+from trainer.config.data import (
+    Cifar10,
+    Cifar100,
+    Data,
+    FashionMnist,
+    Folder,
+    HuggingFace,
+    Mnist,
+    Npz,
+    OwnData,
+    Shapes10,
+    Svhn,
+)
 from trainer.data.images import ImageSet
 from trainer.data.subset import hold_out, take
 from trainer.errors import ConfigError
@@ -41,6 +53,17 @@ def _read(data: Data) -> ImageSet:
             from trainer.data.cifar import CIFAR_100, read_cifar
 
             return read_cifar(CIFAR_100, data.root, download=data.download)
+        case Svhn():
+            from trainer.data.torchvision_sets import read_svhn
+
+            return read_svhn(data.root, download=data.download)
+        case Mnist() | FashionMnist():
+            from torchvision.datasets import MNIST, FashionMNIST
+
+            from trainer.data.torchvision_sets import read_mnist
+
+            files = MNIST if isinstance(data, Mnist) else FashionMNIST
+            return read_mnist(data.name, files, data.root, download=data.download)
         case Shapes10():
             from trainer.data.shapes10 import draw_shapes10
 
@@ -49,6 +72,14 @@ def _read(data: Data) -> ImageSet:
             from trainer.data.folder import read_folder
 
             return read_folder(data.root, data.image_size)
+        case Npz():
+            from trainer.data.npz import read_npz
+
+            return read_npz(data.root, data.image_size)
+        case HuggingFace():
+            from trainer.data.huggingface import read_huggingface
+
+            return read_huggingface(data)
         case OwnData():
             from trainer.data.own import read_own
 
@@ -68,10 +99,14 @@ class SetShape:
 
 
 def shape_of(data: Data) -> SetShape:
-    """Return the sizes of a set. Raises DataError for a `folder` with another layout."""
+    """Return the sizes of a set. Raises DataError for files with another layout."""
     match data:
         case Cifar10() | Cifar100():
             shape = SetShape(10 if isinstance(data, Cifar10) else 100, 50_000)
+        case Svhn():
+            shape = SetShape(10, 73_257)
+        case Mnist() | FashionMnist():
+            shape = SetShape(10, 60_000)
         case Shapes10():
             shape = SetShape(10, 10_000)
         case Folder():
@@ -79,6 +114,14 @@ def shape_of(data: Data) -> SetShape:
 
             classes, images = count_folder(data.root)
             shape = SetShape(classes, images, data.image_size)
+        case Npz():
+            from trainer.data.npz import count_npz
+
+            shape = SetShape(*count_npz(data.root), data.image_size)
+        case HuggingFace():
+            from trainer.data.huggingface import count_huggingface
+
+            shape = SetShape(*count_huggingface(data), data.image_size)
         case OwnData():
             whole = _read(data)
             shape = SetShape(whole.num_classes, len(whole.train), whole.image_size, whole.in_channels)

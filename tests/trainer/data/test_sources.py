@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import run_here
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
@@ -296,3 +297,16 @@ def test_a_preview_is_an_image_with_a_row_a_class(image_folder: Path, tmp_path: 
     assert top.mean() > bottom.mean() + 50  # bright above dark
     with pytest.raises(DiskError, match="cannot be written"):
         write_preview(image_set, Path("/proc/preview.png"))
+
+
+@pytest.mark.parametrize("name", ["svhn", "mnist", "fashion_mnist", "folder", "npz", "huggingface"])
+def test_missing_data_is_one_line_and_exit_code_2_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [f"data.name={name}", f"data.root={tmp_path}/nowhere", "model.name=lenet5", "sink.wandb.mode=disabled"]
+    off = ["data.download=false"] if name in ("svhn", "mnist", "fashion_mnist") else []
+    assert run_here(["train", *words, *off]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {name}: ") and f"{tmp_path}/nowhere" in line
+    assert not [*tmp_path.glob("runs/*")]

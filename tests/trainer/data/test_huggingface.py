@@ -1,0 +1,93 @@
+"""Folders of Hugging Face `datasets`, saved and as on the Hub."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from data_refused import load, refusal
+
+from trainer.config.data import HuggingFace
+from trainer.data.sources import shape_of
+from trainer.errors import UserError
+
+SAVED = Path(__file__).parent / "huggingface"  # written by `datasets` itself, see make.py there
+
+
+def huggingface(root: Path, **keys: Any) -> HuggingFace:
+    return HuggingFace(name="huggingface", root=root, image_size=8, **keys)
+
+
+@pytest.mark.parametrize("kind", ["saved", "hub"])
+def test_folders_that_datasets_wrote_are_read(tmp_path: Path, kind: str) -> None:
+    root = tmp_path / kind
+    shutil.copytree(SAVED / kind, root)
+    ours = load(huggingface(root))
+    assert ours.class_names == ("dark", "bright")
+    assert ours.train.labels.tolist() == [0, 1] * 6 and ours.test.labels.tolist() == [0, 1] * 3
+    draw = np.random.default_rng(0)  # as make.py draws them
+    expected = np.stack(
+        [draw.integers(136 * (i % 2), 136 * (i % 2) + 120, (8, 8, 3), dtype=np.uint8) for i in range(12)]
+    )
+    assert torch.equal(ours.train.images.permute(0, 2, 3, 1), torch.from_numpy(expected))
+    written = (root / ".cifar-sweeps-8.pt").stat().st_mtime_ns
+    assert torch.equal(load(huggingface(root)).test.images, ours.test.images)
+    assert (root / ".cifar-sweeps-8.pt").stat().st_mtime_ns == written
+    shape = shape_of(huggingface(root))
+    assert (shape.num_classes, shape.train_size, shape.image_size) == (2, 12, 8)
+
+
+def parquet(folder: Path, **columns: Any) -> Path:
+    """A folder with the splits train and test of these columns."""
+    folder.mkdir()
+    for split in ("train", "test"):
+        pq.write_table(pa.table(columns), folder / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+def test_columns_without_notes_are_found_or_asked_for(tmp_path: Path) -> None:
+    table = pq.ParquetFile(SAVED / "hub" / "data" / "test-00000-of-00001.parquet").read()
+    images = table.column("img").to_pylist()
+    texts = ["b", "a"] * 3
+    root = parquet(tmp_path / "set", image=images, other=images, label=texts, weight=[0.5] * 6)
+    assert "data.image: image and other both have images; name one of image, other" in refusal(huggingface(root))
+    ours = load(huggingface(root, image="other"))
+    assert ours.class_names == ("a", "b") and ours.train.labels.tolist() == [1, 0] * 3
+    for key, said in (
+        ("weight", "has 0.5, which is no class"),
+        ("lable", "no column is called 'lable'; there are image"),
+    ):
+        assert said in refusal(huggingface(root, image="other", label=key))
+    assert "the column 'label' has no encoded images; these have: image, other" in refusal(
+        huggingface(root, image="label")
+    )
+
+
+def test_what_is_wrong_with_a_folder_of_datasets_is_one_line(tmp_path: Path) -> None:
+    table = pq.ParquetFile(SAVED / "hub" / "data" / "test-00000-of-00001.parquet").read()
+    images, labels = table.column("img").to_pylist(), [0, 1] * 3
+    assert "nowhere is not there; expected is a folder that `save_to_disk`" in refusal(
+        huggingface(tmp_path / "nowhere")
+    )
+    for kind in ("saved", "hub"):
+        line = refusal(huggingface(SAVED / kind, test_split="validation"))
+        assert "has no split 'validation', but test, train (data.train_split, data.test_split)" in line
+    elsewhere = parquet(tmp_path / "paths", image=[{"bytes": None, "path": "a.png"}] * 6, label=labels)
+    assert "train: row 0 has only the path of its image (6 rows so)" in refusal(huggingface(elsewhere))
+    broken = parquet(tmp_path / "broken", image=[*images[:5], {"bytes": b"no image", "path": "a.png"}], label=labels)
+    with pytest.raises(UserError) as caught:
+        load(huggingface(broken))
+    assert [*caught.value.problems] == [
+        f"huggingface: row 5 of {split} is not an image that Pillow knows" for split in ("train", "test")
+    ]
+    hidden = parquet(tmp_path / "hidden", image=images, label=[-1] * 6)  # as the Hub has test sets without classes
+    assert "the column 'label' has -1, which is no class" in refusal(huggingface(hidden))
+    (hidden / "train-00000-of-00001.parquet").write_bytes(b"PAR1")
+    assert "train-00000-of-00001.parquet cannot be read" in refusal(huggingface(hidden))
+    for name in ("one", "two"):
+        shutil.copytree(SAVED / "hub" / "data", tmp_path / "several" / name)
+    assert "has several data sets, in" in refusal(huggingface(tmp_path / "several"))
