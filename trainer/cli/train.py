@@ -155,6 +155,7 @@ def _report(result: "RunResult", as_json: bool) -> None:
     if as_json:
         return typer.echo(json.dumps({"run_dir": str(result.folder), "status": result.status, **summary}))
     shown = {key: summary[key] for key in ("test/accuracy", "test/accuracy_plain", "train/accuracy") if key in summary}
+    shown |= {key: summary[key] for key in summary if key.startswith("also/") and key.count("/") == 2 and "acc" in key}
     if (headline := summary.get("headline/accuracy")) is not None:
         shown |= {f"headline, {_PROTOCOLS[summary['headline/protocol']]}": headline}
     for key, value in shown.items():

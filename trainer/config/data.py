@@ -1,12 +1,20 @@
 """`data`: the images. A whole set is kept on the training device as uint8."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag, field_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag, field_validator, model_validator
 
-from trainer.config.base import ChangesNoNumber, Section
+from trainer.config.base import ChangesNoNumber, Section, Younger
 from trainer.config.own import OwnPart, own_or
+
+NEW_TEST, CORRUPTED = "cifar10.1", "cifar10-c"
+_OTHER_CLASSES = ("cifar100", "svhn", "mnist", "fashion_mnist", "shapes10")
+
+
+def second_test_name(also: str) -> str:
+    """Return the name of a second test set in keys: that of a file is its own, without folders."""
+    return also if also in (NEW_TEST, CORRUPTED) else Path(also).stem
 
 
 class Parts(Section):
@@ -17,6 +25,23 @@ class Parts(Section):
     best checkpoint use it, or the training loss if it is 0."""
     train_size: PositiveInt | None = None
     """Use only this many training images, stratified by class and seeded. null uses all."""
+    also_test: Annotated[tuple[str, ...], ChangesNoNumber(), Younger()] = ()
+    """Second test sets, which are measured at the end of a run and never chosen on: cifar10.1, cifar10-c, or files
+    `PATH.npz` with `x` and `y`, or `x_test` and `y_test`."""
+    also_root: Annotated[Path | None, ChangesNoNumber(), Younger()] = None
+    """Folder that contains `cifar10.1_v6_data.npy` and `cifar10.1_v6_labels.npy`, or the folder `CIFAR-10-C`. null is
+    `data.root`, or `data`."""
+
+    @field_validator("also_test")
+    @classmethod
+    def _known_and_told_apart(cls, also: tuple[str, ...]) -> tuple[str, ...]:
+        for each in also:
+            if each not in (NEW_TEST, CORRUPTED) and Path(each).suffix != ".npz":
+                raise ValueError(f"{each!r} is no second test set; {NEW_TEST}, {CORRUPTED} or a path FILE.npz")
+        names = [second_test_name(each) for each in also]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two sets are called {twice!r}; rename a file")
+        return also
 
 
 class _AnySet(Parts):
@@ -33,6 +58,13 @@ class _AnySet(Parts):
             cure = f"; write {meant}, which is {list(values)} of 255" if max(values) <= 255 else ""
             raise ValueError(f"{list(values)} is above 1, but these are fractions of white{cure}")
         return values
+
+    @model_validator(mode="after")
+    def _second_tests_have_its_classes(self) -> Self:
+        foreign = [each for each in self.also_test if each in (NEW_TEST, CORRUPTED)]
+        if foreign and (name := getattr(self, "name", None)) in _OTHER_CLASSES:
+            raise ValueError(f"also_test=[{foreign[0]}] has the classes of CIFAR-10, and name={name} has others")
+        return self
 
 
 class Cifar10(_AnySet):

@@ -40,9 +40,13 @@ def count_npz(root: Path) -> tuple[int, int]:
     return (int(labels.max()) + 1 if names is None else len(names)) if len(labels) else 0, len(labels)
 
 
-def read_test_npz(path: Path, size: int) -> Split:
-    """Read the images of a test set alone: x_test and y_test, or x and y. Raises DataError."""
-    return _split(read_arrays(path), _TEST, path, size)
+def read_test_npz(path: Path, size: int) -> tuple[Split, int | None]:
+    """Return the images of a test set, x_test and y_test or x and y, and the number of `class_names`, if there are any.
+
+    Raises DataError.
+    """
+    content = read_arrays(path)
+    return _split(content, _TEST, path, size), len(content[_NAMES]) if _NAMES in content else None
 
 
 def class_names(contents: Sequence[Mapping[str, Array]], train: Split, where: str) -> tuple[str, ...]:

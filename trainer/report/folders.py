@@ -195,6 +195,7 @@ def _values(result: Result, metric: str) -> tuple[dict[str, float], list[str]]:
             odd.append(f"{key} is {'null' if value is None else value}")
     values |= {name: _percent(usable[key]) for name, key in _PERCENT.items() if key in usable}
     values |= {name: usable[key] for name, key in _PLAIN.items() if key in usable}
+    values |= {key: _percent(summary[key]) for key in summary if is_second_test(key) and is_finite(summary[key])}
     if metric in usable:
         values["metric"] = _percent(usable[metric]) if "accuracy" in metric else usable[metric]
     if "seconds_total" in values and summary.get("epoch"):
@@ -207,6 +208,11 @@ def _values(result: Result, metric: str) -> tuple[dict[str, float], list[str]]:
     if (converged := _convergence(result.history.rows)) is not None:
         values["convergence_epochs"] = converged
     return values, odd
+
+
+def is_second_test(key: str) -> bool:
+    """Return whether a key or measure is the accuracy of a second test set: `also/NAME/accuracy`."""
+    return key.startswith("also/") and key.endswith("/accuracy") and key.count("/") == 2
 
 
 def _percent(fraction: float) -> float:

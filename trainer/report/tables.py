@@ -15,7 +15,7 @@ from trainer.report.asked import Measured, all_measured, asked_of
 from trainer.report.configurations import Configuration, of_sweep, settled, with_siblings
 from trainer.report.controls import Family, control_among, families_of, in_words
 from trainer.report.decided import Decided, decided_of, still_missing
-from trainer.report.folders import Problem, Read, Run, read_results, runs_of
+from trainer.report.folders import Problem, Read, Run, is_second_test, read_results, runs_of
 from trainer.report.published.claims import Claim, claims_of
 from trainer.report.published.comparisons import Answer, Comparison, answers_of, authors_answers_of, compared
 from trainer.report.published.filed import networks_too, resolved
@@ -207,6 +207,12 @@ class Table:
     def runs(self) -> list[Run]:
         """Return all readable runs."""
         return [run for each in self.configurations for run in each.runs] + list(self.unfinished)
+
+    @property
+    def second_tests(self) -> list[str]:
+        """Return the measures of second test sets that runs have, sorted. They are shown and never chosen on."""
+        runs = [run for each in self.configurations for run in each.runs]
+        return sorted({measure for run in runs for measure in run.values if is_second_test(measure)})
 
     @property
     def percent(self) -> bool:

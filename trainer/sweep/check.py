@@ -19,6 +19,9 @@ from trainer.training.network_arguments import complete_parts
 
 def check(sweep: Sweep) -> Checked:
     """Resolve every point. Raises SweepError with every reason why a point cannot be run, and its points."""
+    if (metric := sweep.file.metric) and metric.name.startswith("also/"):
+        cure = "a second test set is reported and never chosen on; use val/accuracy"
+        raise SweepError(f"{sweep.path}: metric.name: {metric.name}: {cure}")
     points = points_of(sweep)
     tried = points or sample(sweep, 50)
     entries: list[Entry] = []

@@ -14,6 +14,7 @@ from trainer.protocols import Probe, Progress, Record, Sink, Status, View
 from trainer.training.counters import Clock, Counters, Sums
 from trainer.training.evaluate import Evaluation, evaluate
 from trainer.training.parts import Parts
+from trainer.training.second_tests import measure_second_tests
 from trainer.training.step import Step
 
 _READ_EVERY = 20  # steps between two reads of a GPU's running sums, for the progress bar and to notice a NaN loss
@@ -192,6 +193,8 @@ class Loop:
             metrics |= {} if parts.val else self.check_target(metrics["test/accuracy"])
         metrics |= counters.best_accuracies(metrics)
         parts.schedule.epoch_ended(metrics.get(parts.schedule.watched, loss))
+        if self.done and parts.also:  # after all that is decided by metrics
+            metrics |= parts.ranks.of_first(measure_second_tests(parts.also, self._evaluate_elsewhere))
         metrics |= self._clock.metrics()
         counters.latest |= metrics
         self._log(metrics)
@@ -294,6 +297,9 @@ class Loop:
             if probe.name in state["probes"]:
                 probe.load_state_dict(state["probes"][probe.name])
         parts.ranks.set_random_states(state["random"], parts.compute.device)
+
+    def _evaluate_elsewhere(self, split: Split) -> Evaluation:
+        return self._evaluate(split.to(self.parts.compute.device))
 
     def _evaluate(self, split: Split) -> Evaluation:
         parts, config = self.parts, self.parts.config

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from trainer.config.train import Train
 from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.images import Split
+from trainer.data.second_tests import SecondTest
 from trainer.protocols import Probe
 from trainer.training.averages import Ema, Swa
 from trainer.training.device import Compute
@@ -39,6 +40,7 @@ class Parts:
     batches: TrainingBatches
     val: Split | None
     test: Split
+    also: Sequence[SecondTest]  # on the CPU
     class_names: tuple[str, ...]
     probes: Sequence[Probe]
     keep_best: bool

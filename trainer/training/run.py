@@ -20,6 +20,7 @@ from trainer.config.probe import OwnProbe
 from trainer.config.show import to_yaml
 from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.images import ImageSet
+from trainer.data.second_tests import second_tests
 from trainer.data.sources import load_image_set
 from trainer.data.steps import Steps
 from trainer.errors import CheckpointError, ConfigError, UserError
@@ -237,6 +238,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         batches=batches,
         val=image_set.val.to(device) if image_set.val else None,
         test=image_set.test.to(device),
+        also=second_tests(config.data, image_set),
         class_names=image_set.class_names,
         probes=build_probes(config.probe, model, total_steps=min(total, train.max_steps or total)),
         keep_best=train.keep_best or bool(config.sink.wandb.checkpoint),

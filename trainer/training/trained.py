@@ -11,15 +11,17 @@ from trainer.config import RunConfig
 from trainer.config.load import as_stored, validate
 from trainer.config.overrides import lay_over, nest
 from trainer.data.batches import Normalize
-from trainer.data.images import ImageSet
+from trainer.data.images import ImageSet, Split
+from trainer.data.second_tests import second_tests
 from trainer.data.sources import load_image_set
 from trainer.errors import CheckpointError
 from trainer.own.source import remember
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.training.device import Compute, choose_compute
-from trainer.training.evaluate import evaluate
+from trainer.training.evaluate import Evaluation, evaluate
 from trainer.training.losses import build_loss
 from trainer.training.networks import build_network
+from trainer.training.second_tests import measure_second_tests
 
 
 @dataclass(frozen=True)
@@ -62,19 +64,24 @@ def load_trained(path: Path, changes: Mapping[str, object] | None = None) -> Tra
 def evaluate_trained(path: Path, changes: Mapping[str, object] | None = None) -> dict[str, float]:
     """Return `test/loss`, `test/accuracy` (and `test/accuracy_plain`) of a run folder or checkpoint file.
 
-    `changes` are as in `load_trained`. Raises UserError.
+    Those of the sets in `data.also_test` begin with `also/NAME/`. `changes` are as in `load_trained`. Raises UserError.
     """
     trained = load_trained(path, changes)
-    evaluation = evaluate(
-        trained.model,
-        trained.image_set.test.to(trained.compute.device),
-        trained.normalize,
-        trained.loss_fn,
-        trained.compute,
-        tta=trained.config.train.tta,
-        batch_size=trained.config.train.eval_batch_size,
-    )
-    return evaluation.metrics("test/")
+    also = second_tests(trained.config.data, trained.image_set)
+
+    def measured(split: Split) -> Evaluation:
+        return evaluate(
+            trained.model,
+            split.to(trained.compute.device),
+            trained.normalize,
+            trained.loss_fn,
+            trained.compute,
+            tta=trained.config.train.tta,
+            tta_share=trained.config.train.tta_share,
+            batch_size=trained.config.train.eval_batch_size,
+        )
+
+    return measured(trained.image_set.test).metrics("test/") | measure_second_tests(also, measured)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -1,5 +1,6 @@
 """From folders to tables: which runs count, which are problems, and which published row a configuration answers."""
 
+import csv
 import json
 from pathlib import Path
 from shutil import copytree
@@ -12,6 +13,8 @@ from trainer.errors import CheckpointError
 from trainer.published import experiments, runs_of
 from trainer.report.configurations import Configuration
 from trainer.report.pages.answer import finding
+from trainer.report.pages.export import as_csv, as_json
+from trainer.report.pages.grids import configurations
 from trainer.report.pages.sentences import floor_text
 from trainer.report.pages.write import write_report
 from trainer.report.published.comparisons import answers_of
@@ -261,3 +264,25 @@ def test_a_configuration_with_two_seeds_does_not_take_the_power_of_those_with_th
     """Before: the page said that nothing can be significant, beside a difference that was."""
     folder = write_schedules({"cosine": [0.9, 0.91, 0.92], "step": [0.7, 0.71, 0.72], "linear": [0.6, 0.61]})
     assert "With 3 seeds per configuration" in floor_text(read_table(folder))
+
+
+def test_second_test_sets_are_columns_and_choose_nothing(write_schedules) -> None:
+    folder = write_schedules({"cosine": [0.9, 0.91, 0.92], "step": [0.8, 0.81, 0.82]})
+    for name, reached in (("cosine", 0.5), ("step", 0.7)):  # the other way round
+        for seed in range(3):
+            path = folder / f"{name}-s{seed}" / "summary.json"
+            own = {"also/cifar10.1/accuracy": reached + seed / 100, "also/cifar10-c/fog/accuracy": 0.1}
+            path.write_text(json.dumps({**json.loads(path.read_text()), **own}))
+    table = read_table(folder)
+    grid = configurations(table)
+    column = grid.header.index("cifar10.1 (%)")
+    cells = {row[0]: row[column] for row in grid.rows}
+    assert cells["cosine"] == "51.00 ± 1.00 (n=3)" and cells["step"] == "71.00 ± 1.00 (n=3)"
+    assert not any("fog" in name for name in grid.header)
+    assert "Second test sets (cifar10.1) are of the last epoch, and nothing was chosen by them" in grid.caption
+    assert table.top == ["cosine"]
+    (point,) = (each for each in as_json(table)["points"] if each["label"] == "step")
+    assert point["summary"]["also/cifar10.1/accuracy"]["mean"] == pytest.approx(71)
+    head, *lines = csv.reader(as_csv(table).splitlines())
+    place = head.index("also/cifar10.1/accuracy")
+    assert {line[place] for line in lines if line[1] == "step"} == {"70.0", "71.0", "72.0"}

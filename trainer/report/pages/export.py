@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -39,7 +40,7 @@ def as_json(table: Table) -> dict[str, Any]:
         "outcome": _measured(table.asked) if table.asked else None,
         "measured": [_measured(each) for each in table.measured],
         "runs_expected": table.expected,
-        "points": [_configuration(configuration) for configuration in table.configurations],
+        "points": [_configuration(configuration, table.second_tests) for configuration in table.configurations],
         "top_group": table.top,
         "margin": table.margin,
         "against_best": [asdict(each) | asdict(table.verdicts[each.name]) for each in table.against_best],
@@ -78,13 +79,13 @@ def as_json_text(table: Table) -> str:
 def as_csv(table: Table) -> str:
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(["table", "configuration", "seed", "run", "status", "counts", *MEASURES])
+    lines.writerow(["table", "configuration", "seed", "run", "status", "counts", *MEASURES, *table.second_tests])
     for configuration in table.configurations:
         for run in configuration.runs:
-            values = [run.values.get(measure, "") for measure in MEASURES]
+            values = [run.values.get(measure, "") for measure in (*MEASURES, *table.second_tests)]
             lines.writerow([table.name, configuration.label, run.seed, run.name, run.status, True, *values])
     for run in table.unfinished:
-        values = [run.values.get(measure, "") for measure in MEASURES]
+        values = [run.values.get(measure, "") for measure in (*MEASURES, *table.second_tests)]
         lines.writerow([table.name, "", run.seed, run.name, run.status, False, *values])
     return text.getvalue()
 
@@ -108,8 +109,8 @@ def _effect(table: Table, pair: Pair) -> dict[str, float] | None:
     return None if found is None else asdict(found)
 
 
-def _configuration(configuration: Configuration) -> dict[str, Any]:
-    measured = {measure: configuration.sample(measure) for measure in MEASURES}
+def _configuration(configuration: Configuration, second_tests: Sequence[str]) -> dict[str, Any]:
+    measured = {measure: configuration.sample(measure) for measure in (*MEASURES, *second_tests)}
     return {
         "label": configuration.label,
         "values": dict(configuration.values),

@@ -54,6 +54,7 @@ def configurations(table: Table) -> Grid:
     if any((best := each.sample("best_test_acc")) and best != each.sample("test_acc") for each in table.configurations):
         columns += [("best epoch, chosen on the test set (%)", _spread_of("best_test_acc"))]
         columns += [("gain of that choice (points)", _gain)]
+    columns += [(f"{measure.split('/')[1]} (%)", _spread_of(measure)) for measure in table.second_tests]
     columns += [
         ("training accuracy (%)", _spread_of("train_acc")),
         ("training time (s)", _spread_of("seconds_total", digits=0)),
@@ -70,10 +71,15 @@ def configurations(table: Table) -> Grid:
         columns.insert(2, ("failed", _failed_of))
     caption = "Mean ± sample standard deviation over n runs"
     beside = ", for comparison: the question is about the outcome above"
-    caption += (_top_group_of(table) if table.asked is None else beside) + memory
+    caption += (_top_group_of(table) if table.asked is None else beside) + memory + _second_tests_of(table)
     rows = tuple(tuple(cell(each) for _, cell in columns) for each in _ranked(table))
     names = tuple(name for name, _ in columns)
     return Grid(caption, names, rows, (0, names.index("top group")) if table.asked is None else (0,))
+
+
+def _second_tests_of(table: Table) -> str:
+    names = " and ".join(measure.split("/")[1] for measure in table.second_tests)
+    return f". Second test sets ({names}) are of the last epoch, and nothing was chosen by them" if names else ""
 
 
 def _top_group_of(table: Table) -> str:
