@@ -1,6 +1,7 @@
 """Folders of Hugging Face `datasets`, saved and as on the Hub."""
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,11 @@ def test_what_is_wrong_with_a_folder_of_datasets_is_one_line(tmp_path: Path) -> 
     for name in ("one", "two"):
         shutil.copytree(SAVED / "hub" / "data", tmp_path / "several" / name)
     assert "has several data sets, in" in refusal(huggingface(tmp_path / "several"))
+
+
+def test_without_pyarrow_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.delitem(sys.modules, "trainer.data.huggingface", raising=False)
+    assert refusal(huggingface(tmp_path)) == (
+        "data.name=huggingface: needs pyarrow: pip install 'cifar-sweeps[huggingface]'"
+    )
