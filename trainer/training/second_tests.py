@@ -29,6 +29,6 @@ def _of_corruptions(parts: dict[str, Evaluation], prefix: str) -> dict[str, floa
     means = [each.metrics(prefix) for each in standard]
     metrics = {key: fmean(each[key] for each in means) for key in means[0]}
     metrics |= {f"{prefix}{name}/accuracy": each.accuracy for name, each in parts.items()}
-    wrong = [(~each.correct).double().view(SEVERITIES, -1).mean(1).tolist() for each in standard]  # [15][5]
+    wrong = [(~each.correct).cpu().double().view(SEVERITIES, -1).mean(1).tolist() for each in standard]  # [15][5]
     by_severity = (fmean(errors) for errors in zip(*wrong, strict=True))
     return metrics | {f"{prefix}severity{number}/error": each for number, each in enumerate(by_severity, start=1)}
