@@ -2,17 +2,16 @@
 
 import json
 import re
-import shlex
 from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 from command_line import run_here
+from own_page import PAGE, commands, save_files
 
 from trainer.data import shapes10
 
-PAGE = (Path(__file__).parents[2] / "docs" / "own.md").read_text(encoding="utf-8")
 LESS = ["data.train_size=60", "train.max_steps=2", "train.batch_size=30", "sink.wandb.mode=disabled"]
 
 
@@ -21,20 +20,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, but for the files that the page says to save."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(shapes10, "draw_shapes10", cache(shapes10.draw_shapes10))
-    named = re.findall(r"`(\w+\.(?:py|yaml))`[^`]*?\n\n```(?:python|yaml)\n(.*?)```", PAGE, re.DOTALL)
-    for name, text in named:
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    assert {name for name, _ in named} == {
+    assert save_files(tmp_path) == {
         "my_nets.py", "mine.yaml", "my_loss.py", "my_optimizer.py", "my_augment.py", "my_probe.py", "my_data.py"
     }  # fmt: skip
     return tmp_path
-
-
-def commands(*first: str) -> list[list[str]]:
-    """Return the words of the page's commands that begin like this, each made short."""
-    lines = [line for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
-    found = [shlex.split(line)[1:] for line in lines]
-    return [words for words in found if tuple(words[: len(first)]) == first]
 
 
 def test_the_commands_of_the_page_work_in_order(here: Path) -> None:
