@@ -19,7 +19,7 @@ _ABOUT = {
     "landscape": "surfaces, Hessians, bands",
     "bench": "speed, measured in turns",
     "training": "a config into a trained network",
-    "sinks": "folder, console, W&B",
+    "sinks": "folder, console, W&B, trackio",
     "panels": "charts and the rows that fill them",
     "data": "images and batches, on the device",
     "runs": "a run on disk, configurations",

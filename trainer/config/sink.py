@@ -41,6 +41,20 @@ class WandbSink(Section):
         return int(self.checkpoint.removeprefix("every:")) if isinstance(self.checkpoint, str) else None
 
 
+class TrackioSink(Section):
+    mode: Literal["disabled", "local"] = "disabled"
+    """local writes into trackio's database on this machine, for `trackio show`. It needs the extra `trackio`."""
+    project: str = "cifar-sweeps"
+    """trackio project, a file in its folder: `$TRACKIO_DIR`, or ~/.cache/huggingface/trackio."""
+    group: str | None = None
+    """trackio group of this run."""
+
+
+class TensorboardSink(Section):
+    mode: Literal["disabled", "local"] = "disabled"
+    """local writes TensorBoard's files into `RUN/tensorboard`. It needs the extra `tensorboard`."""
+
+
 class ConsoleSink(Section):
     mode: Literal["auto", "bar", "lines", "off"] = "auto"
     """Output on stderr: a live progress bar, or a line per epoch. auto is bar on a terminal, otherwise lines."""
@@ -48,4 +62,6 @@ class ConsoleSink(Section):
 
 class Sink(Section):
     wandb: WandbSink = Field(default_factory=WandbSink)
+    trackio: TrackioSink = Field(default_factory=TrackioSink)
+    tensorboard: TensorboardSink = Field(default_factory=TensorboardSink)
     console: ConsoleSink = Field(default_factory=ConsoleSink)

@@ -5,9 +5,8 @@ It prints nothing itself. Each message is one line on stderr, once.
 
 import os
 import shlex
-import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +17,7 @@ from wandb.env import CACHE_DIR, DATA_DIR, get_cache_dir, get_data_dir
 from trainer.config.explain import explain
 from trainer.errors import ConfigError, first_line
 from trainer.protocols import Status
+from trainer.sinks.mirrors import Said
 
 Mode = Literal["online", "offline", "disabled"]
 
@@ -27,14 +27,14 @@ _STOPPED = """query RunStopped($entity: String, $project: String, $run: String!)
 _STOPPED_TIMEOUT = 5  # seconds; an agent kills 30 s after its SIGTERM
 
 
-class WandbClient:
+class WandbClient(Said):
     """The client in the mode of a config, for one run."""
 
     def __init__(self, mode: str) -> None:
+        super().__init__("wandb")
         self._asked: dict[str, Any] = {} if mode == "auto" else {"mode": mode}
         self._incomplete = False  # the client has given up sending
         self._held: list[str] | None = None  # the client's messages while it finishes
-        self._said: set[str] = set()
 
     def begin(
         self, folder: Path, init: Callable[[Mode, wandb.Settings], wandb.Run]
@@ -83,20 +83,6 @@ class WandbClient:
         for message in self._held:
             self.say(message)
         return command
-
-    def say(self, line: str) -> None:
-        """Print a line once, however often the same thing fails."""
-        if line not in self._said:
-            self._said.add(line)
-            print(f"wandb: {line}", file=sys.stderr)
-
-    @contextmanager
-    def reported(self, consequence: str) -> Generator[None]:
-        """Print what was raised inside, and continue."""
-        try:
-            yield
-        except Exception as error:  # no figure that W&B fails to take may end a run
-            self.say(f"{consequence}: {first_line(error)}")
 
     def info(self, msg: str) -> None:
         """Drop what the client prints for information. These three methods replace its terminal."""

@@ -34,8 +34,7 @@ from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
 from trainer.runs.folder import config_hash, locked, new_folder, read_config, read_summary, same_run
 from trainer.runs.provenance import command_line, now, provenance
 from trainer.signals import StopRequest
-from trainer.sinks.console import ConsoleSink
-from trainer.sinks.folder import FolderSink
+from trainer.sinks.build import build_sinks, refuse_missing
 from trainer.training.averages import Ema, Swa
 from trainer.training.device import Compute, choose_compute, deterministic_kernels, keep_freed_memory
 from trainer.training.early_stop import Monitor
@@ -68,7 +67,7 @@ def start_run(
     config: RunConfig, *, runs: Path = Path("runs"), name: str | None = None, sinks: Sequence[Sink] = ()
 ) -> RunResult:
     """Train a new run in `runs/NAME`. `sinks` get its numbers beside its own. Raises UserError if it cannot start."""
-    _refuse_bad_environment(config)
+    refuse_missing(config.sink)
     ranks = ranks_of(config.train)
     config = _on_devices(config, ranks.size)
     compute = choose_compute(config.train, ranks)
@@ -103,7 +102,7 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
         ranks.dismiss()
         return RunResult(folder, "finished", summary, "already finished; nothing was done")
     own.refuse_changed(config, folder)
-    _refuse_bad_environment(config)
+    refuse_missing(config.sink)
     with locked(folder):
         path = folder / "checkpoint.pt"
         state = load_checkpoint(path) if path.exists() else None  # None: killed before its first step
@@ -265,7 +264,7 @@ def _train(
     if parts.compute.device.type == "cpu":
         keep_freed_memory()
     plain, ranks = config.model_dump(mode="json"), parts.ranks
-    sinks = [*_build_sinks(config, folder), *others]
+    sinks = [*build_sinks(config.sink, folder), *others]
     supervisors = [sink for sink in sinks if isinstance(sink, Supervisor)]
 
     def keep(name: str, content: Mapping[str, Any]) -> None:
@@ -373,19 +372,3 @@ def _summary(loop: Loop, outcome: Outcome, protocol: str) -> dict[str, Any]:
         "model/trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
     }
     return finite_or_none(summary)
-
-
-def _refuse_bad_environment(config: RunConfig) -> None:
-    if config.sink.wandb.mode != "disabled":
-        from trainer.sinks.wandb_client import refuse_bad_environment
-
-        refuse_bad_environment()
-
-
-def _build_sinks(config: RunConfig, folder: Path) -> list[Sink]:
-    sinks: list[Sink] = [FolderSink(folder), ConsoleSink(config.sink.console)]
-    if config.sink.wandb.mode != "disabled":
-        from trainer.sinks.wandb import WandbSink  # wandb is imported if it is enabled only
-
-        sinks.append(WandbSink(config.sink.wandb))
-    return sinks

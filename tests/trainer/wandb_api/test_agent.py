@@ -205,9 +205,9 @@ def test_what_a_server_stops_is_saved_and_ends_well_and_can_be_gone_on_with(
     tmp_path: Path, small_run: list[str], train: Any, monkeypatch: pytest.MonkeyPatch, signalled: bool, stopped: bool,
     status: str, code: int,
 ) -> None:  # fmt: skip
-    watcher, build = Watcher(signalled, stopped), run._build_sinks
+    watcher, build = Watcher(signalled, stopped), run.build_sinks
     with monkeypatch.context() as patch:
-        patch.setattr(run, "_build_sinks", lambda config, folder: [*build(config, folder), watcher])
+        patch.setattr(run, "build_sinks", lambda config, folder: [*build(config, folder), watcher])
         assert (ended := train(*small_run, "--runs", str(tmp_path), "--name", "a"))[0] == code
     folder = tmp_path / "a"
     told = [json.loads((folder / name).read_text())["status"] for name in ("summary.json", "run.json")]
