@@ -13,6 +13,7 @@ from trainer.cli import (
     export,
     inspect,
     landscape,
+    lr_find,
     panels,
     preview,
     report,
@@ -65,6 +66,7 @@ _TRAIN, _ASK, _LOOK, _LIST = "Train a network", "Answer a question", "Look insid
 app.command(rich_help_panel=_TRAIN, **train.SETTINGS)(train.train)
 app.command(rich_help_panel=_TRAIN)(evaluate.evaluate)
 app.command(rich_help_panel=_TRAIN)(export.export)
+app.command("lr-find", rich_help_panel=_TRAIN, **lr_find.SETTINGS)(lr_find.lr_find)
 app.add_typer(preview.app, name="preview", rich_help_panel=_TRAIN)
 app.add_typer(bench.app, name="bench", rich_help_panel=_TRAIN)
 app.add_typer(sweep.app, name="sweep", rich_help_panel=_ASK)

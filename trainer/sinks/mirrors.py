@@ -1,4 +1,4 @@
-"""What the sinks share that send a run's numbers to a program of its own beside the run folder."""
+"""Parts of the sinks that send the numbers of a run to a program of its own beside the run folder."""
 
 import math
 import sys

@@ -89,7 +89,7 @@ def measure_pace(config: RunConfig) -> Pace:
             return time.perf_counter() - start
 
         loop = Loop(plain, [], keep=keep, stop_requested=lambda: False)
-        batches = _batches(parts)
+        batches = endless_batches(parts)
         images, targets = next(batches)
         loop.train_batch(images, targets)
         compute.synchronize()
@@ -111,7 +111,8 @@ def measure_pace(config: RunConfig) -> Pace:
         )
 
 
-def _batches(parts: Parts) -> Iterator[tuple[Tensor, Tensor]]:
+def endless_batches(parts: Parts) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the batches of a run, epoch after epoch, without end: images [N, C, H, W] from 0 to 255, and targets."""
     epoch = 0
     while True:
         yield from parts.batches.epoch(epoch)
