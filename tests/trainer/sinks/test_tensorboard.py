@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from run_ends import broken_at, rows_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 from trainer.config import load_config
 from trainer.config.sink import TensorboardSink as Config
@@ -54,7 +54,7 @@ def test_the_log_has_every_number_of_the_run_its_config_and_how_it_ended(tmp_pat
     assert found["headline/accuracy"] == [(18, np.float32(result.summary["headline/accuracy"]))]
     log = read(result.folder)
     assert log.Tensors("status/text_summary")[0].tensor_proto.string_val == [b"finished"]
-    told = HParamsPluginData.FromString(
+    told = plugin_data_pb2.HParamsPluginData.FromString(  # pyright: ignore[reportAttributeAccessIssue]  # made by protobuf
         log.summary_metadata["_hparams_/session_start_info"].plugin_data.content
     ).session_start_info.hparams
     assert (told["model.name"].string_value, told["optimizer.lr"].number_value) == ("fastresnet9", 0.002)

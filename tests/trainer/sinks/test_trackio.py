@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import trackio
+import trackio.media.media
+import trackio.media.utils
 import trackio.sqlite_storage
 import trackio.utils
 from PIL import Image
