@@ -47,6 +47,7 @@ Overrides = Annotated[list[str] | None, Argument(metavar="KEY=VALUE", help="Any 
 ModelFlag = Annotated[str | None, _short("model.name", "NAME", autocompletion=complete_model)]
 EpochsFlag = Annotated[str | None, _short("train.epochs", "N")]
 LrFlag = Annotated[str | None, _short("optimizer.lr", "RATE")]
+AUTO = "train.batch_size=auto"  # what `--batch-size auto` becomes, which `trainer train` alone understands
 BatchSizeFlag = Annotated[str | None, _short("train.batch_size", "N")]
 SeedFlag = Annotated[str | None, _short("seed", "N")]
 DataFlag = Annotated[str | None, _short("data.name", "NAME")]

@@ -25,6 +25,7 @@ from trainer.cli.sweep_flags import (
     MarginFlag,
     OrderFlag,
     PerDeviceFlag,
+    PerDeviceOrAutoFlag,
     QuestionFlag,
     RayFlag,
     RetryFlag,
@@ -111,7 +112,7 @@ def run(
     storage: StorageFlag = None,
     jobs: JobsFlag = None,
     devices: DevicesFlag = "auto",
-    per_device: PerDeviceFlag = 1,
+    per_device: PerDeviceOrAutoFlag = "1",
     ray: RayFlag = None,
     retry: RetryFlag = False,
     have: HaveFlag = None,
@@ -140,9 +141,11 @@ def run(
     if ray is not None and (devices != "auto" or time is not None or until not in (None, "decided")):
         raise SweepError("--ray: it gives out the devices, and times of runs are known for this machine only; leave out"
                          " --devices, --for and --until HH:MM")  # fmt: skip
-    count = jobs or len(devices.split(",")) * per_device
-    on_ray = None if ray is None else here.OnRay(ray, per_device, jobs)
-    place = here.Place(runs, storage, devices.split(","), count, on_ray)
+    chosen, each = devices.split(","), here.read_per_device(per_device, alone=ray is None and jobs is None)
+    on_ray = None if ray is None else here.OnRay(ray, each or 1, jobs)
+    place = here.Place(runs, storage, chosen, jobs or len(chosen) * (each or 1), on_ray)
+    if each is None:
+        place = here.filled(place, here.opened(paths, overrides, place, have or (), plan))
     wish = _wish(until, question, at_least, at_most, margin)
     if wish is not None:
         if time is not None or seeds is not None or catalogue or retry:

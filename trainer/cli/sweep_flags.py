@@ -29,6 +29,15 @@ StorageFlag = Annotated[
 JobsFlag = Annotated[int | None, Option(help="Points at once. Default: one on each device.", metavar="N", min=1)]
 DevicesFlag = Annotated[str, Option(help="Devices to train on, such as cuda:0,cuda:1 or cpu.", metavar="LIST")]
 PerDeviceFlag = Annotated[int, Option(help="Points at once on each device.", metavar="K", min=1)]
+PerDeviceOrAutoFlag = Annotated[
+    str,
+    Option(
+        "--per-device",
+        help="Points at once on each device. auto: as many as fit into its memory, which the first steps of each"
+        " configuration measure.",
+        metavar="K",
+    ),
+]
 HaveFlag = Annotated[
     list[Path] | None,
     Option(

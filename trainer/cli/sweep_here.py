@@ -44,6 +44,26 @@ class Place:
     ray: OnRay | None = None
 
 
+def read_per_device(text: str, *, alone: bool) -> int | None:
+    """Return the number, or None for `auto`. `alone`: neither --jobs nor --ray is given. Raises SweepError."""
+    if text == "auto":
+        if not alone:
+            raise SweepError("--per-device auto: measures the devices of this machine; leave out --jobs and --ray")
+        return None
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise SweepError(f"--per-device {text}: expected a number above 0, or auto")
+    return int(text)
+
+
+def filled(place: Place, sweeps: "Sequence[LocalSweep]") -> Place:
+    """Return the place with as many runs at once as fit into the memory of its devices."""
+    from trainer.sweep.engine import device_env
+    from trainer.sweep.memory import runs_at_once
+
+    each = runs_at_once(sweeps, device_env(place.devices[0]), partial(typer.echo, err=True))
+    return replace(place, jobs=each * len(place.devices))
+
+
 def run_each(
     paths: Sequence[Path],
     overrides: list[str],

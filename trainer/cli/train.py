@@ -73,9 +73,12 @@ def train(
         end_with_parent()
         if here.rank:
             return 0 if dry_run else _follow()
+    measured, batch_size = batch_size == options.AUTO, None if batch_size == options.AUTO else batch_size
     given = options.overrides_of(overrides, offline, model, epochs, lr, batch_size, seed, data, device)
     if resume is not None and (recipe is not None or name is not None or dry_run):
         raise ConfigError("--resume: goes with overrides and --config, not with --recipe, --name or --dry-run")
+    if resume is not None and measured:
+        raise ConfigError("--batch-size: auto: a resumed run keeps its batch size; leave --batch-size out")
     remember(runs)  # of a sweep, which keeps the texts of own parts beside its runs
     if resume is None and (assigned := assignment()):
         given = assigned.overrides(given)
@@ -98,6 +101,8 @@ def train(
 
         result = resume_run(folder, settings)
     else:
+        if measured:
+            given = [*given, _largest_batch(given, recipe, file)]
         config = options.load(given, recipe, file).config
         if dry_run:
             return _dry_run(config, as_json)
@@ -165,6 +170,19 @@ def _report(result: "RunResult", as_json: bool) -> None:
         if result.sync_hint:
             typer.echo(f"send it to W&B:      {result.sync_hint}", err=True)
     return typer.echo(result.folder)
+
+
+def _largest_batch(given: list[str], recipe: str | None, file: Path | None) -> str:
+    """Return the override `train.batch_size=N` of the largest batch that fits by its measured memory."""
+    from trainer.sweep.memory import largest_batch, measured
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    config = options.load(given, recipe, file).config
+    found = largest_batch(config, lambda images: measured((given, recipe, file), images), say)
+    say(f"{found.line()}. The learning rate is as it was")
+    return f"train.batch_size={found.images}"
 
 
 def _dry_run(config: "RunConfig", as_json: bool) -> None:

@@ -25,6 +25,7 @@ from trainer.sweep.file import Sweep
 from trainer.sweep.points import Entry
 from trainer.training.network_arguments import complete_parts
 
+Measure = Callable[[RunConfig], dict[str, Any]]
 _FREE = ("seed", "schedule", "sink", "protocol")  # sections that do not change how long the pieces of a run take
 
 
@@ -51,18 +52,19 @@ class Pilot:
         from trainer.training.pace import Pace
 
         config = resolve(entry.point, sweep, self._complete)
-        key = identity([_kind(config), processor(), self._env.get("OMP_NUM_THREADS"), _visible(self._env)])
+        key = identity([kind_of(config), processor(), self._env.get("OMP_NUM_THREADS"), _visible(self._env)])
         if key not in self._known:
             self._say(f"timing the first steps of {entry.run}")
             overrides = [*sweep.fixed, *entry.point.overrides, "sink.wandb.mode=disabled"]
-            self._known[key] = _in_child(overrides, self._env)
+            self._known[key] = in_child(_pace, overrides, self._env)
             with disk_errors(self._path):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(self._path, self._known)
         return Pace(**self._known[key]).seconds(config)
 
 
-def _kind(config: RunConfig) -> dict[str, Any]:
+def kind_of(config: RunConfig) -> dict[str, Any]:
+    """Return what the pieces of a run depend on: its config without what changes neither their time nor their size."""
     plain = {key: value for key, value in config.model_dump(mode="json").items() if key not in _FREE}
     plain["optimizer"].pop("lr", None)
     if config.probe == Probe():  # else the number of measurements depends on them
@@ -74,10 +76,21 @@ def _visible(env: Mapping[str, str]) -> str | None:
     return env.get("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
-def _in_child(overrides: list[str], env: Mapping[str, str]) -> dict[str, Any]:
-    """Measure in a process that ends with its memory. Raises PilotError if it fails."""
+def in_child(
+    measure: Measure,
+    overrides: list[str],
+    env: Mapping[str, str],
+    *,
+    recipe: str | None = None,
+    file: Path | None = None,
+) -> dict[str, Any]:
+    """Return what `measure`, a function of a module, says of a config, from a process that ends with its memory.
+
+    `env` is laid over the environment. Raises PilotError with the last line of what went wrong.
+    """
+    layers = {"overrides": overrides, "recipe": recipe, "file": file}
     ours, theirs = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=_measure, args=(theirs, overrides, {**os.environ, **env}), daemon=True)
+    process = CONTEXT.Process(target=_answer, args=(theirs, measure, layers, {**os.environ, **env}), daemon=True)
     if CONTEXT.get_start_method() == "forkserver":
         ensure_server()
     process.start()
@@ -95,19 +108,23 @@ def _in_child(overrides: list[str], env: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _measure(answer: Connection, overrides: list[str], env: Mapping[str, str]) -> None:
+def _pace(config: RunConfig) -> dict[str, Any]:
+    from trainer.training.pace import measure_pace
+
+    return measure_pace(config).as_json()
+
+
+def _answer(answer: Connection, measure: Measure, layers: Mapping[str, Any], env: Mapping[str, str]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server ignores both
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.environ.clear()  # the server's environment, as it was when the server began
     os.environ.update(env)
     import torch
 
-    from trainer.training.pace import measure_pace
-
     if threads := env.get("OMP_NUM_THREADS"):
         torch.set_num_threads(int(threads))
     try:
-        answer.send(measure_pace(load_config(overrides, complete=complete_parts).config).as_json())
+        answer.send(measure(load_config(**layers, complete=complete_parts).config))
     except UserError as error:
         answer.send(error.problems[0])
     except Exception as error:  # such as a lack of memory: the sweep's runs would fail in the same way
