@@ -209,6 +209,23 @@ def test_what_a_file_prints_is_kept_off_stdout_and_draws_change_no_weight(
     assert one["train/loss"] == other["train/loss"]
 
 
+def test_what_a_forward_prints_is_kept_off_the_stdout_of_every_command(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "nets.py").write_text(NET.replace("images):\n", "images):\n        print('hello')\n"))
+    for words in (
+        ["train", *TINY, "model.name=nets.py:Net", "--name", "a", "--json"],
+        ["evaluate", "a", "--json"],
+        ["export", "a", "--to", "safetensors", "--json"],
+        ["landscape", "surface", "a", "--dims", "1", "--points", "3", "--json"],
+    ):
+        assert run_here(words) == 0, words
+        out, err = capsys.readouterr()
+        assert json.loads(out) and "hello" in err, words
+    assert run_here(["inspect", "a", "--images", "2"]) == 0
+    assert "hello" not in capsys.readouterr().out
+
+
 def test_a_mistake_beside_an_own_part_that_is_not_there_needs_no_torch(here: Path) -> None:
     code = (
         "import sys; sys.argv = ['trainer', 'train', 'model.name=gone.py:Net', 'optimizer.lrr=1']\n"
