@@ -193,6 +193,15 @@ def test_a_common_key_of_the_section_is_suggested_too(here: Path) -> None:
     )
 
 
+def test_a_network_without_keys_shows_its_layers(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (
+        "from torch import nn\ndef net(num_classes): return nn.Sequential(nn.Flatten(), nn.Linear(3072, num_classes))\n"
+    )
+    (here / "own.py").write_text(text)
+    assert run_here(["models", "own.py:net"]) == 0
+    assert "Linear" in capsys.readouterr().out
+
+
 def test_nan_logits_are_found_before_training_with_the_real_weights(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
