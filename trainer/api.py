@@ -39,7 +39,10 @@ from trainer.training.run import resume_run, start_run
 from trainer.training.trained import TrainedNetwork, load_trained
 
 Settings = Mapping[str, Any] | Sequence[str]
-"""Config keys and their values: {"optimizer.lr": 0.1}, or words as of the command line: ["optimizer.lr=0.1"]."""
+"""Config keys and their values: {"optimizer.lr": 0.1}, or words as of the command line: ["optimizer.lr=0.1"].
+
+One word may be a string.
+"""
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ def write_report(
 def _words(settings: Settings) -> list[str]:
     if isinstance(settings, Mapping):
         return [write_override(key, value) for key, value in settings.items()]
-    return list(settings)
+    return [settings] if isinstance(settings, str) else list(settings)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ def test_a_run_is_trained_read_and_its_network_loaded(tmp_path: Path, small_run:
 def test_settings_are_a_mapping_or_words() -> None:
     words = load_config(["model.name=lenet5", "optimizer.lr=0.1"])
     assert load_config({"model.name": "lenet5", "optimizer.lr": 0.1}) == words
+    assert load_config("model.name=lenet5") == load_config(["model.name=lenet5"])
     assert load_config(recipe="fastresnet9").model.name == "fastresnet9"
     with pytest.raises(ConfigError, match="did you mean 'lr'"):
         load_config({"optimizer.lrr": 0.1})

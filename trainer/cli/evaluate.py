@@ -26,10 +26,12 @@ def evaluate(
 ) -> None:
     """Measure a trained network on its test set, and on second ones."""
     path = run if run.is_file() else run_folder(run, runs)
+    from trainer.own.quiet import says_nothing
     from trainer.training.trained import evaluate_trained
 
     also = {"data.also_test": also_test or None, "data.also_root": str(also_root) if also_root else None}
-    measured = evaluate_trained(path, loading_changes(data_root, device, **{"train.tta": tta}, **also))
+    with says_nothing():
+        measured = evaluate_trained(path, loading_changes(data_root, device, **{"train.tta": tta}, **also))
     if as_json:
         return typer.echo(json.dumps(measured))
     for key, value in measured.items():

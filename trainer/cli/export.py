@@ -42,6 +42,7 @@ def export(
     path = run if run.is_file() else run_folder(run, runs)
     place = place_of(path, form, out)
     from trainer.export.network import load_network
+    from trainer.own.quiet import says_nothing
 
     network = load_network(path, loading_changes(data_root, None), check=check)
     make_folder(place.parent)
@@ -56,7 +57,8 @@ def export(
             from trainer.export.hub import write_hub_folder as write
         case _:
             assert_never(form)
-    largest = write(network, place)
+    with says_nothing():
+        largest = write(network, place)
     if as_json:
         told = {"path": str(place), "format": form, "images": network.checked, "largest_difference": largest}
         return typer.echo(json.dumps(told | {"test/accuracy": network.accuracy}))

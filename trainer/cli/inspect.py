@@ -40,12 +40,15 @@ def inspect(
     folders, changes = [run_folder(run, runs) for run in runs_given], loading_changes(data_root, device)
     from trainer.inspect.inspection import inspections, write_side_by_side
     from trainer.inspect.network import load_network
+    from trainer.own.quiet import says_nothing
 
-    networks = [load_network(folder, changes) for folder in folders]
     asked = [name for name in (layers or "").split(",") if name]
-    made = inspections(networks, out=out, images=images, picture=picture, layers=asked)
+    with says_nothing():
+        networks = [load_network(folder, changes) for folder in folders]
+        made = inspections(networks, out=out, images=images, picture=picture, layers=asked)
     for inspection in made:
-        numbers = inspection.write()
+        with says_nothing():
+            numbers = inspection.write()
         _print(inspection, numbers)
         if to_wandb:
             from trainer.wandb_api.pictures import send

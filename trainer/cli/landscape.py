@@ -9,6 +9,7 @@ import typer
 from typer import Argument, Option
 
 from trainer.cli import options
+from trainer.own.quiet import says_nothing
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Measure loss surfaces and curvature of trained runs."
@@ -53,7 +54,7 @@ def surface(
     network = load_network(folder, options.loading_changes(data_root, device), split=split, images=images, seed=seed)
     if reach is None:
         reach = 1.0 if plane == "random" else 0.25
-    with options.resumable():
+    with options.resumable(), says_nothing():
         result = measure_surface(
             network, plane=plane, dims=dims, points=points, reach=reach, folder=out or folder / "surface"
         )
@@ -89,7 +90,7 @@ def hessian(
     from trainer.landscape.network import load_network
 
     network = load_network(folder, options.loading_changes(data_root, device), split=split, images=images, seed=seed)
-    with options.resumable():
+    with options.resumable(), says_nothing():
         result = measure_hessian(
             network,
             epochs_asked(network, epochs),

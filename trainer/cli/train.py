@@ -62,6 +62,7 @@ def train(
 
     The last line on stdout is that folder.
     """
+    from trainer.own.quiet import says_nothing
     from trainer.own.source import remember
     from trainer.signals import LEASH, end_when_closed, end_with_parent
     from trainer.training.launched import launched
@@ -99,7 +100,8 @@ def train(
         folder = options.run_folder(resume, runs, needs="config.yaml")
         from trainer.training.run import resume_run
 
-        result = resume_run(folder, settings)
+        with says_nothing():
+            result = resume_run(folder, settings)
     else:
         if measured:
             given = [*given, _largest_batch(given, recipe, file)]
@@ -113,7 +115,8 @@ def train(
         refuse_float16(config.train)
         from trainer.training.run import start_run
 
-        result = start_run(config, runs=runs, name=name)
+        with says_nothing():
+            result = start_run(config, runs=runs, name=name)
     _report(result, as_json)
     # A run that W&B has stopped exits with 0: its agent counts any other code as a failure, and ends itself after three
     # of them in its first minute.

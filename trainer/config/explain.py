@@ -10,16 +10,17 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 
-def did_you_mean(word: object, known: Iterable[str], *, prefix: str = "") -> str:
-    """Return `; did you mean 'lr'?`, or the whole list if it is short, or nothing. `prefix` precedes the name.
+def did_you_mean(word: object, known: Iterable[str], *, prefix: str = "", suffix: str = "") -> str:
+    """Return `; did you mean 'lr'?`, or the whole list if it is short, or nothing.
 
-    Capitals do not count: `AdamW` is nearer to `adamw` than to `adam`.
+    `prefix` and `suffix` are around each name, and do not count for likeness. Nor do capitals: `AdamW` is nearer to
+    `adamw` than to `adam`.
     """
     names = sorted(known)
     folded = {name.casefold(): name for name in names}
     if near := get_close_matches(str(word).casefold(), folded, n=1):
-        return f"; did you mean {prefix + folded[near[0]]!r}?"
-    return f"; one of {', '.join(names)}" if 0 < len(names) <= 20 else ""
+        return f"; did you mean {prefix + folded[near[0]] + suffix!r}?"
+    return f"; one of {', '.join(name + suffix for name in names)}" if 0 < len(names) <= 20 else ""
 
 
 def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:

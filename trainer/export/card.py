@@ -139,7 +139,7 @@ def _loading(network: ExportedNetwork) -> Iterator[str]:
         yield "import torch"
         yield "from safetensors.torch import load_file"
         yield ""
-        yield f"from {own.module or own.kept_as.removesuffix('.py')} import {own.attribute.partition('.')[0]}"
+        yield f"from {network.module} import {own.attribute.partition('.')[0]}"
     else:
         yield "import timm"
         yield "import torch"

@@ -19,7 +19,7 @@ def write_hub_folder(network: ExportedNetwork, path: Path) -> float:
             write_json(folder / "config.json", network.description(), indent=2)
             write_whole(folder / "model.safetensors", safetensors.body_of(network))
             if own.module is None:
-                write_whole(folder / own.kept_as, own.text.encode())
+                write_whole(folder / f"{network.module}.py", own.text.encode())
             answer = safetensors.answer_of(network, folder / "model.safetensors")
         else:
             timm.write_files(network, folder)

@@ -4,6 +4,7 @@ N images, C channels, H = W pixels, K classes.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -59,6 +60,16 @@ class ExportedNetwork(TrainedNetwork):
         """Return the text of the user's own network, or None for one of `models` or timm."""
         model = self.config.model
         return own.source_of("model", model) if is_own("model", model.name) else None
+
+    @property
+    def module(self) -> str:
+        """Return the module that an own network is imported from: the installed one, or the copy of its file.
+
+        A file that was loaded by its path may have a name that `import` does not take, such as `my-nets.py`.
+        """
+        assert self.own is not None
+        name = re.sub(r"\W", "_", self.own.kept_as.removesuffix(".py"))
+        return self.own.module or (name if name.isidentifier() else f"_{name}")
 
     @property
     def title(self) -> str:

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from trainer.own.quiet import raised, says_nothing
-from trainer.own.source import Source, hash_of
+from trainer.own.source import ENCODING, Source, hash_of
 
 _modules: dict[tuple[str, str], ModuleType] = {}
 
@@ -49,7 +49,7 @@ def place_of(source: Source) -> str:
         return source.file
     path = Path(source.file).expanduser()
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        if hash_of(path.read_text(encoding="utf-8")) == source.code:
+        if hash_of(path.read_text(encoding=ENCODING)) == source.code:
             return str(path.absolute())
     return f"<{source.kept_as} as it was, {source.code}>"
 

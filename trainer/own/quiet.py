@@ -19,4 +19,5 @@ def raised(error: BaseException, file: str = "") -> str:
     """Return an error in a line, with its place in `file` if it has one there: `line 3: ValueError: no width`."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     place = f"line {lines[-1]}: " if lines else ""
-    return f"{place}{type(error).__name__}: {first_line(error)}"
+    name, said = type(error).__name__, first_line(error)
+    return f"{place}{name}" + (f": {said}" if said != name else "")

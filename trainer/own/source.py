@@ -15,6 +15,7 @@ from trainer.own.quiet import raised, says_nothing
 
 _DIGITS = 12  # of a hash: one pair of a million texts in 300 has the same
 _OURS = ("trainer", "models")
+ENCODING = "utf-8-sig"  # some editors begin a text with a byte order mark, which Python itself skips
 
 _remembered: dict[str, tuple[str, str]] = {}  # hash -> (name of the file, its text), of run folders
 
@@ -72,7 +73,7 @@ def remember(folder: Path) -> None:
     """Let `find` take texts from `FOLDER/own`, where a run or a sweep has kept them."""
     for path in sorted((folder / "own").glob("*.py")):
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding=ENCODING)
         except (OSError, UnicodeDecodeError):  # it is not there, as far as anybody can use it
             continue
         remember_text(path.name, text)
@@ -92,10 +93,10 @@ def _in_file(section: str, name: str, file: str, attribute: str, code: str | Non
     path = Path(file).expanduser()
     text = problem = None
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding=ENCODING)
     except FileNotFoundError:
-        there = [each.name for each in sorted(path.parent.glob("*.py"))] if path.parent.is_dir() else []
-        problem = f"no such file{did_you_mean(path.name, there)}"
+        there = [each.stem for each in path.parent.glob("*.py")]  # a common ending would make any two names alike
+        problem = f"no such file{did_you_mean(path.stem, there, suffix=path.suffix)}"
     except IsADirectoryError:
         problem = "a folder, not a file"
     except UnicodeDecodeError:

@@ -18,7 +18,7 @@ _PROVENANCE = ("seed", "command", "started", "git", "device", "precision", "pyth
 _HOME = re.compile(
     r"(?<![\w.~-])(?:(?:/[\w.-]+)*/(?:home|Users)/|[A-Za-z]:\\Users\\)[^/\\\s'\",:;]+|(?<![\w.~-])/root(?![\w.-])"
 )
-_PASSWORD = re.compile(r"(?<=://)[^/\s@]+:[^/\s@]+@")
+_PASSWORD = re.compile(r"(?<=://)[^/\s@]*:[^/\s]*@|(?i:(?<=[?&])[\w.-]*pass\w*=[^&\s'\"]*)")
 _SECRET = re.compile(r"[\w.-]*(?:entity|api[_-]?key|token|password|secret)\b", re.IGNORECASE)  # a key, at its end
 _ENTITY = "sink.wandb.entity"
 

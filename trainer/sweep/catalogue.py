@@ -30,8 +30,7 @@ def sweep_file(word: str | Path) -> Path:
         return path
     if str(word) in names():
         return FOLDER / f"{word}.yaml"
-    hint = did_you_mean(path.name, names())
-    raise SweepError(f"{word}: no such file, and no sweep of the catalogue has this name{hint}")
+    raise SweepError(f"{word}: no such file, and no sweep of the catalogue has this name{_hint(path.name)}")
 
 
 def copy_sweep(name: str, to: Path | None = None) -> Path:
@@ -40,7 +39,7 @@ def copy_sweep(name: str, to: Path | None = None) -> Path:
     Raises SweepError if there is such a file, and DiskError if it cannot be written.
     """
     if name not in names():
-        raise SweepError(f"{name}: no sweep of the catalogue has this name{did_you_mean(name, names())}")
+        raise SweepError(f"{name}: no sweep of the catalogue has this name{_hint(name)}")
     path = to or Path(f"{name}.yaml")
     if path.is_dir():
         path /= f"{name}.yaml"
@@ -48,3 +47,7 @@ def copy_sweep(name: str, to: Path | None = None) -> Path:
         raise SweepError(f"{path}: exists; give another name: trainer sweep copy {name} FILE")
     write_whole(path, (FOLDER / f"{name}.yaml").read_bytes())
     return path
+
+
+def _hint(name: str) -> str:
+    return did_you_mean(name, names()) or "; `trainer sweep list --catalogue` lists them"

@@ -130,7 +130,9 @@ def quiet() -> Iterator[None]:
 
 
 def without_password(url: str) -> str:
-    return re.sub(r"://([^:/@]+):[^@]*@", r"://\1:***@", url)
+    """Return an address with *** for its password, as it may be shown. A password may have an @ in it."""
+    hidden = re.sub(r"^((?:.*?://)?[^:/@]*):(?!//).*@", r"\1:***@", url)
+    return re.sub(r"(?i)([?&][^=&]*pass\w*=)[^&]*", r"\1***", hidden)
 
 
 def _address(folder: Path, url: str | None) -> str:

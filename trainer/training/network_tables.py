@@ -94,8 +94,8 @@ def layers(name: str) -> list[LayerRow]:
 
 
 def as_text(*tables: Sequence[NetworkRow | ArgumentRow | LayerRow]) -> str:
-    """Return columns for a terminal, with each table under its header."""
-    return "\n\n".join(map(_columns, tables))
+    """Return columns for a terminal, with each table under its header. A table without rows is left out."""
+    return "\n\n".join(_columns(rows) for rows in tables if rows)
 
 
 def _columns(rows: Sequence[NetworkRow | ArgumentRow | LayerRow]) -> str:

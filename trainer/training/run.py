@@ -26,6 +26,7 @@ from trainer.data.steps import Steps
 from trainer.errors import CheckpointError, ConfigError, UserError
 from trainer.files import make_folder, write_json, write_whole
 from trainer.own import parts as own
+from trainer.own.quiet import says_nothing
 from trainer.own.source import remember, remember_text
 from trainer.probes.build import build_probes
 from trainer.protocols import RunInfo, Sink, Status, Supervisor, finite_or_none
@@ -152,7 +153,8 @@ def _follow(ranks: Ranks, plan: Mapping[str, Any]) -> None:
             loop.load_state_dict(plan["state"])
         else:
             loop.save_checkpoint()  # rank 0 does, and this rank's generators are in it
-        loop.fit()
+        with says_nothing():
+            loop.fit()
 
 
 def _help_out(index: int, meeting: Meeting) -> None:

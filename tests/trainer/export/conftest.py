@@ -42,13 +42,13 @@ parameters:
 def exported_runs(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run of each network: `ghost`, `timms`, `small_stem`, `tied` and `counting`."""
     runs = tmp_path_factory.mktemp("exported")
-    (runs / "my_nets.py").write_text(OWN, encoding="utf-8")
+    (runs / "my-nets.py").write_text(OWN, encoding="utf-8")
     for name, network in {
         "ghost": ["model.name=fastresnet9", "model.width=2", "model.ghost_size=4"],
         "timms": ["model.name=timm/test_resnet"],
         "small_stem": ["model.name=timm/test_resnet", "model.stem=cifar"],
-        "tied": [f"model.name={runs / 'my_nets.py'}:Tied", "model.width=5"],
-        "counting": [f"model.name={runs / 'my_nets.py'}:Counting"],
+        "tied": [f"model.name={runs / 'my-nets.py'}:Tied", "model.width=5"],
+        "counting": [f"model.name={runs / 'my-nets.py'}:Counting"],
     }.items():
         train(runs, name, image_folder, network)
     return runs

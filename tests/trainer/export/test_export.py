@@ -128,7 +128,7 @@ def test_a_run_without_other_seeds_says_so(exported_runs: Path, tmp_path: Path) 
     write_hub_folder(load_network(exported_runs / "tied", {}), own)
     assert {each.name for each in own.iterdir()} == {"README.md", "config.json", "model.safetensors", "my_nets.py"}
     card = (own / "README.md").read_text(encoding="utf-8")
-    assert "from my_nets import Tied" in card and "\n`my_nets.py:Tied` with " in card
+    assert "from my_nets import Tied" in card and "\n`my-nets.py:Tied` with " in card
     for name in ("README.md", "config.json", "model.safetensors"):
         body = (own / name).read_bytes()
         assert str(exported_runs).encode() not in body and b"/images" not in body, name

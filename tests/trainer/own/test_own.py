@@ -74,6 +74,11 @@ def test_arguments_are_keys_and_the_hash_of_the_text_is_in_the_config(here: Path
     assert config_hash(config) != config_hash(load("model.name=nets.py:Net", "model.width=6"))
 
 
+def test_a_byte_order_mark_is_no_part_of_a_text(here: Path) -> None:
+    (here / "nets.py").write_text(NET, encoding="utf-8-sig")
+    assert load("model.name=nets.py:Net").model.arguments["code"] == hash_of(NET)
+
+
 def test_a_number_is_one_configuration_however_it_is_written(here: Path) -> None:
     (here / "nets.py").write_text(NET.replace("scale=1.0", "scale: float = 1"))
     assert config_hash(load("model.name=nets.py:Net")) == config_hash(load("model.name=nets.py:Net", "model.scale=1.0"))
@@ -85,7 +90,8 @@ def test_runs_without_own_parts_keep_the_hash_that_they_had_before_there_were_an
 
 
 BAD = {
-    "a missing file": ("model", "gone.py:Net", "", "gone.py: no such file"),
+    "a missing file": ("model", "nowhere.py:Net", "", "nowhere.py: no such file; one of beside.py, folder.py, own.py"),
+    "a misspelt file": ("model", "owm.py:Net", "", "owm.py: no such file; did you mean 'own.py'?"),
     "a syntax error": ("model", "own.py:Net", "class Net(:\n", "own.py: line 1: SyntaxError: invalid syntax"),
     "no such name": ("model", "own.py:Nett", NET, "no Nett in it; did you mean 'Net'?"),
     "no name": ("model", "own.py", NET, "own.py: which name in it? Write own.py:NAME; one of Net"),
@@ -103,6 +109,7 @@ BAD = {
         "an abstract class, without run",
     ),
     "raises on build": ("model", "own.py:Net", "def Net():\n    raise OSError('no\\nluck')\n", "line 2: OSError: no"),
+    "raises without a word": ("model", "own.py:Net", "def Net():\n    assert False\n", "built: line 2: AssertionError"),
     "no module": ("model", "own.py:Net", "def Net(): return 3\n", "builds a value of type int, not a network"),
     "an argument without a value": ("model", "own.py:Net", "def Net(width: int): ...\n", "model.width: needs a value"),
     "an argument that cannot be typed": (
@@ -160,6 +167,7 @@ def test_a_bad_part_is_one_line_that_begins_with_its_key(here: Path, case: str) 
     (here / "folder.py").mkdir()
     (problem,) = problems(f"{section}.name={name}", *([] if section == "model" else SMALL))
     assert line in problem and problem.startswith(f"{section}.")
+    assert "Error: AssertionError" not in problem
 
 
 @pytest.mark.parametrize(
@@ -185,6 +193,15 @@ def test_a_common_key_of_the_section_is_suggested_too(here: Path) -> None:
     )
 
 
+def test_a_network_without_keys_shows_its_layers(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (
+        "from torch import nn\ndef net(num_classes): return nn.Sequential(nn.Flatten(), nn.Linear(3072, num_classes))\n"
+    )
+    (here / "own.py").write_text(text)
+    assert run_here(["models", "own.py:net"]) == 0
+    assert "Linear" in capsys.readouterr().out
+
+
 def test_nan_logits_are_found_before_training_with_the_real_weights(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -207,6 +224,23 @@ def test_what_a_file_prints_is_kept_off_stdout_and_draws_change_no_weight(
     assert json.loads(capsys.readouterr().out)["status"] == "finished"
     one, other = (read_history(Path("runs") / name).rows[-1] for name in "ab")
     assert one["train/loss"] == other["train/loss"]
+
+
+def test_what_a_forward_prints_is_kept_off_the_stdout_of_every_command(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "nets.py").write_text(NET.replace("images):\n", "images):\n        print('hello')\n"))
+    for words in (
+        ["train", *TINY, "model.name=nets.py:Net", "--name", "a", "--json"],
+        ["evaluate", "a", "--json"],
+        ["export", "a", "--to", "safetensors", "--json"],
+        ["landscape", "surface", "a", "--dims", "1", "--points", "3", "--json"],
+    ):
+        assert run_here(words) == 0, words
+        out, err = capsys.readouterr()
+        assert json.loads(out) and "hello" in err, words
+    assert run_here(["inspect", "a", "--images", "2"]) == 0
+    assert "hello" not in capsys.readouterr().out
 
 
 def test_a_mistake_beside_an_own_part_that_is_not_there_needs_no_torch(here: Path) -> None:

@@ -57,6 +57,10 @@ def test_a_copy_is_the_file_and_replaces_nothing(capsys: pytest.CaptureFixture[s
         "error: smoke.yaml: exists; give another name: trainer sweep copy smoke FILE\n"
         "error: smok: no sweep of the catalogue has this name; did you mean 'smoke'?\n"
     )
+    assert run_here(["sweep", "copy", "xyz"]) == 2
+    assert capsys.readouterr().err == (
+        "error: xyz: no sweep of the catalogue has this name; `trainer sweep list --catalogue` lists them\n"
+    )
     assert copies[0].read_text() == "changed" and not Path("x.yaml").exists()
 
 

@@ -148,12 +148,24 @@ def test_an_interrupted_run_passes_its_brackets_once(tmp_path: Path) -> None:
         assert not ledger.report(again, 2, 0.1), "bracket 1 is behind it"
 
 
-def test_a_password_is_not_shown(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("nosuch://me:secret@there/x", "nosuch://me:***@there/x"),
+        ("nosuch://me:sec@ret@there/x", "nosuch://me:***@there/x"),
+        ("nosuch://me:sec/ret@there/x", "nosuch://me:***@there/x"),
+        ("nosuch://:secret@there/0", "nosuch://:***@there/0"),
+        ("me:secret@there/x", "me:***@there/x"),
+        ("nosuch://there/x?user=me&password=secret&a=b", "nosuch://there/x?user=me&password=***&a=b"),
+        ("nosuch://there:5432/x", "nosuch://there:5432/x"),
+    ],
+)
+def test_a_password_is_not_shown(tmp_path: Path, url: str, shown: str) -> None:
     sweep = read_sweep(write_sweep(tmp_path))
     with pytest.raises(SweepError) as caught:
-        begun_with(sweep, tmp_path / "s", "nosuch://me:secret@there/x")
-    assert "secret" not in str(caught.value)
-    assert "nosuch://me:***@there/x" in str(caught.value)
+        begun_with(sweep, tmp_path / "s", url)
+    assert "secret" not in str(caught.value) and "ret@" not in str(caught.value)
+    assert f"--storage: {shown}: " in str(caught.value)
 
 
 def test_optuna_s_importances_are_those_of_a_grid(tmp_path: Path) -> None:
