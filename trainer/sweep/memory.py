@@ -1,4 +1,4 @@
-"""What fits into the memory of a device, as measured: the largest batch of a run, and the most runs at once."""
+"""The largest batch of a run, and the most runs at once, that fit into the memory of a device, as measured."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
