@@ -34,6 +34,8 @@ def shrunk(words: list[str]) -> list[str]:
     if words[0] == "train" and not {"--resume", "--dry-run"} & set(words):
         has_width = not {"resnet18", "lenet5"} & set(words)
         return words + [word for word in LESS if has_width or not word.startswith("model.width")] + QUIET
+    if words[0] == "lr-find":
+        return [*words, "--model", "lenet5", "--steps", "20", "data.train_size=64", "train.batch_size=4"]
     if words[:2] == ["sweep", "run"]:
         return [*words, "data.train_size=64", "train.max_steps=1", *QUIET]
     return words

@@ -166,6 +166,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_peer_trains_in_its_own_process_beside_ours(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(peers.OURS, "pytorch-cifar", "ours lenet5")
     found = bench_peers({"pytorch-cifar": checkout}, rounds=1, images=128)

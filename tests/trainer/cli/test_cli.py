@@ -114,7 +114,7 @@ def _truncated(folder: Path) -> None:
         (["train", "--epochs", "0"], "train.epochs: 0"),
         (["train", "--runs", "/nowhere", "--epochs"], "requires an argument"),
         (["train", "--epocs", "3"], "'--epocs': expected KEY=VALUE"),
-        (["train", "--data", "mnist"], "data.name: no data is called 'mnist'"),
+        (["train", "--data", "places"], "data.name: no data is called 'places'"),
         (["train", "--data", "cifar10", "data.root=/nowhere", "data.download=false"], "/nowhere"),
         (["train", "--data", "folder", "data.root=/nowhere"], "/nowhere"),
         (["train", "--device", "cuda:99"], "train.device: 'cuda:99'"),

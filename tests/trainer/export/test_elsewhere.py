@@ -96,6 +96,7 @@ def agree(theirs: np.ndarray, ours: torch.Tensor) -> None:
     torch.testing.assert_close(torch.from_numpy(theirs), ours, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_safetensors_timm_and_hub_folder_answer_without_the_trainer(exported_runs: Path, tmp_path: Path) -> None:
     networks: dict[str, ExportedNetwork] = {}
     for name in ("ghost", "timms", "small_stem", "tied"):
