@@ -1,4 +1,4 @@
-"""The way in which threads of one operation wait for each other.
+"""The cores of this process, and the way in which threads of one operation wait for each other.
 
 PyTorch's own OpenMP (libgomp) lets a thread that waits spin for milliseconds. That costs nothing on an idle machine. On
 a busy one, the thread burns the time of the one that it waits for. docs/lab-notes.md has what that costs.
@@ -24,3 +24,8 @@ def environment_as_found() -> Mapping[str, str]:
     """Return the environment without what `let_waiting_threads_sleep` has put into it: for a program of others."""
     ours = os.environ.get("GOMP_SPINCOUNT") == _SPINS
     return {name: value for name, value in os.environ.items() if not (ours and name == "GOMP_SPINCOUNT")}
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from trainer.threads import cores
+
 _PACKAGES = ("cifar-sweeps", "torch", "torchvision", "timm", "wandb", "numpy")
 
 NODE = "TRAINER_NODE"
@@ -41,7 +43,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": processor(),
         "bfloat16": bfloat16_instructions(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "python": platform.python_version(),
         "versions": _versions(),
         "git": _git(),

@@ -29,6 +29,7 @@ from trainer.sweep.points import Checked, Entry
 from trainer.sweep.status import Progress, State
 from trainer.sweep.storage import without_password
 from trainer.sweep.together import linking
+from trainer.threads import cores
 
 
 @dataclass(frozen=True)
@@ -195,12 +196,11 @@ def env_of(sweep: Sweep, jobs: int) -> dict[str, str]:
     Its W&B runs are recorded offline, as a group in the sweep's project. Children share the processor's cores.
     """
     file = sweep.file
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = {
         "WANDB_RUN_GROUP": file.name or sweep.name,
         "WANDB_PROJECT": file.project,
         "WANDB_ENTITY": file.entity,
         "WANDB_MODE": "offline",
-        "OMP_NUM_THREADS": str(max(1, cores // jobs)) if jobs > 1 else None,
+        "OMP_NUM_THREADS": str(max(1, cores() // jobs)) if jobs > 1 else None,
     }
     return {name: value for name, value in asked.items() if value is not None and name not in os.environ}

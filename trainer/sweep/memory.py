@@ -1,6 +1,5 @@
 """The largest batch of a run, and the most runs at once, that fit into the memory of a device, as measured."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from trainer.sweep.check import remembered, resolve
 from trainer.sweep.local import LocalSweep
 from trainer.sweep.order import configuration
 from trainer.sweep.pilot import PilotError, in_child, kind_of
+from trainer.threads import cores
 from trainer.training.network_arguments import complete_parts
 
 Say = Callable[[str], None]
@@ -126,8 +126,7 @@ def runs_at_once(sweeps: Iterable[LocalSweep], env: Mapping[str, str], say: Say)
                 found[kind] = Memory(**in_child(_memory, given, env))
     most = max(found.values(), key=lambda memory: memory.peak)
     limit = int(_SHARE * min(memory.free for memory in found.values()))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = max(1, limit // most.peak if most.on_gpu else min(limit // most.peak, cores))
-    beside = "" if most.on_gpu else f", and there are {cores} cores"
+    count = max(1, limit // most.peak if most.on_gpu else min(limit // most.peak, cores()))
+    beside = "" if most.on_gpu else f", and there are {cores()} cores"
     say(f"--per-device {count}: a run takes up to {_of(most.peak, limit)}{beside}")
     return count

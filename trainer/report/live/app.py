@@ -17,9 +17,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trainer.report.live.keeper import Body, Keeper
-from trainer.report.live.pace import REQUESTS, Pace, cores
+from trainer.report.live.pace import REQUESTS, Pace
 from trainer.report.pages.html import SCRIPTS, script
 from trainer.report.pages.pictures import FOLDER
+from trainer.threads import cores
 
 HEADERS = {
     # Vega sets styles by attributes and by elements. Scripts are files of this server, and none is made from a text.

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from trainer.errors import UserError, first_line
 from trainer.report.folders import run_folders
 from trainer.report.live.now import progress_of
-from trainer.report.live.pace import PAGES, cores
+from trainer.report.live.pace import PAGES
 from trainer.report.live.reading import Reader, Stamp, stamp, stamp_of_pictures, stamp_of_run
 from trainer.report.live.section import section_of
 from trainer.report.pages.charts import charts_of
@@ -24,6 +24,7 @@ from trainer.report.tables import Table, read_table_of
 from trainer.runs.private import public
 from trainer.sweep.watched import watched
 from trainer.text import writable
+from trainer.threads import cores
 
 LOOK_SECONDS = 1.0
 """Shortest time between two looks at the files."""

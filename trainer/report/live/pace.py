@@ -1,6 +1,5 @@
 """Bounds on the processor time of a server, because nice alone does not keep a training at its speed."""
 
-import os
 import time
 from collections.abc import Callable
 
@@ -10,11 +9,6 @@ PAGES = 0.01
 """Share of all cores that making pages may take."""
 _BURST = 0.5  # seconds of processor time that are saved up: some hundred answers
 _LONGEST = 0.25  # seconds of one wait, so that the server ends soon when it is asked to
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Pace:
