@@ -91,6 +91,7 @@ def test_the_test_is_one_sided_and_needs_three_runs() -> None:
     assert said(0.9419).endswith("94.19% (n=1): undecided against 94% (a verdict needs three runs that differ)")
 
 
+@pytest.mark.slow
 def test_a_peer_takes_turns_and_its_runs_are_kept(tmp_path: Path, config: RunConfig) -> None:
     (tmp_path / "airbench94_muon.py").write_text(PEER)
     folder = tmp_path / "runs"

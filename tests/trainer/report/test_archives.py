@@ -79,12 +79,13 @@ def write_lines(archive: Path, lines: Sequence[str]) -> Path:
     return archive
 
 
-def test_500_runs_give_the_same_report_from_their_archive(sweep_of, tmp_path: Path) -> None:
-    folder = sweep_of(500)
+@pytest.mark.parametrize("count", [50, pytest.param(500, marks=pytest.mark.slow)])
+def test_many_runs_give_the_same_report_from_their_archive(sweep_of, tmp_path: Path, count: int) -> None:
+    folder = sweep_of(count)
     archive = tmp_path / "rates.jsonl.gz"
     assert pack(folder, to=archive) == 0
     there, back = read_table(folder), read_table(archive)
-    assert len(there.runs) > 490
+    assert len(there.runs) > 0.98 * count
     assert any("lipschitz" in run.values and "gradient_cosine" in run.values for run in back.runs)
     assert as_json_text(back) == as_json_text(there)
     assert as_csv(back) == as_csv(there)
