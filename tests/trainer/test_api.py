@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pretend import server
 from pretend.watch import write_sweep
 
 import trainer
@@ -39,6 +40,7 @@ def test_settings_are_a_mapping_or_words() -> None:
         load_config({"optimizer.lrr": 0.1})
 
 
+@pytest.mark.slow
 def test_a_script_runs_a_sweep_without_a_guard_around_it(tmp_path: Path, small_run: list[str]) -> None:
     write_sweep(tmp_path, {"optimizer.lr": {"values": [0.001, 0.002]}, "seed": {"values": [0, 1]}})
     script = tmp_path / "mine.py"
@@ -46,8 +48,18 @@ def test_a_script_runs_a_sweep_without_a_guard_around_it(tmp_path: Path, small_r
     said = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert said.returncode == 0, said.stderr
     assert said.stdout.startswith("Test accuracy")
+
+
+def test_a_sweep_is_run_once_and_reported(tmp_path: Path, small_run: list[str]) -> None:
+    write_sweep(tmp_path, {"optimizer.lr": {"values": [0.001, 0.002]}, "seed": {"values": [0, 1]}})
+    server.ready()
     progress = run_sweep(tmp_path / "s.yaml", [*small_run, "train.epochs=1"], runs=tmp_path / "runs")
-    assert progress.complete, "and nothing was run again"
+    assert progress.complete
+    runs = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/s/*/run.json")}
+    assert len(runs) == 4
+    progress = run_sweep(tmp_path / "s.yaml", [*small_run, "train.epochs=1"], runs=tmp_path / "runs")
+    assert progress.complete
+    assert all(path.stat().st_mtime_ns == then for path, then in runs.items()), "and nothing was run again"
 
     report = write_report("s", runs=tmp_path / "runs", margin=50.0)
     assert report.page.is_file() and report.answer in report._repr_markdown_()
