@@ -19,7 +19,7 @@ _ALONE = "1 device"
 
 
 def bench_devices(
-    overrides: Sequence[str], config: RunConfig, *, counts: Sequence[int] = (1, 2), rounds: int = 3
+    overrides: Sequence[str], config: RunConfig, *, counts: Sequence[int] = (2,), rounds: int = 3
 ) -> dict[str, Any]:
     """Return images/s of training on each number of devices, of `config`, which is that of `overrides`.
 

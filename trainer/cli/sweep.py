@@ -181,7 +181,7 @@ _SUBMIT_EXAMPLES = """Examples:
 \b
   trainer sweep submit sweeps/lr_scheduler.yaml --slurm --gres gpu:1 --print
   trainer sweep submit sweeps/lr_scheduler.yaml --slurm --array 8 --gres gpu:1 --time 12:00:00
-  trainer sweep submit sweeps/lr_scheduler.yaml --slurm --nodes 2 --gres gpu:4 --per-device 4
+  trainer sweep submit sweeps/lr_scheduler.yaml --slurm --nodes 2 --gres gpu:4 --cpus 32 --per-device 4
   trainer sweep submit ENTITY/PROJECT/ID --slurm --gres gpu:1 --sbatch --account=NAME"""
 
 
@@ -242,7 +242,7 @@ def submit(
     ] = None,
     per_device: PerDeviceFlag = 1,
     gres: Annotated[str | None, Option(help="What each task or node needs, such as gpu:1.", metavar="LIST")] = None,
-    cpus: Annotated[int, Option(help="Processors of each task or node.", metavar="N", min=1)] = 4,
+    cpus: Annotated[int, Option(help="Processors of each task or node, which its runs share.", metavar="N", min=1)] = 4,
     time: Annotated[str, Option(help="Most time of each task, or of the cluster.", metavar="TIME")] = "4:00:00",
     partition: Annotated[str | None, Option(help="Slurm's partition.", metavar="NAME")] = None,
     sbatch: Annotated[

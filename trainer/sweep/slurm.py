@@ -14,12 +14,14 @@ from trainer.errors import SweepError
 _SAVES_WITHIN = 120  # seconds before the end at which a run is asked to save; it needs less than 60
 HEAD = "$head:$port"  # what the driver's command has for --ray: the script's variables, which the shell fills in
 # `symmetric-run` starts Ray's head or a worker, by the node that it is on. The driver is not its entry point, since it
-# passes no signal on. Two jobs on one node have ports of their own, beyond those of Ray's workers (10002 to 19999).
+# passes no signal on. It refuses a node on which Ray runs, and stops all of it at the end, so nodes are taken whole.
 _CLUSTER = (
     "export RAY_USAGE_STATS_ENABLED=0",
+    "export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300",  # for a head whose file system is slow; 30 s else
     'head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
     "port=$((20000 + SLURM_JOB_ID % 10000))",
-    f'srun ray symmetric-run --address "{HEAD}" --num-cpus "$SLURM_CPUS_PER_TASK" -- sleep infinity &',
+    'srun --cpus-per-task="$SLURM_CPUS_PER_TASK" '  # which it does not take from sbatch since Slurm 22.05
+    f'ray symmetric-run --address "{HEAD}" --num-cpus "$SLURM_CPUS_PER_TASK" -- sleep infinity &',
     f'until ray status --address "{HEAD}" > /dev/null 2>&1; do kill -0 $! || exit 1; sleep 2; done',
 )
 _TIME = re.compile(r"\d+(:\d\d){0,2}|\d+-\d+(:\d\d){0,2}")
@@ -47,7 +49,7 @@ class Job:
         for each in self.more:
             if not each.startswith("-"):
                 raise SweepError(f"--sbatch {each}: not an option of sbatch; did you mean --{each.lstrip('-')}?")
-        for each in (self.gres, self.partition, *self.more):
+        for each in (self.name, self.gres, self.partition, *self.more):
             if each is not None and not each.isprintable():
                 raise SweepError(f"{each!r}: an option of sbatch is one line")
 
@@ -67,9 +69,10 @@ class Job:
             "signal": f"B:TERM@{_SAVES_WITHIN}",
         }
         options = [f"--{key}={value}" for key, value in asked.items() if value is not None]
+        whole = ["--exclusive"] if self.ray else []
         lines = [
             "#!/bin/bash",
-            *(f"#SBATCH {option}" for option in [*options, "--requeue", *self.more]),
+            *(f"#SBATCH {shlex.quote(option)}" for option in [*options, *whole, "--requeue", *self.more]),
             f"cd {shlex.quote(str(folder))} || exit 1",
             f'export PATH={shlex.quote(str(binaries))}:"$PATH"',
             *(_CLUSTER if self.ray else ()),

@@ -86,7 +86,7 @@ def test_the_script_is_clean_for_shellcheck_and_runs_the_command_of_this_environ
 
 STAND_INS = {  # of Slurm's commands, and of Ray's and the trainer's, which say what they were given
     "scontrol": '[ "$*" = "show hostnames two-[1-2]" ] && printf "two-1\\ntwo-2\\n"',
-    "srun": '"$@"',
+    "srun": 'shift; "$@"',  # its --cpus-per-task
     "ray": '[ "$1" = status ] && { [ -f up ]; exit; }\necho "ray $*" >> said; touch up; shift 6; exec "$@"',
     "sleep": "[ $1 = infinity ] && exec /bin/sleep 1; true",
     "trainer": 'echo "trainer $*" >> said; exit 4',
@@ -99,7 +99,11 @@ def test_a_cluster_of_ray_on_the_nodes_of_one_job(
     asked = ["sweep", "submit", "losses.yaml", "--slurm", "--nodes", "2", "--per-device", "2", "--print"]
     assert run_here(asked) == 0
     text = capsys.readouterr().out
-    assert "#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=1\n" in text and "--array" not in text
+    assert (
+        "#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=1\n" in text
+        and "#SBATCH --exclusive\n" in text
+        and "--array" not in text
+    )
     for name, does in STAND_INS.items():
         program = tmp_path / name
         program.write_text(f"#!/bin/bash\n{does}\n")
