@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-_SIDE, _WIDE, _HIGH, _ACROSS, _DOWN = 760, 210, 46, 235, 74  # the picture, a box, and from one box to the next
+_WIDE, _HIGH, _ACROSS, _DOWN = 210, 46, 235, 74  # a box, and from one box to the next
 _INK, _GREY, _QUIET = "#222222", "#595959", "#767676"
 _ABOUT = {
     "cli": "a file a command",
@@ -74,15 +74,17 @@ def skeleton() -> list[tuple[str, str]]:
 def picture() -> str:
     """Return the SVG."""
     place: dict[str, tuple[float, float]] = {}
-    for row, layer in enumerate(layers := rooms()):
+    layers = rooms()
+    side = _ACROSS * max(map(len, layers))
+    for row, layer in enumerate(layers):
         for column, room in enumerate(layer):
-            place[room] = (_SIDE / 2 + (column - (len(layer) - 1) / 2) * _ACROSS, 20 + row * _DOWN)
+            place[room] = (side / 2 + (column - (len(layer) - 1) / 2) * _ACROSS, 20 + row * _DOWN)
     height = 20 + len(layers) * _DOWN
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_SIDE} {height}" font-family="Arial, sans-serif">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {height}" font-family="Arial, sans-serif">',
         f'<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
         f'<path d="M0 0 L8 4 L0 8 z" fill="{_QUIET}"/></marker></defs>',
-        f'<rect width="{_SIDE}" height="{height}" fill="white"/>',
+        f'<rect width="{side}" height="{height}" fill="white"/>',
     ]
     for room, other in skeleton():
         (x1, y1), (x2, y2) = place[room], place[other]

@@ -40,3 +40,13 @@ def test_every_room_of_the_trainer_is_on_the_map() -> None:
 def test_the_figure_is_that_of_the_code() -> None:
     drawn = (ROOT / "docs" / "pictures" / "architecture.svg").read_text(encoding="utf-8")
     assert drawn == picture(), "run `make docs`"
+
+
+def test_no_room_of_the_figure_is_cut_off() -> None:
+    """Before: the width was fixed, and a row of four rooms was wider."""
+    drawn = picture()
+    side = float(re.findall(r'viewBox="0 0 (\d+)', drawn)[0])
+    boxes = [
+        (float(x), float(width)) for x, width in re.findall(r'<rect x="(-?[\d.]+)" y="[\d.]+" width="(\d+)"', drawn)
+    ]
+    assert len(boxes) > 15 and all(x >= 0 and x + width <= side for x, width in boxes)

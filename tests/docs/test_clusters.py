@@ -54,6 +54,7 @@ POD = fields(
         volumes=many(fields("name", name=NAME, persistentVolumeClaim=fields("claimName", claimName=NAME))),
         restartPolicy={"enum": ["OnFailure", "Never"]},
         terminationGracePeriodSeconds=COUNT,
+        securityContext=fields("fsGroup", fsGroup=COUNT),
     ),
 )
 META = fields("name", name=NAME, labels=TEXTS)
