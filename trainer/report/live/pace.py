@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-REQUESTS = 0.005
+REQUESTS = 0.0025
 """Share of all cores that answers to requests may take."""
 PAGES = 0.01
 """Share of all cores that making pages may take."""
