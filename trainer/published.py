@@ -59,6 +59,7 @@ class PublishedRow:
     sweep: str  # the stem of the file in sweeps/ that answers it
     settings: Mapping[str, Any]  # as transcribed; None: not said
     printed: Mapping[str, Any]  # figures by name
+    read_otherwise: tuple[str, ...] = ()  # sweeps that set otherwise what the report leaves open
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def experiments() -> tuple[Experiment, ...]:
                     experiment["id"],
                     experiment["sweep"],
                     _merged(experiment.get("common", {}), row["set"]),
-                    {key: value for key, value in row.items() if key != "set"},
+                    {key: value for key, value in row.items() if key not in ("set", "read_otherwise")},
+                    tuple(row.get("read_otherwise", ())),
                 )
                 for row in experiment["rows"]
             ),

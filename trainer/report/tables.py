@@ -19,6 +19,7 @@ from trainer.report.folders import Problem, Read, Run, is_second_test, read_resu
 from trainer.report.published.claims import Claim, claims_of
 from trainer.report.published.comparisons import Answer, Comparison, answers_of, authors_answers_of, compared
 from trainer.report.published.filed import networks_too, resolved
+from trainer.report.published.readings import Readings, read_otherwise_by, readings_of
 from trainer.report.sources import Contents, Source, beside, find_sources, read_source
 from trainer.runs import groups
 from trainer.runs.archive import SUFFIX, is_archive
@@ -53,6 +54,7 @@ class Table:
     expected: int | None  # number of runs; None if it is not known
     control: str = ""  # that its file names: a configuration, a network, or a choice
     authors: tuple[Answer, ...] = ()  # to those rows that have a reading after their authors' public code
+    readings: tuple[Readings, ...] = ()  # of rows of another sweep, which this one reads otherwise
     asked: Measured | None = None  # the outcome that its file names in place of the metric
     source: Source | None = None  # None for single runs
     decided: Decided | None = None  # if seeds were added until it was decided
@@ -331,7 +333,7 @@ def _without_runs(name: str, places: Source | None) -> Table:
 def _answered(table: Table, sweep: Sweep, read: Read = read_result) -> Table:
     """Return a sweep's table with its answers to published rows, under either reading."""
     answered = tuple(experiment for experiment in experiments() if experiment.sweep == sweep.name)
-    if not answered:
+    if not answered and not read_otherwise_by(sweep.name):
         return table
     complete = networks_too()
     filed = {each.label: resolved(each, sweep, complete) for each in table.configurations}
@@ -345,6 +347,7 @@ def _answered(table: Table, sweep: Sweep, read: Read = read_result) -> Table:
         table,
         configurations=tuple(configurations),
         answers=tuple(answers),
+        readings=tuple(readings_of(sweep.name, configurations, filed)),
         authors=tuple(_planned(authors_answers_of(answered, [*theirs, *configurations], complete), answers)),
     )
 

@@ -55,6 +55,7 @@ def as_json(table: Table) -> dict[str, Any]:
         "failures": [asdict(each) for each in table.failures],
         "published": [_comparison(each) for each in table.comparisons],
         "published_after_the_authors_code": [_comparison(each) for each in table.authors_comparisons],
+        "other_readings": [_comparison(each) for readings in table.readings for each in readings.comparisons],
         "orders": {each.id: (order := table.order(each)) and asdict(order) for each in table.experiments},
         "claims": [
             {

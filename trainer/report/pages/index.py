@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.published import experiments
+from trainer.published import experiments, rows
 from trainer.report.pages.claims import all_claims, counts_text
 from trainer.report.pages.markdown import link, link_to_report
+from trainer.report.pages.readings import found
 from trainer.report.pages.sentences import interval, marked_text, p_value, several, verdict_of
 from trainer.report.published.comparisons import Comparison, answers_of, compared
 from trainer.report.published.grades import KINDS, MEANING, Grade
@@ -104,7 +105,9 @@ def catalogue(runs: Path, archives: Path | None = None) -> tuple[list[Line], lis
         heads = [each for each in comparisons if each.headline and each.answer.experiment is experiment]
         theirs = {id(each.answer.row): each for each in table.authors_comparisons if each.headline} if table else {}
         lines += [Line(name, each, theirs.get(id(each.answer.row))) for each in heads]
-    return lines, list(tables.values())
+    others = dict.fromkeys(name for row in rows() for name in row.read_otherwise)
+    sources = [source for name in others if (source := source_of(name, runs, archives))]
+    return lines, [*tables.values(), *map(read_table_of, sources)]
 
 
 def as_json(lines: Sequence[Line]) -> list[dict[str, object]]:
@@ -184,6 +187,7 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
     yield from _crossed("the authors' reading", [(_state(each), each.answer.grade, _marks(each)) for each in theirs])
     yield from _jointly(lines)
     yield from _noise(lines)
+    yield from _read_otherwise(tables, beside)
     claims = all_claims(tables)
     yield f"{link('Conclusions of the reports', 'claims.md', beside)}, each with its check:"
     yield counts_text(claims)
@@ -192,9 +196,7 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
         own = [line for line in lines if line.comparison.answer.experiment is experiment]
         if not own:
             continue
-        pages = (f"runs/{experiment.sweep}.md", f"{experiment.sweep}.md")  # made from an archive, written by hand
-        page = next((page for page in pages if (beside / page).is_file()), None)
-        sweep = f"[{experiment.sweep}]({page})" if page else f"`sweeps/{experiment.sweep}.yaml`"
+        sweep = _sweep(experiment.sweep, beside)
         yield f"## {experiment.title}"
         yield ""
         yield f"{link_to_report('Report', experiment.report, beside)}, {experiment.where}, answered by {sweep}."
@@ -257,6 +259,23 @@ def _noise(lines: Sequence[Line]) -> Iterable[str]:
             row = f"{line.report} {line.comparison.answer.name}"
             yield f"| {row} | {figure.name} | {f'{std} {figure.unit}'.strip()} | [{low}, {high}] | {n} |"
     yield ""
+
+
+def _read_otherwise(tables: Sequence[Table], beside: Path) -> Iterable[str]:
+    """Yield what sweeps found that read a row otherwise."""
+    found_by = [f"- {found(each)} ({_sweep(each.sweep, beside)})." for table in tables for each in table.readings]
+    if found_by:
+        yield "Rows under other readings of what their reports leave open:"
+        yield ""
+        yield from found_by
+        yield ""
+
+
+def _sweep(name: str, beside: Path) -> str:
+    """Return a link to the page of a sweep, or its file where there is no page."""
+    pages = (f"runs/{name}.md", f"{name}.md")  # made from an archive, written by hand
+    page = next((page for page in pages if (beside / page).is_file()), None)
+    return f"[{name}]({page})" if page else f"`sweeps/{name}.yaml`"
 
 
 def _grades(lines: Sequence[Line]) -> Iterable[str]:

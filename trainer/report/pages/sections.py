@@ -9,6 +9,7 @@ from trainer.report.pages.grids import Grid
 from trainer.report.pages.guards import warned
 from trainer.report.pages.origins import provenance
 from trainer.report.pages.pictures import Shown, pictures_of
+from trainer.report.pages.readings import elsewhere, other_readings
 from trainer.report.pages.sentences import best_epoch_of, floor_text, nothing_missing, order_of, two_humps_of
 from trainer.report.tables import Table
 
@@ -55,6 +56,8 @@ def _sections(table: Table, charts: Sequence[Chart]) -> Iterator[Section]:
         heads = beside.published(table, experiment, headlines=True)
         reproduced += [heads, order_of(table, experiment), best_epoch_of(table, experiment)] if heads.rows else []
         reproduced.append(beside.after_the_authors_code(table, experiment))
+        reproduced.append(elsewhere(experiment))
+    reproduced += other_readings(table)
     yield "Published and reproduced", reproduced
     yield "Every configuration", [grids.configurations(table), two_humps_of(table)]
     yield "Which configurations train", [grids.trained(table)]

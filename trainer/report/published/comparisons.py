@@ -105,7 +105,7 @@ def answers_of(
     varying = set(differing_keys([each.config for each in configurations if each.config]))
     files = filed or {}
     departures = {
-        each.label: tuple(_differences({}, each.config, files.get(each.label, Filed()).config))
+        each.label: tuple(departures_of({}, each.config, files.get(each.label, Filed()).config))
         for each in configurations
         if each.config
     }
@@ -116,7 +116,7 @@ def answers_of(
             ours = next((each for each in configurations if _agrees(each.config, asked, varying)), None)
             config = ours.config if ours else {}
             file = files.get(ours.label, Filed()) if ours else Filed()
-            differences = tuple(_differences(asked, config, file.config)) if ours else ()
+            differences = tuple(departures_of(asked, config, file.config)) if ours else ()
             opened = left_open(row, config, file.origins) if config else ()
             grade = grade_of(row, opened) if config else None
             answers.append(
@@ -146,7 +146,7 @@ def authors_answers_of(
 
 
 def _departs(config: Mapping[str, Any], run: AuthorsRun) -> bool:
-    return any(True for _ in _differences(run.asked, config, run.config))
+    return any(True for _ in departures_of(run.asked, config, run.config))
 
 
 def _agrees(config: Mapping[str, Any], asked: Mapping[str, Any], varying: set[str]) -> bool:
@@ -154,7 +154,7 @@ def _agrees(config: Mapping[str, Any], asked: Mapping[str, Any], varying: set[st
     return bool(config) and not differing_keys([{key: each.get(key) for key in keys} for each in (config, asked)])
 
 
-def _differences(asked: Mapping[str, Any], config: Mapping[str, Any], filed: Mapping[str, Any]) -> Iterable[str]:
+def departures_of(asked: Mapping[str, Any], config: Mapping[str, Any], filed: Mapping[str, Any]) -> Iterable[str]:
     """Yield where our settings differ from the printed ones, and the others from the sweep's file."""
     printed = {"data.name": "cifar10", "data.train_size": None, **asked}
     for key, theirs in printed.items():
@@ -170,13 +170,14 @@ def _differences(asked: Mapping[str, Any], config: Mapping[str, Any], filed: Map
 def compared(answers: Sequence[Answer]) -> list[Comparison]:
     """Return the comparison of every figure of every row, the headline of each row first."""
     return [
-        _comparison(answer, figure, number == 0)
+        comparison_of(answer, figure, headline=number == 0)
         for answer in answers
         for number, figure in enumerate(figures(answer.row, answer.experiment))
     ]
 
 
-def _comparison(answer: Answer, figure: Figure, headline: bool) -> Comparison:
+def comparison_of(answer: Answer, figure: Figure, *, headline: bool) -> Comparison:
+    """Return a figure of a row, compared with the runs of the configuration that answers it."""
     sample = answer.sample(figure.measure)
     values = list(sample.values())
     judged: Verdict = "undecided"
