@@ -1,5 +1,6 @@
 """Files that are either complete or absent."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -65,6 +66,19 @@ def make_folder(path: Path) -> None:
     """Make a folder and its parents, if they do not exist yet. Raises DiskError."""
     with disk_errors(path, "cannot be made"):
         path.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process of this machine is in this block with the same folder. Raises DiskError."""
+    with disk_errors(folder, "cannot be locked"):
+        handle = os.open(folder, os.O_RDONLY)
+    try:
+        with disk_errors(folder, "cannot be locked"):
+            fcntl.flock(handle, fcntl.LOCK_EX)  # gone with the process, however that ends
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.errors import ArchiveError, ConfigError
+from trainer.files import alone_in, make_folder
 from trainer.report.folders import Problem, read_results, run_folders
 from trainer.report.sources import find_sources, sweep_text
 from trainer.runs.archive import (
@@ -49,22 +50,24 @@ def pack(targets: Sequence[str], to: Path, runs: Path) -> Packed:
             f" {to.with_name(source.name + SUFFIX)}"
             for source in wrong
         ))  # fmt: skip
-    before = read_archive(to) if to.exists() else Archive(None, ())
     others = [read_archive(path) for source in sources for path in source.archives if path.resolve() != to.resolve()]
     fresh, left_out = _entries([source.folder for source in sources if source.folder])
-    entries = merged([*before.entries, *(entry for other in others for entry in other.entries), *fresh])
-    if not entries:
+    new = [*(entry for other in others for entry in other.entries), *fresh]
+    if not new and not to.exists():
         raise ArchiveError(f"{to}: nothing to pack", *(f"{each.where}: {each.message}" for each in left_out))
     files = [path.read_text(encoding="utf-8") for source in sources if (path := source.sweep_file)]
-    texts = [before.sweep, *(other.sweep for other in others), *map(public_sweep, files)]
-    sweep = sweep_text(texts)
-    write_archive(to, Archive(sweep, tuple(entries)))
+    make_folder(to.parent)
+    with alone_in(to.parent):  # or two that pack at once would each write what it had read, without the other's runs
+        before = read_archive(to) if to.exists() else Archive(None, ())
+        entries = merged([*before.entries, *new])
+        texts = [before.sweep, *(other.sweep for other in others), *map(public_sweep, files)]
+        write_archive(to, Archive(sweep_text(texts), tuple(entries)))
     warnings = [conflict_text(*each) for each in conflicts(entries)]
     if len({text for text in texts if text is not None}) > 1:
         warnings.append(f"{stem_of(to)}.yaml: not the same everywhere. The one with most points is kept")
     known = {entry.text for entry in before.entries}
-    new = sum(entry.text not in known for entry in entries)
-    return Packed(to, len(entries), new, to.stat().st_size, tuple(left_out), tuple(warnings))
+    added = sum(entry.text not in known for entry in entries)
+    return Packed(to, len(entries), added, to.stat().st_size, tuple(left_out), tuple(warnings))
 
 
 def _entries(folders: Sequence[Path]) -> tuple[list[Entry], list[Problem]]:

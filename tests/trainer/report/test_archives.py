@@ -6,10 +6,13 @@ import random
 from collections.abc import Callable, Sequence
 from itertools import permutations
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from command_line import run_here
 
+from trainer.files import alone_in
+from trainer.report.pack import pack as pack_archives
 from trainer.report.pages.export import as_csv, as_json_text
 from trainer.report.pages.index import catalogue
 from trainer.report.pages.write import write_report
@@ -126,6 +129,21 @@ def test_no_order_of_merging_shows_in_the_bytes(sweep_of, tmp_path: Path) -> Non
         assert to.stat().st_mtime_ns == before  # nothing new, so nothing was written
         found.add(to.read_bytes())
     assert found == {(tmp_path / "whole" / "rates.jsonl.gz").read_bytes()}
+
+
+def test_two_that_pack_at_once_both_keep_their_runs(sweep_of, tmp_path: Path) -> None:
+    pack(sweep_of(6), to=tmp_path / "theirs" / "rates.jsonl.gz")
+    header, *lines = lines_of(tmp_path / "theirs" / "rates.jsonl.gz")
+    mine = write_lines(tmp_path / "mine" / "rates.jsonl.gz", [header, *lines[:2]])
+    to = write_lines(tmp_path / "both" / "rates.jsonl.gz", [header, lines[2]])
+    with alone_in(to.parent):
+        packing = Thread(target=pack_archives, args=([str(mine)], to, tmp_path))
+        packing.start()
+        packing.join(0.5)  # it waits, however long
+        assert packing.is_alive()
+        write_lines(to, [header, *lines[2:]])  # as another process does that packs at the same time
+    packing.join()
+    assert sorted(lines_of(to)) == sorted([header, *lines])
 
 
 def test_a_later_state_of_a_run_replaces_an_earlier_one_in_any_order(sweep_of, tmp_path: Path) -> None:
