@@ -18,10 +18,16 @@ from PIL import Image
 from standin import Standin
 
 from trainer.cli import slow_start
+from trainer.threads import cores
 
 slow_start.PATIENCE_SECONDS = 3600  # whichever test imports torch first prints what it prints elsewhere
 settings.register_profile("shared machine", deadline=None, derandomize=True)  # a slow minute is no failure
 settings.load_profile("shared machine")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one process more than cores: a third of the time tests wait, for children and for seconds to pass."""
+    return cores() + 1
 
 
 @pytest.fixture(scope="session")
