@@ -113,7 +113,7 @@ def all_measured(configurations: Sequence[Configuration], asked: Measured | None
 
     They are compared with the control, or with the first configuration of the file.
     """
-    if not any(run.traces for each in configurations for run in each.runs):
+    if not any(run.result.measures for each in configurations for run in each.runs):
         return []
     by_rates = asked.outcome.over_rates if asked else bool(siblings_of(configurations))
     found: list[Measured] = []

@@ -96,7 +96,7 @@ class Run:
             return None if not is_finite(value) else _percent(value) if "accuracy" in name else value
         if "/" in name:
             found = Outcome(name).of_run(self.traces)
-            return self.values.get(name) if found is None else found  # an archive has no traces
+            return self.values.get(name) if found is None else found  # an archive has few traces
         match name.split():
             case ["test_acc_at", epoch]:
                 rows = self.history.having("test/accuracy")

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from trainer.errors import ArchiveError
 from trainer.files import disk_errors, make_folder, write_whole
-from trainer.runs.archive_lines import FORMAT, Entry, read_entry
+from trainer.runs.archive_lines import Entry, read_entry
 from trainer.runs.results import origin_of, same_numbers, strictly
 
 SUFFIX = ".jsonl.gz"
 _KIND = "runs of cifar-sweeps"
+_FORMAT = 1  # of the header
 _CHUNK = 1024  # bytes
 _ENDED = ("finished", "stopped", "diverged")
 
@@ -67,7 +68,7 @@ def write_archive(path: Path, archive: Archive) -> bool:
 
     Raises DiskError.
     """
-    header = json.dumps({"archive": _KIND, "format": FORMAT, "sweep": archive.sweep})
+    header = json.dumps({"archive": _KIND, "format": _FORMAT, "sweep": archive.sweep})
     body = "".join(f"{line}\n" for line in (header, *(entry.text for entry in archive.entries))).encode()
     if path.exists() and b"".join(_unpacked(path)[0]) == body:
         return False
@@ -173,8 +174,8 @@ def _sweep_in(header: str) -> str | None:
         raise ValueError("not the header of an archive of runs") from error
     if not isinstance(content, dict) or content.get("archive") != _KIND:
         raise ValueError("not the header of an archive of runs")
-    if content.get("format") != FORMAT:
-        raise ValueError(f"format {content.get('format')!r}: this trainer reads format {FORMAT}")
+    if content.get("format") != _FORMAT:
+        raise ValueError(f"format {content.get('format')!r}: this trainer reads format {_FORMAT}")
     if not isinstance(sweep := content.get("sweep"), str | None) or content.keys() != {"archive", "format", "sweep"}:
         raise ValueError("header: expected archive, format and sweep, the text of a sweep's file or null")
     return sweep

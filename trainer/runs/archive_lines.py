@@ -17,16 +17,19 @@ from trainer.runs.bits import pack_bits, unpack_bits
 from trainer.runs.folder import hash_of
 from trainer.runs.groups import SEED, decisive
 from trainer.runs.history import History, oddities
+from trainer.runs.outcomes import BAND_KEYS, Trace
 from trainer.runs.private import public, public_config, public_provenance
 from trainer.runs.results import CURVES, Note, Result, numbers_of, strictly
+from trainer.runs.trace_text import TraceText, pack_trace, unpack_trace
 
-FORMAT = 1  # raised when an older trainer could not read what this one writes
+FORMATS = (1, 2)
+"""Formats that this trainer reads. A line has the lowest that an older trainer could read it by: 2 is with traces."""
 
 
 class _Line(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    format: Literal[1]
+    format: Literal[1, 2]
     hash: str = Field(pattern=r"^[0-9a-f]{8}$")
     """Hash of `config`, eight hex digits, as in the name of a sweep's run folder."""
     name: str = Field(pattern=r"^[^/\x00-\x1f\x7f]+$")
@@ -44,6 +47,8 @@ class _Line(BaseModel):
     """One bit for each test image, as `bits.pack_bits` writes it. Null if the run did not keep it."""
     provenance: dict[str, Any]
     notes: list[list[str]]
+    traces: dict[str, TraceText] = {}
+    """What bands over learning rates are made of, by key of the rows."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,9 @@ def entry_of(result: Result) -> Entry:
     """Return a run as an entry. Its result stays as it was read. Its line is without what is private."""
     history = result.history
     changing = {SEED: history.config.get(SEED) or 0, **decisive(history.config)}
+    traces = {key: pack_trace(trace) for key, trace in result.traces.items() if key in BAND_KEYS}
     line = {
-        "format": FORMAT,
+        "format": 2 if traces else 1,
         "hash": hash_of(public_config(changing)),
         "name": result.name,
         "config": public_config(changing),
@@ -79,6 +85,7 @@ def entry_of(result: Result) -> Entry:
         "correct": None if history.correct is None else pack_bits(history.correct.tolist()),
         "provenance": public_provenance(result.provenance),
         "notes": [[kind, public(message)] for kind, message in result.notes],
+        **({"traces": traces} if traces else {}),
     }
     text = json.dumps(line, separators=(",", ":"), allow_nan=False)
     return Entry(text, line["hash"], result)
@@ -93,8 +100,8 @@ def read_entry(text: str, archive: Path) -> Entry:
         raise ValueError(said) from error
     if not isinstance(content, dict) or "format" not in content:
         raise ValueError("not a run of an archive, because it has no format")
-    if content["format"] != FORMAT:
-        raise ValueError(f"format {content['format']!r}: this trainer reads format {FORMAT}")
+    if content["format"] not in FORMATS:
+        raise ValueError(f"format {content['format']!r}: this trainer reads formats {FORMATS[0]} to {FORMATS[-1]}")
     try:
         line = _Line.model_validate(content)
     except ValidationError as error:
@@ -110,7 +117,20 @@ def read_entry(text: str, archive: Path) -> Entry:
     except ValueError as error:
         raise ValueError(f"correct: {error}") from error
     history = History(archive / line.name, config, rows, line.summary, line.confusion, line.classes, correct)
-    return Entry(text, line.hash, Result(history, line.measures, line.provenance, tuple(map(_note, line.notes))))
+    notes = tuple(map(_note, line.notes))
+    return Entry(text, line.hash, Result(history, line.measures, line.provenance, notes, _traces(line.traces)))
+
+
+def _traces(texts: Mapping[str, TraceText]) -> dict[str, Trace]:
+    found: dict[str, Trace] = {}
+    for key, text in texts.items():
+        if key not in BAND_KEYS:
+            raise ValueError(f"traces: {key}: format {FORMATS[-1]} has no such key")
+        try:
+            found[key] = unpack_trace(text)
+        except ValueError as error:
+            raise ValueError(f"traces: {key}: {error}") from None
+    return found
 
 
 def _rows(columns: Mapping[str, list[int | float | None]]) -> list[dict[str, Any]]:
@@ -137,7 +157,7 @@ def _why(error: ValidationError) -> str:
         case "missing":
             return f"{key}: missing"
         case "extra_forbidden":
-            return f"{key}: format {FORMAT} has no such key"
+            return f"{key}: format {FORMATS[-1]} has no such key"
         case _:
             return f"{key}: {first['msg'][:1].lower()}{first['msg'][1:]}, and not {first['input']!r:.60}"
 

@@ -180,6 +180,10 @@ class Outcome:
         return (steps >= int(low)) & (steps <= (int(high) if high else math.inf))
 
 
+BAND_KEYS = tuple(dict.fromkeys(Outcome(name).key for name in STANDARD if Outcome(name).over_rates and name != DECADES))
+"""Keys of the rows that pages make bands over learning rates of. Archives keep each of their steps."""
+
+
 def read_outcome(name: str) -> Outcome:
     """Return an outcome by its name. Raises UserError, one line, for any other name."""
     plain, at, window = name.partition("@")

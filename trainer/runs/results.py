@@ -31,7 +31,7 @@ class Result:
     ]  # over all rows: `gradient_cosine` is a mean, `lipschitz` a maximum, and the outcomes of a run
     provenance: Mapping[str, Any]  # run.json, empty if it cannot be read
     notes: tuple[Note, ...] = ()
-    traces: Mapping[str, Trace] = field(default_factory=dict[str, Trace])  # what probes measured; not in an archive
+    traces: Mapping[str, Trace] = field(default_factory=dict[str, Trace])  # what probes measured
 
     @property
     def name(self) -> str:

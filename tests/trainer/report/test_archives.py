@@ -268,10 +268,10 @@ def other_seed(line: str) -> str:
 Lines = list[str]
 OF_LINES: dict[str, tuple[Callable[[Lines], Lines], str]] = {
     "no JSON": (lambda lines: [*lines[:2], "{oops\n", *lines[3:]], "line 3: not JSON"),
-    "another format": (lambda lines: [*lines[:2], changed(lines[2], format=2)], "line 3: format 2: this trainer reads"),
+    "another format": (lambda lines: [*lines[:2], changed(lines[2], format=3)], "line 3: format 3: this trainer reads"),
     "header of another format": (lambda lines: [changed(lines[0], format=9), *lines[1:]], "line 1: format 9"),
     "missing key": (lambda lines: [lines[0], without(lines[1], "summary"), *lines[2:]], "line 2: summary: missing"),
-    "unknown key": (lambda lines: [*lines[:2], changed(lines[2], more=1)], "line 3: more: format 1 has no such key"),
+    "unknown key": (lambda lines: [*lines[:2], changed(lines[2], more=1)], "line 3: more: format 2 has no such key"),
     "hash": (lambda lines: [*lines[:2], other_seed(lines[2])], "does not fit its config"),
     "NaN": (lambda lines: [*lines[:2], lines[2].replace('"step":[100', '"step":[NaN')], "NaN is not"),
     "infinite": (lambda lines: [*lines[:2], changed(lines[2], measures={"x": 1}).replace("1}", "1e999}")], "1e999"),

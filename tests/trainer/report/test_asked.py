@@ -1,5 +1,6 @@
 """A page answers the question that its sweep's file asks: the outcome, seed-wise ratios, and what is said of them."""
 
+import gzip
 import json
 import math
 from pathlib import Path
@@ -15,6 +16,7 @@ from trainer.errors import SweepError
 from trainer.published import experiments
 from trainer.report.pages import grids, outcome
 from trainer.report.pages.answer import finding
+from trainer.report.pages.export import as_json_text
 from trainer.report.pages.sentences import floor_text, verdict_of
 from trainer.report.pages.write import write_report
 from trainer.report.tables import Table, read_table
@@ -363,3 +365,23 @@ def test_the_printed_range_of_the_loss_is_compared_with_that_of_the_runs(write_l
     assert found["vgg_a"] == ("0.8 to 3.2", "consistent", pytest.approx(2.4))
     assert found["vgg_a_bn"] == ("0.3 to 1.8", "lower", pytest.approx(0.5))
     assert not any(each.reproduced for each in table.comparisons)
+
+
+def test_an_archive_answers_what_its_folder_does(write_landscape, tmp_path: Path) -> None:
+    """Before: archives had no rows of steps, so no band over the rates could be made of them."""
+    folder = write_landscape()
+    archive = tmp_path / "archives" / "bn_landscape.jsonl.gz"
+    assert run_here(["report", "pack", str(folder), "--to", str(archive)]) == 0
+    assert read_table(archive).samples["vgg_a_bn"] == pytest.approx(dict(enumerate(WIDTHS["vgg_a_bn"])))
+    assert as_json_text(read_table(archive)) == as_json_text(read_table(folder))
+
+
+def test_a_damaged_trace_of_an_archive_is_named(write_landscape, tmp_path: Path, capsys) -> None:
+    archive = tmp_path / "archives" / "bn_landscape.jsonl.gz"
+    run_here(["report", "pack", str(write_landscape()), "--to", str(archive)])
+    text = gzip.decompress(archive.read_bytes()).decode()
+    archive.write_bytes(gzip.compress(text.replace('"values":"f4:', '"values":"f4:AAAA', 1).encode()))
+    capsys.readouterr()
+    assert run_here(["report", str(archive), "--out", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {archive}: line 2: traces: runs/loss: values: ")
