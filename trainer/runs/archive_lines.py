@@ -48,7 +48,7 @@ class _Line(BaseModel):
     provenance: dict[str, Any]
     notes: list[list[str]]
     traces: dict[str, TraceText] = {}
-    """What bands over learning rates are made of, by key of the rows."""
+    """Steps and values that bands over learning rates are made of, by key of the rows."""
 
 
 @dataclass(frozen=True)
