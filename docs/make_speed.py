@@ -1,7 +1,7 @@
 """The page docs/results/speed.md, from the measurements of `trainer bench ... --json` in docs/results/speed/."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ _HEAD = """# Speed
 
 Each table is one run of `trainer bench`. Its sides take turns, so that a slow minute of the machine falls on all of
 them. A cell is the median over the rounds, with minimum and maximum. `make docs` writes this page from the files in
-`docs/results/speed/`, which hold what `trainer bench NAME --json` prints.
+`docs/results/speed/`, which hold what `trainer bench NAME --json` prints. Those of another machine are called
+`NAME-MACHINE.json`.
 """
 
 _BENCHES = {  # in the order of the page: what is measured
@@ -31,34 +32,47 @@ _BENCHES = {  # in the order of the page: what is measured
     "devices": "One run on several devices, by `trainer train`. *strong* has the batch of one device, *weak* N times"
     " that. Efficiency is the gain by the number of devices.",
 }
-_WANTED = (  # of a CPU with AMX: (bench, row, column, at least, in words)
-    ("peers", "ours resnet18", "ours / theirs, ratio", 3.5, "ResNet18, batch 128, to pytorch-cifar's loop"),
-    ("epoch", "whole epoch", "to bare step, ratio", 0.95, "a whole epoch to the bare step"),
-    ("data", "crop_flip", "ratio", 60, "crop and flip to torchvision"),
-    ("data", "full", "ratio", 25, "crop, flip, jitter and erasing to torchvision"),
+_PEER = ("peers", "ours resnet18", "ours / theirs, ratio")
+_PEER_WORDS = "ResNet18, batch 128, to pytorch-cifar's loop"
+_WANTED = (  # (bench, row, column, at least, in words, of which kind of processor)
+    (*_PEER, 3.5, _PEER_WORDS, "AMX"),
+    (*_PEER, 2.4, _PEER_WORDS, "AVX512-BF16"),
+    (*_PEER, 1.2, _PEER_WORDS, "no bfloat16"),
+    ("epoch", "whole epoch", "to bare step, ratio", 0.95, "a whole epoch to the bare step", ""),
+    ("data", "crop_flip", "ratio", 60, "crop and flip to torchvision", ""),
+    ("data", "full", "ratio", 25, "crop, flip, jitter and erasing to torchvision", ""),
 )
 
 
 def speed_page(folder: Path = SPEED) -> str:
     """Return the text of docs/results/speed.md. A bench without a file is left out."""
-    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
-    measured = {name: found[name] for name in _BENCHES if name in found}
-    lines = [_HEAD, *_wanted(measured)]
-    for name, content in measured.items():
-        lines += ["", f"## `trainer bench {name}`", "", _BENCHES[name], "", *_table(list(grid(content)))]
-        lines += ["", f"{origin(content)}."]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    lines = [_HEAD, *_wanted(found)]
+    for name, what in _BENCHES.items():
+        own = [content for content in found if content["bench"] == name]
+        lines += ["", f"## `trainer bench {name}`", "", what] if own else []
+        for content in own:
+            lines += ["", *_table(list(grid(content))), "", f"{origin(content)}."]
     return "\n".join([*lines, ""])
 
 
-def _wanted(measured: dict[str, Any]) -> Iterator[str]:
+def _wanted(found: Sequence[dict[str, Any]]) -> Iterator[str]:
     rows = [
-        [words, f"{least:g}", f"{spread['median']:.2f} ({spread['min']:.2f} to {spread['max']:.2f})",
+        [words, kind, f"{least:g}", f"{spread['median']:.2f} ({spread['min']:.2f} to {spread['max']:.2f})",
          "yes" if spread["median"] >= least else "**no**"]
-        for bench, row, column, least, words in _WANTED
-        if (spread := measured.get(bench, {}).get("measured", {}).get(row, {}).get(column))
+        for bench, row, column, least, words, only in _WANTED
+        for content in found
+        if content["bench"] == bench and (kind := _kind(content)) and only in ("", kind)
+        if (spread := content["measured"].get(row, {}).get(column))
     ]  # fmt: skip
     if rows:
-        yield from _table([["ratio", "wanted", "measured", "reached"], *rows])
+        yield from _table([["ratio", "CPU with", "wanted", "measured", "reached"], *rows])
+
+
+def _kind(content: dict[str, Any]) -> str:
+    """Return which of the kinds of CPU with a goal of their own a measurement is of."""
+    units = content["machine"]["bfloat16"]
+    return "AMX" if "amx_bf16" in units else "AVX512-BF16" if "avx512_bf16" in units else "no bfloat16"
 
 
 def _table(rows: list[list[str]]) -> Iterator[str]:

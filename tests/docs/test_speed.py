@@ -2,10 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from make_speed import speed_page
 
 from trainer.bench.rounds import result, spread
+
+
+def measured(bench: str, rows: dict[str, Any], *bfloat16: str) -> str:
+    """JSON of a measurement on a machine with these units for bfloat16."""
+    content = result(bench, rows, rounds=3)
+    return json.dumps({**content, "machine": {**content["machine"], "bfloat16": list(bfloat16)}})
 
 
 def test_the_page_says_what_was_wanted_and_leaves_out_what_was_not_measured(tmp_path: Path) -> None:
@@ -13,10 +20,23 @@ def test_the_page_says_what_was_wanted_and_leaves_out_what_was_not_measured(tmp_
         "crop_flip": {"ours images/s": spread([50_000.0]), "ratio": spread([61.0, 59.0, 70.0])},
         "full": {"ours images/s": spread([9000.0]), "ratio": spread([24.0])},
     }
-    (tmp_path / "data.json").write_text(json.dumps(result("data", rows, rounds=3)))
+    (tmp_path / "data.json").write_text(measured("data", rows, "avx512_bf16"))
     page = speed_page(tmp_path)
-    assert "| crop and flip to torchvision | 60 | 61.00 (59.00 to 70.00) | yes |" in page
-    assert "| crop, flip, jitter and erasing to torchvision | 25 | 24.00 (24.00 to 24.00) | **no** |" in page
+    assert "| crop and flip to torchvision | AVX512-BF16 | 60 | 61.00 (59.00 to 70.00) | yes |" in page
+    assert (
+        "| crop, flip, jitter and erasing to torchvision | AVX512-BF16 | 25 | 24.00 (24.00 to 24.00) | **no** |" in page
+    )
     assert "| crop_flip | 50,000 | 61.0 (59.0 to 70.0) |" in page
     assert [line for line in page.splitlines() if line.startswith("## ")] == ["## `trainer bench data`"]
     assert "3 rounds (" in page
+
+
+def test_each_kind_of_machine_has_its_own_goal(tmp_path: Path) -> None:
+    for name, ratio, units in [("peers", 3.0, ["amx_bf16", "avx512_bf16"]), ("peers-avx2", 1.3, [])]:
+        rows = {"ours resnet18": {"ours / theirs, ratio": spread([ratio])}}
+        (tmp_path / f"{name}.json").write_text(measured("peers", rows, *units))
+    page = speed_page(tmp_path)
+    words = "ResNet18, batch 128, to pytorch-cifar's loop"
+    assert f"| {words} | AMX | 3.5 | 3.00 (3.00 to 3.00) | **no** |" in page
+    assert f"| {words} | no bfloat16 | 1.2 | 1.30 (1.30 to 1.30) | yes |" in page
+    assert page.count("## `trainer bench peers`") == 1 and page.count(f"| {words} |") == 2
