@@ -71,7 +71,7 @@ def _wanted(found: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 def _kind(content: dict[str, Any]) -> str:
     """Return which of the kinds of CPU with a goal of their own a measurement is of."""
-    units = content["machine"]["bfloat16"]
+    units = content["machine"].get("bfloat16", [])
     return "AMX" if "amx_bf16" in units else "AVX512-BF16" if "avx512_bf16" in units else "no bfloat16"
 
 
