@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from trainer.config import RunConfig, load_config
+from trainer.config.base import meanings
 from trainer.config.explain import section_types
 from trainer.config.model import network_table
 from trainer.config.overrides import flatten
@@ -86,8 +87,9 @@ _SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 def choices_page() -> str:
     """Return the text of docs/choices.md."""
     parts = [_HEAD]
-    scalars = [(key, field) for key, field in RunConfig.model_fields.items() if not section_types(field.annotation)]
-    parts.append(_table(scalars))
+    scalars = [key for key, field in RunConfig.model_fields.items() if not section_types(field.annotation)]
+    fields, said = RunConfig.model_fields, meanings(RunConfig)
+    parts.append(_HEADER + "\n".join(_row(key, fields[key], said.get(key, "")) for key in scalars) + "\n")
     for key, field in RunConfig.model_fields.items():
         parts += _section(key, field, depth=2)
     return "\n".join(parts)
@@ -141,22 +143,12 @@ def _section(key: str, field: FieldInfo, depth: int) -> Iterator[str]:
 _HEADER = "| key | type | default | meaning |\n|---|---|---|---|\n"
 
 
-def _table(fields: list[tuple[str, FieldInfo]]) -> str:
-    return _HEADER + "\n".join(_row(key, field, field.description or "") for key, field in fields) + "\n"
-
-
 def _rows(option: type[BaseModel], prefix: str, *, named: bool) -> list[str]:
     """Return a row for each plain key. `name` is one of them if it does not choose between options."""
     fields = option.model_fields.items()
     plain = [(key, field) for key, field in fields if not section_types(field.annotation) and (named or key != "name")]
-    return [_row(f"{prefix}.{key}", field, _meaning(option, key)) for key, field in plain]
-
-
-def _meaning(option: type[BaseModel], key: str) -> str:
-    """Return the docstring of the field, from this class or from the base that declares it."""
-    lineage = [base.model_fields for base in option.__mro__ if issubclass(base, BaseModel) and base is not BaseModel]
-    descriptions = (fields[key].description for fields in lineage if key in fields)
-    return next(filter(None, descriptions), "")
+    said = meanings(option)
+    return [_row(f"{prefix}.{key}", field, said.get(key, "")) for key, field in plain]
 
 
 def _row(key: str, field: FieldInfo, meaning: str) -> str:

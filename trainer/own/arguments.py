@@ -68,19 +68,14 @@ def read_signature(part: Callable[..., Any], place: Collection[str]) -> Signatur
 def section_of(
     key: str, name: str, options: Mapping[str, Option], *, extra: Literal["allow", "forbid"] = "forbid"
 ) -> type[Section]:
-    """Return a section whose field `key` is the choice `name` with these arguments, and perhaps `extra` ones.
-
-    It takes milliseconds to make. Pydantic would look for docstrings in the source of every module, and finds none in a
-    class without source.
-    """
+    """Return a section whose field `key` is the choice `name` with these arguments, and perhaps `extra` ones."""
     fields: dict[str, Any] = {
         each: (option.annotation, ... if option.default is NEEDED else option.default)
         for each, option in options.items()
     }
     fields["name"] = (Literal[name], name)
-    sourceless: Any = {"use_attribute_docstrings": False}
-    chosen = create_model(name, __base__=Section, __cls_kwargs__={"extra": extra} | sourceless, **fields)
-    return create_model("Whole", __base__=Section, __cls_kwargs__=sourceless, **cast("Any", {key: (chosen, ...)}))
+    chosen = create_model(name, __base__=Section, __cls_kwargs__={"extra": extra}, **fields)
+    return create_model("Whole", __base__=Section, **cast("Any", {key: (chosen, ...)}))
 
 
 def read_values(
