@@ -27,6 +27,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 _EXIT_DIVERGED = 3
+_SHOWN = ("/accuracy", "/accuracy_plain")  # of each second test set
 _PROTOCOLS = {
     "last": "of the last epoch",
     "best_val": "of the epoch that validated best",
@@ -163,7 +164,9 @@ def _report(result: "RunResult", as_json: bool) -> None:
     if as_json:
         return typer.echo(json.dumps({"run_dir": str(result.folder), "status": result.status, **summary}))
     shown = {key: summary[key] for key in ("test/accuracy", "test/accuracy_plain", "train/accuracy") if key in summary}
-    shown |= {key: summary[key] for key in summary if key.startswith("also/") and key.count("/") == 2 and "acc" in key}
+    shown |= {
+        key: summary[key] for key in summary if key.startswith("also/") and key.count("/") == 2 and key.endswith(_SHOWN)
+    }
     if (headline := summary.get("headline/accuracy")) is not None:
         shown |= {f"headline, {_PROTOCOLS[summary['headline/protocol']]}": headline}
     for key, value in shown.items():
