@@ -79,6 +79,8 @@ def train(
     given = options.overrides_of(overrides, offline, model, epochs, lr, batch_size, seed, data, device)
     if resume is not None and (recipe is not None or name is not None or dry_run):
         raise ConfigError("--resume: goes with overrides and --config, not with --recipe, --name or --dry-run")
+    if measured and (size := [word for word in given if word.lstrip("-").startswith("train.batch_size=")]):
+        raise ConfigError(f"--batch-size: auto, and {size[0]}; give one of them")
     if resume is not None and measured:
         raise ConfigError("--batch-size: auto: a resumed run keeps its batch size; leave --batch-size out")
     remember(runs)  # of a sweep, which keeps the texts of own parts beside its runs
