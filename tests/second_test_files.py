@@ -1,6 +1,7 @@
 """Second test sets in their own files, in small."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from data_refused import levels
@@ -25,7 +26,7 @@ def write_corrupted(root: Path, count: int = 10) -> Path:
     return root
 
 
-def write_npz(path: Path, count: int = 6, *, classes: int = 2, side: int = 8, seed: int = 0) -> Path:
-    """Write images with `classes` classes in turn, in colour."""
-    np.savez(path, x=levels(count, side, side, 3, seed=seed), y=np.arange(count) % classes)
+def write_npz(path: Path, count: int = 6, *, classes: int = 2, side: int = 8, seed: int = 0, **more: Any) -> Path:
+    """Write images with `classes` classes in turn, in colour, and what more there is."""
+    np.savez(path, x=levels(count, side, side, 3, seed=seed), y=np.arange(count) % classes, **more)
     return path

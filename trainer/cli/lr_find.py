@@ -51,22 +51,27 @@ def lr_find(
         raise ConfigError(f"--steps: {steps}: expected at least 20")
     if to is not None and to.suffix.lower() not in _SUFFIXES:
         raise ConfigError(f"--to: {to}: a chart is written as .png, .svg or .html")
+    if to is not None and not to.parent.is_dir():
+        raise ConfigError(f"--to: {to}: there is no folder {to.parent}")
     given = options.overrides_of(overrides, False, model, batch_size, seed, data, device)
     config = options.load(given, recipe, file).config
+    from trainer.own.quiet import says_nothing
     from trainer.training.rate_range import measure_rate_range
 
-    found = measure_rate_range(config, low=low, high=high, steps=steps)
-    if to is not None:
-        from trainer.training.rate_range_chart import draw_rate_range
-
-        draw_rate_range(found, to, title=f"Range test: {config.model.name}, {config.optimizer.name}")
+    with says_nothing():
+        found = measure_rate_range(config, low=low, high=high, steps=steps)
     if as_json:
-        return options.print_json(found.as_json())
-    typer.echo(_as_text(found))
-    typer.echo(_worth(found, config.seed), err=True)
-    if to is not None:
+        options.print_json(found.as_json())
+    else:
+        typer.echo(_as_text(found))
+        typer.echo(_worth(found, config.seed), err=True)
+    if to is None:
+        return
+    from trainer.training.rate_range_chart import draw_rate_range
+
+    draw_rate_range(found, to, title=f"Range test: {config.model.name}, {config.optimizer.name}")
+    if not as_json:
         typer.echo(to)
-    return None
 
 
 def _as_text(found: "RateRange") -> str:
@@ -81,8 +86,7 @@ def _as_text(found: "RateRange") -> str:
     if found.diverged:
         lines[-1] += "  diverged"
     if found.suggested is None:
-        cure = "; give a higher --until" if "still falls" in found.why_none else "; give another range, or more --steps"
-        return "\n".join([*lines, f"no suggestion: {found.why_none}{cure}"])
+        return "\n".join([*lines, f"no suggestion: {found.why_none}"])
     lines.append(f"lowest loss at    {found.lowest:.2g}")
     if found.steepest is not None:
         lines.append(f"steepest fall at  {found.steepest:.2g}")

@@ -27,6 +27,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 _EXIT_DIVERGED = 3
+_SHOWN = ("/accuracy", "/accuracy_plain")  # of each second test set
 _PROTOCOLS = {
     "last": "of the last epoch",
     "best_val": "of the epoch that validated best",
@@ -78,6 +79,8 @@ def train(
     given = options.overrides_of(overrides, offline, model, epochs, lr, batch_size, seed, data, device)
     if resume is not None and (recipe is not None or name is not None or dry_run):
         raise ConfigError("--resume: goes with overrides and --config, not with --recipe, --name or --dry-run")
+    if measured and (size := [word for word in given if word.lstrip("-").startswith("train.batch_size=")]):
+        raise ConfigError(f"--batch-size: auto, and {size[0]}; give one of them")
     if resume is not None and measured:
         raise ConfigError("--batch-size: auto: a resumed run keeps its batch size; leave --batch-size out")
     remember(runs)  # of a sweep, which keeps the texts of own parts beside its runs
@@ -163,7 +166,9 @@ def _report(result: "RunResult", as_json: bool) -> None:
     if as_json:
         return typer.echo(json.dumps({"run_dir": str(result.folder), "status": result.status, **summary}))
     shown = {key: summary[key] for key in ("test/accuracy", "test/accuracy_plain", "train/accuracy") if key in summary}
-    shown |= {key: summary[key] for key in summary if key.startswith("also/") and key.count("/") == 2 and "acc" in key}
+    shown |= {
+        key: summary[key] for key in summary if key.startswith("also/") and key.count("/") == 2 and key.endswith(_SHOWN)
+    }
     if (headline := summary.get("headline/accuracy")) is not None:
         shown |= {f"headline, {_PROTOCOLS[summary['headline/protocol']]}": headline}
     for key, value in shown.items():

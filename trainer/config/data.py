@@ -38,6 +38,8 @@ class Parts(Section):
         for each in also:
             if each not in (NEW_TEST, CORRUPTED) and Path(each).suffix != ".npz":
                 raise ValueError(f"{each!r} is no second test set; {NEW_TEST}, {CORRUPTED} or a path FILE.npz")
+        if repeated := next((each for each in also if also.count(each) > 1), None):
+            raise ValueError(f"{repeated!r} is in the list twice")
         names = [second_test_name(each) for each in also]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two sets are called {twice!r}; rename a file")
@@ -138,20 +140,30 @@ class Npz(_AnySize):
     that contains `train.npz` and `test.npz` with `x` and `y` each. `class_names` may name the classes."""
 
 
+SplitName = Annotated[str, Field(pattern=r"^\w+([.-]\w+)*$")]
+"""The name of a split is a part of file names."""
+
+
 class HuggingFace(_AnySize):
     """A folder of Hugging Face `datasets`, saved by `save_to_disk` or copied from the Hub (Parquet)."""
 
     name: Literal["huggingface"] = "huggingface"
     root: Annotated[Path, ChangesNoNumber()]
     """Folder that contains `train/state.json`, or `train-*.parquet` in it or in a folder of it."""
-    train_split: str = "train"
+    train_split: SplitName = "train"
     """Name of the split to train on."""
-    test_split: str = "test"
+    test_split: SplitName = "test"
     """Name of the split to test on. The Hub often calls it `validation` or `valid`."""
     image: str | None = None
     """Column of the images. null takes the only one that has images."""
     label: str | None = None
     """Column of the classes. null takes the only one that has classes."""
+
+    @model_validator(mode="after")
+    def _tested_on_other_images(self) -> Self:
+        if self.train_split == self.test_split:
+            raise ValueError(f"train_split and test_split are both {self.test_split!r}; test on other images")
+        return self
 
 
 class OwnData(_AnySet, OwnPart):

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -50,6 +51,12 @@ class EarlyStop(Section):
     """Restore the weights of the best epoch at the end."""
 
 
+def _no_word(size: Any) -> Any:
+    if size == "auto":
+        raise ValueError("a config has a number; `trainer train --batch-size auto` measures one")
+    return size
+
+
 def _whole(number: float) -> float:
     """Return an int if it is one: runs stored before epochs could be fractions have ints."""
     return int(number) if number == int(number) else number
@@ -75,7 +82,7 @@ class BatchSchedule(Section):
 class Train(Section):
     epochs: Annotated[PositiveFloat, AfterValidator(_whole), PlainSerializer(_whole, return_type=Any)] = 25
     """Passes over the training set. The last step of 9.9 epochs is the first one that completes them."""
-    batch_size: PositiveInt = 128
+    batch_size: Annotated[PositiveInt, BeforeValidator(_no_word)] = 128
     """Images per optimizer update."""
     batch_schedule: BatchSchedule = Field(default_factory=BatchSchedule)
     accumulate: PositiveInt = 1

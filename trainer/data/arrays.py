@@ -36,16 +36,16 @@ def read_arrays(path: Path, *, only: Collection[str] | None = None) -> dict[str,
         raise DataError(f"{path}: is damaged ({error})") from error
 
 
-def split_of(images: Array, labels: Array, size: int | None, where: str) -> Split:
+def split_of(images: Array, labels: Array, size: int, where: str) -> Split:
     """Return images [N, 3, S, S], resized once if they have another side than `size`, and labels [N].
 
     Images are uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1 or 3, and labels whole numbers [N] or [N, 1].
     Raises DataError for any others. `where` is the file and what they are called in it.
     """
     split = Split(_colours(images, where), labels_of(labels, where))
-    if len(split) != len(split.images) or not len(split):
+    if len(split) != len(split.images):
         raise DataError(f"{where}: {len(split.images)} images, but {len(split)} labels")
-    return Split(resized(split.images, size) if size else split.images, split.labels)
+    return Split(resized(split.images, size), split.labels)
 
 
 def labels_of(labels: Array, where: str) -> Tensor:
@@ -54,8 +54,12 @@ def labels_of(labels: Array, where: str) -> Tensor:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise DataError(f"{where}: labels are {described(labels)}, not whole numbers [N]")
-    if len(labels) and labels.min() < 0:
+    if not len(labels):
+        raise DataError(f"{where}: no labels")
+    if labels.min() < 0:
         raise DataError(f"{where}: a label is {labels.min()}; the first class is 0")
+    if labels.max() > np.iinfo(np.int64).max:
+        raise DataError(f"{where}: a label is {labels.max()}, which is no class")
     return torch.from_numpy(labels.astype(np.int64))
 
 
@@ -67,14 +71,15 @@ def described(array: Array) -> str:
 def _colours(images: Array, where: str) -> Tensor:
     """Return [N, 3, H, W]. Grey becomes three equal channels."""
     if images.dtype != np.uint8:
-        cure = "; multiply by 255 and save them as uint8" if images.dtype.kind == "f" else ""
+        cure = "; multiply by 255 if they are fractions, and save them as uint8" if images.dtype.kind == "f" else ""
         raise DataError(f"{where}: images are {described(images)}, not uint8 in 0..255{cure}")
     if images.ndim == 3:
         images = images[:, None]
     elif images.ndim == 4 and images.shape[3] in (1, 3):
         images = images.transpose(0, 3, 1, 2)
-    if images.ndim != 4 or images.shape[1] not in (1, 3):
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape[2:]:
         raise DataError(
             f"{where}: images are {described(images)}, not [N, H, W], [N, H, W, C] or [N, C, H, W], C 1 or 3"
         )
-    return torch.from_numpy(np.ascontiguousarray(np.broadcast_to(images, (len(images), 3, *images.shape[2:]))))
+    # A copy, since a file's array may be read only, or in another order.
+    return torch.from_numpy(np.array(images, order="C")).expand(-1, 3, -1, -1).contiguous()

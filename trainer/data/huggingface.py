@@ -4,6 +4,7 @@ pyarrow reads both. `datasets` itself, with its twenty dependencies, is not need
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trainer.config.data import HuggingFace
-from trainer.data.images import ImageSet, Split, mean_and_std
+from trainer.data.images import ImageSet, Split, class_names, mean_and_std
 from trainer.data.pixels import Encoded, cached, decode_all, fingerprint
 from trainer.errors import ConfigError, DataError
 
@@ -22,6 +23,9 @@ try:
     import pyarrow.parquet as pq
 except ImportError as missing:
     raise DataError("data.name=huggingface: needs pyarrow: pip install 'cifar-sweeps[huggingface]'") from missing
+
+_OF = re.compile(r"-of-(\d+)$")
+"""Ends the name of a part of a split: `train-00000-of-00002`."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,10 @@ def read_huggingface(data: HuggingFace) -> ImageSet:
     splits = (data.train_split, data.test_split)
     files = {split: split_files(root, split) for split in splits}
     tables = {split: _table(files[split], split) for split in splits}
-    columns = _columns(tables[data.train_split].schema, data)
+    columns = _columns(tables[data.train_split].schema, data, data.train_split)
+    same = data.model_copy(update={"image": columns.image, "label": columns.label})
+    if _columns(tables[data.test_split].schema, same, data.test_split) != columns:
+        raise DataError(f"huggingface: {data.train_split} and {data.test_split} number their classes differently")
     parts = {split: _images(tables[split], columns.image, split) for split in splits}
     cache = root / f".cifar-sweeps-{data.image_size}.pt"
     known = fingerprint(root, [path for split in splits for path in files[split]], data.image_size, columns.image)
@@ -58,7 +65,7 @@ def read_huggingface(data: HuggingFace) -> ImageSet:
 def count_huggingface(data: HuggingFace) -> tuple[int, int]:
     """Return (classes, training images) without decoding an image. Raises DataError and ConfigError."""
     table = _table(split_files(data.root.expanduser().absolute(), data.train_split), data.train_split)
-    columns = _columns(table.schema, data)
+    columns = _columns(table.schema, data, data.train_split)
     names, _ = _labels(columns, [table.column(columns.label).to_pylist()])
     return len(names), table.num_rows
 
@@ -86,7 +93,7 @@ def split_files(root: Path, split: str) -> list[Path]:
 def _instead(root: Path, inside: Sequence[Path], split: str) -> str:
     """Return what is there instead of a split."""
     if not root.is_dir():
-        return "is not there"
+        return "is a file" if root.exists() else "is not there"
     if (root / "state.json").is_file():
         return f"has one split without a name, and not {split!r}"
     names = {path.parent.name for path in root.glob("*/state.json")}
@@ -98,14 +105,19 @@ def _instead(root: Path, inside: Sequence[Path], split: str) -> str:
 def _saved_files(folder: Path) -> list[Path]:
     try:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        return [folder / each["filename"] for each in state["_data_files"]]
+        first, *others = [folder / each["filename"] for each in state["_data_files"]]
+        return [first, *others]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"huggingface: {folder / 'state.json'} is damaged ({type(error).__name__})") from error
 
 
 def _parquet_files(folder: Path, split: str) -> list[Path]:
     whole = [folder / f"{split}.parquet"] if (folder / f"{split}.parquet").is_file() else []
-    return whole or sorted(folder.glob(f"{split}-*.parquet")) or sorted((folder / split).glob("*.parquet"))
+    files = whole or sorted(folder.glob(f"{split}-*.parquet")) or sorted((folder / split).glob("*.parquet"))
+    parts = {int(found[1]) for path in files if (found := _OF.search(path.stem))}
+    if parts and len(files) < max(parts):
+        raise DataError(f"huggingface: {folder} has {len(files)} of {max(parts)} files of {split!r}; bring the others")
+    return files
 
 
 def _table(files: Sequence[Path], split: str) -> pa.Table:
@@ -119,33 +131,40 @@ def _table(files: Sequence[Path], split: str) -> pa.Table:
                     parts.append(pa.ipc.open_stream(file).read_all())
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"huggingface: {path} cannot be read: {_line(error)}") from error
-    table = pa.concat_tables(parts)
-    if not table.num_rows:
+    for path, part in zip(files, parts, strict=True):
+        if part.schema != parts[0].schema:
+            raise DataError(
+                f"huggingface: {path} and {files[0].name} have different columns; they are not of one split"
+            )
+    if not sum(part.num_rows for part in parts):
         raise DataError(f"huggingface: the split {split!r} has no rows")
-    return table
+    return pa.concat_tables(parts)
 
 
-def _columns(schema: pa.Schema, data: HuggingFace) -> _Columns:
-    """Return the columns that the config names, or the only ones of their kind."""
+def _columns(schema: pa.Schema, data: HuggingFace, split: str) -> _Columns:
+    """Return the columns of a split that the config names, or the only ones of their kind."""
     features = _features(schema)
     images = [field.name for field in schema if pa.types.is_struct(field.type) and "bytes" in _inner(field.type)]
     kinds = {name: feature.get("_type") for name, feature in features.items()}
     labels = [name for name, kind in kinds.items() if kind == "ClassLabel"]
     labels = labels or [name for name in ("label", "labels") if name in schema.names]
-    image = _chosen("image", data.image, images, schema, "images")
-    label = _chosen("label", data.label, labels, schema, "classes")
+    image = _chosen("image", data.image, images, schema, split)
+    label = _chosen("label", data.label, labels, schema, split)
     if image not in images:
-        raise ConfigError(f"data.image: the column {image!r} has no encoded images; these have: {', '.join(images)}")
+        these = f"these have: {', '.join(images)}" if images else "no column has"
+        raise ConfigError(f"data.image: the column {image!r} of {split} has no encoded images; {these}")
     names = features.get(label, {}).get("names")
     return _Columns(image, label, tuple(map(str, names)) if names else None)
 
 
-def _chosen(key: str, asked: str | None, found: Sequence[str], schema: pa.Schema, what: str) -> str:
+def _chosen(key: str, asked: str | None, found: Sequence[str], schema: pa.Schema, split: str) -> str:
     if asked is not None:
         if asked not in schema.names:
-            raise ConfigError(f"data.{key}: no column is called {asked!r}; there are {', '.join(schema.names)}")
+            has = ", ".join(schema.names)
+            raise ConfigError(f"data.{key}: no column of {split} is called {asked!r}; there are {has}")
         return asked
     if len(found) != 1:
+        what = {"image": "images", "label": "classes"}[key]
         several = f"{' and '.join(found)} both have {what}" if found else f"no column has {what}"
         raise ConfigError(f"data.{key}: {several}; name one of {', '.join(found or schema.names)}")
     return found[0]
@@ -154,8 +173,9 @@ def _chosen(key: str, asked: str | None, found: Sequence[str], schema: pa.Schema
 def _features(schema: pa.Schema) -> Mapping[str, Mapping[str, Any]]:
     """Return what `datasets` has noted of each column, if anything."""
     try:
-        return json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, ValueError, TypeError):
+        noted = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {name: feature for name, feature in noted.items() if isinstance(feature, dict)}  # a list is of no image
+    except (KeyError, ValueError, TypeError, AttributeError):
         return {}
 
 
@@ -175,20 +195,22 @@ def _images(table: pa.Table, column: str, split: str) -> list[Encoded]:
 
 def _labels(columns: _Columns, parts: Sequence[Sequence[Any]]) -> tuple[tuple[str, ...], list[Tensor]]:
     """Return the names of the classes and [N] for each part. Text is numbered in sorted order."""
-    values = {value for part in parts for value in part}
-    if all(isinstance(value, str) for value in values):
-        names = tuple(sorted(values))
-        number = {name: place for place, name in enumerate(names)}
+    values = [value for part in parts for value in part]
+    texts = any(isinstance(value, str) for value in values)
+    if odd := [value for value in values if not (isinstance(value, str) if texts else _is_number(value))]:
+        shown = repr(odd[0])[:60]
+        raise ConfigError(f"data.label: the column {columns.label!r} has {shown}, which is no class")
+    given = columns.names
+    if texts:
+        given = tuple(sorted({*values}))
+        number = {name: place for place, name in enumerate(given)}
         parts = [[number[value] for value in part] for part in parts]
-    elif all(type(value) is int and value >= 0 for value in values):
-        names = columns.names or tuple(map(str, range(max(values) + 1)))
-    else:
-        odd = next(value for value in values if not (type(value) is int and value >= 0))
-        raise ConfigError(f"data.label: the column {columns.label!r} has {odd!r}, which is no class")
-    most = max(max(part) for part in parts)
-    if len(names) < max(2, most + 1):
-        raise DataError(f"huggingface: {len(names)} class{'es' * (len(names) > 1)}, but a label is {most}")
-    return names, [torch.tensor(part) for part in parts]
+    labels = [torch.tensor(part) for part in parts]
+    return class_names(given, torch.cat(labels), lambda said: DataError(f"huggingface: {said}")), labels
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
 
 
 def _line(error: BaseException) -> str:

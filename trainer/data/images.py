@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from trainer.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,23 @@ class ImageSet:
         for part in tensors:
             digest.update(part.contiguous().numpy().data)
         return digest.hexdigest()
+
+
+def class_names(given: Sequence[str] | None, labels: Tensor, mistake: Callable[[str], UserError]) -> tuple[str, ...]:
+    """Return the names of the classes of labels [N]: those given, or else their numbers.
+
+    Raises what `mistake` makes of a line for fewer than two classes, too few names, or labels that number something
+    else: a network has an output for each class.
+    """
+    classes = int(labels.max()) + 1
+    if given is None and classes > len(labels):
+        raise mistake(f"a label is {classes - 1}, but there are {len(labels)} images; number the classes from 0")
+    names = tuple(map(str, range(classes))) if given is None else tuple(given)
+    if len(names) < classes:
+        raise mistake(f"{len(names)} class{'es' * (len(names) != 1)}, but a label is {classes - 1}")
+    if len(names) < 2:
+        raise mistake("only one class")
+    return names
 
 
 def mean_and_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

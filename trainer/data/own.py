@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trainer.config.data import OwnData
-from trainer.data.images import ImageSet, Split, mean_and_std
+from trainer.data.images import ImageSet, Split, class_names, mean_and_std
 from trainer.own import parts as own
 from trainer.own.source import Source
 
@@ -26,10 +26,8 @@ def read_own(data: OwnData) -> ImageSet:
     if train.images.shape[1:] != test.images.shape[1:]:
         sizes = " and ".join("x".join(map(str, split.images.shape[1:])) for split in (train, test))
         raise source.mistake(f"training and test images are of two sizes: {sizes}")
-    most = int(torch.cat([train.labels, test.labels]).max()) + 1
-    names = tuple(map(str, parts[2])) if len(parts) == 3 else tuple(map(str, range(most)))
-    if len(names) < max(2, most):
-        raise source.mistake(f"{len(names)} classes, but a label is {most - 1}" if most > 1 else "only one class")
+    given = [*map(str, parts[2])] if len(parts) == 3 else None
+    names = class_names(given, torch.cat([train.labels, test.labels]), source.mistake)
     mean, std = mean_and_std(train.images)
     return ImageSet(data.name, names, mean, std, train, test)
 

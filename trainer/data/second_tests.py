@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.format import open_memmap
 
 from trainer.config.data import CORRUPTED, NEW_TEST, Data, second_test_name
 from trainer.data.arrays import Array, described, labels_of, split_of
@@ -23,6 +24,7 @@ CORRUPTIONS = (
     *("brightness", "contrast", "defocus_blur", "elastic_transform", "fog", "frost", "gaussian_noise", "glass_blur"),
     *("impulse_noise", "jpeg_compression", "motion_blur", "pixelate", "shot_noise", "snow", "zoom_blur"),
 )
+_MISSING = f"{CORRUPTED}: Put the files of CIFAR-10-C.tar there"
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,13 @@ def _second_test(name: str, data: Data, image_set: ImageSet) -> SecondTest:
         paths = [root / f"cifar10.1_v6_{what}.npy" for what in ("data", "labels")]
         cure = f"{NEW_TEST}: Put cifar10.1_v6_data.npy and cifar10.1_v6_labels.npy there"
         images, labels = (_array(path, cure) for path in paths)
-        split, classes = split_of(images, labels, size, str(paths[0])), None
+        split = split_of(images, labels, size, str(paths[0]))
+        _refuse_other_classes(name, int(split.labels.max()) + 1, image_set)
     else:
-        split, classes = read_test_npz(Path(name).expanduser(), size)
-    _refuse_other_classes(name, classes or int(split.labels.max()) + 1, image_set)
+        split, names = read_test_npz(Path(name).expanduser(), size)
+        _refuse_other_classes(name, len(names) if names else int(split.labels.max()) + 1, image_set)
+        if names and names != image_set.class_names and set(names) == set(image_set.class_names):
+            raise DataError(f"{name} has the classes of {image_set.name} in another order; number them as there")
     return SecondTest(second_test_name(name), lambda: iter([("", split)]))
 
 
@@ -75,34 +80,33 @@ def _root(data: Data) -> Path:
 
 def _corrupted(folder: Path, image_set: ImageSet) -> SecondTest:
     names = {path.stem for path in folder.glob("*.npy")} - {"labels"}
-    cure = f"{CORRUPTED}: Put the files of CIFAR-10-C.tar there"
-    labels = _array(folder / "labels.npy", cure)
+    labels = _array(folder / "labels.npy", _MISSING)
     if absent := [name for name in CORRUPTIONS if name not in names]:
-        raise DataError(f"{folder} has no {', '.join(f'{name}.npy' for name in absent)} ({cure})")
+        raise DataError(f"{folder} has no {', '.join(f'{name}.npy' for name in absent)} ({_MISSING})")
     classes = int(labels_of(labels, str(folder / "labels.npy")).max()) + 1
     _refuse_other_classes(CORRUPTED, classes, image_set)
     for name in sorted(names):
-        images = _array(folder / f"{name}.npy", cure)
+        images = _array(folder / f"{name}.npy", _MISSING)
         if images.dtype != np.uint8 or images.shape != (len(labels), 32, 32, 3) or len(labels) % SEVERITIES:
             raise DataError(f"{folder / name}.npy: {described(images)}, not uint8 [5 N, 32, 32, 3] with a label each")
     return SecondTest(CORRUPTED, partial(_read_corrupted, folder, sorted(names), image_set.image_size), corrupted=True)
 
 
 def _read_corrupted(folder: Path, names: list[str], size: int) -> Iterator[tuple[str, Split]]:
-    labels = np.load(folder / "labels.npy")
+    labels = _array(folder / "labels.npy", _MISSING)
     for name in names:
         path = folder / f"{name}.npy"
-        yield name, split_of(np.load(path), labels, size, str(path))
+        yield name, split_of(_array(path, _MISSING), labels, size, str(path))
 
 
 def _array(path: Path, cure: str) -> Array:
     """Return the array of a .npy file, which is not read yet. `cure` says what to put there."""
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return open_memmap(path, mode="r")  # refuses arrays of Python objects
     except OSError as error:
         other = "or set data.also_root=DIR to the folder that holds it"
         raise DataError(f"{path}: {error.strerror or error} ({cure}, {other})") from error
-    except (ValueError, EOFError) as error:
+    except ValueError as error:
         raise DataError(f"{path}: is damaged, or no .npy file of numbers") from error
 
 

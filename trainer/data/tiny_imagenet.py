@@ -24,8 +24,8 @@ def is_tiny_imagenet(root: Path) -> bool:
 def list_tiny_imagenet(root: Path) -> Listed:
     """Return the files of train, and those of val as test, classes in the order of their WordNet ids.
 
-    The name of a class is its first word in words.txt, or its id without that file. Raises DataError for classes
-    without images, or of train or val alone.
+    The name of a class is its first word in words.txt, or its id without that file. Raises DataError for fewer
+    than two classes, and for classes without images, or of train or val alone.
     """
     train: Files = {}
     for folder in folders(root / "train"):
@@ -36,6 +36,8 @@ def list_tiny_imagenet(root: Path) -> Listed:
         test[wnid].append(path)
     problems = differing(train, test, str(_ANNOTATIONS))
     problems += [f"folder: {root / 'train' / wnid} holds no images" for wnid, files in train.items() if not files]
+    if len(train) < 2:
+        problems.append(f"folder: {root / 'train'} has {len(train)} class folders; two or more classes are needed")
     if problems:
         raise DataError(*problems)
     return Listed(_names(root, list(train)), train, test)
@@ -56,7 +58,7 @@ def _names(root: Path, wnids: Sequence[str]) -> tuple[str, ...]:
     """Return a name for each id. Two classes of one name, such as both kinds of crane, have their ids beside it."""
     path = root / "words.txt"
     words = dict(line.split("\t", 1) for line in _lines(path) if "\t" in line) if path.is_file() else {}
-    names = {wnid: text_of(words.get(wnid, wnid).partition(",")[0].strip()) for wnid in wnids}
+    names = {wnid: text_of(words.get(wnid, "").partition(",")[0].strip() or wnid) for wnid in wnids}
     often = Counter(names.values())
     return tuple(name if often[name] == 1 else f"{name} ({wnid})" for wnid, name in names.items())
 

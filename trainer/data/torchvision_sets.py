@@ -48,7 +48,10 @@ def _svhn_split(root: Path, part: str, *, download: bool) -> Split:
         if there:
             raise _damaged("svhn", root / name, md5) from error
         reason = f"download failed: {_line(error)}" if download else _NO_DOWNLOAD
-        raise _missing("svhn", root, [name], address.rpartition("/")[0], reason) from error
+        absent = [
+            name for name in (SVHN.split_list[part][1] for part in ("train", "test")) if not (root / name).is_file()
+        ]
+        raise _missing("svhn", root, absent, address.rpartition("/")[0], reason) from error
 
 
 def read_mnist(name: str, files: type[MNIST], root: Path, *, download: bool) -> ImageSet:

@@ -12,7 +12,7 @@ from trainer.runs.groups import identity
 from trainer.sweep.check import remembered, resolve
 from trainer.sweep.local import LocalSweep
 from trainer.sweep.order import configuration
-from trainer.sweep.pilot import PilotError, in_child, kind_of
+from trainer.sweep.pilot import PilotError, in_child, kind_of, of_point
 from trainer.threads import cores
 from trainer.training.network_arguments import complete_parts
 
@@ -52,10 +52,12 @@ def largest_batch(config: RunConfig, measure: Callable[[int], Memory], say: Say)
     """Return the largest power of two that fits into 0.8 of the memory that is free, and leaves 20 updates an epoch.
 
     Each size up to it is measured, by `measure`. Raises ConfigError if not even the smallest size fits, or for a run
-    on several devices.
+    on several devices or with batches that grow.
     """
     if config.train.devices > 1:
         raise ConfigError("--batch-size: auto: it measures one device, and train.devices is above 1; give a number")
+    if config.train.batch_schedule.sizes:
+        raise ConfigError("--batch-size: auto: train.batch_schedule has sizes that are not measured; give a number")
     images = max(1, round(shape_of(config.data).train_size * (1 - config.data.val_fraction)) // _STEPS)
     most = 2 ** (images.bit_length() - 1)
     curve: list[tuple[int, int]] = []
@@ -95,12 +97,6 @@ def _of(peak: int, limit: int) -> str:
     return f"{peak / _GIB:.2f} of {limit / _GIB:.1f} GiB"
 
 
-def _measured(layers: Layers, images: int) -> Memory:
-    overrides, recipe, file = layers
-    given = [*overrides, f"train.batch_size={images}", "sink.wandb.mode=disabled"]
-    return Memory(**in_child(_memory, given, {}, recipe=recipe, file=file))
-
-
 def _memory(config: RunConfig) -> dict[str, Any]:
     from trainer.training.memory import measure_memory  # imports torch, which this process can do without
 
@@ -123,7 +119,7 @@ def runs_at_once(sweeps: Iterable[LocalSweep], env: Mapping[str, str], say: Say)
             kind = identity(kind_of(resolve(entry.point, sweep.checked.sweep, complete)))
             if kind not in found:
                 given = [*sweep.checked.sweep.fixed, *entry.point.overrides, "sink.wandb.mode=disabled"]
-                found[kind] = Memory(**in_child(_memory, given, env))
+                found[kind] = Memory(**of_point(_memory, given, env))
     most = max(found.values(), key=lambda memory: memory.peak)
     limit = int(_SHARE * min(memory.free for memory in found.values()))
     count = max(1, limit // most.peak if most.on_gpu else min(limit // most.peak, cores()))

@@ -17,6 +17,7 @@ from trainer.config import RunConfig, load_config
 from trainer.config.probe import Probe
 from trainer.errors import SweepError, UserError
 from trainer.files import disk_errors, write_json
+from trainer.own.quiet import says_nothing
 from trainer.runs.groups import identity
 from trainer.runs.provenance import processor
 from trainer.sweep.check import remembered, resolve
@@ -56,7 +57,7 @@ class Pilot:
         if key not in self._known:
             self._say(f"timing the first steps of {entry.run}")
             overrides = [*sweep.fixed, *entry.point.overrides, "sink.wandb.mode=disabled"]
-            self._known[key] = in_child(_pace, overrides, self._env)
+            self._known[key] = of_point(_pace, overrides, self._env)
             with disk_errors(self._path):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(self._path, self._known)
@@ -74,6 +75,14 @@ def kind_of(config: RunConfig) -> dict[str, Any]:
 
 def _visible(env: Mapping[str, str]) -> str | None:
     return env.get("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def of_point(measure: Measure, overrides: list[str], env: Mapping[str, str]) -> dict[str, Any]:
+    """Return what `in_child` does, of a point of a sweep. Raises PilotError that names the point."""
+    try:
+        return in_child(measure, overrides, env)
+    except PilotError as error:
+        raise PilotError(f"{' '.join(overrides)}: {error}") from None
 
 
 def in_child(
@@ -99,12 +108,13 @@ def in_child(
         found = ours.recv()
     except EOFError:
         process.join()
-        raise PilotError(f"{' '.join(overrides)}: its first steps ended with exit code {process.exitcode}") from None
+        raise PilotError(f"its first steps ended with exit code {process.exitcode}") from None
     finally:
         process.kill()
         process.join()
+        ours.close()
     if isinstance(found, str):
-        raise PilotError(f"{' '.join(overrides)}: {found}")
+        raise PilotError(found)
     return found
 
 
@@ -124,7 +134,9 @@ def _answer(answer: Connection, measure: Measure, layers: Mapping[str, Any], env
     if threads := env.get("OMP_NUM_THREADS"):
         torch.set_num_threads(int(threads))
     try:
-        answer.send(measure(load_config(**layers, complete=complete_parts).config))
+        with says_nothing():
+            found = measure(load_config(**layers, complete=complete_parts).config)
+        answer.send(found)
     except UserError as error:
         answer.send(error.problems[0])
     except Exception as error:  # such as a lack of memory: the sweep's runs would fail in the same way

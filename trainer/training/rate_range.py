@@ -5,7 +5,7 @@ restored, and nothing is written.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from trainer.config.train import BatchSchedule
 from trainer.data.sources import load_image_set
 from trainer.training.device import choose_compute, deterministic_kernels, keep_freed_memory
 from trainer.training.pace import endless_batches
+from trainer.training.parts import Parts
 from trainer.training.run import build_parts
 from trainer.training.step import Step
 
@@ -64,30 +65,32 @@ def measure_rate_range(config: RunConfig, *, low: float, high: float, steps: int
     train = config.train.model_copy(update={"batch_schedule": BatchSchedule()})
     config = config.model_copy(update={"augment": augment, "train": train, "probe": Probe()})
     parts = build_parts(config, compute, load_image_set(config.data, seed=config.seed))
+    with deterministic_kernels(config.train.deterministic):
+        points, diverged = smooth(_losses(parts, rates(low, high, steps), base=config.optimizer.lr))
+    return read_curve(points, diverged=diverged)
+
+
+def _losses(parts: Parts, rates: Iterable[float], *, base: float) -> Iterator[tuple[float, float]]:
+    """Yield each rate and the loss after a step at it. `base` is the rate of which each group has its share."""
     groups = parts.optimizer.param_groups
-    base = float(getattr(config.optimizer, "lr", None) or groups[0]["lr"])
     shares = [float(group["lr"]) / base for group in groups]
     batches = endless_batches(parts)
     parts.model.train()
 
     def step_of() -> tuple[Step, float]:
         images, targets = next(batches)
-        step = Step(parts, parts.normalize(images, compute.memory_format), targets)
+        step = Step(parts, parts.normalize(images, parts.compute.memory_format), targets)
         loss = float(step.backward())
         scale = len(targets) if parts.reduction == "sum" else 1
         return step, loss / scale
 
-    curve = _Curve()
-    with deterministic_kernels(config.train.deterministic):
-        step, _ = step_of()
-        for rate in rates(low, high, steps):
-            for group, share in zip(groups, shares, strict=True):
-                group["lr"] = rate * share
-            step.update()
-            step, loss = step_of()
-            if curve.add(rate, loss):
-                break
-    return read_curve(curve.points, diverged=curve.diverged)
+    step, _ = step_of()
+    for rate in rates:
+        for group, share in zip(groups, shares, strict=True):
+            group["lr"] = rate * share
+        step.update()
+        step, loss = step_of()
+        yield rate, loss
 
 
 def rates(low: float, high: float, steps: int) -> list[float]:
@@ -95,31 +98,19 @@ def rates(low: float, high: float, steps: int) -> list[float]:
     return [low * (high / low) ** (i / (steps - 1)) for i in range(steps)]
 
 
-class _Curve:
-    """The points so far."""
-
-    def __init__(self) -> None:
-        self.points: list[Point] = []
-        self.diverged = False
-        self._sum = 0.0
-
-    def add(self, rate: float, loss: float) -> bool:
-        """Return whether the loss has diverged with this point."""
-        loss = loss if math.isfinite(loss) else math.inf
-        self._sum = _KEPT * self._sum + (1 - _KEPT) * loss
-        smoothed = self._sum / (1 - _KEPT ** (len(self.points) + 1))  # else it would begin at 0
-        self.points.append(Point(rate, loss, smoothed))
-        self.diverged = smoothed > _TIMES * min(point.smoothed for point in self.points) or math.isinf(loss)
-        return self.diverged
-
-
-def smooth(pairs: Sequence[tuple[float, float]]) -> list[Point]:
-    """Return points of (rate, loss), up to the one at which the loss has diverged."""
-    curve = _Curve()
+def smooth(pairs: Iterable[tuple[float, float]]) -> tuple[list[Point], bool]:
+    """Return points of (rate, loss), up to the one at which the loss has diverged, and whether it has."""
+    points: list[Point] = []
+    total = 0.0
     for rate, loss in pairs:
-        if curve.add(rate, loss):
-            break
-    return curve.points
+        loss = loss if math.isfinite(loss) else math.inf
+        total = _KEPT * total + (1 - _KEPT) * loss
+        smoothed = total / (1 - _KEPT ** (len(points) + 1))  # else it would begin at 0
+        points.append(Point(rate, loss, smoothed))
+        lowest = min(point.smoothed for point in points)
+        if math.isinf(loss) or smoothed > lowest + (_TIMES - 1) * abs(lowest):  # a loss of yours may be below 0
+            return points, True
+    return points, False
 
 
 def read_curve(points: Sequence[Point], *, diverged: bool) -> RateRange:
@@ -130,10 +121,13 @@ def read_curve(points: Sequence[Point], *, diverged: bool) -> RateRange:
     scatter = math.sqrt(sum((loss - before) ** 2 for loss in first) / max(1, len(first) - 1))
     at = min(range(len(points)), key=lambda i: points[i].smoothed)
     why = ""
-    if not points[at].smoothed < before - _CLEAR * scatter:
-        why = f"the loss did not fall by {_CLEAR} times what it scatters from batch to batch"
+    if math.isinf(first[0]):
+        why = "the loss is not finite at the lowest rate; give a lower --from"
+    elif not points[at].smoothed < before - _CLEAR * scatter:
+        why = f"the loss did not fall by {_CLEAR} times what it scatters from batch to batch; "
+        why += "give another range, or more --steps"
     elif at == len(points) - 1:
-        why = "the loss still falls at the highest rate"
+        why = "the loss still falls at the highest rate; give a higher --until"
     if why:
         return RateRange(tuple(points), diverged, None, None, None, why)
     # The first points are left out: so few are averaged there that the smoothed loss still jumps.

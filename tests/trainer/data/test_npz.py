@@ -48,6 +48,9 @@ def test_greys_of_another_side_and_two_files_are_read_too(tmp_path: Path) -> Non
     assert ours.train.images.shape == (6, 3, 32, 32) and ours.test.images.shape == (2, 3, 32, 32)
     assert ours.train.images.unique().tolist() == [200]
     assert ours.class_names == ("cat", "dog")
+    np.savez(tmp_path / "train.npz", x=np.stack([white] * 3, 1), y=labels, class_names=np.array([b"cat", b"dog"]))
+    again = load(Npz(name="npz", root=tmp_path))
+    assert torch.equal(again.train.images, ours.train.images) and again.class_names == ours.class_names
     assert shape_of(Npz(name="npz", root=tmp_path)).num_classes == 2
     medmnist = npz(tmp_path / "m.npz", **{f"{s}_{k}": v for s in ("train", "val", "test")
                                           for k, v in (("images", white), ("labels", labels[:, None]))})  # fmt: skip
@@ -63,6 +66,14 @@ BAD: dict[str, tuple[Arrays, str]] = {
     "one class": (keras(y_train=np.zeros(12, int), y_test=np.zeros(6, int)), "only one class"),
     "new class": (keras(y_test=np.arange(6)), "a test label is 5, but the training set has 3 classes"),
     "names": (keras(class_names=np.array(["a", "b"])), "2 classes, but a label is 2"),
+    "one name": (keras(class_names=np.array("cat")), "class_names are <U3 [], not text [K]"),
+    "years": (
+        keras(y_train=np.arange(12) + 2001),
+        "a label is 2012, but there are 12 images; number the classes from 0",
+    ),
+    "unsigned": (keras(y_train=np.full(12, 2**63, np.uint64)), "a label is 9223372036854775808, which is no class"),
+    "none": (keras(x_train=levels(0, 32, 32, 3), y_train=np.arange(0)), "x_train, y_train: no labels"),
+    "no side": (keras(x_train=levels(12, 0, 0, 3)), "images are uint8 [12, 3, 0, 0], not [N, H, W]"),
     "pickle": (keras(y_train=np.array([{}] * 12, dtype=object)), "has Python objects, which are not unpickled"),
 }
 
@@ -83,7 +94,11 @@ def test_a_missing_or_foreign_npz_is_one_line(tmp_path: Path) -> None:
     path.write_bytes(b"no zip")
     assert "is damaged, or no .npz file" in refusal(Npz(name="npz", root=path))
     np.savez(path, images=levels(3, 8, 8))
-    assert "has images; expected are x_train and y_train (or x and y)" in refusal(Npz(name="npz", root=path))
+    assert "has images; expected are x_train and y_train" in refusal(Npz(name="npz", root=path))
+    np.savez(path, x=levels(3, 8, 8), y=np.arange(3))  # before: both the training set and the test set
+    for read in (load, shape_of):
+        line = refusal(Npz(name="npz", root=path), read)
+        assert line == f"{path}: has {'x, y' if read is load else 'nothing'}; expected are x_train and y_train"
     np.save(tmp_path / "one.npy", levels(3, 8, 8))
     assert "or no .npz file of several arrays" in refusal(Npz(name="npz", root=tmp_path / "one.npy"))
 

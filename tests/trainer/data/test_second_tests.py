@@ -91,6 +91,12 @@ def test_other_classes_channels_and_shapes_are_lines(tmp_path: Path) -> None:
     with np.load(path) as content:
         np.savez(path, **content, class_names=np.array([*"abcdefghij"]))  # it has only some of the classes
     assert len(second_tests(Cifar10(also_test=(str(path),)), trained_on())) == 1
+    for names, said in (
+        ("1032456789", "has the classes of cifar10 in another order; number them as there"),
+        ("abc", "3 classes, but a label is 4"),  # before: an IndexError at the end of the run
+    ):
+        write_npz(path, classes=5, class_names=np.array([*names]))
+        assert said in refusals(tmp_path, str(path))[0]
     (line,) = refusals(tmp_path, "cifar10.1", trained=trained_on(channels=1))
     assert "cifar10.1 has 3 channels, but the training images have 1" in line
     folder = tmp_path / "CIFAR-10-C"
@@ -98,6 +104,11 @@ def test_other_classes_channels_and_shapes_are_lines(tmp_path: Path) -> None:
     assert "fog.npy: uint8 [10, 32, 32, 3], not uint8 [5 N, 32, 32, 3]" in refusals(tmp_path, "cifar10-c")[0]
     (folder / "fog.npy").write_bytes(b"damaged")
     assert "fog.npy: is damaged" in refusals(tmp_path, "cifar10-c")[0]
+    (folder / "fog.npy").write_bytes(path.read_bytes())  # several arrays
+    assert "fog.npy: is damaged, or no .npy file" in refusals(tmp_path, "cifar10-c")[0]
+    np.save(folder / "labels.npy", np.arange(0))
+    assert "labels.npy: no labels" in refusals(tmp_path, "cifar10-c")[0]
+    np.save(folder / "labels.npy", np.arange(50) % 10)
     for name in ("fog", "snow"):
         (folder / f"{name}.npy").unlink()
     assert "has no fog.npy, snow.npy" in refusals(tmp_path, "cifar10-c")[0]
@@ -109,6 +120,7 @@ def test_other_classes_channels_and_shapes_are_lines(tmp_path: Path) -> None:
         (["data.also_test=[cifar10.2]"], "data.also_test: 'cifar10.2' is no second test set; cifar10.1, cifar10-c or"),
         (["data.also_test=cifar10.1"], "data.also_test: 'cifar10.1' is not a list; write data.also_test=[cifar10.1]"),
         (["data.also_test=[a/x.npz,b/x.npz]"], "data.also_test: two sets are called 'x'; rename a file"),
+        (["data.also_test=[cifar10.1,cifar10.1]"], "data.also_test: 'cifar10.1' is in the list twice"),
         (
             ["data.name=cifar100", "data.also_test=[cifar10-c]"],
             "also_test=[cifar10-c] has the classes of CIFAR-10, and",

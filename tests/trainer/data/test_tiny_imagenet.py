@@ -53,6 +53,21 @@ def test_tiny_imagenet_is_read_as_it_is_distributed(tiny_imagenet: Path) -> None
     assert theirs.targets == ours.train.labels.tolist()
 
 
+def test_one_class_is_too_few_for_tiny_imagenet_too(tiny_imagenet: Path) -> None:
+    for wnid in [*CRANES][1:]:
+        shutil.rmtree(tiny_imagenet / "train" / wnid)
+    annotations = tiny_imagenet / "val" / "val_annotations.txt"
+    annotations.write_text(annotations.read_text().splitlines()[-1])
+    line = refusal(Folder(name="folder", root=tiny_imagenet, image_size=8))
+    assert line == f"folder: {tiny_imagenet}/train has 1 class folders; two or more classes are needed"
+
+
+def test_a_class_without_a_word_is_called_by_its_id(tiny_imagenet: Path) -> None:
+    (tiny_imagenet / "words.txt").write_text("n01443537\t\nn02012849\tcrane\n")
+    ours = load(Folder(name="folder", root=tiny_imagenet, image_size=8))
+    assert ours.class_names == ("n01443537", "crane", "n03126707")
+
+
 def test_mistakes_in_tiny_imagenet_are_lines(tiny_imagenet: Path) -> None:
     data, annotations = (
         Folder(name="folder", root=tiny_imagenet, image_size=8),

@@ -50,6 +50,8 @@ def test_a_damaged_or_missing_svhn_is_named_and_left_alone(small_svhn: Path) -> 
     for part in (f"no images in {small_svhn} (data.download=false)", "test_32x32.mat", "data.root=DIR", "shapes10"):
         assert part in line
     assert "download failed" in refusal(Svhn(name="svhn", root=small_svhn))
+    (small_svhn / "train_32x32.mat").unlink()
+    assert "Put train_32x32.mat, test_32x32.mat there" in refusal(Svhn(name="svhn", root=small_svhn, download=False))
 
 
 def write_greys(folder: Path, files: type[MNIST], monkeypatch: pytest.MonkeyPatch) -> Path:

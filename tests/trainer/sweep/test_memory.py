@@ -88,11 +88,11 @@ def test_runs_at_once_are_those_of_the_largest_configuration(
 ) -> None:
     asked: list[str] = []
 
-    def in_child(_: object, overrides: list[str], env: Mapping[str, str]) -> dict[str, Any]:
+    def of_point(_: object, overrides: list[str], env: Mapping[str, str]) -> dict[str, Any]:
         asked.append(next(word for word in overrides if word.startswith("model.name=")))
         return {"peak": (200 if "resnet20" in asked[-1] else 100) * MIB, "free": 1000 * MIB, "on_gpu": on_gpu}
 
-    monkeypatch.setattr(memory, "in_child", in_child)
+    monkeypatch.setattr(memory, "of_point", of_point)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
     said: list[str] = []
     assert runs_at_once([open_sweep(file, [], runs=tmp_path / "runs")], {}, said.append) == count
@@ -124,6 +124,28 @@ def test_a_mistake_in_per_device_is_one_line(
 ) -> None:
     assert run_here(["sweep", "run", str(file), *words]) == 2
     assert capsys.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train.batch_size=64"], "--batch-size: auto, and train.batch_size=64; give one of them"),
+        (
+            ["train.batch_schedule.sizes=[256]", "train.batch_schedule.from_epochs=[2]"],
+            "--batch-size: auto: train.batch_schedule has sizes that are not measured; give a number",
+        ),
+        (
+            ["data.name=cifar10", "data.download=false", "data.root=/nowhere"],  # before: with all overrides before it
+            "--batch-size: auto: 32 images: cifar10: no images in /nowhere/cifar-10-batches-py (data.download=false).",
+        ),
+    ],
+)
+def test_a_batch_that_cannot_be_measured_is_one_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(["train", "--model", "lenet5", "--data", "shapes10", "--batch-size", "auto", *words]) == 2
+    (line,) = [each for each in capsys.readouterr().err.splitlines() if not each.startswith("starting")]
+    assert line.startswith(f"error: {said}")
 
 
 def test_a_resumed_run_keeps_its_batch_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

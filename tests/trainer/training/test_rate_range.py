@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from command_line import run_here
+from PIL import Image
 
 from trainer.config import load_config
 from trainer.training import rate_range
 from trainer.training.rate_range import measure_rate_range, rates, read_curve, smooth
+from trainer.training.rate_range_chart import draw_rate_range
 from trainer.training.step import Step
 
 STEPS = 120
@@ -27,13 +29,15 @@ def test_rates_rise_by_one_factor_between_the_ends_that_are_asked_for() -> None:
 
 
 def test_a_loss_that_stays_is_its_own_smoothed_loss() -> None:
-    points = smooth([(rate, 2.5) for rate in rates(1e-3, 1, 30)])
+    points, diverged = smooth((rate, 2.5) for rate in rates(1e-3, 1, 30))
+    assert not diverged
     assert [point.smoothed for point in points] == pytest.approx([2.5] * 30)
 
 
 def test_the_suggestion_is_a_tenth_of_the_rate_at_the_bottom() -> None:
     bottom = 0.1
-    found = read_curve(smooth(falling_then_rising(bottom)), diverged=False)
+    points, diverged = smooth(falling_then_rising(bottom))
+    found = read_curve(points, diverged=diverged)
     assert found.lowest is not None and found.suggested is not None and found.steepest is not None
     assert bottom <= found.lowest < 4 * bottom  # smoothing lags behind by nine of twenty points a decade
     assert found.suggested == pytest.approx(found.lowest / 10)
@@ -44,19 +48,33 @@ def test_the_suggestion_is_a_tenth_of_the_rate_at_the_bottom() -> None:
     ("losses", "why"),
     [
         ([2.3 + 0.05 * (-1) ** i for i in range(STEPS)], "did not fall by 3 times what it scatters"),
-        ([2.3 - 0.01 * i for i in range(STEPS)], "still falls at the highest rate"),
+        ([2.3 - 0.01 * i for i in range(STEPS)], "still falls at the highest rate; give a higher --until"),
+        ([math.nan], "the loss is not finite at the lowest rate; give a lower --from"),
     ],
 )
-def test_without_a_bottom_there_is_no_suggestion(losses: list[float], why: str) -> None:
-    found = read_curve(smooth(list(zip(rates(1e-5, 10, STEPS), losses, strict=True))), diverged=False)
+def test_without_a_bottom_there_is_no_suggestion_and_still_a_picture(
+    tmp_path: Path, losses: list[float], why: str
+) -> None:
+    points, diverged = smooth(zip(rates(1e-5, 10, STEPS), losses, strict=False))
+    found = read_curve(points, diverged=diverged)
     assert (found.lowest, found.steepest, found.suggested) == (None, None, None)
     assert why in found.why_none
+    assert json.dumps(found.as_json(), allow_nan=False)
+    draw_rate_range(found, tmp_path / "range.png", title="none")  # before: of no width, or the least of no numbers
+    with Image.open(tmp_path / "range.png") as picture:
+        assert picture.width > 1000
 
 
 @pytest.mark.parametrize("last", [1000.0, math.nan, math.inf])
 def test_the_test_ends_where_the_loss_diverges(last: float) -> None:
-    points = smooth([(0.1, 2.0), (0.2, 1.9), (0.3, last), (0.4, 1.0)])
-    assert [point.rate for point in points] == [0.1, 0.2, 0.3]
+    points, diverged = smooth([(0.1, 2.0), (0.2, 1.9), (0.3, last), (0.4, 1.0)])
+    assert [point.rate for point in points] == [0.1, 0.2, 0.3] and diverged
+
+
+def test_a_loss_below_zero_is_no_divergence() -> None:
+    """Before: four times a number below 0 is lower still, so the first step ended the test."""
+    points, diverged = smooth([(0.1, -1.0), (0.2, -2.0), (0.3, -3.0), (0.4, 100.0), (0.5, -3.0)])
+    assert len(points) == 4 and diverged
 
 
 def config_of(small_run: list[str], *more: str) -> Any:
@@ -112,12 +130,71 @@ def test_the_command_draws_prints_and_leaves_nothing_else(
     assert found["points"][0]["rate"] == pytest.approx(1e-5)
 
 
+OPTIMIZERS = (
+    "name=muon lookahead.steps=3",
+    "name=muon orthogonalise=filters rest=adamw norm_and_bias_lr_scale=8",
+    "name=adam head.lr_scale=2 norm_and_bias_lr_scale=64",
+)
+
+
+@pytest.mark.parametrize("words", OPTIMIZERS)
+def test_every_group_of_every_optimizer_gets_its_share(
+    small_run: list[str], monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    """The rates are those of the optimizers inside of a wrapper, at the time of their step."""
+    seen: list[list[float]] = []
+
+    class Watched(Step):
+        def update(self) -> None:
+            optimizer: Any = self._parts.optimizer
+            inner = getattr(optimizer, "optimizer", optimizer)
+            parts = getattr(inner, "parts", [inner])
+            seen.append([float(group["lr"]) for part in parts for group in part.param_groups])
+            super().update()
+
+    monkeypatch.setattr(rate_range, "Step", Watched)
+    keys = [f"optimizer.{word}" for word in words.split()]
+    config = config_of([word for word in small_run if not word.startswith("optimizer.")], *keys)
+    found = measure_rate_range(config, low=1e-6, high=1e-4, steps=20)
+    factors = [rate / config.optimizer.lr for rate in rates(1e-6, 1e-4, 20)]
+    base = [each / factors[0] for each in seen[0]]
+    assert max(base) >= config.optimizer.lr * (1 - 1e-9)
+    for factor, each in zip(factors, seen, strict=True):
+        assert each == pytest.approx([factor * one for one in base])
+    assert len({point.loss for point in found.points}) > 10
+
+
+def test_what_an_own_network_prints_is_no_result(
+    small_run: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loud.py").write_text(
+        "from torch import nn\n"
+        "class Loud(nn.Module):\n"
+        "    def __init__(self, *, num_classes: int = 10) -> None:\n"
+        "        super().__init__()\n"
+        "        self.last = nn.Linear(3 * 8 * 8, num_classes)\n"
+        "    def forward(self, x):\n"
+        "        print('LOUD')\n"
+        "        return self.last(x.flatten(1))\n"
+    )
+    words = [*(word for word in small_run if not word.startswith("model.")), "model.name=loud.py:Loud"]
+    assert run_here(["lr-find", *words, "--steps", "20", "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)["points"] and "LOUD" in err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--from", "1", "--until", "0.1"], "--until: 0.1: expected a rate above --from 1, which is above 0"),
         (["--from", "0"], "--until: 10: expected a rate above --from 0, which is above 0"),
         (["--steps", "3"], "--steps: 3: expected at least 20"),
+        (["--to", "nowhere/a.svg"], "--to: nowhere/a.svg: there is no folder nowhere"),
+        (
+            ["train.batch_size=auto"],
+            "train.batch_size: a config has a number; `trainer train --batch-size auto` measures one",
+        ),
         (["--to", "a.pdf"], "--to: a.pdf: a chart is written as .png, .svg or .html"),
         (["optimizer.lrr=1"], "optimizer.lrr: sgd has no such field; did you mean 'lr'?"),
         (["train.devices=2"], "train.devices: 2: `trainer train` alone takes several; set train.devices=1"),
