@@ -61,8 +61,8 @@ ExpectFlag = Annotated[
     list[str] | None,
     Option(
         help="Two configurations and what is to be shown at the 5% level: `a > b`, `a < b`, or `a ~ b` for equivalent"
-        " within the margin. Exit code 1 if one is not.",
-        metavar="A>B",
+        " within the margin. Exit code 1 if one is not, or not yet.",
+        metavar="A > B",
     ),
 ]
 FromWandbFlag = Annotated[
