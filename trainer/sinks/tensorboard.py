@@ -38,8 +38,9 @@ class TensorboardSink:
             self._writer = SummaryWriter(run.folder / FOLDER, purge_step=since if run.resumed else None)
             self._describe(self._writer, run)
             self._said.say_what_is_not_drawn(run)
-        for record in records_since(run, since):
-            self.log(record)
+        with self._said.reported("the rows from before are not written"):
+            for record in records_since(run, since):
+                self.log(record)
 
     def progress(self, progress: Progress) -> None:
         pass
