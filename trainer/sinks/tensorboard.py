@@ -3,6 +3,7 @@
 A failure is one line on stderr and never ends a run.
 """
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,15 @@ from trainer.sinks.mirrors import Said, records_since
 
 FOLDER = "tensorboard"
 _METRIC = "test/accuracy"  # beside the hyperparameters
+
+
+def _one_line(args: threading.ExceptHookArgs, otherwise: Any = threading.excepthook) -> None:
+    """Leave out the traceback of the writer's thread: the next call raises its error again, which is then told."""
+    if not type(args.thread).__module__.startswith("tensorboard."):
+        otherwise(args)
+
+
+threading.excepthook = _one_line
 
 
 class TensorboardSink:

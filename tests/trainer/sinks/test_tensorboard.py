@@ -1,6 +1,7 @@
 """TensorBoard's log, read back by TensorBoard's own reader."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,20 @@ def test_a_log_that_cannot_be_written_is_one_line_and_the_run_goes_on(
     it.finish("finished", {})
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("tensorboard: nothing is recorded: ")
+
+
+def test_a_log_that_is_taken_away_is_one_line_and_the_run_goes_on(
+    run: RunInfo, capfd: pytest.CaptureFixture[str]
+) -> None:
+    it = TensorboardSink(Config(mode="local"))
+    it.start(run)
+    it.memory()
+    shutil.rmtree(run.folder / FOLDER)
+    it.log(Record(1, 10, {"train/loss": 1.0}))
+    it.memory()
+    it.finish("finished", {})
+    said = [line.rpartition(": [Errno 2] ")[0] for line in capfd.readouterr().err.splitlines()]
+    assert said and {*said} <= {"tensorboard: a row is not written", "tensorboard: not all is written"}
 
 
 def test_rows_that_cannot_be_read_back_are_one_line_and_the_run_goes_on(
