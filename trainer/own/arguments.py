@@ -40,9 +40,7 @@ class Signature:
     defaults: Mapping[str, Any]  # of all names, also those of other types
 
 
-def read_signature(
-    part: Callable[..., Any], place: Collection[str], *, passed_on: Collection[str] = ()
-) -> Signature:
+def read_signature(part: Callable[..., Any], place: Collection[str], *, passed_on: Collection[str] = ()) -> Signature:
     """Return the signature behind the arguments `place`, whatever their names are there.
 
     One with `**kwargs` also has the arguments `passed_on`.

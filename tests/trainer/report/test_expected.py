@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from command_line import run_here
 
+from trainer.errors import UserError
+from trainer.report.asked import Measured
 from trainer.report.decided import Decided
 from trainer.report.expected import judge, read_expected
 from trainer.report.tables import read_table
+from trainer.runs.outcomes import Outcome
 from trainer.statistics.sequential import Decision
 from trainer.sweep.header import Until
 
@@ -115,3 +118,16 @@ def test_where_seeds_were_added_until_decided_its_decisions_count(folder: Path) 
     found = judge(table, [read_expected(text, table) for text in ("cosine ~ step", "cosine > linear", "step > linear")])
     assert [each.met for each in found] == [True, False, False]
     assert found[2].why.startswith("the design does not compare them")
+
+
+def test_an_outcome_that_the_file_names_is_compared_seed_by_seed_as_on_its_page(folder: Path) -> None:
+    """Seeds spread by a factor of 16, and each is about twice the other."""
+    samples = {
+        "cosine": {seed: 2.0**seed for seed in range(5)},
+        "step": {seed: (2 + seed / 100) * 2.0**seed for seed in range(5)},
+    }
+    table = replace(read_table(folder), asked=Measured(Outcome("runs/loss/width"), samples), margin=0.5)
+    (found,) = judge(table, [read_expected("cosine < step", table)])
+    assert found.met and found.why.startswith("0.495 times, 95% interval ")
+    with pytest.raises(UserError, match="a margin is of the metric, and lr_scheduler compares an outcome"):
+        read_expected("cosine ~ step", table)
