@@ -87,6 +87,7 @@ def test_it_is_the_wheel_that_runs_and_it_has_no_extras(installed: Installed) ->
     code = "import trainer, models; print(trainer.__file__); print(models.__file__)"
     for line in installed("python", "-c", code).stdout.split():
         assert Path(line).is_relative_to(installed.binaries.parent)
+        assert Path(line).with_name("py.typed").is_file()  # so that a type checker takes our annotations
     for extra in ("pytest", "ray", "onnx", "starlette", "pyarrow"):
         assert "No module named" in installed("python", "-c", f"import {extra}", code=1).stderr
 

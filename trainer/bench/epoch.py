@@ -11,6 +11,7 @@ from typing import Any
 from trainer.bench.rounds import ratio, result, spread
 from trainer.bench.step import BareStep, threads
 from trainer.config import RunConfig
+from trainer.errors import UserError
 from trainer.protocols import Progress, Record, RunInfo, Status
 from trainer.training.run import start_run
 
@@ -21,12 +22,15 @@ def bench_epoch(config: RunConfig, *, rounds: int = 5) -> dict[str, Any]:
     """Train a run of 1 + `rounds` epochs in a folder that is thrown away, with a few bare steps after each epoch.
 
     An epoch is data, steps, evaluation, a row in each sink and a checkpoint. `training` is its data and steps alone,
-    by the run's own clock. The first epoch is not counted.
+    by the run's own clock. The first epoch is not counted, nor is one that the end of the run cuts short. Raises
+    UserError if no other epoch was whole.
     """
     taken = _Turns(BareStep(config))
     train = config.train.model_copy(update={"epochs": 1 + rounds, "evaluate_every": 1, "checkpoint_every": 1})
     with tempfile.TemporaryDirectory() as runs, contextlib.redirect_stdout(io.StringIO()):
-        start_run(config.model_copy(update={"train": train}), runs=Path(runs), sinks=[taken])
+        run = start_run(config.model_copy(update={"train": train}), runs=Path(runs), sinks=[taken])
+    if len(taken.epoch) < 2:
+        raise UserError(f"bench epoch: {run.message or f'the run {run.status}'} within two epochs; nothing is measured")
     epoch, training, bare = (column[1:] for column in (taken.epoch, taken.training, taken.bare))
     measured = {
         "whole epoch": {"images/s": spread(epoch), "to bare step, ratio": ratio(epoch, bare)},
@@ -34,7 +38,7 @@ def bench_epoch(config: RunConfig, *, rounds: int = 5) -> dict[str, Any]:
         "bare step": {"images/s": spread(bare)},
     }
     settings = {"network": config.model.name, "batch_size": config.train.batch_size, "images": taken.images}
-    return result("epoch", measured, rounds=rounds, **settings, precision=taken.step.compute.precision, **threads())
+    return result("epoch", measured, rounds=len(epoch), **settings, precision=taken.step.compute.precision, **threads())
 
 
 class _Turns:
@@ -61,8 +65,8 @@ class _Turns:
         self.images = progress.steps_per_epoch * self.step.batch
 
     def log(self, record: Record) -> None:
-        if "time/train_seconds" not in record.metrics:
-            return  # a row inside an epoch
+        if "time/train_seconds" not in record.metrics or record.epoch % 1:
+            return  # a row inside an epoch, or that of one which was cut short
         self.step.compute.synchronize()
         trained = record.metrics["time/train_seconds"]
         self.epoch.append(self.images / (time.perf_counter() - self._since))

@@ -4,12 +4,23 @@ import json
 import math
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
-from typer import Argument, Option
 
 from trainer.cli.options import JsonFlag, RunsFlag
+from trainer.cli.report_flags import (
+    ArchivesFlag,
+    ExpectFlag,
+    FromWandbFlag,
+    MarginFlag,
+    OutFlag,
+    Targets,
+    ToFlag,
+    WandbFlag,
+    WandbProjectFlag,
+    refuse_unfit,
+)
 from trainer.cli.report_serve import HostFlag, PortFlag, ServeFlag, StorageFlag, serve_report
 from trainer.errors import ConfigError, UserError
 
@@ -27,54 +38,6 @@ SETTINGS: dict[str, Any] = {
   trainer report pack runs/lr_scheduler --to docs/results/runs/lr_scheduler.jsonl.gz
   trainer report docs/results/runs/lr_scheduler.jsonl.gz""",
 }
-
-OutFlag = Annotated[
-    Path | None,
-    Option(help="Folder of the report, or of a folder per report. Default: report/ in the folder of the runs.",
-           metavar="DIR"),
-]  # fmt: skip
-Targets = Annotated[
-    list[str] | None,
-    Argument(
-        metavar="SWEEP_OR_FOLDER",
-        help="A sweep file or its name, a folder of runs, run folders, or archives. `index` writes the whole catalogue"
-        " instead. `pack` and then folders or archives adds their runs to an archive.",
-    ),
-]
-ArchivesFlag = Annotated[
-    Path | None,
-    Option(
-        help="Folder of archives. Their runs count like those in RUNS. Default: docs/results/runs beside it.",
-        metavar="DIR",
-    ),
-]
-ToFlag = Annotated[Path | None, Option("--to", help="With `pack`: the archive.", metavar="NAME.jsonl.gz")]
-MarginFlag = Annotated[
-    float | None,
-    Option(
-        help="Difference that does not matter: points of an accuracy, or the metric's unit. Smaller ones are called"
-        " equivalent. Default: the sweep file's `# Margin:`.",
-        metavar="NUMBER",
-    ),
-]
-ExpectFlag = Annotated[
-    list[str] | None,
-    Option(
-        help="Two configurations and what is to be shown at the 5% level: `a > b`, `a < b`, or `a ~ b` for equivalent"
-        " within the margin. Exit code 1 if one is not.",
-        metavar="A>B",
-    ),
-]
-FromWandbFlag = Annotated[
-    list[str] | None,
-    Option("--from-wandb", help="First fetch these runs from W&B into folders, then report on them.",
-           metavar="ENTITY/PROJECT[/SWEEP]"),
-]  # fmt: skip
-WandbFlag = Annotated[
-    bool,
-    Option("--wandb", help="Also create or update a W&B report of each table, and a workspace, in the runs' project."),
-]
-WandbProjectFlag = Annotated[str | None, Option(help="Like --wandb, but in this project.", metavar="ENTITY/PROJECT")]
 
 
 def report(
@@ -99,23 +62,20 @@ def report(
     The report is an HTML page, Markdown with pictures, results.json and results.csv. The last line on stdout is the
     path of the page.
     """
-    if targets and targets[0] == "pack":
-        return _pack(targets[1:], to, runs, as_json)
-    if to is not None:
-        raise UserError("--to goes with `trainer report pack`")
+    first = targets[0] if targets else ""
+    what = "--serve" if serve else "pack" if first == "pack" else "index" if targets == ["index"] else "a sweep"
+    given = {"--to": to, "--out": out, "--margin": margin, "--expect": expect or None, "--archives": archives,
+             "--from-wandb": from_wandb or None, "--wandb": to_wandb or None, "--wandb-project": wandb_project,
+             "--host": host, "--port": port, "--storage": storage, "--json": as_json or None}  # fmt: skip
+    refuse_unfit(what, given)
+    if what == "pack":
+        return _pack((targets or [])[1:], to, runs, as_json)
     if margin is not None and not 0 < margin < math.inf:
         raise UserError(f"--margin {margin:g}: expected a difference above 0, such as 0.3")
-    if (margin is not None or expect) and targets == ["index"]:
-        raise UserError("--margin and --expect go with the report of a sweep")
     archives = archives or runs.parent / "docs/results/runs"
     if serve:
-        writes = {"--out": out, "--expect": expect, "--from-wandb": from_wandb, "--wandb": to_wandb or wandb_project}
-        if given := [flag for flag, value in (writes | {"--json": as_json}).items() if value]:
-            raise UserError(f"--serve: goes without {given[0]}; `trainer report` without --serve writes the page")
         return serve_report(targets or [], runs, archives, host, port, storage, margin)
-    if host is not None or port is not None:
-        raise UserError("--host and --port go with --serve")
-    if targets == ["index"]:
+    if what == "index":
         return _index(runs, archives, out, as_json)
     from trainer.report.expected import judge, read_expected
     from trainer.report.pages.answer import finding

@@ -40,8 +40,10 @@ class Signature:
     defaults: Mapping[str, Any]  # of all names, also those of other types
 
 
-def read_signature(part: Callable[..., Any], place: Collection[str]) -> Signature:
+def read_signature(part: Callable[..., Any], place: Collection[str], *, passed_on: Collection[str] = ()) -> Signature:
     """Return the signature behind the arguments `place`, whatever their names are there.
+
+    One with `**kwargs` also has the arguments `passed_on`.
 
     An argument whose values cannot be typed, such as a function, is no key and keeps its default. Raises ValueError, in
     words, for too few arguments by place, for one that needs a value but can have none, or if there is no signature.
@@ -62,7 +64,10 @@ def read_signature(part: Callable[..., Any], place: Collection[str]) -> Signatur
             raise ValueError(f"its argument {each.name!r} has no default, and no name by which it could be given")
         if each.kind in _BY_NAME and (annotation := _annotation(each)) is not None:
             options[each.name] = Option(_listed(each.default), annotation, in_words(annotation))
-    return Signature(options, {each.name: each.default for each in behind if each.kind in _BY_NAME})
+    defaults = {each.name: each.default for each in behind if each.kind in _BY_NAME}
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
+        defaults = dict.fromkeys(passed_on) | defaults
+    return Signature(options, defaults)
 
 
 def section_of(

@@ -37,9 +37,13 @@ def load(source: Source) -> Any:
 
 @contextlib.contextmanager
 def _draws_nothing() -> Iterator[None]:
-    """Restore torch's generator, so that a text that draws numbers as it is run changes no weight of a network."""
-    torch: Any = sys.modules.get("torch")
-    with torch.random.fork_rng(devices=[]) if torch else contextlib.nullcontext():
+    """Restore the generators, so that a text that draws numbers as it is run changes no weight of a network."""
+    if "torch" not in sys.modules:  # nothing has drawn yet, and importing it takes seconds
+        yield
+        return
+    from trainer.seeds import draws_forgotten
+
+    with draws_forgotten():
         yield
 
 

@@ -39,6 +39,7 @@ class Kind:
     place: tuple[str, ...]  # arguments by place, whatever their names
     given: tuple[str, ...]  # arguments that the trainer sets, where the part has them
     section: type[OwnPart] | None  # None for `model`, which is one section for all networks
+    passed_on: tuple[str, ...] = ()  # of `given`, what a part gets through its `**kwargs`, too
 
     @property
     def beside(self) -> frozenset[str]:
@@ -47,7 +48,7 @@ class Kind:
 
 
 KINDS = {
-    "model": Kind("a network", False, (), ("num_classes", "in_channels", "image_size"), None),
+    "model": Kind("a network", False, (), ("num_classes", "in_channels", "image_size"), None, ("num_classes",)),
     "loss": Kind("a loss", True, ("logits", "targets"), ("num_classes", "reduction"), OwnLoss),
     "optimizer": Kind("an optimizer", False, ("groups",), ("lr", "weight_decay"), OwnOptimizer),
     "augment.extra": Kind("an augmentation", True, ("images", "draw"), (), OwnAugment),
@@ -63,7 +64,8 @@ def signature_of(source: Source, part: Callable[..., Any]) -> Signature:
         missing = ", ".join(sorted(getattr(part, "__abstractmethods__", ())))
         raise source.mistake(f"an abstract class, without {missing}")
     try:
-        signature = read_signature(part, () if kind.is_called and inspect.isclass(part) else kind.place)
+        place = () if kind.is_called and inspect.isclass(part) else kind.place
+        signature = read_signature(part, place, passed_on=kind.passed_on)
     except ValueError as error:
         raise source.mistake(str(error)) from error
     if clash := sorted((signature.defaults.keys() & kind.beside) - {*kind.given}):

@@ -2,9 +2,11 @@
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +17,8 @@ from trainer.own.quiet import raised, says_nothing
 
 _DIGITS = 12  # of a hash: one pair of a million texts in 300 has the same
 _OURS = ("trainer", "models")
+_LIBRARIES = ("torch", "torchvision", "timm")
+"""Libraries of the trainer itself. It counts on a release by its version, which all of its builds have."""
 ENCODING = "utf-8-sig"  # some editors begin a text with a byte order mark, which Python itself skips
 
 _remembered: dict[str, tuple[str, str]] = {}  # hash -> (name of the file, its text), of run folders
@@ -30,7 +34,7 @@ class Source:
     file: str  # a path as typed, or that of a module's file. It may be gone, if the text is a run folder's
     module: str | None  # None for a file
     text: str
-    code: str  # hash of the text, or of all texts of a module's package
+    code: str  # hash of the text, or of all texts of a module's package, or of a library's release
 
     @property
     def kept_as(self) -> str:
@@ -143,18 +147,27 @@ def _in_module(section: str, name: str, module: str, attribute: str) -> Source:
 
 @cache
 def _texts(module: str, top: str) -> tuple[str, str]:
-    """Return (the text of a module, the hash of all texts in its outermost package)."""
+    """Return (the text of a module, the hash of all texts in its outermost package, or of the release of a library)."""
     spec = find_spec(module)
     assert spec and spec.origin
-    package = find_spec(top)
     digest = hashlib.sha256()
-    for folder in sorted(package.submodule_search_locations or [] if package else []):
-        for path in sorted(Path(folder).rglob("*.py")):
-            digest.update(f"{path.relative_to(folder)}\n".encode())
-            digest.update(path.read_bytes())
+    if release := _release(top):
+        digest.update(f"{top} {release}\n".encode())
+    else:
+        package = find_spec(top)
+        for folder in sorted(package.submodule_search_locations or [] if package else []):
+            for path in sorted(Path(folder).rglob("*.py")):
+                digest.update(f"{path.relative_to(folder)}\n".encode())
+                digest.update(path.read_bytes())
     own = Path(spec.origin).read_bytes() if Path(spec.origin).is_file() else b""
     digest.update(own)
     return own.decode("utf-8", errors="replace"), digest.hexdigest()[:_DIGITS]
+
+
+def _release(package: str) -> str | None:
+    """Return the version of a library of the trainer's. None for other packages, and for builds between releases."""
+    found = re.match(r"[\d.]+(?=\+|$)", version(package)) if package in _LIBRARIES else None  # 2.12.0+cpu is 2.12.0
+    return found and found[0]
 
 
 def _lies_in(folder: Path, module: str) -> bool:

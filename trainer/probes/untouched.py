@@ -11,7 +11,7 @@ from trainer.seeds import random_state, set_random_state
 
 @contextlib.contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Restore weights, buffers, `.grad`, the modes of all modules and torch's generators at the end of the block.
+    """Restore weights, buffers, `.grad`, the modes of all modules and the shared generators at the end of the block.
 
     In the block every `.grad` is None, and a copy of weights and buffers is in memory.
     """

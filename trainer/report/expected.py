@@ -1,21 +1,25 @@
 """Expectations of a table, for a check by a machine: `cosine > constant`, `gelu < relu`, `step ~ cosine`.
 
-Each names two configurations. Their difference is tested by Welch's test, and `~`, equivalent within the margin, by
-two one-sided tests. Holm's correction is for all expectations at once. Where seeds were added until a sweep was
-decided, its sequential decisions count in place of these tests.
+Each names two configurations. Their difference is tested by Welch's test, or seed by seed if it is of an outcome that
+the sweep's file names. `~`, equivalent within the margin, takes two one-sided tests. Holm's correction is for all
+expectations at once. Where seeds were added until a sweep was decided, its sequential decisions count in place of these
+tests.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from trainer.config.explain import did_you_mean
 from trainer.errors import UserError
+from trainer.report.asked import siblings_of
+from trainer.report.pages.outcome import with_interval
 from trainer.report.tables import Table
 from trainer.statistics.comparisons import can_be_tested
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL
-from trainer.statistics.differences import holm, welch
+from trainer.statistics.differences import holm, identical, welch
+from trainer.statistics.seedwise import seedwise
 from trainer.statistics.verdicts import p_of_equivalence
 
 Sign = Literal[">", "<", "~"]
@@ -43,15 +47,18 @@ def read_expected(text: str, table: Table) -> Expected:
 
     Raises UserError if it does not name two of them, or asks for an equivalence without a margin.
     """
-    parts = re.split(r"\s+([<>~])\s+", text.strip())
-    if len(parts) != 3 or parts[1] not in (">", "<", "~"):
+    ways = list(_ways_to_split(text))
+    known = [way for way in ways if way[0] in table.samples and way[2] in table.samples]
+    if not known and len(ways) != 1:  # a label may have a sign in it
         raise UserError(f'--expect {text!r}: expected two configurations, such as "cosine > constant"')
-    a, sign, b = parts
+    a, sign, b = (known or ways)[0]
     for label in (a, b):
         if label not in table.samples:
             raise UserError(f"--expect {text!r}: {label!r} is no configuration{did_you_mean(label, table.samples)}")
     if a == b:
         raise UserError(f"--expect {text!r}: it names one configuration twice")
+    if sign == "~" and table.asked:
+        raise UserError(f"--expect {text!r}: a margin is of the metric, and {table.name} compares an outcome")
     if sign == "~" and table.margin is None:
         raise UserError(f"--expect {text!r}: an equivalence needs --margin, or `# Margin:` in the sweep's file")
     return Expected(a, sign, b)  # pyright: ignore[reportArgumentType] - it is one of three
@@ -67,24 +74,48 @@ def judge(table: Table, expectations: Sequence[Expected]) -> list[Outcome]:
     return [_by_test(table, each, p_of.get(each)) for each in expectations]
 
 
+def _ways_to_split(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield (what is before a sign, the sign, what is behind it) for each sign with something on both sides."""
+    for sign in re.finditer("[<>~]", text):
+        a, b = text[: sign.start()].strip(), text[sign.end() :].strip()
+        if a and b:
+            yield a, sign[0], b
+
+
 def _p(table: Table, expected: Expected) -> float:
-    a, b = (list(table.scaled[label].values()) for label in (expected.a, expected.b))
+    a, b = (table.scaled[label] for label in (expected.a, expected.b))
     if expected.sign == "~":
         assert table.margin is not None
-        return p_of_equivalence(a, b, table.margin)
-    p = welch(a, b).p
+        return p_of_equivalence([*a.values()], [*b.values()], table.margin)
+    p = seedwise(a, b, "difference").p if table.asked else welch([*a.values()], [*b.values()]).p
     return 1.0 if p is None else p
 
 
 def _by_test(table: Table, expected: Expected, p: float | None) -> Outcome:
-    counts = {label: len(table.samples[label]) for label in (expected.a, expected.b)}
-    if p is None:
-        said = ", ".join(f"{label} has {n}" for label, n in counts.items())
-        return Outcome(expected, False, f"a test needs {FEWEST_FOR_A_VERDICT} runs each, and runs that vary: {said}")
+    """Return the outcome of a test, which is no verdict while planned runs are missing: docs/statistics.md."""
     a, b = (table.scaled[label] for label in (expected.a, expected.b))
+    marks = _marks(table, expected)
+    subject = "".join(f", {mark}" for mark in marks)
+    final = "interim" not in marks
+    if identical(a, b):
+        return Outcome(expected, final and expected.sign == "~", f"identical results{subject}")
+    if p is None:
+        said = ", ".join(f"{label} has {len(table.samples[label])}" for label in (expected.a, expected.b))
+        why = f"a test needs {FEWEST_FOR_A_VERDICT} runs each, and runs that vary: {said}{subject}"
+        return Outcome(expected, False, why)
     difference = sum(a.values()) / len(a) - sum(b.values()) / len(b)
     right = expected.sign == "~" or (difference > 0) == (expected.sign == ">")
-    return Outcome(expected, right and p < LEVEL, f"difference {difference:+.4g}, p {p:.2g}")
+    said = f"difference {difference:+.4g}"
+    if table.asked:
+        said = with_interval(seedwise(table.samples[expected.a], table.samples[expected.b], table.asked.scale))
+    return Outcome(expected, final and right and p < LEVEL, f"{said}, p {p:.2g}{subject}")
+
+
+def _marks(table: Table, expected: Expected) -> list[str]:
+    """Return what a verdict on the two is subject to: planned seeds are missing, runs failed, seeds until decided."""
+    labelled = [*table.configurations, *siblings_of(table.configurations)]
+    found = [each.marks for each in labelled if each.label in (expected.a, expected.b)]
+    return list(dict.fromkeys(mark for marks in found for mark in marks))
 
 
 def _by_decision(table: Table, expected: Expected) -> Outcome:

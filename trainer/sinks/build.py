@@ -11,7 +11,7 @@ from trainer.sinks.folder import FolderSink
 
 
 def refuse_missing(config: Config) -> None:
-    """Raise ConfigError for a package that is not installed, or an environment that W&B cannot read."""
+    """Raise ConfigError for a package that is not installed."""
     missing = [
         f"sink.{name}.mode: {name} is not installed: pip install 'cifar-sweeps[{name}]'"
         for name in ("trackio", "tensorboard")  # each is a section, an extra and a package
@@ -19,6 +19,11 @@ def refuse_missing(config: Config) -> None:
     ]
     if missing:
         raise ConfigError(*missing)
+
+
+def refuse_unusable(config: Config) -> None:
+    """Raise ConfigError for a package that is not installed, or an environment that W&B cannot read."""
+    refuse_missing(config)
     if config.wandb.mode != "disabled":
         from trainer.sinks.wandb_client import refuse_bad_environment
 

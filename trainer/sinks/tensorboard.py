@@ -3,6 +3,7 @@
 A failure is one line on stderr and never ends a run.
 """
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,15 @@ from trainer.sinks.mirrors import Said, records_since
 
 FOLDER = "tensorboard"
 _METRIC = "test/accuracy"  # beside the hyperparameters
+
+
+def _one_line(args: threading.ExceptHookArgs, otherwise: Any = threading.excepthook) -> None:
+    """Leave out the traceback of the writer's thread: the next call raises its error again, which is then told."""
+    if not type(args.thread).__module__.startswith("tensorboard."):
+        otherwise(args)
+
+
+threading.excepthook = _one_line
 
 
 class TensorboardSink:
@@ -38,8 +48,9 @@ class TensorboardSink:
             self._writer = SummaryWriter(run.folder / FOLDER, purge_step=since if run.resumed else None)
             self._describe(self._writer, run)
             self._said.say_what_is_not_drawn(run)
-        for record in records_since(run, since):
-            self.log(record)
+        with self._said.reported("the rows from before are not written"):
+            for record in records_since(run, since):
+                self.log(record)
 
     def progress(self, progress: Progress) -> None:
         pass

@@ -57,8 +57,9 @@ class TrackioSink:
                 self._forget(run.name)
             self._run = LocalRun(self.config, self._said, run, self._memory["id"])
             self._said.say_what_is_not_drawn(run)
-        for record in records_since(run, 0):
-            self.log(record)
+        with self._said.reported("the rows from before are not written"):
+            for record in records_since(run, 0):
+                self.log(record)
 
     def progress(self, progress: Progress) -> None:
         pass

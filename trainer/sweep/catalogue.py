@@ -26,9 +26,10 @@ def sweep_file(word: str | Path) -> Path:
     Raises SweepError for a word that is neither.
     """
     path = Path(word)
-    if path.suffix in (".yaml", ".yml") or path.exists():
+    known = str(word) in names()
+    if path.suffix in (".yaml", ".yml") or path.is_file() or (path.exists() and not known):
         return path
-    if str(word) in names():
+    if known:  # also if a folder has its name, such as that of its runs
         return FOLDER / f"{word}.yaml"
     raise SweepError(f"{word}: no such file, and no sweep of the catalogue has this name{_hint(path.name)}")
 

@@ -16,8 +16,9 @@ from typing import Any
 from trainer.config.overrides import as_typed
 from trainer.errors import SweepError
 from trainer.files import disk_errors, write_whole
+from trainer.sinks.build import refuse_missing
 from trainer.sweep.begun import begun_with
-from trainer.sweep.check import check, entry_of
+from trainer.sweep.check import check, entry_of, resolve
 from trainer.sweep.engine import Cluster, Engine, Watch, progress_of
 from trainer.sweep.file import Sweep, read_sweep, with_overrides
 from trainer.sweep.have import Had, archives_of, runs_in
@@ -25,7 +26,7 @@ from trainer.sweep.header import with_until
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.order import Plan, ordered, with_seeds
 from trainer.sweep.own_parts import keep_texts, pins
-from trainer.sweep.points import Checked, Entry
+from trainer.sweep.points import Checked, Entry, points_of, sample
 from trainer.sweep.status import Progress, State
 from trainer.sweep.storage import without_password
 from trainer.sweep.together import linking
@@ -62,9 +63,11 @@ class LocalSweep:
         """Run what is not done of `wanted`, or of all points. Return (progress, the signal that ended it).
 
         At `deadline`, a value of `time.monotonic`, the runs save and end. Raises SweepError if an own part has changed
-        since the sweep began.
+        since the sweep began, and ConfigError if the package of a sink is missing here, before every run fails for it.
         """
         sweep = self.checked.sweep
+        if self.cluster is None:
+            refuse_missing(resolve((points_of(sweep) or sample(sweep, 1))[0], sweep).sink)
         with disk_errors(self.folder, "cannot be made"):
             self.folder.mkdir(parents=True, exist_ok=True)
         sources = keep_texts(sweep, self.folder)

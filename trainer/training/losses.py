@@ -25,6 +25,7 @@ from trainer.config.loss import (
 from trainer.errors import ConfigError
 from trainer.own import parts as own
 from trainer.own.source import Source
+from trainer.seeds import draws_forgotten
 
 Terms = Callable[[Tensor, Tensor], Tensor]  # logits [N, K], target probabilities [N, K] -> a term for each class [N, K]
 
@@ -88,7 +89,7 @@ def try_own_loss(loss: nn.Module, source: Source, targets: Tensor, num_classes: 
     kind = "classes [4]" if targets.ndim == 1 else f"probabilities [4, {num_classes}], as augment.mix makes them"
     with (
         own.in_a_line(source, f"does not take logits [4, {num_classes}] and {kind}"),
-        torch.random.fork_rng(devices=[]),
+        draws_forgotten(),
     ):
         losses = loss(logits, targets)
     if not isinstance(losses, Tensor) or losses.shape != (4,):
@@ -103,7 +104,7 @@ def refuse_loss_over_images(loss: nn.Module, source: Source, num_classes: int) -
     """Raise ConfigError if an own loss of an image depends on the other images, of which a rank has not all."""
     draw = torch.Generator().manual_seed(0)
     logits, targets = torch.randn(4, num_classes, generator=draw), torch.arange(4) % num_classes
-    with own.in_a_line(source, "does not take two images"), torch.random.fork_rng(devices=[]), torch.no_grad():
+    with own.in_a_line(source, "does not take two images"), draws_forgotten(), torch.no_grad():
         halves = [loss(*half) for half in zip(logits.split(2), targets.split(2), strict=True)]
         alike = torch.allclose(torch.cat(halves), loss(logits, targets))
     if not alike:

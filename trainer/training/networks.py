@@ -18,6 +18,7 @@ from trainer.data.batches import Normalize
 from trainer.data.images import ImageSet
 from trainer.errors import ConfigError, first_line
 from trainer.own import parts as own
+from trainer.seeds import draws_forgotten, seed_shared
 from trainer.training.network_arguments import read_arguments
 
 _WHITENED = 5000  # images from which a whitening is computed
@@ -78,7 +79,7 @@ def initial_network(model: Model, image_set: ImageSet, *, seed: int, sides: Sequ
     Its weights depend on `seed` alone, its whitening is computed from the training images. Raises ConfigError if the
     network does not take them, or not with one of `sides`.
     """
-    torch.manual_seed(seed)
+    seed_shared(seed)
     net = build_network(model, image_set)
     if is_own("model", model.name):
         try_own_network(net, model, image_set)
@@ -106,12 +107,12 @@ def _own_network(model: Model, from_data: Mapping[str, int]) -> nn.Module:
 def try_own_network(net: nn.Module, model: Model, shape: DataShape) -> None:
     """Raise ConfigError unless two random images become finite logits [2, K] in evaluation. Leaves it in training.
 
-    On the meta device only the shape is known. torch's generators stay as they are.
+    On the meta device only the shape is known. No generator moves on.
     """
     source, size = own.source_of("model", model), (shape.in_channels, shape.image_size, shape.image_size)
     device = next(net.parameters()).device
     refusal = own.in_a_line(source, f"does not take images of {'x'.join(map(str, size))}")
-    with refusal, torch.random.fork_rng(devices=[]), torch.no_grad():
+    with refusal, draws_forgotten(), torch.no_grad():
         logits = net.eval()(torch.randn(2, *size, device=device))
     if not isinstance(logits, Tensor) or logits.shape != (2, shape.num_classes):
         raise source.mistake(f"makes {own.described(logits)} of 2 images, not logits [2, {shape.num_classes}]")
@@ -132,7 +133,7 @@ def refuse_one_image(net: nn.Module, name: str, shape: DataShape) -> None:
     """Raise ConfigError if a network cannot be trained on a single image, such as BatchNorm on a 1x1 map."""
     image = torch.zeros(1, shape.in_channels, shape.image_size, shape.image_size)
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with draws_forgotten(), torch.no_grad():
             copy.deepcopy(net).to("cpu").train()(image)
     except ValueError as error:
         raise ConfigError(

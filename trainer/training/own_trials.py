@@ -19,6 +19,7 @@ from trainer.own import parts as own
 from trainer.probes.due import Steps
 from trainer.probes.own import ExtraProbe
 from trainer.probes.untouched import untouched
+from trainer.seeds import draws_forgotten
 from trainer.training.losses import build_loss, try_own_loss
 from trainer.training.networks import build_network, try_own_network
 from trainer.training.optimizers.build import try_own_optimizer
@@ -66,7 +67,7 @@ def _network(config: RunConfig, shape: SetShape) -> None:
         with torch.device("meta"):
             try_own_network(build_network(config.model, shape), config.model, shape)
     except ConfigError:
-        with torch.random.fork_rng(devices=[]):
+        with draws_forgotten():
             try_own_network(build_network(config.model, shape), config.model, shape)
 
 
@@ -88,7 +89,7 @@ def _augment(config: RunConfig, shape: SetShape) -> None:
         side, draw = shape.image_size, torch.Generator().manual_seed(0)
         images = torch.randint(256, (4, shape.in_channels, side, side), generator=draw, dtype=torch.uint8)
         epoch = Epoch(draw, 4, 4, side, side, torch.device("cpu"))
-        with torch.random.fork_rng(devices=[]):
+        with draws_forgotten():
             own_augment(config.augment.extra)(epoch)(0, images)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from trainer.config.train import Train
 from trainer.errors import ConfigError, UserError, first_line
-from trainer.seeds import generator, random_state, set_random_state
+from trainer.seeds import generator, random_state, seed_shared, set_random_state
 from trainer.signals import SECONDS_TO_SAVE, end_when_closed
 from trainer.training.launched import Launched, launched
 from trainer.training.ranks import ALONE, Backward, RankLostError, Ranks, Seen
@@ -147,7 +147,7 @@ class Several(Ranks):
 
     def take(self, model: nn.Module, *, seed: int) -> None:
         if self.rank:  # rank 0 draws what one process would draw
-            torch.manual_seed(generator(seed, "rank", self.rank).initial_seed())
+            seed_shared(generator(seed, "rank", self.rank).initial_seed())
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._norms = _running_statistics(model)
         self._flat, self._places = _flat_like([*self._trained, *self._norms], more=_WORDS)

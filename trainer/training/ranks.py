@@ -86,7 +86,7 @@ class Ranks:
         return value
 
     def random_states(self, device: torch.device) -> Any:
-        """Return the state of torch's generators of every rank, for a checkpoint."""
+        """Return the state of the generators of every rank, for a checkpoint."""
         return random_state(device)
 
     def set_random_states(self, states: Any, device: torch.device) -> None:

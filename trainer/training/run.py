@@ -35,7 +35,7 @@ from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
 from trainer.runs.folder import config_hash, locked, new_folder, read_config, read_summary, same_run
 from trainer.runs.provenance import command_line, now, provenance
 from trainer.signals import StopRequest
-from trainer.sinks.build import build_sinks, refuse_missing
+from trainer.sinks.build import build_sinks, refuse_unusable
 from trainer.training.averages import Ema, Swa
 from trainer.training.device import Compute, choose_compute, deterministic_kernels, keep_freed_memory
 from trainer.training.early_stop import Monitor
@@ -68,7 +68,7 @@ def start_run(
     config: RunConfig, *, runs: Path = Path("runs"), name: str | None = None, sinks: Sequence[Sink] = ()
 ) -> RunResult:
     """Train a new run in `runs/NAME`. `sinks` get its numbers beside its own. Raises UserError if it cannot start."""
-    refuse_missing(config.sink)
+    refuse_unusable(config.sink)
     ranks = ranks_of(config.train)
     config = _on_devices(config, ranks.size)
     compute = choose_compute(config.train, ranks)
@@ -103,7 +103,7 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
         ranks.dismiss()
         return RunResult(folder, "finished", summary, "already finished; nothing was done")
     own.refuse_changed(config, folder)
-    refuse_missing(config.sink)
+    refuse_unusable(config.sink)
     with locked(folder):
         path = folder / "checkpoint.pt"
         state = load_checkpoint(path) if path.exists() else None  # None: killed before its first step

@@ -15,7 +15,7 @@ from trainer.training.parts import Parts
 class Step:
     """A batch of images [N, C, H, W] and targets [N] or [N, K]: its gradient, then its update.
 
-    They may be a part `of` a batch of so many images. `replayed` keeps the state of torch's generators, so that `view`
+    They may be a part `of` a batch of so many images. `replayed` keeps the state of the generators, so that `view`
     can draw the same numbers again.
     """
 

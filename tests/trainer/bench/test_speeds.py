@@ -84,6 +84,14 @@ def test_an_epoch_is_measured_with_all_that_a_run_does() -> None:
     assert whole["median"] < alone["median"]
 
 
+def test_only_epochs_that_were_whole_are_measured_and_counted() -> None:
+    """32 images are 8 steps. The run of four epochs ends in the middle of its third one."""
+    words = ["model.name=lenet5", "data.name=shapes10", "data.train_size=32", "train.max_steps=20"]
+    assert bench_epoch(load_config([*words, *TINY]).config, rounds=3)["rounds"] == 1
+    with pytest.raises(UserError, match="bench epoch: the run finished within two epochs; nothing is measured"):
+        bench_epoch(load_config([*words, *TINY, "train.max_steps=12"]).config, rounds=3)
+
+
 def test_the_gain_is_the_speed_at_once_by_that_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
 

@@ -7,17 +7,22 @@ from pathlib import Path
 import pytest
 from command_line import run_here
 
+from trainer.errors import UserError
+from trainer.report.asked import Measured
 from trainer.report.decided import Decided
 from trainer.report.expected import judge, read_expected
 from trainer.report.tables import read_table
+from trainer.runs.outcomes import Outcome
 from trainer.statistics.sequential import Decision
 from trainer.sweep.header import Until
 
-VALUES = {
-    "cosine": [0.9000, 0.9010, 0.9020, 0.9010],
-    "step": [0.9005, 0.9015, 0.9010, 0.9000],
-    "linear": [0.8000, 0.8200, 0.7900],
+VALUES = {  # the file plans five seeds
+    "cosine": [0.9000, 0.9010, 0.9020, 0.9010, 0.9005],
+    "step": [0.9005, 0.9015, 0.9010, 0.9000, 0.9010],
+    "linear": [0.8000, 0.8200, 0.7900, 0.8100, 0.8000],
+    "exponential": [0.8000, 0.8200, 0.7900, 0.8100, 0.8000],
     "constant": [0.7000, 0.7100],
+    "reduce_on_plateau": [0.6000, 0.6100, 0.6200, 0.6100],
 }
 
 
@@ -38,6 +43,9 @@ def asked(folder: Path, *words: str) -> int:
         (["linear > cosine"], 1),
         (["cosine > step"], 1),
         (["cosine > constant"], 1),  # two runs
+        (["cosine>linear", " linear<step "], 0),
+        (["linear ~ exponential", "--margin=0.1"], 0),  # identical
+        (["linear > exponential"], 1),
         (["cosine > linear", "cosine > step"], 1),
         (["cosine ~ step", "--margin=0.8"], 0),
         (["cosine ~ linear", "--margin=0.8"], 1),
@@ -55,7 +63,24 @@ def test_what_is_not_as_expected_is_a_line_each_and_the_page_is_written(
     lines = [line for line in capsys.readouterr().err.splitlines() if "as expected" in line]
     assert lines[0].startswith("as expected: cosine > linear (difference +9")
     assert lines[1].startswith("NOT as expected: cosine > constant (a test needs 3 runs each")
+    assert lines[1].endswith("cosine has 5, constant has 2, interim)")
     assert (folder.parent / "out" / "index.html").is_file()
+
+
+def test_a_difference_is_no_verdict_while_planned_seeds_are_missing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who looks at each new seed finds a false difference in more than 5% of equal pairs."""
+    assert asked(folder, "--expect", "cosine > linear", "--expect", "cosine > reduce_on_plateau") == 1
+    here, missing = (line for line in capsys.readouterr().err.splitlines() if "as expected" in line)
+    assert here.startswith("as expected: cosine > linear") and "interim" not in here
+    assert missing.startswith("NOT as expected: cosine > reduce_on_plateau (difference +2") and ", interim)" in missing
+
+
+def test_runs_that_failed_are_told_beside_a_verdict_on_the_others(write_schedules) -> None:
+    table = read_table(write_schedules({**VALUES, "linear": [0.8000, 0.8200, 0.7900, 0.8100, 0.1000]}))
+    (found,) = judge(table, [read_expected("cosine > linear", table)])
+    assert found.met and found.why.endswith(", survivors only")
 
 
 @pytest.mark.parametrize(
@@ -63,6 +88,8 @@ def test_what_is_not_as_expected_is_a_line_each_and_the_page_is_written(
     [
         (["--expect", "cosine better than linear"], 'expected two configurations, such as "cosine > constant"'),
         (["--expect", "cosin > linear"], "'cosin' is no configuration; did you mean 'cosine'?"),
+        (["--expect", "> cosine"], 'expected two configurations, such as "cosine > constant"'),
+        (["--expect", "cosine > step > linear"], 'expected two configurations, such as "cosine > constant"'),
         (["--expect", "cosine > cosine"], "it names one configuration twice"),
         (["--expect", "cosine ~ step"], "an equivalence needs --margin"),
     ],
@@ -91,3 +118,16 @@ def test_where_seeds_were_added_until_decided_its_decisions_count(folder: Path) 
     found = judge(table, [read_expected(text, table) for text in ("cosine ~ step", "cosine > linear", "step > linear")])
     assert [each.met for each in found] == [True, False, False]
     assert found[2].why.startswith("the design does not compare them")
+
+
+def test_an_outcome_that_the_file_names_is_compared_seed_by_seed_as_on_its_page(folder: Path) -> None:
+    """Seeds spread by a factor of 16, and each is about twice the other."""
+    samples = {
+        "cosine": {seed: 2.0**seed for seed in range(5)},
+        "step": {seed: (2 + seed / 100) * 2.0**seed for seed in range(5)},
+    }
+    table = replace(read_table(folder), asked=Measured(Outcome("runs/loss/width"), samples), margin=0.5)
+    (found,) = judge(table, [read_expected("cosine < step", table)])
+    assert found.met and found.why.startswith("0.495 times, 95% interval ")
+    with pytest.raises(UserError, match="a margin is of the metric, and lr_scheduler compares an outcome"):
+        read_expected("cosine ~ step", table)

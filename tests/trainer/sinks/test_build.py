@@ -41,3 +41,14 @@ def test_the_command_ends_with_2_before_there_is_a_folder(
     said = "error: sink.trackio.mode: trackio is not installed: pip install 'cifar-sweeps[trackio]'\n"
     assert capfd.readouterr().err == said
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_sweep_is_refused_once_and_not_at_each_of_its_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(build, "find_spec", lambda name: None)
+    words = ["sweep", "run", "smoke", "sink.trackio.mode=local", "--runs", str(tmp_path / "runs")]
+    assert run_here(words) == 2
+    said = [line for line in capfd.readouterr().err.splitlines() if "trackio" in line]
+    assert said == ["error: sink.trackio.mode: trackio is not installed: pip install 'cifar-sweeps[trackio]'"]
+    assert not (tmp_path / "runs").exists()

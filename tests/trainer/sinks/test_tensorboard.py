@@ -1,6 +1,8 @@
 """TensorBoard's log, read back by TensorBoard's own reader."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,32 @@ def test_a_log_that_cannot_be_written_is_one_line_and_the_run_goes_on(
     it.finish("finished", {})
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("tensorboard: nothing is recorded: ")
+
+
+def test_a_log_that_is_taken_away_is_one_line_and_the_run_goes_on(
+    run: RunInfo, capfd: pytest.CaptureFixture[str]
+) -> None:
+    it = TensorboardSink(Config(mode="local"))
+    it.start(run)
+    it.memory()
+    shutil.rmtree(run.folder / FOLDER)
+    it.log(Record(1, 10, {"train/loss": 1.0}))
+    it.memory()
+    it.finish("finished", {})
+    said = [line.rpartition(": [Errno 2] ")[0] for line in capfd.readouterr().err.splitlines()]
+    assert said and {*said} <= {"tensorboard: a row is not written", "tensorboard: not all is written"}
+
+
+def test_rows_that_cannot_be_read_back_are_one_line_and_the_run_goes_on(
+    run: RunInfo, capfd: pytest.CaptureFixture[str]
+) -> None:
+    it = TensorboardSink(Config(mode="local"))
+    it.start(replace(run, resumed=True))  # its folder has no config.yaml
+    it.log(Record(1, 10, {"train/loss": 1.0}))
+    it.finish("finished", {})
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("tensorboard: the rows from before are not written: ")
+    assert [each.value for each in read(run.folder).Scalars("train/loss")] == [1.0]
 
 
 def test_a_probe_that_is_on_is_told_where_its_panel_is(run: RunInfo, capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import math
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,19 @@ def test_pictures_and_numbers_that_are_not_finite_are_taken(run: RunInfo, databa
     assert math.isnan(row["train/loss"])
     with Image.open(database / "media" / row["errors"]["file_path"]) as kept:
         assert kept.size == (8, 4)
+
+
+def test_rows_that_cannot_be_read_back_are_one_line_and_the_run_goes_on(
+    run: RunInfo, capfd: pytest.CaptureFixture[str]
+) -> None:
+    it = TrackioSink(Config(mode="local"))
+    it.start(replace(run, resumed=True))  # its folder has no config.yaml
+    it.log(Record(1, 10, {"train/loss": 1.0}))
+    it.finish("finished", {})
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("trackio: the rows from before are not written: ")
+    rows = trackio.sqlite_storage.SQLiteStorage.get_logs("cifar-sweeps", "first")
+    assert [row["train/loss"] for row in rows if "status" not in row] == [1.0]
 
 
 def test_a_database_that_cannot_be_written_is_told_and_the_run_goes_on(

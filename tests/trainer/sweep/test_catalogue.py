@@ -32,8 +32,10 @@ def test_a_name_is_as_good_as_its_file(capsys: pytest.CaptureFixture[str]) -> No
     assert run_here(["sweep", "check", "lr_scheduler", str(ROOT / "sweeps/lr_scheduler.yaml")]) == 0
     named, typed = capsys.readouterr().out.splitlines()
     assert named.rpartition(": ")[2] == typed.rpartition(": ")[2]
-    Path("lr_scheduler").mkdir()
-    assert catalogue.sweep_file("lr_scheduler") == Path("lr_scheduler"), "what is here comes first"
+    Path("lr_scheduler").mkdir()  # of its runs
+    assert catalogue.sweep_file("lr_scheduler") == catalogue.FOLDER / "lr_scheduler.yaml"
+    Path("loss").touch()
+    assert catalogue.sweep_file("loss") == Path("loss"), "a file that is here comes first"
 
 
 @pytest.mark.parametrize("command", ["check", "run", "status", "plan"])

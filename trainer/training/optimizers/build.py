@@ -21,6 +21,7 @@ from trainer.config.optimizer import (
 )
 from trainer.errors import ConfigError, first_line
 from trainer.own import parts as own
+from trainer.seeds import draws_forgotten
 from trainer.training.optimizers import eager
 from trainer.training.optimizers.groups import Groups, parameter_groups
 from trainer.training.optimizers.muon import Orthogonalised
@@ -141,7 +142,7 @@ def _own(groups: Groups, config: OwnOptimizer) -> torch.optim.Optimizer:
 def try_own_optimizer(config: OwnOptimizer) -> None:
     """Raise ConfigError unless an optimizer takes one step of a small layer, after which its weights are finite."""
     source = own.source_of("optimizer", config)
-    with torch.random.fork_rng(devices=[]):
+    with draws_forgotten():
         layer = nn.Linear(2, 2)
     optimizer = build_optimizer(layer, config, fused=False)
     with own.in_a_line(source, "cannot take a step"):

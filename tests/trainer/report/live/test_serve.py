@@ -15,8 +15,6 @@ from command_line import run_here
 from trainer.errors import UserError
 from trainer.report.live.serve import listen, names_of
 
-WRITES = "`trainer report` without --serve writes the page"
-
 
 def test_a_port_in_use_is_a_line(write_schedules: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     runs = write_schedules({"cosine": [0.9]}).parent
@@ -32,9 +30,6 @@ def test_a_port_in_use_is_a_line(write_schedules: Callable[..., Path], capsys: p
     [
         (["--serve"], "--serve: shows one sweep, or one folder of runs; name it"),
         (["a", "b", "--serve"], "--serve: shows one sweep, or one folder of runs; name it"),
-        (["a", "--serve", "--json"], f"--serve: goes without --json; {WRITES}"),
-        (["a", "--serve", "--out", "x"], f"--serve: goes without --out; {WRITES}"),
-        (["a", "--port", "0"], "--host and --port go with --serve"),
     ],
 )
 def test_a_mistake_is_a_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
