@@ -6,7 +6,7 @@ them, so that others can check each number, and the same command goes on where i
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from trainer.bench.rounds import ratio, result, spread
 from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.files import make_folder, write_json
+from trainer.runs.charged import charged_seconds
 from trainer.runs.folder import read_config, same_run
 from trainer.runs.provenance import machine
-from trainer.statistics.describe import describe, p_above
+from trainer.statistics.describe import p_above
+from trainer.text import spread as mean_and_spread
 from trainer.training.run import resume_run, start_run
 
 LEVEL = 0.01  # of the one-sided test that the mean is above the target
@@ -27,10 +29,14 @@ _SAME = ("processor", "bfloat16", "cores", "python", "versions")  # of a machine
 
 @dataclass(frozen=True)
 class Take:
-    """One run: its accuracy as a fraction, and its seconds that are charged."""
+    """One run. A peer does not tell what it took to build and compile."""
 
-    accuracy: float
-    seconds: float
+    seed: int  # of a peer, which draws its own, the number of the run
+    accuracy: float  # a fraction
+    seconds: float  # that are charged
+    evaluation: float  # seconds, charged or not
+    build: float | None = None  # seconds, free
+    compile: float | None = None  # seconds, free
 
 
 def bench_accuracy(
@@ -69,16 +75,16 @@ def bench_accuracy(
     charged = "preparation, training and the last evaluation" if charge_evaluation else "preparation and training"
     findings = [finding(name, ours, target)] + ([finding(PEER, theirs, target)] if peer else [])
     about = {"network": config.model.name, "epochs": f"{config.train.epochs:g}", "charged": charged}
-    return result("accuracy", measured, rounds=runs, target=target, **about) | {"findings": findings}
+    every = {name: [asdict(take) for take in takes] for name, takes in ((name, ours), (PEER, theirs)) if takes}
+    return result("accuracy", measured, rounds=runs, target=target, **about) | {"findings": findings, "runs": every}
 
 
 def finding(name: str, takes: Sequence[Take], target: float) -> str:
     """Return what the runs say about the target, in a sentence."""
     values = [take.accuracy for take in takes]
-    sample, p = describe(values), p_above(target, values)
-    assert sample is not None
-    spread = f" ± {100 * sample.std:.2f}" if sample.std is not None else ""
-    mean = f"{name}: mean test accuracy {100 * sample.mean:.2f}{spread}% (n={len(values)})"
+    p, accuracy = p_above(target, values), mean_and_spread([100 * value for value in values], unit="%")
+    seconds = mean_and_spread([take.seconds for take in takes], digits=None, unit=" s").partition(" (")[0]
+    mean = f"{name}: mean test accuracy {accuracy} in {seconds}"
     if p is None:
         return f"{mean}: undecided against {100 * target:g}% (a verdict needs three runs that differ)"
     word = "above" if p < LEVEL else "not shown to be above"
@@ -86,9 +92,15 @@ def finding(name: str, takes: Sequence[Take], target: float) -> str:
 
 
 def _row(takes: Sequence[Take]) -> dict[str, dict[str, float]]:
+    """Return the spreads of a side. The free seconds are those that it tells, without compiling if nothing is."""
+    free = {
+        "build (free), s": [take.build for take in takes if take.build is not None],
+        "compile (free), s": [take.compile for take in takes if take.compile],
+    }
     return {
         "test accuracy, %": spread([100 * take.accuracy for take in takes]),
-        "seconds, s": spread([take.seconds for take in takes]),
+        "charged, s": spread([take.seconds for take in takes]),
+        **{column: spread(seconds) for column, seconds in free.items() if seconds},
     }
 
 
@@ -104,9 +116,17 @@ def _run(config: RunConfig, seed: int, folder: Path, charge_evaluation: bool) ->
     if run.status != "finished":
         raise UserError(f"bench accuracy: {path}: the run is {run.status}; the same command goes on with it")
     summary = run.summary
-    evaluation = summary["time/evaluate_seconds"] if charge_evaluation else 0.0
-    seconds = summary["time/prepare_seconds"] + summary["time/train_seconds"] + evaluation
-    return Take(summary["headline/accuracy"], seconds)
+    seconds = charged_seconds(summary, evaluation=charge_evaluation)
+    if seconds is None or "time/build_seconds" not in summary:
+        raise UserError(f"bench accuracy: {path}: its trainer was older and charged building; give another folder")
+    return Take(
+        seed,
+        summary["headline/accuracy"],
+        seconds,
+        evaluation=summary["time/evaluate_seconds"],
+        build=summary["time/build_seconds"],
+        compile=summary["time/compile_seconds"],
+    )
 
 
 class _Peer:
@@ -126,7 +146,9 @@ class _Peer:
         else:
             kept = {"about": self._about, **self._side.ask("run")}
             write_json(path, kept)
-        return Take(kept["accuracy"], kept["seconds"] + (kept["evaluation"] if charge_evaluation else 0.0))
+        evaluation = kept["evaluation"]
+        seconds = kept["seconds"] + (evaluation if charge_evaluation else 0.0)
+        return Take(number, kept["accuracy"], seconds, evaluation)
 
     def end(self) -> None:
         self._side.end()
