@@ -20,6 +20,7 @@ from trainer.runs.folder import read_config, same_run
 from trainer.runs.provenance import machine
 from trainer.statistics.describe import p_above
 from trainer.text import spread as mean_and_spread
+from trainer.training.device import choose_compute
 from trainer.training.run import resume_run, start_run
 
 LEVEL = 0.01  # of the one-sided test that the mean is above the target
@@ -75,6 +76,7 @@ def bench_accuracy(
     charged = "preparation, training and the last evaluation" if charge_evaluation else "preparation and training"
     findings = [finding(name, ours, target)] + ([finding(PEER, theirs, target)] if peer else [])
     about = {"network": config.model.name, "epochs": f"{config.train.epochs:g}", "charged": charged}
+    about |= choose_compute(config.train).description
     every = {name: [asdict(take) for take in takes] for name, takes in ((name, ours), (PEER, theirs)) if takes}
     return result("accuracy", measured, rounds=runs, target=target, **about) | {"findings": findings, "runs": every}
 
