@@ -1,7 +1,6 @@
 """The tables and the picture of docs/records.md: public records, and ours from docs/results/records/*.json.
 
-    trainer bench accuracy --recipe cpu94 --target 0.94 --runs 10 --json > docs/results/records/cpu94.json
-    make docs
+Those are what `trainer bench accuracy --json` prints. `make docs` writes the tables and draws the picture.
 """
 
 import json

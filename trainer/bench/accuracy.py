@@ -5,7 +5,7 @@ them, so that others can check each number, and the same command goes on where i
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from trainer.training.run import resume_run, start_run
 
 LEVEL = 0.01  # of the one-sided test that the mean is above the target
 PEER = "airbench"
-_SAME = ("processor", "bfloat16", "cores", "python", "versions")  # of a machine, for seconds that may be compared
+_SAME = ("processor", "bfloat16", "cores", "device", "precision", "python", "versions")
+"""What has to be the same for seconds that may be compared."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def bench_accuracy(
     `target` is a fraction. `against` is a checkout of airbench, whose runs take turns with ours. Raises UserError for a
     folder of another config or machine, for a run that does not end, and for a peer whose code does not run here.
     """
-    _same_machine(folder)
+    compute = choose_compute(config.train).description
+    _same_machine(folder, machine() | compute)
     ours: list[Take] = []
     theirs: list[Take] = []
     peer = _Peer(against, folder, config) if against else None
@@ -73,10 +75,10 @@ def bench_accuracy(
     if peer:
         measured[PEER] = _row(theirs)
         measured[name]["seconds to theirs, ratio"] = ratio([t.seconds for t in ours], [t.seconds for t in theirs])
-    charged = "preparation, training and the last evaluation" if charge_evaluation else "preparation and training"
+    charged = "preparation, training and evaluation" if charge_evaluation else "preparation and training"
     findings = [finding(name, ours, target)] + ([finding(PEER, theirs, target)] if peer else [])
     about = {"network": config.model.name, "epochs": f"{config.train.epochs:g}", "charged": charged}
-    about |= choose_compute(config.train).description
+    about |= compute
     every = {name: [asdict(take) for take in takes] for name, takes in ((name, ours), (PEER, theirs)) if takes}
     return result("accuracy", measured, rounds=runs, target=target, **about) | {"findings": findings, "runs": every}
 
@@ -156,16 +158,16 @@ class _Peer:
         self._side.end()
 
 
-def _same_machine(folder: Path) -> None:
-    """Write the machine of these runs down. Raises UserError if it is another one."""
-    path, here = folder / "machine.json", machine()
+def _same_machine(folder: Path, here: Mapping[str, Any]) -> None:
+    """Write the machine of these runs down. Raises UserError if it is another one, or another device of it."""
+    path = folder / "machine.json"
     make_folder(folder)
     if not path.exists():
         write_json(path, here)
         return
     kept = json.loads(path.read_text(encoding="utf-8"))
     for key in _SAME:
-        if kept[key] != here[key]:
+        if (theirs := kept.get(key)) != here[key]:
             raise UserError(
-                f"bench accuracy: {folder}: its runs are of {key} {kept[key]}, not {here[key]}; give another folder"
+                f"bench accuracy: {folder}: its runs are of {key} {theirs}, not {here[key]}; give another folder"
             )

@@ -5,7 +5,7 @@
     runs/loss/width            of the band over the learning rates (`trainer.runs.bands`): width, level, high, or range
     rates/decades              how far apart the lowest and the highest rate are between which every rate trains
     runs/loss/width@0-4000     the same of some steps only; @early and @late are the first and the last fifth
-    lengths/seconds@0.94       what a run costs that reaches this accuracy, by runs of several lengths; or lengths/epochs
+    lengths/seconds@0.94       what a run costs that reaches this accuracy, by runs of several lengths, or in /epochs
 
 A number is compared by its ratio unless it can be 0 or below: cosines, accuracies and decades have differences. So have
 lengths, whose question is how many seconds something is worth.

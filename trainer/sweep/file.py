@@ -221,7 +221,9 @@ def labels_of(sweep: Sweep) -> set[str]:
     values = {key: parameter.choices for key in sweep.varied
               if key != SEED and not isinstance(parameter := sweep.space[key], Range)}  # fmt: skip
     points = [dict(zip(values, each, strict=True)) for each in product(*values.values())]
-    without = [{key: value for key, value in point.items() if key != over} for over in (RATE, EPOCHS) for point in points]
+    without = [
+        {key: value for key, value in point.items() if key != over} for over in (RATE, EPOCHS) for point in points
+    ]
     choices = [{key: value} for key, each in values.items() for value in each]
     return {label(point) or "all" for point in (*points, *without, *choices)}
 

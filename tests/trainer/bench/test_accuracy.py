@@ -80,6 +80,9 @@ def test_runs_of_another_config_or_machine_are_refused_in_a_line(tmp_path: Path,
     (tmp_path / "machine.json").write_text(json.dumps(machine | {"cores": 1000}))
     with pytest.raises(UserError, match=r"its runs are of cores 1000, not \d+; give another folder$"):
         bench_accuracy(config, name="tiny", target=0.5, runs=1, folder=tmp_path)
+    (tmp_path / "machine.json").write_text(json.dumps(machine | {"device": "A100"}))
+    with pytest.raises(UserError, match=r"its runs are of device A100, not .*; give another folder$"):
+        bench_accuracy(config, name="tiny", target=0.5, runs=1, folder=tmp_path)
 
 
 def test_runs_of_a_trainer_that_charged_building_are_refused_in_a_line(tmp_path: Path, config: RunConfig) -> None:

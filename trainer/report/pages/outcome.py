@@ -108,8 +108,7 @@ def outcome(table: Table) -> Grid:
             spread(asked.samples[label].values(), digits=None),
             *([epochs_text(lengths[label])] if lengths else []),
             *_cells(contrast := asked.contrasts.get(label)),
-            _found(contrast, highest=asked.highest) if label not in lengths or contrast
-            else why_without(lengths[label]) or NONE,
+            (why_without(lengths[label]) if lengths else "") or _found(contrast, highest=asked.highest),
             *([_in_top(table, label, asked)] if len(asked.filled) > 2 else []),
         )
         for label in labels
