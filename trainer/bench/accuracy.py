@@ -26,7 +26,7 @@ from trainer.training.run import resume_run, start_run
 LEVEL = 0.01  # of the one-sided test that the mean is above the target
 PEER = "airbench"
 _SAME = ("processor", "bfloat16", "cores", "device", "precision", "python", "versions")
-"""What has to be the same for seconds that may be compared."""
+"""Parts of a machine that have to be the same for seconds that may be compared."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a page says of the cost of an accuracy, where a sweep asks for it by runs of several lengths."""
+"""Sentences about the cost of an accuracy, where a sweep asks for it by runs of several lengths."""
 
 from collections.abc import Iterable
 
