@@ -24,8 +24,8 @@ class Trained(NamedTuple):
 
 Cost = Literal["epochs", "seconds"]
 State = Literal["within", "not reached", "passed", "flat", "one length"]
-"""Place of the accuracy: `within` the lengths, so that they tell a cost, `not reached` by the longest one, `passed` by the
-shortest one, or `flat` if it does not rise with the length for each seed."""
+"""Place of the accuracy: `within` the lengths, so that they tell a cost, `not reached` by the longest one, `passed` by
+the shortest one, or `flat` if it does not rise with the length for each seed."""
 
 
 @dataclass(frozen=True)
