@@ -99,7 +99,13 @@ def outcome(table: Table) -> Grid:
     kind = "ratio to" if asked.scale == "ratio" else "difference from"
     name = "network" if asked.outcome.over_rates else "configuration"
     lengths = lengths_of(table)
-    header = (name, f"outcome{unit}", *(["epochs"] if lengths else []), f"{kind} {asked.reference}", "95% interval")
+    header = (
+        name,
+        f"outcome{unit}",
+        *(["epochs"] if lengths else []),
+        f"{kind} {asked.reference or asked.control}",
+        "95% interval",
+    )
     header += ("p", "n", "finding", *(["top group"] if len(asked.filled) > 2 else []))
     labels = [*asked.ranked, *(label for label in asked.samples if label not in asked.filled)]
     rows = tuple(
