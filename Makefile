@@ -64,8 +64,9 @@ format: install  ## Format the code
 	@$(BIN)/ruff format
 
 .PHONY: docs
-docs: install  ## Write the pages and the figure of docs/ that are made from the code
+docs: install  ## Write the pages and the figures of docs/ that are made from the code, or from measurements
 	@$(BIN)/python docs/make_pages.py
+	@$(BIN)/python docs/make_records.py
 	@$(BIN)/python docs/draw_architecture.py
 
 .PHONY: results

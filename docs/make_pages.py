@@ -9,6 +9,7 @@ from statistics import fmean, geometric_mean
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from make_records import records_page
 from make_speed import speed_page
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -279,6 +280,7 @@ def _over_rates(runs: dict[str, dict[str, Any]], number: str, *, geometric: bool
 PAGES: dict[str, Callable[[], str]] = {
     "choices.md": choices_page,
     "networks.md": networks_page,
+    "records.md": records_page,
     "results/bn_landscape.md": bn_landscape_page,
     "results/speed.md": speed_page,
 }

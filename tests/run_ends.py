@@ -16,7 +16,7 @@ from trainer.training.loop import Loop
 
 # `/sinks` holds the length of metrics.jsonl, which depends on how many digits its times have.
 CLOCKED = (
-    *(f"/counters/{name}_seconds" for name in ("prepare", "train", "evaluate")),
+    *(f"/counters/{name}_seconds" for name in ("build", "prepare", "compile", "train", "evaluate")),
     "/counters/latest/time/",
     "/sinks",
 )

@@ -93,3 +93,33 @@ def test_each_trick_of_fastresnet9_is_left_out_once_and_alone() -> None:
     whole, *without = points(FOLDER / "fastresnet9_tricks.yaml")
     changed = [sorted(key for key in {*whole, *other} if whole.get(key) != other.get(key)) for other in without]
     assert changed == [["model.pool_first"], ["loss.label_smoothing"], ["model.ghost_size"], ["train.tta"]]
+
+
+def test_each_idea_of_cpu94_is_left_out_once_and_alone() -> None:
+    grid = [point for point in points(FOLDER / "cpu94_ideas.yaml") if point["train.epochs"] == 9]
+    whole, *without = grid
+    sections = [sorted({key for key in {*whole, *other} if whole.get(key) != other.get(key)}) for other in without]
+    muon = sections.pop(1)
+    assert all(key.startswith("optimizer.") for key in muon) and "optimizer.name" in muon
+    assert sections == [
+        ["augment.side.from_epochs", "augment.side.pixels"],
+        ["optimizer.renormalise"],
+        ["optimizer.expand", "optimizer.format", "optimizer.settle"],
+        ["model.init"],
+        ["model.whitening_bias", "optimizer.first_bias.end_epoch"],
+        ["model.norm_momentum"],
+        ["loss.label_smoothing"],
+        ["augment.flip.mode"],
+        ["train.tta"],
+    ]
+
+
+def test_the_arm_without_muon_has_the_settings_of_the_first_airbench94() -> None:
+    """Its script divides by 1024 (1 + 1 / (1 - momentum)) and multiplies the decay by the batch size."""
+    found = resolved(("recipe=cpu94_without_muon",))
+    lr = 11.5 / (1024 * (1 + 1 / (1 - 0.85)))
+    decay = 0.0153 * found["train.batch_size"] / (1024 * (1 + 1 / (1 - 0.85))) / lr
+    assert found["optimizer.lr"] == pytest.approx(lr, rel=1e-3)
+    assert found["optimizer.weight_decay"] == found["optimizer.first_bias.weight_decay"]
+    assert found["optimizer.weight_decay"] == pytest.approx(decay, rel=1e-3)
+    assert found["optimizer.decay_norm_and_bias"] == pytest.approx(decay / 64, rel=2e-3)

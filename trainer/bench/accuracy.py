@@ -5,8 +5,8 @@ them, so that others can check each number, and the same command goes on where i
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,30 @@ from trainer.bench.rounds import ratio, result, spread
 from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.files import make_folder, write_json
+from trainer.runs.charged import charged_seconds
 from trainer.runs.folder import read_config, same_run
 from trainer.runs.provenance import machine
-from trainer.statistics.describe import describe, p_above
+from trainer.statistics.describe import p_above
+from trainer.text import spread as mean_and_spread
+from trainer.training.device import choose_compute
 from trainer.training.run import resume_run, start_run
 
 LEVEL = 0.01  # of the one-sided test that the mean is above the target
 PEER = "airbench"
-_SAME = ("processor", "bfloat16", "cores", "python", "versions")  # of a machine, for seconds that may be compared
+_SAME = ("processor", "bfloat16", "cores", "device", "precision", "python", "versions")
+"""Parts of a machine that have to be the same for seconds that may be compared."""
 
 
 @dataclass(frozen=True)
 class Take:
-    """One run: its accuracy as a fraction, and its seconds that are charged."""
+    """One run. A peer does not tell what it took to build and compile."""
 
-    accuracy: float
-    seconds: float
+    seed: int  # of a peer, which draws its own, the number of the run
+    accuracy: float  # a fraction
+    seconds: float  # that are charged
+    evaluation: float  # seconds, charged or not
+    build: float | None = None  # seconds, free
+    compile: float | None = None  # seconds, free
 
 
 def bench_accuracy(
@@ -48,7 +56,8 @@ def bench_accuracy(
     `target` is a fraction. `against` is a checkout of airbench, whose runs take turns with ours. Raises UserError for a
     folder of another config or machine, for a run that does not end, and for a peer whose code does not run here.
     """
-    _same_machine(folder)
+    compute = choose_compute(config.train).description
+    _same_machine(folder, machine() | compute)
     ours: list[Take] = []
     theirs: list[Take] = []
     peer = _Peer(against, folder, config) if against else None
@@ -66,19 +75,20 @@ def bench_accuracy(
     if peer:
         measured[PEER] = _row(theirs)
         measured[name]["seconds to theirs, ratio"] = ratio([t.seconds for t in ours], [t.seconds for t in theirs])
-    charged = "preparation, training and the last evaluation" if charge_evaluation else "preparation and training"
+    charged = "preparation, training and evaluation" if charge_evaluation else "preparation and training"
     findings = [finding(name, ours, target)] + ([finding(PEER, theirs, target)] if peer else [])
     about = {"network": config.model.name, "epochs": f"{config.train.epochs:g}", "charged": charged}
-    return result("accuracy", measured, rounds=runs, target=target, **about) | {"findings": findings}
+    about |= compute
+    every = {name: [asdict(take) for take in takes] for name, takes in ((name, ours), (PEER, theirs)) if takes}
+    return result("accuracy", measured, rounds=runs, target=target, **about) | {"findings": findings, "runs": every}
 
 
 def finding(name: str, takes: Sequence[Take], target: float) -> str:
     """Return what the runs say about the target, in a sentence."""
     values = [take.accuracy for take in takes]
-    sample, p = describe(values), p_above(target, values)
-    assert sample is not None
-    spread = f" ± {100 * sample.std:.2f}" if sample.std is not None else ""
-    mean = f"{name}: mean test accuracy {100 * sample.mean:.2f}{spread}% (n={len(values)})"
+    p, accuracy = p_above(target, values), mean_and_spread([100 * value for value in values], unit="%")
+    seconds = mean_and_spread([take.seconds for take in takes], digits=None, unit=" s").partition(" (")[0]
+    mean = f"{name}: mean test accuracy {accuracy} in {seconds}"
     if p is None:
         return f"{mean}: undecided against {100 * target:g}% (a verdict needs three runs that differ)"
     word = "above" if p < LEVEL else "not shown to be above"
@@ -86,9 +96,15 @@ def finding(name: str, takes: Sequence[Take], target: float) -> str:
 
 
 def _row(takes: Sequence[Take]) -> dict[str, dict[str, float]]:
+    """Return the spreads of a side. The free seconds are those that it tells, without compiling if nothing is."""
+    free = {
+        "build (free), s": [take.build for take in takes if take.build is not None],
+        "compile (free), s": [take.compile for take in takes if take.compile],
+    }
     return {
         "test accuracy, %": spread([100 * take.accuracy for take in takes]),
-        "seconds, s": spread([take.seconds for take in takes]),
+        "charged, s": spread([take.seconds for take in takes]),
+        **{column: spread(seconds) for column, seconds in free.items() if seconds},
     }
 
 
@@ -104,9 +120,17 @@ def _run(config: RunConfig, seed: int, folder: Path, charge_evaluation: bool) ->
     if run.status != "finished":
         raise UserError(f"bench accuracy: {path}: the run is {run.status}; the same command goes on with it")
     summary = run.summary
-    evaluation = summary["time/evaluate_seconds"] if charge_evaluation else 0.0
-    seconds = summary["time/prepare_seconds"] + summary["time/train_seconds"] + evaluation
-    return Take(summary["headline/accuracy"], seconds)
+    seconds = charged_seconds(summary, evaluation=charge_evaluation)
+    if seconds is None or "time/build_seconds" not in summary:
+        raise UserError(f"bench accuracy: {path}: its trainer was older and charged building; give another folder")
+    return Take(
+        seed,
+        summary["headline/accuracy"],
+        seconds,
+        evaluation=summary["time/evaluate_seconds"],
+        build=summary["time/build_seconds"],
+        compile=summary["time/compile_seconds"],
+    )
 
 
 class _Peer:
@@ -126,22 +150,24 @@ class _Peer:
         else:
             kept = {"about": self._about, **self._side.ask("run")}
             write_json(path, kept)
-        return Take(kept["accuracy"], kept["seconds"] + (kept["evaluation"] if charge_evaluation else 0.0))
+        evaluation = kept["evaluation"]
+        seconds = kept["seconds"] + (evaluation if charge_evaluation else 0.0)
+        return Take(number, kept["accuracy"], seconds, evaluation)
 
     def end(self) -> None:
         self._side.end()
 
 
-def _same_machine(folder: Path) -> None:
-    """Write the machine of these runs down. Raises UserError if it is another one."""
-    path, here = folder / "machine.json", machine()
+def _same_machine(folder: Path, here: Mapping[str, Any]) -> None:
+    """Write the machine of these runs down. Raises UserError if it is another one, or another device of it."""
+    path = folder / "machine.json"
     make_folder(folder)
     if not path.exists():
         write_json(path, here)
         return
     kept = json.loads(path.read_text(encoding="utf-8"))
     for key in _SAME:
-        if kept[key] != here[key]:
+        if (theirs := kept.get(key)) != here[key]:
             raise UserError(
-                f"bench accuracy: {folder}: its runs are of {key} {kept[key]}, not {here[key]}; give another folder"
+                f"bench accuracy: {folder}: its runs are of {key} {theirs}, not {here[key]}; give another folder"
             )

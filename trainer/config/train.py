@@ -100,7 +100,7 @@ class Train(Section):
     channels_last: bool = True
     """Store images and weights with the channels last in memory, which is faster for convolutions."""
     compile: bool = False
-    """Compile the network with torch.compile."""
+    """Compile the network with torch.compile, before the first step and apart from its clock."""
     clip_grad_norm: NonNegativeFloat = 0.0
     """Largest L2 norm of the whole gradient. 0 turns clipping off."""
     ema: Ema = Field(default_factory=Ema)

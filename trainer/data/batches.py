@@ -81,6 +81,7 @@ class TrainingBatches:
         Raises ConfigError for more padding than an image can reflect, and for a side larger than that of the images.
         """
         self.labels, self._crop = split.labels, augment.crop
+        self._shape = tuple(split.images.shape[1:])
         self._images = split.images if augment.side.pixels else None  # for the other sides
         self.steps = steps
         self.seed = seed
@@ -133,6 +134,20 @@ class TrainingBatches:
         """Return the side that images are scaled to in an epoch, in pixels. None leaves them as they are."""
         past = bisect_right(self._sides.from_epochs, epoch)
         return self._sides.pixels[past - 1] if past else None
+
+    def shapes(self, steps: int) -> list[tuple[int, ...]]:
+        """Return the shapes [B, C, H, W] of the first `steps` batches, in the order in which they first occur."""
+        found: dict[tuple[int, ...], None] = {}
+        epoch = begun = 0
+        while begun < steps:
+            size, count = self.steps.size(epoch), self.steps.in_epoch(epoch)
+            side = self.side(epoch)
+            shape = self._shape if side is None else (self._shape[0], side, side)
+            found[size, *shape] = None
+            if begun + count <= steps and (rest := len(self.labels) % size) and not self.steps.drop_last:
+                found[rest, *shape] = None
+            epoch, begun = epoch + 1, begun + count
+        return list(found)
 
     def _crops_of(self, epoch: int, images: Tensor) -> Crops:
         self._side = self.side(epoch)

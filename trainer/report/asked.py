@@ -83,16 +83,19 @@ class Measured:
 
 
 def siblings_of(configurations: Sequence[Configuration]) -> list[Siblings]:
-    """Return the runs of each network, or so, at all learning rates, in the table's order."""
+    """Return the runs of each network, or so, at all learning rates or of all lengths, in the table's order."""
     return list({each.siblings.label: each.siblings for each in configurations if each.siblings}.values())
 
 
 def measured(outcome: Outcome, configurations: Sequence[Configuration], *, by_rates: bool) -> dict[str, Values]:
-    """Return an outcome by label and seed: of each configuration, or `by_rates` of all learning rates together."""
-    if not by_rates:
-        return {each.label: each.sample(outcome.name) for each in configurations}
+    """Return an outcome by label and seed: of each configuration, or `by_rates` of all learning rates together.
+
+    What siblings have together is of them in any case.
+    """
     groups = siblings_of(configurations)
-    if outcome.over_rates:
+    if not (by_rates or outcome.over):
+        return {each.label: each.sample(outcome.name) for each in configurations}
+    if outcome.over:
         return {group.label: group.sample(outcome.name) for group in groups}
     return pooled_over_rates(outcome.name, groups)
 

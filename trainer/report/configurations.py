@@ -36,7 +36,7 @@ class Configuration:
     failed: tuple[Run, ...] = ()  # diverged or at chance, one of each seed that has no counting run
     planned: tuple[int, ...] = ()  # seeds that the sweep's file asks for, empty if it does not say
     until_decided: bool = False  # seeds were added until the sweep was decided, so `planned` has those that are there
-    siblings: Siblings | None = None  # with the runs at all other learning rates, where the table has several
+    siblings: Siblings | None = None  # with the runs at all other learning rates, or of all other lengths
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -47,8 +47,8 @@ class Configuration:
         return tuple(mark for mark, is_so in zip(MARKS, found, strict=True) if is_so)
 
     def sample(self, measure: str = "metric") -> Values:
-        """Return a number by seed: of the own runs, or of those at all learning rates if it is of a band of them."""
-        if "/" in measure and Outcome(measure).over_rates:
+        """Return a number by seed: of the own runs, or of all siblings together if it is theirs."""
+        if "/" in measure and Outcome(measure).over:
             return self.siblings.sample(measure) if self.siblings else {}
         if measure == FAILED:
             return {run.seed: 0.0 for run in self.runs} | {run.seed: 1.0 for run in self.failed}
@@ -60,16 +60,16 @@ class Configuration:
         return [run.history.correct for run in self.runs if run.history.correct is not None]
 
 
-def with_siblings(configurations: Sequence[Configuration]) -> list[Configuration]:
-    """Return the configurations, each with all runs that differ from its own in seed and learning rate only.
+def with_siblings(configurations: Sequence[Configuration], key: str = RATE) -> list[Configuration]:
+    """Return the configurations, each with all runs that differ from its own in seed and `key` only.
 
-    Without several learning rates nobody has siblings.
+    Without several values of the key nobody has siblings.
     """
-    if not any(RATE in each.values for each in configurations):
+    if not any(key in each.values for each in configurations):
         return [*configurations]
     families: dict[tuple[str, str], list[Configuration]] = {}
     for each in sorted(configurations, key=lambda each: not (each.runs or each.failed)):
-        families.setdefault(_family(each, families), []).append(each)
+        families.setdefault(_family(each, key, families), []).append(each)
     numbered = Counter[str]()
     found: dict[str, Siblings] = {}
     for (name, _), members in families.items():
@@ -85,16 +85,16 @@ def with_siblings(configurations: Sequence[Configuration]) -> list[Configuration
     return [replace(each, siblings=found[each.label]) for each in configurations]
 
 
-def _family(configuration: Configuration, known: Iterable[tuple[str, str]]) -> tuple[str, str]:
-    """Return (label without the learning rate, identity of the settings beside it).
+def _family(configuration: Configuration, over: str, known: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """Return (label without the key, identity of the settings beside it).
 
     A configuration without runs has no settings yet and joins the first known family of its label.
     """
-    name = label({key: value for key, value in configuration.values.items() if key != RATE}) or "all"
+    name = label({key: value for key, value in configuration.values.items() if key != over}) or "all"
     if not (configuration.runs or configuration.failed):
         return next((each for each in known if each[0] == name), (name, ""))
     config = decisive(configuration.config, also="probe.drift.")
-    return name, identity({key: value for key, value in config.items() if key != RATE})
+    return name, identity({key: value for key, value in config.items() if key != over})
 
 
 def grouped(runs: Iterable[Run], keys: Sequence[str]) -> dict[str, Configuration]:

@@ -12,7 +12,6 @@ from trainer.panels.registry import panel
 from trainer.panels.rows_plan import of_noise
 from trainer.report.asked import Measured, measured
 from trainer.report.tables import Table
-from trainer.runs.bands import RATE
 from trainer.runs.groups import SEED
 from trainer.runs.outcomes import Outcome, read_outcome
 from trainer.statistics.planned import Test, seeds_for, smallest_difference
@@ -77,7 +76,7 @@ def comparison_of(sweep: Sweep, points: Sequence[Point]) -> Comparison | None:
         return None
     asked = sweep.header.outcome
     outcome = asked or read_outcome(sweep.file.metric.name if sweep.file.metric else "test/accuracy")
-    keys = [key for key in sweep.varied if key != SEED and not (asked and asked.over_rates and key == RATE)]
+    keys = [key for key in sweep.varied if key != SEED and not (asked and key == asked.over)]
     labels = list(dict.fromkeys(point.label(keys) for point in points))
     others = max(1, len(labels) - 1)
     control = sweep.header.control if sweep.header.control in labels else ""

@@ -1,4 +1,7 @@
-"""Runs that differ in their seed and learning rate alone, as one: what bands and ranges of rates are numbers of."""
+"""Runs that differ in their seed and one key alone, as one: what bands, ranges of rates and lengths are numbers of.
+
+The key is the learning rate, or the number of epochs where a sweep asks for a cost at equal accuracy.
+"""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -7,8 +10,10 @@ from statistics import fmean
 
 from trainer.report.folders import Run
 from trainer.runs.bands import RATE, Curve, bands_of
-from trainer.runs.outcomes import DECADES, Outcome, decades
+from trainer.runs.charged import charged_seconds
+from trainer.runs.outcomes import DECADES, EPOCHS, Outcome, decades
 from trainer.statistics.describe import Values
+from trainer.statistics.lengths import Lengths, Trained
 from trainer.statistics.seedwise import scale_of
 
 
@@ -21,11 +26,24 @@ class Siblings:
     _known: dict[str, Values] = field(default_factory=dict[str, Values], compare=False, repr=False)
 
     def sample(self, name: str) -> Values:
-        """Return an outcome over the learning rates, by seed, without seeds that do not have it."""
+        """Return an outcome of all runs together, by seed, without seeds that do not have it."""
         if name not in self._known:
             outcome = Outcome(name)
-            self._known[name] = self._decades() if name == DECADES else self._bands(outcome)
+            if outcome.over_lengths:
+                found = self.lengths(outcome).costs("seconds" if outcome.unit == "s" else "epochs")
+            else:
+                found = self._decades() if name == DECADES else self._bands(outcome)
+            self._known[name] = found
         return self._known[name]
+
+    def lengths(self, outcome: Outcome) -> Lengths:
+        """Return the finished runs by seed and length, and the accuracy that is asked for, in percent."""
+        found: dict[int, list[Trained]] = {}
+        for run in self.runs:
+            accuracy, seconds = run.measure("headline/accuracy"), charged_seconds(run.history.summary)
+            if accuracy is not None and seconds:
+                found.setdefault(run.seed, []).append(Trained(float(run.config[EPOCHS]), seconds, accuracy))
+        return Lengths(100 * outcome.target, found)
 
     def _decades(self) -> Values:
         trained: dict[int, dict[float, bool]] = {}

@@ -23,6 +23,7 @@ from trainer.report.published.readings import Readings, read_otherwise_by, readi
 from trainer.report.sources import Contents, Source, beside, find_sources, read_source
 from trainer.runs import groups
 from trainer.runs.archive import SUFFIX, is_archive
+from trainer.runs.bands import RATE
 from trainer.runs.results import read_result
 from trainer.statistics.comparisons import Comparison as Against
 from trainer.statistics.comparisons import top_group, with_best, with_control
@@ -277,7 +278,8 @@ def read_table_of(source: Source, read: Read = read_result) -> Table:
         decided, configurations = decided_of(header.until, configurations, unfinished, metric=metric, highest=highest)
         missing = still_missing(missing, configurations)
         expected = sum(len(each.planned) for each in configurations)
-    configurations = with_siblings(configurations)
+    over = header.outcome.over if header.outcome else None
+    configurations = with_siblings(configurations, over or RATE)
     control = control_among(header.control, configurations)
     table = Table(
         sweep.name,

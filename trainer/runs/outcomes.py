@@ -5,8 +5,10 @@
     runs/loss/width            of the band over the learning rates (`trainer.runs.bands`): width, level, high, or range
     rates/decades              how far apart the lowest and the highest rate are between which every rate trains
     runs/loss/width@0-4000     the same of some steps only; @early and @late are the first and the last fifth
+    lengths/seconds@0.94       what a run costs that reaches this accuracy, by runs of several lengths, or in /epochs
 
-A number is compared by its ratio unless it can be 0 or below: cosines, accuracies and decades have differences.
+A number is compared by its ratio unless it can be 0 or below: cosines, accuracies and decades have differences. So have
+lengths, whose question is how many seconds something is worth.
 """
 
 import math
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 
 from trainer.config.explain import did_you_mean
 from trainer.errors import UserError
-from trainer.runs.bands import Band
+from trainer.runs.bands import RATE, Band
 from trainer.runs.history import is_finite
 from trainer.statistics.seedwise import Scale
 
@@ -43,6 +45,8 @@ SUMMARY = (
 )
 """Numbers of a run's summary that a sweep's metric can name."""
 DECADES = "rates/decades"
+LENGTHS = {"lengths/seconds": "charged seconds", "lengths/epochs": "epochs"}
+EPOCHS = "train.epochs"
 _RANGE = "probe/loss_range"
 _KEYS = {  # a key of the rows -> (in words, unit)
     "runs/loss": ("loss", "nats"),
@@ -125,9 +129,24 @@ class Outcome:
         return self.name == DECADES or (not self.of_summary and self._parts[1] in _OF_RATES)
 
     @property
+    def over_lengths(self) -> bool:
+        """Return whether runs of several lengths have it together."""
+        return self.name.partition("@")[0] in LENGTHS
+
+    @property
+    def over(self) -> str | None:
+        """Return the key in which the runs differ that have it together, None for a number of one run."""
+        return RATE if self.over_rates else EPOCHS if self.over_lengths else None
+
+    @property
+    def target(self) -> float:
+        """Return the accuracy that a length is to reach, as a fraction."""
+        return float(self._parts[2])
+
+    @property
     def scale(self) -> Scale:
         """Return how two of these numbers are compared."""
-        signed = self.name == DECADES or "cosine" in self.name or "accuracy" in self.name
+        signed = self.name == DECADES or "cosine" in self.name or "accuracy" in self.name or self.over_lengths
         return "difference" if signed else "ratio"
 
     @property
@@ -138,6 +157,8 @@ class Outcome:
     def unit(self) -> str:
         if self.name == DECADES:
             return "decades"
+        if self.name.startswith("lengths/epochs"):
+            return "epochs"
         return "%" if self.percent else "s" if "seconds" in self.name else _KEYS.get(self.key, ("", ""))[1]
 
     @property
@@ -147,6 +168,8 @@ class Outcome:
             return "span of the learning rates that train"
         if self.of_summary:
             return self.name.replace("/", " ").replace("_", " ")
+        if self.over_lengths:
+            return f"cost of {100 * self.target:g}% test accuracy in {LENGTHS[self.name.partition('@')[0]]}"
         key, how, window = self._parts
         of_run = f"{_OF_RUN[how][0]} {_KEYS[key][0]}" if how in _OF_RUN else ""
         said = of_run or _OF_RATES[how][0].format(_IN_A_BAND[key])
@@ -187,14 +210,25 @@ BAND_KEYS = tuple(dict.fromkeys(Outcome(name).key for name in STANDARD if Outcom
 def read_outcome(name: str) -> Outcome:
     """Return an outcome by its name. Raises UserError, one line, for any other name."""
     plain, at, window = name.partition("@")
-    known = [*SUMMARY, DECADES, *(f"{key}/{how}" for key in _KEYS for how in (*_OF_RUN, *_of_band(key)))]
+    known = [*SUMMARY, DECADES, *LENGTHS, *(f"{key}/{how}" for key in _KEYS for how in (*_OF_RUN, *_of_band(key)))]
     if plain not in known:
         raise UserError(f"no outcome is called {plain!r}{did_you_mean(plain, known)}")
+    if plain in LENGTHS:
+        if not _is_share(window):
+            raise UserError(f"{name!r}: it needs an accuracy between 0 and 1 after @, such as {plain}@0.94")
+        return Outcome(name)
     low, dash, high = window.partition("-")
     steps = low.isdigit() and dash and (not high or (high.isdigit() and int(low) <= int(high)))
     if at and (plain in (*SUMMARY, DECADES) or not (window in ("early", "late") or steps)):
         raise UserError(f"{name!r}: after @ come early, late, or steps such as 0-4000, of a key of the rows")
     return Outcome(name)
+
+
+def _is_share(text: str) -> bool:
+    try:
+        return 0 < float(text) < 1
+    except ValueError:
+        return False
 
 
 def _of_band(key: str) -> Iterable[str]:

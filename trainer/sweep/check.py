@@ -41,8 +41,9 @@ def check(sweep: Sweep) -> Checked:
     if stopped:
         raise SweepError(*(_stopped(sweep, problem, found, len(tried)) for problem, found in stopped.items()))
     warnings = [*sweep.warnings, *_metric_warnings(sweep, validates=validates), *_twins(sweep, entries)]
-    if (asked := sweep.header.outcome) and asked.over_rates and RATE not in sweep.varied:
-        warnings.append(f"# Outcome: {asked.name} is of several learning rates; give {RATE} more than one value")
+    if (asked := sweep.header.outcome) and asked.over and asked.over not in sweep.varied:
+        what = "learning rates" if asked.over == RATE else "lengths"
+        warnings.append(f"# Outcome: {asked.name} is of several {what}; give {asked.over} more than one value")
     return Checked(sweep, tuple(entries if points else ()), tuple(warnings))
 
 

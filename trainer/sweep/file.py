@@ -21,6 +21,7 @@ from trainer.config.yaml_text import read_tree, read_whole
 from trainer.errors import ConfigError, SweepError
 from trainer.runs.bands import RATE
 from trainer.runs.groups import SEED, label
+from trainer.runs.outcomes import EPOCHS
 from trainer.sweep.command import COMMAND, read_command
 from trainer.sweep.header import Header, read_header, unknown_control
 from trainer.sweep.hyperband import Hyperband
@@ -211,15 +212,20 @@ def parse_sweep(text: str, path: Path) -> Sweep:
 
 
 def labels_of(sweep: Sweep) -> set[str]:
-    """Return what a control may be: a grid's configurations, those without their learning rate, and single choices."""
+    """Return what a control may be: a grid's configurations, those without their learning rate or length, and choices.
+
+    A choice is a value of one key.
+    """
     if sweep.file.method != "grid":
         return set()
     values = {key: parameter.choices for key in sweep.varied
               if key != SEED and not isinstance(parameter := sweep.space[key], Range)}  # fmt: skip
     points = [dict(zip(values, each, strict=True)) for each in product(*values.values())]
-    without_rate = [{key: value for key, value in point.items() if key != RATE} for point in points]
+    without = [
+        {key: value for key, value in point.items() if key != over} for over in (RATE, EPOCHS) for point in points
+    ]
     choices = [{key: value} for key, each in values.items() for value in each]
-    return {label(point) or "all" for point in (*points, *without_rate, *choices)}
+    return {label(point) or "all" for point in (*points, *without, *choices)}
 
 
 def with_overrides(sweep: Sweep, overrides: Sequence[str]) -> Sweep:

@@ -18,7 +18,9 @@ class Counters:
     epoch: int = 0  # finished
     step: int = 0  # optimizer updates done
     step_in_epoch: int = 0
-    prepare_seconds: float = 0.0  # of the first start: network, whitening, images on the device
+    build_seconds: float = 0.0  # of the first start: network, optimizer and all else but `prepare_seconds`
+    prepare_seconds: float = 0.0  # of the first start: whitening, images on the device, padded and mirrored
+    compile_seconds: float = 0.0  # of torch.compile, at every start
     train_seconds: float = 0.0  # inside training steps only
     evaluate_seconds: float = 0.0  # on the test and validation sets
     images_seen: int = 0  # in this epoch

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from trainer.data.images import Split
 from trainer.protocols import Probe, Progress, Record, Sink, Status, View
+from trainer.training.compiled import compile_ahead
 from trainer.training.counters import Clock, Counters, Sums
 from trainer.training.evaluate import Evaluation, evaluate
 from trainer.training.parts import Parts
@@ -48,7 +49,8 @@ class Loop:
     ) -> None:
         self.parts, self.sinks = parts, sinks
         self._keep, self._stop_requested = keep, parts.ranks.agreed(stop_requested)
-        self.counters, self.sums = Counters(prepare_seconds=parts.seconds), Sums(parts.compute.device)
+        self.counters = Counters(build_seconds=parts.build_seconds, prepare_seconds=parts.prepare_seconds)
+        self.sums = Sums(parts.compute.device)
         self._best: dict[str, Any] = {}  # the best epoch's weights, if they are to be restored
         self._clock = Clock(parts.compute, self.counters)
         self.steps = parts.batches.steps
@@ -61,6 +63,8 @@ class Loop:
         parts, counters = self.parts, self.counters
         if not counters.step:
             self.keep_path_weights()
+        if parts.config.compile and not self.done:
+            counters.compile_seconds += compile_ahead(parts)
         while not self.done:
             parts.model.train()
             self._clock.start()

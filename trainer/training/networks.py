@@ -79,6 +79,13 @@ def initial_network(model: Model, image_set: ImageSet, *, seed: int, sides: Sequ
     Its weights depend on `seed` alone, its whitening is computed from the training images. Raises ConfigError if the
     network does not take them, or not with one of `sides`.
     """
+    net = drawn_network(model, image_set, seed=seed, sides=sides)
+    fit_whitening(net, image_set)
+    return net
+
+
+def drawn_network(model: Model, image_set: ImageSet, *, seed: int, sides: Sequence[int] = ()) -> nn.Module:
+    """Return the same without its whitening, which `fit_whitening` computes."""
     seed_shared(seed)
     net = build_network(model, image_set)
     if is_own("model", model.name):
@@ -87,11 +94,15 @@ def initial_network(model: Model, image_set: ImageSet, *, seed: int, sides: Sequ
         _try_out(net, model.name, image_set.in_channels, image_set.image_size)
     for side in sides:
         _try_out(net, model.name, image_set.in_channels, side)
+    return net
+
+
+def fit_whitening(net: nn.Module, image_set: ImageSet) -> None:
+    """Compute the whitening of a network on the CPU, if it has one, from the training images."""
     every = max(1, len(image_set.train) // _WHITENED)  # evenly over the set, since some sources are sorted by class
     for layer in net.modules():
         if isinstance(layer, PatchWhitening):
             layer.fit(Normalize(image_set.mean, image_set.std)(image_set.train.images[::every]))
-    return net
 
 
 def _own_network(model: Model, from_data: Mapping[str, int]) -> nn.Module:

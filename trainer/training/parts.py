@@ -46,7 +46,8 @@ class Parts:
     keep_best: bool
     path_every: int  # epochs between kept weights; 0: none
     ranks: Ranks = ALONE
-    seconds: float = 0.0  # that it took to build all this
+    build_seconds: float = 0.0  # that it took to build all this, but for
+    prepare_seconds: float = 0.0  # the whitening, and the images on the device
 
     @property
     def evaluated(self) -> nn.Module:

@@ -42,7 +42,7 @@ from trainer.training.early_stop import Monitor
 from trainer.training.launched import launched
 from trainer.training.loop import Loop, Outcome
 from trainer.training.losses import build_loss, build_penalty, refuse_loss_over_images
-from trainer.training.networks import initial_network, refuse_one_image
+from trainer.training.networks import drawn_network, fit_whitening, refuse_one_image
 from trainer.training.optimizers import build_optimizer
 from trainer.training.parts import Parts
 from trainer.training.process_group import joined, ranks_of
@@ -196,9 +196,9 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
     train, device = config.train, compute.device
     if train.devices != ranks.size:
         raise ConfigError(f"train.devices: {train.devices}: `trainer train` alone takes several; set train.devices=1")
-    model = compute.place(initial_network(config.model, image_set, seed=config.seed, sides=config.augment.side.pixels))
-    if config.model.sync_norm:
-        with_sync_norms(model, ranks)
+    model = drawn_network(config.model, image_set, seed=config.seed, sides=config.augment.side.pixels)
+    drawn = time.perf_counter()
+    fit_whitening(model, image_set)
     batches = TrainingBatches(
         image_set.train.to(device),
         config.augment,
@@ -208,6 +208,12 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         mean=image_set.mean,
         std=image_set.std,
     )
+    test, val = image_set.test.to(device), image_set.val.to(device) if image_set.val else None
+    compute.synchronize()
+    prepared = time.perf_counter()
+    model = compute.place(model)
+    if config.model.sync_norm:
+        with_sync_norms(model, ranks)
     total, smallest = batches.steps.of(train.epochs), batches.steps.smallest
     optimizer = build_optimizer(model, config.optimizer, fused=device.type == "cuda", total_steps=total)
     if ranks.size > 1 and smallest < ranks.size * train.accumulate:
@@ -237,8 +243,8 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         scaler=torch.amp.GradScaler(device.type, enabled=compute.dtype == torch.float16),
         normalize=Normalize(image_set.mean, image_set.std, device),
         batches=batches,
-        val=image_set.val.to(device) if image_set.val else None,
-        test=image_set.test.to(device),
+        val=val,
+        test=test,
         also=second_tests(config.data, image_set),
         class_names=image_set.class_names,
         probes=build_probes(config.probe, model, total_steps=min(total, train.max_steps or total)),
@@ -252,7 +258,8 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         try_probe(parts, config)
     ranks.take(model, seed=config.seed)
     compute.synchronize()
-    return replace(parts, seconds=time.perf_counter() - begun)
+    seconds, prepare = time.perf_counter() - begun, prepared - drawn
+    return replace(parts, build_seconds=seconds - prepare, prepare_seconds=prepare)
 
 
 def _train(
@@ -365,7 +372,9 @@ def _summary(loop: Loop, outcome: Outcome, protocol: str) -> dict[str, Any]:
         **measured,
         "headline/protocol": protocol,
         "headline/accuracy": measured.get(_HEADLINE[protocol]),
+        "time/build_seconds": loop.counters.build_seconds,
         "time/prepare_seconds": loop.counters.prepare_seconds,
+        "time/compile_seconds": loop.counters.compile_seconds,
         "time/train_seconds": loop.counters.train_seconds,
         "time/evaluate_seconds": loop.counters.evaluate_seconds,
         "memory/peak_bytes": loop.parts.compute.peak_memory(),

@@ -57,13 +57,17 @@ def test_runs_are_kept_and_only_missing_ones_are_trained(tmp_path: Path, config:
     assert all(path.read_bytes() == content for path, content in before.items())
     assert json.loads((tmp_path / "seed-2" / "run.json").read_text())["seed"] == 2
     row = found["measured"]["tiny"]
-    runs = [read_summary(path.parent) for path in before]
+    runs = [read_summary(path.parent) for path in sorted(before)]
     seconds = [run["time/prepare_seconds"] + run["time/train_seconds"] for run in runs]
-    assert (row["seconds, s"]["min"], row["seconds, s"]["max"]) == (min(seconds), max(seconds))
+    assert (row["charged, s"]["min"], row["charged, s"]["max"]) == (min(seconds), max(seconds))
+    assert row["build (free), s"]["min"] == min(run["time/build_seconds"] for run in runs)
+    assert "compile (free), s" not in row
+    taken = found["runs"]["tiny"][0]
+    assert (taken["seed"], taken["accuracy"], taken["seconds"]) == (0, runs[0]["test/accuracy"], seconds[0])
     assert row["test accuracy, %"]["max"] == 100 * max(run["test/accuracy"] for run in runs)
     charged = bench_accuracy(config, name="tiny", target=0.05, runs=2, folder=tmp_path, charge_evaluation=True)
     evaluation = min(run["time/evaluate_seconds"] for run in runs)
-    assert charged["measured"]["tiny"]["seconds, s"]["min"] >= row["seconds, s"]["min"] + evaluation > 0
+    assert charged["measured"]["tiny"]["charged, s"]["min"] >= row["charged, s"]["min"] + evaluation > 0
     assert again["rounds"] == 3
 
 
@@ -76,6 +80,18 @@ def test_runs_of_another_config_or_machine_are_refused_in_a_line(tmp_path: Path,
     (tmp_path / "machine.json").write_text(json.dumps(machine | {"cores": 1000}))
     with pytest.raises(UserError, match=r"its runs are of cores 1000, not \d+; give another folder$"):
         bench_accuracy(config, name="tiny", target=0.5, runs=1, folder=tmp_path)
+    (tmp_path / "machine.json").write_text(json.dumps(machine | {"device": "A100"}))
+    with pytest.raises(UserError, match=r"its runs are of device A100, not .*; give another folder$"):
+        bench_accuracy(config, name="tiny", target=0.5, runs=1, folder=tmp_path)
+
+
+def test_runs_of_a_trainer_that_charged_building_are_refused_in_a_line(tmp_path: Path, config: RunConfig) -> None:
+    bench_accuracy(config, name="tiny", target=0.5, runs=1, folder=tmp_path)
+    summary = tmp_path / "seed-0" / "summary.json"
+    older = {key: value for key, value in json.loads(summary.read_text()).items() if key != "time/build_seconds"}
+    summary.write_text(json.dumps(older))
+    with pytest.raises(UserError, match=r"seed-0: its trainer was older and charged building; give another folder$"):
+        bench_accuracy(config, name="tiny", target=0.5, runs=1, folder=tmp_path)
 
 
 def test_the_test_is_one_sided_and_needs_three_runs() -> None:
@@ -84,11 +100,14 @@ def test_the_test_is_one_sided_and_needs_three_runs() -> None:
     assert p_above(0.94, [0.941, 0.942]) is None
 
     def said(*values: float) -> str:
-        return finding("cpu94", [Take(value, 1.0) for value in values], 0.94)
+        return finding("cpu94", [Take(i, value, 9.0 + i, evaluation=1.0) for i, value in enumerate(values)], 0.94)
 
-    assert said(0.941, 0.942, 0.943).endswith("not shown to be above 94%, one-sided p 0.037, level 0.01")
+    assert said(0.941, 0.942, 0.943) == (
+        "cpu94: mean test accuracy 94.20 ± 0.10% (n=3) in 10 ± 1 s: "
+        "not shown to be above 94%, one-sided p 0.037, level 0.01"
+    )
     assert said(0.9419, 0.9420, 0.9421).endswith(": above 94%, one-sided p 0.00042, level 0.01")
-    assert said(0.9419).endswith("94.19% (n=1): undecided against 94% (a verdict needs three runs that differ)")
+    assert said(0.9419).endswith("94.19% (n=1) in 9 s: undecided against 94% (a verdict needs three runs that differ)")
 
 
 @pytest.mark.slow
@@ -98,7 +117,7 @@ def test_a_peer_takes_turns_and_its_runs_are_kept(tmp_path: Path, config: RunCon
     found = bench_accuracy(config, name="tiny", target=0.5, runs=2, folder=folder, against=tmp_path)
     theirs = found["measured"]["airbench"]
     assert theirs["test accuracy, %"]["median"] == 75
-    assert 0 < theirs["seconds, s"]["max"] < 100
+    assert 0 < theirs["charged, s"]["max"] < 100
     assert found["measured"]["tiny"]["seconds to theirs, ratio"]["min"] > 0
     kept = json.loads((folder / "airbench-1.json").read_text())
     assert kept["about"].startswith("airbench94_muon, ")

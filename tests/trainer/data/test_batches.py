@@ -269,3 +269,19 @@ def test_normalizing_gives_zero_mean_and_unit_variance(dtype: torch.dtype, memor
 def test_reflecting_uint8_equals_reflecting_floats() -> None:
     images = some_images(3).images
     assert torch.equal(pad(images, 3, "reflect"), F.pad(images.float(), (3,) * 4, mode="reflect").byte())
+
+
+def test_the_shapes_of_a_run_are_in_the_order_of_their_first_batch() -> None:
+    """23 images: two batches of 10 and one of 3, which the run may end before, or leave out."""
+
+    def shapes(steps: int, *, drop_last: bool = False, **augment: Any) -> list[tuple[int, ...]]:
+        batches = TrainingBatches(some_images(), Augment.model_validate(augment), steps=Steps(N, 10, drop_last), seed=0)
+        seen = [tuple(images.shape) for epoch in range(3) for images, _ in batches.epoch(epoch)][:steps]
+        assert list(dict.fromkeys(seen)) == batches.shapes(steps)
+        return batches.shapes(steps)
+
+    assert shapes(9) == shapes(3) == [(10, 3, 8, 8), (3, 3, 8, 8)]
+    assert shapes(2) == shapes(6, drop_last=True) == [(10, 3, 8, 8)]
+    grows: dict[str, Any] = {"side": {"pixels": [6, 7], "from_epochs": [0, 2]}}
+    assert shapes(9, **grows) == [(10, 3, 6, 6), (3, 3, 6, 6), (10, 3, 7, 7), (3, 3, 7, 7)]
+    assert shapes(4, drop_last=True, **grows) == [(10, 3, 6, 6)]

@@ -8,6 +8,7 @@ from typing import Literal
 
 from trainer.report.configurations import MARKS
 from trainer.report.decided import Decided
+from trainer.report.pages.lengths import without_cost
 from trainer.report.pages.outcome import lead
 from trainer.report.pages.sentences import margin_text, mean_of, metric_name, p_value, several
 from trainer.report.published.comparisons import Comparison
@@ -31,6 +32,7 @@ Certainty = Literal[
     "too few runs",
     "one configuration",
     "all runs failed",
+    "no such number",
     "no runs",
 ]
 _NOTES: dict[Certainty, str] = {
@@ -53,6 +55,7 @@ _NOTES: dict[Certainty, str] = {
     "too few runs": "A test needs at least three runs of each configuration, and runs that vary.",
     "one configuration": "This is a measurement without a comparison.",
     "all runs failed": "No run that ended has learned anything, so there is nothing to compare.",
+    "no such number": "There are runs, but none of them tells what is asked.",
     "no runs": "Nothing has been measured.",
 }
 _SURE: Certainty = "significant at the 5% level"
@@ -77,6 +80,8 @@ def finding(table: Table) -> Finding:
 
 def _certainty(table: Table) -> Certainty:
     samples = [sample for sample in table.samples.values() if sample]
+    if not samples and list(without_cost(table)):
+        return "no such number"
     if not samples:
         return "all runs failed" if any(each.failed for each in table.configurations) else "no runs"
     if len(samples) == 1:
@@ -104,11 +109,12 @@ def _certainty(table: Table) -> Certainty:
 def _sentences(table: Table) -> Iterable[str]:
     filled = {label: sample for label, sample in table.samples.items() if sample}
     if not filled:
-        yield (
-            "No run of this table has finished, so there is no answer yet."
-            if not table.failures
-            else "Every run failed."
-        )
+        if _certainty(table) == "no such number":
+            yield "No configuration has the cost that is asked for."
+            yield from without_cost(table)
+        else:
+            none = "No run of this table has finished, so there is no answer yet."
+            yield none if not table.failures else "Every run failed."
         yield from _failed(table)
         yield from _not_counted(table)
         return
@@ -141,6 +147,7 @@ def _sentences(table: Table) -> Iterable[str]:
             yield f"{leads}. {so_far} difference from {rest} is significant (p {p})."
         case _:
             yield from _top_group(table, leads, lower=len(filled) - len(table.top))
+    yield from without_cost(table)
     if certainty is not None:
         yield from _control(table) if not table.decided else ()
         yield from _identical(table.pairs)

@@ -9,6 +9,7 @@ from statistics import fmean
 
 from trainer.report.asked import Measured
 from trainer.report.pages.grids import Grid
+from trainer.report.pages.lengths import epochs_text, lengths_of, why_without
 from trainer.report.pages.sentences import both_ways, p_value, several
 from trainer.report.tables import Table
 from trainer.statistics.seedwise import Contrast, Scale, smallest_found
@@ -97,15 +98,23 @@ def outcome(table: Table) -> Grid:
     unit = f" ({asked.outcome.unit})" if asked.outcome.unit else ""
     kind = "ratio to" if asked.scale == "ratio" else "difference from"
     name = "network" if asked.outcome.over_rates else "configuration"
-    header = (name, f"outcome{unit}", f"{kind} {asked.reference}", "95% interval", "p", "n", "finding")
-    header += ("top group",) if len(asked.filled) > 2 else ()
+    lengths = lengths_of(table)
+    header = (
+        name,
+        f"outcome{unit}",
+        *(["epochs"] if lengths else []),
+        f"{kind} {asked.reference or asked.control}",
+        "95% interval",
+    )
+    header += ("p", "n", "finding", *(["top group"] if len(asked.filled) > 2 else []))
     labels = [*asked.ranked, *(label for label in asked.samples if label not in asked.filled)]
     rows = tuple(
         (
             label,
             spread(asked.samples[label].values(), digits=None),
+            *([epochs_text(lengths[label])] if lengths else []),
             *_cells(contrast := asked.contrasts.get(label)),
-            _found(contrast, highest=asked.highest),
+            (why_without(lengths[label]) if lengths else "") or _found(contrast, highest=asked.highest),
             *([_in_top(table, label, asked)] if len(asked.filled) > 2 else []),
         )
         for label in labels
@@ -115,7 +124,13 @@ def outcome(table: Table) -> Grid:
         f"The outcome that the sweep's file names: {asked.outcome.words} ({asked.outcome.name}), {better} is better."
         f" Mean ± sample standard deviation over seeds, {_method(asked)}"
     )
-    return Grid(caption, header, rows, (0, 6, 7) if len(asked.filled) > 2 else (0, 6))
+    if lengths:
+        caption += (
+            ". Of each seed it is read off a straight line of test accuracy against the logarithm of the cost, through"
+            " its runs of all lengths. Charged are preparation and training"
+        )
+    texts = [place for place, title in enumerate(header) if title in (name, "finding", "top group")]
+    return Grid(caption, header, rows, tuple(texts))
 
 
 def _found(contrast: Contrast | None, *, highest: bool) -> str:

@@ -1,0 +1,159 @@
+"""The tables and the picture of docs/records.md: public records, and ours from docs/results/records/*.json.
+
+Those are what `trainer bench accuracy --json` prints. `make docs` writes the tables and draws the picture.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import yaml
+
+from trainer.panels.render import render
+from trainer.panels.theme import PALETTE
+from trainer.statistics.describe import can_be_judged
+from trainer.text import spread
+
+DOCS = Path(__file__).parent
+RECORDS = DOCS / "results" / "records"
+PICTURE = DOCS / "pictures" / "records.svg"
+_BEGIN, _END = "<!-- made by `make docs` from results/records/ -->", "<!-- end of what `make docs` makes -->"
+_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+_NONE = "**None of ours is judged yet**, so the picture has none."
+
+
+@dataclass(frozen=True)
+class Record:
+    """Seconds to an accuracy, by others or by us."""
+
+    name: str
+    accuracy: float  # %
+    seconds: float
+    hardware: str
+    source: str  # of a public one; what its runs say of a target if it is ours
+    runs: int | None = None
+    by: str = ""  # empty if it ran here
+    spreads: tuple[str, str] = ("", "")  # of accuracy and seconds, if it ran here
+
+
+def public(folder: Path = RECORDS) -> list[Record]:
+    """Return the public records, by hardware and accuracy, the quickest first."""
+    found = [Record(**each) for each in yaml.safe_load((folder / "public.yaml").read_text(encoding="utf-8"))]
+    return sorted(found, key=lambda each: (each.hardware, round(each.accuracy), each.seconds))
+
+
+def ours(folder: Path = RECORDS) -> list[Record]:
+    """Return each side of each measurement that has enough runs for a verdict, ours and the peers beside them."""
+    found: list[Record] = []
+    for path in sorted(folder.glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for (name, takes), said in zip(content["runs"].items(), content["findings"], strict=True):
+            accuracies = [100 * take["accuracy"] for take in takes]
+            if can_be_judged(accuracies):
+                seconds = [take["seconds"] for take in takes]
+                spreads = spread(accuracies, unit="%"), spread(seconds, digits=None, unit=" s")
+                means = fmean(accuracies), fmean(seconds)
+                verdict, device = said.rpartition(": ")[2], content["settings"]["device"]
+                found.append(Record(name, *means, device, verdict, len(takes), spreads=spreads))
+    return found
+
+
+def records_page(folder: Path = RECORDS) -> str:
+    """Return the text of docs/records.md, with its tables."""
+    page = (DOCS / "records.md").read_text(encoding="utf-8")
+    before, _, rest = page.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    return "\n".join([f"{before}{_BEGIN}", "", *_lines(public(folder), ours(folder)), "", f"{_END}{after}"])
+
+
+def _lines(theirs: Sequence[Record], measured: Sequence[Record]) -> Iterator[str]:
+    alt = f"Test accuracy against seconds of {len(theirs)} public records and {len(measured)} of ours"
+    yield f"![{alt}; the tables have the numbers](pictures/records.svg)"
+    yield ""
+    if measured:
+        yield "| ours, and peers in the same run | test accuracy | charged seconds | on | verdict |"
+        yield "|---|---:|---:|---|---|"
+        for each in measured:
+            yield f"| `{each.name}` | {each.spreads[0]} | {each.spreads[1]} | {each.hardware} | {each.source} |"
+    else:
+        yield _NONE
+    yield ""
+    yield "| public record | by | accuracy | seconds | runs | on one | source |"
+    yield "|---|---|---:|---:|---:|---|---|"
+    for each in theirs:
+        runs = "not said" if each.runs is None else f"{each.runs:,}"
+        numbers = f"{each.accuracy:g}% | {each.seconds:g} | {runs}"
+        yield f"| {each.name} | {each.by} | {numbers} | {each.hardware} | {each.source} |"
+
+
+def chart(records: Sequence[Record]) -> dict[str, Any]:
+    """Return the picture as a Vega-Lite spec: accuracy against seconds, coloured by hardware."""
+    rows = [
+        {
+            "name": each.name,
+            "accuracy": each.accuracy,
+            "seconds": each.seconds,
+            "hardware": each.hardware,
+            "ours": not each.by,
+        }
+        for each in records
+    ]
+    hardware = sorted({each.hardware for each in records}, key=lambda name: (len(name), name))
+    legend = {"orient": "bottom", "columns": 2, "symbolSize": 120, "labelLimit": 420}
+
+    def by_hardware(values: Sequence[str]) -> dict[str, Any]:
+        scale = {"domain": hardware, "range": [values[i % len(values)] for i in range(len(hardware))]}
+        return {"field": "hardware", "type": "nominal", "title": "", "scale": scale, "legend": legend}
+
+    ours_too = any(row["ours"] for row in rows)
+    longest = max(1000, 2 * max(each.seconds for each in records))
+    lowest = min(93.5, min(each.accuracy for each in records) - 0.3)
+    ticks = [lead * 10**power for power in range(6) for lead in (1, 2, 5) if 1.5 < lead * 10**power <= longest]
+    said = "Public records are means as their authors state them. Higher and further left is better."
+    below = ["Names below the marks: runs of this project, and of peers beside them."] if ours_too else []
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "title": {
+            "text": "Seconds to an accuracy on CIFAR-10",
+            "subtitle": [said, *below],
+        },
+        "data": {"values": rows},
+        "width": 760,
+        "height": 400,
+        "encoding": {
+            "x": {
+                "field": "seconds",
+                "type": "quantitative",
+                "title": "seconds (log)",
+                "scale": {"type": "log", "domain": [1.5, longest]},
+                "axis": {"grid": False, "values": ticks, "format": ",~g"},
+            },
+            "y": {
+                "field": "accuracy",
+                "type": "quantitative",
+                "title": "test accuracy (%)",
+                "scale": {"domain": [lowest, 97]},
+            },
+        },
+        "layer": [
+            {
+                "mark": {"type": "point", "filled": True, "opacity": 1, "size": 70},
+                "encoding": {"color": by_hardware(PALETTE), "shape": by_hardware(_SHAPES)},
+            },
+            _names("!datum.ours", angle=-50),
+            *([_names("datum.ours", angle=50, fontWeight="bold")] if ours_too else []),
+        ],
+    }
+
+
+def _names(which: str, **look: Any) -> dict[str, Any]:
+    """Return names that rise or fall to the right, so that those of neighbours at one accuracy stay apart."""
+    text = {"type": "text", "align": "left", "baseline": "middle", "dx": 9, "fontSize": 11, **look}
+    return {"transform": [{"filter": which}], "mark": text, "encoding": {"text": {"field": "name"}}}
+
+
+if __name__ == "__main__":
+    render(chart([*public(), *ours()]), PICTURE)

@@ -1,0 +1,105 @@
+"""What something is worth in seconds at equal accuracy: a table of arms and lengths whose answer is known."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from command_line import run_here
+
+from trainer.errors import UserError
+from trainer.report.pages import outcome
+from trainer.report.pages.answer import finding
+from trainer.report.pages.write import write_report
+from trainer.report.tables import Table, read_table
+from trainer.runs.outcomes import read_outcome
+
+SWEEP = """# What is each idea worth?
+# Outcome:  lengths/seconds@0.94, lower
+# Control:  vgg_adam
+project: test
+name: ideas
+method: grid
+metric: {name: test/accuracy, goal: maximize}
+command: ["${env}", trainer, train, "${args_no_hyphens}"]
+parameters:
+  recipe: {values: [vgg_adam, vgg_sgd, vgg_adagrad]}
+  train.epochs: {values: [8, 10, 14]}
+  seed: {values: [0, 1, 2]}
+"""
+
+
+@pytest.fixture
+def write_arms(tmp_path: Path, write_run):
+    """`write_arms({recipe: (epochs at 94%, seconds of an epoch)})`: accuracies on a line over log epochs."""
+
+    def write(arms: Mapping[str, tuple[float, float]], text: str = SWEEP) -> Table:
+        folder = tmp_path / "runs" / "ideas"
+        folder.mkdir(parents=True)
+        (folder / "ideas.yaml").write_text(text)
+        for recipe, (at, per_epoch) in arms.items():
+            for epochs in (8, 10, 14):
+                for seed in range(3):
+                    # Each seed is 1% slower to learn than the one before, the same in every arm.
+                    accuracy = 0.94 + 0.02 * math.log(epochs / (at * (1 + seed / 100)))
+                    words = [f"recipe={recipe}", f"train.epochs={epochs}", f"seed={seed}"]
+                    name = f"{recipe}-{epochs}-{seed}"
+                    write_run(folder / name, words, accuracy=accuracy, epochs=epochs, seconds=epochs * per_epoch)
+        return read_table(folder)
+
+    return write
+
+
+def test_an_idea_is_worth_the_difference_in_seconds_at_the_accuracy(write_arms) -> None:
+    """9 epochs of 10 s without the idea, 12 epochs of 10 s with: 30 s more, times 1, 1.01 and 1.02 for the seeds."""
+    table = write_arms({"vgg_adam": (9, 10), "vgg_sgd": (12, 10), "vgg_adagrad": (9.5, 12)})
+    assert table.control == "vgg_adam"
+    assert table.samples["vgg_sgd"] == pytest.approx({0: 120, 1: 121.2, 2: 122.4})
+    found = table.asked and table.asked.contrasts["vgg_sgd"]
+    assert found and (found.estimate, found.std) == pytest.approx((30.3, 0.3))
+    # Two comparisons: t of 2 degrees of freedom at 1 - 0.05 / 4 is 6.2053.
+    half = 6.2053 * 0.3 / math.sqrt(3)
+    assert (found.low, found.high) == pytest.approx((30.3 - half, 30.3 + half), abs=1e-3)
+    grid = outcome.outcome(table)
+    assert grid.header[:4] == ("configuration", "outcome (s)", "epochs", "difference from vgg_adam")
+    rows = {row[0]: row[1:] for row in grid.rows}
+    assert rows["vgg_sgd"][:3] == ("121.2 ± 1.2 (n=3)", "12.12 ± 0.12 (n=3)", "+30.3")
+    assert rows["vgg_sgd"][6] == "worse, higher"
+    said = finding(table).text
+    assert said.startswith("Cost of 94% test accuracy in charged seconds is lowest for vgg_adam, 90.9 ± 0.9 (n=3)")
+    assert "Compared with the control, vgg_adam: vgg_sgd and vgg_adagrad are significantly higher." in said
+
+
+def test_an_arm_that_does_not_reach_it_says_how_much_longer_it_would_take(write_arms, tmp_path: Path) -> None:
+    table = write_arms({"vgg_adam": (9, 10), "vgg_sgd": (21, 10), "vgg_adagrad": (7, 10)})
+    assert table.samples["vgg_sgd"] == table.samples["vgg_adagrad"] == {}
+    below = 94 + 2 * math.log(14 / (21 * (1.01 * 1.02) ** (1 / 3)))
+    longer = f"94% is not reached, {below:.2f}% after 14 epochs; extrapolated, it takes about 21.2, 1.5 times as many"
+    rows = {row[0]: row[1:] for row in outcome.outcome(table).rows}
+    assert rows["vgg_sgd"] == ("-", "-", "-", "-", "-", "-", longer)
+    said = finding(table).text
+    assert f"For vgg_sgd, {longer}." in said
+    assert "For vgg_adagrad, 94% is passed by the shortest runs, 94.25% after 8 epochs; run shorter ones." in said
+    page = write_report(table, tmp_path / "out")[0].read_text()
+    assert longer in page
+
+
+def test_without_any_cost_the_page_says_so_and_not_that_runs_failed(write_arms) -> None:
+    said = finding(write_arms({"vgg_adam": (50, 10), "vgg_sgd": (100, 10)}))
+    assert said.certainty == "no such number"
+    assert said.text.startswith("No configuration has the cost that is asked for. For vgg_adam, 94% is not reached, ")
+    assert "extrapolated, it takes about 50.5, 3.6 times as many" in said.text
+    assert "it takes more than 4 times as many" in said.text
+
+
+def test_a_sweep_of_one_length_is_warned_and_a_wrong_accuracy_is_one_line(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "ideas.yaml"
+    path.write_text(SWEEP.replace("values: [8, 10, 14]", "value: 8"))
+    run_here(["sweep", "check", str(path)])
+    said = "# Outcome: lengths/seconds@0.94 is of several lengths; give train.epochs more than one value"
+    assert said in "".join(capsys.readouterr())
+    for name in ("lengths/seconds", "lengths/epochs@94", "lengths/seconds@early"):
+        with pytest.raises(UserError, match=r"it needs an accuracy between 0 and 1 after @, such as lengths/\w+@0\.94"):
+            read_outcome(name)
+    with pytest.raises(UserError, match="did you mean 'lengths/seconds'"):
+        read_outcome("lengths/second@0.94")

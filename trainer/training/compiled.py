@@ -1,0 +1,30 @@
+"""torch.compile ahead of training, so that no training step waits for it."""
+
+import time
+
+import torch
+
+from trainer.probes.untouched import untouched
+from trainer.training.parts import Parts
+
+
+def compile_ahead(parts: Parts) -> float:
+    """Pass an empty batch of each of the run's shapes forward and backward. Return the seconds that it took.
+
+    torch.compile makes its kernels when it first sees a shape. The order is that of the run, since a second shape lets
+    it make kernels for any size. Weights, statistics, gradients and generators stay as they are.
+    """
+    begun = time.perf_counter()
+    config, compute = parts.config, parts.compute
+    total = parts.batches.steps.of(config.epochs)
+    with untouched(parts.model):
+        parts.model.train()
+        for shape in parts.batches.shapes(min(total, config.max_steps or total)):
+            (images,) = parts.ranks.part(torch.zeros(shape, dtype=torch.uint8, device=compute.device))
+            images = parts.normalize(images, compute.memory_format)
+            for part in images.tensor_split(min(config.accumulate, len(images))):
+                with compute.autocast():
+                    logits = parts.forward(part)
+                logits.float().square().sum().backward()
+    compute.synchronize()
+    return time.perf_counter() - begun
