@@ -16,7 +16,7 @@ from typing import Any
 from trainer.config.overrides import as_typed
 from trainer.errors import SweepError
 from trainer.files import disk_errors, write_whole
-from trainer.sinks.build import refuse_missing
+from trainer.sinks.packages import refuse_missing
 from trainer.sweep.begun import begun_with
 from trainer.sweep.check import check, entry_of, resolve
 from trainer.sweep.engine import Cluster, Engine, Watch, progress_of

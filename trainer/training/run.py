@@ -35,7 +35,8 @@ from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
 from trainer.runs.folder import config_hash, locked, new_folder, read_config, read_summary, same_run
 from trainer.runs.provenance import command_line, now, provenance
 from trainer.signals import StopRequest
-from trainer.sinks.build import build_sinks, refuse_unusable
+from trainer.sinks.build import build_sinks
+from trainer.sinks.packages import refuse_unusable
 from trainer.training.averages import Ema, Swa
 from trainer.training.device import Compute, choose_compute, deterministic_kernels, keep_freed_memory
 from trainer.training.early_stop import Monitor

@@ -25,7 +25,8 @@ def as_markdown(
     """
     rest = f"Each run's numbers: {', '.join(f'[{name}]({name})' for name in numbers)}."
     text = "\n".join([f"# {table.question}", "", *body(table, charts, pictures), rest]) + "\n"
-    for report in {experiment.report for experiment in table.experiments}:
+    others = [readings.row.experiment for readings in table.readings]
+    for report in {experiment.report for experiment in (*table.experiments, *others)}:
         text = text.replace(f"(report {report},", f"({link_to_report('report', report, beside)},")
     return text
 
