@@ -1,4 +1,4 @@
-"""Which sinks a config has, and what they need."""
+"""Which sinks a config has."""
 
 from pathlib import Path
 
