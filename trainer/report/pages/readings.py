@@ -1,6 +1,6 @@
 """Other readings of published rows, on the page of their sweep and in the index."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from trainer.published import Experiment
 from trainer.report.pages.grids import Grid
@@ -14,8 +14,18 @@ def other_readings(table: Table) -> Iterator[Grid | str]:
     """Yield, for each row that a sweep reads otherwise, what was found, and its configurations beside the figure."""
     for readings in table.readings:
         yield f"{found(readings)}."
-        row, header = readings.row, ("reading", "published", *HEADER)
-        cells = tuple((label, readings.printed, *rest) for label, *rest in cells_of(readings))
+        row = readings.row
+        header = ("reading", "published", "ours", "95% prediction interval of one more run", "verdict on our runs")
+        cells = tuple(
+            (
+                each.answer.configuration.label if each.answer.configuration else NONE,
+                readings.printed,
+                spread(each.sample.values()),
+                interval(each.interval),
+                verdict_of(each),
+            )
+            for each in readings.comparisons
+        )
         where = f"report {row.experiment.report}, {row.experiment.where}"
         yield Grid(f"{row.name} ({where}) under other readings, each by the epoch that it names", header, cells, (0, 4))
 
@@ -24,17 +34,6 @@ def elsewhere(experiment: Experiment) -> str:
     """Return which sweeps read rows of an experiment otherwise, or an empty string."""
     sweeps = dict.fromkeys(name for row in experiment.rows for name in row.read_otherwise)
     return f"Other readings of these rows are tried by {several([f'`{name}`' for name in sweeps])}." if sweeps else ""
-
-
-HEADER = ("ours", "95% prediction interval of one more run", "verdict on our runs")
-"""Columns after the reading and the printed figure."""
-
-
-def cells_of(readings: Readings) -> Iterable[tuple[str, ...]]:
-    """Yield the label of each reading and its cells under `HEADER`."""
-    for each in readings.comparisons:
-        label = each.answer.configuration.label if each.answer.configuration else NONE
-        yield label, spread(each.sample.values()), interval(each.interval), verdict_of(each)
 
 
 def found(readings: Readings) -> str:
