@@ -165,8 +165,9 @@ class Muon(_AnyOptimizer):
     """Newton-Schulz steps that bring singular values to between 0.7 and 1.2, with the coefficients of Jordan et al."""
     settle: Annotated[NonNegativeInt, Younger()] = 2
     """Newton-Schulz steps that then bring them to 1. The records have none."""
-    format: Annotated[Literal["float32", "bfloat16"], Younger()] = "float32"
-    """Number format of the Newton-Schulz steps."""
+    format: Annotated[Literal["auto", "float32", "bfloat16"], Younger()] = "float32"
+    """Number format of the Newton-Schulz steps. auto is bfloat16 in a run in bfloat16, and otherwise float32: hardware
+    without bfloat16 is far slower with it."""
     renormalise: Annotated[bool, Younger()] = False
     """Scale each weight [first, ...] to the norm sqrt(first) before each update, so that its size never changes."""
     rest: Literal["sgd", "adamw"] = "sgd"

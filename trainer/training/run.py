@@ -216,7 +216,9 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
     if config.model.sync_norm:
         with_sync_norms(model, ranks)
     total, smallest = batches.steps.of(train.epochs), batches.steps.smallest
-    optimizer = build_optimizer(model, config.optimizer, fused=device.type == "cuda", total_steps=total)
+    optimizer = build_optimizer(
+        model, config.optimizer, fused=device.type == "cuda", total_steps=total, dtype=compute.dtype
+    )
     if ranks.size > 1 and smallest < ranks.size * train.accumulate:
         each = f" in {train.accumulate} parts each (train.accumulate)" if train.accumulate > 1 else ""
         raise ConfigError(

@@ -9,13 +9,17 @@ from pydantic import TypeAdapter
 from timm.optim.muon import Muon, zeropower_via_newtonschulz
 from torch import Tensor, nn
 
+from trainer.config import load_config
 from trainer.config.optimizer import Optimizer, Sgd
 from trainer.config.schedule import Linear
+from trainer.data.sources import load_image_set
 from trainer.data.steps import Steps
 from trainer.errors import ConfigError
+from trainer.training.device import choose_compute
 from trainer.training.optimizers import build_optimizer, parameter_groups
 from trainer.training.optimizers.muon import orthogonalise
 from trainer.training.optimizers.wrappers import Lookahead, Together
+from trainer.training.run import build_parts
 from trainer.training.schedules import RateSchedule
 
 
@@ -181,6 +185,33 @@ def test_muon_in_bfloat16_and_in_batches_is_timms() -> None:
         peer.step()
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, atol=6e-3, rtol=0)  # the updates are of 0.1, in steps of 1/256
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_muon_takes_the_format_of_the_run_with_auto(precision: str, small_run: list[str]) -> None:
+    def moved(format: str) -> torch.Tensor:
+        knobs = ["optimizer.name=muon", f"optimizer.format={format}", f"train.precision={precision}"]
+        config = load_config([*small_run, *knobs]).config
+        parts = build_parts(config, choose_compute(config.train), load_image_set(config.data, seed=0))
+        draw = torch.Generator().manual_seed(0)
+        for p in parts.model.parameters():
+            p.grad = torch.randn(p.shape, generator=draw)
+        parts.optimizer.step()
+        return torch.cat([p.detach().flatten() for p in parts.model.parameters()])
+
+    auto = moved("auto")
+    assert {format: torch.equal(moved(format), auto) for format in ("float32", "bfloat16")} == {
+        "float32": precision == "float32",
+        "bfloat16": precision == "bfloat16",
+    }
+
+
+def test_muon_never_takes_float16() -> None:
+    ours, theirs = (nn.ParameterList([torch.linspace(-1, 1, 96).view(12, 8)]) for _ in range(2))
+    for net, dtype in ((ours, torch.float16), (theirs, torch.float32)):
+        net[0].grad = torch.linspace(1, 2, 96).sin().view(12, 8)
+        build_optimizer(net, config_of("muon", format="auto"), fused=False, dtype=dtype).step()
+    assert torch.equal(ours[0], theirs[0])
 
 
 def test_a_renormalised_weight_has_the_norm_sqrt_of_its_filters_before_each_update() -> None:

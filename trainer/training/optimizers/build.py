@@ -29,14 +29,22 @@ from trainer.training.optimizers.wrappers import Lookahead, Together
 from trainer.training.timm_names import refuse_unknown_optimizer
 
 
-def build_optimizer(model: nn.Module, config: Optimizer, *, fused: bool, total_steps: int = 1) -> torch.optim.Optimizer:
+def build_optimizer(
+    model: nn.Module,
+    config: Optimizer,
+    *,
+    fused: bool,
+    total_steps: int = 1,
+    dtype: torch.dtype = torch.float32,
+) -> torch.optim.Optimizer:
     """Build the optimizer of a run of `total_steps`, which only a ramp of lookahead needs.
 
-    `fused` uses torch's one-kernel update if there is one (CUDA). Otherwise all tensors are updated at once. Raises
-    ConfigError for an optimizer or an argument that timm does not know, and for a group that the network does not have.
+    `fused` uses torch's one-kernel update if there is one (CUDA). Otherwise all tensors are updated at once. `dtype` is
+    the format of the run's matrix products, which Muon's own go by. Raises ConfigError for an optimizer or an argument
+    that timm does not know, and for a group that the network does not have.
     """
     groups = parameter_groups(model, config)
-    optimizer = _optimizer(groups, config, fused)
+    optimizer = _optimizer(groups, config, fused, dtype)
     if not config.lookahead.steps:
         return optimizer
     alpha, power = config.lookahead.alpha, config.lookahead.ramp_power
@@ -52,7 +60,7 @@ def refuse_impossible(config: Optimizer) -> None:
     build_optimizer(nn.Linear(2, 2), config, fused=False)
 
 
-def _optimizer(groups: Groups, config: Optimizer, fused: bool) -> torch.optim.Optimizer:
+def _optimizer(groups: Groups, config: Optimizer, fused: bool, dtype: torch.dtype) -> torch.optim.Optimizer:
     foreach: dict[str, Any] = {"lr": config.lr, "foreach": True}
     fastest: dict[str, Any] = {"lr": config.lr, "fused": True} if fused else foreach
     match config:
@@ -83,7 +91,7 @@ def _optimizer(groups: Groups, config: Optimizer, fused: bool) -> torch.optim.Op
                 **foreach,
             )
         case Muon():
-            return _muon(groups, config, fused)
+            return _muon(groups, config, fused, dtype)
         case Timm():
             return _timm(groups, config)
         case OwnOptimizer():
@@ -92,8 +100,12 @@ def _optimizer(groups: Groups, config: Optimizer, fused: bool) -> torch.optim.Op
             assert_never(config)
 
 
-def _muon(groups: Groups, config: Muon, fused: bool) -> torch.optim.Optimizer:
+def _muon(groups: Groups, config: Muon, fused: bool, dtype: torch.dtype) -> torch.optim.Optimizer:
     """Build Muon for the weights, and the optimizer `rest` for all other groups."""
+    if config.format != "auto":
+        dtype = getattr(torch, config.format)
+    elif dtype == torch.float16:  # the squares of small singular values would be 0 in it
+        dtype = torch.float32
     names = ("weights",) if config.orthogonalise == "filters" else ("weights", "head")
     weights = [group for group in groups if group["name"] in names]
     others = [group for group in groups if group["name"] not in names]
@@ -107,16 +119,16 @@ def _muon(groups: Groups, config: Muon, fused: bool) -> torch.optim.Optimizer:
                 nesterov=config.nesterov,
                 expand=config.expand,
                 settle=config.settle,
-                dtype=getattr(torch, config.format),
+                dtype=dtype,
                 renormalise=config.renormalise,
             )
         )
     if others and config.rest == "sgd":
         momentum = config.momentum if config.rest_momentum is None else config.rest_momentum
         nesterov = config.nesterov and momentum > 0
-        parts.append(_optimizer(others, Sgd(lr=config.lr, momentum=momentum, nesterov=nesterov), fused))
+        parts.append(_optimizer(others, Sgd(lr=config.lr, momentum=momentum, nesterov=nesterov), fused, dtype))
     elif others:
-        parts.append(_optimizer(others, AdamW(lr=config.lr), fused))
+        parts.append(_optimizer(others, AdamW(lr=config.lr), fused, dtype))
     return Together(parts)
 
 
