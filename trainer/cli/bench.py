@@ -39,16 +39,20 @@ def bench_step(
         Option(
             metavar="NAME",
             autocompletion=complete_model,
-            help=f"Network. Give it again for each one. Default: {', '.join(_NETWORKS)}.",
+            help=f"Network. Give it again for each one. Default: that of a recipe, or else {', '.join(_NETWORKS)}.",
         ),
     ] = None,
+    recipe: RecipeFlag = None,
     device: DeviceFlag = None,
     rounds: RoundsFlag = 5,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure bare training steps: images/s, the share of the speed of matrix products, where the time goes."""
     typed = overrides_of([_QUIET, *(overrides or [])], False, device)
-    configs = [load([f"model.name={name}", *typed]).config for name in model or _NETWORKS]
+    if not model and (recipe or any(word.startswith(("recipe=", "model.name=")) for word in typed)):
+        configs = [load(typed, recipe).config]
+    else:
+        configs = [load([f"model.name={name}", *typed], recipe).config for name in model or _NETWORKS]
     from trainer.bench.step import bench_step as measure
 
     _print(measure(configs, rounds=rounds), as_json)

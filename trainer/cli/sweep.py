@@ -354,7 +354,9 @@ def list_sweeps(
         return
     from trainer.sweep import local
 
-    for path in local.sweeps_here(runs):
+    if not (here := local.sweeps_here(runs)):
+        typer.echo(f"{runs}: no sweep is in it; `trainer sweep list --catalogue` lists those to begin with", err=True)
+    for path in here:
         try:
             progress = local.progress_here(path, runs=runs, storage=storage)
             said = f"{progress.count('finished', 'stopped')} of {progress.total} points are done"

@@ -1,8 +1,9 @@
 """Steps, epochs, sweeps and peers: what the numbers are of. Their size is never tested."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -17,7 +18,8 @@ from trainer.bench.profile import PARTS, profile
 from trainer.bench.rounds import as_text
 from trainer.bench.step import BareStep, bench_step
 from trainer.bench.sweep import bench_sweep
-from trainer.config import load_config
+from trainer.cli import bench as bench_commands
+from trainer.config import RunConfig, load_config
 from trainer.config.train import Train
 from trainer.errors import UserError
 from trainer.training.device import choose_compute
@@ -206,6 +208,31 @@ def test_a_wrong_path_is_refused_in_one_line(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().err == f"error: --pytorch-cifar {tmp_path}: no main.py in it\n"
     assert run_here(["bench", "peers"]) == 2
     assert capsys.readouterr().err.startswith("error: bench peers: nothing to compare with; give a checkout: --pytorch")
+
+
+@pytest.mark.parametrize(
+    ("words", "measured"),
+    [
+        (["--recipe", "cpu94"], ["airbench94"]),
+        (["recipe=cpu94"], ["airbench94"]),
+        (["model.name=alexnet"], ["alexnet"]),
+        (["--model", "lenet5", "--model", "vgg_a"], ["lenet5", "vgg_a"]),
+        (["optimizer.lr=0.2"], list(bench_commands._NETWORKS)),
+    ],
+)
+def test_the_networks_are_those_asked_for_or_the_recipes(
+    words: list[str], measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, a recipe was tried on each network of the table, of which most cannot take it."""
+    seen: list[str] = []
+
+    def note(configs: Iterable[RunConfig], *, rounds: int) -> dict[str, Any]:
+        seen.extend(config.model.name for config in configs)
+        return {"bench": "step", "measured": {}, "rounds": rounds, "settings": {}, "machine": {}}
+
+    monkeypatch.setattr(step, "bench_step", note)
+    assert run_here(["bench", "step", *words, "--json"]) == 0
+    assert seen == measured
 
 
 def test_the_command_prints_a_table_or_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,14 @@ def test_every_file_has_its_question_in_the_list(capsys: pytest.CaptureFixture[s
     assert all(line.endswith(read_sweep(file).header.question) for line, file in zip(lines, files, strict=True))
 
 
+def test_where_no_sweep_was_begun_the_list_says_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before, it printed nothing."""
+    assert run_here(["sweep", "list"]) == 0
+    out, err = capsys.readouterr()
+    assert not out
+    assert err == "runs: no sweep is in it; `trainer sweep list --catalogue` lists those to begin with\n"
+
+
 def test_a_name_is_as_good_as_its_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_here(["sweep", "check", "lr_scheduler", str(ROOT / "sweeps/lr_scheduler.yaml")]) == 0
     named, typed = capsys.readouterr().out.splitlines()
