@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from trainer.runs.folder import read_summary
-from trainer.signals import end_when_closed
+from trainer.signals import begin_session, end_when_closed
 from trainer.sweep.status import State
 
 _UNKNOWN = 255  # of a child whose server has died, for instance out of memory: the child may still be alive
@@ -165,7 +165,7 @@ def _run(target: Train, folder: Path, overrides: list[str], env: dict[str, str],
     assert parent
     end_when_closed(parent.sentinel)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server ignores it
-    os.setsid()  # a Ctrl-C in the terminal reaches the controller only, which asks once
+    begin_session()
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
