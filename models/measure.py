@@ -1,10 +1,12 @@
 """Size of a network without running it, and its layers in the order in which images pass through them."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import Function, FunctionCtx
 from torch.autograd.graph import saved_tensors_hooks
+from torch.overrides import TorchFunctionMode
 
 
 def measure(model: nn.Module, image_shape: tuple[int, int, int], *, batch_size: int = 128) -> dict[str, int]:
@@ -26,7 +28,7 @@ def count_macs(model: nn.Module, images: Tensor) -> int:
     from torch.utils.flop_counter import FlopCounterMode  # imports triton, which takes half a second
 
     counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
+    with counter, torch.no_grad(), OutlinedBatchNorm():
         model.eval()(images)
     return counter.get_total_flops() // 2
 
@@ -42,7 +44,7 @@ def saved_bytes(model: nn.Module, images: Tensor) -> int:
             kept[storage._cdata] = storage.nbytes()
         return tensor
 
-    with saved_tensors_hooks(note, lambda tensor: tensor):
+    with saved_tensors_hooks(note, lambda tensor: tensor), OutlinedBatchNorm():
         logits = model.train()(images)  # alive until here, so that no storage's id is used twice
     del logits
     return sum(kept.values())
@@ -73,10 +75,43 @@ def layers_in_use(net: nn.Module, images: Tensor) -> list[LayerUse]:
     hooks = [layer.register_forward_hook(note(name)) for name, layer in lowest]
     training = net.training
     try:
-        with torch.no_grad():
+        with torch.no_grad(), OutlinedBatchNorm():
             net.eval()(images)
     finally:
         net.train(training)
         for hook in hooks:
             hook.remove()
     return used
+
+
+class OutlinedBatchNorm(TorchFunctionMode):
+    """Inside it, BatchNorm on the meta device gives its shape and keeps what torch keeps, and computes nothing.
+
+    torch's own rule for it is the whole computation, operation by operation in Python.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is nn.functional.batch_norm and args[0].is_meta and (outline := _outlined(*args, **kwargs)) is not None:
+            return outline
+        return func(*args, **kwargs)
+
+
+def _outlined(
+    images: Tensor, mean: Tensor | None, variance: Tensor | None, weight: Tensor | None = None, *_: Any, **__: Any
+) -> Tensor | None:
+    """Take the arguments of `torch.nn.functional.batch_norm`. Return None where it may raise an error of its own."""
+    others = [each for each in (weight, mean, variance) if each is not None]
+    if images.numel() <= images.shape[1] or any(each.shape != images.shape[1:2] for each in others):
+        return None
+    return cast("Tensor", _Outline.apply(images, *others))
+
+
+class _Outline(Function):
+    """A BatchNorm of which only shapes are known: it keeps its images, and a mean and a scale of each channel."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, images: Tensor, *others: Tensor) -> Tensor:
+        statistics = images.new_empty(2, images.shape[1]).unbind()
+        ctx.save_for_backward(images, *others, *statistics)
+        return torch.empty_like(images)

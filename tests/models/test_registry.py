@@ -121,6 +121,21 @@ def test_what_a_backward_pass_keeps_is_counted_once_and_without_weights() -> Non
     assert saved_bytes(net, torch.empty(1, 1000, device="meta")) == 2 * 1000 * 4
 
 
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d(8), nn.BatchNorm2d(8, affine=False, track_running_stats=False)])
+def test_a_batch_norm_keeps_as_much_on_the_meta_device_as_in_memory(norm: nn.Module) -> None:
+    """There its shapes alone are followed."""
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), norm, nn.ReLU())
+    sizes = [saved_bytes(net.to_empty(device=each), torch.zeros(4, 3, 8, 8, device=each)) for each in ("cpu", "meta")]
+    assert sizes[0] == sizes[1] > 2 * 4 * 8 * 6 * 6 * 4
+
+
+@pytest.mark.parametrize(("channels", "side", "said"), [(7, 4, "7"), (8, 1, "more than 1 value per channel")])
+def test_a_batch_norm_that_does_not_fit_is_an_error_of_torch(channels: int, side: int, said: str) -> None:
+    net = nn.Sequential(nn.BatchNorm2d(channels)).to("meta")
+    with pytest.raises((RuntimeError, ValueError), match=said):
+        saved_bytes(net, torch.zeros(1, 8, side, side, device="meta"))
+
+
 def test_layers_are_listed_in_the_order_of_use_and_left_as_they_were() -> None:
     class Backwards(nn.Module):
         def __init__(self) -> None:
