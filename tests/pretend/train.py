@@ -3,7 +3,7 @@
 A run is EPOCHS short sleeps and a number made of its words. It resumes from its checkpoint, stops on SIGTERM, and notes
 in `finished.log` beside the run folders that it came to its end, and in `twice.log` where it found another process
 training the same run. Seed 13 crashes, seed 66 diverges. With PRETEND_NOISE from 0 to 1 the number is the rate, and so
-much noise.
+much noise. With PRETEND_HOLD it waits after so many epochs until it is told to stop, however long that takes.
 """
 
 import fcntl
@@ -59,8 +59,11 @@ def train(folder: Path, words: list[str]) -> int:
     rows = [row for row in lines(folder / "metrics.jsonl") if json.loads(row)["epoch"] <= epoch]
     (folder / "metrics.jsonl").write_text("".join(f"{row}\n" for row in rows))
     (folder / "summary.json").unlink(missing_ok=True)
+    hold = int(os.environ.get("PRETEND_HOLD", EPOCHS))
     with StopRequest() as stop:
         while epoch < EPOCHS:
+            while epoch >= hold and not stop():
+                time.sleep(0.02)
             if stop():
                 end(folder, "interrupted", {})
                 return 128 + (stop.signal or 0)

@@ -81,7 +81,7 @@ def test_two_controllers_at_once_run_no_point_twice(tmp_path: Path) -> None:
 
 def test_a_killed_controller_leaves_no_training_behind_and_its_points_go_on(tmp_path: Path) -> None:
     path = write_sweep(tmp_path, {"seed": {"values": [0, 1]}})
-    with controller(path, tmp_path, jobs=2, PRETEND_SECONDS="0.5") as process:
+    with controller(path, tmp_path, jobs=2, PRETEND_HOLD="1") as process:
         wait_for(lambda: len(list(tmp_path.glob("s/*/checkpoint.json"))) == 2)
         process.kill()
         process.wait()
@@ -98,7 +98,7 @@ def test_a_killed_controller_leaves_no_training_behind_and_its_points_go_on(tmp_
 
 def test_ctrl_c_lets_children_save_and_the_same_command_goes_on(tmp_path: Path) -> None:
     path = write_sweep(tmp_path, {"seed": {"values": [0, 1, 2]}})
-    with controller(path, tmp_path, jobs=2, PRETEND_SECONDS="0.5") as process:
+    with controller(path, tmp_path, jobs=2, PRETEND_HOLD="1") as process:
         wait_for(lambda: len(list(tmp_path.glob("s/*/checkpoint.json"))) == 2)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=180) == 130
@@ -112,7 +112,7 @@ def test_ctrl_c_lets_children_save_and_the_same_command_goes_on(tmp_path: Path) 
 
 def test_a_killed_child_is_reported_and_resumed_by_the_next_run(tmp_path: Path) -> None:
     path = write_sweep(tmp_path, {"seed": {"values": [0]}})
-    with controller(path, tmp_path, PRETEND_SECONDS="0.5") as process:
+    with controller(path, tmp_path, PRETEND_HOLD="1") as process:
         wait_for(lambda: list(tmp_path.glob("s/*/checkpoint.json")))
         os.kill(children_of(tmp_path / "s")[0], signal.SIGKILL)
         assert process.wait(timeout=180) == 1
