@@ -81,6 +81,11 @@ class Experiment:
         return self.id.partition("-")[0]
 
 
+def own_yaml(text: str) -> Any:
+    """Return the values of a file of this package, by libyaml if PyYAML has it: it is six times as fast."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 @cache
 def experiments() -> tuple[Experiment, ...]:
     """Return all experiments, in the reports' order."""
@@ -105,7 +110,7 @@ def experiments() -> tuple[Experiment, ...]:
             tuple(experiment.get("claims", ())),
             tuple(experiment.get("notes", ())),
         )
-        for experiment in yaml.safe_load(text)["experiments"]
+        for experiment in own_yaml(text)["experiments"]
     )
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import yaml
+from trainer.published import own_yaml
 
 Scope = Mapping[str, Any]  # `of` and `where`: the rows that something is said of
 
@@ -64,7 +64,7 @@ def repositories() -> tuple[Repository, ...]:
             tuple(each["readings"]),
             each.get("unrun"),
         )
-        for each in yaml.safe_load(text)["repositories"]
+        for each in own_yaml(text)["repositories"]
     )
 
 
