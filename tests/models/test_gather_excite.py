@@ -85,3 +85,13 @@ def _tensors(layer: nn.Module) -> list[Tensor]:
 def _normalised(maps: Tensor, norm: list[Tensor]) -> Tensor:
     weight, bias, mean, var = (each[:, None, None] for each in norm)
     return (maps - mean) / (var + 1e-5).sqrt() * weight + bias
+
+
+@pytest.mark.parametrize("extent", [0, 2])
+def test_its_gradient_reaches_every_parameter_in_bfloat16(extent: Extent) -> None:
+    torch.manual_seed(0)
+    layer = GatherExcite(32, size=4, extent=extent)
+    with torch.autocast("cpu", torch.bfloat16):
+        gated = layer(torch.randn(4, 32, 4, 4))
+    gated.float().square().sum().backward()
+    assert [key for key, p in layer.named_parameters() if p.grad is None or not p.grad.any()] == []
