@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,29 +90,39 @@ with open("found.json", "w") as file:
 """
 
 
-def imports_of(commands: list[str], folder: Path, then: str = "") -> dict[str, tuple[int, set[str]]]:
+Imports = dict[str, tuple[int, set[str]]]  # command -> its exit code, and what it was the first to import
+
+
+def imports_of(commands: list[str], folder: Path, then: str = "") -> Imports:
     """Run commands of `trainer` in a new process. Return the exit code of each, and what it was the first to import.
 
     What Python code does after them is under `then`.
     """
     words = [sys.executable, "-c", _RUN, json.dumps(commands), then]
     subprocess.run(words, cwd=folder, capture_output=True, check=True)
-    found = json.loads((folder / "found.json").read_text())
+    found = imports_in(folder)
     assert found.keys() == {*commands, "then"}
+    return found
+
+
+def imports_in(folder: Path) -> Imports:
+    found = json.loads((folder / "found.json").read_text())
     return {command: (code, set(modules)) for command, (code, modules) in found.items()}
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, set[str]]]:
-    folder = tmp_path_factory.mktemp("start")
-    (folder / "empty").mkdir()
-    (folder / "ok.yaml").write_text(SWEEP.format(model="resnet18", optimizer="adamw"))
-    (folder / "no.yaml").write_text(SWEEP.format(model="resnet81", optimizer="adamww"))
-    return imports_of(list(COMMANDS), folder)
+def found(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Imports:
+    def make(folder: Path) -> None:
+        (folder / "empty").mkdir()
+        (folder / "ok.yaml").write_text(SWEEP.format(model="resnet18", optimizer="adamw"))
+        (folder / "no.yaml").write_text(SWEEP.format(model="resnet81", optimizer="adamww"))
+        imports_of(list(COMMANDS), folder)
+
+    return imports_in(made_once("start", make))
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_torch_and_timm_are_not_imported_by(words: str, found: dict[str, tuple[int, set[str]]]) -> None:
+def test_torch_and_timm_are_not_imported_by(words: str, found: Imports) -> None:
     code, modules = found[words]
     assert code == COMMANDS[words]
     assert sorted(modules & {"torch", "timm", "torchvision", "sympy", "wandb", "ray"}) == []
@@ -128,24 +139,22 @@ def uses_timm() -> dict[str, bool]:
 
 @pytest.fixture(scope="module")
 def trained(
-    tmp_path_factory: pytest.TempPathFactory, image_folder: Path, uses_timm: dict[str, bool]
-) -> dict[str, tuple[int, set[str]]]:
+    made_once: Callable[[str, Callable[[Path], object]], Path], image_folder: Path, uses_timm: dict[str, bool]
+) -> Imports:
     """Train three networks, then build all that have no layer of timm's, in one process."""
     small = "train.batch_size=32 train.max_steps=2 sink.wandb.mode=disabled"
     images = f"data.name=folder data.root={image_folder} data.image_size=32"
     without = [name for name, used in uses_timm.items() if not used]
-    return imports_of(
-        [
-            f"train --model lenet5 optimizer.lookahead.steps=5 --data shapes10 data.train_size=64 {small}",
-            f"train --model vgg_a model.width=2 optimizer.name=adamw {images} {small}",
-            f"train --model fastresnet9 model.width=2 optimizer.name=muon {images} {small}",
-        ],
-        tmp_path_factory.mktemp("trained"),
-        then=f"import models; [models.sketch_model(name) for name in {without}]",
-    )
+    commands = [
+        f"train --model lenet5 optimizer.lookahead.steps=5 --data shapes10 data.train_size=64 {small}",
+        f"train --model vgg_a model.width=2 optimizer.name=adamw {images} {small}",
+        f"train --model fastresnet9 model.width=2 optimizer.name=muon {images} {small}",
+    ]
+    then = f"import models; [models.sketch_model(name) for name in {without}]"
+    return imports_in(made_once("trained", lambda folder: imports_of(commands, folder, then=then)))
 
 
-def test_training_imports_neither_timm_nor_what_compiles_nor_wandb(trained: dict[str, tuple[int, set[str]]]) -> None:
+def test_training_imports_neither_timm_nor_what_compiles_nor_wandb(trained: Imports) -> None:
     """timm takes as long as torch. So does torch._dynamo, which torch's own optimizers import. W&B is disabled here."""
     unwanted = {"timm", "torchvision", "torch._dynamo", "torch._inductor", "sympy", "scipy.stats", "pandas", "wandb"}
     assert "torch" in set.union(*(modules for _, modules in trained.values()))
@@ -154,9 +163,7 @@ def test_training_imports_neither_timm_nor_what_compiles_nor_wandb(trained: dict
         assert command == "then" or sorted(modules & unwanted) == []
 
 
-def test_networks_without_a_layer_of_timm_are_built_without_timm(
-    uses_timm: dict[str, bool], trained: dict[str, tuple[int, set[str]]]
-) -> None:
+def test_networks_without_a_layer_of_timm_are_built_without_timm(uses_timm: dict[str, bool], trained: Imports) -> None:
     assert uses_timm["resnet18"] and not uses_timm["lenet5"]
     assert not [name for _, modules in trained.values() for name in modules if name.partition(".")[0] == "timm"]
 
