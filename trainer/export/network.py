@@ -31,7 +31,7 @@ from trainer.training.networks import one_line_for_wrong_images
 from trainer.training.trained import TrainedNetwork, load_trained
 
 TOLERANCE = 1e-4
-"""Largest difference of a logit that an export may have."""
+"""Largest difference of a logit that an export may have, in shares of the largest logit if that is above 1."""
 _AS_EXPORTED = {"train.device": "cpu", "train.precision": "float32", "train.channels_last": False}
 _AT_ONCE = 250  # images
 
@@ -149,9 +149,10 @@ class ExportedNetwork(TrainedNetwork):
         with torch.inference_mode():
             theirs = torch.cat([answer(part.float() / 255) for part in parts])
         largest = (theirs - self.logits).abs().max().item() if theirs.shape == self.logits.shape else float("nan")
-        if not largest <= TOLERANCE:
+        largest_logit = self.logits.abs().max().item()
+        if not largest <= TOLERANCE * max(1.0, largest_logit):  # NaN is not, either
             said = (
-                f"differ by up to {largest:.2g}, where the largest is {self.logits.abs().max().item():.2g},"
+                f"differ by up to {largest:.2g}, where the largest is {largest_logit:.2g},"
                 if math.isfinite(largest)
                 else "are not finite, or not as many,"
             )

@@ -85,6 +85,23 @@ def test_a_copy_that_answers_differently_is_not_kept(
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.parametrize(("scale", "kept"), [(1, False), (1000, True)])
+def test_the_largest_difference_goes_by_the_largest_logit(scale: float, kept: bool, exported_runs: Path) -> None:
+    """Before, large logits were refused for the rounding of float32 alone."""
+    network = load_network(exported_runs / "ghost", {})
+    network.__dict__["logits"] = logits = network.logits / network.logits.abs().max() * scale  # it is a cached property
+    given = iter(logits)
+
+    def answer(images: torch.Tensor) -> torch.Tensor:
+        return torch.stack([next(given) for _ in images]) + 2e-4
+
+    if kept:
+        assert network.difference(answer) == pytest.approx(2e-4, rel=0.5)
+    else:
+        with pytest.raises(ExportError, match=r"differ by up to 0.0002, where the largest is 1, so"):
+            network.difference(answer)
+
+
 def test_a_network_of_nan_is_one_line(exported_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "broken"
     shutil.copytree(exported_runs / "ghost", run)
