@@ -1,4 +1,4 @@
-"""A clean stop: the first SIGTERM or Ctrl-C is a request that the loop checks between steps."""
+"""A clean stop: the first SIGTERM or Ctrl-C is a request that the loop checks between steps. Sessions of children."""
 
 import os
 import signal
