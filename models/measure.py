@@ -28,7 +28,7 @@ def count_macs(model: nn.Module, images: Tensor) -> int:
     from torch.utils.flop_counter import FlopCounterMode  # imports triton, which takes half a second
 
     counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad(), OutlinedBatchNorm():
+    with counter, torch.no_grad(), _OutlinedBatchNorm():
         model.eval()(images)
     return counter.get_total_flops() // 2
 
@@ -44,7 +44,7 @@ def saved_bytes(model: nn.Module, images: Tensor) -> int:
             kept[storage._cdata] = storage.nbytes()
         return tensor
 
-    with saved_tensors_hooks(note, lambda tensor: tensor), OutlinedBatchNorm():
+    with saved_tensors_hooks(note, lambda tensor: tensor), _OutlinedBatchNorm():
         logits = model.train()(images)  # alive until here, so that no storage's id is used twice
     del logits
     return sum(kept.values())
@@ -75,7 +75,7 @@ def layers_in_use(net: nn.Module, images: Tensor) -> list[LayerUse]:
     hooks = [layer.register_forward_hook(note(name)) for name, layer in lowest]
     training = net.training
     try:
-        with torch.no_grad(), OutlinedBatchNorm():
+        with torch.no_grad(), _OutlinedBatchNorm():
             net.eval()(images)
     finally:
         net.train(training)
@@ -84,7 +84,7 @@ def layers_in_use(net: nn.Module, images: Tensor) -> list[LayerUse]:
     return used
 
 
-class OutlinedBatchNorm(TorchFunctionMode):
+class _OutlinedBatchNorm(TorchFunctionMode):
     """Inside it, BatchNorm on the meta device gives its shape and keeps what torch keeps, and computes nothing.
 
     torch's own rule for it is the whole computation, operation by operation in Python.
