@@ -1,5 +1,6 @@
-"""A word while PyTorch loads. From a cold disk, or right after pip has installed it, that takes long."""
+"""Loading PyTorch: sooner, and with a word where it takes long, as from a cold disk or right after pip installed it."""
 
+import gc
 import sys
 import threading
 from collections.abc import Iterator
@@ -24,6 +25,20 @@ def slow_start_told(package: str = "torch") -> Iterator[None]:
         yield
     finally:
         over.set()
+
+
+@contextmanager
+def uncollected(package: str = "torch") -> Iterator[None]:
+    """Collect no garbage while the code inside imports `package`, nor ever look through it: all of it stays."""
+    if package in sys.modules:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _watch(over: threading.Event, package: str) -> None:

@@ -9,6 +9,7 @@ import typer
 from typer import Option
 
 from trainer.cli import options
+from trainer.cli.slow_start import uncollected
 from trainer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -101,8 +102,8 @@ def train(
 
             resume = fetch_checkpoint(place.removeprefix("wandb:"), runs)
         folder = options.run_folder(resume, runs, needs="config.yaml")
-        from trainer.training.run import resume_run
-
+        with uncollected():
+            from trainer.training.run import resume_run
         with says_nothing():
             result = resume_run(folder, settings)
     else:
@@ -116,8 +117,8 @@ def train(
 
         refuse_bad_name(runs, name)  # these two before torch is imported
         refuse_float16(config.train)
-        from trainer.training.run import start_run
-
+        with uncollected():
+            from trainer.training.run import start_run
         with says_nothing():
             result = start_run(config, runs=runs, name=name)
     _report(result, as_json)

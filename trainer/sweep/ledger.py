@@ -65,6 +65,8 @@ class Ledger:
         self._sweep = sweep
         self._folder = folder
         self._id = uuid.uuid4().hex
+        self._read: list[FrozenTrial] = []
+        self._read_at: int | None = None
         self._wanted: dict[str, int] = {}  # key of each point that was asked for here -> its place in the order
         self.database = Database(folder, storage, sweep.name)
         self._storage = self.database.storage
@@ -282,7 +284,12 @@ class Ledger:
     # The study, trial by trial.
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
-        return self._storage.get_all_trials(self._study._study_id, deepcopy=False, states=states or None)
+        """Return the trials in these states, or all. They are read again only where somebody has written since."""
+        version = self.database.version()
+        if version is None or version != self._read_at:
+            self._read = self._storage.get_all_trials(self._study._study_id, deepcopy=False)
+            self._read_at = version  # as it was before: what is written meanwhile is read the next time
+        return [trial for trial in self._read if not states or trial.state in states]
 
     def _shown(self) -> dict[str, BaseDistribution]:
         """Return what new trials show as params. Those that were proposed have them."""

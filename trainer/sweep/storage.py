@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, Protocol, TextIO, TypeVar
 
 import optuna
 from optuna.storages import RDBStorage
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, QueuePool, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from trainer.errors import SweepError, first_line
@@ -36,6 +36,7 @@ class Database:
     def __init__(self, folder: Path, url: str | None, study: str) -> None:
         """`url` is None for a file in `folder`, which also contains the locks."""
         self.folder, self._study = folder, study
+        self._watching: Connection | None = None
         make_folder(folder)
         with self._alone_here():  # two controllers that make the tables at once disturb each other
             self.storage = _open(_address(folder, url))
@@ -43,6 +44,16 @@ class Database:
     @property
     def is_sqlite(self) -> bool:
         return self.storage.engine.dialect.name == "sqlite"
+
+    def version(self) -> int | None:
+        """Return a number that stays the same until anybody writes, or None where nothing tells that.
+
+        SQLite has one for each connection, of what all others have committed. So this connection never writes.
+        """
+        if not (self.is_sqlite and isinstance(self.storage.engine.pool, QueuePool)):  # one in memory has one connection
+            return None
+        self._watching = self._watching or self.storage.engine.connect()
+        return int(self._watching.exec_driver_sql("PRAGMA data_version").scalar_one())
 
     @contextlib.contextmanager
     def locked(self) -> Generator[None]:
@@ -76,6 +87,8 @@ class Database:
         return self.is_sqlite  # it has ended in order, and removed its file
 
     def close(self) -> None:
+        if self._watching:
+            self._watching.close()
         self.storage.remove_session()
         self.storage.engine.dispose()
 

@@ -1,5 +1,6 @@
 """What a person reads while the first start takes long."""
 
+import gc
 import importlib
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from trainer.cli import slow_start
-from trainer.cli.slow_start import slow_start_told
+from trainer.cli.slow_start import slow_start_told, uncollected
 
 ROOT = Path(__file__).parents[3]
 
@@ -57,3 +58,15 @@ def test_make_install_with_pip_alone_says_how_long_it_takes(tmp_path: Path) -> N
     lines = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     said = next(number for number, line in enumerate(lines) if line.startswith("echo") and "minutes" in line)
     assert said < next(number for number, line in enumerate(lines) if "pip install" in line)
+
+
+def test_garbage_is_collected_again_after_an_import(package: str) -> None:
+    with uncollected(package):
+        assert not gc.isenabled()
+        importlib.import_module(package)
+    assert gc.isenabled()
+    frozen = gc.get_freeze_count()
+    assert frozen, "what was imported stays, so it is never looked through"
+    with uncollected(package):
+        assert gc.isenabled(), "there is nothing to import"
+    assert gc.get_freeze_count() == frozen

@@ -48,6 +48,28 @@ def test_another_metric_is_another_sweep(tmp_path: Path) -> None:
         begun(tmp_path, metric={"name": "test/loss", "goal": "minimize"})
 
 
+def test_trials_are_read_again_only_where_somebody_has_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with begun(tmp_path) as ledger, begun(tmp_path) as other:
+        reads: list[int] = []
+        whole = ledger._storage.get_all_trials
+        monkeypatch.setattr(ledger._storage, "get_all_trials", lambda *a, **k: reads.append(1) or whole(*a, **k))
+
+        def states() -> list[str]:
+            return [attempt.state for attempt in ledger.attempts()]
+
+        assert states() == states() == ["waiting"] * 3
+        assert len(reads) == 1
+        theirs = claimed(other)
+        assert states() == ["running", "waiting", "waiting"], "another controller has written"
+        other.finish(theirs, "finished", 0.5)
+        assert states() == ["finished", "waiting", "waiting"]
+        claimed(ledger)
+        assert states() == ["finished", "running", "waiting"], "and so has this one"
+        before = len(reads)
+        assert len(ledger.entries()) == len(ledger.attempts()) == 3
+        assert len(reads) == before
+
+
 def test_a_point_that_has_left_the_file_is_not_run_though_it_waits(tmp_path: Path) -> None:
     begun(tmp_path).__enter__().__exit__()
     with begun(tmp_path, {"seed": {"values": [0, 2]}}) as ledger:
