@@ -129,6 +129,7 @@ def test_brightness_colour_and_contrast_do_not_tell_the_class(full: ImageSet, pi
     assert accuracy(model, test - train.mean(dim=0), full.test.labels) < 0.15
 
 
+@pytest.mark.slow
 def test_a_linear_model_stays_far_below_45_percent(full: ImageSet, pixels: tuple[Tensor, Tensor]) -> None:
     """20.5 % with the best penalty of six, 21.1 % for a logistic regression. Twice chance, so the fit is sound."""
     train, test = (x.flatten(1) for x in pixels)

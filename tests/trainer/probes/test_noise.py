@@ -54,7 +54,7 @@ def test_a_batch_of_less_than_two_images_a_part_is_not_measured(descend: Callabl
 def test_of_many_batches_the_estimate_is_their_variance(watch: Callable[..., Any]) -> None:
     """A linear network at rate 0: the estimates of single steps average to the variance over batches."""
     linear = ["model.name=handmade_mlp", "model.hidden=[4]", 'model.order=["linear","act"]', "data.train_size=48"]
-    steps, rows = watch([*linear, "optimizer.lr=1e-12", "optimizer.name=sgd", "probe.noise.every=1", "train.epochs=100",
+    steps, rows = watch([*linear, "optimizer.lr=1e-12", "optimizer.name=sgd", "probe.noise.every=1", "train.epochs=40",
                          "train.batch_size=8", "augment.crop.padding=0", "augment.flip.mode=none",
                          "probe.noise.parts=4"])  # fmt: skip
     gradients = torch.stack([vector(seen.at(seen.parameters())[1]) for seen in steps])

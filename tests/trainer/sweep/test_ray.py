@@ -74,6 +74,7 @@ def _parent(process: int) -> int:
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
+@pytest.mark.slow  # as all here that starts a cluster, whose dozen processes take a minute of a core
 def test_a_grid_and_a_sequential_sweep_have_the_results_of_the_local_engine(
     tmp_path: Path, two: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
