@@ -13,7 +13,7 @@ from trainer.data import sources
 from trainer.data.images import ImageSet
 
 typer.main.get_command = functools.cache(typer.main.get_command)  # the tree of all commands, for each that is called
-vars(typer.testing)["_get_command"] = typer.main.get_command
+typer.testing._get_command = typer.main.get_command  # pyright: ignore[reportPrivateImportUsage]
 
 _read_migrations = _VersionManager._create_alembic_script  # all of Optuna's migrations, three times for each new study
 _migrations: list[Any] = []
