@@ -12,10 +12,10 @@ from pathlib import Path
 gc.disable()  # until all tests are collected: what they import stays, and to look through it takes a sixth of the time
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: networks this small only lose by a second thread
 
-import kept  # noqa: F401 - for what it changes, as the next one
+import kept  # noqa: F401 - for what it changes: the same things are made once
 import numpy as np
 import pytest
-import unsynced  # noqa: F401
+import unsynced  # noqa: F401 - for what it changes: no wait for the disk
 from hypothesis import settings
 from PIL import Image
 from standin import Standin

@@ -16,7 +16,7 @@ from models.layers import GhostBatchNorm, HandmadeBatchNorm, activation
 from trainer.data.shapes10 import draw_shapes10
 
 EVERY = pytest.mark.parametrize("name", model_names())
-AT_LEAST = {"airbench": 16, "alexnet": 32, "lenet5": 16, "vgg": 32}  # pixels; others take the 8 of `size_for`
+AT_LEAST = {"airbench": 16, "alexnet": 32, "lenet5": 16, "vgg": 32}  # pixels, by the start of a name; others take 8
 
 EXACT = {
     "airbench94": 1_972_792,

@@ -1,4 +1,4 @@
-"""What a person reads while the first start takes long."""
+"""What a person reads while the first start takes long, and what is done for a shorter one."""
 
 import gc
 import importlib
