@@ -54,11 +54,14 @@ def build_network(model: Model, shape: DataShape) -> nn.Module:
     if is_own("model", model.name):
         return _with_momentum(_own_network(model, from_data), model)
     arguments = read_arguments(model.name, model.arguments)
+    has_momentum = "norm_momentum" in arguments  # as an argument of its own, with any order of layers and so any norms
+    if has_momentum and model.norm_momentum is not None:
+        arguments["norm_momentum"] = model.norm_momentum
     try:
         net = models.build_model(model.name, **from_data, **arguments)
     except _CANNOT_BE_BUILT as error:
         raise ConfigError(_cannot_be_built(model.name, error)) from error
-    return _with_momentum(net, model)
+    return net if has_momentum else _with_momentum(net, model)
 
 
 def _with_momentum(net: nn.Module, model: Model) -> nn.Module:

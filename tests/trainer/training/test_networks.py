@@ -166,11 +166,27 @@ def test_initial_weights_depend_on_the_seed_alone() -> None:
     assert not torch.equal(other["head.2.weight"], first["head.2.weight"])
 
 
-@pytest.mark.parametrize("arguments", [{"name": "fastresnet9"}, {"name": "resnet9", "norm": "handmade"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"name": "fastresnet9", "width": 2}, {"name": "resnet9", "norm": "handmade", "width": 2}, {"name": "handmade_mlp"}],
+)
 def test_every_batch_norm_gets_the_momentum(arguments: dict[str, Any]) -> None:
-    net = build_network(Model.model_validate({"width": 2, "norm_momentum": 0.4, **arguments}), some_images())
+    net = build_network(Model.model_validate({"norm_momentum": 0.4, **arguments}), some_images())
     momenta = {layer.momentum for layer in net.modules() if isinstance(layer, _BatchNorm | HandmadeBatchNorm)}
     assert momenta == {0.4}
+
+
+@pytest.mark.parametrize("name", ["handmade_mlp", "handmade_cnn"])
+def test_layers_in_an_order_without_batch_norm_leave_the_momentum_unused(name: str) -> None:
+    problems, whole = complete_arguments(name, {"order": ["linear", "act", "dropout"]})
+    assert (problems, whole["norm_momentum"]) == ([], 0.1)  # in every resolved config of these networks
+    net = build_network(Model.model_validate({"name": name, **whole}), some_images(size=32))
+    assert not any(isinstance(layer, HandmadeBatchNorm) for layer in net.modules())
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_no_argument_but_the_momentum_has_the_name_of_a_key_of_every_network(name: str) -> None:
+    assert options_of(name).keys() & Model.model_fields.keys() <= {"norm_momentum"}
 
 
 def test_a_network_without_batch_norm_has_no_momentum() -> None:
