@@ -168,7 +168,11 @@ def test_initial_weights_depend_on_the_seed_alone() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"name": "fastresnet9", "width": 2}, {"name": "resnet9", "norm": "handmade", "width": 2}, {"name": "handmade_mlp"}],
+    [
+        {"name": "fastresnet9", "width": 2},
+        {"name": "resnet9", "norm": "handmade", "width": 2},
+        {"name": "handmade_mlp"},
+    ],
 )
 def test_every_batch_norm_gets_the_momentum(arguments: dict[str, Any]) -> None:
     net = build_network(Model.model_validate({"norm_momentum": 0.4, **arguments}), some_images())
