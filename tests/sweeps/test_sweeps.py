@@ -6,10 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from shipped_sweeps import FILES, FOLDER, points, resolved, sweep_of
 
+from trainer.config import RunConfig
+from trainer.config.overrides import nest
+from trainer.data.sources import shape_of
 from trainer.published import rows, runs_of
 from trainer.sweep.command import COMMAND
+from trainer.training.networks import build_network
+from trainer.training.optimizers import build_optimizer
 
 ROWS = rows()
 EXPERIMENTS = {row.experiment: row.sweep for row in ROWS}
@@ -53,6 +59,16 @@ def test_each_published_row_is_a_point_of_its_sweep(experiment: str) -> None:
 def test_no_two_points_of_a_grid_are_the_same_run(path: Path) -> None:
     grid = points(path)
     assert not [place for place, point in enumerate(grid) if point in grid[:place]]
+
+
+@each_file
+def test_a_run_of_each_point_can_be_begun(path: Path) -> None:
+    """A run refuses some of what a config allows: a momentum for no BatchNorm, or a rate for a layer that is not there."""
+    configs = [RunConfig.model_validate(nest(point)) for point in points(path)]
+    for config in {repr((each.model, each.optimizer)): each for each in configs}.values():
+        with torch.device("meta"):
+            net = build_network(config.model, shape_of(config.data))
+        build_optimizer(net, config.optimizer, fused=False)
 
 
 @each_file
