@@ -1,4 +1,4 @@
-"""BatchNorm and dropout of report 44da, whose students wrote them by hand. What is theirs is here, the sums are torch's."""
+"""BatchNorm and dropout of report 44da, whose students wrote them by hand. What is theirs is here. Sums are torch's."""
 
 import torch
 from torch import Tensor, nn
@@ -42,9 +42,7 @@ class HandmadeBatchNorm(nn.Module):
         # torch moves statistics of zero all the way, so what it leaves there are those of this batch. Written out in
         # ten passes over the batch, a whole step of handmade_cnn takes 1.4 times as long.
         mean, var = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
-        normalized = F.batch_norm(
-            input, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps
-        )
+        normalized = F.batch_norm(input, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
         count = input.numel() // input.shape[1]
         self._move_running_statistics(mean, var if self.unbiased_running_variance else var * (count - 1) / count)
         return normalized
