@@ -1,4 +1,4 @@
-"""The MLP and the CNN of report 44da, with BatchNorm and dropout written out, in any order of their layers.
+"""The MLP and the CNN of report 44da, with its BatchNorm and dropout, in any order of their layers.
 
 An order is a list, such as `order=[linear,norm,act,dropout]`. If you leave a word out, its layer is left out. `linear`
 is the layer with the weights, as in the report's own orders; in the CNN it is a convolution.

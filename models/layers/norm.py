@@ -17,8 +17,8 @@ NormLayer = Callable[[int], nn.Module]  # number of channels -> layer for [N, C]
 def norm_layer(name: Norm, *, dims: Literal[1, 2] = 2) -> NormLayer:
     """Return what makes a norm from a number of channels. `dims`: 2 for maps [N, C, H, W], 1 for vectors [N, C].
 
-    ghost: groups of 32 images. layer: one group, over channels and places of each image. handmade: BatchNorm written
-    out, with a biased running variance. group: 32 groups of channels (Wu & He 2018), or as many as divide both 32 and
+    ghost: groups of 32 images. layer: one group, over channels and places of each image. handmade: BatchNorm
+    with a biased running variance. group: 32 groups of channels (Wu & He 2018), or as many as divide both 32 and
     the channels: 2 for 150 channels. 16 or 32 channels are a group each, which is instance norm.
     """
     match name:

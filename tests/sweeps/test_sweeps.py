@@ -62,8 +62,8 @@ def test_no_two_points_of_a_grid_are_the_same_run(path: Path) -> None:
 
 
 @each_file
-def test_a_run_of_each_point_can_be_begun(path: Path) -> None:
-    """A run refuses some of what a config allows: a momentum for no BatchNorm, or a rate for no such layer."""
+def test_network_and_optimizer_of_each_point_can_be_built(path: Path) -> None:
+    """A config allows some of what they refuse: a momentum for no BatchNorm, or a rate for no such layer."""
     configs = [RunConfig.model_validate(nest(point)) for point in points(path)]
     for config in {repr((each.model, each.optimizer)): each for each in configs}.values():
         with torch.device("meta"):

@@ -54,7 +54,7 @@ def build_network(model: Model, shape: DataShape) -> nn.Module:
     if is_own("model", model.name):
         return _with_momentum(_own_network(model, from_data), model)
     arguments = read_arguments(model.name, model.arguments)
-    has_momentum = "norm_momentum" in arguments  # as an argument of its own, with any order of layers and so any norms
+    has_momentum = "norm_momentum" in arguments  # the builder sets it itself, and its order may have no norm
     if has_momentum and model.norm_momentum is not None:
         arguments["norm_momentum"] = model.norm_momentum
     try:

@@ -15,7 +15,7 @@ HANDMADE = ["model.name=handmade_cnn", "model.channels=[4,6]", "model.dropout=0.
 VGG = ["model.name=vgg_a_bn", "model.width=4", "model.head_width=8", "model.dropout=0.5", "data.image_size=32"]
 RUNS = {
     "ghost norm, summed loss": GHOST,
-    "written-out norm and dropout, Adam": [*HANDMADE, "optimizer.name=adam"],
+    "handmade norm and dropout, Adam": [*HANDMADE, "optimizer.name=adam"],
     "norm first, penalties": [
         *HANDMADE, 'model.order=["norm","linear","dropout","act"]', "loss.l1=1e-3", "loss.l2=0.01",
     ],

@@ -181,6 +181,12 @@ def test_every_batch_norm_gets_the_momentum(arguments: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["handmade_mlp", "handmade_cnn"])
+def test_a_momentum_of_null_is_that_of_the_network(name: str) -> None:
+    net = build_network(Model(name=name), some_images(size=32))
+    assert {layer.momentum for layer in net.modules() if isinstance(layer, HandmadeBatchNorm)} == {0.1}
+
+
+@pytest.mark.parametrize("name", ["handmade_mlp", "handmade_cnn"])
 def test_layers_in_an_order_without_batch_norm_leave_the_momentum_unused(name: str) -> None:
     problems, whole = complete_arguments(name, {"order": ["linear", "act", "dropout"]})
     assert (problems, whole["norm_momentum"]) == ([], 0.1)  # in every resolved config of these networks

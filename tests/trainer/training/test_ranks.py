@@ -231,6 +231,18 @@ def test_a_signal_to_one_rank_ends_all_and_the_resume_has_the_same_bits(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_resumed_run_that_loses_a_rank_has_saved_its_progress(tmp_path: Path, image_folder: Path) -> None:
+    server.ready()
+    folder, overrides = tmp_path / "run", [*BASE, f"data.root={image_folder}", *BROKEN]
+    assert _break(folder, overrides, rank=1, number=signal.SIGTERM, rows=2) == "interrupted"
+    saved = load_checkpoint(folder / "checkpoint.pt")["counters"]["step"]
+    assert _break(folder, [], rank=1, number=signal.SIGKILL, rows=len(rows_of(folder)) + 3) == "interrupted"
+    assert json.loads((folder / "summary.json").read_text())["status"] == "interrupted"
+    assert load_checkpoint(folder / "checkpoint.pt")["counters"]["step"] > saved
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_twenty_kills_of_a_rank_change_no_bit_and_leave_no_process(
     runs: Path, tmp_path: Path, image_folder: Path
 ) -> None:
