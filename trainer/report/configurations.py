@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.report.folders import Problem, Run
+from trainer.report.planned import of_run, seed_of, stored, written
 from trainer.report.siblings import Siblings
 from trainer.runs.bands import RATE
 from trainer.runs.chance import at_guessing
@@ -17,7 +18,7 @@ from trainer.runs.outcomes import Outcome
 from trainer.runs.results import origin_of, same_numbers
 from trainer.statistics.describe import Values
 from trainer.sweep.file import Sweep
-from trainer.sweep.points import points_of
+from trainer.sweep.points import Point, points_of
 
 FAILED = "failed"
 """The measure of a run that is 1 if it diverged or stayed at chance, else 0."""
@@ -30,13 +31,14 @@ until something was decided, which the test of a fixed number of seeds does not 
 @dataclass(frozen=True)
 class Configuration:
     label: str
-    values: Mapping[str, Any]  # of the keys that distinguish the table's configurations
+    values: Mapping[str, Any]  # of the keys that distinguish the table's configurations, as the sweep's file has them
     config: Mapping[str, Any]  # flat. Without runs it is what the sweep's file resolves to
     runs: tuple[Run, ...]  # finished and above chance, one of each seed: these count
     failed: tuple[Run, ...] = ()  # diverged or at chance, one of each seed that has no counting run
     planned: tuple[int, ...] = ()  # seeds that the sweep's file asks for, empty if it does not say
     until_decided: bool = False  # seeds were added until the sweep was decided, so `planned` has those that are there
     siblings: Siblings | None = None  # with the runs at all other learning rates, or of all other lengths
+    stored: Mapping[str, Any] = field(default_factory=dict)  # `values` as runs have them, where those differ
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -101,7 +103,7 @@ def grouped(runs: Iterable[Run], keys: Sequence[str]) -> dict[str, Configuration
     """Return a configuration for each combination of values of `keys`, by identity, with all its runs."""
     by_identity: dict[str, Configuration] = {}
     for run in runs:
-        values = {key: run.config.get(key, run.overrides.get(key)) for key in keys}
+        values = of_run(run, keys)
         empty = Configuration(label(values) or "all", values, {}, ())
         before = by_identity.get(identity(values), empty)
         by_identity[identity(values)] = replace(before, runs=(*before.runs, run))
@@ -119,10 +121,12 @@ def of_sweep(
     expected: dict[str, Configuration] = {}
     seeds: dict[str, list[int]] = {}
     for point in grid:
-        values = {key: point.values[key] for key in varied}
+        values = written(point, varied)
         expected.setdefault(identity(values), Configuration(label(values) or "all", values, {}, ()))
-        seeds.setdefault(identity(values), []).append(int(point.values.get("seed", 0)))
+        seeds.setdefault(identity(values), []).append(seed_of(point, sweep))
     with_runs = grouped(runs, varied)
+    if grid and not with_runs.keys() <= expected.keys():
+        with_runs, expected = _by_what_is_stored(sweep, grid, varied, with_runs, expected)
     with_runs = {key: replace(each, planned=tuple(seeds.get(key, ()))) for key, each in with_runs.items()}
     expected = {key: replace(each, planned=tuple(seeds[key])) for key, each in expected.items()}
     problems = [
@@ -141,6 +145,29 @@ def of_sweep(
     if not grid and total and len(runs) < total:
         problems.append(Problem("missing", sweep.name, f"{total - len(runs)} of {total} runs of the search"))
     return list(configurations.values()), problems, total
+
+
+def _by_what_is_stored(
+    sweep: Sweep,
+    grid: Sequence[Point],
+    varied: Sequence[str],
+    with_runs: Mapping[str, Configuration],
+    expected: Mapping[str, Configuration],
+) -> tuple[dict[str, Configuration], dict[str, Configuration]]:
+    """Return both by what the file writes, with the runs of points whose values runs store otherwise.
+
+    Points are resolved only if some run is at no written one, since that may load torch.
+    """
+    firsts = {identity(written(point, varied)): point for point in reversed(grid)}
+    values = {key: stored(point, sweep, varied) for key, point in firsts.items()}
+    keys = {identity(each): key for key, each in values.items()}
+    expected = {key: replace(each, stored=values[key]) for key, each in expected.items()}
+    found: dict[str, Configuration] = {}
+    for key, each in with_runs.items():
+        own = key if key in expected else keys.get(key, key)
+        before = found.get(own, replace(expected[own], runs=()) if own in expected else replace(each, runs=()))
+        found[own] = replace(before, runs=(*before.runs, *each.runs))
+    return found, expected
 
 
 def settled(configurations: Iterable[Configuration]) -> tuple[list[Configuration], list[Run], list[Problem]]:

@@ -13,6 +13,7 @@ from trainer.runs.chance import tests_of
 from trainer.runs.history import History, is_finite
 from trainer.runs.outcomes import SUMMARY, Outcome, Trace
 from trainer.runs.results import Result, read_result
+from trainer.sweep.command import read_command
 
 Kind = Literal[
     "missing",
@@ -253,9 +254,8 @@ def _state(run: Run) -> Iterator[Problem]:
 
 
 def _overrides(command: Any) -> dict[str, Any]:
-    """Return the `KEY=VALUE` settings of a command line."""
+    """Return the settings of a command line, as overrides or as flags."""
     try:
-        parts = [part.removeprefix("--") for part in shlex.split(str(command or ""))]
-        return flatten(read_overrides(part for part in parts if "=" in part and part.partition("=")[0][:1].isalpha()))
+        return flatten(read_overrides(read_command(shlex.split(str(command or ""))).overrides))
     except (ValueError, ConfigError):
         return {}

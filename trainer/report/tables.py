@@ -16,9 +16,10 @@ from trainer.report.configurations import Configuration, of_sweep, settled, with
 from trainer.report.controls import Family, control_among, families_of, in_words
 from trainer.report.decided import Decided, decided_of, still_missing
 from trainer.report.folders import Problem, Read, Run, is_second_test, read_results, runs_of
+from trainer.report.planned import networks_too
 from trainer.report.published.claims import Claim, claims_of
 from trainer.report.published.comparisons import Answer, Comparison, answers_of, authors_answers_of, compared
-from trainer.report.published.filed import networks_too, resolved
+from trainer.report.published.filed import resolved
 from trainer.report.published.readings import Readings, read_otherwise_by, readings_of
 from trainer.report.sources import Contents, Source, beside, find_sources, read_source
 from trainer.runs import groups

@@ -38,6 +38,7 @@ def write_run() -> WriteRun:
         epochs: int = 3,
         parameters: int = 1000,
         seconds: float = 60.0,
+        command: Sequence[str] | None = None,
     ) -> Path:
         folder.mkdir(parents=True)
         seed = next((int(word.removeprefix("seed=")) for word in words if word.startswith("seed=")), 0)
@@ -52,7 +53,7 @@ def write_run() -> WriteRun:
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         provenance = {
             "seed": seed,
-            "command": f"trainer train {' '.join(words)} --name {folder.name}",
+            "command": f"trainer train {' '.join(words if command is None else command)} --name {folder.name}",
             "started": "2026-01-01T00:00:00+00:00",
             "git": {"revision": "0123456789abcdef", "dirty": False},
             "device": "a test",

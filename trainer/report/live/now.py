@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from trainer.report.folders import Run
+from trainer.report.planned import of_run
 from trainer.report.tables import Table
 from trainer.runs.groups import SEED, identity, label
 from trainer.runs.private import public
@@ -110,8 +111,10 @@ def _by_folders(table: Table) -> Iterator[Seen]:
 
 def _name_of(run: Run, table: Table) -> str:
     """Return the label of a run's configuration, under the name that the table has for it."""
-    values = {key: run.config.get(key, run.overrides.get(key)) for key in table.varied}
-    known = {identity(each.values): each.label for each in reversed(table.configurations)}
+    values = of_run(run, table.varied)
+    known: dict[str, str] = {}
+    for each in reversed(table.configurations):
+        known |= dict.fromkeys((identity(each.values), identity(each.stored)), each.label)
     return known.get(identity(values), label(values) or "all")
 
 

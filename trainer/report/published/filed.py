@@ -1,24 +1,13 @@
 """Configs that a sweep's file resolves to, which the settings of its runs are compared with."""
 
-from functools import cache
-
-from trainer.config.load import Complete, load_config
-from trainer.config.overrides import flatten, read_overrides
-from trainer.errors import UserError
-from trainer.own.parts import own_sections
+from trainer.config.load import Complete
+from trainer.config.overrides import flatten
 from trainer.report.configurations import Configuration
+from trainer.report.planned import loaded
 from trainer.report.published.comparisons import Filed
 from trainer.runs import groups
-from trainer.sweep.check import remembered
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import points_of
-from trainer.training.network_arguments import complete_parts
-
-
-@cache
-def networks_too() -> Complete:
-    """Return the check that knows each network's defaults; it answers once for each network."""
-    return remembered(complete_parts)
 
 
 def resolved(configuration: Configuration, sweep: Sweep, complete: Complete) -> Filed:
@@ -33,11 +22,5 @@ def resolved(configuration: Configuration, sweep: Sweep, complete: Complete) -> 
     )
     if first is None:
         return Filed()
-    words = [*sweep.fixed, *first.overrides]
-    if any(own_sections(read_overrides(words))):  # their text is not here to be run, and a hash keeps versions apart
-        return Filed()
-    try:
-        loaded = load_config(words, complete=complete)
-    except UserError:
-        return Filed()
-    return Filed(flatten(loaded.config.model_dump(mode="json")), loaded.origins)
+    found = loaded(first, sweep, complete)
+    return Filed(flatten(found.config.model_dump(mode="json")), found.origins) if found else Filed()
