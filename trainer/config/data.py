@@ -128,7 +128,8 @@ class Folder(_AnySize):
     name: Literal["folder"] = "folder"
     root: Annotated[Path, ChangesNoNumber()]
     """Folder that contains `train/CLASS/*` and `test/CLASS/*` (or `val/CLASS/*`), in any image format, or Tiny ImageNet
-    as it is distributed, whose `val` is then the test set."""
+    as it is distributed, whose `val` is then the test set. Tables and archives know the images by the last part of
+    this path."""
 
 
 class Npz(_AnySize):
@@ -137,7 +138,8 @@ class Npz(_AnySize):
     name: Literal["npz"] = "npz"
     root: Annotated[Path, ChangesNoNumber()]
     """A file with `x_train`, `y_train`, `x_test` and `y_test`, as Keras writes it (or MedMNIST's names), or a folder
-    that contains `train.npz` and `test.npz` with `x` and `y` each. `class_names` may name the classes."""
+    that contains `train.npz` and `test.npz` with `x` and `y` each. `class_names` may name the classes. Tables and
+    archives know the images by the last part of this path."""
 
 
 SplitName = Annotated[str, Field(pattern=r"^\w+([.-]\w+)*$")]
@@ -149,7 +151,8 @@ class HuggingFace(_AnySize):
 
     name: Literal["huggingface"] = "huggingface"
     root: Annotated[Path, ChangesNoNumber()]
-    """Folder that contains `train/state.json`, or `train-*.parquet` in it or in a folder of it."""
+    """Folder that contains `train/state.json`, or `train-*.parquet` in it or in a folder of it. Tables and archives
+    know the images by the last part of this path."""
     train_split: SplitName = "train"
     """Name of the split to train on."""
     test_split: SplitName = "test"

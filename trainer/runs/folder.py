@@ -17,7 +17,7 @@ from trainer.config.overrides import as_typed, flatten, lay_over
 from trainer.config.recipes import read_stored_file
 from trainer.errors import CheckpointError, ConfigError, DiskError
 from trainer.files import disk_errors
-from trainer.runs.groups import SEED, decisive
+from trainer.runs.groups import ROOT, SEED, decisive
 
 
 def new_folder(runs: Path, name: str | None, config: RunConfig) -> Path:
@@ -98,10 +98,13 @@ def hash_of(decisive: Mapping[str, Any]) -> str:
 
 
 def same_run(config: RunConfig, given: Mapping[str, Any]) -> RunConfig:
-    """Return a run's config with overrides. Raises ConfigError if they change the run's numbers."""
+    """Return a run's config with overrides. Raises ConfigError if they change the run's numbers.
+
+    Images may have moved. A resume compares them themselves.
+    """
     asked = validate(lay_over(config.model_dump(mode="json"), given))
     run, now = _decisive(config), _decisive(asked)
-    differing = [key for key in run | now if run.get(key, ...) != now.get(key, ...)]
+    differing = [key for key in run | now if key != ROOT and run.get(key, ...) != now.get(key, ...)]
     if differing:
         raise ConfigError(*(
             f"{key}: the run has {run.get(key)!r}, not {now.get(key)!r}; to change it, start a new run without --resume"

@@ -8,7 +8,8 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, Protocol, TypeVar
+from pathlib import PurePath
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -19,6 +20,7 @@ from trainer.config.overrides import canonical
 from trainer.config.run import RunConfig
 
 SEED = "seed"
+ROOT = "data.root"
 
 
 class SeededRun(Protocol):
@@ -55,6 +57,18 @@ def _younger_keys() -> Mapping[str, Any]:
     return {key: json.loads(json.dumps(field.default)) for key, field in _marked(Younger, RunConfig)}
 
 
+@cache
+def _root_of_set() -> Mapping[str, Literal["files", "download"]]:
+    """Return what `data.root` is for each data set of the trainer's: its files, or where they are downloaded to."""
+    sections = [
+        each for each in section_types(RunConfig.model_fields["data"].annotation) if "root" in each.model_fields
+    ]
+    return {
+        each.model_fields["name"].default: "files" if each.model_fields["root"].is_required() else "download"
+        for each in sections
+    }
+
+
 def _marked(mark: type, section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Yield each key with a mark and its field."""
     for name, field in section.model_fields.items():
@@ -68,16 +82,21 @@ def decisive(config: Mapping[str, Any], *, also: str | None = None) -> dict[str,
     """Return the keys of a config that change its numbers, without the seed, and all keys that begin with `also`.
 
     Without an EMA (`train.ema.decay` is 0) its other settings change none. Keys marked `Younger` are left out at their
-    default, which runs stored before these keys mean.
+    default, which runs stored before these keys mean. `data.root` counts where it says which images a run has: whole
+    for an own data set, and by its last part for a set of files, which other machines keep in other places.
     """
     unused = {"train.ema.every", "train.ema.warmup"} if config.get("train.ema.decay") == 0 else set[str]()
     unused |= {key for key, default in _younger_keys().items() if key in config and config[key] == default}
-    return {
+    kept = {
         key: value
         for key, value in config.items()
         if (key != SEED and key not in unused and not changes_no_number(key))
         or (also is not None and key.startswith(also))
     }
+    name, root = config.get("data.name"), config.get(ROOT)
+    if root is None or name is None or _root_of_set().get(name) == "download":
+        return kept
+    return kept | {ROOT: root if name not in _root_of_set() else PurePath(str(root)).name}
 
 
 def identity(values: Any) -> str:
