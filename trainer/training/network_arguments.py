@@ -26,7 +26,12 @@ from trainer.training.timm_names import refuse_unknown_optimizer, timm_networks
 
 TABLE = Path(__file__).with_name("networks.json")
 TIMM = "timm/"
-_WEIGHTS = ("pretrained", "checkpoint_path")  # timm's arguments that load trained weights
+_WEIGHTS = "trained weights cannot be loaded: a run depends on its seed alone"
+_REFUSED = {  # arguments of timm's, each with the reason
+    "pretrained": _WEIGHTS,
+    "checkpoint_path": _WEIGHTS,
+    "features_only": "a run needs logits, not maps; remove it",
+}
 _KINDS = {"bool": bool, "int": int, "float": float}
 _SIGNS = {"ge": ">=", "gt": ">", "lt": "<", "le": "<="}
 
@@ -105,8 +110,7 @@ def read_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     set_by_data = table()["set_by_data"]
     problems = [f"model.{key}: set by the data, remove it" for key in set_by_data if key in arguments]
     if name.startswith(TIMM):
-        reason = "trained weights cannot be loaded: a run depends on its seed alone"
-        problems += [f"model.{key}: {reason}" for key in _WEIGHTS if key in arguments]
+        problems += [f"model.{key}: {reason}" for key, reason in _REFUSED.items() if key in arguments]
     own = {key: value for key, value in arguments.items() if key not in set_by_data}
     try:
         read = cast("Any", whole.model_validate({"model": {"name": name, **own}})).model

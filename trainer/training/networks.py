@@ -80,7 +80,7 @@ def initial_network(model: Model, image_set: ImageSet, *, seed: int, sides: Sequ
     """Return the network at the start of training, on the CPU.
 
     Its weights depend on `seed` alone, its whitening is computed from the training images. Raises ConfigError if the
-    network does not take them, or not with one of `sides`.
+    network does not take them, or not with one of `sides`, or makes no logits of them.
     """
     net = drawn_network(model, image_set, seed=seed, sides=sides)
     fit_whitening(net, image_set)
@@ -94,9 +94,9 @@ def drawn_network(model: Model, image_set: ImageSet, *, seed: int, sides: Sequen
     if is_own("model", model.name):
         try_own_network(net, model, image_set)
     else:
-        _try_out(net, model.name, image_set.in_channels, image_set.image_size)
+        _try_out(net, model.name, image_set, image_set.image_size)
     for side in sides:
-        _try_out(net, model.name, image_set.in_channels, side)
+        _try_out(net, model.name, image_set, side)
     return net
 
 
@@ -128,19 +128,29 @@ def try_own_network(net: nn.Module, model: Model, shape: DataShape) -> None:
     refusal = own.in_a_line(source, f"does not take images of {'x'.join(map(str, size))}")
     with refusal, draws_forgotten(), torch.no_grad():
         logits = net.eval()(torch.randn(2, *size, device=device))
-    if not isinstance(logits, Tensor) or logits.shape != (2, shape.num_classes):
+    if not _are_logits(logits, 2, shape):
         raise source.mistake(f"makes {own.described(logits)} of 2 images, not logits [2, {shape.num_classes}]")
     if not device.type == "meta" and not logits.isfinite().all():
         raise source.mistake("makes NaN or infinite logits of random images, before any training")
     net.train()
 
 
-def _try_out(net: nn.Module, name: str, channels: int, side: int) -> None:
-    """Run one image through the network, so that a wrong size is one line before training and not a traceback later."""
-    image = torch.zeros(1, channels, side, side)
+def _try_out(net: nn.Module, name: str, shape: DataShape, side: int) -> None:
+    """Run one image through the network, so that a mistake is one line before training and not a traceback later.
+
+    Raises ConfigError for a wrong size, and for what are no logits [1, K].
+    """
+    image = torch.zeros(1, shape.in_channels, side, side)
     with one_line_for_wrong_images(name, image), torch.no_grad():
-        net.eval()(image)
+        logits = net.eval()(image)
+    if not _are_logits(logits, 1, shape):
+        made = own.described(logits)
+        raise ConfigError(f"model: {name} makes {made} of 1 image, not logits [1, {shape.num_classes}]")
     net.train()
+
+
+def _are_logits(made: Any, images: int, shape: DataShape) -> bool:
+    return isinstance(made, Tensor) and made.shape == (images, shape.num_classes)
 
 
 def refuse_one_image(net: nn.Module, name: str, shape: DataShape) -> None:

@@ -51,6 +51,7 @@ from trainer.training.networks import build_network, initial_network, refuse_imp
         ("timm/resnet18", {"foo": 1}, ["model: timm/resnet18 cannot be built with these arguments: "]),
         ("timm/resnet18", {"pretrained": True}, ["model.pretrained: trained weights cannot be loaded: a run depends"]),
         ("resnet18", {"pretrained": True}, ["model.pretrained: resnet18 has no such field"]),
+        ("timm/resnet18", {"features_only": True}, ["model.features_only: a run needs logits, not maps; remove it"]),
         ("timm/resnet18", {"stem": "cfar"}, ["model.stem: 'cfar' is not a choice; did you mean 'cifar'?"]),
         (
             "timm/vit_tiny_patch16_224",
@@ -149,6 +150,13 @@ def test_an_image_too_small_is_one_line() -> None:
     with pytest.raises(ConfigError, match=r"model.name: resnet9 does not take images of 3x4x4: ") as caught:
         initial_network(Model(name="resnet9"), some_images(size=4), seed=0)
     assert len(caught.value.problems) == 1
+
+
+def test_a_network_that_makes_no_logits_is_one_line() -> None:
+    tokens = Model.model_validate({"name": "timm/test_vit", "global_pool": "", "img_size": 32})
+    said = r"^model: timm/test_vit makes a tensor \[1, 5, 2\] of 1 image, not logits \[1, 2\]$"
+    with pytest.raises(ConfigError, match=said):
+        initial_network(tokens, some_images(size=32), seed=0)
 
 
 def test_a_side_that_the_network_does_not_take_is_one_line() -> None:
