@@ -66,7 +66,9 @@ def complete_parts(settings: Mapping[str, Any], config: RunConfig | None) -> tup
         problems = [*more, *problems]
         sections["model"] = {"name": name, **arguments}
     if is_settings(model) and "model" in sections:
-        sections["model"] |= {key: model[key] for key in Model.model_fields if key in model}
+        beside = {key: model[key] for key in Model.model_fields if key in model}
+        own_default = {key for key, value in beside.items() if value is None and key in sections["model"]}  # null is it
+        sections["model"] |= {key: value for key, value in beside.items() if key not in own_default}
     if config and not problems and any("code" in section for section in sections.values()):
         from trainer.training.own_trials import try_parts
 

@@ -11,11 +11,13 @@ from twins import EACH_CODE, TWINS
 
 from models import model_names
 from models.layers import HandmadeBatchNorm, PatchWhitening
+from trainer.config import load_config
 from trainer.config.model import Model
 from trainer.data.images import ImageSet, Split
 from trainer.errors import ConfigError
+from trainer.runs.folder import config_hash
 from trainer.training import network_tables
-from trainer.training.network_arguments import complete_arguments, options_of, table
+from trainer.training.network_arguments import complete_arguments, complete_parts, options_of, table
 from trainer.training.networks import build_network, initial_network, refuse_impossible
 
 
@@ -192,6 +194,16 @@ def test_every_batch_norm_gets_the_momentum(arguments: dict[str, Any]) -> None:
 def test_a_momentum_of_null_is_that_of_the_network(name: str) -> None:
     net = build_network(Model(name=name), some_images(size=32))
     assert {layer.momentum for layer in net.modules() if isinstance(layer, HandmadeBatchNorm)} == {0.1}
+
+
+@pytest.mark.parametrize("name", ["handmade_mlp", "handmade_cnn"])
+def test_a_momentum_of_null_is_the_same_run_as_none_given(name: str) -> None:
+    words = [f"model.name={name}", "data.name=shapes10"]
+    left_out, null = (
+        load_config([*words, *more], complete=complete_parts).config for more in ([], ["model.norm_momentum=null"])
+    )
+    assert null.model.norm_momentum == 0.1
+    assert config_hash(null) == config_hash(left_out)
 
 
 @pytest.mark.parametrize("name", ["handmade_mlp", "handmade_cnn"])
