@@ -6,7 +6,7 @@ from models.layers.gather_excite import Extent, GatherExcite, Theta
 from models.layers.ghost_norm import GhostBatchNorm
 from models.layers.handmade import HandmadeBatchNorm, HandmadeDropout
 from models.layers.init import Init, Scheme, initialise
-from models.layers.norm import Norm, NormLayer, norm_layer
+from models.layers.norm import Norm, NormLayer, batch_norms, norm_layer
 from models.layers.whitening import PatchWhitening
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Scheme",
     "Theta",
     "activation",
+    "batch_norms",
     "check_rate",
     "dropout_layer",
     "initialise",

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Literal, assert_never
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.layers.ghost_norm import GhostBatchNorm
 from models.layers.handmade import HandmadeBatchNorm
@@ -36,3 +37,8 @@ def norm_layer(name: Norm, *, dims: Literal[1, 2] = 2) -> NormLayer:
             return HandmadeBatchNorm
         case _:
             assert_never(name)
+
+
+def batch_norms(net: nn.Module) -> list[_BatchNorm | HandmadeBatchNorm]:
+    """Return each BatchNorm of a network, ghost and handmade ones among them."""
+    return [layer for layer in net.modules() if isinstance(layer, _BatchNorm | HandmadeBatchNorm)]

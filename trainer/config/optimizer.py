@@ -38,6 +38,11 @@ class GroupRate(Section):
     """Epoch at which the rate has fallen to 0, on a straight line from the start. It then replaces `schedule`, with its
     warm-up. null follows `schedule`."""
 
+    @property
+    def given(self) -> list[str]:
+        """The keys that make the parameters a group of their own."""
+        return [key for key, value in self if value is not None]
+
 
 class _AnyOptimizer(Section):
     lr: PositiveFloat
@@ -55,6 +60,11 @@ class _AnyOptimizer(Section):
     """The bias of the first layer, such as that of airbench's whitening."""
     lookahead: Lookahead = Field(default_factory=Lookahead)
     """Slow weights that follow this optimizer's."""
+
+    @property
+    def own_groups(self) -> dict[str, GroupRate]:
+        """The groups of one parameter that the config asks for, by name: `head`, `first_bias`."""
+        return {name: rate for name, rate in (("head", self.head), ("first_bias", self.first_bias)) if rate.given}
 
 
 class _L2Optimizer(_AnyOptimizer):

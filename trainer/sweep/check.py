@@ -71,7 +71,8 @@ def remembered(complete: Complete) -> Complete:
         parts = dict(own_sections(settings))
         if parts:  # they are tried out on what the data and a mix are like
             parts |= {key: settings.get(key) for key in ("data", "augment")}
-        key = identity([settings.get("model"), named, config is None, parts])
+        groups = {name: rate.given for name, rate in config.optimizer.own_groups.items()} if config else {}
+        key = identity([settings.get("model"), named, groups, config is None, parts])
         if key not in known:
             known[key] = complete(settings, config)
         return known[key]

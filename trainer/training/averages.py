@@ -6,9 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from models.layers import HandmadeBatchNorm
+from models.layers import batch_norms
 
 
 class Ema:
@@ -64,8 +63,7 @@ class Swa:
 
         The averaged statistics belong to other networks than the average.
         """
-        norms = [layer for layer in self.average.modules() if isinstance(layer, _BatchNorm | HandmadeBatchNorm)]
-        if not norms:
+        if not (norms := batch_norms(self.average)):
             return
         momenta = [norm.momentum for norm in norms]
         for norm in norms:

@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 import models
 from models.bounds import Bounds
+from models.layers import batch_norms
 from trainer.config import load_config
 from trainer.data.sources import SetShape
 from trainer.errors import ConfigError
 from trainer.training.network_arguments import complete_arguments, complete_parts
 from trainer.training.network_tables import BATCH, LayerRow, NetworkRow
 from trainer.training.networks import build_network, one_line_for_wrong_images
+from trainer.training.optimizers.groups import single_parameters
 
 
 @cache
@@ -74,7 +76,9 @@ def networks_json() -> str:
 
 def _network(row: NetworkRow) -> dict[str, Any]:
     layers = [list(asdict(layer).values()) for layer in _layers(row.name, {})]
-    return {"row": asdict(row), "arguments": _arguments(row.name), "layers": layers}
+    net = models.sketch_model(row.name)
+    has = [*(["batch_norm"] if batch_norms(net) else []), *single_parameters(net)]
+    return {"row": asdict(row), "arguments": _arguments(row.name), "has": has, "layers": layers}
 
 
 def _arguments(name: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from trainer.config.explain import did_you_mean, explain
 from trainer.config.load import with_sections
 from trainer.config.model import Model
 from trainer.config.model import network_table as table
-from trainer.config.optimizer import Timm
+from trainer.config.optimizer import Optimizer, Timm
 from trainer.config.own import is_own, packaged
 from trainer.errors import ConfigError
 from trainer.own import parts as own
@@ -73,6 +73,8 @@ def complete_parts(settings: Mapping[str, Any], config: RunConfig | None) -> tup
         from trainer.training.own_trials import try_parts
 
         problems = try_parts(with_sections(config, sections))
+    if config and not problems and not is_own("model", config.model.name):
+        problems = _unmet(Model.model_validate(sections["model"]), config.optimizer)
     if config and isinstance(config.optimizer, Timm):
         try:
             refuse_unknown_optimizer(config.optimizer.name)
@@ -101,6 +103,24 @@ def complete_arguments(name: str, arguments: Mapping[str, Any]) -> tuple[list[st
     except ConfigError as error:
         return list(error.problems), {}
     return [], whole
+
+
+def _unmet(model: Model, optimizer: Optimizer) -> list[str]:
+    """Return a line for each thing that keys ask of the network beside its arguments, and that it lacks.
+
+    The table knows what each network has with default arguments. One with others is tried.
+    """
+    options, asked = options_of(model.name), set(optimizer.own_groups)
+    if model.norm_momentum is not None and "norm_momentum" not in options:
+        asked.add("batch_norm")
+    described = table()["networks"].get(model.name)
+    if described and all(value == options[key].default for key, value in model.arguments.items()):
+        asked -= set(described["has"])
+    if not asked:
+        return []
+    from trainer.training.networks import unmet
+
+    return unmet(model, optimizer)
 
 
 def read_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

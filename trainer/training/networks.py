@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 import models
-from models.layers import HandmadeBatchNorm, PatchWhitening
+from models.layers import PatchWhitening, batch_norms
 from trainer.config.model import Model
+from trainer.config.optimizer import Optimizer
 from trainer.config.own import is_own
 from trainer.data.batches import Normalize
 from trainer.data.images import ImageSet
@@ -20,6 +20,7 @@ from trainer.errors import ConfigError, first_line
 from trainer.own import parts as own
 from trainer.seeds import draws_forgotten, seed_shared
 from trainer.training.network_arguments import read_arguments
+from trainer.training.optimizers.groups import missing_groups
 
 _WHITENED = 5000  # images from which a whitening is computed
 _CANNOT_BE_BUILT = (  # errors of torch and timm for arguments that they cannot use
@@ -48,6 +49,16 @@ def refuse_impossible(name: str, arguments: Mapping[str, Any]) -> None:
         raise ConfigError(_cannot_be_built(name, error)) from error
 
 
+def unmet(model: Model, optimizer: Optimizer) -> list[str]:
+    """Return a line for each thing that keys ask of a network beside its arguments, and that it lacks.
+
+    They are a BatchNorm and groups of one parameter. The arguments are known to build the network.
+    """
+    net = models.sketch_model(model.name, **model.arguments)
+    has_momentum = "norm_momentum" in models.parameters_of(model.name)
+    return [*([] if has_momentum else _without_norm(net, model)), *missing_groups(net, optimizer)]
+
+
 def build_network(model: Model, shape: DataShape) -> nn.Module:
     """Build and initialise the network for a data set. Raises ConfigError if it does not fit the images."""
     from_data = {key: getattr(shape, key) for key in models.SET_BY_DATA}
@@ -68,12 +79,17 @@ def _with_momentum(net: nn.Module, model: Model) -> nn.Module:
     """Set the momentum of each BatchNorm by the config."""
     if model.norm_momentum is None:
         return net
-    norms = [layer for layer in net.modules() if isinstance(layer, _BatchNorm | HandmadeBatchNorm)]
-    if not norms:
-        raise ConfigError(f"model.norm_momentum: {model.name} has no BatchNorm; leave it out")
-    for norm in norms:
+    if problems := _without_norm(net, model):
+        raise ConfigError(*problems)
+    for norm in batch_norms(net):
         norm.momentum = model.norm_momentum
     return net
+
+
+def _without_norm(net: nn.Module, model: Model) -> list[str]:
+    if model.norm_momentum is None or batch_norms(net):
+        return []
+    return [f"model.norm_momentum: {model.name} has no BatchNorm; leave it out"]
 
 
 def initial_network(model: Model, image_set: ImageSet, *, seed: int, sides: Sequence[int] = ()) -> nn.Module:

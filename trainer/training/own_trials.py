@@ -23,6 +23,7 @@ from trainer.seeds import draws_forgotten
 from trainer.training.losses import build_loss, try_own_loss
 from trainer.training.networks import build_network, try_own_network
 from trainer.training.optimizers.build import try_own_optimizer
+from trainer.training.optimizers.groups import missing_groups
 from trainer.training.parts import Parts
 from trainer.training.step import Step
 
@@ -65,10 +66,14 @@ def _network(config: RunConfig, shape: SetShape) -> None:
         return
     try:  # without numbers, which takes no time; but not every network can be built so
         with torch.device("meta"):
-            try_own_network(build_network(config.model, shape), config.model, shape)
+            net = build_network(config.model, shape)
+            try_own_network(net, config.model, shape)
     except ConfigError:
         with draws_forgotten():
-            try_own_network(build_network(config.model, shape), config.model, shape)
+            net = build_network(config.model, shape)
+            try_own_network(net, config.model, shape)
+    if problems := missing_groups(net, config.optimizer):
+        raise ConfigError(*problems)
 
 
 def _loss(config: RunConfig, shape: SetShape) -> None:

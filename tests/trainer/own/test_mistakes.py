@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from command_line import run_here
-from own_parts import NET, SMALL, TINY
+from own_parts import NET, SMALL, TINY, load, problems
 
 from trainer.config import load_config
 from trainer.errors import ConfigError
@@ -110,6 +110,13 @@ def test_nan_logits_are_found_before_training_with_the_real_weights(
     said = "error: model.name: nets.py:Net: makes NaN or infinite logits of random images, before any training"
     assert err.splitlines()[-1] == said
     assert not out and not list(here.glob("runs/*"))
+
+
+def test_a_group_that_an_own_network_does_not_have_is_refused_before_training(here: Path) -> None:
+    (here / "nets.py").write_text(NET.replace("width, 3)", "width, 3, bias=False)"))
+    said = "the network's first layer has no bias that is trained; set optimizer.first_bias.end_epoch=null"
+    assert problems("model.name=nets.py:Net", "optimizer.first_bias.end_epoch=1") == (f"optimizer.first_bias: {said}",)
+    assert load("model.name=nets.py:Net", "optimizer.head.lr_scale=2").optimizer.head.lr_scale == 2
 
 
 def test_a_mistake_beside_an_own_part_that_is_not_there_needs_no_torch(here: Path) -> None:

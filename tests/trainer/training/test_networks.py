@@ -224,6 +224,57 @@ def test_a_network_without_batch_norm_has_no_momentum() -> None:
         build_network(Model(name="lenet5", norm_momentum=0.4), some_images(size=32))
 
 
+NO_FIRST_BIAS = "optimizer.first_bias: the network's first layer has no bias that is trained; set optimizer.first_bias."
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["model.name=lenet5", "model.norm_momentum=0.4"],
+            ["model.norm_momentum: lenet5 has no BatchNorm; leave it out"],
+        ),
+        (
+            ["model.name=resnet9", "model.norm=group", "model.norm_momentum=0.4"],
+            ["model.norm_momentum: resnet9 has no BatchNorm; leave it out"],
+        ),
+        (
+            ["model.name=timm/test_vit", "model.norm_momentum=0.4"],
+            ["model.norm_momentum: timm/test_vit has no BatchNorm; leave it out"],
+        ),
+        (["recipe=cpu94", "model.name=resnet18"], [f"{NO_FIRST_BIAS}end_epoch=null"]),
+        (["recipe=speed94", "model.whitening_bias=false"], [f"{NO_FIRST_BIAS}end_epoch=null"]),
+        (
+            ["recipe=speed95", "model.name=resnet20", "model.norm=none", "model.norm_momentum=0.4"],
+            [
+                "model.norm_momentum: resnet20 has no BatchNorm; leave it out",
+                f"{NO_FIRST_BIAS}lr_scale=null optimizer.first_bias.weight_decay=null"
+                " optimizer.first_bias.end_epoch=null",
+            ],
+        ),
+    ],
+)
+def test_what_a_key_asks_of_a_network_without_it_is_refused_before_training(words: list[str], said: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(words, complete=complete_parts)
+    assert list(caught.value.problems) == said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model.name=resnet9", "model.norm_momentum=0.4"],
+        ["model.name=vgg_a", "model.norm=batch", "model.norm_momentum=0.4"],
+        ["model.name=timm/test_resnet", "model.norm_momentum=0.4"],
+        ["model.name=handmade_mlp", "model.order=[linear,act]", "model.norm_momentum=0.4"],
+        ["recipe=cpu94", "model.name=vgg_a"],
+        ["recipe=cpu94", "model.whitening_bias=false", "optimizer.first_bias.end_epoch=null"],
+    ],
+)
+def test_what_a_key_asks_of_a_network_that_has_it_is_let_pass(words: list[str]) -> None:
+    load_config(words, complete=complete_parts)
+
+
 def test_whitening_sees_images_from_all_over_the_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainer.training.networks._WHITENED", 6)
     seen: list[int] = []

@@ -109,7 +109,7 @@ def test_the_head_and_the_first_bias_get_a_rate_a_decay_and_an_end_of_their_own(
     ],
 )
 def test_a_group_that_the_network_does_not_have_is_refused_in_a_line(net: nn.Module, key: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=f"^optimizer.{key}: {said}; leave it out$"):
+    with pytest.raises(ConfigError, match=f"^optimizer.{key}: {said}; set optimizer.{key}.lr_scale=null$"):
         build_optimizer(net, config_of("sgd", **{key: {"lr_scale": 2}}), fused=False)
 
 

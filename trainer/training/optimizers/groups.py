@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from trainer.config.optimizer import GroupRate, Muon, Optimizer
+from trainer.config.optimizer import Muon, Optimizer
 from trainer.errors import ConfigError
 
 Groups = list[dict[str, Any]]
@@ -17,7 +17,9 @@ def parameter_groups(model: nn.Module, config: Optimizer) -> Groups:
     `optimizer.orthogonalise=filters` other weights than filters are the group `linear`. An empty group is left out.
     Raises ConfigError if the network has no such parameter.
     """
-    first, head = _first_bias(model), _head(model)
+    if problems := missing_groups(model, config):
+        raise ConfigError(*problems)
+    known = single_parameters(model)
     own = config.decay_norm_and_bias
     decays = {"norm_and_bias": config.weight_decay if own is True else float(own)}
     scales = {"norm_and_bias": config.norm_and_bias_lr_scale}
@@ -26,11 +28,8 @@ def parameter_groups(model: nn.Module, config: Optimizer) -> Groups:
         if parameter.requires_grad:
             groups[_kind(parameter, config)].append(parameter)
     ends: dict[str, float] = {}
-    for name, rate, parameter in (("head", config.head, head), ("first_bias", config.first_bias, first)):
-        if rate == GroupRate():
-            continue
-        if parameter is None or not parameter.requires_grad:
-            raise ConfigError(f"optimizer.{name}: {_MISSING[name]}; leave it out")
+    for name, rate in config.own_groups.items():
+        parameter = known[name]
         kind = _kind(parameter, config)
         groups[kind] = [each for each in groups[kind] if each is not parameter]
         groups[name] = [parameter]
@@ -49,6 +48,25 @@ def parameter_groups(model: nn.Module, config: Optimizer) -> Groups:
         for name, params in groups.items()
         if params
     ]
+
+
+def missing_groups(model: nn.Module, config: Optimizer) -> list[str]:
+    """Return a line for each group of one parameter that the config asks for and the network lacks.
+
+    A recipe may have asked, so the line has the keys to set.
+    """
+    known = single_parameters(model)
+    return [
+        f"optimizer.{name}: {_MISSING[name]}; set {' '.join(f'optimizer.{name}.{key}=null' for key in rate.given)}"
+        for name, rate in config.own_groups.items()
+        if name not in known
+    ]
+
+
+def single_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the trained parameters that can be a group each, by its name: `head`, `first_bias`."""
+    found = {"head": _head(model), "first_bias": _first_bias(model)}
+    return {name: each for name, each in found.items() if each is not None and each.requires_grad}
 
 
 _MISSING = {
