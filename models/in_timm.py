@@ -22,7 +22,7 @@ def cifar_sweeps(
     arguments: Mapping[str, Any] | None = None,
     **timms: Any,
 ) -> nn.Module:
-    """Return the network of a name, with `arguments` of its builder. `timms` are num_classes, in_chans, img_size, ...
+    """Return the network of a name, with `arguments` of `build_model`. `timms` are num_classes, in_chans, img_size, ...
 
     Raises the errors of `build_model`.
     """

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from models.from_timm import timm_network
-from models.layers import Init, Scheme, initialise
+from models.layers import Init, Scheme, batch_norms, initialise
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
@@ -104,19 +104,29 @@ def parameters_of(name: str) -> dict[str, inspect.Parameter]:
 
 
 def build_model(
-    name: str, *, num_classes: int = 10, in_channels: int = 3, image_size: int = 32, **arguments: Any
+    name: str,
+    *,
+    num_classes: int = 10,
+    in_channels: int = 3,
+    image_size: int = 32,
+    norm_momentum: float | None = None,
+    **arguments: Any,
 ) -> nn.Module:
     """Return a freshly initialised network: images [N, in_channels, image_size, image_size] to logits [N, num_classes].
 
-    Raises KeyError for an unknown name, TypeError for an argument that the network does not take, and the builder's own
-    errors for a value that it cannot use.
+    `norm_momentum` is that of each BatchNorm, None the network's own. Raises KeyError for an unknown name, TypeError
+    for an argument that the network does not take, and the builder's own errors for a value that it cannot use.
     """
     from_data = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
     asked = parameters_of(name)
+    if norm_momentum is not None and "norm_momentum" in asked:
+        arguments["norm_momentum"] = norm_momentum
     arguments |= {key: value for key, value in from_data.items() if key in asked}
-    if name.startswith(TIMM):
-        return timm_network(name.removeprefix(TIMM), **arguments)
-    return _BUILDERS[name](**arguments)
+    net = timm_network(name.removeprefix(TIMM), **arguments) if name.startswith(TIMM) else _BUILDERS[name](**arguments)
+    if norm_momentum is not None:
+        for norm in batch_norms(net):
+            norm.momentum = norm_momentum
+    return net
 
 
 def sketch_model(name: str, **arguments: Any) -> nn.Module:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from models import build_model, entry, layers_in_use, measure, model_names, parameters_of, register, sketch_model
+from models.layers import batch_norms
 from models.measure import count_macs, saved_bytes
 
 
@@ -47,6 +48,13 @@ def test_a_network_is_described_by_whole_sentences() -> None:
 def test_any_timm_network_can_be_built() -> None:
     net = build_model("timm/resnet10t", num_classes=7, in_channels=1)
     assert net.eval()(torch.zeros(1, 1, 32, 32)).shape == (1, 7)
+
+
+@pytest.mark.parametrize("name", ["resnet20", "fastresnet9", "handmade_cnn", "timm/test_resnet"])
+def test_every_batch_norm_gets_a_momentum(name: str) -> None:
+    momenta = {layer.momentum for layer in batch_norms(sketch_model(name, norm_momentum=0.4))}
+    own = {layer.momentum for layer in batch_norms(sketch_model(name))}
+    assert (momenta, own) == ({0.4}, {0.1})
 
 
 @pytest.mark.parametrize("name", ["lenet5", "resnet20", "vgg_a"])

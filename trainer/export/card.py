@@ -151,6 +151,10 @@ def _loading(network: ExportedNetwork) -> Iterator[str]:
     yield 'config = json.load(open(f"{folder}/config.json"))'
     if own := network.own:
         yield f"net = {own.attribute}({_call(network)})"
+        if (momentum := network.config.model.norm_momentum) is not None:
+            yield "for layer in net.modules():"
+            yield "    if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):"
+            yield f"        layer.momentum = {momentum!r}"
         yield 'net.load_state_dict(load_file(f"{folder}/model.safetensors"))'
         yield "net.eval()"
     else:

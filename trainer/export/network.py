@@ -83,8 +83,12 @@ class ExportedNetwork(TrainedNetwork):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments of the network's builder that the config has."""
-        return {key: value for key, value in self.config.model.arguments.items() if key != "code"}
+        """Return the arguments of the network's builder, or of `build_model`, that the config has."""
+        model = self.config.model
+        arguments = {key: value for key, value in model.arguments.items() if key != "code"}
+        if model.norm_momentum is not None and not self.own:
+            arguments["norm_momentum"] = model.norm_momentum
+        return arguments
 
     @property
     def built_with(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A folder that `timm.create_model("local-dir:FOLDER", pretrained=True)` loads: config.json and model.safetensors.
 
-timm's own networks need timm alone. For those of `models`, and for timm's with a stem for small images, the reader
-first imports `models.in_timm`, which tells timm how to build them.
+timm's own networks need timm alone. For those of `models`, and for timm's with a stem for small images or another
+momentum of BatchNorm, the reader first imports `models.in_timm`, which tells timm how to build them.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,8 @@ def write_files(network: ExportedNetwork, folder: Path) -> None:
 
 def known_to_timm(network: ExportedNetwork) -> bool:
     """Return whether timm alone can build the network."""
-    return network.config.model.name.startswith(models.TIMM) and network.arguments.get("stem", "imagenet") == "imagenet"
+    model, stem = network.config.model, network.arguments.get("stem", "imagenet")
+    return model.name.startswith(models.TIMM) and stem == "imagenet" and model.norm_momentum is None
 
 
 def config_of(network: ExportedNetwork) -> dict[str, Any]:

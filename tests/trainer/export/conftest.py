@@ -28,6 +28,12 @@ class Counting(Tied):
     def forward(self, images):
         return super().forward(images.reshape(int(len(images)), 3, 8, 8)) + float(len(images) * 0)
 '''
+NORMED = """
+from torch import nn
+
+def Normed(num_classes: int):
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, num_classes))
+"""
 SWEEP = """# Which rate?
 program: trainer
 method: grid
@@ -51,6 +57,21 @@ def exported_runs(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
         "counting": [f"model.name={runs / 'my-nets.py'}:Counting"],
     }.items():
         train(runs, name, image_folder, network)
+    return runs
+
+
+@pytest.fixture(scope="session")
+def forgetful_runs(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of each network, with a momentum of 0.4: `ghost`, `timms`, `handmade` and `own`."""
+    runs = tmp_path_factory.mktemp("forgetful")
+    (runs / "normed.py").write_text(NORMED, encoding="utf-8")
+    for name, network in {
+        "ghost": ["model.name=fastresnet9", "model.width=2", "model.ghost_size=4"],
+        "timms": ["model.name=timm/test_resnet"],
+        "handmade": ["model.name=handmade_cnn", "model.channels=[4, 4]"],
+        "own": [f"model.name={runs / 'normed.py'}:Normed"],
+    }.items():
+        train(runs, name, image_folder, ["model.norm_momentum=0.4", *network])
     return runs
 
 

@@ -1,25 +1,29 @@
 """`trainer export`, as typed: what it writes, what a model card says, and what it refuses."""
 
 import json
+import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
+import timm
 import torch
 import yaml
 from command_line import run_here
 from huggingface_hub import ModelCard, ModelCardData
 from safetensors import safe_open
 
+import models
+from models.layers import batch_norms
 from trainer.errors import ExportError
 from trainer.export import formats
 from trainer.export.formats import place_of
 from trainer.export.hub import write_hub_folder
 from trainer.export.network import load_network
 from trainer.export.safetensors import write_safetensors
-from trainer.export.timm import config_of
+from trainer.export.timm import config_of, write_timm
 from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
 from trainer.runs.history import read_history
 from trainer.statistics.describe import describe
@@ -68,6 +72,36 @@ def test_timms_own_networks_and_ours_have_their_own_architecture(exported_runs: 
     ours = config_of(load_network(exported_runs / "small_stem", {}))
     assert ours["architecture"] == "cifar_sweeps"
     assert ours["model_args"]["network"] == "timm/test_resnet" and ours["model_args"]["arguments"] == {"stem": "cifar"}
+
+
+@pytest.mark.parametrize("name", ["ghost", "timms", "handmade"])
+def test_whoever_trains_a_timm_folder_further_has_the_momentum_of_the_run(
+    name: str, forgetful_runs: Path, tmp_path: Path
+) -> None:
+    network = load_network(forgetful_runs / name, {}, check=3)
+    write_timm(network, tmp_path / "timm")
+    built = timm.create_model(f"local-dir:{tmp_path / 'timm'}", pretrained=True)
+    assert {layer.momentum for layer in batch_norms(built)} == {0.4}
+
+
+def test_whoever_builds_from_the_metadata_has_the_momentum_of_the_run(forgetful_runs: Path) -> None:
+    about = load_network(forgetful_runs / "ghost", {}, check=3).description()
+    data = {key: about[key] for key in models.SET_BY_DATA}
+    built = models.build_model(about["network"], **about["arguments"], **data)
+    assert {layer.momentum for layer in batch_norms(built)} == {0.4}
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # the example opens config.json in one line
+def test_the_example_of_an_own_network_sets_the_momentum_of_the_run(
+    forgetful_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_hub_folder(load_network(forgetful_runs / "own", {}, check=3), tmp_path / "hub")
+    monkeypatch.chdir(tmp_path / "hub")
+    monkeypatch.syspath_prepend(".")
+    (example,) = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(encoding="utf-8"), re.DOTALL)
+    did: dict[str, Any] = {}
+    exec(example, did)
+    assert {layer.momentum for layer in batch_norms(did["net"])} == {0.4}
 
 
 def test_a_copy_that_answers_differently_is_not_kept(
