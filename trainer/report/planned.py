@@ -1,4 +1,4 @@
-"""What a sweep's file plans: the values of its points as it writes them, and as runs store them."""
+"""Values of a sweep's points, as its file writes them and as runs store them."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
