@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.config.overrides import flatten
 from trainer.report.folders import Problem, Run
-from trainer.report.planned import of_run, seed_of, stored, written
+from trainer.report.planned import loaded, of_run, seed_of, stored, written
 from trainer.report.siblings import Siblings
 from trainer.runs.bands import RATE
 from trainer.runs.chance import at_guessing
@@ -24,28 +25,34 @@ FAILED = "failed"
 """The measure of a run that is 1 if it diverged or stayed at chance, else 0."""
 
 MARKS = ("interim", "survivors only", "seeds until decided")
-"""Marks of a verdict, each something that it is subject to: planned seeds are missing, runs failed, seeds were added
-until something was decided, which the test of a fixed number of seeds does not know."""
+"""Marks of a verdict, each something that it is subject to: planned seeds are missing, runs failed or were stopped
+early, seeds were added until something was decided, which the test of a fixed number of seeds does not know."""
 
 
 @dataclass(frozen=True)
 class Configuration:
     label: str
     values: Mapping[str, Any]  # of the keys that distinguish the table's configurations, as the sweep's file has them
-    config: Mapping[str, Any]  # flat. Without runs it is what the sweep's file resolves to
+    config: Mapping[str, Any]  # flat: of its runs, or, without any or before they are settled, of the sweep's file
     runs: tuple[Run, ...]  # finished and above chance, one of each seed: these count
     failed: tuple[Run, ...] = ()  # diverged or at chance, one of each seed that has no counting run
+    stopped: tuple[int, ...] = ()  # seeds whose run the sweep stopped early, and that have no other
     planned: tuple[int, ...] = ()  # seeds that the sweep's file asks for, empty if it does not say
     until_decided: bool = False  # seeds were added until the sweep was decided, so `planned` has those that are there
     siblings: Siblings | None = None  # with the runs at all other learning rates, or of all other lengths
     stored: Mapping[str, Any] = field(default_factory=dict)  # `values` as runs have them, where those differ
 
     @property
+    def ended(self) -> set[int]:
+        """Return the seeds that need no run any more."""
+        return {*(run.seed for run in (*self.runs, *self.failed)), *self.stopped}
+
+    @property
     def marks(self) -> tuple[str, ...]:
         """Return what a verdict on this configuration is subject to, of `MARKS`."""
-        ended = {run.seed for run in (*self.runs, *self.failed)}
+        ended = self.ended
         interim = ended and not ended.issuperset(self.planned)
-        found = (interim, self.runs and self.failed, self.until_decided and ended)
+        found = (interim, self.runs and (self.failed or self.stopped), self.until_decided and ended)
         return tuple(mark for mark, is_so in zip(MARKS, found, strict=True) if is_so)
 
     def sample(self, measure: str = "metric") -> Values:
@@ -127,7 +134,11 @@ def of_sweep(
     with_runs = grouped(runs, varied)
     if grid and not with_runs.keys() <= expected.keys():
         with_runs, expected = _by_what_is_stored(sweep, grid, varied, with_runs, expected)
-    with_runs = {key: replace(each, planned=tuple(seeds.get(key, ()))) for key, each in with_runs.items()}
+    firsts = {identity(written(point, varied)): point for point in reversed(grid)}
+    for key, each in with_runs.items():
+        filed = loaded(firsts[key], sweep) if key in firsts and len(_kinds(each)) > 1 else None
+        config = flatten(filed.config.model_dump(mode="json")) if filed else {}
+        with_runs[key] = replace(each, config=config, planned=tuple(seeds.get(key, ())))
     expected = {key: replace(each, planned=tuple(seeds[key])) for key, each in expected.items()}
     problems = [
         Problem("not in the sweep", str(run.history.folder), f"its configuration is {configuration.label}")
@@ -137,11 +148,11 @@ def of_sweep(
     ]
     configurations = {**expected, **with_runs}
     for key, asked in seeds.items():
-        present = {run.seed for run in configurations[key].runs}
+        present = {run.seed for run in next(iter(_kinds(configurations[key])), [])}
         if missing := [str(seed) for seed in asked if seed not in present]:
             seed_s = f"seed{'s' * (len(missing) > 1)} {', '.join(missing)}"
             problems.append(Problem("missing", configurations[key].label, seed_s))
-    total = len(grid) or sweep.file.run_cap
+    total = len(grid) or sweep.cap
     if not grid and total and len(runs) < total:
         problems.append(Problem("missing", sweep.name, f"{total - len(runs)} of {total} runs of the search"))
     return list(configurations.values()), problems, total
@@ -173,15 +184,12 @@ def _by_what_is_stored(
 def settled(configurations: Iterable[Configuration]) -> tuple[list[Configuration], list[Run], list[Problem]]:
     """Return (configurations with their counting and failed runs, all that do not count, why each of these does not).
 
-    Runs of one label whose configs differ are split into several configurations, the commonest first.
+    Runs of one label whose configs differ are split into several configurations.
     """
     kept, split = list[Configuration](), list[Configuration]()
     aside, problems = list[Run](), list[Problem]()
     for configuration in configurations:
-        by_config: dict[str, list[Run]] = {}
-        for run in configuration.runs:
-            by_config.setdefault(identity(decisive(run.config)), []).append(run)
-        kinds = sorted(by_config.values(), key=len, reverse=True)
+        kinds = _kinds(configuration)
         for number, runs in enumerate(kinds or [[]]):
             config = runs[0].config if runs else configuration.config
             name = configuration.label
@@ -198,11 +206,28 @@ def settled(configurations: Iterable[Configuration]) -> tuple[list[Configuration
             problems += [_repeated(run, first) for run, first in repeats]
             there = {run.seed for run in counting}
             diverged, _ = one_of_each_seed([run for run in runs if run.status == "diverged" and run.seed not in there])
+            there |= {run.seed for run in diverged}
+            stopped = {run.seed for run in runs if run.status == "stopped"} - there
             planned = () if number else configuration.planned
-            own = replace(configuration, label=name, config=config, planned=planned)
+            own = replace(configuration, label=name, config=config, planned=planned, stopped=tuple(sorted(stopped)))
             (split if number else kept).append(replace(own, runs=tuple(counting), failed=tuple(diverged)))
     learned, at_chance = _without_those_at_chance(_with_own_labels([*kept, *split]))
     return learned, [*aside, *at_chance], [*problems, *map(_no_better_than_chance, at_chance)]
+
+
+def _kinds(configuration: Configuration) -> list[list[Run]]:
+    """Return the runs by what their configs say: first those that the sweep's file resolves to, then the commonest."""
+    by_config: dict[str, list[Run]] = {}
+    for run in configuration.runs:
+        by_config.setdefault(identity(decisive(run.config)), []).append(run)
+    filed = decisive(configuration.config)
+
+    def is_of_the_file(runs: list[Run]) -> bool:
+        own = decisive(runs[0].config)
+        shared = own.keys() & filed.keys()  # a run of an older trainer lacks keys
+        return bool(shared) and all(identity(own[key]) == identity(filed[key]) for key in shared)
+
+    return sorted(by_config.values(), key=lambda runs: (not is_of_the_file(runs), -len(runs)))
 
 
 def _without_those_at_chance(configurations: Sequence[Configuration]) -> tuple[list[Configuration], list[Run]]:

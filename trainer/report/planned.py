@@ -54,7 +54,7 @@ def of_run(run: Run, keys: Sequence[str]) -> dict[str, Any]:
 
 def seed_of(point: Point, sweep: Sweep) -> int:
     """Return the seed of a point, which the command may set for all."""
-    return int(point.values.get(SEED, flatten(read_overrides(sweep.fixed)).get(SEED, 0)))
+    return int(point.values.get(SEED, flatten(read_overrides(sweep.fixed)).get(SEED)) or 0)
 
 
 def _value(config: Mapping[str, Any], key: str, otherwise: Any) -> Any:

@@ -50,11 +50,7 @@ class Siblings:
         for runs, well in ((self.failed, False), (self.runs, True)):
             for run in runs:
                 trained.setdefault(run.seed, {})[float(run.config[RATE])] = well
-        return {
-            seed: span
-            for seed, rates in sorted(trained.items())
-            if len(rates) > 1 and (span := decades(rates)) is not None
-        }
+        return {seed: decades(rates) for seed, rates in sorted(trained.items()) if len(rates) > 1}
 
     def _bands(self, outcome: Outcome) -> Values:
         curves = [curve for run in (*self.runs, *self.failed) if (curve := _curve(run, outcome.key, self.label))]

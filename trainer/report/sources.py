@@ -77,7 +77,7 @@ def _size(text: str) -> tuple[int, bool, int]:
     try:
         sweep = parse_sweep(text, Path("sweep.yaml"))
         said = bool(sweep.header.control) + (sweep.header.outcome is not None)
-        return len(points_of(sweep)) or sweep.file.run_cap or 0, sweep.header.until is not None, said
+        return len(points_of(sweep)) or sweep.cap, sweep.header.until is not None, said
     except SweepError:
         return -1, False, 0
 

@@ -196,10 +196,7 @@ class Table:
         if not any(each.planned for each in self.configurations):
             ended = sum(run.status in ("finished", "stopped", "diverged") for run in self.runs)
             return self.expected is not None and ended < self.expected
-        return any(
-            not {run.seed for run in (*each.runs, *each.failed)}.issuperset(each.planned)
-            for each in self.configurations
-        )
+        return any(not each.ended.issuperset(each.planned) for each in self.configurations)
 
     @cached_property
     def lost(self) -> list[Run]:

@@ -255,10 +255,11 @@ def _append(found: dict[str, tuple[list[int], list[float]]], key: str, step: int
     values.append(float(value) if is_finite(value) else math.nan)
 
 
-def decades(trained: Mapping[float, bool]) -> float | None:
-    """Return log10(highest / lowest) of the longest stretch of neighbouring rates that all train, None if none does.
+def decades(trained: Mapping[float, bool]) -> float:
+    """Return log10(highest / lowest) of the longest stretch of neighbouring rates that all train.
 
-    `trained` has, by learning rate, whether its run trained. One rate alone spans 0 decades.
+    `trained` has, by learning rate, whether its run trained. One rate alone spans 0 decades. So does none: without
+    these seeds the mean would be of survivors.
     """
     spans: list[float] = []
     low: float | None = None
@@ -266,4 +267,4 @@ def decades(trained: Mapping[float, bool]) -> float | None:
         low = (rate if low is None else low) if trained[rate] else None
         if low is not None:
             spans.append(math.log10(rate / low))
-    return max(spans, default=None)
+    return max(spans, default=0.0)

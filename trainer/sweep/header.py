@@ -21,7 +21,6 @@ from trainer.runs.outcomes import Outcome, read_outcome
 
 _BETTER = {"higher": True, "lower": False}
 _KEYS = ("Control", "Outcome", "Margin", "Seeds", "Decided")
-_LINES = tuple(f"# {key}:" for key in _KEYS)
 _UNTIL = re.compile(r"(best|all-pairs|against)(?:=(.+))?, (\d+) to (\d+) seeds(?:, margin (\d+(?:\.\d+)?(?:e-?\d+)?))?")
 
 
@@ -56,7 +55,8 @@ class Header:
 def read_header(text: str) -> tuple[Header, list[str]]:
     """Return (what the comments say, a line for each mistake in them)."""
     first = text.partition("\n")[0]
-    question = first.lstrip("# ").strip() if first.startswith("#") and not first.startswith(_LINES) else ""
+    is_key = any(name in _KEYS for name, _ in _said(first))
+    question = first.lstrip("# ").strip() if first.startswith("#") and not is_key else ""
     said, problems = _value(text, "Outcome"), list(_misread(text))
     name, comma, better = (part.strip() for part in said.partition(","))
     outcome = None
@@ -96,7 +96,7 @@ def read_until(said: str) -> Until | None:
 
 def with_until(text: str, said: str) -> str:
     """Return the text of a sweep's file with `# Decided: SAID` below its first line, or without it for no words."""
-    bare = re.sub(r"(?m)^# Decided:.*\n?", "", text)
+    bare = re.sub(r"(?m)^#[ \t]*Decided[ \t]*:.*\n?", "", text)
     line = f"# Decided:  {said}\n" if said else ""
     first, end, rest = bare.partition("\n")
     return f"{first}{end}{line}{rest}" if first.startswith("#") and end else f"{line}{bare}"
@@ -116,7 +116,7 @@ def seeds_tried(at_most: int) -> int:
 
 def _misread(text: str) -> Iterator[str]:
     """Yield the mistakes in the keys themselves: no value, given twice, or almost a key of ours."""
-    said = [(found[1], found[2].strip()) for found in re.finditer(r"^#[ \t]*(\w+)[ \t]*:(.*)$", text, re.MULTILINE)]
+    said = _said(text)
     for key in _KEYS:
         values = [value for name, value in said if name == key]
         if len(values) > 1:
@@ -148,5 +148,9 @@ def _number(said: str) -> float | None:
 
 def _value(text: str, key: str) -> str:
     """Return what a comment `# KEY: VALUE` says, or an empty string."""
-    found = re.search(rf"^# {key}:[ \t]+(.+)$", text, re.MULTILINE)
-    return found[1].strip() if found else ""
+    return next((value for name, value in _said(text) if name == key), "")
+
+
+def _said(text: str) -> list[tuple[str, str]]:
+    """Return (word, what follows) of each comment `# WORD: ...`, however it is spaced."""
+    return [(found[1], found[2].strip()) for found in re.finditer(r"^#[ \t]*(\w+)[ \t]*:(.*)$", text, re.MULTILINE)]

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 from typing import Any, Literal, get_args
 
+from trainer.config.overrides import flatten, read_overrides
 from trainer.runs.chance import at_guessing, tests_named
 from trainer.sweep.file import Metric, Sweep
 from trainer.sweep.points import Point
@@ -57,6 +58,7 @@ class Progress:
     foreign: tuple[PointStatus, ...]
     total: int  # number of points, those that a search still has to propose included
     means: bool = False  # are what a search goes by
+    fixed: Mapping[str, Any] = field(default_factory=dict)  # what the file's command sets at every point
 
     def count(self, *states: State) -> int:
         return sum(status.state in states for status in self.points)
@@ -95,7 +97,7 @@ class Progress:
     def at_chance(self) -> set[str]:
         """Return the keys of the points whose run finished at chance, by the rule of a report. Empty for other metrics.
 
-        The test set is that of the point's `data.name`.
+        The test set is that of `data.name`, of the point or of the command.
         """
         if self.metric is None or self.metric.name != "test/accuracy":
             return set()
@@ -105,7 +107,7 @@ class Progress:
                 for status in self.points
                 if status.state == "finished"
                 and status.value is not None
-                and (tests := tests_named(status.point.values.get("data.name", "cifar10")))
+                and (tests := tests_named({"data.name": "cifar10", **self.fixed, **status.point.values}["data.name"]))
             }
         )
 
@@ -131,7 +133,8 @@ def progress(points: Sequence[Point], attempts: Sequence[Attempt], *, sweep: Swe
     known = tuple(PointStatus(point, tuple(by_key.pop(point.key, ()))) for point in points)
     foreign = tuple(PointStatus(found[0].point, tuple(found)) for found in by_key.values())
     total = max(len(points), 0 if sweep.file.method == "grid" else sweep.cap)
-    return Progress(sweep.varied, sweep.file.metric, known, foreign, total, sweep.seeds_per_point > 1)
+    fixed = flatten(read_overrides(sweep.fixed))
+    return Progress(sweep.varied, sweep.file.metric, known, foreign, total, sweep.seeds_per_point > 1, fixed)
 
 
 def configurations(progress: Progress) -> dict[str, list[PointStatus]]:

@@ -20,6 +20,7 @@ from trainer.report.published.comparisons import Comparison, answers_of, compare
 from trainer.report.tables import Table, read_table
 from trainer.runs.bits import pack_bits
 from trainer.runs.history import History
+from trainer.runs.outcomes import decades
 from trainer.runs.results import Result
 from trainer.statistics.comparisons import with_control
 from trainer.statistics.power import difference_needed, lead_needed
@@ -355,3 +356,11 @@ def test_an_error_of_images_that_came_out_at_zero_is_not_printed_as_none(write_s
     noises = grids.two_noises(read_table(folder))
     (step,) = (row for row in noises.rows if row[0] == "step")
     assert step[2] == "0.95" and step[3].endswith(", none seen") and "None seen" in noises.caption
+
+
+@pytest.mark.parametrize(
+    ("trained", "expected"),
+    [({0.1: True, 1: True, 10: False}, 1), ({0.1: True, 1: False}, 0), ({0.1: False, 1: False}, 0)],
+)
+def test_a_seed_at_which_no_rate_trains_spans_no_decade(trained: dict[float, bool], expected: float) -> None:
+    assert decades(trained) == pytest.approx(expected)

@@ -7,6 +7,8 @@ import pytest
 from trainer.report.live.now import progress_of
 from trainer.report.tables import Table, read_table
 
+RATES = "optimizer.lr: {values: [0.1, 1]}"
+SEEDS = "seed: {values: [0, 1, 2]}"
 LIKE = ["train.batch_size=32", "train.epochs=3"]
 
 
@@ -17,6 +19,22 @@ def table_of(tmp_path: Path, write_run, parameters: str, runs: list[list[str]], 
         write_run(folder / f"run{number}", [*LIKE, *words])
     constants = "train.batch_size: {value: 32}\n  train.epochs: {value: 3}"
     (folder / "asked.yaml").write_text(f"method: grid\n{command}parameters:\n  {constants}\n  {parameters}\n")
+    return read_table(folder)
+
+
+def at(lr: float, *accuracies: float, epochs: int = 3) -> list[tuple[list[str], float]]:
+    """Words and accuracy of a run for each seed."""
+    return [
+        ([f"optimizer.lr={lr}", f"seed={seed}", f"train.epochs={epochs}"], each) for seed, each in enumerate(accuracies)
+    ]
+
+
+def table_at_rates(tmp_path: Path, write_run, runs: list[tuple[list[str], float]], *, more: str = "") -> Table:
+    folder = tmp_path / "asked"
+    for number, (words, accuracy) in enumerate(runs):
+        write_run(folder / f"run{number}", ["train.batch_size=32", *words], accuracy=accuracy)
+    constants = f"train.batch_size: {{value: 32}}\n  train.epochs: {{value: 3}}\n  {SEEDS}"
+    (folder / "asked.yaml").write_text(f"method: grid\n{more}parameters:\n  {constants}\n  {RATES}\n")
     return read_table(folder)
 
 
@@ -84,3 +102,42 @@ def test_a_run_on_its_way_has_the_name_of_its_point(tmp_path: Path, write_run) -
         ("nesterov=0", "finished"),
         ("nesterov=1", "running"),
     ]
+
+
+@pytest.mark.parametrize("old", [3, 5])
+def test_runs_from_before_a_constant_was_changed_are_not_the_rows_of_the_file(
+    tmp_path: Path, write_run, old: int
+) -> None:
+    """Also where they are as many as those of today's file, or more."""
+    before = [*at(0.1, *[0.2] * old, epochs=2), *at(1, *[0.3] * old, epochs=2)]
+    table = table_at_rates(tmp_path, write_run, [*before, *at(0.1, 0.9, 0.91, 0.92), *at(1, 0.8)])
+    assert [(each.label, len(each.runs), each.marks) for each in table.configurations] == [
+        ("lr=0.1", 3, ()),
+        ("lr=1", 1, ("interim",)),
+        ("lr=0.1 (train.epochs=2)", old, ()),
+        ("lr=1 (train.epochs=2)", old, ()),
+    ]
+    assert [each.message for each in table.problems if each.kind == "missing"] == ["seeds 1, 2"]
+
+
+def test_a_seed_that_the_sweep_stopped_is_not_awaited_and_leaves_survivors(tmp_path: Path, write_run) -> None:
+    stops = "early_terminate: {type: hyperband, min_iter: 1}\nmetric: {name: test/accuracy, goal: maximize}\n"
+    write_run(tmp_path / "asked" / "stopped", ["optimizer.lr=1", "seed=2", *LIKE], status="stopped")
+    table = table_at_rates(tmp_path, write_run, [*at(0.1, 0.9, 0.91, 0.92), *at(1, 0.8, 0.81)], more=stops)
+    assert [(each.label, each.marks) for each in table.configurations] == [
+        ("lr=0.1", ()),
+        ("lr=1", ("survivors only",)),
+    ]
+    assert not table.interim
+
+
+def test_a_search_of_a_small_space_awaits_no_more_than_that_has(tmp_path: Path, write_run) -> None:
+    words = [[f"optimizer.lr={lr}", f"seed={seed}"] for lr in (0.1, 1) for seed in (0, 1)]
+    folder = tmp_path / "asked"
+    for number, each in enumerate(words):
+        write_run(folder / f"run{number}", each)
+    (folder / "asked.yaml").write_text(
+        f"method: random\nrun_cap: 20\nparameters:\n  {RATES}\n  seed: {{values: [0, 1]}}\n"
+    )
+    table = read_table(folder)
+    assert (table.expected, table.interim, table.problems) == (4, False, ())

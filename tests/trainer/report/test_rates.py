@@ -56,6 +56,23 @@ def test_gain_at_each_rate_interaction_and_best_rates(tmp_path: Path, write_run)
     assert "## At each learning rate" in page and "chosen by the mean validation accuracy" in page
 
 
+def test_runs_at_other_settings_take_no_arms_place(tmp_path: Path, write_run) -> None:
+    for lr in (0.1, 1):
+        for model, gain in (("vgg_a", 0.0), ("vgg_a_bn", 0.01)):
+            for seed in range(3):
+                words = [f"model.name={model}", f"optimizer.lr={lr}", f"seed={seed}"]
+                write_run(tmp_path / "s" / f"{model}-{lr}-{seed}", words, accuracy=0.8 + gain + seed / 1000)
+    for seed in range(2):
+        words = ["model.name=vgg_a_bn", "optimizer.lr=1", f"seed={seed}", "train.epochs=2"]
+        write_run(tmp_path / "s" / f"stray-{seed}", words, accuracy=0.2)
+    (tmp_path / "s" / "s.yaml").write_text(
+        "method: grid\nparameters:\n  model.name: {values: [vgg_a, vgg_a_bn]}\n  optimizer.lr: {values: [0.1, 1]}\n"
+        "  seed: {values: [0, 1, 2]}\n"
+    )
+    found = [(row[0], row[3]) for row in gains(read_table(tmp_path / "s")).rows]
+    assert found == [("vgg_a_bn, lr=0.1", "+1.00"), ("vgg_a_bn, lr=1", "+1.00")]
+
+
 def diverge(folder: Path) -> None:
     path = folder / "summary.json"
     path.write_text(path.read_text().replace('"finished"', '"diverged"'))

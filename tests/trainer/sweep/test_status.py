@@ -49,6 +49,19 @@ def test_a_run_at_chance_is_in_no_mean_where_another_has_learned() -> None:
     assert [value for _, value, _ in rows(short)] == ["11.00 ± 1.41% (n=2)", "-"]  # too short for anything
 
 
+def test_what_chance_is_follows_the_data_of_the_command() -> None:
+    text = """
+    method: grid
+    metric: {name: test/accuracy, goal: maximize}
+    command: [trainer, train, data.name=cifar100, "${args}"]
+    parameters: {model.act: {values: [relu, gelu]}, seed: {values: [0, 1, 2]}}
+    """
+    reached = (0.3, 0.3, 0.3, 0.1, 0.1, 0.1)
+    attempts = [Attempt(POINTS[i], "finished", value, f"r{i}") for i, value in enumerate(reached)]
+    found = progress(POINTS, attempts, sweep=parse_sweep(text, Path("s.yaml")))
+    assert [value for _, value, _ in rows(found)] == ["30.00 ± 0.00% (n=3)", "10.00 ± 0.00% (n=3)"]
+
+
 def test_a_loss_is_no_percentage_and_nothing_is_a_dash() -> None:
     attempts = [Attempt(POINTS[i], "finished", value, "r") for i, value in enumerate((0.25, 0.75))]
     values = [value for _, value, _ in rows(progress(POINTS, attempts, sweep=sweep("test/loss")))]

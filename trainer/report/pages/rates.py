@@ -26,7 +26,8 @@ def arms_of(table: Table) -> Arms:
     for each in table.configurations:
         values = {key: value for key, value in each.values.items() if key != RATE}
         if values and RATE in each.values:
-            arms.setdefault(label(values), {})[value_text(each.values[RATE])] = each
+            # The sweep's own rows come first, runs at other settings have rows of the same values behind them.
+            arms.setdefault(label(values), {}).setdefault(value_text(each.values[RATE]), each)
     several = {name: rates for name, rates in arms.items() if len(rates) > 1}
     return several if len(several) > 1 and table.metric == "test/accuracy" else {}
 
