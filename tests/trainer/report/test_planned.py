@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from trainer.report.live.now import progress_of
+from trainer.report.pages.guards import guards
 from trainer.report.tables import Table, read_table
 
 RATES = "optimizer.lr: {values: [0.1, 1]}"
@@ -129,6 +130,8 @@ def test_a_seed_that_the_sweep_stopped_is_not_awaited_and_leaves_survivors(tmp_p
         ("lr=1", ("survivors only",)),
     ]
     assert not table.interim
+    said = "the sweep stopped runs early that did badly, 1 of lr=1. Means are of the rest"
+    assert said in [each.what for each in guards(table)]
 
 
 def test_a_search_of_a_small_space_awaits_no_more_than_that_has(tmp_path: Path, write_run) -> None:

@@ -47,7 +47,7 @@ _NOTES: dict[Certainty, str] = {
     " for a number of seeds that was fixed before, so here it errs more often than at 5%.",
     "spreads differ": "The difference is significant, but the spreads differ (Bartlett's test). So it holds at 6% in"
     " place of 5% if runs are normal, and at 13% if they are strongly skewed (simulated).",
-    "survivors only": "This holds at the 5% level among the runs that trained. Some did not, see below.",
+    "survivors only": "This holds at the 5% level among the runs that trained to their end. Some did not, see below.",
     "incomplete": "This holds at the 5% level for the runs that finished. A missing run may be better.",
     "interim": "The planned runs are not all there. Who looks at each new seed and stops at the first significant"
     " difference finds a false one in 14% of equal pairs by the tenth, so this is no verdict yet.",

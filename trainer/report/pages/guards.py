@@ -109,6 +109,11 @@ def _selection(table: Table) -> Iterator[Guard]:
 
 def _missing(table: Table) -> Iterator[Guard]:
     shares = {each.name: (each.failed, each.n) for each in table.failures}
+    if stopped := {each.label: len(each.stopped) for each in table.configurations if each.stopped}:
+        said = ", ".join(f"{count} of {name}" for name, count in stopped.items())
+        yield Guard(
+            "missing not at random", f"the sweep stopped runs early that did badly, {said}. Means are of the rest"
+        )
     if len({failed / n for failed, n in shares.values() if n}) > 1:
         said = ", ".join(f"{failed} of {n} of {name}" for name, (failed, n) in shares.items() if failed)
         yield Guard(

@@ -32,8 +32,9 @@ _READING = (
     "Claims are tested one by one, uncorrected. Compatible is said of an amount that our runs do not refute. Many other"
     " amounts are compatible with them, too.",
     "Interim: planned runs are still missing, so this is no verdict yet. Survivors only: some runs of the configuration"
-    " failed, and the verdict is about the others. Seeds until decided: seeds were added until the sweep was decided,"
-    " which intervals for a fixed number of seeds do not know. Its answer is that of the sequential test.",
+    " failed or were stopped early, and the verdict is about the others. Seeds until decided: seeds were added until"
+    " the sweep was decided, which intervals for a fixed number of seeds do not know. Its answer is that of the"
+    " sequential test.",
     "A run fails if it diverges, or if its test accuracy is not above guessing while another run of the table has"
     " learned. Failed runs are counted, and are in no mean.",
     "A sweep whose question is not about accuracy names its outcome. One that is always positive, as a width or a beta,"

@@ -178,8 +178,9 @@ def _page(lines: Sequence[Line], tables: Sequence[Table], beside: Path) -> Itera
         marked = marked_text(line.marks for line in lines if line.state == state)
         yield f"| {state} | {counts[state]}{marked} | {_MEANING[state]} |"
     yield ""
-    yield "*Interim*: planned seeds are missing. *Survivors only*: some runs failed. *Seeds until decided*: seeds were"
-    yield "added until something was decided. The 5% of a verdict is for planned seeds that are all there and trained."
+    yield "*Interim*: planned seeds are missing. *Survivors only*: some runs failed or were stopped. *Seeds until"
+    yield "decided*: seeds were added until something was decided. The 5% of a verdict is for planned seeds that are"
+    yield "all there and trained."
     yield ""
     yield from _grades(lines)
     yield from _crossed("our reading", [(_state(each.comparison), each.grade, each.marks) for each in lines])
