@@ -112,10 +112,12 @@ def _by_test(table: Table, expected: Expected, p: float | None) -> Outcome:
 
 
 def _marks(table: Table, expected: Expected) -> list[str]:
-    """Return what a verdict on the two is subject to: planned seeds are missing, runs failed, seeds until decided."""
-    labelled = [*table.configurations, *siblings_of(table.configurations)]
-    found = [each.marks for each in labelled if each.label in (expected.a, expected.b)]
-    return list(dict.fromkeys(mark for marks in found for mark in marks))
+    """Return what a verdict on the two is subject to: planned seeds are missing, runs failed, seeds until decided, ..."""
+    labelled, pair = [*table.configurations, *siblings_of(table.configurations)], {expected.a, expected.b}
+    found = [mark for each in labelled if each.label in pair for mark in each.marks]
+    if not table.asked and table.unmeasured.keys() & pair:
+        found.append("some runs have no number")
+    return list(dict.fromkeys(found))
 
 
 def _by_decision(table: Table, expected: Expected) -> Outcome:

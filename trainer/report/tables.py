@@ -188,7 +188,13 @@ class Table:
     @property
     def empty(self) -> list[str]:
         """Return the configurations of which no run has ended, well or badly."""
-        return [each.label for each in self.configurations if not each.sample() and not each.failed]
+        return [each.label for each in self.configurations if not each.runs and not each.failed]
+
+    @property
+    def unmeasured(self) -> dict[str, int]:
+        """Return how many runs of a configuration have no finite number of the table's metric, if some have not."""
+        counts = {each.label: len(each.runs) - len(each.sample()) for each in self.configurations}
+        return {label: count for label, count in counts.items() if count}
 
     @property
     def interim(self) -> bool:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from trainer.report.expected import judge, read_expected
 from trainer.report.live.now import progress_of
+from trainer.report.pages.answer import finding
 from trainer.report.pages.guards import guards
 from trainer.report.tables import Table, read_table
 
@@ -144,3 +146,20 @@ def test_a_search_of_a_small_space_awaits_no_more_than_that_has(tmp_path: Path, 
     )
     table = read_table(folder)
     assert (table.expected, table.interim, table.problems) == (4, False, ())
+
+
+def test_finished_runs_whose_metric_is_not_finite_are_named_and_leave_the_answer_open(
+    tmp_path: Path, write_run
+) -> None:
+    runs = [*at(0.1, 0.9, 0.91, 0.92, 0.915, 0.905), *at(1, 0.8, 0.81, 0.82, 0.815, 0.805)]
+    table_at_rates(tmp_path, write_run, runs)
+    for number in (0, 1):
+        path = tmp_path / "asked" / f"run{number}" / "summary.json"
+        path.write_text(path.read_text().replace('"test/accuracy": 0.9', '"test/accuracy": NaN, "was": 0.9'))
+    table = read_table(tmp_path / "asked")
+    found = finding(table)
+    assert found.certainty == "incomplete"
+    assert "Finished runs without a finite test/accuracy, which are in no mean: 2 of lr=0.1." in found.text
+    assert "no run yet" not in found.text
+    (outcome,) = judge(table, [read_expected("lr=0.1 > lr=1", table)])
+    assert outcome.why.endswith(", some runs have no number")

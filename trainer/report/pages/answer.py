@@ -48,7 +48,7 @@ _NOTES: dict[Certainty, str] = {
     "spreads differ": "The difference is significant, but the spreads differ (Bartlett's test). So it holds at 6% in"
     " place of 5% if runs are normal, and at 13% if they are strongly skewed (simulated).",
     "survivors only": "This holds at the 5% level among the runs that trained to their end. Some did not, see below.",
-    "incomplete": "This holds at the 5% level for the runs that finished. A missing run may be better.",
+    "incomplete": "This holds at the 5% level for the runs that have the number. A missing one may be better.",
     "interim": "The planned runs are not all there. Who looks at each new seed and stops at the first significant"
     " difference finds a false one in 14% of equal pairs by the tenth, so this is no verdict yet.",
     "not significant": "With these seeds the difference may be due to chance.",
@@ -95,7 +95,7 @@ def _certainty(table: Table) -> Certainty:
         return "not significant"
     if table.interim:
         return "interim"
-    if table.empty or table.lost:
+    if table.empty or table.lost or (table.unmeasured and not table.asked):
         return "incomplete"
     counts_them = table.asked is not None and table.asked.outcome.name == DECADES  # the failed runs are the outcome
     survivors = any("survivors only" in each.marks for each in table.configurations)
@@ -260,6 +260,9 @@ def _not_counted(table: Table) -> Iterable[str]:
         have = "has" if len(table.empty) == 1 else "have"
         yield f"Of {len(table.configurations)} configurations, {len(table.empty)} {have} no run yet:"
         yield f"{several(table.empty)}."
+    if table.unmeasured and not table.asked:
+        said = several([f"{count} of {label}" for label, count in table.unmeasured.items()])
+        yield f"Finished runs without a finite {table.metric}, which are in no mean: {said}."
     if lost := len(table.lost):
         yield "1 run crashed and is not counted." if lost == 1 else f"{lost} runs crashed and are not counted."
 
