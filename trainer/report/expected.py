@@ -112,7 +112,7 @@ def _by_test(table: Table, expected: Expected, p: float | None) -> Outcome:
 
 
 def _marks(table: Table, expected: Expected) -> list[str]:
-    """Return what a verdict on the two is subject to: planned seeds are missing, runs failed, seeds until decided, ..."""
+    """Return what a verdict on the two is subject to: missing seeds or numbers, failed runs, seeds until decided."""
     labelled, pair = [*table.configurations, *siblings_of(table.configurations)], {expected.a, expected.b}
     found = [mark for each in labelled if each.label in pair for mark in each.marks]
     if not table.asked and table.unmeasured.keys() & pair:
