@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from models.from_timm import timm_network
-from models.layers import Init, Scheme, batch_norms, initialise
+from models.layers import Init, Scheme, initialise, set_norm_momentum
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
@@ -123,9 +123,7 @@ def build_model(
         arguments["norm_momentum"] = norm_momentum
     arguments |= {key: value for key, value in from_data.items() if key in asked}
     net = timm_network(name.removeprefix(TIMM), **arguments) if name.startswith(TIMM) else _BUILDERS[name](**arguments)
-    if norm_momentum is not None:
-        for norm in batch_norms(net):
-            norm.momentum = norm_momentum
+    set_norm_momentum(net, norm_momentum)
     return net
 
 

@@ -6,7 +6,7 @@ from models.layers.gather_excite import Extent, GatherExcite, Theta
 from models.layers.ghost_norm import GhostBatchNorm
 from models.layers.handmade import HandmadeBatchNorm, HandmadeDropout
 from models.layers.init import Init, Scheme, initialise
-from models.layers.norm import Norm, NormLayer, batch_norms, norm_layer
+from models.layers.norm import Norm, NormLayer, batch_norms, norm_layer, set_norm_momentum
 from models.layers.whitening import PatchWhitening
 
 __all__ = [
@@ -28,4 +28,5 @@ __all__ = [
     "dropout_layer",
     "initialise",
     "norm_layer",
+    "set_norm_momentum",
 ]

@@ -42,3 +42,10 @@ def norm_layer(name: Norm, *, dims: Literal[1, 2] = 2) -> NormLayer:
 def batch_norms(net: nn.Module) -> list[_BatchNorm | HandmadeBatchNorm]:
     """Return each BatchNorm of a network, ghost and handmade ones among them."""
     return [layer for layer in net.modules() if isinstance(layer, _BatchNorm | HandmadeBatchNorm)]
+
+
+def set_norm_momentum(net: nn.Module, momentum: float | None) -> None:
+    """Set the momentum of each BatchNorm. None leaves the network's own."""
+    if momentum is not None:
+        for norm in batch_norms(net):
+            norm.momentum = momentum

@@ -19,7 +19,7 @@ from trainer.runs.outcomes import Outcome
 from trainer.runs.results import origin_of, same_numbers
 from trainer.statistics.describe import Values
 from trainer.sweep.file import Sweep
-from trainer.sweep.points import Point, points_of
+from trainer.sweep.points import points_of
 
 FAILED = "failed"
 """The measure of a run that is 1 if it diverged or stayed at chance, else 0."""
@@ -132,9 +132,11 @@ def of_sweep(
         expected.setdefault(identity(values), Configuration(label(values) or "all", values, {}, ()))
         seeds.setdefault(identity(values), []).append(seed_of(point, sweep))
     with_runs = grouped(runs, varied)
-    if grid and not with_runs.keys() <= expected.keys():
-        with_runs, expected = _by_what_is_stored(sweep, grid, varied, with_runs, expected)
     firsts = {identity(written(point, varied)): point for point in reversed(grid)}
+    if grid and not with_runs.keys() <= expected.keys():  # only then, since to resolve a point may load torch
+        values = {key: stored(point, sweep, varied) for key, point in firsts.items()}
+        expected = {key: replace(each, stored=values[key]) for key, each in expected.items()}
+        with_runs = _by_what_is_stored(with_runs, expected)
     for key, each in with_runs.items():
         filed = loaded(firsts[key], sweep) if key in firsts and len(_kinds(each)) > 1 else None
         config = flatten(filed.config.model_dump(mode="json")) if filed else {}
@@ -159,26 +161,16 @@ def of_sweep(
 
 
 def _by_what_is_stored(
-    sweep: Sweep,
-    grid: Sequence[Point],
-    varied: Sequence[str],
-    with_runs: Mapping[str, Configuration],
-    expected: Mapping[str, Configuration],
-) -> tuple[dict[str, Configuration], dict[str, Configuration]]:
-    """Return both by what the file writes, with the runs of points whose values runs store otherwise.
-
-    Points are resolved only if some run is at no written one, since that may load torch.
-    """
-    firsts = {identity(written(point, varied)): point for point in reversed(grid)}
-    values = {key: stored(point, sweep, varied) for key, point in firsts.items()}
-    keys = {identity(each): key for key, each in values.items()}
-    expected = {key: replace(each, stored=values[key]) for key, each in expected.items()}
+    with_runs: Mapping[str, Configuration], expected: Mapping[str, Configuration]
+) -> dict[str, Configuration]:
+    """Return the configurations with runs by what the file writes, also where runs store its values otherwise."""
+    keys = {identity(each.stored): key for key, each in expected.items()}
     found: dict[str, Configuration] = {}
     for key, each in with_runs.items():
         own = key if key in expected else keys.get(key, key)
-        before = found.get(own, replace(expected[own], runs=()) if own in expected else replace(each, runs=()))
+        before = found.get(own, expected.get(own, replace(each, runs=())))
         found[own] = replace(before, runs=(*before.runs, *each.runs))
-    return found, expected
+    return found
 
 
 def settled(configurations: Iterable[Configuration]) -> tuple[list[Configuration], list[Run], list[Problem]]:

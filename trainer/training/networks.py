@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import models
-from models.layers import PatchWhitening, batch_norms
+from models.layers import PatchWhitening, batch_norms, set_norm_momentum
 from trainer.config.model import Model
 from trainer.config.optimizer import Optimizer
 from trainer.config.own import is_own
@@ -55,40 +55,31 @@ def unmet(model: Model, optimizer: Optimizer) -> list[str]:
     They are a BatchNorm and groups of one parameter. The arguments are known to build the network.
     """
     net = models.sketch_model(model.name, **model.arguments)
-    has_momentum = "norm_momentum" in models.parameters_of(model.name)
-    return [*([] if has_momentum else _without_norm(net, model)), *missing_groups(net, optimizer)]
+    return [*_without_norm(net, model), *missing_groups(net, optimizer)]
 
 
 def build_network(model: Model, shape: DataShape) -> nn.Module:
     """Build and initialise the network for a data set. Raises ConfigError if it does not fit the images."""
     from_data = {key: getattr(shape, key) for key in models.SET_BY_DATA}
     if is_own("model", model.name):
-        return _with_momentum(_own_network(model, from_data), model)
-    arguments = read_arguments(model.name, model.arguments)
-    has_momentum = "norm_momentum" in arguments  # the builder sets it itself, and its order may have no norm
-    if has_momentum and model.norm_momentum is not None:
-        arguments["norm_momentum"] = model.norm_momentum
-    try:
-        net = models.build_model(model.name, **from_data, **arguments)
-    except _CANNOT_BE_BUILT as error:
-        raise ConfigError(_cannot_be_built(model.name, error)) from error
-    return net if has_momentum else _with_momentum(net, model)
-
-
-def _with_momentum(net: nn.Module, model: Model) -> nn.Module:
-    """Set the momentum of each BatchNorm by the config."""
-    if model.norm_momentum is None:
-        return net
+        net = _own_network(model, from_data)
+        set_norm_momentum(net, model.norm_momentum)
+    else:
+        arguments = read_arguments(model.name, model.arguments) | {"norm_momentum": model.norm_momentum}
+        try:
+            net = models.build_model(model.name, **from_data, **arguments)
+        except _CANNOT_BE_BUILT as error:
+            raise ConfigError(_cannot_be_built(model.name, error)) from error
     if problems := _without_norm(net, model):
         raise ConfigError(*problems)
-    for norm in batch_norms(net):
-        norm.momentum = model.norm_momentum
     return net
 
 
 def _without_norm(net: nn.Module, model: Model) -> list[str]:
     if model.norm_momentum is None or batch_norms(net):
         return []
+    if not is_own("model", model.name) and "norm_momentum" in models.parameters_of(model.name):
+        return []  # it is in each resolved config of such a network, whose order of layers may have no norm
     return [f"model.norm_momentum: {model.name} has no BatchNorm; leave it out"]
 
 

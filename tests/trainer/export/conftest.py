@@ -34,6 +34,10 @@ from torch import nn
 def Normed(num_classes: int):
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, num_classes))
 """
+BOTH = {
+    "ghost": ["model.name=fastresnet9", "model.width=2", "model.ghost_size=4"],
+    "timms": ["model.name=timm/test_resnet"],
+}
 SWEEP = """# Which rate?
 program: trainer
 method: grid
@@ -50,8 +54,7 @@ def exported_runs(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
     runs = tmp_path_factory.mktemp("exported")
     (runs / "my-nets.py").write_text(OWN, encoding="utf-8")
     for name, network in {
-        "ghost": ["model.name=fastresnet9", "model.width=2", "model.ghost_size=4"],
-        "timms": ["model.name=timm/test_resnet"],
+        **BOTH,
         "small_stem": ["model.name=timm/test_resnet", "model.stem=cifar"],
         "tied": [f"model.name={runs / 'my-nets.py'}:Tied", "model.width=5"],
         "counting": [f"model.name={runs / 'my-nets.py'}:Counting"],
@@ -66,8 +69,7 @@ def forgetful_runs(image_folder: Path, tmp_path_factory: pytest.TempPathFactory)
     runs = tmp_path_factory.mktemp("forgetful")
     (runs / "normed.py").write_text(NORMED, encoding="utf-8")
     for name, network in {
-        "ghost": ["model.name=fastresnet9", "model.width=2", "model.ghost_size=4"],
-        "timms": ["model.name=timm/test_resnet"],
+        **BOTH,
         "handmade": ["model.name=handmade_cnn", "model.channels=[4, 4]"],
         "own": [f"model.name={runs / 'normed.py'}:Normed"],
     }.items():

@@ -29,7 +29,7 @@ def test_where_a_set_is_downloaded_to_changes_no_number() -> None:
 
 def test_a_root_of_an_own_set_is_an_argument_like_others(tmp_path: Path) -> None:
     own = tmp_path / "own.py"
-    own.write_text("def images(root: str = 'a'):\n    raise NotImplementedError\n")
+    own.write_text("def images(root: str = 'a'):\n    ...\n")  # only its arguments are read
     assert hash_with(f"{own}:images", "here/a") != hash_with(f"{own}:images", "there/a")
 
 
