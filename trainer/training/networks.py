@@ -65,9 +65,13 @@ def build_network(model: Model, shape: DataShape) -> nn.Module:
         net = _own_network(model, from_data)
         set_norm_momentum(net, model.norm_momentum)
     else:
-        arguments = read_arguments(model.name, model.arguments) | {"norm_momentum": model.norm_momentum}
+        arguments: dict[str, Any] = {
+            **from_data,
+            **read_arguments(model.name, model.arguments),
+            "norm_momentum": model.norm_momentum,
+        }
         try:
-            net = models.build_model(model.name, **from_data, **arguments)
+            net = models.build_model(model.name, **arguments)
         except _CANNOT_BE_BUILT as error:
             raise ConfigError(_cannot_be_built(model.name, error)) from error
     if problems := _without_norm(net, model):
