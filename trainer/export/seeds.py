@@ -8,7 +8,8 @@ from trainer.errors import UserError
 from trainer.report.configurations import Configuration
 from trainer.report.pages.answer import finding
 from trainer.report.pages.sentences import mean_interval, p_value, verdict_of
-from trainer.report.tables import Table, read_table
+from trainer.report.table import Table
+from trainer.report.tables import read_table
 from trainer.statistics.describe import Sample, describe
 
 

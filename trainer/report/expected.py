@@ -15,7 +15,7 @@ from trainer.config.explain import did_you_mean
 from trainer.errors import UserError
 from trainer.report.asked import siblings_of
 from trainer.report.pages.outcome import with_interval
-from trainer.report.tables import Table
+from trainer.report.table import Table
 from trainer.statistics.comparisons import can_be_tested
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL
 from trainer.statistics.differences import holm, identical, welch

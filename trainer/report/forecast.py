@@ -11,7 +11,7 @@ from trainer.panels.panel import Row
 from trainer.panels.registry import panel
 from trainer.panels.rows_plan import of_noise
 from trainer.report.asked import Measured, measured
-from trainer.report.tables import Table
+from trainer.report.table import Table
 from trainer.runs.groups import SEED
 from trainer.runs.outcomes import Outcome, read_outcome
 from trainer.statistics.planned import Test, seeds_for, smallest_difference

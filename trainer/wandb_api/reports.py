@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from trainer.errors import ConfigError, SweepError, UserError
 from trainer.report.pages.answer import finding
 from trainer.report.pages.markdown import body
-from trainer.report.tables import Table
+from trainer.report.table import Table
 from trainer.sinks.tables import PanelTable, panel_tables
 from trainer.wandb_api.client import asking, graphql
 

@@ -19,7 +19,8 @@ from trainer.report.pages.answer import finding
 from trainer.report.pages.export import as_json_text
 from trainer.report.pages.sentences import floor_text, verdict_of
 from trainer.report.pages.write import write_report
-from trainer.report.tables import Table, read_table
+from trainer.report.table import Table
+from trainer.report.tables import read_table
 from trainer.runs.outcomes import read_outcome
 from trainer.statistics.seedwise import smallest_found
 from trainer.sweep.file import read_sweep

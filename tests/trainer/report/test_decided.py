@@ -14,7 +14,8 @@ from trainer.report.pages.export import as_json
 from trainer.report.pages.sentences import floor_text, verdict_of
 from trainer.report.pages.write import write_report
 from trainer.report.sources import sweep_text
-from trainer.report.tables import Table, read_table
+from trainer.report.table import Table
+from trainer.report.tables import read_table
 from trainer.sweep.file import read_sweep
 from trainer.sweep.header import Until, read_header, read_until, seeds_until, with_until
 

@@ -11,7 +11,8 @@ from trainer.errors import UserError
 from trainer.report.pages import outcome
 from trainer.report.pages.answer import finding
 from trainer.report.pages.write import write_report
-from trainer.report.tables import Table, read_table
+from trainer.report.table import Table
+from trainer.report.tables import read_table
 from trainer.runs.outcomes import read_outcome
 
 SWEEP = """# What is each idea worth?

@@ -11,7 +11,8 @@ from trainer.report.pages import grids
 from trainer.report.pages.answer import finding
 from trainer.report.pages.export import as_json
 from trainer.report.pages.guards import guards
-from trainer.report.tables import Table, read_table
+from trainer.report.table import Table
+from trainer.report.tables import read_table
 from trainer.sweep.header import read_header
 
 VALUES = {

@@ -17,7 +17,8 @@ from trainer.report.pages.index import catalogue
 from trainer.report.pages.sentences import best_epoch_of, floor_text, two_humps_of, verdict_of
 from trainer.report.pages.write import write_report
 from trainer.report.published.comparisons import Comparison, answers_of, compared
-from trainer.report.tables import Table, read_table
+from trainer.report.table import Table
+from trainer.report.tables import read_table
 from trainer.runs.bits import pack_bits
 from trainer.runs.history import History
 from trainer.runs.outcomes import decades

@@ -8,7 +8,8 @@ from trainer.report.expected import judge, read_expected
 from trainer.report.live.now import progress_of
 from trainer.report.pages.answer import finding
 from trainer.report.pages.guards import guards
-from trainer.report.tables import Table, read_table
+from trainer.report.table import Table
+from trainer.report.tables import read_table
 
 RATES = "optimizer.lr: {values: [0.1, 1]}"
 SEEDS = "seed: {values: [0, 1, 2]}"

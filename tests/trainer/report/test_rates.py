@@ -8,7 +8,8 @@ import pytest
 
 from trainer.report.pages.markdown import as_markdown
 from trainer.report.pages.rates import best_rates, gains, interaction
-from trainer.report.tables import Table, read_table
+from trainer.report.table import Table
+from trainer.report.tables import read_table
 from trainer.statistics.differences import contrast
 
 # Test accuracies of three seeds in percent, and the validation accuracy of all three.

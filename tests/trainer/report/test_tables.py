@@ -18,7 +18,8 @@ from trainer.report.pages.grids import configurations
 from trainer.report.pages.sentences import floor_text
 from trainer.report.pages.write import write_report
 from trainer.report.published.comparisons import answers_of
-from trainer.report.tables import Table, read_table, read_tables
+from trainer.report.table import Table
+from trainer.report.tables import read_table, read_tables
 from trainer.runs.groups import identity
 from trainer.sweep.file import read_sweep
 from trainer.sweep.points import points_of

@@ -16,7 +16,8 @@ from trainer.config.overrides import flatten
 from trainer.config.sink import WandbSink as Config
 from trainer.errors import CheckpointError, SweepError
 from trainer.protocols import Record, RunInfo, finite_or_none
-from trainer.report.tables import Table, read_table
+from trainer.report.table import Table
+from trainer.report.tables import read_table
 from trainer.runs.history import History, read_history
 from trainer.sinks.folder import FolderSink
 from trainer.sinks.wandb import WandbSink

@@ -12,7 +12,8 @@ from standin import ENTITY, Run, Standin
 
 from trainer.errors import SweepError, UserError
 from trainer.report.pages.answer import finding
-from trainer.report.tables import Table, read_table
+from trainer.report.table import Table
+from trainer.report.tables import read_table
 from trainer.wandb_api.reports import WORKSPACE, publish
 
 GRID = """# Which rate is best?

@@ -51,23 +51,22 @@ def adjust_hue(levels: Tensor, turns: Tensor) -> Tensor:
 
     The highest and the lowest level of a pixel stay the same.
 
-    With w = (channel - lowest) / (highest - lowest) the hue, in sixths of a turn from red towards green, is
-    1 + w_g + w_b - w_r with the sign of g - b. No step checks which channel is the highest: on a CPU a branch at every
-    pixel costs more than all of this.
+    With c = highest - lowest the hue, in sixths of a turn from red towards green, is (c + g + b - r - lowest) / c with
+    the sign of g - b. All of it is in units of c, so that nothing is divided. No step checks which channel is the
+    highest: on a CPU a branch at every pixel costs more than all of this.
     """
     if levels.shape[1] != 3:
         return levels
-    r, g, b = levels.unbind(1)
+    r, g, b = levels.mul_(_BYTE).unbind(1)
     high, low = torch.maximum(torch.maximum(r, g), b), torch.minimum(torch.minimum(r, g), b)
-    chroma = high - low  # levels are whole: 0, where the hue does not matter, or at least 1
-    hue = (g + b).sub_(r).sub_(low).div_(chroma.clamp(min=1)).add_(1).copysign_(g - b).add_(turns[:, 0], alpha=6)
-    for value in (high, low, chroma):
-        value.mul_(_BYTE)
+    chroma = high - low  # 0 where the hue does not matter
+    hue = (g + b).sub_(r).sub_(low).add_(chroma).copysign_(g - b).addcmul_(chroma, 6 * turns[:, 0])
     # Red is highest near hue 0 = 6 = -6, green lowest near -1 = 5, blue lowest near 1 = -5; `hue` is in [-6, 6].
-    for channel, start, chroma_of, centre in ((r, low, 1, 0), (g, high, -1, -1), (b, high, -1, 1)):
-        share = (hue - centre).abs_().sub_(3).abs_().sub_(1).clamp_(0, 1)
-        torch.addcmul(start, chroma, share, value=chroma_of, out=channel).floor_()
-    return levels
+    three, above = chroma * 3, high + chroma
+    for channel, centred in ((g, hue + chroma), (b, hue - chroma)):
+        torch.clamp(above - centred.abs_().sub_(three).abs_(), low, high, out=channel)
+    torch.clamp(hue.abs_().sub_(three).abs_().add_(low - chroma), low, high, out=r)
+    return levels.floor_()
 
 
 ADJUST: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -20,7 +20,8 @@ from trainer.report.pages.export import as_csv, as_json_text
 from trainer.report.pages.html import as_page
 from trainer.report.pages.pictures import pictures_of
 from trainer.report.sources import Source
-from trainer.report.tables import Table, read_table_of
+from trainer.report.table import Table
+from trainer.report.tables import read_table_of
 from trainer.runs.private import public
 from trainer.sweep.watched import watched
 from trainer.text import writable

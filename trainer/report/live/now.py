@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from trainer.report.folders import Run
 from trainer.report.planned import of_run
-from trainer.report.tables import Table
+from trainer.report.table import Table
 from trainer.runs.groups import SEED, identity, label
 from trainer.runs.private import public
 from trainer.sweep.status import State

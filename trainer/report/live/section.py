@@ -9,7 +9,7 @@ from trainer.report.live.now import FAILED, Progress, Running, Seen, counts_of
 from trainer.report.pages.charts import MOST_CURVES, Chart, chart_of
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.sections import Bar, Block, Section
-from trainer.report.tables import Table
+from trainer.report.table import Table
 from trainer.sweep.status import in_unit
 from trainer.text import NONE, number
 

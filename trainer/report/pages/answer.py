@@ -12,7 +12,7 @@ from trainer.report.pages.lengths import without_cost
 from trainer.report.pages.outcome import lead
 from trainer.report.pages.sentences import margin_text, mean_of, metric_name, p_value, several
 from trainer.report.published.comparisons import Comparison
-from trainer.report.tables import Table
+from trainer.report.table import Table
 from trainer.runs.bands import RATE
 from trainer.runs.outcomes import DECADES
 from trainer.statistics.describe import can_be_judged

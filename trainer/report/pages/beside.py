@@ -4,7 +4,8 @@ from trainer.published import Experiment
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.sentences import interval, verdict_of
 from trainer.report.published.comparisons import Comparison
-from trainer.report.tables import AUTHORS, Table
+from trainer.report.table import Table
+from trainer.report.tables import AUTHORS
 from trainer.text import NONE, spread
 
 

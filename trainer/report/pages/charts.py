@@ -10,7 +10,7 @@ from trainer.panels.registry import panel
 from trainer.panels.render import as_svg
 from trainer.panels.rows_curves import ablation
 from trainer.report.configurations import Configuration
-from trainer.report.tables import Table
+from trainer.report.table import Table
 
 MOST_CURVES = 8
 """Configurations that can be distinguished in a chart of curves."""

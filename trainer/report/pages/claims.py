@@ -10,7 +10,7 @@ from trainer.report.pages.sentences import marked_text
 from trainer.report.published.claims import STATES, Claim, claims_of, joined
 from trainer.report.published.comparisons import answers_of
 from trainer.report.published.figures import measure_name
-from trainer.report.tables import Table
+from trainer.report.table import Table
 from trainer.runs.groups import label
 from trainer.runs.outcomes import Outcome
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL

@@ -13,7 +13,7 @@ from trainer.report.configurations import Configuration
 from trainer.report.pages.answer import finding
 from trainer.report.pages.guards import guards
 from trainer.report.published.comparisons import Comparison
-from trainer.report.tables import Table
+from trainer.report.table import Table
 from trainer.runs.groups import decisive
 from trainer.statistics.describe import describe
 from trainer.statistics.differences import Pair

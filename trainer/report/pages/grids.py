@@ -9,7 +9,7 @@ from trainer.report.configurations import Configuration
 from trainer.report.pages.sentences import digits_of, interval, margin_text, mean_interval, p_value
 from trainer.report.published.authors import facts_of, why_unrun
 from trainer.report.published.grades import KINDS, MEANING
-from trainer.report.tables import Table
+from trainer.report.table import Table
 from trainer.runs.groups import decisive, value_text
 from trainer.statistics.comparisons import Comparison as Against
 from trainer.statistics.describe import Values, std_of

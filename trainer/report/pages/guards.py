@@ -9,7 +9,7 @@ from trainer.report.configurations import Configuration
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.origins import UNKNOWN, origin_of
 from trainer.report.pages.sentences import several
-from trainer.report.tables import Table
+from trainer.report.table import Table
 from trainer.runs.groups import identity, label
 
 Kind = Literal["confounding", "tuning budget", "selection", "missing not at random"]

@@ -17,7 +17,7 @@ from trainer.report.pages.answer import finding
 from trainer.report.pages.blocks import Address, as_html
 from trainer.report.pages.charts import Chart
 from trainer.report.pages.sections import Section, sections
-from trainer.report.tables import Table
+from trainer.report.table import Table
 
 _READING = (
     "± is the sample standard deviation over seeds, n is the number of runs, and brackets are 95% intervals.",

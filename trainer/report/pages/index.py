@@ -14,7 +14,8 @@ from trainer.report.pages.sentences import interval, marked_text, p_value, sever
 from trainer.report.published.comparisons import Comparison, answers_of, compared
 from trainer.report.published.grades import KINDS, MEANING, Grade
 from trainer.report.sources import source_of
-from trainer.report.tables import Table, read_table_of, unrun_table
+from trainer.report.table import Table
+from trainer.report.tables import read_table_of, unrun_table
 from trainer.statistics.describe import LEVEL
 from trainer.statistics.joint import joint
 from trainer.statistics.table import noise_floor

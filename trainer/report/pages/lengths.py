@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from trainer.report.asked import siblings_of
-from trainer.report.tables import Table
+from trainer.report.table import Table
 from trainer.runs.outcomes import EPOCHS
 from trainer.statistics.lengths import Lengths
 from trainer.text import spread

@@ -8,7 +8,7 @@ from trainer.report.pages.charts import Chart
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.pictures import Shown
 from trainer.report.pages.sections import Bar, Block, Bullets, Folded, sections
-from trainer.report.tables import Table
+from trainer.report.table import Table
 
 
 def as_markdown(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trainer.report.pages.grids import Grid
-from trainer.report.tables import Table
+from trainer.report.table import Table
 from trainer.text import NONE, number
 
 UNKNOWN = "not recorded"

@@ -11,7 +11,7 @@ from trainer.report.asked import Measured
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.lengths import epochs_text, lengths_of, why_without
 from trainer.report.pages.sentences import both_ways, p_value, several
-from trainer.report.tables import Table
+from trainer.report.table import Table
 from trainer.statistics.seedwise import Contrast, Scale, smallest_found
 from trainer.text import NONE, number, spread
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.report.folders import Run
-from trainer.report.tables import Table
+from trainer.report.table import Table
 
 FOLDER = "inspect"
 """Folder of the pictures in that of their run, if they were not asked for elsewhere."""

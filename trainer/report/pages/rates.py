@@ -10,7 +10,7 @@ from statistics import fmean
 from trainer.report.configurations import Configuration
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.sentences import interval, p_value
-from trainer.report.tables import Table
+from trainer.report.table import Table
 from trainer.runs.bands import RATE
 from trainer.runs.groups import label, value_text
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL

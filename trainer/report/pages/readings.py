@@ -6,7 +6,7 @@ from trainer.published import Experiment
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.sentences import interval, several, verdict_of
 from trainer.report.published.readings import Readings
-from trainer.report.tables import Table
+from trainer.report.table import Table
 from trainer.text import NONE, spread
 
 

@@ -11,7 +11,7 @@ from trainer.report.pages.origins import provenance
 from trainer.report.pages.pictures import Shown, pictures_of
 from trainer.report.pages.readings import elsewhere, other_readings
 from trainer.report.pages.sentences import best_epoch_of, floor_text, nothing_missing, order_of, two_humps_of
-from trainer.report.tables import Table
+from trainer.report.table import Table
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from trainer.published import Experiment
 from trainer.report.asked import Measured
 from trainer.report.configurations import MARKS
 from trainer.report.published.comparisons import Comparison
-from trainer.report.tables import Table
+from trainer.report.table import Table
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, Values, describe
 from trainer.statistics.failures import two_humped
 from trainer.statistics.power import difference_needed, lead_needed, power_if_skewed

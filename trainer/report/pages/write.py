@@ -14,7 +14,8 @@ from trainer.report.pages.html import as_page
 from trainer.report.pages.index import Line
 from trainer.report.pages.markdown import as_markdown
 from trainer.report.pages.overview import overview
-from trainer.report.tables import Table, read_table
+from trainer.report.table import Table
+from trainer.report.tables import read_table
 from trainer.text import writable
 
 

@@ -1,0 +1,229 @@
+"""A table: the configurations of a question, their runs by seed, and the published rows that they answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from trainer.published import Experiment
+from trainer.report.asked import Measured, all_measured
+from trainer.report.configurations import Configuration
+from trainer.report.controls import Family, families_of, in_words
+from trainer.report.decided import Decided
+from trainer.report.folders import Problem, Run, is_second_test
+from trainer.report.published.claims import Claim, claims_of
+from trainer.report.published.comparisons import Answer, Comparison, compared
+from trainer.report.published.readings import Readings
+from trainer.report.sources import Source
+from trainer.runs import groups
+from trainer.statistics.comparisons import Comparison as Against
+from trainer.statistics.comparisons import top_group, with_best, with_control
+from trainer.statistics.describe import Values
+from trainer.statistics.differences import Pair, all_pairs
+from trainer.statistics.failures import Failures, failures
+from trainer.statistics.table import NoiseFloor, Order, agreement, noise_floor
+from trainer.statistics.verdicts import Verdict, verdicts
+
+_NO_CRASH = ("running", "interrupted", "stopped", "finished", "diverged")  # all statuses that are no crash
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str
+    folder: Path  # of its runs, or of most of them, or their archive
+    question: str
+    metric: str  # key of a run's summary that the configurations are compared by
+    highest: bool  # is best
+    varied: tuple[str, ...]  # the keys that distinguish the configurations
+    configurations: tuple[Configuration, ...]
+    unfinished: tuple[Run, ...]  # readable, but not counted
+    problems: tuple[Problem, ...]
+    answers: tuple[Answer, ...]  # to published rows
+    expected: int | None  # number of runs; None if it is not known
+    control: str = ""  # that its file names: a configuration, a network, or a choice
+    authors: tuple[Answer, ...] = ()  # to those rows that have a reading after their authors' public code
+    readings: tuple[Readings, ...] = ()  # of rows of another sweep, which this one reads otherwise
+    asked: Measured | None = None  # the outcome that its file names in place of the metric
+    source: Source | None = None  # None for single runs
+    decided: Decided | None = None  # if seeds were added until it was decided
+    margin: float | None = None  # difference of the metric that does not matter
+    means: bool = False  # are what a search went by, and bad points got fewer seeds
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        return compared(self.answers)
+
+    @cached_property
+    def authors_comparisons(self) -> list[Comparison]:
+        return compared(self.authors)
+
+    @cached_property
+    def claims(self) -> list[Claim]:
+        return claims_of(self.answers)
+
+    @property
+    def experiments(self) -> list[Experiment]:
+        return list({answer.experiment.id: answer.experiment for answer in self.answers}.values())
+
+    @cached_property
+    def samples(self) -> Mapping[str, Values]:
+        """Return what is compared, by label and seed: the outcome if the file names one, or else the metric.
+
+        Of a search of means it is the points with most seeds. A mean of fewer is partly luck.
+        """
+        if self.asked:
+            return self.asked.samples
+        samples = {each.label: each.sample() for each in self.configurations}
+        most = max(map(len, samples.values()), default=0)
+        return {name: {} if self.means and len(each) < most else each for name, each in samples.items()}
+
+    @property
+    def scaled(self) -> Mapping[str, Values]:
+        """Return the samples on the scale of the tests: logarithms of an outcome that is compared by its ratio."""
+        return self.asked.scaled if self.asked else self.samples
+
+    @cached_property
+    def measured(self) -> list[Measured]:
+        """Return what the probes of the runs measured beside the outcome."""
+        return all_measured(self.configurations, self.asked, self.control)
+
+    @property
+    def best_is_highest(self) -> bool:
+        return self.asked.highest if self.asked else self.highest
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        return all_pairs(self.scaled)
+
+    @cached_property
+    def against_best(self) -> list[Against]:
+        if self.asked:
+            return self.asked.against_best
+        return with_best(self.samples, highest=self.highest)
+
+    @cached_property
+    def against_control(self) -> list[Against]:
+        """Return the comparisons with the control, none if the file names none or it has no run."""
+        if self.asked:
+            return self.asked.against_control
+        return [
+            each
+            for family in self.families
+            for each in with_control({name: self.samples[name] for name in family.members}, family.control)
+        ]
+
+    @cached_property
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """Return what may be concluded of each comparison with the best, by label."""
+        return self._verdicts(self.scaled, self.against_best, two_sided=False)
+
+    @cached_property
+    def verdicts_on_control(self) -> Mapping[str, Verdict]:
+        """Return what may be concluded of each comparison with the control, by label."""
+        if self.asked:
+            return self._verdicts(self.scaled, self.against_control, two_sided=True)
+        found: dict[str, Verdict] = {}
+        for family in self.families:
+            samples = {name: self.samples[name] for name in family.members}
+            found |= self._verdicts(samples, with_control(samples, family.control), two_sided=True)
+        return found
+
+    def _verdicts(
+        self, samples: Mapping[str, Values], comparisons: Sequence[Against], *, two_sided: bool
+    ) -> dict[str, Verdict]:
+        compared = {each.name for each in comparisons}
+        reference = next((name for name, sample in samples.items() if sample and name not in compared), "")
+        margin = None if self.asked else self.margin
+        return verdicts(samples, comparisons, reference, margin=margin, two_sided=two_sided)
+
+    @property
+    def families(self) -> list[Family]:
+        """Return which configurations are compared with which control. An outcome has its own comparisons."""
+        return families_of(self.control, self.configurations) if self.control and not self.asked else []
+
+    @property
+    def control_words(self) -> str:
+        return self.control if self.asked else in_words(self.control, self.configurations)
+
+    @cached_property
+    def top(self) -> list[str]:
+        return top_group(self.scaled, self.against_best, highest=self.best_is_highest)
+
+    @property
+    def ranked(self) -> list[str]:
+        """Return the configurations with values, the best mean first."""
+        return top_group(self.scaled, [], highest=self.best_is_highest)
+
+    @cached_property
+    def floor(self) -> NoiseFloor | None:
+        return noise_floor(self.scaled)
+
+    @property
+    def spreads_differ(self) -> bool:
+        """Return whether tests of the table rest on spreads that Bartlett's test contradicts. Pairs have only one."""
+        in_pairs = self.asked is not None and len(self.asked.filled) == 2
+        return self.floor is not None and not self.floor.equal and not in_pairs
+
+    @cached_property
+    def failures(self) -> list[Failures]:
+        """Return the share of failed runs of each configuration with an ended run."""
+        return failures(
+            {each.label: (len(each.failed), len(each.runs) + len(each.failed)) for each in self.configurations}
+        )
+
+    @property
+    def empty(self) -> list[str]:
+        """Return the configurations of which no run has ended, well or badly."""
+        return [each.label for each in self.configurations if not each.runs and not each.failed]
+
+    @property
+    def unmeasured(self) -> dict[str, int]:
+        """Return how many runs of a configuration have no finite number of the table's metric, if some have not."""
+        counts = {each.label: len(each.runs) - len(each.sample()) for each in self.configurations}
+        return {label: count for label, count in counts.items() if count}
+
+    @property
+    def interim(self) -> bool:
+        """Return whether runs are still to come: planned seeds of a grid, or runs of a search."""
+        if not any(each.planned for each in self.configurations):
+            ended = sum(run.status in ("finished", "stopped", "diverged") for run in self.runs)
+            return self.expected is not None and ended < self.expected
+        return any(not each.ended.issuperset(each.planned) for each in self.configurations)
+
+    @cached_property
+    def lost(self) -> list[Run]:
+        """Return the runs that crashed, if no other run of their configuration and seed ended."""
+        ended = {_identity(run) for each in self.configurations for run in (*each.runs, *each.failed)}
+        return [run for run in self.unfinished if run.status not in _NO_CRASH and _identity(run) not in ended]
+
+    @property
+    def runs(self) -> list[Run]:
+        """Return all readable runs."""
+        return [run for each in self.configurations for run in each.runs] + list(self.unfinished)
+
+    @property
+    def second_tests(self) -> list[str]:
+        """Return the measures of second test sets that runs have, sorted. They are shown and never chosen on."""
+        runs = [run for each in self.configurations for run in each.runs]
+        return sorted({measure for run in runs for measure in run.values if is_second_test(measure)})
+
+    @property
+    def percent(self) -> bool:
+        return self.asked.outcome.percent if self.asked else "accuracy" in self.metric
+
+    def where(self, problem: Problem) -> str:
+        """Return the run or configuration of a problem. The rest of the path only says whose machine it was."""
+        return problem.where.removeprefix(f"{self.folder}/")
+
+    def order(self, experiment: Experiment) -> Order | None:
+        """Compare the published order of an experiment's rows with ours, by headline figures."""
+        both = [
+            (each.figure.value, each.mean)
+            for each in self.comparisons
+            if each.answer.experiment is experiment and each.headline and each.mean is not None
+        ]
+        return agreement([published for published, _ in both], [mean for _, mean in both])
+
+
+def _identity(run: Run) -> tuple[str, int]:
+    return groups.identity(groups.decisive(run.config)), run.seed
