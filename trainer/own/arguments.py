@@ -1,6 +1,7 @@
 """Arguments of a function or class as config keys: its signature becomes a Pydantic model, which explains mistakes."""
 
 import inspect
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
@@ -126,9 +127,15 @@ def _annotation(parameter: inspect.Parameter) -> Any:
     if said is inspect.Parameter.empty or isinstance(said, str) or said is Any:
         said = _type_of(default)
     said = tuple[Any, ...] if said in (list, tuple) else said
-    if said is None or not _is_plain(said):
+    if said is None or not _is_plain(said) or not _can_be_key(parameter):
         return None
     return said | None if default is None and said is not Any and not _takes_none(said) else said
+
+
+def _can_be_key(parameter: inspect.Parameter) -> bool:
+    """Return whether Pydantic takes the name, and JSON the default."""
+    allowed = parameter.name != "model_config" and not parameter.name.startswith("_")
+    return allowed and not (isinstance(parameter.default, float) and not math.isfinite(parameter.default))
 
 
 def _type_of(default: Any) -> Any:

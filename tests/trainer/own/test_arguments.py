@@ -64,3 +64,13 @@ def test_a_network_gets_the_number_of_classes_through_its_kwargs(here: Path) -> 
     assert load("model.name=nets.py:net").model.arguments["width"] == 4
     assert problems("model.name=nets.py:net", "model.scale=2")[0].startswith("model.scale: nets.py:net has no such")
     assert load("model.name=torchvision.models:squeezenet1_1", "data.image_size=32").model.name
+
+
+def test_an_argument_that_cannot_be_a_key_keeps_its_default(here: Path) -> None:
+    """Pydantic has its own use for two kinds of names, and JSON has no infinity."""
+    (here / "nets.py").write_text(NET.replace("scale=1.0", "scale=1.0, model_config=1, _hidden=2, most=float('inf')"))
+    assert set(load("model.name=nets.py:Net").model.arguments) == {"width", "scale", "code"}
+    (here / "nets.py").write_text(NET.replace("num_classes,", "num_classes, model_config,"))
+    assert problems("model.name=nets.py:Net") == (
+        "model.name: nets.py:Net: its argument 'model_config' needs a value that cannot be typed; give it a default",
+    )
