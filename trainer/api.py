@@ -5,11 +5,10 @@
 Mistakes raise `trainer.errors.UserError`, with a line for each in `problems`.
 """
 
-import math
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -148,11 +147,7 @@ def write_report(
     if others:
         raise UserError(f"{target}: several tables; name one sweep")
     if margin is not None:
-        if not 0 < margin < math.inf:
-            raise UserError(f"margin={margin:g}: expected a difference above 0, such as 0.3")
-        if table.asked:
-            raise UserError(f"margin is of the metric, and {table.name} compares an outcome")
-        table = replace(table, margin=margin)
+        table = table.with_margin(margin)
     page, *_ = write_pages(table, Path(out) if out else Path(runs) / table.name / "report")
     return Report(page, finding(table).text, as_json(table), charts_of(table))
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +88,7 @@ def report(
         raise UserError("report: name a sweep or a folder with runs, or --from-wandb ENTITY/PROJECT[/SWEEP]")
     tables = read_tables(asked, runs, archives)
     if margin is not None:
-        if by_outcome := next((table for table in tables if table.asked), None):
-            raise UserError(f"--margin is of the metric, and {by_outcome.name} compares an outcome")
-        tables = [replace(table, margin=margin) for table in tables]
+        tables = [table.with_margin(margin) for table in tables]
     if expect and len(tables) > 1:
         raise UserError("--expect is of one sweep; report on each in turn")
     expected = [read_expected(text, tables[0]) for text in expect or []]

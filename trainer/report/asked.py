@@ -40,8 +40,11 @@ class Measured:
 
     @cached_property
     def ranked(self) -> list[str]:
-        """Return the labels with values, the best first."""
+        """Return the labels with values, the best first. Two are ranked by the seeds at which they are compared."""
         means = {label: fmean(self.scaled[label].values()) for label in self.filled}
+        if len(means) == 2:
+            a, b = means
+            means = {a: seedwise(self.filled[a], self.filled[b], self.scale).log[0], b: 0.0}
         return sorted(means, key=lambda label: means[label], reverse=self.highest)
 
     @cached_property

@@ -9,6 +9,7 @@ tests.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 from trainer.config.explain import did_you_mean
@@ -23,6 +24,7 @@ from trainer.statistics.seedwise import seedwise
 from trainer.statistics.verdicts import p_of_equivalence
 
 Sign = Literal[">", "<", "~"]
+_NO_NUMBER = "some runs have no number"
 
 
 @dataclass(frozen=True)
@@ -92,22 +94,23 @@ def _p(table: Table, expected: Expected) -> float:
 
 
 def _by_test(table: Table, expected: Expected, p: float | None) -> Outcome:
-    """Return the outcome of a test, which is no verdict while planned runs are missing: docs/statistics.md."""
+    """Return the outcome of a test, which is no verdict while runs or numbers are missing: docs/statistics.md."""
     a, b = (table.scaled[label] for label in (expected.a, expected.b))
     marks = _marks(table, expected)
     subject = "".join(f", {mark}" for mark in marks)
-    final = "interim" not in marks
+    final = not {"interim", _NO_NUMBER} & set(marks)
     if identical(a, b):
         return Outcome(expected, final and expected.sign == "~", f"identical results{subject}")
     if p is None:
         said = ", ".join(f"{label} has {len(table.samples[label])}" for label in (expected.a, expected.b))
         why = f"a test needs {FEWEST_FOR_A_VERDICT} runs each, and runs that vary: {said}{subject}"
         return Outcome(expected, False, why)
-    difference = sum(a.values()) / len(a) - sum(b.values()) / len(b)
-    right = expected.sign == "~" or (difference > 0) == (expected.sign == ">")
+    difference = fmean(a.values()) - fmean(b.values())
     said = f"difference {difference:+.4g}"
     if table.asked:
-        said = with_interval(seedwise(table.samples[expected.a], table.samples[expected.b], table.asked.scale))
+        found = seedwise(table.samples[expected.a], table.samples[expected.b], table.asked.scale)
+        difference, said = found.log[0], with_interval(found)
+    right = expected.sign == "~" or (difference > 0) == (expected.sign == ">")
     return Outcome(expected, final and right and p < LEVEL, f"{said}, p {p:.2g}{subject}")
 
 
@@ -115,8 +118,8 @@ def _marks(table: Table, expected: Expected) -> list[str]:
     """Return what a verdict on the two is subject to: missing seeds or numbers, failed runs, seeds until decided."""
     labelled, pair = [*table.configurations, *siblings_of(table.configurations)], {expected.a, expected.b}
     found = [mark for each in labelled if each.label in pair for mark in each.marks]
-    if not table.asked and table.unmeasured.keys() & pair:
-        found.append("some runs have no number")
+    if table.unmeasured.keys() & pair:
+        found.append(_NO_NUMBER)
     return list(dict.fromkeys(found))
 
 
@@ -126,8 +129,9 @@ def _by_decision(table: Table, expected: Expected) -> Outcome:
     found = next((each for each in table.decided.decisions if {each.a, each.b} == pair), None)
     if found is None:
         return Outcome(expected, False, f"the design does not compare them: {table.decided.until}")
-    if expected.sign == "~":
-        return Outcome(expected, found.verdict == "equivalent", f"the sequential test says {found.verdict}")
+    within = f" within {table.decided.until.margin:g}" if found.verdict == "equivalent" else ""
+    marks = [mark for mark in _marks(table, expected) if mark == "survivors only"]
+    said = ", ".join([f"the sequential test says {found.verdict}{within}", *marks])
     higher = expected.a if expected.sign == ">" else expected.b
-    met = found.verdict == "different" and found.higher == higher
-    return Outcome(expected, met, f"the sequential test says {found.verdict}")
+    different = found.verdict == "different" and found.higher == higher
+    return Outcome(expected, found.verdict == "equivalent" if expected.sign == "~" else different, said)

@@ -1,10 +1,12 @@
 """A table: the configurations of a question, their runs by seed, and the published rows that they answer."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from trainer.errors import UserError
 from trainer.published import Experiment
 from trainer.report.asked import Measured, all_measured
 from trainer.report.configurations import Configuration
@@ -48,6 +50,18 @@ class Table:
     decided: Decided | None = None  # if seeds were added until it was decided
     margin: float | None = None  # difference of the metric that does not matter
     means: bool = False  # are what a search went by, and bad points got fewer seeds
+
+    def with_margin(self, margin: float) -> "Table":
+        """Return the table with another margin. Raises UserError, one line, where it can have none, or only its own."""
+        if not 0 < margin < math.inf:
+            raise UserError(f"margin {margin:g}: expected a difference above 0, such as 0.3")
+        if self.asked:
+            raise UserError(f"margin {margin:g}: it is of the metric, and {self.name} compares an outcome")
+        if self.decided and margin != self.decided.until.margin:
+            own = self.decided.until.margin
+            how = "without a margin" if own is None else f"with a margin of {own:g}"
+            raise UserError(f"margin {margin:g}: the seeds of {self.name} were decided {how}; leave it out")
+        return replace(self, margin=margin)
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -151,8 +165,8 @@ class Table:
 
     @property
     def ranked(self) -> list[str]:
-        """Return the configurations with values, the best mean first."""
-        return top_group(self.scaled, [], highest=self.best_is_highest)
+        """Return the configurations with values, the best first."""
+        return self.asked.ranked if self.asked else top_group(self.scaled, [], highest=self.best_is_highest)
 
     @cached_property
     def floor(self) -> NoiseFloor | None:
@@ -174,12 +188,28 @@ class Table:
     @property
     def empty(self) -> list[str]:
         """Return the configurations of which no run has ended, well or badly."""
-        return [each.label for each in self.configurations if not each.runs and not each.failed]
+        return [each.label for each in self.configurations if not each.ended]
+
+    @property
+    def stopped(self) -> list[str]:
+        """Return the configurations of which the sweep stopped every run early, so that none counts."""
+        return [each.label for each in self.configurations if each.stopped and not each.runs and not each.failed]
+
+    @property
+    def fewer(self) -> list[Configuration]:
+        """Return the points of a search of means that have runs, but fewer than those that are compared."""
+        return [each for each in self.configurations if self.means and each.sample() and not self.samples[each.label]]
 
     @property
     def unmeasured(self) -> dict[str, int]:
-        """Return how many runs of a configuration have no finite number of the table's metric, if some have not."""
-        counts = {each.label: len(each.runs) - len(each.sample()) for each in self.configurations}
+        """Return how many finished runs of a configuration have no finite number of what is compared, if some have not.
+
+        An outcome of several runs together says itself why one has none.
+        """
+        if self.asked and self.asked.outcome.over:
+            return {}
+        measure = self.asked.outcome.name if self.asked else "metric"
+        counts = {each.label: len(each.runs) - len(each.sample(measure)) for each in self.configurations}
         return {label: count for label, count in counts.items() if count}
 
     @property

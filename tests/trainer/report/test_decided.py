@@ -75,6 +75,13 @@ def test_verdicts_on_published_rows_are_marked(decided, tmp_path: Path) -> None:
     assert 'class="sure good">decided' in page.read_text()
 
 
+def test_what_two_seeds_decide_is_not_called_untestable(decided) -> None:
+    """Before: `too few runs`, of the test of a fixed number of seeds, which needs three."""
+    table = read_table(decided("best, 2 to 5 seeds", cosine=[0.95, 0.9501], linear=[0.9, 0.9001]))
+    said = finding(table)
+    assert said.certainty == "decided" and "The sequential test finds it higher than linear." in said.text
+
+
 def test_what_is_in_question_is_interim_and_needs_the_next_seed(decided) -> None:
     table = read_table(decided("best, 3 to 5 seeds", cosine=NEAR[:4], step=NEAR[:4], linear=[0.6, 0.62, 0.61]))
     assert table.decided is not None and set(table.decided.open) == {"cosine", "step"}

@@ -117,6 +117,10 @@ def test_where_seeds_were_added_until_decided_its_decisions_count(folder: Path) 
     table = replace(read_table(folder), decided=Decided(until, decisions, ()), margin=0.5)
     found = judge(table, [read_expected(text, table) for text in ("cosine ~ step", "cosine > linear", "step > linear")])
     assert [each.met for each in found] == [True, False, False]
+    assert found[0].why == "the sequential test says equivalent within 0.5"
+    with pytest.raises(UserError, match=r"margin 0\.1: the seeds of lr_scheduler were decided with a margin of 0\.5"):
+        table.with_margin(0.1)
+    assert table.with_margin(0.5) == table
     assert found[2].why.startswith("the design does not compare them")
 
 

@@ -60,7 +60,7 @@ def test_the_same_mixture_for_all_confounds_nothing(two: Path) -> None:
 def test_a_rate_that_was_searched_for_one_arm_only_is_named(two: Path, write_run) -> None:
     write_run(two / "more", ["schedule.name=cosine", "optimizer.lr=0.01", "seed=0"], accuracy=0.91)
     (line,) = said(two, "tuning budget")
-    assert line == "optimizer.lr: settings tried are 2 of cosine, 1 of step. The best of more is higher by chance"
+    assert line == "optimizer.lr: settings tried are 2 of cosine, 1 of step. The best of more is better by chance"
 
 
 def test_a_rate_that_was_picked_on_the_test_set_is_called_so(two: Path, write_run) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -139,7 +139,7 @@ class Keeper:
     def _make(self) -> Version:
         table = read_table_of(self._source, self._read)
         if self._margin is not None:
-            table = replace(table, margin=self._margin)
+            table = table.with_margin(self._margin)
         file = self._source.sweep_file
         progress = progress_of(table, watched(file, self._storage) if file else None)
         pictures = {

@@ -10,7 +10,7 @@ from trainer.report.configurations import MARKS
 from trainer.report.decided import Decided
 from trainer.report.pages.lengths import without_cost
 from trainer.report.pages.outcome import lead
-from trainer.report.pages.sentences import margin_text, mean_of, metric_name, p_value, several
+from trainer.report.pages.sentences import margin_text, mean_of, metric_name, p_value, several, unmeasured_text
 from trainer.report.published.comparisons import Comparison
 from trainer.report.table import Table
 from trainer.runs.bands import RATE
@@ -48,7 +48,7 @@ _NOTES: dict[Certainty, str] = {
     "spreads differ": "The difference is significant, but the spreads differ (Bartlett's test). So it holds at 6% in"
     " place of 5% if runs are normal, and at 13% if they are strongly skewed (simulated).",
     "survivors only": "This holds at the 5% level among the runs that trained to their end. Some did not, see below.",
-    "incomplete": "This holds at the 5% level for the runs that have the number. A missing one may be better.",
+    "incomplete": "This holds at the 5% level for the runs that have the number. What is missing may change it.",
     "interim": "The planned runs are not all there. Who looks at each new seed and stops at the first significant"
     " difference finds a false one in 14% of equal pairs by the tenth, so this is no verdict yet.",
     "not significant": "With these seeds the difference may be due to chance.",
@@ -80,26 +80,26 @@ def finding(table: Table) -> Finding:
 
 def _certainty(table: Table) -> Certainty:
     samples = [sample for sample in table.samples.values() if sample]
-    if not samples and list(without_cost(table)):
+    if not samples and any(each.runs for each in table.configurations):
         return "no such number"
     if not samples:
         return "all runs failed" if any(each.failed for each in table.configurations) else "no runs"
     if len(samples) == 1:
         return "one configuration"
-    if any(each.finding == "undecided" for each in table.against_best):
-        return "too few runs"
     decided = table.decided if not table.asked else None
+    if not decided and any(each.finding == "undecided" for each in table.against_best):
+        return "too few runs"
     if decided and not table.interim and not decided.settles(table.ranked[0], highest=table.highest):
         return "undecided after the last seed"
     if not decided and len(table.top) > 1:
         return "not significant"
     if table.interim:
         return "interim"
-    if table.empty or table.lost or (table.unmeasured and not table.asked):
+    if table.empty or table.lost or table.unmeasured:
         return "incomplete"
     counts_them = table.asked is not None and table.asked.outcome.name == DECADES  # the failed runs are the outcome
     survivors = any("survivors only" in each.marks for each in table.configurations)
-    if survivors and not counts_them:
+    if (survivors or table.stopped) and not counts_them:
         return "survivors only"
     if table.decided:
         return "decided" if decided else "seeds until decided"
@@ -109,12 +109,7 @@ def _certainty(table: Table) -> Certainty:
 def _sentences(table: Table) -> Iterable[str]:
     filled = {label: sample for label, sample in table.samples.items() if sample}
     if not filled:
-        if _certainty(table) == "no such number":
-            yield "No configuration has the cost that is asked for."
-            yield from without_cost(table)
-        else:
-            none = "No run of this table has finished, so there is no answer yet."
-            yield none if not table.failures else "Every run failed."
+        yield from _without_samples(table)
         yield from _failed(table)
         yield from _not_counted(table)
         return
@@ -122,13 +117,16 @@ def _sentences(table: Table) -> Iterable[str]:
     mean = mean_of(table, filled[best])
     metric = metric_name(table)
     leads = f"{metric[:1].upper()}{metric[1:]} is {'highest' if table.best_is_highest else 'lowest'} for {best}, {mean}"
+    if table.fewer:
+        leads = f"Of the points with {len(filled[best])} seeds, {leads[:1].lower()}{leads[1:]}"
     certainty = None if table.asked and len(filled) == 2 else _certainty(table)
     match certainty:
         case None:
             yield from lead(table.asked, table.measured) if table.asked else ()
         case "one configuration":
             yield f"{metric[:1].upper()}{metric[1:]} of {best} is {mean}."
-            yield "There is no other configuration to compare it with."
+            alone = "There is no other configuration" if len(table.configurations) == 1 else "No other one has a result"
+            yield f"{alone} to compare it with."
         case "too few runs":
             short = [name for name, sample in filled.items() if not can_be_judged([*sample.values()])]
             have = "has" if len(short) == 1 else "have"
@@ -154,6 +152,19 @@ def _sentences(table: Table) -> Iterable[str]:
     yield from _failed(table)
     yield from _not_counted(table)
     yield from _published(table)
+
+
+def _without_samples(table: Table) -> Iterable[str]:
+    """Yield why there is nothing to compare."""
+    match _certainty(table):
+        case "no such number":
+            costs = list(without_cost(table))
+            yield f"No configuration has the {'cost' if costs else 'number'} that is asked for."
+            yield from costs
+        case "all runs failed":
+            yield "Every run that ended failed." if table.interim else "Every run failed."
+        case _:
+            yield "No run of this table has finished, so there is no answer yet."
 
 
 def _decisions(decided: Decided, best: str, *, unit: str) -> Iterable[str]:
@@ -243,7 +254,7 @@ def _failed(table: Table) -> Iterable[str]:
     """Yield which configurations have runs that diverged or stayed at chance, and which train with every seed."""
     bad = [each for each in table.failures if each.failed]
     if not bad:
-        if table.failures and RATE in table.varied:
+        if table.failures and RATE in table.varied and not table.interim:
             yield "Every run trained, at each learning rate."
         return
     counts = [f"{each.name} ({each.failed} of {each.n})" for each in bad]
@@ -260,9 +271,13 @@ def _not_counted(table: Table) -> Iterable[str]:
         have = "has" if len(table.empty) == 1 else "have"
         yield f"Of {len(table.configurations)} configurations, {len(table.empty)} {have} no run yet:"
         yield f"{several(table.empty)}."
-    if table.unmeasured and not table.asked:
-        said = several([f"{count} of {label}" for label, count in table.unmeasured.items()])
-        yield f"Finished runs without a finite {table.metric}, which are in no mean: {said}."
+    if table.stopped:
+        yield f"Every run was stopped early, and none is compared, of {several(table.stopped)}."
+    if table.fewer:
+        said = several([f"{each.label}, {mean_of(table, each.sample())}" for each in table.fewer])
+        yield f"With fewer seeds, and so not compared: {said}."
+    if table.unmeasured:
+        yield f"{unmeasured_text(table)}."
     if lost := len(table.lost):
         yield "1 run crashed and is not counted." if lost == 1 else f"{lost} runs crashed and are not counted."
 
@@ -282,7 +297,7 @@ def _published(table: Table) -> Iterable[str]:
         yield f"ones, so {'it has' if one else 'they have'} no verdict."
     counts = Counter(each.verdict for each in heads if each.reproduced)
     if not counts:
-        yield "No published figure has a verdict yet, because a verdict needs three runs."
+        yield "No published figure has a verdict yet, because a verdict needs three runs that vary."
         return
     ours = {"consistent": "consistent with", "higher": "higher than", "lower": "lower than"}
     parts = [f"{phrase} {counts[verdict]}" for verdict, phrase in ours.items() if counts[verdict]]

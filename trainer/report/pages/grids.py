@@ -5,8 +5,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from trainer.report.configurations import Configuration
-from trainer.report.pages.sentences import digits_of, interval, margin_text, mean_interval, p_value
+from trainer.report.configurations import MARKS, Configuration
+from trainer.report.pages.sentences import (
+    difference,
+    differences,
+    interval,
+    margin_text,
+    mean_interval,
+    p_value,
+)
 from trainer.report.published.authors import facts_of, why_unrun
 from trainer.report.published.grades import KINDS, MEANING
 from trainer.report.table import Table
@@ -40,7 +47,7 @@ class Grid:
 def configurations(table: Table) -> Grid:
     """Return the configurations, the best first and those without runs last."""
     percent = "accuracy" in table.metric
-    digits = 2 if percent else 4
+    digits = 2 if percent else None
     metric = table.metric.replace("/", " ").replace("_", " ") + " (%)" * percent
     columns: list[tuple[str, Callable[[Configuration], str]]] = [
         ("configuration", lambda each: each.label),
@@ -89,7 +96,9 @@ def _top_group_of(table: Table) -> str:
 
 
 def _in_top(table: Table, configuration: Configuration) -> str:
-    return "yes" if configuration.label in table.top else "no" if configuration.sample() else NONE
+    """Return whether one may be the best: `-` if it was not compared, as a point of a search with fewer seeds."""
+    label = configuration.label
+    return "yes" if label in table.top else "no" if table.samples.get(label) else NONE
 
 
 def _megabytes(bytes_of_runs: Collection[float]) -> str:
@@ -145,29 +154,37 @@ def pairs(table: Table) -> Grid:
         what = f"{table.top[0]} and each other configuration"
     count = f"{len(table.pairs)} pair{'s' * (len(table.pairs) > 1)}"
     caption = f"{what}, for a question about two of them: Welch's test, with p corrected after Holm for {count}"
-    digits = digits_of(table)
     header = (
         "pair",
-        "difference",
+        _difference_or_ratio(table),
         "95% interval (uncorrected)",
         "p (Holm)",
         "finding",
         "effect size (Hedges' g), 95% interval",
         "paired by seed (uncorrected, for information)",
     )
+    ratio = _difference_or_ratio(table) == "ratio"
     rows = tuple(
         (
-            f"{pair.a} − {pair.b}",  # noqa: RUF001 - a minus sign
-            f"{pair.difference.mean:+.{digits}f}",
-            interval((pair.difference.low, pair.difference.high), digits=digits),
+            f"{pair.a} {'/' if ratio else '−'} {pair.b}",  # noqa: RUF001 - a minus sign
+            difference(table, pair.difference.mean),
+            differences(table, pair.difference.low, pair.difference.high),
             p_value(pair.p_holm),
             "the first is " + pair.split if pair.split in ("higher", "lower") else pair.split,
             _effect_of(table.scaled[pair.a], table.scaled[pair.b]),
-            NONE if pair.paired is None else interval((pair.paired.low, pair.paired.high), digits=digits),
+            NONE if pair.paired is None else differences(table, pair.paired.low, pair.paired.high),
         )
         for pair in shown
     )
     return Grid(caption + _NOT_FIXED * bool(table.decided), header, rows, (0, 4))
+
+
+def _difference_or_ratio(table: Table) -> str:
+    return "ratio" if table.asked and table.asked.scale == "ratio" else "difference"
+
+
+def _minus(table: Table) -> str:
+    return "over" if _difference_or_ratio(table) == "ratio" else "minus"
 
 
 def _effect_of(a: Values, b: Values) -> str:
@@ -179,7 +196,7 @@ def with_best(table: Table) -> Grid:
     """Return the difference of each configuration from the best one, and what may be concluded."""
     best = table.ranked[0] if table.ranked else NONE
     how = "Welch's test" if len(table.against_best) == 1 else "the larger p of Hsu's comparison and Welch's"
-    caption = f"Each configuration minus the best, {best}: {how}"
+    caption = f"Each configuration {_minus(table)} the best, {best}: {how}"
     return _against(table, table.against_best, caption, dict.fromkeys(table.verdicts, best))
 
 
@@ -188,7 +205,7 @@ def with_control(table: Table) -> Grid:
     pairs_only = all(len(family.members) == 2 for family in table.families)
     how = "Welch's test" if pairs_only else "the larger p of Dunnett's comparison and Welch's"
     how = "seed by seed, corrected after Bonferroni" if table.asked else how
-    caption = f"Each configuration minus the control, {table.control_words}: {how}"
+    caption = f"Each configuration {_minus(table)} the control, {table.control_words}: {how}"
     of_family = {name: family.control for family in table.families for name in family.members}
     controls = {name: of_family.get(name, table.control) for name in table.verdicts_on_control}
     return _against(table, table.against_control, caption, controls, side=True)
@@ -242,24 +259,25 @@ def _against(
     table: Table, comparisons: Sequence[Against], caption: str, references: Mapping[str, str], *, side: bool = False
 ) -> Grid:
     """Return comparisons, each with its reference, and their verdicts. `side`: also which one is higher."""
-    digits = digits_of(table)
     verdicts = table.verdicts_on_control if side else table.verdicts
     marks = {each.label: each.marks for each in table.configurations}
     effect_size = "effect size (Hedges' g), 95% interval"
-    header = ("configuration", "difference", "95% bounds, all at once", "p", effect_size, "verdict")
+    header = ("configuration", _difference_or_ratio(table), "95% bounds, all at once", "p", effect_size, "verdict")
     rows: list[tuple[str, ...]] = []
     for each in comparisons:
         reference = references[each.name]
-        interim = any("interim" in marks.get(name, ()) for name in (each.name, reference))
         said = _conclusion(table, each, reference, verdicts[each.name], side=side)
+        if verdicts[each.name].word in ("different", "equivalent"):
+            of_both = {*marks.get(each.name, ()), *marks.get(reference, ())}
+            said = ", ".join([said, *(mark for mark in MARKS if mark in of_both)])
         rows.append(
             (
                 each.name,
-                f"{each.difference:+.{digits}f}",
-                _bounds(each, digits),
+                difference(table, each.difference),
+                differences(table, each.low, each.high),
                 p_value(each.p),
                 _effect_of(table.scaled[each.name], table.scaled[reference]),
-                f"{said}, interim" if interim and verdicts[each.name].word in ("different", "equivalent") else said,
+                said,
             )
         )
     return Grid(caption + _margin_of(table) + _NOT_FIXED * bool(table.decided), header, tuple(rows), (0, 5))
@@ -321,15 +339,6 @@ def decisions(table: Table) -> Grid:
         most = decided.until.at_most
         caption += f". It took {sum(began)} runs. {most} seeds for each of {len(began)} are {most * len(began)}"
     return Grid(caption, header, rows, (0, 1))
-
-
-def _bounds(each: Against, digits: int) -> str:
-    """Return an interval, or the one bound that a comparison with the best has."""
-    if each.low is None and each.high is None:
-        return NONE
-    if each.low is None:
-        return f"below {each.high:+.{digits}f}"
-    return f"above {each.low:+.{digits}f}" if each.high is None else interval((each.low, each.high), digits=digits)
 
 
 def departures(table: Table) -> Grid:

@@ -78,7 +78,7 @@ def _tuning(table: Table) -> Iterator[Guard]:
         said = ", ".join(f"{count} of {name}" for name, count in tried.items())
         yield Guard(
             "tuning budget",
-            f"{several(_knobs(table))}: settings tried are {said}. The best of more is higher by chance",
+            f"{several(_knobs(table))}: settings tried are {said}. The best of more is better by chance",
         )
 
 

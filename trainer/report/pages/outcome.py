@@ -50,7 +50,10 @@ def lead(asked: Measured, beside: Iterable[Measured] = ()) -> Iterable[str]:
     else:
         higher = "higher" if contrast.estimate > 0 else "lower" if contrast.estimate < 0 else "the same"
         yield f"For {name}, the {words} is {higher} than for {reference}: {with_interval(contrast)}."
-    means = [number(fmean(asked.filled[label].values()), digits=None) for label in (name, reference)]
+    pair = [asked.filled[name], asked.filled[reference]]
+    seeds = pair[0].keys() & pair[1].keys() if contrast.paired else set[int]()  # those that are compared
+    compared = [[value for seed, value in each.items() if seed in seeds] if seeds else each.values() for each in pair]
+    means = [number(fmean(each), digits=None) for each in compared]
     unit = asked.outcome.unit
     yield f"The means are {means[0]} and {means[1]}{'' if unit in ('', '%') else ' '}{unit}."
     yield from _how(asked)
@@ -157,9 +160,11 @@ def _cells(contrast: Contrast | None) -> tuple[str, ...]:
 def _method(asked: Measured) -> str:
     what = "log ratios" if asked.scale == "ratio" else "differences"
     several = ", corrected after Bonferroni" if len(asked.contrasts) > 1 else ""
+    sizes = {len(each) for each in asked.filled.values()} | {each.n for each in asked.contrasts.values()}
+    shared = " that both have" if len(sizes) > 1 else ""
     if asked.unpaired:
         return f"and Welch's interval of {what}, because the seeds cannot be paired{several}"
-    return f"and the t-interval of {what} of runs of one seed{several}"
+    return f"and the t-interval of {what} of runs of one seed{shared}{several}"
 
 
 def measured(measures: Sequence[Measured]) -> Grid:

@@ -13,18 +13,18 @@ from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, Values, describe
 from trainer.statistics.failures import two_humped
 from trainer.statistics.power import difference_needed, lead_needed, power_if_skewed
 from trainer.statistics.seedwise import Scale, smallest_found
-from trainer.text import NONE, spread
+from trainer.text import NONE, number, spread
 
 _MOST_NAMED = 5  # configurations in a sentence
 
 
-def interval(bounds: tuple[float | None, float | None] | None, *, digits: int = 2) -> str:
+def interval(bounds: tuple[float | None, float | None] | None, *, digits: int | None = 2) -> str:
     if bounds is None or bounds[0] is None or bounds[1] is None:
         return NONE
-    return f"[{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]"
+    return f"[{number(bounds[0], digits=digits)}, {number(bounds[1], digits=digits)}]"
 
 
-def mean_interval(values: Values, *, digits: int = 2) -> str:
+def mean_interval(values: Values, *, digits: int | None = 2) -> str:
     sample = describe(list(values.values()))
     return interval((sample.low, sample.high) if sample else None, digits=digits)
 
@@ -36,8 +36,25 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def digits_of(table: Table) -> int:
-    return 2 if table.percent else 4
+def digits_of(table: Table) -> int | None:
+    """Return the decimals of what the table compares, None for as many as a figure needs."""
+    return 2 if table.percent else None
+
+
+def difference(table: Table, value: float) -> str:
+    """Return a difference of what the table compares, as `+0.14`, or `0.82` where the ratio is compared."""
+    if table.asked and table.asked.scale == "ratio":
+        return f"{math.exp(value):.3g}"
+    return f"{value:+.2f}" if table.percent else f"{value:+.3g}"
+
+
+def differences(table: Table, low: float | None, high: float | None) -> str:
+    """Return the bounds of a difference: both, the one that there is, or `-`."""
+    if low is None:
+        return NONE if high is None else f"below {difference(table, high)}"
+    if high is None:
+        return f"above {difference(table, low)}"
+    return f"[{difference(table, low).removeprefix('+')}, {difference(table, high).removeprefix('+')}]"
 
 
 def margin_text(table: Table) -> str:
@@ -47,8 +64,7 @@ def margin_text(table: Table) -> str:
 
 def mean_of(table: Table, values: Values) -> str:
     """Return `94.13 ± 0.12% (n=3)`, with as many digits as a figure of what the table compares needs."""
-    digits = None if table.asked and not table.percent else digits_of(table)
-    return spread(values.values(), digits=digits, unit="%" * table.percent)
+    return spread(values.values(), digits=digits_of(table), unit="%" * table.percent)
 
 
 def metric_name(table: Table, *, unit: bool = False) -> str:
@@ -126,8 +142,17 @@ def two_humps_of(table: Table) -> str:
     )
 
 
+def unmeasured_text(table: Table) -> str:
+    """Return which finished runs have no number of what is compared: some must have none."""
+    measure = table.asked.outcome.name if table.asked else table.metric
+    said = several([f"{count} of {label}" for label, count in table.unmeasured.items()])
+    return f"Finished runs without a finite {measure}, which are in no mean: {said}"
+
+
 def nothing_missing(table: Table) -> str:
     """Return the sentence for a table without problems. For plain folders the number of runs to expect is unknown."""
+    if table.unmeasured:
+        return f"{unmeasured_text(table)}."
     return f"Nothing: every run {'found here' if table.expected is None else 'of the sweep'} has finished and counts."
 
 
@@ -159,15 +184,16 @@ def floor_text(table: Table) -> str:
     single = sum(len(sample) > 1 for sample in table.samples.values()) == 1
     if floor.equal:
         said = (
-            f"Noise floor: the seed alone gives a standard deviation of {floor.std:.{digits}f}{unit}, 95% interval"
-            f" {interval((floor.low, floor.high), digits=digits)} ({floor.df} degrees of freedom)."
+            f"Noise floor: the seed alone gives a standard deviation of {number(floor.std, digits=digits)}{unit}, 95%"
+            f" interval {interval((floor.low, floor.high), digits=digits)} ({floor.df} degrees of freedom)."
         )
         std, at = floor.std, "" if single else " and equal spreads, which Bartlett's test does not contradict"
     else:
         said = (
             f"The noise differs between configurations: the seed alone gives standard deviations from"
-            f" {floor.smallest:.{digits}f} to {floor.largest:.{digits}f}{unit} (Bartlett's test of equal spreads, p"
-            f" {p if (p := p_value(floor.p_equal)).startswith('<') else f'= {p}'}). One pooled figure would mislead."
+            f" {number(floor.smallest, digits=digits)} to {number(floor.largest, digits=digits)}{unit} (Bartlett's test"
+            f" of equal spreads, p {p if (p := p_value(floor.p_equal)).startswith('<') else f'= {p}'}). One pooled"
+            " figure would mislead."
         )
         std, at = floor.largest, " and the largest of these spreads for all"
     return said if table.decided else " ".join([said, *_power(table, std, at)])  # its power is not of a fixed number
@@ -186,8 +212,8 @@ def _power(table: Table, std: float, at: str) -> Iterator[str]:
         return
     tail = _if_skewed(power_if_skewed(lead, spreads, seeds))
     yield (
-        f"With {seeds} seeds per configuration{at}, a best one that leads {others} by {lead:.{digits}f}{unit} is"
-        f" found with 80% power if runs are normal{tail}."
+        f"With {seeds} seeds per configuration{at}, a best one that leads {others} by"
+        f" {number(lead, digits=digits)}{unit} is found with 80% power if runs are normal{tail}."
     )
     if not table.against_control:
         return
@@ -196,11 +222,11 @@ def _power(table: Table, std: float, at: str) -> Iterator[str]:
         return
     sizes = (sum(len(table.samples[name]) > 1 for name in family.members) for family in table.families)
     own = (std,) * max(2, *sizes, 0)
-    if difference := difference_needed(own, seeds):
-        tail = _if_skewed(power_if_skewed(difference, own, seeds, from_control=True))
+    if least := difference_needed(own, seeds):
+        tail = _if_skewed(power_if_skewed(least, own, seeds, from_control=True))
         yield (
-            f"One that differs from the control, {table.control_words}, by {difference:.{digits}f}{unit} is found"
-            f" different from it with 80% power{tail}."
+            f"One that differs from the control, {table.control_words}, by {number(least, digits=digits)}{unit} is"
+            f" found different from it with 80% power{tail}."
         )
 
 

@@ -1,0 +1,125 @@
+"""What a page says where finished runs lack the number that is compared, or two configurations have other seeds."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainer.report.expected import judge, read_expected
+from trainer.report.pages import grids
+from trainer.report.pages.answer import Finding, finding
+from trainer.report.pages.sentences import nothing_missing
+from trainer.report.table import Table
+from trainer.report.tables import read_table
+
+COMMAND = 'command: ["${env}", trainer, train, "${args_no_hyphens}"]'
+
+
+@pytest.fixture
+def compare(tmp_path: Path, write_run):
+    """`compare(header, sgd=[...], adamw=[...])`: the table of a sweep of optimizers, from what each seed's summary has
+    beside the usual figures. A text is a status."""
+
+    def table(header: str, metric: str = "test/accuracy", **of: Sequence[Mapping[str, Any]]) -> Table:
+        folder = tmp_path / "runs" / "optimizers"
+        seeds = max(map(len, of.values()))
+        folder.mkdir(parents=True)
+        (folder / "optimizers.yaml").write_text(
+            f"# Which optimizer?\n{header}\nproject: p\nname: optimizers\nmethod: grid\n"
+            f"metric: {{name: {metric}, goal: maximize}}\n{COMMAND}\nparameters:\n  model.name: {{value: lenet5}}\n"
+            f"  optimizer.name: {{values: {json.dumps([*of])}}}\n  seed: {{values: {json.dumps([*range(seeds)])}}}\n"
+        )
+        for name, summaries in of.items():
+            for seed, summary in enumerate(summaries):
+                words = ["model.name=lenet5", f"optimizer.name={name}", f"seed={seed}"]
+                run = write_run(folder / f"{name}-s{seed}", words, accuracy=0.9 + seed / 1000)
+                path = run / "summary.json"
+                path.write_text(json.dumps(json.loads(path.read_text()) | dict(summary)))
+        return read_table(folder)
+
+    return table
+
+
+def each(measure: str, *values: float | None) -> list[dict[str, Any]]:
+    return [{measure: value} for value in values]
+
+
+def test_runs_without_the_outcome_are_counted_and_the_answer_is_incomplete(compare) -> None:
+    """Before: `significant at the 5% level`, of the three seeds of six that had reached the target."""
+    table = compare(
+        "# Outcome: time/to_target_seconds, lower",
+        sgd=each("time/to_target_seconds", 10, 11, 12, None, None, None),
+        adamw=each("time/to_target_seconds", 20, 21, 22, 23, 20, 21),
+    )
+    said, missing = finding(table), "without a finite time/to_target_seconds, which are in no mean: 3 of sgd."
+    assert said.certainty == "incomplete"
+    assert missing in said.text and missing in nothing_missing(table)
+    (found,) = judge(table, [read_expected("sgd < adamw", table)])
+    assert not found.met and found.why.endswith("some runs have no number")
+
+
+@pytest.mark.parametrize(
+    ("header", "metric"), [("# Outcome: runs/grad_cosine/mean, higher", "test/accuracy"), ("", "epochs_to_target")]
+)
+def test_a_number_that_no_run_has_is_no_failure_of_runs(compare, header: str, metric: str) -> None:
+    """Before: `Every run failed.`"""
+    table = compare(header, metric, sgd=[{}] * 3, adamw=[{}] * 3)
+    said = finding(table)
+    assert said.certainty == "no such number"
+    assert said.text.startswith("No configuration has the number that is asked for. Finished runs without a finite ")
+
+
+def test_two_with_other_seeds_are_ranked_as_they_are_compared(compare) -> None:
+    """Before: the two seeds that only sgd has made it the best, against the test over the three that both have."""
+    diverged = {"status": "diverged"}
+    table = compare(
+        "# Outcome: train/loss, lower",
+        sgd=each("train/loss", 1.0, 1.2, 1.4, 0.2, 0.21),
+        adamw=[*each("train/loss", 0.9, 1.07, 1.27), diverged, diverged],
+    )
+    assert table.ranked == ["adamw", "sgd"] and table.top == ["adamw"]
+    text = finding(table).text
+    assert text.startswith("For sgd, the train loss is 1.11 times that of adamw: ")
+    assert "The means are 1.2 and 1.08. Lower is better, so adamw is, and the difference is significant" in text
+    found = judge(table, [read_expected(text, table) for text in ("sgd < adamw", "adamw < sgd")])
+    assert [outcome.met for outcome in found] == [False, True]
+
+
+def test_a_configuration_whose_runs_were_all_stopped_is_not_without_runs(compare) -> None:
+    """Before: `1 has no run yet`."""
+    table = compare("", sgd=[{}] * 3, adamw=[{"status": "stopped"}] * 3)
+    said: Finding = finding(table)
+    assert "Every run was stopped early, and none is compared, of adamw." in said.text
+    assert "has no run yet" not in said.text and "No other one has a result to compare it with." in said.text
+
+
+def test_verdicts_in_tables_have_the_marks_of_both(compare) -> None:
+    lower = [{"test/accuracy": 0.8 + seed / 1000} for seed in range(6)]
+    table = compare("# Control: sgd", sgd=[*[{}] * 3, *[{"status": "diverged"}] * 3], adamw=lower)
+    (row,) = grids.with_best(table).rows
+    assert row[-1] == "different, survivors only"
+    (row,) = grids.with_control(table).rows
+    assert row[-1] == "different, lower, survivors only"
+
+
+def test_ratios_are_shown_as_ratios_and_small_numbers_with_their_digits(compare) -> None:
+    """Before: a difference of logarithms under the title `difference`, and `0.0000 ± 0.0000`."""
+    of = {name: each("train/loss", *(1e-5 * k * (1 + s / 100) for s in range(3))) for name, k in OF.items()}
+    table = compare("# Outcome: train/loss, lower\n# Control: sgd", **of)
+    grid = grids.with_control(table)
+    assert grid.caption.startswith("Each configuration over the control, sgd") and grid.header[1] == "ratio"
+    assert {row[0]: row[1] for row in grid.rows} == {"adamw": "0.5", "rmsprop": "3"}
+    pair = grids.pairs(table).rows[0]
+    assert pair[:2] == ("sgd / adamw", "2")
+
+
+OF = {"sgd": 2, "adamw": 1, "rmsprop": 6}
+
+
+def test_a_metric_that_is_no_percentage_has_the_digits_that_it_needs(compare) -> None:
+    of = {name: each("train/loss", *(1e-5 * k * (1 + s / 100) for s in range(3))) for name, k in OF.items()}
+    table = compare("", "train/loss", **of)
+    assert "Train loss is highest for rmsprop, 6.06e-05 ± 6e-07 (n=3)." in finding(table).text
+    assert {row[0]: row[1] for row in grids.with_best(table).rows} == {"sgd": "-4.04e-05", "adamw": "-5.05e-05"}
