@@ -171,7 +171,8 @@ def _report(result: "RunResult", as_json: bool) -> None:
         key: summary[key] for key in summary if key.startswith("also/") and key.count("/") == 2 and key.endswith(_SHOWN)
     }
     if (headline := summary.get("headline/accuracy")) is not None:
-        shown |= {f"headline, {_PROTOCOLS[summary['headline/protocol']]}": headline}
+        of = f"of the restored epoch {restored:g}" if (restored := summary.get("restored_epoch")) else None
+        shown |= {f"headline, {of or _PROTOCOLS[summary['headline/protocol']]}": headline}
     for key, value in shown.items():
         typer.echo(f"{key:<20} {value:.2%}")
     if result.status == "finished":

@@ -43,6 +43,11 @@ class RunConfig(Section):
             raise ValueError(
                 f"protocol: {self.protocol!r} picks an epoch, but train.early_stop.restore_best picks one, too; use one"
             )
+        if self.train.early_stop.restore_best and self.train.target_accuracy and not validates:
+            raise ValueError(
+                f"train.target_accuracy: {self.train.target_accuracy:g}: without a validation set the test accuracy of"
+                " the last weights ends the run, but train.early_stop.restore_best goes back to others; use one"
+            )
         if getattr(self.schedule, "monitor", "auto") == "test/loss" and self.train.evaluate_every > 1:
             raise ValueError("schedule.monitor: 'test/loss' needs every epoch evaluated; set train.evaluate_every=1")
         if self.protocol != "last" and self.train.evaluate_every > 1:

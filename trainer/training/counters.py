@@ -37,7 +37,8 @@ class Counters:
         better = [key for key, value in accuracies.items() if value > self.best.get(key, -1.0)]
         self.best |= {key: accuracies[key] for key in better}
         if "val/accuracy" in better:
-            self.best.pop("test/accuracy_at_best_val", None)
+            for known in (self.best, self.latest):  # it is of an epoch that is no longer the best
+                known.pop("test/accuracy_at_best_val", None)
             self.best |= {"test/accuracy_at_best_val": metrics["test/accuracy"]} if "test/accuracy" in metrics else {}
         kept = {"test/accuracy_at_best_val"} & self.best.keys()
         return {f"{key}_best": self.best[key] for key in accuracies} | {key: self.best[key] for key in kept}

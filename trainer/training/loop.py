@@ -52,6 +52,7 @@ class Loop:
         self.counters = Counters(build_seconds=parts.build_seconds, prepare_seconds=parts.prepare_seconds)
         self.sums = Sums(parts.compute.device)
         self._best: dict[str, Any] = {}  # the best epoch's weights, if they are to be restored
+        self._restored = False
         self._clock = Clock(parts.compute, self.counters)
         self.steps = parts.batches.steps
         self._last_step = self.steps.of(parts.config.epochs)
@@ -206,7 +207,8 @@ class Loop:
         self.sums.reset()
         if improved and parts.keep_best:
             self._keep("best", self.weights())
-        self.keep_path_weights()
+        if not self._restored:
+            self.keep_path_weights()
         if self.done or counters.epoch % config.checkpoint_every == 0 or self._stop_requested():
             self.save_checkpoint()
 
@@ -228,6 +230,8 @@ class Loop:
             self._best = {"epoch": self.epoch, "weights": weights}
         if not self.done or self._best.get("epoch", self.epoch) == self.epoch:
             return {}
+        self.keep_path_weights()  # those of this epoch
+        self._restored = True
         parts.evaluated.load_state_dict(self._best["weights"])
         again = self._evaluate(parts.val).metrics("val/") if parts.val else {}
         return again | {"restored_epoch": self._best["epoch"]}
@@ -258,6 +262,7 @@ class Loop:
         """Return what an evaluation needs."""
         return {
             "epoch": self.epoch,
+            "evaluated_epoch": self._best["epoch"] if self._restored else self.epoch,
             "model": self.parts.model.state_dict(),
             "evaluated": self.parts.evaluated.state_dict(),
             "counters": asdict(self.counters),

@@ -53,7 +53,7 @@ def load_trained(path: Path, changes: Mapping[str, object] | None = None) -> Tra
     return TrainedNetwork(
         config=config,
         model=compute.place(model).eval(),
-        epoch=state["epoch"],
+        epoch=state.get("evaluated_epoch", state["epoch"]),  # older ones do not say that they were restored
         image_set=image_set,
         compute=compute,
         normalize=Normalize(image_set.mean, image_set.std, compute.device),

@@ -15,10 +15,12 @@ from trainer.config import load_config
 from trainer.config.train import EarlyStop
 from trainer.errors import ConfigError
 from trainer.runs.checkpoint import load_checkpoint
+from trainer.training.counters import Counters
 from trainer.training.early_stop import Monitor
 from trainer.training.evaluate import evaluate
 from trainer.training.loop import Loop
 from trainer.training.run import RunResult, resume_run, start_run
+from trainer.training.trained import load_trained
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def test_a_run_without_a_new_best_ends_early_and_with_its_best_weights(run, monk
     monkeypatch.setattr(Monitor, "update", lambda self, metrics: update(self, {"val/loss": next(losses)}))
     result = run(
         "train.epochs=9", "data.val_fraction=0.25", "train.early_stop.patience=2", "train.early_stop.restore_best=true",
-        "train.ema.decay=0", "train.keep_best=true",
+        "train.ema.decay=0", "train.keep_best=true", "probe.path.every_epochs=1",
     )  # fmt: skip
     assert (result.status, result.summary["epoch"]) == ("finished", 4)
     assert result.message == "stopped early: no better val/loss for 2 epochs"
@@ -94,6 +96,29 @@ def test_a_run_without_a_new_best_ends_early_and_with_its_best_weights(run, monk
     torch.testing.assert_close(final, best, rtol=0, atol=0)
     assert last["val/loss"] == rows(result)[1]["val/loss"]
     assert last["test/accuracy"] == rows(result)[1]["test/accuracy"]
+    assert load_trained(result.folder).epoch == 2
+    kept = {epoch: load_checkpoint(result.folder / f"path/{epoch}.pt")["evaluated"] for epoch in (2, 4)}
+    torch.testing.assert_close(kept[2], best, rtol=0, atol=0)
+    assert any(not torch.equal(kept[4][key], best[key]) for key in best)  # before: the restored ones, as epoch 4
+
+
+def test_the_test_accuracy_at_the_best_validation_is_of_that_epoch_or_left_out(run, monkeypatch) -> None:
+    """Before: the summary kept that of an earlier best epoch, where the best one was not tested."""
+    accuracies = iter([0.1, 0.2, 0.9, 0.3])
+    best = Counters.best_accuracies
+    monkeypatch.setattr(
+        Counters, "best_accuracies", lambda self, metrics: best(self, {**metrics, "val/accuracy": next(accuracies)})
+    )
+    result = run("train.epochs=4", "train.evaluate_every=2", "data.val_fraction=0.25")
+    assert "test/accuracy_at_best_val" in rows(result)[1]
+    assert "test/accuracy_at_best_val" not in {**rows(result)[3], **result.summary}
+
+
+def test_a_target_on_the_test_set_and_restored_weights_are_refused_together() -> None:
+    words = ["train.target_accuracy=0.9", "train.early_stop.restore_best=true"]
+    with pytest.raises(ConfigError, match=r"train\.target_accuracy: 0\.9: without a validation set"):
+        load_config(words)
+    load_config([*words, "data.val_fraction=0.1"])
 
 
 def test_a_run_ends_at_its_target_accuracy_and_says_when(run) -> None:
