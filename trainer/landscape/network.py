@@ -2,13 +2,13 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trainer.data.images import Split
 from trainer.seeds import generator
@@ -45,6 +45,7 @@ def load_network(
     trained = load_trained(run, {**(changes or {}), "train.precision": "float32"})
     whole = trained.image_set.train if split == "train" else trained.image_set.test
     picked = torch.randperm(len(whole), generator=generator(seed, "images measured"))[:images]
+    drawn = whole.select(picked)
     settings = {
         "model": trained.config.model.name,
         "data": trained.config.data.name,
@@ -52,15 +53,20 @@ def load_network(
         "split": split,
         "images": len(picked),
         "seed": seed,
+        "drawn": _digest([drawn.images, drawn.labels]),
     }
-    drawn = whole.select(picked).to(trained.compute.device)
-    return MeasuredNetwork(**vars(trained), run=run, split=drawn, seed=seed, settings=settings)
+    on_device = drawn.to(trained.compute.device)
+    return MeasuredNetwork(**vars(trained), run=run, split=on_device, seed=seed, settings=settings)
 
 
 def weights_digest(model: nn.Module) -> str:
     """Return eight hex digits that identify a network's weights and buffers."""
+    return _digest(model.state_dict().values())
+
+
+def _digest(tensors: Iterable[Tensor]) -> str:
     total = hashlib.sha256()
-    for value in model.state_dict().values():
+    for value in tensors:
         total.update(value.detach().cpu().contiguous().numpy().tobytes())
     return total.hexdigest()[:8]
 

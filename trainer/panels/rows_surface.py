@@ -8,9 +8,10 @@ from typing import Any
 
 from trainer.files import disk_errors
 from trainer.panels.panel import Histories, Row
+from trainer.runs.groups import value_text
 
 _PLANES = {"random": "random direction", "path": "directions of training"}
-_FINER = ("seed", "reach", "points", "epoch", "weights")  # settings, in the order of a label
+_FINER = ("seed", "reach", "points", "epoch", "weights", "drawn")  # settings, in the order of a label
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _with_own_labels(same: Sequence[_Surface]) -> Iterator[_Surface]:
         if _kinds(settings, [*keys, key]) > _kinds(settings, keys):
             keys.append(key)
     for surface, values in zip(same, settings, strict=True):
-        texts = (f"{key} {values[key]:g}" if key != "weights" else f"{key} {values[key]}" for key in keys)
+        texts = (f"{key} {value_text(values.get(key, 'not known'))}" for key in keys)
         yield replace(surface, label=", ".join([surface.label, *texts]))
 
 

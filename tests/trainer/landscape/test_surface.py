@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,20 @@ def test_the_middle_of_a_surface_over_the_whole_test_set_is_what_evaluate_measur
     middle = next(row for row in found["rows"] if row["alpha"] == 0)
     assert middle["loss"] == pytest.approx(expected["test/loss"], rel=1e-6)
     assert middle["accuracy"] == expected["test/accuracy"]
+
+
+def test_other_images_at_another_root_are_measured_anew(trained_run: Path, image_folder: Path, tmp_path: Path) -> None:
+    """Before: the result of the first images was returned for the second ones."""
+    other = tmp_path / "images"
+    shutil.copytree(image_folder, other)
+    for path in (other / "train" / "dark").iterdir():
+        path.write_bytes((image_folder / "train" / "bright" / path.name).read_bytes())
+    roots: tuple[dict[str, Any], ...] = ({}, {"data.root": str(other)})
+    found = [
+        measured(load_network(trained_run, changes, split="train", images=40, seed=0), tmp_path / "out", dims=1)
+        for changes in roots
+    ]
+    assert found[0]["rows"] != found[1]["rows"]
 
 
 def test_every_point_is_the_loss_of_a_copy_whose_weights_were_moved_by_hand(
