@@ -6,6 +6,7 @@ from typing import Literal, cast, get_args
 
 from trainer.config.explain import did_you_mean
 from trainer.errors import ConfigError, DiskError, ExportError
+from trainer.runs.kept import run_of, suffix_of
 
 Format = Literal["safetensors", "onnx", "timm", "hub-folder"]
 _ENDINGS: dict[Format, str] = {"safetensors": ".safetensors", "onnx": ".onnx", "timm": "-timm", "hub-folder": "-hub"}
@@ -22,20 +23,13 @@ def read_format(name: str) -> Format:
     return cast("Format", name)
 
 
-def run_of(path: Path) -> Path:
-    """Return the folder of a run, of its checkpoint file, or of its `path/EPOCH.pt`."""
-    if path.is_dir():
-        return path
-    return path.parent.parent if path.parent.name == "path" else path.parent
-
-
 def place_of(path: Path, to: Format, out: Path | None) -> Path:
     """Return where a run folder or checkpoint file is exported to: `out`, or `RUN/export/` and a name.
 
     Raises ConfigError if something is there, DiskError if its folder is a file.
     """
     folder = run_of(path)
-    name = folder.resolve().name + ("" if path.is_dir() or path.stem == "checkpoint" else f"-{path.stem}")
+    name = folder.resolve().name + suffix_of(path)
     place = out or folder / "export" / f"{name}{_ENDINGS[to]}"
     if place.exists() or place.is_symlink():
         raise ConfigError(f"{place}: exists; remove it, or give another place: --out PATH")

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -19,12 +19,12 @@ from trainer.config.load import as_stored
 from trainer.config.overrides import flatten
 from trainer.config.own import is_own
 from trainer.errors import ExportError
-from trainer.export.formats import run_of
 from trainer.own import parts as own
 from trainer.own.load import load
 from trainer.own.source import Source
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.runs.folder import read_summary
+from trainer.runs.kept import run_of
 from trainer.runs.private import public_config
 from trainer.training.evaluate import predict
 from trainer.training.networks import one_line_for_wrong_images
@@ -32,6 +32,7 @@ from trainer.training.trained import TrainedNetwork, load_trained
 
 TOLERANCE = 1e-4
 """Largest difference of a logit that an export may have, in shares of the largest logit if that is above 1."""
+_PATHS = ("data.root", "data.also_root", "data.also_test")
 _AS_EXPORTED = {"train.device": "cpu", "train.precision": "float32", "train.channels_last": False}
 _AT_ONCE = 250  # images
 
@@ -174,11 +175,15 @@ def load_network(path: Path, changes: Mapping[str, object], *, check: int | None
     one = trained.image_set.train.select(torch.tensor([0]))  # only its shape is needed, and the others take memory
     trained = replace(trained, image_set=replace(trained.image_set, train=one, val=None))
     images = len(trained.image_set.test)
-    public = {key: _without_folders(value) for key, value in public_config(flatten(as_stored(settings))).items()}
+    public = {key: _without_folders(key, value) for key, value in public_config(flatten(as_stored(settings))).items()}
     return ExportedNetwork(**vars(trained), path=path, checked=min(check or images, images), settings=public)
 
 
-def _without_folders(value: Any) -> Any:
+def _without_folders(key: str, value: Any) -> Any:
     """Return the last part of a path: of data, or of a file of the user's. `timm/NAME` is none."""
-    is_path = isinstance(value, str) and (value.startswith(("/", "~", ".")) or ".py" in value)
-    return value.rpartition("/")[2] if is_path else value
+    if isinstance(value, list | tuple):
+        return [_without_folders(key, each) for each in cast("list[Any]", value)]
+    if not isinstance(value, str):
+        return value
+    is_path = key in _PATHS or value.startswith(("/", "~", ".")) or ".py" in value
+    return PurePath(value).name if is_path else value

@@ -187,18 +187,20 @@ def inspections(
     picture: str | None,
     layers: Sequence[str],
 ) -> list[Inspection]:
-    """Return an inspection of each network: into RUN/inspect, or into `out`, in a folder each if there are several.
+    """Return an inspection of each network: into its run's folder, or into `out`, in a folder each of several.
 
-    Raises ConfigError for unknown layers and pictures.
+    Raises ConfigError for unknown layers and pictures, and for networks that would be drawn to one place.
     """
     shapes = {name: shape for network in networks for name, shape in network.shapes.items()}
     check_layers(list(layers), shapes)
     if out and len({network.run for network in networks}) < len(networks):
         raise ConfigError("--out: two of the runs have the same name; inspect them one by one")
+    if len({network.place.resolve() for network in networks}) < len(networks):
+        raise ConfigError("inspect: one run is given twice; name each once")
     return [
         Inspection(
             network,
-            network.folder / "inspect" if out is None else out / network.run if len(networks) > 1 else out,
+            network.place if out is None else out / network.run if len(networks) > 1 else out,
             network.find_picture(picture),
             [name for name in layers if name in network.shapes] or stages(network.model, network.shapes),
             images,

@@ -11,6 +11,7 @@ from trainer.config.explain import did_you_mean
 from trainer.errors import ConfigError
 from trainer.inspect.layers import output_shapes
 from trainer.inspect.predictions import Predictions, predict_test
+from trainer.runs.kept import run_of, suffix_of
 from trainer.training.trained import TrainedNetwork, load_trained
 
 
@@ -22,11 +23,17 @@ class InspectedNetwork(TrainedNetwork):
 
     @property
     def folder(self) -> Path:
-        return self.path if self.path.is_dir() else self.path.parent
+        return run_of(self.path)
 
     @property
     def run(self) -> str:
-        return self.folder.resolve().name
+        """Return the run's name, and which of its weights these are if not those of its end: `first-best`."""
+        return self.folder.resolve().name + suffix_of(self.path)
+
+    @property
+    def place(self) -> Path:
+        """Return the folder of its pictures in that of the run: `inspect`, or of other weights `inspect-best`."""
+        return self.folder / f"inspect{suffix_of(self.path)}"
 
     @property
     def name(self) -> str:

@@ -30,7 +30,8 @@ def send(inspection: Inspection, numbers: dict[str, Any]) -> str | None:
     sink = WandbSink(config, tables)
     info = provenance(**network.compute.description, ranks=1, command=command_line(), seed=network.config.seed)
     plain = network.config.model_dump(mode="json")
-    sink.start(RunInfo(network.run, network.folder, plain, config_hash(network.config), info, bool(memory), memory))
+    name = network.folder.resolve().name  # also of other weights than those of its end
+    sink.start(RunInfo(name, network.folder, plain, config_hash(network.config), info, bool(memory), memory))
     summary = read_summary(network.folder)
     pictures = {f"inspect/{file.stem}": file for file in inspection.written if file.suffix == ".png"}
     error = numbers["calibration"]["expected_calibration_error"]

@@ -62,6 +62,23 @@ def test_inspect_writes_the_files_that_it_names_and_the_numbers_are_those_of_eva
     assert [each["name"] for each in numbers["classes"]] == ["bright", "dark"]
 
 
+def test_other_weights_of_a_run_are_drawn_beside_those_of_its_end(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: each took the place of the other, and the pages of reports showed whichever came last."""
+    run = tmp_path / "first"
+    shutil.copytree(runs / "ghost0", run)
+    (run / "path").mkdir()
+    for name in ("best.pt", "path/2.pt"):
+        shutil.copy(run / "checkpoint.pt", run / name)
+    assert run_here(["inspect", str(run), str(run / "best.pt"), str(run / "path" / "2.pt")]) == 0
+    assert {path.name for path in run.glob("inspect*")} == {"inspect", "inspect-best", "inspect-2"}
+    assert "first-best: " in capsys.readouterr().out
+    assert json.loads((run / "inspect-2" / "inspect.json").read_text())["run"] == "first-2"
+    assert run_here(["inspect", str(run), f"{run}/../first"]) == 2
+    assert capsys.readouterr().err.strip().endswith("error: inspect: one run is given twice; name each once")
+
+
 def test_several_networks_are_drawn_side_by_side(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """`trainer export`, as typed: what it writes, what a model card says, and what it refuses."""
 
 import json
+import os
 import re
 import shutil
 from importlib.util import find_spec
@@ -46,6 +47,20 @@ def test_the_command_writes_into_the_run_and_says_how_close_the_copy_is(
         about = {key: json.loads(value) for key, value in file.metadata().items() if key != "format"}
     assert about["test_accuracy"] == accuracy and about["test_images"] == 16
     assert about["class_names"] == ["bright", "dark"] and about["config"]["model.width"] == 2
+
+
+def test_no_folder_of_yours_is_in_a_file(exported_runs: Path, tmp_path: Path) -> None:
+    """Before: a list was left as it was, and so was a relative path."""
+    run = tmp_path / "ghost"
+    shutil.copytree(exported_runs / "ghost", run)
+    state = load_checkpoint(run / "checkpoint.pt")
+    root = state["config"]["data"]["root"]
+    state["config"]["data"] |= {"root": f"{os.path.relpath(root)}", "also_root": "projects/ann"}
+    state["config"]["data"]["also_test"] = ["projects/ann/other.npz"]
+    save_checkpoint(run / "checkpoint.pt", state)
+    settings = load_network(run, {"data.also_test": []}).settings
+    assert settings["data.root"] == Path(root).name and settings["data.also_root"] == "ann"
+    assert settings["data.also_test"] == ["other.npz"]
 
 
 def test_json_and_a_number_of_images(exported_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
