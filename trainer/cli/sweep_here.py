@@ -1,6 +1,7 @@
 """`trainer sweep run` and `rerun` on this machine, after the flags are read."""
 
 import json
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -79,6 +80,16 @@ def run_each(
         return _run_each(paths, placed, place, retry, as_json)
 
 
+def rerun_of(path: Path, place: Place) -> str:
+    """Return the command that runs the failed points of a sweep again, without the password of its storage."""
+    from trainer.sweep.storage import without_password
+
+    words = ["trainer", "sweep", "rerun", str(path)]
+    words += ["--runs", str(place.runs)] if place.runs != Path("runs") else []
+    known = place.storage in (None, os.environ.get("TRAINER_STORAGE"))
+    return shlex.join([*words, *([] if known else ["--storage", without_password(place.storage or "")])])
+
+
 def _run_each(paths: Sequence[Path], sweeps: "Sequence[LocalSweep]", place: Place, retry: bool, as_json: bool) -> int:
     from trainer.sweep.live import SweepView
 
@@ -92,8 +103,7 @@ def _run_each(paths: Sequence[Path], sweeps: "Sequence[LocalSweep]", place: Plac
         if not as_json:
             print_progress(progress, False)
         failed, left = progress.count("crashed", "diverged"), sweep.left(progress)
-        elsewhere = ["--runs", str(place.runs)] if place.runs != Path("runs") else []
-        again = shlex.join(["trainer", "sweep", "rerun", str(path), *elsewhere])
+        again = rerun_of(path, place)
         if failed and not signal and place.ray:
             typer.echo(f"{failed} points failed; the same command with --retry runs them again", err=True)
         elif failed and not signal:
@@ -149,6 +159,9 @@ def opened(
             problems += error.problems
     if problems:
         raise SweepError(*problems)
+    for sweep in sweeps:
+        if any(path.is_file() for path in have) and not sweep.had:  # a folder is of many sweeps
+            typer.echo(f"note: --have: no run of it is a point of {sweep.name}", err=True)
     return sweeps
 
 

@@ -49,6 +49,14 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
+    def _no_zero_is_negative(cls, values: object) -> object:
+        # The text of -0.0 differs from that of 0.0, and with it the hash of a configuration.
+        if not is_settings(values):
+            return values
+        return {key: 0.0 if isinstance(value, float) and not value else value for key, value in values.items()}
+
+    @model_validator(mode="before")
+    @classmethod
     def _a_truth_value_is_no_number(cls, values: object) -> object:
         # Pydantic would read True as 1, but `train.epochs=true` is a typing error. As text it is refused like any other
         # text. A validator on each field is not possible: none may come before a union's tag.

@@ -39,7 +39,10 @@ def read_duration(text: str) -> float:
 def seconds_until(text: str, now: datetime.datetime) -> float:
     """Return the seconds until the clock next shows HH:MM, in `now`'s time zone. Raises SweepError for another text."""
     try:
-        then = datetime.datetime.combine(now.date(), datetime.time.fromisoformat(text), now.tzinfo)
+        time = datetime.time.fromisoformat(text)
+        if time.tzinfo:
+            raise SweepError(f"--until: {text!r}: the clock is that of this machine; leave the zone out")
+        then = datetime.datetime.combine(now.date(), time, now.tzinfo)
     except ValueError:
         near = get_close_matches(text.lower(), ["decided"])
         hint = f"; did you mean {near[0]!r}?" if near else ""

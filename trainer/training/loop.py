@@ -1,6 +1,7 @@
 """The training loop: `Loop.fit` on one screen, and what it carries from step to step."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -243,7 +244,8 @@ class Loop:
     def update_swa(self) -> None:
         """Add the weights of this epoch to the stochastic average, if the epoch is one of those averaged."""
         parts = self.parts
-        if parts.swa and parts.config.epochs - self.counters.epoch < parts.config.swa.epochs:
+        ends_to_come = math.ceil(parts.config.epochs) - math.ceil(self.epoch)  # a fraction of an epoch has an end, too
+        if parts.swa and ends_to_come < parts.config.swa.epochs:
             parts.swa.update(parts.model)
             with torch.inference_mode(), parts.compute.autocast():
                 inputs = (parts.ranks.part(images)[0] for images, _ in parts.batches.epoch(self.counters.epoch))

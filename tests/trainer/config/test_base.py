@@ -1,4 +1,4 @@
-"""The docstring under a field is its meaning, in the JSON schema and in the docs."""
+"""The docstring under a field is its meaning, in the JSON schema and in the docs. A zero has one sign."""
 
 from typing import Any
 
@@ -36,3 +36,8 @@ def test_the_json_schema_has_the_meaning_of_every_key_that_has_one() -> None:
     whole = RunConfig.model_json_schema()
     assert whole["properties"]["seed"]["description"].startswith("Seed of initialisation")
     assert whole["$defs"]["Adam"]["properties"]["lr"]["description"].startswith("Peak learning rate.")
+
+
+def test_a_negative_zero_is_no_other_configuration() -> None:
+    """Before: two hashes, so two configurations with a run each."""
+    assert str(Rate.model_validate({"lr": -0.0}).lr) == "0.0"

@@ -217,6 +217,9 @@ def test_a_time_of_day_is_the_next_one() -> None:
     assert seconds_until("23:30", now) == pytest.approx(86400)
     with pytest.raises(SweepError, match="--until: '25:00': expected decided, or a time of day such as 04:30"):
         seconds_until("25:00", now)
+    for text in ("04:30Z", "04:30+09:00"):  # before: the zone was ignored
+        with pytest.raises(SweepError, match="the clock is that of this machine; leave the zone out"):
+            seconds_until(text, now)
 
 
 def test_times_are_said_in_two_digits() -> None:

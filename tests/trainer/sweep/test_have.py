@@ -10,6 +10,7 @@ import pytest
 import yaml
 from command_line import run_here
 
+from trainer.cli.sweep_here import Place, opened, rerun_of
 from trainer.config.overrides import nest
 from trainer.runs.archive import read_archive
 from trainer.sweep.check import check
@@ -89,6 +90,29 @@ def test_an_empty_folder_gets_only_the_runs_that_the_archive_lacks(
         for table in (both, whole)
     ]
     assert figures[0] == figures[1]
+
+
+def test_an_archive_of_another_sweep_is_told(
+    sweep: Path, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: not a word, and every point was trained."""
+    place = Place(tmp_path / "runs", None, ["cpu"], 1, None)
+    opened([sweep], [], place, [archive], None)
+    assert capsys.readouterr().err == ""
+    opened([sweep], ["model.width=3"], place, [archive], None)
+    assert capsys.readouterr().err == "note: --have: no run of it is a point of rates\n"
+
+
+@pytest.mark.parametrize(
+    ("storage", "said"),
+    [(None, ""), ("sqlite:///a b.db", " --storage 'sqlite:///a b.db'"), ("known", ""),
+     ("postgresql://me:word@host/db", " --storage 'postgresql://me:***@host/db'")],
+)  # fmt: skip
+def test_the_command_that_goes_on_names_the_storage(storage: str | None, said: str, monkeypatch) -> None:
+    """Before: it ended with `no sweep was begun here`."""
+    monkeypatch.setenv("TRAINER_STORAGE", "known")
+    place = Place(Path("r4"), storage, ["cpu"], 1, None)
+    assert rerun_of(Path("rates.yaml"), place) == f"trainer sweep rerun rates.yaml --runs r4{said}"
 
 
 def had_of(sweep: Path, archives: Sequence[Path]) -> tuple[Checked, list[Had]]:

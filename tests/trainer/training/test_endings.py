@@ -64,6 +64,13 @@ def test_a_fractional_run_ends_inside_its_last_epoch(run: Callable[..., RunResul
     assert resume_run(result.folder).message == "already finished; nothing was done"
 
 
+@pytest.mark.parametrize(("epochs", "averaged"), [(2.5, 1), (2.5, 2), (3, 2)])
+def test_as_many_ends_of_epochs_are_averaged_as_asked_for(run, epochs: float, averaged: int) -> None:
+    """Before: one too many where the last epoch is a fraction."""
+    result = run(f"train.epochs={epochs}", "train.ema.decay=0", f"train.swa.epochs={averaged}")
+    assert load_checkpoint(result.folder / "checkpoint.pt")["swa"]["count"] == averaged
+
+
 def test_patience_counts_epochs_without_a_new_best_and_outlives_a_resume() -> None:
     config = EarlyStop(monitor="train/loss", patience=2)
     monitor, seen = Monitor(config, validates=False), []
