@@ -13,12 +13,10 @@ from typing import Literal
 from scipy import special
 
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL, Values, quantile, std_of
-from trainer.statistics.differences import Split, welch
+from trainer.statistics.differences import ROUNDING, Split, welch
 from trainer.statistics.power import POWER
 
 Scale = Literal["ratio", "difference"]
-_ROUNDING = 1e-12
-"""Spread of logarithms below which seeds do not vary: quotients of equal factors differ in their last bit."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +65,17 @@ def seedwise(a: Values, b: Values, scale: Scale, *, comparisons: int = 1) -> Con
     ours, theirs = scaled(a, scale), scaled(b, scale)
     shared = sorted(ours.keys() & theirs.keys())
     if len(shared) >= FEWEST_FOR_A_VERDICT or ours.keys() == theirs.keys():
-        return _paired([ours[seed] - theirs[seed] for seed in shared], scale, comparisons)
+        size = max(abs(sample[seed]) for sample in (ours, theirs) for seed in shared)
+        rounding = ROUNDING * (max(1.0, size) if scale == "ratio" else size)  # that of a logarithm is of 1, near 0 too
+        return _paired([ours[seed] - theirs[seed] for seed in shared], scale, comparisons, rounding)
     return _unpaired(ours, theirs, scale, comparisons)
 
 
-def _paired(moves: list[float], scale: Scale, comparisons: int) -> Contrast:
+def _paired(moves: list[float], scale: Scale, comparisons: int, rounding: float) -> Contrast:
+    """Compare by the differences of pairs. A spread up to `rounding` is none: quotients differ in their last bit."""
     n, mean = len(moves), math.fsum(moves) / len(moves)
     std = std_of(moves) if n > 1 else None
-    if std is None or std <= _ROUNDING * max(1.0, abs(mean)):
+    if std is None or std <= rounding:
         same = n > 1 and not any(moves)
         finding: Split = "identical" if same else "undecided"
         return Contrast(scale, _back(mean, scale), None, None, 1.0 if same else None, n, True, std, finding)
