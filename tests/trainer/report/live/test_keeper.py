@@ -55,6 +55,24 @@ def test_a_page_that_cannot_be_made_leaves_the_last_one(folder: Path, monkeypatc
     assert keeper.version is before and said == ["the page stays as it was: ZeroDivisionError: division by zero"]
 
 
+def test_a_folder_that_is_briefly_away_leaves_the_last_page_and_the_next_look_makes_it_again(
+    folder: Path,
+) -> None:
+    """Before: the thread that keeps the page ended at the first such look."""
+    said: list[str] = []
+    keeper = Keeper(Source(folder), complain=said.append)
+    before = keeper.version
+    away = folder.with_name("away")
+    for _ in range(2):
+        folder.rename(away)
+        for _ in range(2):
+            assert keeper.look() and keeper.version is before
+        away.rename(folder)
+        assert keeper.look() and not keeper.look()
+        before = keeper.version
+    assert ["FileNotFoundError" in each for each in said] == [True, True]
+
+
 def test_a_page_grows_old_without_a_change_of_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A controller that was killed changes no file, and its runs are no longer running."""
     keeper = Keeper(Source(folder))
