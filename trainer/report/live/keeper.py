@@ -144,7 +144,9 @@ class Keeper:
         file = self._source.sweep_file
         progress = progress_of(table, watched(file, self._storage) if file else None)
         pictures = {
-            f"{shown.run}/{each.path.name}": each.path for shown in pictures_of(table) for each in shown.pictures
+            writable(f"{shown.run}/{each.path.name}"): each.path
+            for shown in pictures_of(table)
+            for each in shown.pictures
         }
         page = as_page(table, charts_of(table), _address, section_of(table, progress))
         return Version(table, body_of(page, "text/html"), pictures)
@@ -160,4 +162,4 @@ class Keeper:
 
 
 def _address(picture: Path) -> str:
-    return "/".join(map(quote, ("pictures", picture.parent.parent.name, picture.name)))
+    return "/".join(quote(writable(part)) for part in ("pictures", picture.parent.parent.name, picture.name))
