@@ -12,7 +12,7 @@ NONE = "-"
 
 
 _SURROGATES = re.compile("[\ud800-\udfff]+")
-"""What is no UTF-8: bytes of a file name as Python reads them, and halves of a pair of UTF-16."""
+"""Characters that are no UTF-8: bytes of a file name as Python reads them, and halves of a pair of UTF-16."""
 
 
 def writable(text: str) -> str:
