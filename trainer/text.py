@@ -1,6 +1,9 @@
 """Numbers and tables as text, in one form for terminals and pages."""
 
+import json
+import re
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from trainer.statistics.describe import describe
 
@@ -8,9 +11,29 @@ NONE = "-"
 """Shown in place of a number that does not exist."""
 
 
+_SURROGATES = re.compile("[\ud800-\udfff]+")
+"""Characters that are no UTF-8: bytes of a file name as Python reads them, and halves of a pair of UTF-16."""
+
+
 def writable(text: str) -> str:
-    """Return a text that any file can hold. Bytes of a file name that are not UTF-8 are written out: `caf\\xe9`."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Return a text that any file can hold. Bytes of a file name that are not UTF-8 are written out: `caf\\xe9`.
+
+    JSON is made by `json_text`: a backslash in it would be one of JSON's own.
+    """
+    return _SURROGATES.sub(lambda found: _written(found[0]), text)
+
+
+def json_text(value: Any, **options: Any) -> str:
+    """Return what `json.dumps` does with these options, in UTF-8 and with texts that are `writable`."""
+    text = json.dumps(value, ensure_ascii=False, **options)
+    return _SURROGATES.sub(lambda found: json.dumps(_written(found[0]), ensure_ascii=False)[1:-1], text)
+
+
+def _written(surrogates: str) -> str:
+    try:
+        return surrogates.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return surrogates.encode("ascii", "backslashreplace").decode()
 
 
 def number(value: float | None, *, digits: int | None = 2, unit: str = "") -> str:

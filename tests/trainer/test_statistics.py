@@ -20,6 +20,7 @@ from trainer.statistics.describe import (
 )
 from trainer.statistics.differences import all_pairs, contrast, holm, paired, welch
 from trainer.statistics.joint import joint
+from trainer.statistics.seedwise import seedwise
 from trainer.statistics.table import agreement, noise_floor
 
 # The first and third example of the article "Welch's t-test" of Wikipedia, with the statistics that it prints.
@@ -73,6 +74,17 @@ def test_paired_is_scipys_over_the_seeds_that_both_have() -> None:
         pytest.approx(interval.high),
     )
     assert paired(by_seed(A1), {40: 1.0}) is None
+
+
+@pytest.mark.parametrize("scale", [2.0**-40, 1.0, 2.0**20])  # they keep the digits of the values
+def test_pairs_that_differ_by_one_amount_do_not_vary_whatever_their_last_bits_are(scale: float) -> None:
+    a, b = ([scale * value for value in sample] for sample in ([98.3, 98.2, 98.5], [98.2, 98.1, 98.4]))
+    assert len({x - y for x, y in zip(a, b, strict=True)}) > 1
+    found, both = paired(by_seed(a), by_seed(b)), seedwise(by_seed(a), by_seed(b), "difference")
+    assert found and (found.low, found.p) == (None, None) == (both.low, both.p)
+    varied = paired(by_seed(a), by_seed([b[0], b[1], b[2] * (1 + 1e-9)]))
+    assert varied and varied.p is not None and varied.p < 0.001
+    assert seedwise(by_seed(a), by_seed([b[0], b[1], b[2] * (1 + 1e-9)]), "difference").p == varied.p
 
 
 def test_holm_on_a_printed_example() -> None:

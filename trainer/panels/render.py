@@ -10,7 +10,7 @@ import vl_convert
 from trainer.errors import ConfigError
 from trainer.files import write_whole
 from trainer.panels.theme import theme as config_of
-from trainer.text import writable
+from trainer.text import json_text
 
 _SCALE = 2  # pixels of a PNG per pixel of the spec, for screens of high density
 
@@ -40,7 +40,7 @@ def as_svg(spec: dict[str, Any], theme: str = "light") -> str:
 
 
 def _writable(spec: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(writable(json.dumps(spec, ensure_ascii=False)))
+    return json.loads(json_text(spec))
 
 
 _PAGE = """<!DOCTYPE html>

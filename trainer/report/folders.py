@@ -94,7 +94,7 @@ class Run:
         """
         if name in SUMMARY:
             value = self.history.summary.get(name)
-            return None if not is_finite(value) else _percent(value) if "accuracy" in name else value
+            return None if not is_finite(value) else percent(value) if "accuracy" in name else value
         if "/" in name:
             found = Outcome(name).of_run(self.traces)
             return self.values.get(name) if found is None else found  # an archive has few traces
@@ -102,7 +102,7 @@ class Run:
             case ["test_acc_at", epoch]:
                 rows = self.history.having("test/accuracy")
                 reached = [row["test/accuracy"] for row in rows if row["epoch"] == float(epoch)]
-                return _percent(reached[-1]) if reached else None
+                return percent(reached[-1]) if reached else None
             case ["excess_confusion", one, other]:
                 return _excess_confusion(self.history, frozenset((one, other)))
             case _:
@@ -134,6 +134,7 @@ _PLAIN = {
     "peak_bytes": "memory/peak_bytes",
 }
 _CONVERGED_WITHIN = 1.0  # percentage points
+_ROUNDING = 1e-6  # of an accuracy in percent: far less than an image
 
 
 def run_folders(folder: Path) -> list[Path]:
@@ -194,11 +195,11 @@ def _values(result: Result, metric: str) -> tuple[dict[str, float], list[str]]:
             usable[key] = value
         elif key in summary:
             odd.append(f"{key} is {'null' if value is None else value}")
-    values |= {name: _percent(usable[key]) for name, key in _PERCENT.items() if key in usable}
+    values |= {name: percent(usable[key]) for name, key in _PERCENT.items() if key in usable}
     values |= {name: usable[key] for name, key in _PLAIN.items() if key in usable}
-    values |= {key: _percent(summary[key]) for key in summary if is_second_test(key) and is_finite(summary[key])}
+    values |= {key: percent(summary[key]) for key in summary if is_second_test(key) and is_finite(summary[key])}
     if metric in usable:
-        values["metric"] = _percent(usable[metric]) if "accuracy" in metric else usable[metric]
+        values["metric"] = percent(usable[metric]) if "accuracy" in metric else usable[metric]
     if "seconds_total" in values and summary.get("epoch"):
         values["seconds_per_epoch"] = values["seconds_total"] / summary["epoch"]
     if "params" in values:
@@ -216,7 +217,8 @@ def is_second_test(key: str) -> bool:
     return key.startswith("also/") and key.endswith("/accuracy") and key.count("/") == 2
 
 
-def _percent(fraction: float) -> float:
+def percent(fraction: float) -> float:
+    """Return a fraction in percent, without the last bits of the product."""
     return round(100 * fraction, 8)  # else 0.3952 becomes 39.519999999999996
 
 
@@ -225,11 +227,11 @@ def _convergence(rows: list[dict[str, Any]]) -> float | None:
 
     No report defines it, so this is our definition.
     """
-    tested = [(row["epoch"], 100 * row["test/accuracy"]) for row in rows if row.get("test/accuracy") is not None]
+    tested = [(row["epoch"], percent(row["test/accuracy"])) for row in rows if row.get("test/accuracy") is not None]
     if len(tested) < 3:
         return None
-    best = max(accuracy for _, accuracy in tested)
-    return next(epoch for epoch, accuracy in tested if accuracy >= best - _CONVERGED_WITHIN)
+    border = max(accuracy for _, accuracy in tested) - _CONVERGED_WITHIN
+    return next(epoch for epoch, accuracy in tested if accuracy >= border - _ROUNDING)
 
 
 def _state(run: Run) -> Iterator[Problem]:

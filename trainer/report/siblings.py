@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from trainer.report.folders import Run
+from trainer.report.folders import Run, percent
 from trainer.runs.bands import RATE, Curve, bands_of
 from trainer.runs.charged import charged_seconds
 from trainer.runs.outcomes import DECADES, EPOCHS, Outcome, decades
@@ -43,7 +43,7 @@ class Siblings:
             accuracy, seconds = run.measure("headline/accuracy"), charged_seconds(run.history.summary)
             if accuracy is not None and seconds:
                 found.setdefault(run.seed, []).append(Trained(float(run.config[EPOCHS]), seconds, accuracy))
-        return Lengths(100 * outcome.target, found)
+        return Lengths(percent(outcome.target), found)
 
     def _decades(self) -> Values:
         trained: dict[int, dict[float, bool]] = {}

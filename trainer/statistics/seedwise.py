@@ -13,12 +13,12 @@ from typing import Literal
 from scipy import special
 
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL, Values, quantile, std_of
-from trainer.statistics.differences import Split, welch
+from trainer.statistics.differences import ROUNDING, Split, welch
 from trainer.statistics.power import POWER
 
 Scale = Literal["ratio", "difference"]
-_ROUNDING = 1e-12
-"""Spread of logarithms below which seeds do not vary: quotients of equal factors differ in their last bit."""
+LARGEST = 700.0
+"""Size of the logarithm of a ratio up to which it is a number: a float holds no ratio above e^709."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Contrast:
 
     scale: Scale
     estimate: float
-    low: float | None  # 95 % t-interval for all comparisons at once; None for one seed, and where nothing varies
+    low: float | None  # 95 % t-interval for all comparisons at once; None for one seed, where nothing varies,
+    # and where an end is beyond LARGEST: two log ratios that are 10 apart, and 12 comparisons
     high: float | None
     p: float | None  # two-sided, times the number of comparisons
     n: int  # seeds that both have if paired, or else runs of the smaller sample
@@ -44,9 +45,14 @@ class Contrast:
 
 
 def scale_of(samples: Mapping[str, Values], scale: Scale) -> Scale:
-    """Return the scale on which samples can be compared: a ratio needs every value above 0."""
-    positive = all(value > 0 for sample in samples.values() for value in sample.values())
-    return "ratio" if scale == "ratio" and positive else "difference"
+    """Return the scale on which samples can be compared.
+
+    A ratio needs every value above 0, and the largest over the smallest to be a number that a float holds.
+    """
+    values = [value for sample in samples.values() for value in sample.values()]
+    if scale == "difference" or (values and min(values) <= 0):
+        return "difference"
+    return "difference" if values and math.log(max(values)) - math.log(min(values)) > LARGEST else "ratio"
 
 
 def scaled(sample: Values, scale: Scale) -> dict[int, float]:
@@ -58,8 +64,8 @@ def seedwise(a: Values, b: Values, scale: Scale, *, comparisons: int = 1) -> Con
     """Compare a with b over the seeds that both have, by the t-test of their log ratios or differences.
 
     If they share fewer than three seeds, and not all of them, it is Welch's test of the (logarithms of the) values.
-    Level and p are corrected for the number of comparisons after Bonferroni. A ratio becomes a difference if a value is
-    not above 0. Raises ValueError for a sample without values.
+    Level and p are corrected for the number of comparisons after Bonferroni. A ratio becomes a difference where
+    `scale_of` says so. Raises ValueError for a sample without values.
     """
     if not a or not b:
         raise ValueError("a comparison needs values of both")
@@ -67,21 +73,24 @@ def seedwise(a: Values, b: Values, scale: Scale, *, comparisons: int = 1) -> Con
     ours, theirs = scaled(a, scale), scaled(b, scale)
     shared = sorted(ours.keys() & theirs.keys())
     if len(shared) >= FEWEST_FOR_A_VERDICT or ours.keys() == theirs.keys():
-        return _paired([ours[seed] - theirs[seed] for seed in shared], scale, comparisons)
+        size = max(abs(sample[seed]) for sample in (ours, theirs) for seed in shared)
+        rounding = ROUNDING * (max(1.0, size) if scale == "ratio" else size)  # that of a logarithm is of 1, near 0 too
+        return _paired([ours[seed] - theirs[seed] for seed in shared], scale, comparisons, rounding)
     return _unpaired(ours, theirs, scale, comparisons)
 
 
-def _paired(moves: list[float], scale: Scale, comparisons: int) -> Contrast:
+def _paired(moves: list[float], scale: Scale, comparisons: int, rounding: float) -> Contrast:
+    """Compare by the differences of pairs. A spread up to `rounding` is none: quotients differ in their last bit."""
     n, mean = len(moves), math.fsum(moves) / len(moves)
     std = std_of(moves) if n > 1 else None
-    if std is None or std <= _ROUNDING * max(1.0, abs(mean)):
+    if std is None or std <= rounding:
         same = n > 1 and not any(moves)
         finding: Split = "identical" if same else "undecided"
         return Contrast(scale, _back(mean, scale), None, None, 1.0 if same else None, n, True, std, finding)
     error = std / math.sqrt(n)
     p = min(1.0, comparisons * 2 * float(special.stdtr(n - 1, -abs(mean) / error)))
     half = quantile(n - 1, comparisons) * error
-    bounds = (_back(mean - half, scale), _back(mean + half, scale))
+    bounds = _bounds(mean, half, scale)
     return Contrast(scale, _back(mean, scale), *bounds, p, n, True, std, _finding(mean, p, n))
 
 
@@ -93,7 +102,7 @@ def _unpaired(a: Values, b: Values, scale: Scale, comparisons: int) -> Contrast:
         return Contrast(scale, _back(own.mean, scale), None, None, own.p, n, False, None, finding)
     error = math.sqrt(std_of([*a.values()]) ** 2 / len(a) + std_of([*b.values()]) ** 2 / len(b))
     half, p = quantile(own.df, comparisons) * error, min(1.0, comparisons * own.p)
-    bounds = (_back(own.mean - half, scale), _back(own.mean + half, scale))
+    bounds = _bounds(own.mean, half, scale)
     return Contrast(scale, _back(own.mean, scale), *bounds, p, n, False, None, _finding(own.mean, p, n))
 
 
@@ -117,6 +126,13 @@ def _finding(mean: float, p: float, n: int) -> Split:
 
 def _back(value: float, scale: Scale) -> float:
     return math.exp(value) if scale == "ratio" else value
+
+
+def _bounds(mean: float, half: float, scale: Scale) -> tuple[float | None, float | None]:
+    """Return the interval, or none if an end of it is a ratio that no float holds."""
+    if scale == "ratio" and abs(mean) + half > LARGEST:
+        return None, None
+    return _back(mean - half, scale), _back(mean + half, scale)
 
 
 def _log(value: float | None) -> float | None:

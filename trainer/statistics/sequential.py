@@ -160,11 +160,16 @@ def _holm(
 def _welch(a: Numbers, b: Numbers) -> tuple[Numbers, Numbers, Numbers]:
     """Return (difference of the means, its standard error, degrees of freedom) of samples [..., n]."""
     n = a.shape[-1]
-    shares = a.var(axis=-1, ddof=1) / n, b.var(axis=-1, ddof=1) / n
+    shares = _variance(a) / n, _variance(b) / n
     error = shares[0] + shares[1]
     with np.errstate(invalid="ignore", divide="ignore"):
         df = (n - 1) * error**2 / (shares[0] ** 2 + shares[1] ** 2)
     return a.mean(axis=-1) - b.mean(axis=-1), np.sqrt(error), df
+
+
+def _variance(values: Numbers) -> Numbers:
+    """Return the sample variance of samples [..., n], exactly 0 for equal values, as `describe.std_of` does."""
+    return np.where(np.ptp(values, axis=-1) == 0, 0.0, values.var(axis=-1, ddof=1))
 
 
 def _z(estimate: Numbers, error: Numbers, df: Numbers) -> Numbers:

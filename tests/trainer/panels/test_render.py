@@ -1,5 +1,6 @@
 """Files of charts: their format, their size, and the errors if none can be written."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,14 @@ def test_an_svg_contains_its_texts(tmp_path: Path) -> None:
     render(DOTS, tmp_path / "dots.svg")
     text = (tmp_path / "dots.svg").read_text(encoding="utf-8")
     assert text.startswith("<svg") and ">two dots</text>" in text
+
+
+def test_a_name_that_is_not_utf8_is_in_every_kind_of_chart(tmp_path: Path) -> None:
+    """Before: `Invalid \\escape`, because a backslash was written into JSON."""
+    for suffix in ("svg", "png", "html"):
+        render(DOTS | {"title": {"text": os.fsdecode(b'caf\xe9 "a" \\b')}}, tmp_path / f"dots.{suffix}")
+    assert '>caf\\xe9 "a" \\b</text>' in (tmp_path / "dots.svg").read_text(encoding="utf-8")
+    assert "<title>caf\\xe9 " in (tmp_path / "dots.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["dots.pdf", "dots"])

@@ -86,6 +86,7 @@ def test_without_noise_differences_are_in_standard_deviations() -> None:
 def test_a_ratio_is_shown_and_read_as_one() -> None:
     band = Comparison(Outcome("runs/loss/width"), "pairs", 1, "vgg_a", ratio=True, asked=True)
     assert band.shown(0.0953) == "1.1 times"
+    assert band.shown(800.0) == "more than a number holds"
     assert band.read(1.1) == pytest.approx(0.0953, abs=1e-4) == band.read(1 / 1.1)
     with pytest.raises(SweepError, match=r"--difference: 1: expected a ratio that is not 1, such as 1\.2"):
         band.read(1.0)

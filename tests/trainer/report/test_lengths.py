@@ -11,6 +11,7 @@ from trainer.errors import UserError
 from trainer.report.pages import outcome
 from trainer.report.pages.answer import finding
 from trainer.report.pages.write import write_report
+from trainer.report.siblings import Siblings
 from trainer.report.table import Table
 from trainer.report.tables import read_table
 from trainer.runs.outcomes import read_outcome
@@ -104,3 +105,9 @@ def test_a_sweep_of_one_length_is_warned_and_a_wrong_accuracy_is_one_line(tmp_pa
             read_outcome(name)
     with pytest.raises(UserError, match="did you mean 'lengths/seconds'"):
         read_outcome("lengths/second@0.94")
+
+
+@pytest.mark.parametrize(("asked", "percent"), [("0.55", 55), ("0.57", 57), ("0.94", 94)])
+def test_a_run_that_is_exactly_at_the_accuracy_reaches_it(asked: str, percent: float) -> None:
+    """Before: 100 times 0.55 is more than 55 in binary."""
+    assert Siblings("a", (), ()).lengths(read_outcome(f"lengths/epochs@{asked}")).target == percent

@@ -12,7 +12,10 @@ def test_images_that_all_runs_see_alike_have_the_noise_of_a_binomial() -> None:
     assert image_error([run, run]) == pytest.approx(100 * np.sqrt(0.9 * 0.1 / 9_999))
     assert image_error_of_difference([run, run], [run, run]) == 0  # the same images, the same answers
     assert image_error([run]) is None
+    assert image_error([run, run[:-1]]) is None  # before: ValueError, and no page
     assert image_error_of_difference([run, run], [run[:5], run[:5]]) is None
+    for few in (run[:1], run[:0]):
+        assert image_error([few, few]) is None and image_error_of_difference([few, few], [few, few]) is None
 
 
 def test_both_errors_are_those_of_new_test_sets() -> None:

@@ -42,6 +42,35 @@ def test_one_seed_beyond_the_lengths_counts_if_the_mean_is_within() -> None:
     assert found.costs("epochs") == pytest.approx({0: 8, 1: 13})
 
 
+@pytest.mark.parametrize("almost_flat", [(92.0, 92.0001), (98.0, 98.0001), (92.01, 92.02), (94.0, 94 + 1e-12)])
+def test_a_seed_whose_line_is_at_the_accuracy_far_outside_of_its_lengths_has_no_cost(
+    almost_flat: tuple[float, float],
+) -> None:
+    """Before: a cost of 1e44 seconds, or an infinite one, went into the mean. All seeds count or none."""
+    low, high = almost_flat
+    steep = {0: runs(6, 5, 10, gain=9), 1: runs(7, 5, 10, gain=9)}
+    found = Lengths(94, {**steep, 2: [Trained(5, 50, low), Trained(10, 100, high)]})
+    at_an_end = low == 94
+    assert found.state == ("within" if at_an_end else "flat")
+    assert found.costs("seconds").keys() == ({0, 1, 2} if at_an_end else set())
+    assert found.needed is not None and math.isfinite(found.needed)
+
+
+def test_a_line_is_read_as_far_beyond_the_lengths_as_they_are_apart() -> None:
+    """Lengths of 5 and 10 epochs: from 2.5 to 20."""
+    others = {0: runs(7, 5, 10, gain=20), 1: runs(7, 5, 10, gain=20)}
+    for at, state in ((19.9, "within"), (20.1, "flat"), (2.51, "within"), (2.49, "flat")):
+        found = Lengths(94, {**others, 2: runs(at, 5, 10, gain=1)})
+        assert found.state == state
+        assert found.costs("epochs") == (pytest.approx({0: 7, 1: 7, 2: at}) if state == "within" else {})
+
+
+def test_no_extrapolation_is_infinite() -> None:
+    found = Lengths(94, {0: [Trained(5, 50, 92), Trained(10, 100, 92 + 1e-12)]})
+    assert found.state == "not reached" and found.needed is not None
+    assert found.needed > 1e300 and math.isfinite(found.needed)
+
+
 def test_an_accuracy_that_does_not_rise_has_no_cost() -> None:
     flat = [Trained(7, 70, 93), Trained(9, 90, 93), Trained(12, 120, 93)]
     falling = [Trained(7, 70, 93.9), Trained(9, 90, 97), Trained(12, 120, 93.9)]

@@ -1,6 +1,8 @@
 """Seed-wise ratios and differences, against closed forms and scipy's own tests."""
 
+import json
 import math
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -78,6 +80,23 @@ def test_several_comparisons_share_the_level() -> None:
     assert one.p is not None and of_three.p == pytest.approx(3 * one.p)
     half = float(stats.t.ppf(1 - 0.025 / 3, 2)) * math.log(2) / math.sqrt(3)
     assert of_three.high == pytest.approx(2 * math.exp(half))
+
+
+@pytest.mark.parametrize(("a", "b"), [(1e5, 1.0), (1.0, 1e5)])
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_bound_that_no_float_holds_leaves_no_interval(a: float, b: float, paired: bool) -> None:
+    """Before: an OverflowError, which left no report; or a low bound of 0, whose logarithm is none."""
+    seeds = (0, 1) if paired else (2, 3)
+    found = seedwise({0: a, 1: 1.0}, dict(zip(seeds, (b, 1.1), strict=True)), "ratio", comparisons=12)
+    assert found.paired == paired and (found.low, found.high) == (None, None)
+    assert found.log == (pytest.approx(math.log(found.estimate)), None, None)
+    assert found.p == 1 and json.dumps(asdict(found), allow_nan=False)
+
+
+@pytest.mark.parametrize(("a", "b"), [(1e300, 1e-300), (1e-300, 1e300)])
+def test_a_ratio_that_no_float_holds_is_a_difference(a: float, b: float) -> None:
+    found = seedwise({0: a, 1: a}, {0: b, 1: b}, "ratio")
+    assert (found.scale, abs(found.estimate)) == ("difference", 1e300)
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])

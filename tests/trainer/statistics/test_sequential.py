@@ -118,8 +118,11 @@ def test_a_configuration_that_has_no_seeds_left_keeps_no_other_from_being_decide
     assert still == []
 
 
-def test_runs_without_any_spread_decide_nothing() -> None:
-    decisions, still = decide({"a": [1.0] * 4, "b": [2.0] * 4}, Design())
+@pytest.mark.parametrize("margin", [None, 3.0])
+@pytest.mark.parametrize(("a", "b"), [(1.0, 2.0), (98.1, 98.2)])
+def test_runs_without_any_spread_decide_nothing(a: float, b: float, margin: float | None) -> None:
+    """Before: three times 98.1 has a mean that is not 98.1, so a variance above 0."""
+    decisions, still = decide({"a": [a] * 4, "b": [b] * 4}, Design(margin=margin))
     assert [d.verdict for d in decisions] == ["open"]
     assert still == ["a", "b"]
 

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trainer.report.live.keeper import Body, Keeper
+from trainer.report.live.keeper import Body, Keeper, Version
 from trainer.report.live.pace import REQUESTS, Pace
 from trainer.report.pages.html import SCRIPTS, script
 from trainer.report.pages.pictures import FOLDER
@@ -42,9 +42,12 @@ def application(keeper: Keeper, hosts: Sequence[str]) -> ASGIApp:
     """Return the server. It answers under the names in `hosts` only, so that no foreign page can reach it by DNS."""
     scripts = {name: Body(script(name).encode(), "text/javascript") for name in SCRIPTS}
 
-    async def page(request: Request) -> Response:
+    def asked() -> Version:
         keeper.ask()
-        return _answer(request, keeper.version.page)
+        return keeper.version
+
+    async def page(request: Request) -> Response:
+        return _answer(request, asked().page)
 
     async def picture(request: Request) -> Response:
         path = keeper.version.pictures.get(f"{request.path_params['run']}/{request.path_params['name']}")
@@ -59,8 +62,8 @@ def application(keeper: Keeper, hosts: Sequence[str]) -> ASGIApp:
     routes = [
         Route("/", page),
         *(Route(f"/{name}", beside(lambda name=name: scripts[name])) for name in SCRIPTS),
-        Route("/results.json", beside(lambda: keeper.version.results)),
-        Route("/results.csv", beside(lambda: keeper.version.lines)),
+        Route("/results.json", beside(lambda: asked().results)),
+        Route("/results.csv", beside(lambda: asked().lines)),
         Route("/pictures/{run}/{name}", picture),
     ]
     named = Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)

@@ -89,7 +89,7 @@ class Keeper:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="report", daemon=True)
         self._complaint = ""
-        self._stamp = self._stamped()
+        self._stamp: Stamp | None = self._stamped()
         self._made = time.monotonic()
         self.version = self._make()
 
@@ -108,22 +108,23 @@ class Keeper:
             self._thread.join()
 
     def look(self) -> bool:
-        """Make the page again if files have changed. Return whether it was made.
+        """Make the page again if files have changed. Return whether that was tried.
 
         If it cannot be made, the last one stays, and `complain` is told why.
         """
-        now = self._stamped()
-        if now == self._stamp and time.monotonic() - self._made < STALE_SECONDS:
-            return False
-        self._stamp, self._made = now, time.monotonic()
         try:
+            now = self._stamped()
+            if now == self._stamp and time.monotonic() - self._made < STALE_SECONDS:
+                return False
+            self._stamp, self._made = now, time.monotonic()
             self.version = self._make()
             self._complaint = ""
-        except Exception as error:  # a file in the middle of a change, a database that is away: a server goes on
+        except Exception as error:  # a file in the middle of a change, a folder that is away: a server goes on
             said = error.problems[0] if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
             if said != self._complaint:
                 self._complain(f"the page stays as it was: {said}")
             self._complaint = said
+            self._stamp = None  # the next look tries again, whether files have changed or not
         return True
 
     def _keep(self) -> None:
@@ -143,7 +144,9 @@ class Keeper:
         file = self._source.sweep_file
         progress = progress_of(table, watched(file, self._storage) if file else None)
         pictures = {
-            f"{shown.run}/{each.path.name}": each.path for shown in pictures_of(table) for each in shown.pictures
+            writable(f"{shown.run}/{each.path.name}"): each.path
+            for shown in pictures_of(table)
+            for each in shown.pictures
         }
         page = as_page(table, charts_of(table), _address, section_of(table, progress))
         return Version(table, body_of(page, "text/html"), pictures)
@@ -159,4 +162,4 @@ class Keeper:
 
 
 def _address(picture: Path) -> str:
-    return "/".join(map(quote, ("pictures", picture.parent.parent.name, picture.name)))
+    return "/".join(quote(writable(part)) for part in ("pictures", picture.parent.parent.name, picture.name))

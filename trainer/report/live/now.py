@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from trainer.report.folders import Run
 from trainer.report.planned import of_run
@@ -22,6 +22,10 @@ _TAIL = 65_536  # bytes at the end of metrics.jsonl, which have its last row
 Now = State | Literal["at chance"]
 FAILED: tuple[Now, ...] = ("crashed", "diverged", "at chance")
 DONE: tuple[Now, ...] = ("finished", "stopped")
+
+
+_BEST_LAST: tuple[Now, ...] = get_args(State)[::-1]
+"""A point has the state of its best attempt, as by a ledger."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,12 @@ def _by_ledger(watched: Watched) -> Iterator[Seen]:
 
 
 def _by_folders(table: Table) -> Iterator[Seen]:
-    """Yield the points that the sweep's file plans, and all other runs."""
+    """Yield the points that the sweep's file plans, and all other runs. Of several runs of a point it is the best."""
     names = {run.name: _name_of(run, table) for run in table.unfinished}
     for each in table.configurations:
-        ended = {run.seed: run for run in (*each.failed, *each.runs)}
-        others = {run.seed: run for run in table.unfinished if names[run.name] == each.label}
-        runs = {**others, **ended}
+        others = [run for run in table.unfinished if names[run.name] == each.label]
+        attempts = sorted([*others, *each.failed, *each.runs], key=lambda run: _BEST_LAST.index(_state_of(run)))
+        runs = {run.seed: run for run in attempts}
         for seed in dict.fromkeys([*each.planned, *runs]):
             run = runs.get(seed)
             state = _state_of(run) if run else "missing"

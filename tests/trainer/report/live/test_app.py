@@ -44,6 +44,16 @@ def test_the_page_and_all_that_it_names_are_served(client: TestClient) -> None:
         assert name in page.text
 
 
+@pytest.mark.parametrize("path", ["/", "/results.json", "/results.csv"])
+def test_whoever_reads_only_one_of_them_has_it_kept_up_to_date(folder: Path, path: str) -> None:
+    """Before: a program that reads results.json alone got the first one for ever."""
+    keeper = Keeper(Source(folder))
+    asked: list[str] = []
+    keeper.ask = lambda: asked.append(path)
+    TestClient(application(keeper, ["127.0.0.1"]), base_url="http://127.0.0.1:8321").get(path)
+    assert asked == [path]
+
+
 def test_what_the_browser_has_is_not_sent_again(client: TestClient) -> None:
     for path in ("/", "/vega.js", "/pictures/cosine-s0/grad_cam.png"):
         tag = client.get(path).headers["etag"]

@@ -1,15 +1,19 @@
 """The page of a sweep, kept as bytes and made again when files change."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from starlette.testclient import TestClient
 
 from trainer.errors import CheckpointError
 from trainer.report.live import keeper as module
 from trainer.report.live import reading
+from trainer.report.live.app import application
 from trainer.report.live.keeper import Keeper
 from trainer.report.pages.write import write_report
 from trainer.report.sources import Source, source_to_watch
@@ -55,12 +59,41 @@ def test_a_page_that_cannot_be_made_leaves_the_last_one(folder: Path, monkeypatc
     assert keeper.version is before and said == ["the page stays as it was: ZeroDivisionError: division by zero"]
 
 
+def test_a_folder_that_is_briefly_away_leaves_the_last_page_and_the_next_look_makes_it_again(
+    folder: Path,
+) -> None:
+    """Before: the thread that keeps the page ended at the first such look."""
+    said: list[str] = []
+    keeper = Keeper(Source(folder), complain=said.append)
+    before = keeper.version
+    away = folder.with_name("away")
+    for _ in range(2):
+        folder.rename(away)
+        for _ in range(2):
+            assert keeper.look() and keeper.version is before
+        away.rename(folder)
+        assert keeper.look() and not keeper.look()
+        before = keeper.version
+    assert ["FileNotFoundError" in each for each in said] == [True, True]
+
+
 def test_a_page_grows_old_without_a_change_of_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A controller that was killed changes no file, and its runs are no longer running."""
     keeper = Keeper(Source(folder))
     monkeypatch.setattr(module, "STALE_SECONDS", 0.0)
     tag = keeper.version.page.tag
     assert keeper.look() and keeper.version.page.tag == tag
+
+
+def test_a_run_whose_name_is_not_utf8_has_its_pictures(folder: Path) -> None:
+    """Before: no page, since an address cannot be made of such a name."""
+    run = (folder / "cosine-s0").rename(folder / os.fsdecode(b"caf\xe9"))
+    (run / "inspect").mkdir()
+    Image.new("RGB", (8, 8)).save(run / "inspect" / "a b.png")
+    keeper = Keeper(Source(folder))
+    (address,) = re.findall(r'<img src="(pictures/[^"]*)"', keeper.version.page.content.decode())
+    client = TestClient(application(keeper, ["127.0.0.1"]), base_url="http://127.0.0.1:8321")
+    assert client.get(f"/{address}").headers["content-type"] == "image/png"
 
 
 def test_what_is_private_is_on_no_page(folder: Path) -> None:

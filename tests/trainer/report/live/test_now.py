@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from trainer.report.live.now import FAILED, Progress, progress_of
 from trainer.report.tables import read_table
 from trainer.sweep.file import read_sweep
@@ -45,6 +47,23 @@ def test_a_run_that_runs_says_where_and_how_far(write_schedules) -> None:
     (running,) = found.running
     assert (running.epoch, running.where) == (2.5, "a test on node7")
     assert found.seconds_left == 60 / 2.5 * 25 * (0.9 + 29)  # at its own pace: no run has ended yet
+
+
+@pytest.mark.parametrize("names", [("z", "y", "x"), ("x", "y", "z"), ("y", "z", "x")])
+def test_the_best_attempt_at_a_seed_is_shown_whatever_its_name(write_schedules, names: tuple[str, ...]) -> None:
+    """Before: the last one by name, so that a crashed attempt hid the one that runs."""
+    folder = write_schedules({"cosine": [0.9]})
+    states = dict(zip(("running", "interrupted", "crashed"), names, strict=True))
+    for state, name in states.items():
+        run = shutil.copytree(folder / "cosine-s0", folder / name)
+        (run / "summary.json").unlink()
+        origin = json.loads((run / "run.json").read_text())
+        (run / "run.json").write_text(json.dumps({**origin, "status": state}))
+    shutil.rmtree(folder / "cosine-s0")
+    for state, name in states.items():
+        (shown,) = [point for point in by_folders(folder).points if point.run]
+        assert (shown.state, shown.run) == (state, name)
+        shutil.rmtree(folder / name)
 
 
 def ledger(folder: Path, *attempts: tuple[str, State, str, str]) -> Watched:
