@@ -1,16 +1,19 @@
 """What a page says where finished runs lack the number that is compared, or two configurations have other seeds."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from trainer.report.expected import judge, read_expected
 from trainer.report.pages import grids
 from trainer.report.pages.answer import Finding, finding
 from trainer.report.pages.sentences import nothing_missing
+from trainer.report.pages.write import write_report
 from trainer.report.table import Table
 from trainer.report.tables import read_table
 
@@ -123,3 +126,18 @@ def test_a_metric_that_is_no_percentage_has_the_digits_that_it_needs(compare) ->
     table = compare("", "train/loss", **of)
     assert "Train loss is highest for rmsprop, 6.06e-05 ± 6e-07 (n=3)." in finding(table).text
     assert {row[0]: row[1] for row in grids.with_best(table).rows} == {"sgd": "-4.04e-05", "adamw": "-5.05e-05"}
+
+
+def test_a_run_whose_name_is_no_text_is_in_every_file(compare, tmp_path: Path) -> None:
+    """Before: `results.json` was no JSON, and pictures of the run ended the report."""
+    table = compare("", sgd=[{}] * 3, adamw=[{}] * 3)
+    run = (table.folder / "sgd-s0").rename(table.folder / os.fsdecode(b"caf\xe9"))
+    (run / "inspect").mkdir()
+    Image.new("RGB", (4, 4)).save(run / "inspect" / "mistakes.png")
+    page, *_ = write_report(read_table(table.folder), tmp_path / "out")
+    names = [
+        each["run"]
+        for point in json.loads((tmp_path / "out/results.json").read_text())["points"]
+        for each in point["runs"]
+    ]
+    assert "caf\\xe9" in names and "caf%E9/inspect/mistakes.png" in page.read_text()

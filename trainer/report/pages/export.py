@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from trainer.statistics.describe import describe
 from trainer.statistics.differences import Pair
 from trainer.statistics.effects import effect
 from trainer.statistics.failures import two_humped
+from trainer.text import json_text
 
 MEASURES = ("metric", "headline", "test_acc", "best_test_acc", "train_acc", "best_val_acc", "gap_points",
             "seconds_total", "seconds_per_epoch", "params", "size_mb", "convergence_epochs", "gradient_cosine",
@@ -74,7 +74,7 @@ def as_json(table: Table) -> dict[str, Any]:
 
 
 def as_json_text(table: Table) -> str:
-    return json.dumps(as_json(table), indent=1, allow_nan=False, ensure_ascii=False, default=str) + "\n"
+    return json_text(as_json(table), indent=1, allow_nan=False, default=str) + "\n"
 
 
 def as_csv(table: Table) -> str:

@@ -32,7 +32,7 @@ def why_without(lengths: Lengths) -> str:
             epochs, accuracy = lengths.shortest
             return f"{target} is passed by the shortest runs, {accuracy:.2f}% after {epochs:g} epochs; run shorter ones"
         case "flat":
-            return "the accuracy does not rise with the length for every seed"
+            return "the accuracy does not rise enough with the length for every seed"
         case "one length":
             return f"runs of one length only; give {EPOCHS} more values" if lengths.runs else ""
         case "within":

@@ -76,7 +76,7 @@ def _how(asked: Measured) -> Iterable[str]:
     if asked.unpaired:
         yield "The seeds cannot be paired, so this is Welch's interval of unpaired runs."
     if asked.scale != asked.outcome.scale:
-        yield "A value is not above 0, so this is a difference in place of a ratio."
+        yield "A value is not above 0, or a ratio is beyond all numbers, so this is a difference in place of a ratio."
 
 
 def _verdict(asked: Measured, contrast: Contrast) -> str:
@@ -88,7 +88,8 @@ def _verdict(asked: Measured, contrast: Contrast) -> str:
         return f"{few}, so no difference can be tested."
     if contrast.finding == "not significant":
         none = 1 if contrast.scale == "ratio" else 0
-        return f"The interval contains {none}: the difference is not significant (p = {p_value(contrast.p)})."
+        why = f"The interval contains {none}: the" if contrast.low is not None else "The"
+        return f"{why} difference is not significant (p = {p_value(contrast.p)})."
     p = p_value(contrast.p)
     return f"{better} is better, so {best} is, and the difference is significant (p {p if p[0] == '<' else '= ' + p})."
 

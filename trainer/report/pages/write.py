@@ -23,7 +23,7 @@ def write_report(table: Table, out: Path) -> list[Path]:
     """Write the report and return its files, the page first. Raises DiskError."""
     charts, pictures = _drawn(table, out)
     texts = {
-        "index.html": as_page(table, charts, lambda picture: quote(os.path.relpath(picture, out))),
+        "index.html": as_page(table, charts, lambda picture: quote(os.fsencode(os.path.relpath(picture, out)))),
         f"{table.name}.md": as_markdown(table, charts, pictures, beside=out),
         "results.json": as_json_text(table),
         "results.csv": as_csv(table),
