@@ -15,6 +15,13 @@ from typing import Any
 from trainer.files import disk_errors, write_json
 from trainer.protocols import Progress, Record, RunInfo, Status, finite_or_none
 
+ROWS = "metrics.jsonl"
+
+
+def rows_known(memory: Mapping[str, Any]) -> int:
+    """Return how many bytes of ROWS a checkpoint knows, from the sink's memory in it."""
+    return memory.get("metrics_bytes", 0)
+
 
 class FolderSink:
     """metrics.jsonl, written row by row, and JSON files, written whole. Raises DiskError if one cannot be written."""
@@ -29,9 +36,9 @@ class FolderSink:
         self._info = self._provenance(run)
         self._write("run.json", self._info | {"status": "running"})
         (self.folder / "summary.json").unlink(missing_ok=True)  # of an earlier segment; this one is not over
-        self._rows = self.folder / "metrics.jsonl"
+        self._rows = self.folder / ROWS
         # The steps after the last checkpoint are repeated, and write the same rows again.
-        end = run.memory.get("metrics_bytes", 0)
+        end = rows_known(run.memory)  # the file is that long at least: a resume of a shorter one is refused
         with disk_errors(self._rows), self._rows.open("ab") as file:
             file.truncate(end)
 

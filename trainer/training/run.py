@@ -31,7 +31,7 @@ from trainer.own.source import remember, remember_text
 from trainer.probes.build import build_probes
 from trainer.protocols import RunInfo, Sink, Status, Supervisor, finite_or_none
 from trainer.runs.bits import pack_bits
-from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
+from trainer.runs.checkpoint import save_checkpoint
 from trainer.runs.folder import config_hash, locked, new_folder, read_config, read_summary, same_run
 from trainer.runs.provenance import command_line, now, provenance
 from trainer.signals import StopRequest
@@ -50,6 +50,7 @@ from trainer.training.process_group import joined, ranks_of
 from trainer.training.ranks import ALONE, RankLostError, Ranks
 from trainer.training.schedules import RateSchedule
 from trainer.training.spawned import Meeting
+from trainer.training.stored import read_state
 from trainer.training.sync_norm import with_sync_norms
 
 
@@ -91,8 +92,8 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
 
     `settings` are nested. They may change keys that change no number of a run. Raises ConfigError with every other key
     that differs, also between config.yaml and the checkpoint, and CheckpointError if the data or the text of an own
-    part has changed. Another number of devices is refused once the run has made a step: sums over other parts round in
-    another way.
+    part has changed, or if the checkpoint or rows from before it have been lost. Another number of devices is refused
+    once the run has made a step: sums over other parts round in another way.
     """
     remember(folder)
     begun = read_config(folder)
@@ -106,8 +107,7 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
     own.refuse_changed(config, folder)
     refuse_unusable(config.sink)
     with locked(folder):
-        path = folder / "checkpoint.pt"
-        state = load_checkpoint(path) if path.exists() else None  # None: killed before its first step
+        state = read_state(folder, summary)
         if state:
             stored = validate(as_stored(state["config"]))
             _refuse_other_ranks(stored, ranks.size, state)

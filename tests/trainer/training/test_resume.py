@@ -203,6 +203,62 @@ def test_a_run_folder_with_an_empty_config_is_refused(tmp_path: Path) -> None:
         resume_run(tmp_path)
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files of a folder but its lock."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("left", [None, 0, 40], ids=["missing", "empty", "shorter"])
+def test_a_resume_without_all_rows_of_its_checkpoint_is_refused_and_touches_nothing(
+    tmp_path: Path, small_run: list[str], left: int | None
+) -> None:
+    mirrors = ["sink.tensorboard.mode=local"]
+    with broken_at(9):
+        folder = start_run(load_config([*small_run, *mirrors]).config, runs=tmp_path, name="run").folder
+    rows = folder / "metrics.jsonl"
+    whole = rows.read_bytes()
+    rows.unlink() if left is None else rows.write_bytes(whole[:left])
+    before = contents(folder)
+    with pytest.raises(CheckpointError, match=r"metrics\.jsonl: ") as caught:
+        resume_run(folder)
+    assert caught.value.problems == (
+        f"{folder}/metrics.jsonl: has {left or 0} of the {len(whole)} bytes that the checkpoint knows; bring it back,"
+        " or start a new run",
+    )
+    assert contents(folder) == before
+    rows.write_bytes(whole)
+    assert resume_run(folder).status == "finished"
+
+
+@pytest.mark.parametrize("lost", ["metrics.jsonl", "summary.json", ""])
+def test_a_run_that_has_lost_its_checkpoint_is_not_begun_again_over_its_rows(
+    tmp_path: Path, small_run: list[str], lost: str
+) -> None:
+    with broken_at(9):
+        folder = start_run(load_config(small_run).config, runs=tmp_path, name="run").folder
+    (folder / "checkpoint.pt").unlink()
+    if lost:
+        (folder / lost).unlink()
+    before = contents(folder)
+    with pytest.raises(CheckpointError, match=r"checkpoint\.pt: missing, but there are (rows|a summary at step 9)") as caught:
+        resume_run(folder)
+    assert len(caught.value.problems) == 1
+    assert contents(folder) == before
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path: Path, small_run: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("trainer.training.run.save_checkpoint", _interrupt)
+        start_run(load_config(small_run).config, runs=tmp_path, name="run")
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["step"] == 0
+    assert resume_run(tmp_path / "run").status == "finished"
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def _said(folder: Path) -> list[str]:
     """Return the lines that the processes of a run have said."""
     log = folder.parent / ".children" / f"{folder.name}.log"
