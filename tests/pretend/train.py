@@ -40,7 +40,7 @@ def run(arguments: list[str]) -> int:
     else:
         *words, _, runs, _, name = arguments
         folder = Path(runs) / name
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)  # killed before it had a config
         write_whole(folder / "config.yaml", json.dumps(words).encode())
     words = json.loads((folder / "config.yaml").read_text())
     with (folder / ".lock").open("w") as lock:

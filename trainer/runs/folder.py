@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,19 @@ from trainer.runs.groups import ROOT, SEED, decisive
 
 
 def new_folder(runs: Path, name: str | None, config: RunConfig) -> Path:
-    """Make `runs/NAME` and return it. The default name has the time, network, seed and hash. Raises UserError."""
+    """Make `runs/NAME` and return it. The default name has the time, network, seed and hash. Raises UserError.
+
+    What a kill has left there before its run began is removed.
+    """
     refuse_bad_name(runs, name)
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     network = re.sub(r"[^\w.@+-]+", "-", config.model.name.rpartition(":")[2])
     folder = runs / (name or f"{stamp}-{network}-s{config.seed}-{config_hash(config)}")
     with disk_errors(folder, "cannot be made"):
+        if folder.is_dir() and not has_begun(folder):
+            with locked(folder):
+                if not has_begun(folder):
+                    shutil.rmtree(folder)
         try:
             folder.mkdir(parents=True)
         except FileExistsError as error:
@@ -40,13 +48,24 @@ def refuse_bad_name(runs: Path, name: str | None) -> None:
     """Raise ConfigError for a name that cannot be a new folder's, DiskError for a directory that cannot be made."""
     if name is not None and not re.fullmatch(r"[\w][\w.@+-]*", name):
         raise ConfigError(f"--name: {name!r}: use only letters, digits and . _ - @ +")
-    if name is not None and (runs / name).is_dir():
+    if name is not None and (runs / name).is_dir() and has_begun(runs / name):
         raise _exists(runs / name)
     there = next(place for place in (runs, *runs.absolute().parents) if place.exists())
     if not there.is_dir():
         raise DiskError(f"{runs}: cannot be made: {there} is not a directory")
     if not os.access(there, os.W_OK | os.X_OK):
         raise DiskError(f"{runs}: cannot be written: Permission denied")
+
+
+def has_begun(folder: Path) -> bool:
+    """Return whether a folder has more in it than what a run writes before its config. A kill leaves that.
+
+    A folder of anything else has begun, whatever it is. Raises DiskError.
+    """
+    with disk_errors(folder, "cannot be read"):
+        return any(
+            path.name not in (".lock", "own") and not path.match(".config.yaml.*.part") for path in folder.iterdir()
+        )
 
 
 def _exists(folder: Path) -> ConfigError:
@@ -65,8 +84,15 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise CheckpointError(f"{folder}: another process is training this run") from error
+            raise _is_trained(folder) from error
+        with disk_errors(folder):
+            if not os.path.samestat(os.fstat(file.fileno()), (folder / ".lock").stat()):
+                raise _is_trained(folder)  # that process has removed what was here, and begun
         yield
+
+
+def _is_trained(folder: Path) -> CheckpointError:
+    return CheckpointError(f"{folder}: another process is training this run")
 
 
 def read_config(folder: Path) -> RunConfig:

@@ -10,7 +10,6 @@ import json
 import multiprocessing as mp
 import os
 import runpy
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -177,7 +176,6 @@ def _run(target: Train, folder: Path, overrides: list[str], env: dict[str, str],
             return  # its controller was killed before it noted that
         if (folder / "config.yaml").is_file():
             return target(["--resume", str(folder)])
-        shutil.rmtree(folder, ignore_errors=True)  # killed before it began
         return target([*overrides, "--runs", str(folder.parent), "--name", folder.name])
 
 

@@ -7,7 +7,6 @@ of "1", and exactly, in the YAML file that WANDB_SWEEP_PARAM_PATH names. The fil
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,6 @@ from trainer.config.overrides import Settings, flatten, nest, read_overrides, re
 from trainer.config.yaml_text import read_tree, read_whole
 from trainer.errors import ConfigError
 from trainer.own.travel import hold_to, is_text, texts_of
-from trainer.runs.folder import locked
 
 _FILE = "WANDB_SWEEP_PARAM_PATH"
 
@@ -62,13 +60,8 @@ def assignment(env: Mapping[str, str] = os.environ) -> Assignment | None:
 
 
 def begun(folder: Path) -> Path | None:
-    """Return `folder` if its run has begun and can be resumed. Remove what a kill left before that."""
-    if (folder / "config.yaml").exists():
-        return folder
-    if folder.is_dir():
-        with locked(folder):
-            shutil.rmtree(folder)
-    return None
+    """Return `folder` if its run has begun and can be resumed. A new run takes what a kill left before that."""
+    return folder if (folder / "config.yaml").exists() else None
 
 
 def _read(path: Path) -> Settings:
