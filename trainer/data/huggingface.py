@@ -107,7 +107,9 @@ def _saved_files(folder: Path) -> list[Path]:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         first, *others = [folder / each["filename"] for each in state["_data_files"]]
         return [first, *others]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise DataError(f"huggingface: {folder / 'state.json'}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"huggingface: {folder / 'state.json'} is damaged ({type(error).__name__})") from error
 
 

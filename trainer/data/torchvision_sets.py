@@ -96,6 +96,8 @@ def _grey_split(name: str, folder: Path, part: str) -> Split:
     for path, reader in zip(paths, (read_image_file, read_label_file), strict=True):
         try:
             read.append(reader(str(path)))
+        except OSError as error:
+            raise DataError(f"{name}: {path}: cannot be read: {error.strerror or error}") from error
         except Exception as error:  # of a damaged file: torchvision asserts, and torch complains of sizes
             raise DataError(f"{name}: {path} is damaged ({type(error).__name__}); put the original there") from error
     images, labels = read

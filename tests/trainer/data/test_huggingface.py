@@ -146,6 +146,8 @@ def test_parts_and_splits_that_do_not_belong_together_are_one_line(tmp_path: Pat
     (tmp_path / "saved" / "train").mkdir(parents=True)
     (tmp_path / "saved" / "train" / "state.json").write_text('{"_data_files": []}')
     assert "state.json is damaged" in refusal(huggingface(tmp_path / "saved"), shape_of)
+    (tmp_path / "saved" / "train" / "state.json").write_text("[" * 200_000)
+    assert "state.json is damaged" in refusal(huggingface(tmp_path / "saved"), shape_of)
 
 
 def test_notes_of_other_columns_are_left_alone(tmp_path: Path, images: list[Any]) -> None:

@@ -95,6 +95,13 @@ def test_grey_sets_are_torchvisions_in_three_channels_with_a_border(
     (raw / "t10k-labels-idx1-ubyte").write_bytes(b"short")
     assert f"{raw / 't10k-labels-idx1-ubyte'} is damaged" in refusal(data.model_copy(update={"root": tmp_path}))
 
+    def locked(_: str) -> torch.Tensor:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("trainer.data.torchvision_sets.read_image_file", locked)
+    line = refusal(data.model_copy(update={"root": tmp_path}))
+    assert line == f"{data.name}: {raw / 'train-images-idx3-ubyte'}: cannot be read: Permission denied"
+
 
 def test_missing_greys_name_the_folder_the_files_and_the_ways_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,5 +1,6 @@
 """Checkpoints are whole or absent, and a damaged one is one clear line."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,29 @@ def test_a_failed_write_leaves_the_old_file_and_no_half_one(tmp_path: Path, monk
         save_checkpoint(path, {"n": 2})
     assert load_checkpoint(path)["n"] == 1
     assert [each.name for each in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_checkpoint(tmp_path / "a.pt", {"n": 1})
+    monkeypatch.setattr(Path, "open", _raise(PermissionError(13, "Permission denied")))
+    with pytest.raises(CheckpointError, match=r"a\.pt: cannot be read: Permission denied$"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+def test_memory_that_runs_out_is_no_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_checkpoint(tmp_path / "a.pt", {"n": 1})
+    monkeypatch.setattr("torch.load", _raise(MemoryError()))
+    with pytest.raises(MemoryError):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+def test_a_folder_in_place_of_a_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"cannot be read: Is a directory$"):
+        load_checkpoint(tmp_path)
+
+
+def _raise(error: BaseException) -> Callable[..., None]:
+    def load(*_: object, **__: object) -> None:
+        raise error
+
+    return load
