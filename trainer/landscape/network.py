@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.data.images import Split
+from trainer.runs.folder import named
 from trainer.seeds import generator
 from trainer.training.device import deterministic_kernels
 from trainer.training.trained import TrainedNetwork, load_trained
@@ -56,7 +57,7 @@ def load_network(
         "drawn": _digest([drawn.images, drawn.labels]),
     }
     on_device = drawn.to(trained.compute.device)
-    return MeasuredNetwork(**vars(trained), run=run, split=on_device, seed=seed, settings=settings)
+    return MeasuredNetwork(**vars(trained), run=named(run), split=on_device, seed=seed, settings=settings)
 
 
 def weights_digest(model: nn.Module) -> str:

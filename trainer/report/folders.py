@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from trainer.config.overrides import flatten, read_overrides
 from trainer.errors import CheckpointError, ConfigError
+from trainer.files import disk_errors
 from trainer.runs.chance import tests_of
 from trainer.runs.history import History, is_finite
 from trainer.runs.outcomes import SUMMARY, Outcome, Trace
@@ -138,9 +139,24 @@ _ROUNDING = 1e-6  # of an accuracy in percent: far less than an image
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """Return the folders in `folder` that a run has begun to write, broken ones too."""
-    marks = ("config.yaml", "run.json", "metrics.jsonl", "summary.json", "checkpoint.pt", ".lock")
-    return sorted(each for each in folder.iterdir() if each.is_dir() and any((each / mark).exists() for mark in marks))
+    """Return the folders in `folder` that a run has begun to write, broken ones too, each once. Raises DiskError."""
+    found: dict[tuple[int, int], Path] = {}
+    with disk_errors(folder, "cannot be read"):
+        for each in sorted(folder.iterdir(), key=lambda each: (each.is_symlink(), each)):  # `latest` is found already
+            if each.is_dir() and _is_begun(each):
+                status = each.stat()
+                found.setdefault((status.st_dev, status.st_ino), each)
+    return sorted(found.values())
+
+
+_MARKS = ("config.yaml", "run.json", "metrics.jsonl", "summary.json", "checkpoint.pt", ".lock")
+
+
+def _is_begun(folder: Path) -> bool:
+    try:
+        return any((folder / mark).exists() for mark in _MARKS)
+    except PermissionError:  # reading it says so
+        return True
 
 
 Read = Callable[[Path], Result]

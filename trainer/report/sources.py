@@ -93,7 +93,7 @@ def source_of(name: str, runs: Path, archives: Path | None) -> Source | None:
 
 
 def find_sources(targets: Sequence[str], runs: Path, archives: Path | None) -> list[Source]:
-    """Return the source of each target. Those of one name are one source, unless both are folders.
+    """Return the source of each target. Those of one name are one source, unless they are two folders.
 
     A target is a sweep file or the name of a sweep, whose runs are in `runs` and in `archives`. Or it is a folder with
     runs, a run folder or an archive. Raises CheckpointError for each target that is none of these.
@@ -129,7 +129,9 @@ def source_to_watch(target: str, runs: Path, archives: Path | None) -> Source:
 
 
 def _are_one(source: Source, other: Source) -> bool:
-    folders = {each.folder for each in (source, other) if each.folder}
+    folders = {each.folder.resolve() for each in (source, other) if each.folder}
+    if source.folder and other.folder and len(folders) == 1:
+        return True
     return source.name == other.name and len(folders) < 2 and not (source.single or other.single)
 
 

@@ -44,6 +44,12 @@ def new_folder(runs: Path, name: str | None, config: RunConfig) -> Path:
     return folder
 
 
+def named(folder: Path) -> Path:
+    """Return a folder by a path that ends in its own name, which `.` and a link do not."""
+    whole = folder.resolve()
+    return folder if folder.name == whole.name else whole
+
+
 def refuse_bad_name(runs: Path, name: str | None) -> None:
     """Raise ConfigError for a name that cannot be a new folder's, DiskError for a directory that cannot be made."""
     if name is not None and not re.fullmatch(r"[\w][\w.@+-]*", name):

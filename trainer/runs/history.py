@@ -18,6 +18,7 @@ from trainer.config.recipes import read_stored_file
 from trainer.errors import CheckpointError
 from trainer.files import disk_errors
 from trainer.runs.bits import unpack_bits
+from trainer.runs.folder import named
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def read_history(folder: Path) -> History:
     if problems or (problems := [f"{folder}/{problem}" for problem in oddities(settings, rows, summary)]):
         raise CheckpointError(*problems)
     counts, classes = confusion.get("counts", []), confusion.get("classes", [])
-    return History(folder, settings, rows, summary, counts, classes, _correct(folder, confusion))
+    return History(named(folder), settings, rows, summary, counts, classes, _correct(folder, confusion))
 
 
 def _correct(folder: Path, confusion: Mapping[str, Any]) -> NDArray[np.bool_] | None:

@@ -32,7 +32,7 @@ from trainer.probes.build import build_probes
 from trainer.protocols import RunInfo, Sink, Status, Supervisor, finite_or_none
 from trainer.runs.bits import pack_bits
 from trainer.runs.checkpoint import save_checkpoint
-from trainer.runs.folder import config_hash, locked, new_folder, read_config, read_summary, same_run
+from trainer.runs.folder import config_hash, locked, named, new_folder, read_config, read_summary, same_run
 from trainer.runs.provenance import command_line, now, provenance
 from trainer.signals import StopRequest
 from trainer.sinks.build import build_sinks
@@ -95,6 +95,7 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
     part has changed, or if the checkpoint or rows from before it have been lost. Another number of devices is refused
     once the run has made a step: sums over other parts round in another way.
     """
+    folder = named(folder)
     remember(folder)
     begun = read_config(folder)
     ranks = ranks_of(validate(lay_over(begun.model_dump(mode="json"), settings or {})).train)

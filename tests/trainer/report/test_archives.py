@@ -225,6 +225,20 @@ def test_the_catalogue_reads_archives_beside_folders(write_schedules, tmp_path: 
     assert (tmp_path / "out" / "claims.md").is_file()
 
 
+def test_a_run_by_its_name_a_link_and_from_inside_is_one(
+    write_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = measured(write_run(tmp_path / "runs" / "a"), draw=random.Random(0))
+    (tmp_path / "runs" / "latest").symlink_to("a")
+    by_name, elsewhere = tmp_path / "one.jsonl.gz", tmp_path / "two.jsonl.gz"
+    assert pack(run, to=by_name) == 0
+    monkeypatch.chdir(run)
+    for targets in (["."], ["../latest"], ["../latest", ".", run], [".."]):
+        elsewhere.unlink(missing_ok=True)
+        assert pack(*map(Path, targets), to=elsewhere) == 0
+        assert lines_of(elsewhere) == lines_of(by_name)
+
+
 def test_nothing_private_is_packed(write_run, tmp_path: Path) -> None:
     words = ["data.root=/home/ann/data", "sink.wandb.entity=anns-team"]
     run = write_run(tmp_path / "runs" / "one", words)

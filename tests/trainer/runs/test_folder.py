@@ -6,7 +6,7 @@ import pytest
 
 from trainer.config import load_config
 from trainer.errors import CheckpointError, ConfigError, DiskError
-from trainer.runs.folder import has_begun, locked, new_folder, refuse_bad_name
+from trainer.runs.folder import has_begun, locked, named, new_folder, refuse_bad_name
 
 CONFIG = load_config(["model.name=lenet5"]).config
 
@@ -82,3 +82,15 @@ def test_runs_that_cannot_be_made_are_refused_before_anything_is_read(tmp_path: 
             refuse_bad_name(runs, None)
     refuse_bad_name(tmp_path / "not" / "yet", None)
     assert not (tmp_path / "not").exists()
+
+
+def test_a_run_has_the_name_of_its_own_folder_however_that_is_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "runs" / "a"
+    (run / "export").mkdir(parents=True)
+    (tmp_path / "latest").symlink_to(run)
+    monkeypatch.chdir(run)
+    for typed in (Path(), Path("export/.."), Path("../a"), run, tmp_path / "latest"):
+        assert (named(typed).name, named(typed).resolve()) == ("a", run)
+    assert named(Path("../a")) == Path("../a")  # messages have what was typed, where that has the name

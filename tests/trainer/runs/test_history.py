@@ -81,3 +81,8 @@ def test_a_config_that_is_not_yaml_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config.yaml: not YAML") as caught:
         read_history(run_folder(tmp_path / "a", config="a: [1"))
     assert len(caught.value.problems) == 1
+
+
+def test_a_run_that_is_read_from_inside_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run_folder(tmp_path / "a"))
+    assert read_history(Path()).name == "a"
