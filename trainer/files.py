@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from trainer.errors import DiskError
+from trainer.errors import CheckpointError, DiskError
 
 
 @contextmanager
@@ -60,6 +60,27 @@ def write_whole(path: Path, body: bytes) -> None:
 def write_json(path: Path, content: Any, *, indent: int | None = None) -> None:
     """Write JSON and a newline. Raises DiskError, and ValueError for a number that JSON does not have."""
     write_whole(path, (json.dumps(content, indent=indent, allow_nan=False) + "\n").encode())
+
+
+def parse_json(text: str | bytes, **how: Any) -> Any:
+    """Return JSON, with `how` as of json.loads. Raises ValueError for anything else, also if it is nested too deeply."""
+    try:
+        return json.loads(text, **how)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file. Raises CheckpointError if it has anything else, DiskError."""
+    with disk_errors(path, "cannot be read"):
+        body = path.read_bytes()
+    try:
+        content = parse_json(body)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: damaged, because it is not JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: expected a JSON object")
+    return content
 
 
 def make_folder(path: Path) -> None:

@@ -137,8 +137,10 @@ def bands(
 
 def _show(result: Path, as_text: Callable[[dict[str, Any]], str], as_json: bool) -> None:
     """Print a measurement as text with its path, or the content of its file."""
-    written = result.read_text(encoding="utf-8")
+    from trainer.runs.measured import read_measured
+
+    content = read_measured(result)
     if as_json:
-        return typer.echo(written, nl=False)
-    typer.echo(as_text(json.loads(written)))
+        return typer.echo(result.read_text(encoding="utf-8"), nl=False)
+    typer.echo(as_text(content))
     return typer.echo(result)

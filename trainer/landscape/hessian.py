@@ -10,7 +10,6 @@ smallest, smallest_residual  the smallest, below 0 where the loss curves downwar
 trace, trace_error           Hutchinson's estimate and its standard error; null for too few samples
 """
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +26,7 @@ from trainer.landscape.mean_loss import MeanLoss, build_mean_loss
 from trainer.landscape.network import MeasuredNetwork, full_precision, weights_digest
 from trainer.landscape.progress import Watched
 from trainer.runs.folder import config_hash
+from trainer.runs.measured import read_measured
 from trainer.seeds import generator
 from trainer.training.trained import kept_epochs, load_weights
 
@@ -160,5 +160,5 @@ def _spectrum(
 
 def _rows(result: Path) -> dict[float, dict[str, Any]]:
     """Return the rows of a result by epoch."""
-    rows = json.loads(result.read_text(encoding="utf-8"))["rows"] if result.exists() else []
+    rows = read_measured(result)["rows"] if result.exists() else []
     return {row["epoch"]: row for row in rows}

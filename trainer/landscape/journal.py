@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trainer.errors import CheckpointError
-from trainer.files import disk_errors, make_folder
+from trainer.files import disk_errors, make_folder, parse_json
 
 
 class Journal:
@@ -22,7 +22,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        """Open or begin the file. Raises DiskError, CheckpointError if another process has it open."""
+        """Open or begin the file. Raises DiskError, CheckpointError if it is damaged or another process has it open."""
         self.path = path
         make_folder(path.parent)
         with disk_errors(path):
@@ -56,7 +56,18 @@ class Journal:
         self._file.seek(0)
         lines = [line for line in self._file if line.endswith(b"\n")]
         self._file.truncate(sum(map(len, lines)))
-        self.rows += map(json.loads, lines[1:])
+        for number, line in enumerate(lines[1:], 2):
+            try:
+                row = parse_json(line)
+            except ValueError:
+                row = None
+            if not isinstance(row, dict):
+                self._file.close()
+                raise CheckpointError(
+                    f"{self.path}: line {number}: expected a JSON object; remove it and the lines after it, which are"
+                    " then measured again"
+                )
+            self.rows.append(row)
         return bool(lines)
 
     def _append(self, row: Mapping[str, Any]) -> None:

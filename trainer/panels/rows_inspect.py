@@ -1,11 +1,11 @@
 """Rows of what `trainer inspect` measured, from RUN/inspect/inspect.json."""
 
 import contextlib
-import json
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
+from trainer.files import parse_json
 from trainer.panels.panel import Histories, Row, Rows
 
 _MOST_LAYERS = 60  # that can be read below each other
@@ -63,8 +63,8 @@ def of_inspected_runs(make: Callable[[Numbers, str], list[Row]]) -> Rows:
         table: list[Row] = []
         for run in (run for runs in groups.values() for run in runs):
             with contextlib.suppress(OSError, ValueError):  # a run that was not inspected has nothing to draw
-                text = (run.folder / "inspect" / "inspect.json").read_text(encoding="utf-8")
-                table += make(json.loads(text), run.name)
+                content = parse_json((run.folder / "inspect" / "inspect.json").read_bytes())
+                table += make(content, run.name) if isinstance(content, dict) else []
         return table
 
     return rows

@@ -1,14 +1,13 @@
 """Rows of the loss around trained weights, from the files that `trainer landscape surface` wrote."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from trainer.files import disk_errors
 from trainer.panels.panel import Histories, Row
 from trainer.runs.groups import value_text
+from trainer.runs.measured import read_measured
 
 _PLANES = {"random": "random direction", "path": "directions of training"}
 _FINER = ("seed", "reach", "points", "epoch", "weights", "drawn")  # settings, in the order of a label
@@ -87,8 +86,7 @@ def _read(groups: Histories, kind: str) -> Iterator[_Surface]:
     for label, runs in groups.items():
         for run in runs:
             for path in sorted((run.folder / "surface").glob(f"{kind}-*.json")):
-                with disk_errors(path, "cannot be read"):
-                    content = json.loads(path.read_text(encoding="utf-8"))
+                content = read_measured(path)
                 name = label if len(runs) == 1 else run.name
                 yield _Surface(f"{name}, {_described(content)}", content)
 

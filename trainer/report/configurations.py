@@ -15,6 +15,7 @@ from trainer.report.siblings import Siblings
 from trainer.runs.bands import RATE
 from trainer.runs.chance import at_guessing
 from trainer.runs.groups import decisive, differing_keys, identity, label, one_of_each_seed, value_text
+from trainer.runs.history import is_finite
 from trainer.runs.outcomes import Outcome
 from trainer.runs.results import origin_of, same_numbers
 from trainer.statistics.describe import Values
@@ -84,8 +85,8 @@ def with_siblings(configurations: Sequence[Configuration], key: str = RATE) -> l
     for (name, _), members in families.items():
         numbered[name] += 1
         own = f"{name} #{numbered[name]}" if numbered[name] > 1 else name
-        runs = tuple(run for each in members for run in each.runs)
-        failed = tuple(run for each in members for run in each.failed)
+        runs = tuple(run for each in members for run in each.runs if is_finite(run.config.get(key)))
+        failed = tuple(run for each in members for run in each.failed if is_finite(run.config.get(key)))
         absent = ["interim"] if runs and any(not (each.runs or each.failed) for each in members) else []
         lost = ["survivors only"] if runs and failed else []  # also if every seed failed at one rate
         marks = dict.fromkeys([*absent, *(mark for each in members for mark in each.marks), *lost])

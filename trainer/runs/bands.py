@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from trainer.config.explain import did_you_mean
 from trainer.errors import CheckpointError
 from trainer.runs.groups import label, one_of_each_seed, telling_keys
-from trainer.runs.history import History
+from trainer.runs.history import History, is_finite
 
 Floats = NDArray[np.float64]
 Steps = NDArray[np.int64]
@@ -120,6 +120,12 @@ class Curve:
         return f"{self.group}, rate {self.rate:g}, seed {self.seed} ({self.history.name})"
 
 
+def rate_of(config: Mapping[str, Any]) -> float | None:
+    """Return the learning rate of a flat config, None for one that has no such number, which no run writes."""
+    rate = config.get(RATE)
+    return float(rate) if is_finite(rate) else None
+
+
 def groups(histories: Sequence[History]) -> list[str]:
     """Return the label of each run's group. Runs of one group differ in learning rate and seed only.
 
@@ -219,18 +225,23 @@ def _band(runs: Sequence[Curve], *, end: int | None, from_step: int, gap: int) -
 def _curves(histories: Sequence[History], key: str) -> tuple[list[Curve], list[str]]:
     """Return (the curve of each run that has the metric, a note on each run that lacks it or repeats a seed)."""
     notes: list[str] = []
+    left_out = 0
     alike: dict[tuple[str, float], list[Curve]] = defaultdict(list)
     for group, history in zip(groups(histories), histories, strict=True):
-        rows = [row for row in history.rows if key in row]
+        rate, rows = rate_of(history.config), [row for row in history.rows if key in row]
+        if rate is None:
+            left_out += 1
+            notes.append(f"{history.folder}: no learning rate ({RATE}) in its config.yaml, so it is left out")
+            continue
         steps = np.array([row["step"] for row in rows], dtype=np.int64)
         values = np.array([row[key] for row in rows], dtype=np.float64)  # None becomes NaN
-        curve = Curve(history, group, history.seed, history.config[RATE], steps, values)
+        curve = Curve(history, group, history.seed, rate, steps, values)
         if rows:
             alike[group, curve.rate].append(curve)
         else:
             notes.append(f"no row has {key}: {curve}")
     if not alike:
-        raise CheckpointError(_no_rows(histories, key))
+        raise CheckpointError(notes[0] if len(histories) == left_out else _no_rows(histories, key))
     curves: list[Curve] = []
     for same in alike.values():
         counting, repeats = one_of_each_seed(same)

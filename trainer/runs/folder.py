@@ -17,7 +17,7 @@ from trainer.config.load import as_stored, validate
 from trainer.config.overrides import as_typed, flatten, lay_over
 from trainer.config.recipes import read_stored_file
 from trainer.errors import CheckpointError, ConfigError, DiskError
-from trainer.files import disk_errors
+from trainer.files import disk_errors, parse_json
 from trainer.runs.groups import ROOT, SEED, decisive
 
 
@@ -113,10 +113,20 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """Return the headline numbers of a run, empty if it has not ended."""
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    return {}
+    """Return the headline numbers of a run, empty if it has not ended. Raises UserError for a foreign file."""
+    return object_of(folder / "summary.json")
+
+
+def object_of(path: Path) -> dict[str, Any]:
+    """Return the object of a run's JSON file, empty without the file, or if it is cut off. Raises UserError."""
+    with disk_errors(path, "cannot be read"):
+        try:
+            content = parse_json(path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return {}
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: expected a JSON object")
+    return content
 
 
 def config_hash(config: RunConfig) -> str:

@@ -18,7 +18,7 @@ from trainer.config.recipes import read_stored_file
 from trainer.errors import CheckpointError
 from trainer.files import disk_errors
 from trainer.runs.bits import unpack_bits
-from trainer.runs.folder import named
+from trainer.runs.folder import named, object_of, read_summary
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,17 @@ def is_finite(value: Any) -> TypeGuard[float]:
 def read_history(folder: Path) -> History:
     """Return the history of a run, without a truncated row and the rows after it.
 
-    Raises CheckpointError if the folder is not a run folder, or has files with content that no run writes.
+    Raises CheckpointError if the folder is not a run folder, or has files with content that no run writes, DiskError if
+    a file cannot be read.
     """
     config = folder / "config.yaml"
-    if not config.is_file():
+    with disk_errors(folder, "cannot be read"):
+        is_run = config.is_file()
+    if not is_run:
         raise CheckpointError(f"{folder}: not a run folder (no config.yaml in it)")
     settings, rows = flatten(as_stored(read_stored_file(config))), _rows(folder / "metrics.jsonl")
-    summary, confusion = _json(folder / "summary.json", {}), _json(folder / "confusion.json", {})
-    problems = [
-        f"{folder}/{name}: expected a JSON object"
-        for name, content in (("summary.json", summary), ("confusion.json", confusion))
-        if not isinstance(content, dict)
-    ]
-    if problems or (problems := [f"{folder}/{problem}" for problem in oddities(settings, rows, summary)]):
+    summary, confusion = read_summary(folder), object_of(folder / "confusion.json")
+    if problems := [f"{folder}/{problem}" for problem in oddities(settings, rows, summary)]:
         raise CheckpointError(*problems)
     counts, classes = confusion.get("counts", []), confusion.get("classes", [])
     return History(named(folder), settings, rows, summary, counts, classes, _correct(folder, confusion))
@@ -102,8 +100,8 @@ def _odd_in_rows(rows: Sequence[Any]) -> Iterator[str]:
             continue
         if not isinstance(row, dict):
             yield f"metrics.jsonl: line {number}: expected a JSON object"
-        elif not is_finite(row.get("epoch")):
-            yield f"metrics.jsonl: line {number}: epoch: {row.get('epoch')!r} is not a number"
+        elif odd := [key for key in ("epoch", "step") if not is_finite(row.get(key))]:
+            yield f"metrics.jsonl: line {number}: {odd[0]}: {row.get(odd[0])!r} is not a number"
         else:
             for key, value in row.items():
                 if not (value is None or is_finite(value)):
@@ -113,7 +111,7 @@ def _odd_in_rows(rows: Sequence[Any]) -> Iterator[str]:
 def _all_finite(row: Any) -> bool:
     """Return whether a row needs no closer look. A sum is finite only if all its terms are."""
     try:
-        return "epoch" in row and math.isfinite(sum(row.values()))
+        return "epoch" in row and "step" in row and math.isfinite(sum(row.values()))
     except (AttributeError, OverflowError, TypeError):
         return False
 
@@ -121,13 +119,16 @@ def _all_finite(row: Any) -> bool:
 def find_runs(paths: Iterable[Path]) -> list[Path]:
     """Return the run folders among these paths and directly inside them, by name, each once.
 
-    Raises CheckpointError for each path without one.
+    Raises CheckpointError for each path without one, or with one that may not be looked into.
     """
     folders: dict[Path, Path] = {}
     problems: list[str] = []
     for path in paths:
-        inside = sorted(each.parent for each in path.glob("*/config.yaml"))
-        runs = [path] if (path / "config.yaml").is_file() else inside
+        try:
+            runs = _runs_in(path)
+        except PermissionError as error:
+            problems.append(f"{error.filename}: cannot be read: {error.strerror}")
+            continue
         if not runs:
             what = "not a run folder, and contains none" if path.is_dir() else "no such folder"
             problems.append(f"{path}: {what}")
@@ -138,6 +139,12 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
     return list(folders.values())
 
 
+def _runs_in(path: Path) -> list[Path]:
+    if (path / "config.yaml").is_file():
+        return [path]
+    return [each for each in sorted(path.iterdir()) if (each / "config.yaml").is_file()] if path.is_dir() else []
+
+
 def _share_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return {sys.intern(key): value for key, value in pairs}  # else a row per step stores each name thousands of times
 
@@ -146,20 +153,11 @@ _decode = json.JSONDecoder(object_pairs_hook=_share_keys, parse_constant=lambda 
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
     rows: list[dict[str, Any]] = []
     with disk_errors(path, "cannot be read"):
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_bytes().splitlines() if path.exists() else ():
             try:
-                rows.append(_decode(line))
-            except ValueError:
+                rows.append(_decode(line.decode()))
+            except (ValueError, RecursionError):  # it is not UTF-8, or not JSON
                 break
     return rows
-
-
-def _json(path: Path, otherwise: Any) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return otherwise

@@ -1,6 +1,5 @@
 """Result of a run: what reports and archives keep of its folder. `history` reads all of its rows."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -9,6 +8,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from trainer.errors import CheckpointError, UserError
+from trainer.files import parse_json
 from trainer.runs.history import History, read_history
 from trainer.runs.outcomes import STANDARD, Outcome, Trace, traces_of
 
@@ -70,8 +70,6 @@ def read_result(folder: Path) -> Result:
     """Return the result of a run folder. Raises CheckpointError with one line if it cannot be read."""
     try:
         history = read_history(folder)
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{folder}: not UTF-8 text") from error
     except UserError as error:
         raise CheckpointError(error.problems[0]) from error
     provenance, notes = _provenance(folder / "run.json")
@@ -101,7 +99,7 @@ def origin_of(provenance: Mapping[str, Any]) -> str:
 
 def strictly(text: str) -> Any:
     """Return JSON. Raises ValueError for numbers that JSON does not have, such as NaN or 1e999."""
-    return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    return parse_json(text, parse_constant=_refuse, parse_float=_finite)
 
 
 def _refuse(word: str) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.files import disk_errors, write_json
+from trainer.files import disk_errors, parse_json, write_json
 from trainer.protocols import Progress, Record, RunInfo, Status, finite_or_none
 
 ROWS = "metrics.jsonl"
@@ -70,7 +70,7 @@ class FolderSink:
             return dict(run.provenance)
         first: Any = None
         with disk_errors(self.folder / "run.json", "cannot be read"), contextlib.suppress(ValueError):
-            first = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+            first = parse_json((self.folder / "run.json").read_bytes())
         first = dict(first if isinstance(first, dict) else run.provenance)
         first.pop("ended", None)
         return {**first, "resumed": [*first.get("resumed", []), dict(run.provenance)]}

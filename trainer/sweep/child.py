@@ -6,7 +6,6 @@ Importing Python, torch and timm takes seconds, at every point of a sweep. A ser
 
 import contextlib
 import fcntl
-import json
 import multiprocessing as mp
 import os
 import runpy
@@ -16,7 +15,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from trainer.errors import UserError
+from trainer.files import parse_json
 from trainer.runs.folder import read_summary
+from trainer.runs.history import is_finite
 from trainer.signals import begin_session, end_when_closed
 from trainer.sweep.status import State
 
@@ -111,7 +113,10 @@ class Child:
         code = self._process.exitcode
         if code is None or (code == _UNKNOWN and not self._gone()):
             return None
-        summary = read_summary(self.folder)
+        try:
+            summary = read_summary(self.folder)
+        except UserError as error:
+            return "crashed", {}, str(error)
         state = _state(code, summary.get("status"))
         return state, summary, "" if state == "finished" else self._last_line(code)
 
@@ -124,7 +129,8 @@ class Child:
             for line in file:
                 if line.endswith(b"\n"):
                     self._rows_read += len(line)
-                    yield json.loads(line)
+                    if (row := _row(line)) is not None:
+                        yield row
 
     def stop(self) -> None:
         """Ask it to finish its step, save and end."""
@@ -172,11 +178,21 @@ def _run(target: Train, folder: Path, overrides: list[str], env: dict[str, str],
     os.environ.update(env)
     with _beside(folder, ".lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # gone with the process that holds it, however that ends
-        if read_summary(folder).get("status") == "finished":
-            return  # its controller was killed before it noted that
+        with contextlib.suppress(UserError):  # a damaged file, which the resume names
+            if read_summary(folder).get("status") == "finished":
+                return  # its controller was killed before it noted that
         if (folder / "config.yaml").is_file():
             return target(["--resume", str(folder)])
         return target([*overrides, "--runs", str(folder.parent), "--name", folder.name])
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """Return a row of metrics.jsonl, None for a damaged one: a report names it, and a sweep goes on."""
+    try:
+        row = parse_json(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and is_finite(row.get("epoch")) else None
 
 
 def _state(code: int, status: str | None) -> State:

@@ -4,7 +4,6 @@ The figures are kept in `RUNS/.pace.json`, so that the next command on this mach
 """
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 from trainer.config import RunConfig, load_config
 from trainer.config.probe import Probe
 from trainer.errors import SweepError, UserError
-from trainer.files import disk_errors, write_json
+from trainer.files import disk_errors, parse_json, write_json
 from trainer.own.quiet import says_nothing
 from trainer.runs.groups import identity
 from trainer.runs.provenance import processor
@@ -42,7 +41,8 @@ class Pilot:
         self._path, self._env, self._say = runs / ".pace.json", dict(env), say
         self._known: dict[str, dict[str, Any]] = {}
         with contextlib.suppress(OSError, ValueError):  # it is missing, or cut off: it is measured again
-            self._known = json.loads(self._path.read_bytes())
+            known = parse_json(self._path.read_bytes())
+            self._known = known if isinstance(known, dict) else {}
         self._complete = remembered(complete_parts)
 
     def seconds(self, entry: Entry, sweep: Sweep) -> float:

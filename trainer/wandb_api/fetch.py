@@ -17,7 +17,7 @@ from trainer.config.base import is_settings
 from trainer.config.overrides import flatten
 from trainer.config.yaml_text import read_tree, read_whole
 from trainer.errors import CheckpointError, ConfigError, SweepError
-from trainer.files import disk_errors, write_whole
+from trainer.files import disk_errors, parse_json, write_whole
 from trainer.own.travel import is_text, texts_of
 from trainer.wandb_api.run_files import (
     UNDER_WAY,
@@ -233,5 +233,6 @@ def _run_mark(run: Any) -> dict[str, Any]:
 
 def _mark_in(path: Path) -> dict[str, Any] | None:
     with suppress(OSError, ValueError):
-        return json.loads(path.read_text(encoding="utf-8")).get("wandb")
+        content = parse_json(path.read_bytes())
+        return content.get("wandb") if isinstance(content, dict) else None
     return None

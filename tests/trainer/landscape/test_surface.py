@@ -132,6 +132,53 @@ def test_a_resumed_surface_is_bit_identical(
     assert len(unbroken) == 1
 
 
+def test_damage_in_what_was_measured_is_one_line_and_deletes_nothing(
+    network: MeasuredNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(surface, "loss_and_accuracy", _Interrupted(4))
+        with pytest.raises(KeyboardInterrupt):
+            measured(network, tmp_path)
+    (journal,) = tmp_path.iterdir()
+    lines = journal.read_bytes().splitlines(keepends=True)
+    for bad in (b"{oops\n", b"\xff\n", b"[]\n", b"[" * 200_000 + b"\n"):
+        journal.write_bytes(b"".join([*lines[:2], bad, *lines[3:]]))
+        before = journal.read_bytes()
+        for _ in range(2):  # the lock is free again
+            with pytest.raises(CheckpointError, match=r"\.jsonl: line 3: expected a JSON object; remove it and"):
+                measured(network, tmp_path)
+        assert journal.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("{", "damaged, because it is not JSON"), ("[]", "expected a JSON object"), ("{}", "without settings")],
+)
+def test_a_damaged_result_is_one_line(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, said: str
+) -> None:
+    command = [
+        "landscape",
+        "surface",
+        str(trained_run),
+        "--dims",
+        "1",
+        "--points",
+        "3",
+        "--images",
+        "4",
+        "--out",
+        str(tmp_path),
+    ]
+    assert run_here(command) == 0
+    (result,) = tmp_path.iterdir()
+    result.write_text(content)
+    capsys.readouterr()
+    assert run_here(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {result}: ") and said in line
+
+
 def test_the_same_settings_are_measured_once_and_others_have_their_own_file(
     network: MeasuredNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

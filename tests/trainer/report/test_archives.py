@@ -282,6 +282,7 @@ def other_seed(line: str) -> str:
 Lines = list[str]
 OF_LINES: dict[str, tuple[Callable[[Lines], Lines], str]] = {
     "no JSON": (lambda lines: [*lines[:2], "{oops\n", *lines[3:]], "line 3: not JSON"),
+    "too deep": (lambda lines: [*lines[:2], "[" * 200_000 + "\n", *lines[3:]], "line 3: not JSON (nested too deeply)"),
     "another format": (lambda lines: [*lines[:2], changed(lines[2], format=3)], "line 3: format 3: this trainer reads"),
     "header of another format": (lambda lines: [changed(lines[0], format=9), *lines[1:]], "line 1: format 9"),
     "missing key": (lambda lines: [lines[0], without(lines[1], "summary"), *lines[2:]], "line 2: summary: missing"),

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
 
@@ -128,14 +129,14 @@ def test_what_is_broken_or_unfinished_is_named_and_does_not_count(write_schedule
         "interrupted": ["halted"],
         "running": ["alive"],
         "stopped": ["cut"],
-        "unreadable": ["linear-s0", "linear-s1", "linear-s2", "linear-s3"],
+        "unreadable": ["linear-s0", "linear-s1", "linear-s2"],
         "not a number": ["step-s0", "step-s0", "step-s2"],
-        "truncated": ["step-s1"],
+        "truncated": ["linear-s3", "step-s1"],
         "repeated seed": ["constant-s0-again"],
         "missing": ["linear"],
     }
     assert {label: len(sample) for label, sample in table.samples.items()} == {
-        "reduce_on_plateau": 5, "step": 3, "linear": 1, "exponential": 5, "cosine": 5, "constant": 5,
+        "reduce_on_plateau": 5, "step": 3, "linear": 2, "exponential": 5, "cosine": 5, "constant": 5,
     }  # fmt: skip
     finding(table)
 
@@ -152,6 +153,7 @@ ROW = '{"epoch": 1.0, "step": 10, "test/accuracy": 0.9}\n'
             '{"step": 10, "test/accuracy": 0.9}',
             "metrics.jsonl: line 1: epoch: None is not a number",
         ),
+        ("metrics.jsonl", '"step": 10, ', "", "metrics.jsonl: line 1: step: None is not a number"),
         ("metrics.jsonl", "0.9}", '"0.9"}', "metrics.jsonl: line 1: test/accuracy: '0.9' is not a number"),
         ("metrics.jsonl", "0.9}", "1e999}", "metrics.jsonl: line 1: test/accuracy: inf is not a number"),
         ("metrics.jsonl", ROW, "[1]", "metrics.jsonl: line 1: expected a JSON object"),
@@ -176,6 +178,30 @@ def test_what_no_run_writes_is_unreadable_by_name_and_the_report_continues(
     assert problem.kind == "unreadable" and problem.message.startswith(said)
     assert len(table.runs) == (3 if file == "run.json" else 2)  # which holds no figure
     write_report(table, tmp_path / "out")
+
+
+def test_a_run_folder_that_may_not_be_read_is_a_named_problem(
+    tmp_path: Path, write_run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(3):
+        write_run(tmp_path / "runs" / f"s{seed}", [f"seed={seed}"])
+    for method in ("exists", "is_file"):
+        monkeypatch.setattr(Path, method, _denied_in("s0", getattr(Path, method)))
+    table = read_table(tmp_path / "runs")
+    (problem,) = table.problems
+    assert (problem.kind, problem.message) == ("unreadable", "cannot be read: Permission denied")
+    assert problem.where.endswith("/s0") and len(table.runs) == 2
+
+
+def _denied_in(name: str, method: Callable[..., bool]) -> Callable[..., bool]:
+    """A method of Path that is not allowed inside a folder."""
+
+    def call(path: Path) -> bool:
+        if path.parent.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return method(path)
+
+    return call
 
 
 def test_runs_of_another_config_are_a_point_of_their_own(write_schedules, write_run) -> None:

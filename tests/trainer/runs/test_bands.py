@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,19 @@ def test_what_is_missing_or_repeated_is_named() -> None:
         "lenet5, seed 0: one rate is not enough for a band",
         "vgg_a, seed 1: no run at rate 0.3",
     )
+
+
+def test_a_run_without_a_learning_rate_is_left_out_by_name() -> None:
+    runs = [history([1.0, 1.0], lr=lr) for lr in (0.1, 0.2, 0.3)]
+    foreign = [
+        replace(runs[2], config={"model.name": "vgg_a", "seed": 0, **more}) for more in ({}, {"optimizer.lr": "a"})
+    ]
+    said = "runs/vgg_a-0.3-0: no learning rate (optimizer.lr) in its config.yaml, so it is left out"
+    for run in foreign:
+        found = bands([*runs[:2], run])
+        assert said in found.notes and runs[0].config["optimizer.lr"] in found.bands[0].rates
+        with pytest.raises(CheckpointError, match=r"vgg_a-0\.3-0: no learning rate"):
+            bands([run])
 
 
 def test_runs_without_the_metric_are_one_line_with_the_cure() -> None:

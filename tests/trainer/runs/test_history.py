@@ -1,14 +1,17 @@
 """Runs read from their folders: everything that is there, and nothing else."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from trainer.config import load_config
 from trainer.config.overrides import flatten
-from trainer.errors import CheckpointError, ConfigError
+from trainer.errors import CheckpointError, ConfigError, DiskError
 from trainer.runs.history import find_runs, read_history
+from trainer.runs.results import read_result
 from trainer.training.run import start_run
 
 
@@ -38,6 +41,43 @@ def test_a_run_that_is_under_way_or_was_killed_has_the_whole_rows_alone(tmp_path
     assert (history.summary, history.confusion) == ({}, [])
     (tmp_path / "a" / "metrics.jsonl").unlink()
     assert read_history(tmp_path / "a").rows == []
+
+
+@pytest.mark.parametrize("line", [b"\xff\xfe", b"\x00" * 40, b"[" * 200_000, b'{"epoch": 1, "step'])
+def test_rows_end_before_a_line_that_is_no_row(tmp_path: Path, line: bytes) -> None:
+    whole = b'{"epoch": 0.5, "step": 1, "train/loss": 2.5}\n'
+    folder = run_folder(tmp_path / "a")
+    (folder / "metrics.jsonl").write_bytes(whole + line + b"\n" + whole)
+    assert read_history(folder).rows == [{"epoch": 0.5, "step": 1, "train/loss": 2.5}]
+    (kind, said), *_ = read_result(folder).notes
+    assert (kind, said.partition(";")[0]) == ("truncated", "metrics.jsonl: line 2 of 3 is not JSON")
+
+
+def test_a_folder_or_file_that_may_not_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = run_folder(tmp_path / "a")
+    for name in ("metrics.jsonl", "summary.json", "confusion.json"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", denied(Path.read_bytes, name))
+            (folder / name).touch()
+            with pytest.raises(DiskError, match=rf"{name}: cannot be read: Permission denied$"):
+                read_history(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "is_file", denied(Path.is_file, "config.yaml"))
+        with pytest.raises(CheckpointError, match=r"config.yaml: cannot be read: Permission denied$"):
+            find_runs([folder.parent])  # `a` would be left out otherwise
+        with pytest.raises(CheckpointError, match=r"a: cannot be read: Permission denied$"):
+            read_result(folder)
+
+
+def denied(method: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A method of Path that is not allowed for files of a name."""
+
+    def call(path: Path, *args: Any, **kwargs: Any) -> Any:
+        if path.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return method(path, *args, **kwargs)
+
+    return call
 
 
 def test_rows_with_a_key_are_those_where_it_is_a_finite_number(tmp_path: Path) -> None:

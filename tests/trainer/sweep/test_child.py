@@ -1,8 +1,11 @@
-"""What a sweep's children are forked from."""
+"""What a sweep's children are forked from, and what a sweep makes of the files of a child that has ended."""
 
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
+from trainer.sweep.child import Child
 from trainer.sweep.warm import MODULES
 
 
@@ -12,3 +15,26 @@ def test_the_server_has_imported_what_every_run_needs_and_runs_no_thread() -> No
     said = subprocess.run([sys.executable, "-c", look], check=True, capture_output=True, text=True).stdout.split()
     assert said[0] == "1"
     assert {"torch", "timm", "wandb", *MODULES} <= set(said)
+
+
+def ended(folder: Path) -> Child:
+    """A child whose process has ended with exit code 0."""
+    child = object.__new__(Child)
+    child.__dict__ |= {
+        "folder": folder,
+        "_rows_read": 0,
+        "_process": SimpleNamespace(exitcode=0),
+        "_log": folder / "log",
+    }
+    return child
+
+
+def test_a_damaged_row_does_not_end_a_sweep(tmp_path: Path) -> None:
+    bad = (b"\x00" * 9, b"\xff", b"{", b"[]", b"{}", b'{"epoch": "1"}', b"[" * 200_000)
+    (tmp_path / "metrics.jsonl").write_bytes(b"\n".join([b'{"epoch": 1}', *bad, b'{"epoch": 2}', b'{"epoch": 3']))
+    assert [*ended(tmp_path).new_rows()] == [{"epoch": 1}, {"epoch": 2}]
+
+
+def test_a_summary_that_is_none_fails_its_run_and_not_the_sweep(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text("[]")
+    assert ended(tmp_path).poll() == ("crashed", {}, f"{tmp_path}/summary.json: expected a JSON object")

@@ -197,6 +197,13 @@ def test_a_damaged_run_json_does_not_keep_a_run_from_resuming(
     assert (provenance["status"], provenance["seed"], len(provenance["resumed"])) == ("finished", 0, 1)
 
 
+def test_a_summary_that_is_none_is_one_line(tmp_path: Path, small_run: list[str]) -> None:
+    folder = start_run(load_config([*small_run, "train.max_steps=1"]).config, runs=tmp_path, name="run").folder
+    (folder / "summary.json").write_text("[]")
+    with pytest.raises(CheckpointError, match=r"run/summary\.json: expected a JSON object$"):
+        resume_run(folder)
+
+
 def test_a_run_folder_with_an_empty_config_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").touch()
     with pytest.raises(CheckpointError, match=r"config\.yaml: empty"):
@@ -241,16 +248,19 @@ def test_a_run_that_has_lost_its_checkpoint_is_not_begun_again_over_its_rows(
     if lost:
         (folder / lost).unlink()
     before = contents(folder)
-    with pytest.raises(CheckpointError, match=r"checkpoint\.pt: missing, but there are (rows|a summary at step 9)") as caught:
+    with pytest.raises(
+        CheckpointError, match=r"checkpoint\.pt: missing, but there are (rows|a summary at step 9)"
+    ) as caught:
         resume_run(folder)
     assert len(caught.value.problems) == 1
     assert contents(folder) == before
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path: Path, small_run: list[str]) -> None:
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainer.training.run.save_checkpoint", _interrupt)
-        start_run(load_config(small_run).config, runs=tmp_path, name="run")
+        with pytest.raises(KeyboardInterrupt):
+            start_run(load_config(small_run).config, runs=tmp_path, name="run")
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["step"] == 0
     assert resume_run(tmp_path / "run").status == "finished"
 
