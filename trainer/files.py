@@ -63,7 +63,7 @@ def write_json(path: Path, content: Any, *, indent: int | None = None) -> None:
 
 
 def parse_json(text: str | bytes, **how: Any) -> Any:
-    """Return JSON, with `how` as of json.loads. Raises ValueError for anything else, also if it is nested too deeply."""
+    """Return JSON, with `how` as of json.loads. Raises ValueError for anything else, also for what is too deep."""
     try:
         return json.loads(text, **how)
     except RecursionError as error:

@@ -80,3 +80,41 @@ def test_a_sweep_file_whose_name_is_no_text_is_refused_in_a_line(
         assert ended.value.code == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.endswith("s-\\xff.yaml: this locale cannot read the name; rename it, or set LC_ALL=C.UTF-8")
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--model", "lenet5", "--name", LONG],
+        ["train", "--model", "lenet5", "--runs", LONG],
+        ["train", "--model", "lenet5", "--config", LONG],
+        ["train", "--model", f"{LONG}.py:Net"],
+        ["train", "--resume", LONG],
+        ["evaluate", LONG],
+        ["inspect", LONG],
+        ["compare", LONG, "b"],
+        ["landscape", "surface", LONG],
+        ["landscape", "bands", LONG],
+        ["report", LONG],
+        ["report", "pack", LONG, "--to", "a.jsonl.gz"],
+        ["report", "pack", "runs", "--to", f"{LONG}.jsonl.gz"],
+        ["export", ".", "--to", "safetensors", "--out", LONG],
+        ["sweep", "check", LONG],
+        ["sweep", "status", LONG],
+        ["sweep", "run", f"{LONG}.yaml"],
+        ["preview", "panel", "loss_curves", LONG],
+    ],
+    ids=lambda words: " ".join(word for word in words[:2] if word != LONG),
+)
+def test_a_name_that_no_file_can_have_is_one_line(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "checkpoint.pt").touch()
+    assert run_here(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and LONG in line
