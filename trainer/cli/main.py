@@ -1,5 +1,6 @@
 """The application: which commands there are, in which order `--help` shows them, and how a mistake is shown."""
 
+import errno
 import sys
 from typing import Annotated, Any, cast
 
@@ -92,6 +93,11 @@ def main() -> None:
     except UserError as error:
         for problem in error.problems:
             typer.echo(f"error: {problem}", err=True)
+        code = 2
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        typer.echo(f"error: {error.filename}: {error.strerror}", err=True)  # wherever a command first looks for it
         code = 2
     except _UsageError as error:  # `trainer` alone asks for help
         typer.echo(f"error: {error.format_message()}" if sys.argv[1:] else error.format_message(), err=True)

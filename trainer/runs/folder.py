@@ -20,6 +20,8 @@ from trainer.errors import CheckpointError, ConfigError, DiskError
 from trainer.files import disk_errors, parse_json
 from trainer.runs.groups import ROOT, SEED, decisive
 
+_LONGEST_NAME = 255  # bytes, of every common file system
+
 
 def new_folder(runs: Path, name: str | None, config: RunConfig) -> Path:
     """Make `runs/NAME` and return it. The default name has the time, network, seed and hash. Raises UserError.
@@ -54,6 +56,8 @@ def refuse_bad_name(runs: Path, name: str | None) -> None:
     """Raise ConfigError for a name that cannot be a new folder's, DiskError for a directory that cannot be made."""
     if name is not None and not re.fullmatch(r"[\w][\w.@+-]*", name):
         raise ConfigError(f"--name: {name!r}: use only letters, digits and . _ - @ +")
+    if name is not None and (size := len(os.fsencode(name))) > _LONGEST_NAME:
+        raise ConfigError(f"--name: {name!r}: has {size} bytes; a folder's name has at most {_LONGEST_NAME}")
     if name is not None and (runs / name).is_dir() and has_begun(runs / name):
         raise _exists(runs / name)
     there = next(place for place in (runs, *runs.absolute().parents) if place.exists())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from command_line import run_here
 from PIL import Image
 
 from trainer.cli.main import main
@@ -100,7 +101,6 @@ LONG = "x" * 300
         ["landscape", "bands", LONG],
         ["report", LONG],
         ["report", "pack", LONG, "--to", "a.jsonl.gz"],
-        ["report", "pack", "runs", "--to", f"{LONG}.jsonl.gz"],
         ["export", ".", "--to", "safetensors", "--out", LONG],
         ["sweep", "check", LONG],
         ["sweep", "status", LONG],

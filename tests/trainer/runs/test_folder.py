@@ -75,6 +75,13 @@ def test_a_name_that_a_file_has_is_no_run(tmp_path: Path) -> None:
         new_folder(tmp_path, "a", CONFIG)
 
 
+def test_a_name_that_no_folder_can_have_is_refused_with_its_size(tmp_path: Path) -> None:
+    refuse_bad_name(tmp_path, "x" * 255)
+    for name, size in (("x" * 256, 256), ("ä" * 128, 256)):
+        with pytest.raises(ConfigError, match=rf"--name: '{name}': has {size} bytes; a folder's name has at most 255"):
+            refuse_bad_name(tmp_path, name)
+
+
 def test_runs_that_cannot_be_made_are_refused_before_anything_is_read(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for runs in (tmp_path / "file", tmp_path / "file" / "runs"):
