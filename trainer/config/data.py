@@ -120,7 +120,7 @@ class FashionMnist(_AnySet):
 
 
 class _AnySize(_AnySet):
-    image_size: PositiveInt = 32
+    image_size: int = Field(default=32, ge=1, le=2**14)
     """Images are resized to image_size x image_size pixels, once, when they are read."""
 
 

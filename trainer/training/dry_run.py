@@ -34,7 +34,8 @@ def plan_run(config: RunConfig) -> dict[str, int]:
     with torch.device(device):
         model = build_network(config.model, shape)
     images = (shape.in_channels, shape.image_size, shape.image_size)
-    largest = max((config.train.batch_size, *config.train.batch_schedule.sizes))
+    steps = steps_of(config)
+    largest = max(map(steps.size, (0, *config.train.batch_schedule.from_epochs)))
     batch = max(2, -(-largest // (config.train.accumulate * config.train.devices)))
     with one_line_for_wrong_images(config.model.name, torch.empty(1, *images, device=device)):
         size = models.measure(model, images, batch_size=batch)

@@ -96,6 +96,7 @@ def predict(
         with compute.autocast():
             return model(normalize(images, compute.memory_format)).float()
 
+    batch_size = max(1, min(batch_size, len(images)))  # torch takes no number above 2**63
     plain = torch.cat([logits_of(part) for part in images.split(batch_size)])
     if tta == "none":
         return plain, plain

@@ -199,6 +199,14 @@ def test_a_dry_run_shows_the_size_and_trains_nothing(
     assert _tree(tmp_path) == set()
 
 
+def test_a_dry_run_has_no_batch_of_more_images_than_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    plans: list[dict[str, int]] = []
+    for size in ("50000", "99999999999999999999999"):
+        assert run_here(["train", "--model", "lenet5", "--dry-run", "--json", "--batch-size", size]) == 0
+        plans.append(json.loads(capsys.readouterr().out))
+    assert plans[0]["memory/total"] == plans[1]["memory/total"]
+
+
 def test_previews_write_what_they_say(tmp_path: Path, image_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = ["data.name=folder", f"data.root={image_folder}", "data.image_size=8"]
     plain, changed, curve = (tmp_path / name for name in ("plain.png", "changed.png", "curve.svg"))

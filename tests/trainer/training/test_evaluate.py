@@ -45,6 +45,15 @@ def test_views_are_averaged_as_written(tta) -> None:
     torch.testing.assert_close(averaged, expected)
 
 
+@pytest.mark.parametrize("tta", ["none", "hflip"])
+def test_a_batch_has_no_more_than_all_images(tta) -> None:
+    split, net = images(), TopLeft()
+    whole = predict(net, split.images, PLAIN, COMPUTE, tta=tta)
+    huge = predict(net, split.images, PLAIN, COMPUTE, tta=tta, tta_share=0.99, batch_size=10**23)
+    for ours, theirs in zip(huge, whole, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_only_the_least_certain_images_get_more_views() -> None:
     split, net = images(10), TopLeft()
     plain, all_averaged = predict(net, split.images, PLAIN, COMPUTE, tta="hflip_translate")
