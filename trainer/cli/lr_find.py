@@ -45,8 +45,14 @@ def lr_find(
 
     Nothing is kept but the picture: there is no run folder.
     """
-    if not (0 < low < high and math.isfinite(high)):
+    from trainer.config.optimizer import LARGEST
+
+    if not 0 < low < high:
         raise ConfigError(f"--until: {high:g}: expected a rate above --from {low:g}, which is above 0")
+    if high > LARGEST:
+        raise ConfigError(f"--until: {high:g}: a rate is at most {LARGEST:g}")
+    if math.isinf(high / low):
+        raise ConfigError(f"--from: {low:g}: too far below --until {high:g}")
     if steps < 20:
         raise ConfigError(f"--steps: {steps}: expected at least 20")
     if to is not None and to.suffix.lower() not in _SUFFIXES:

@@ -8,7 +8,6 @@ from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
-    PositiveInt,
     Tag,
     model_validator,
 )
@@ -16,7 +15,11 @@ from pydantic import (
 from trainer.config.base import Section, Younger, is_settings
 from trainer.config.own import OwnPart, own_or
 
+LARGEST = 1e10
+"""Largest rate, and largest coefficient of decay. Kernels multiply both, and float32 ends at 3.4e38."""
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, le=LARGEST)]
+Coefficient = Annotated[float, Field(ge=0, le=LARGEST)]
 
 
 class Lookahead(Section):
@@ -30,9 +33,9 @@ class Lookahead(Section):
 
 
 class GroupRate(Section):
-    lr_scale: Annotated[PositiveFloat | None, Younger()] = None
+    lr_scale: Annotated[Rate | None, Younger()] = None
     """Learning rate, as a multiple of `lr`. null is that of the parameters' usual group."""
-    weight_decay: Annotated[NonNegativeFloat | None, Younger()] = None
+    weight_decay: Annotated[Coefficient | None, Younger()] = None
     """Decay coefficient. null is that of the parameters' usual group."""
     end_epoch: Annotated[Annotated[float, Field(ge=1e-3)] | None, Younger()] = None
     """Epoch at which the rate has fallen to 0, on a straight line from the start. It then replaces `schedule`, with its
@@ -45,14 +48,14 @@ class GroupRate(Section):
 
 
 class _AnyOptimizer(Section):
-    lr: PositiveFloat
+    lr: Rate
     """Peak learning rate. The schedule multiplies it."""
-    weight_decay: NonNegativeFloat
+    weight_decay: Coefficient
     """Decay coefficient of weights (tensors of two or more dimensions)."""
-    decay_norm_and_bias: bool | NonNegativeFloat = False
+    decay_norm_and_bias: bool | Coefficient = False
     """Decay of biases and of norm scales and shifts. false leaves them out, true decays them like weights, and a number
     is their own coefficient."""
-    norm_and_bias_lr_scale: PositiveFloat = 1.0
+    norm_and_bias_lr_scale: Rate = 1.0
     """Learning rate of biases and norms, as a multiple of `lr` (Page 2019 uses 64)."""
     head: GroupRate = Field(default_factory=GroupRate)
     """The weight of the last linear layer."""
@@ -61,6 +64,15 @@ class _AnyOptimizer(Section):
     lookahead: Lookahead = Field(default_factory=Lookahead)
     """Slow weights that follow this optimizer's."""
 
+    @model_validator(mode="after")
+    def _rates_of_groups_are_rates(self) -> Self:
+        scales = {"norm_and_bias_lr_scale": self.norm_and_bias_lr_scale}
+        scales |= {f"{name}.lr_scale": rate.lr_scale or 1.0 for name, rate in self.own_groups.items()}
+        for key, scale in scales.items():
+            if self.lr * scale > LARGEST:
+                raise ValueError(f"{key} times lr is {self.lr * scale:g}; a rate is at most {LARGEST:g}")
+        return self
+
     @property
     def own_groups(self) -> dict[str, GroupRate]:
         """The groups of one parameter that the config asks for, by name: `head`, `first_bias`."""
@@ -68,13 +80,13 @@ class _AnyOptimizer(Section):
 
 
 class _L2Optimizer(_AnyOptimizer):
-    weight_decay: NonNegativeFloat = 5e-4
+    weight_decay: Coefficient = 5e-4
     """L2 coefficient: this times a weight is added to its gradient. Biases and norms follow `decay_norm_and_bias`."""
 
 
 class Sgd(_L2Optimizer):
     name: Literal["sgd"] = "sgd"
-    lr: PositiveFloat = 0.1
+    lr: Rate = 0.1
     momentum: Fraction = 0.9
     """Share of the momentum buffer kept at each step."""
     nesterov: bool = False
@@ -100,35 +112,35 @@ class _Moments(Section):
 
 class Adam(_Moments, _L2Optimizer):
     name: Literal["adam"] = "adam"
-    lr: PositiveFloat = 1e-3
-    weight_decay: NonNegativeFloat = 0.0
+    lr: Rate = 1e-3
+    weight_decay: Coefficient = 0.0
 
 
 class AdamW(_Moments, _AnyOptimizer):
     name: Literal["adamw"] = "adamw"
-    lr: PositiveFloat = 1e-3
-    weight_decay: NonNegativeFloat = 1e-2
+    lr: Rate = 1e-3
+    weight_decay: Coefficient = 1e-2
     """Decoupled decay (Loshchilov & Hutter 2019) of weights. Biases and norms follow `decay_norm_and_bias`."""
 
 
 class Adamax(_Moments, _L2Optimizer):
     name: Literal["adamax"] = "adamax"
-    lr: PositiveFloat = 2e-3
-    weight_decay: NonNegativeFloat = 0.0
+    lr: Rate = 2e-3
+    weight_decay: Coefficient = 0.0
 
 
 class NAdam(_Moments, _L2Optimizer):
     name: Literal["nadam"] = "nadam"
-    lr: PositiveFloat = 2e-3
-    weight_decay: NonNegativeFloat = 0.0
+    lr: Rate = 2e-3
+    weight_decay: Coefficient = 0.0
     momentum_decay: NonNegativeFloat = 4e-3
     """Rate at which beta1 warms up (Dozat 2016)."""
 
 
 class Adadelta(_L2Optimizer):
     name: Literal["adadelta"] = "adadelta"
-    lr: PositiveFloat = 1.0
-    weight_decay: NonNegativeFloat = 0.0
+    lr: Rate = 1.0
+    weight_decay: Coefficient = 0.0
     rho: Fraction = 0.9
     """Share of the running mean of squared gradients kept at each step."""
     eps: PositiveFloat = 1e-6
@@ -137,8 +149,8 @@ class Adadelta(_L2Optimizer):
 
 class Adagrad(_L2Optimizer):
     name: Literal["adagrad"] = "adagrad"
-    lr: PositiveFloat = 1e-2
-    weight_decay: NonNegativeFloat = 0.0
+    lr: Rate = 1e-2
+    weight_decay: Coefficient = 0.0
     lr_decay: NonNegativeFloat = 0.0
     """The rate is divided by 1 + lr_decay * step."""
     eps: PositiveFloat = 1e-10
@@ -147,8 +159,8 @@ class Adagrad(_L2Optimizer):
 
 class RmsProp(_L2Optimizer):
     name: Literal["rmsprop"] = "rmsprop"
-    lr: PositiveFloat = 1e-2
-    weight_decay: NonNegativeFloat = 0.0
+    lr: Rate = 1e-2
+    weight_decay: Coefficient = 0.0
     alpha: Fraction = 0.99
     """Share of the running mean of squared gradients kept at each step."""
     momentum: Fraction = 0.0
@@ -161,19 +173,19 @@ class RmsProp(_L2Optimizer):
 
 class Muon(_AnyOptimizer):
     name: Literal["muon"] = "muon"
-    lr: PositiveFloat = 0.02
+    lr: Rate = 0.02
     """Peak learning rate of the weights. Their update has singular values of 1 (Jordan et al. 2024)."""
     momentum: Fraction = 0.95
     """Share of the momentum buffer kept at each step."""
     nesterov: bool = True
     """Orthogonalise the gradient plus momentum times the buffer instead of the buffer alone."""
-    weight_decay: NonNegativeFloat = 0.0
+    weight_decay: Coefficient = 0.0
     """Coefficient of the weights' decoupled decay."""
     orthogonalise: Annotated[Literal["weights", "filters"], Younger()] = "weights"
     """Parameters that are moved so: all weights, or only the filters of convolutions."""
-    expand: Annotated[PositiveInt, Younger()] = 5
+    expand: Annotated[Annotated[int, Field(ge=1, le=100)], Younger()] = 5
     """Newton-Schulz steps that bring singular values to between 0.7 and 1.2, with the coefficients of Jordan et al."""
-    settle: Annotated[NonNegativeInt, Younger()] = 2
+    settle: Annotated[Annotated[int, Field(ge=0, le=100)], Younger()] = 2
     """Newton-Schulz steps that then bring them to 1. The records have none."""
     format: Annotated[Literal["auto", "float32", "bfloat16"], Younger()] = "float32"
     """Number format of the Newton-Schulz steps. auto is bfloat16 in a run in bfloat16, and otherwise float32: hardware
@@ -196,8 +208,8 @@ class Muon(_AnyOptimizer):
 class Timm(_AnyOptimizer):
     name: str = Field(pattern="^timm/")
     """Name of an optimizer in timm's factory, as `timm/NAME`."""
-    lr: PositiveFloat = 1e-3
-    weight_decay: NonNegativeFloat = 0.0
+    lr: Rate = 1e-3
+    weight_decay: Coefficient = 0.0
     arguments: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Other arguments of the optimizer, by their names in timm."""
 
@@ -205,8 +217,8 @@ class Timm(_AnyOptimizer):
 class OwnOptimizer(_AnyOptimizer, OwnPart):
     """An optimizer of yours, built with groups of parameters."""
 
-    lr: PositiveFloat = 1e-3
-    weight_decay: NonNegativeFloat = 0.0
+    lr: Rate = 1e-3
+    weight_decay: Coefficient = 0.0
 
 
 def _choice(value: Any) -> Any:

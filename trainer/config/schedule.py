@@ -23,6 +23,7 @@ from pydantic import (
 from trainer.config.base import Section, Younger
 
 Epochs = Annotated[float, Field(ge=1e-3)]
+Factor = Annotated[float, Field(ge=0, le=1e10)]
 Decay = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -87,7 +88,7 @@ class Exponential(_ByEpochs):
 
 class Cosine(_BySteps):
     name: Literal["cosine"] = "cosine"
-    final_factor: NonNegativeFloat = 0.0
+    final_factor: Factor = 0.0
     """Factor at the end of half a cosine that starts at 1."""
     over_epochs: Epochs | None = None
     """Length of the half cosine. null means `train.epochs`. A longer run goes up the other half, as in torch."""
@@ -101,7 +102,7 @@ class CosineRestarts(_BySteps):
     """Length of the first half cosine. After it the factor jumps back to 1."""
     cycle_multiplier: PositiveInt = 1
     """Length of each cycle as a multiple of the previous one."""
-    final_factor: NonNegativeFloat = 0.0
+    final_factor: Factor = 0.0
     """Factor at the end of each cycle."""
 
 
@@ -113,7 +114,7 @@ class OneCycle(_BySteps):
     """Share of the run in which the factor rises."""
     div_factor: float = Field(default=25.0, ge=1)
     """The first factor is 1 / div_factor."""
-    final_div_factor: PositiveFloat = 1e4
+    final_div_factor: float = Field(default=1e4, ge=1e-10)
     """The last factor is 1 / (div_factor * final_div_factor)."""
     anneal_strategy: Literal["cos", "linear"] = "cos"
     """Shape of the rise and the fall."""
@@ -181,7 +182,7 @@ class Piecewise(_BySteps):
     name: Literal["piecewise"] = "piecewise"
     epochs: tuple[NonNegativeFloat, ...] = Field(default=(0.0, 1.0), min_length=1)
     """Knots in rising order. The factor is linear between two knots and constant outside them."""
-    factors: tuple[NonNegativeFloat, ...] = (1.0, 1.0)
+    factors: tuple[Factor, ...] = (1.0, 1.0)
     """Factor at each knot."""
 
     @model_validator(mode="after")

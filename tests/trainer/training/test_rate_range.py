@@ -188,6 +188,10 @@ def test_what_an_own_network_prints_is_no_result(
     ("words", "said"),
     [
         (["--from", "1", "--until", "0.1"], "--until: 0.1: expected a rate above --from 1, which is above 0"),
+        (["--until", "1e300"], "--until: 1e+300: a rate is at most 1e+10"),
+        (["--until", "inf"], "--until: inf: a rate is at most 1e+10"),
+        (["--until", "nan"], "--until: nan: expected a rate above --from 1e-05, which is above 0"),
+        (["--from", "1e-320"], "--from: 9.99989e-321: too far below --until 10"),
         (["--from", "0"], "--until: 10: expected a rate above --from 0, which is above 0"),
         (["--steps", "3"], "--steps: 3: expected at least 20"),
         (["--to", "nowhere/a.svg"], "--to: nowhere/a.svg: there is no folder nowhere"),
