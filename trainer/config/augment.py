@@ -32,7 +32,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Crop(Section):
-    padding: NonNegativeInt = 4
+    padding: int = Field(default=4, ge=0, le=2**14)
     """Pixels added on each side, before a crop of the original size at a random place. 0 turns cropping off."""
     mode: Literal["zero", "reflect"] = "zero"
     """Padding: zero is black before normalisation, as in torchvision's RandomCrop. reflect mirrors the edge."""
@@ -107,7 +107,7 @@ class Cutout(_AnyErasing):
 
     name: Literal["cutout"] = "cutout"
     probability: Share = 1.0
-    size: PositiveInt = 16
+    size: int = Field(default=16, ge=1, le=2**14)
     """Side of the square, in pixels."""
 
 
@@ -139,7 +139,7 @@ class Side(Section):
     pooling does.
     """
 
-    pixels: Annotated[tuple[PositiveInt, ...], Younger()] = ()
+    pixels: Annotated[tuple[Annotated[int, Field(ge=1, le=2**14)], ...], Younger()] = ()
     """Side of the images, in pixels, in the order of training. Empty keeps their own."""
     from_epochs: Annotated[tuple[NonNegativeInt, ...], Younger()] = ()
     """Epoch from which each side is used, counted from 0. The first one is 0."""

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, Tag, model_validator
+from pydantic import Field, NonNegativeInt, Tag, model_validator
 
 from trainer.config.base import Section
+from trainer.config.optimizer import Rate
 from trainer.config.own import NoExtra, OwnPart, own_or
 
 
@@ -15,7 +16,7 @@ class When(Section):
     """Steps between two measurements, starting at step 0. 0 turns this off."""
     at: tuple[NonNegativeInt, ...] = ()
     """Single steps to measure."""
-    log_spaced: NonNegativeInt = 0
+    log_spaced: int = Field(default=0, ge=0, le=10**6)
     """Number of steps to measure over the whole run, in equal ratios from the first to the last, so dense at first."""
 
     @property
@@ -26,11 +27,11 @@ class When(Section):
 class Walk(When):
     """Loss and gradient along the gradient of one batch: `probe/*` (Santurkar et al. 2018, section 3.1, figure 4)."""
 
-    points: Annotated[int, Field(ge=2)] = 8
+    points: Annotated[int, Field(ge=2, le=10**4)] = 8
     """Number of steps along the gradient, evenly spaced and including both ends."""
-    reference_lr: PositiveFloat | None = None
+    reference_lr: Rate | None = None
     """The steps are 1/2 to 4 times this rate. null takes the rate of the training step."""
-    max_step: PositiveFloat = 0.4
+    max_step: Rate = 0.4
     """Longest step, as in the paper. If it limits the steps, the shortest is an eighth of it."""
 
 
