@@ -1,4 +1,4 @@
-"""What a run folder has for a resume. A resume that would lose something is refused before anything is touched."""
+"""State that a run folder has for a resume. One that would lose something is refused before anything is touched."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -118,6 +118,7 @@ def imports_in(folder: Path) -> Imports:
 def found(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Imports:
     def make(folder: Path) -> None:
         (folder / "empty").mkdir()
+        (folder / "empty" / "notes.txt").touch()  # else a new run would take it
         (folder / "ok.yaml").write_text(SWEEP.format(model="resnet18", optimizer="adamw"))
         (folder / "no.yaml").write_text(SWEEP.format(model="resnet81", optimizer="adamww"))
         imports_of(list(COMMANDS), folder)
