@@ -33,7 +33,7 @@ def test_a_choice_lists_its_own_keys_apart_from_the_shared_ones() -> None:
     sgd = page.partition("**`optimizer.name=sgd`**")[2].partition("**`optimizer.name=adam`**")[0]
     assert "`optimizer.nesterov`" in sgd
     assert "`optimizer.decay_norm_and_bias`" not in sgd  # shared by all optimizers
-    assert "| `optimizer.lr` | number > 0 | `0.1` | Peak learning rate. The schedule multiplies it. |" in sgd
+    assert "| `optimizer.lr` | number > 0 <= 1e+10 | `0.1` | Peak learning rate. The schedule multiplies it. |" in sgd
 
 
 def test_two_seeds_values_are_not_written_as_an_interval() -> None:
