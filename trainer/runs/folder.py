@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import RunConfig
+from trainer.config.explain import did_you_mean
 from trainer.config.load import as_stored, validate
 from trainer.config.overrides import as_typed, flatten, lay_over
 from trainer.config.recipes import read_stored_file
@@ -151,10 +152,13 @@ def same_run(config: RunConfig, given: Mapping[str, Any]) -> RunConfig:
     asked = validate(lay_over(config.model_dump(mode="json"), given))
     run, now = _decisive(config), _decisive(asked)
     differing = [key for key in run | now if key != ROOT and run.get(key, ...) != now.get(key, ...)]
-    if differing:
+    other_choices = tuple(key.removesuffix("name") for key in differing if key.endswith(".name"))
+    told = [key for key in differing if key.endswith(".name") or not key.startswith(other_choices)]
+    if told:
         raise ConfigError(*(
-            f"{key}: the run has {run.get(key)!r}, not {now.get(key)!r}; to change it, start a new run without --resume"
-            for key in differing
+            f"{key}: the run has {run[key]!r}, not {now.get(key)!r}; to change it, start a new run without --resume"
+            if key in run else f"{key}: the run has no such key{did_you_mean(key, run)}"
+            for key in told
         ))  # fmt: skip
     return asked
 

@@ -46,3 +46,15 @@ def test_points_on_other_files_are_no_twins(second: str, warned: bool) -> None:
     text = f"method: grid\nparameters:\n  data.name: {{value: npz}}\n  data.root: {{values: [a.npz, {second}]}}\n"
     warnings = check(parse_sweep(text, Path("s.yaml"))).warnings
     assert any("are the same run" in each for each in warnings) == warned
+
+
+def test_a_key_that_the_run_lacks_is_mistyped_and_another_choice_is_one_line() -> None:
+    """Before: `the run has None, not 'gelu'`, and a line for each key of either network."""
+    config = load_config(["model.name=lenet5", "model.act=relu"]).config
+    with pytest.raises(ConfigError) as found:
+        same_run(config, {"model": {"actt": "gelu"}})
+    assert found.value.problems == ("model.actt: the run has no such key; did you mean 'model.act'?",)
+    with pytest.raises(ConfigError) as found:
+        same_run(config, {"model": {"name": "vgg_a", "norm": "none"}})
+    (line,) = found.value.problems
+    assert line.startswith("model.name: the run has 'lenet5', not 'vgg_a'; ")
