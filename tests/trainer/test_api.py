@@ -65,7 +65,7 @@ def test_a_sweep_is_run_once_and_reported(tmp_path: Path, small_run: list[str]) 
     assert report.page.is_file() and report.answer in report._repr_markdown_()
     assert report.results["margin"] == 50.0
     assert [chart._repr_svg_()[:4] for chart in report.charts] == ["<svg"] * len(report.charts)
-    with pytest.raises(UserError, match=r"margin=-1: expected a difference above 0"):
+    with pytest.raises(UserError, match=r"margin -1: expected a difference above 0"):
         write_report("s", runs=tmp_path / "runs", margin=-1)
 
 
