@@ -89,7 +89,7 @@ def test_a_signal_finishes_the_step_saves_and_exits_as_shells_expect(
 
 
 def test_a_diverged_run_exits_with_3(tmp_path: Path, small_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["train", *small_run, "--lr", "1e10", "schedule.name=constant", "train.epochs=9", "--runs", str(tmp_path)]
+    words = ["train", *small_run, "--lr", "1e8", "schedule.name=constant", "train.epochs=9", "--runs", str(tmp_path)]
     assert run_here(words) == 3
     err = capsys.readouterr().err
     assert "diverged: the training loss stopped being finite at step" in err
