@@ -241,6 +241,11 @@ class Table:
     def percent(self) -> bool:
         return self.asked.outcome.percent if self.asked else "accuracy" in self.metric
 
+    @property
+    def by_ratio(self) -> bool:
+        """Return whether configurations are compared by a ratio, whose logarithm is tested."""
+        return self.asked is not None and self.asked.scale == "ratio"
+
     def where(self, problem: Problem) -> str:
         """Return the run or configuration of a problem. The rest of the path only says whose machine it was."""
         return problem.where.removeprefix(f"{self.folder}/")

@@ -156,17 +156,16 @@ def pairs(table: Table) -> Grid:
     caption = f"{what}, for a question about two of them: Welch's test, with p corrected after Holm for {count}"
     header = (
         "pair",
-        _difference_or_ratio(table),
+        "ratio" if table.by_ratio else "difference",
         "95% interval (uncorrected)",
         "p (Holm)",
         "finding",
         "effect size (Hedges' g), 95% interval",
         "paired by seed (uncorrected, for information)",
     )
-    ratio = _difference_or_ratio(table) == "ratio"
     rows = tuple(
         (
-            f"{pair.a} {'/' if ratio else '−'} {pair.b}",  # noqa: RUF001 - a minus sign
+            f"{pair.a} {'/' if table.by_ratio else '−'} {pair.b}",  # noqa: RUF001 - a minus sign
             difference(table, pair.difference.mean),
             differences(table, pair.difference.low, pair.difference.high),
             p_value(pair.p_holm),
@@ -179,14 +178,6 @@ def pairs(table: Table) -> Grid:
     return Grid(caption + _NOT_FIXED * bool(table.decided), header, rows, (0, 4))
 
 
-def _difference_or_ratio(table: Table) -> str:
-    return "ratio" if table.asked and table.asked.scale == "ratio" else "difference"
-
-
-def _minus(table: Table) -> str:
-    return "over" if _difference_or_ratio(table) == "ratio" else "minus"
-
-
 def _effect_of(a: Values, b: Values) -> str:
     found = effect([*a.values()], [*b.values()])
     return NONE if found is None else f"{found.g:+.1f} {interval((found.low, found.high), digits=1)}"
@@ -196,7 +187,7 @@ def with_best(table: Table) -> Grid:
     """Return the difference of each configuration from the best one, and what may be concluded."""
     best = table.ranked[0] if table.ranked else NONE
     how = "Welch's test" if len(table.against_best) == 1 else "the larger p of Hsu's comparison and Welch's"
-    caption = f"Each configuration {_minus(table)} the best, {best}: {how}"
+    caption = f"Each configuration {'over' if table.by_ratio else 'minus'} the best, {best}: {how}"
     return _against(table, table.against_best, caption, dict.fromkeys(table.verdicts, best))
 
 
@@ -205,7 +196,7 @@ def with_control(table: Table) -> Grid:
     pairs_only = all(len(family.members) == 2 for family in table.families)
     how = "Welch's test" if pairs_only else "the larger p of Dunnett's comparison and Welch's"
     how = "seed by seed, corrected after Bonferroni" if table.asked else how
-    caption = f"Each configuration {_minus(table)} the control, {table.control_words}: {how}"
+    caption = f"Each configuration {'over' if table.by_ratio else 'minus'} the control, {table.control_words}: {how}"
     of_family = {name: family.control for family in table.families for name in family.members}
     controls = {name: of_family.get(name, table.control) for name in table.verdicts_on_control}
     return _against(table, table.against_control, caption, controls, side=True)
@@ -262,7 +253,14 @@ def _against(
     verdicts = table.verdicts_on_control if side else table.verdicts
     marks = {each.label: each.marks for each in table.configurations}
     effect_size = "effect size (Hedges' g), 95% interval"
-    header = ("configuration", _difference_or_ratio(table), "95% bounds, all at once", "p", effect_size, "verdict")
+    header = (
+        "configuration",
+        "ratio" if table.by_ratio else "difference",
+        "95% bounds, all at once",
+        "p",
+        effect_size,
+        "verdict",
+    )
     rows: list[tuple[str, ...]] = []
     for each in comparisons:
         reference = references[each.name]

@@ -43,7 +43,7 @@ def digits_of(table: Table) -> int | None:
 
 def difference(table: Table, value: float) -> str:
     """Return a difference of what the table compares, as `+0.14`, or `0.82` where the ratio is compared."""
-    if table.asked and table.asked.scale == "ratio":
+    if table.by_ratio:
         return f"{math.exp(value):.3g}"
     return f"{value:+.2f}" if table.percent else f"{value:+.3g}"
 
@@ -171,8 +171,7 @@ def order_of(table: Table, experiment: Experiment) -> str:
 
 
 def _unit_of_noise(table: Table) -> str:
-    ratio = table.asked and table.asked.scale == "ratio"
-    return " in logarithms" if ratio else " points" if table.percent else ""
+    return " in logarithms" if table.by_ratio else " points" if table.percent else ""
 
 
 def floor_text(table: Table) -> str:
