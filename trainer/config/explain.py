@@ -10,6 +10,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 
+_LIMITS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
+"""Mistakes of a value of the right kind. Another member of a union only says that it is of another kind."""
+
+
 def did_you_mean(word: object, known: Iterable[str], *, prefix: str = "", suffix: str = "") -> str:
     """Return `; did you mean 'lr'?`, or the whole list if it is short, or nothing.
 
@@ -25,9 +29,13 @@ def did_you_mean(word: object, known: Iterable[str], *, prefix: str = "", suffix
 
 def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """Return one line for each wrong key of Pydantic's report."""
-    lines = [_line(detail, root) for detail in error.errors()]
-    first = {line.partition(":")[0]: line for line in reversed(lines)}  # every member of a union reports the same key
-    return list(first.values())[::-1]
+    told: dict[str, str] = {}
+    for detail in error.errors():  # every member of a union reports the same key
+        line = _line(detail, root)
+        key = line.partition(":")[0]
+        if key not in told or detail["type"] in _LIMITS:
+            told[key] = line
+    return list(told.values())
 
 
 def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:

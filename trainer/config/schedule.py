@@ -6,9 +6,8 @@ jump and the exponential one change per epoch, all others per step. Momentum is 
 `cycle_momentum=False`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     Field,
@@ -209,14 +208,3 @@ Schedule = Annotated[
     | Piecewise,
     Field(discriminator="name"),
 ]
-
-
-def never_reached(schedule: Mapping[str, Any], epochs: float) -> Iterator[str]:
-    """Yield a warning for each length of a schedule, as plain values, that is beyond the run's end."""
-    for key, value in schedule.items():
-        cuts = key in ("milestones", "every_epochs")  # a cut at the very end changes no step
-        if (cuts or key.endswith("epochs")) and value is not None:
-            lengths = cast("Sequence[float]", value if isinstance(value, list | tuple) else [value])
-            late = [f"{length:g}" for length in lengths if length > epochs or (cuts and length == epochs)]
-            if late:
-                yield f"schedule.{key}: the run ends after epoch {epochs:g} and never reaches {' and '.join(late)}"

@@ -62,7 +62,8 @@ def of_inspected_runs(make: Callable[[Numbers, str], list[Row]]) -> Rows:
     def rows(groups: Histories) -> list[Row]:
         table: list[Row] = []
         for run in (run for runs in groups.values() for run in runs):
-            with contextlib.suppress(OSError, ValueError):  # a run that was not inspected has nothing to draw
+            # A run that was not inspected has nothing to draw, nor has one whose file is damaged.
+            with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
                 content = parse_json((run.folder / "inspect" / "inspect.json").read_bytes())
                 table += make(content, run.name) if isinstance(content, dict) else []
         return table

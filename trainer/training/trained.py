@@ -1,5 +1,6 @@
 """A trained network, loaded from its run folder or a checkpoint file."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,13 +41,16 @@ class TrainedNetwork:
 def load_trained(path: Path, changes: Mapping[str, object] | None = None) -> TrainedNetwork:
     """Load the network of a run folder or checkpoint file, and its data. Raises UserError.
 
-    `changes` are dotted config keys to use instead of the run's, such as `data.root`.
+    `changes` are dotted config keys to use instead of the run's, such as `data.root`. A line on stderr says so if the
+    images are then others.
     """
     state = load_checkpoint(_file(path))
     for folder in (path, path.parent, path.parent.parent):  # of a run, its best.pt, or its path/EPOCH.pt
         remember(folder)
     config = validate(lay_over(as_stored(state["config"]), nest(changes or {})))
     image_set = load_image_set(config.data, seed=config.seed)
+    if changes and "data" in state and state["data"] != image_set.fingerprint():
+        print(f"{config.data.name}: these are not the images that {path} was trained with", file=sys.stderr)
     model = build_network(config.model, image_set)
     _load_evaluated(model, state, path)
     compute = choose_compute(config.train)

@@ -42,3 +42,11 @@ def test_a_run_that_was_not_inspected_has_nothing_to_draw(tmp_path: Path) -> Non
     (tmp_path / "inspect").mkdir()
     (tmp_path / "inspect" / "inspect.json").write_text(json.dumps({"layers": {"rows": [layer("a", "Conv2d", 0.0)]}}))
     assert len(panel("layer_statistics").rows(grouped([history]))) == 1
+
+
+@pytest.mark.parametrize("content", [{}, {"layers": 3, "calibration": []}, {"layers": {"rows": [{}]}}])
+def test_a_damaged_inspection_has_nothing_to_draw(tmp_path: Path, content: dict[str, Any]) -> None:
+    (tmp_path / "inspect").mkdir()
+    (tmp_path / "inspect" / "inspect.json").write_text(json.dumps(content))
+    groups = grouped([History(tmp_path, {}, [], {}, [])])
+    assert panel("layer_statistics").rows(groups) == panel("reliability").rows(groups) == []
