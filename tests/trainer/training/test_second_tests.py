@@ -117,6 +117,19 @@ def test_evaluate_measures_them_again_or_for_the_first_time(
     assert "/nowhere/cifar10.1_v6_data.npy: No such file" in capsys.readouterr().err
 
 
+def test_evaluate_says_that_the_images_are_others(ten_classes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before: a wrong --data-root was measured like the right one."""
+    run = start_run(load_config(words_of(ten_classes)[:-1]).config, runs=ten_classes, name="a").folder
+    same, other = ten_classes / "same.npz", ten_classes / "other.npz"
+    with np.load(ten_classes / "ten.npz") as arrays:
+        np.savez(same, **arrays)
+        np.savez(other, **{**arrays, "x_test": 255 - arrays["x_test"]})
+    capsys.readouterr()
+    for root, said in ((same, ""), (other, f"npz: these are not the images that {run} was trained with\n")):
+        assert run_here(["evaluate", str(run), "--data-root", str(root)]) == 0
+        assert capsys.readouterr().err == said
+
+
 def test_other_classes_end_a_run_before_it_trains(
     tmp_path: Path, small_run: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
