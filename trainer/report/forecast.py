@@ -15,7 +15,7 @@ from trainer.report.table import Table
 from trainer.runs.groups import SEED
 from trainer.runs.outcomes import Outcome, read_outcome
 from trainer.statistics.planned import Test, seeds_for, smallest_difference
-from trainer.statistics.seedwise import LARGEST
+from trainer.statistics.seedwise import LARGEST, factor
 from trainer.statistics.table import noise_floor
 from trainer.sweep.budget import in_words
 from trainer.sweep.cost import Cost, duration
@@ -46,10 +46,8 @@ class Comparison:
         """Return a difference on the scale of the test as a user reads it."""
         if difference is None:
             return "no verdict"
-        if self.ratio and difference > LARGEST:
-            return "more than a number holds"
         if self.ratio:
-            return f"{math.exp(difference):.3g} times"
+            return f"{factor(difference)} times" if difference <= LARGEST else factor(difference)
         return f"{difference:.2f} points" if self.outcome.percent else f"{difference:.4g} {self.outcome.unit}".rstrip()
 
     def read(self, difference: float) -> float:

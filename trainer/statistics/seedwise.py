@@ -118,6 +118,11 @@ def smallest_found(std: float, n: int, *, comparisons: int = 1) -> float | None:
     return float(shift) * std / math.sqrt(n)
 
 
+def factor(log_ratio: float) -> str:
+    """Return the ratio of this logarithm in three digits."""
+    return "more than a number holds" if log_ratio > LARGEST else f"{math.exp(log_ratio):.3g}"
+
+
 def _finding(mean: float, p: float, n: int) -> Split:
     if n < FEWEST_FOR_A_VERDICT:
         return "undecided"

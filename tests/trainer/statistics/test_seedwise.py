@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from trainer.statistics.seedwise import seedwise, smallest_found
+from trainer.statistics.seedwise import factor, seedwise, smallest_found
 
 T2 = 4.302652729911275  # 97.5 % point of Student's t with 2 degrees of freedom
 
@@ -108,3 +108,7 @@ def test_the_smallest_ratio_is_found_in_four_of_five_sweeps(n: int) -> None:
     found = np.mean((tests.pvalue < 0.05) & (draws.mean(1) > 0))
     assert found == pytest.approx(0.8, abs=0.01)
     assert smallest_found(0.3, 2) is None and smallest_found(0.0, 5) is None
+
+
+def test_a_factor_that_no_float_holds_is_said_to_be_one() -> None:
+    assert [factor(value) for value in (0.0, math.log(0.5), 710.0, -800.0)] == ["1", "0.5", "more than a number holds", "0"]

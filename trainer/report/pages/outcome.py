@@ -3,7 +3,6 @@
 Positive quantities are compared by the ratio of runs of one seed, others by their difference.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
@@ -12,7 +11,7 @@ from trainer.report.pages.grids import Grid
 from trainer.report.pages.lengths import epochs_text, lengths_of, why_without
 from trainer.report.pages.sentences import both_ways, p_value, several
 from trainer.report.table import Table
-from trainer.statistics.seedwise import Contrast, Scale, smallest_found
+from trainer.statistics.seedwise import Contrast, Scale, factor, smallest_found
 from trainer.text import NONE, number, spread
 
 _MOST_BESIDE = 5  # other measures in the answer
@@ -214,7 +213,7 @@ def noise_of_pairs(asked: Measured) -> str:
         return "The seeds are not paired, or only one is there, so the noise of a pair is not known."
     what = "log ratio" if contrast.scale == "ratio" else "difference"
     said = f"Noise of a pair: from seed to seed the {what} has a standard deviation of {contrast.std:.3g}"
-    said += f", a factor of {math.exp(contrast.std):.3g}." if contrast.scale == "ratio" else "."
+    said += f", a factor of {factor(contrast.std)}." if contrast.scale == "ratio" else "."
     least = smallest_found(contrast.std, contrast.n)
     if least is None:
         return f"{said} With {contrast.n} seeds no difference can be called significant."

@@ -1,6 +1,5 @@
 """Numbers and findings as a report writes them. `±` is a sample standard deviation, brackets are 95 % intervals."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -12,7 +11,7 @@ from trainer.report.table import Table
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, Values, describe
 from trainer.statistics.failures import two_humped
 from trainer.statistics.power import difference_needed, lead_needed, power_if_skewed
-from trainer.statistics.seedwise import Scale, smallest_found
+from trainer.statistics.seedwise import Scale, factor, smallest_found
 from trainer.text import NONE, number, spread
 
 _MOST_NAMED = 5  # configurations in a sentence
@@ -44,7 +43,7 @@ def digits_of(table: Table) -> int | None:
 def difference(table: Table, value: float) -> str:
     """Return a difference of what the table compares, as `+0.14`, or `0.82` where the ratio is compared."""
     if table.by_ratio:
-        return f"{math.exp(value):.3g}"
+        return factor(value)
     return f"{value:+.2f}" if table.percent else f"{value:+.3g}"
 
 
@@ -243,9 +242,7 @@ def _power_of_pairs(asked: Measured) -> Iterator[str]:
 
 def both_ways(difference: float, scale: Scale) -> str:
     """Return a difference, or `1.3 or 0.77` of the logarithm of a ratio: as far from 1 on either side."""
-    return (
-        f"{difference:.3g}" if scale == "difference" else f"{math.exp(difference):.3g} or {math.exp(-difference):.3g}"
-    )
+    return f"{difference:.3g}" if scale == "difference" else f"{factor(difference)} or {factor(-difference)}"
 
 
 def _if_skewed(power: float | None) -> str:
