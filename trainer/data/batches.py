@@ -6,6 +6,7 @@ gathered batch, in torchvision's reference order: auto, color_jitter, erasing, m
 before mix.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -37,9 +38,14 @@ from trainer.data.augment.own import own_augment
 from trainer.data.augment.stage import Epoch, Stage
 from trainer.data.crops import Crops, resized
 from trainer.data.images import Split
+from trainer.data.side_by_side import side_by_side
 from trainer.data.steps import Steps
 from trainer.errors import ConfigError
 from trainer.seeds import generator
+
+
+_SMALL = 2**21
+"""Most levels of a batch that is made beside others. Those of a larger one keep all cores busy."""
 
 
 class Normalize:
@@ -100,6 +106,8 @@ class TrainingBatches:
         self._crops = self._crops_of(0, split.images)
         self._first_flip = torch.randint(2, (len(split),), generator=generator(seed, "first flip"))
         self._stages = _stages(augment, mean, std)
+        # Not one of yours, which need not allow for threads.
+        self._side_by_side = bool(self._stages) and "extra" not in self._stages and self.labels.device.type == "cpu"
         self._mix = _mix_stage(augment, num_classes)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
@@ -121,14 +129,19 @@ class TrainingBatches:
         changes = [stage(self._drawn(name, epoch)) for name, stage in self._stages.items()]
         mix = self._mix(self._drawn("mix", epoch)) if self._mix else None
         size = self.steps.size(epoch)
-        for at in range(start, self.steps.in_epoch(epoch)):
+
+        def make(at: int) -> tuple[Tensor, Tensor]:
             now = slice(at * size, (at + 1) * size)
             picked = order[now]
             images = self._crops.gather(picked, flip[now], row[now], column[now])
             for change in changes:
                 images = change(at, images)
             labels = self.labels[picked]
-            yield mix(at, images, labels) if mix else (images, labels)
+            return mix(at, images, labels) if mix else (images, labels)
+
+        numbers = range(start, self.steps.in_epoch(epoch))
+        small = size * math.prod(self._shape) <= _SMALL
+        yield from side_by_side(make, numbers) if self._side_by_side and small else map(make, numbers)
 
     def side(self, epoch: int) -> int | None:
         """Return the side that images are scaled to in an epoch, in pixels. None leaves them as they are."""

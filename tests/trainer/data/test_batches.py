@@ -1,5 +1,6 @@
 """Batches against a plain second implementation, image by image."""
 
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -149,6 +150,29 @@ def test_batches_depend_on_seed_epoch_and_number_alone_and_can_start_in_the_midd
     assert not torch.equal(once[0][0], epoch(0, 5)[0][0])
     assert not torch.equal(once[0][0], epoch(1, 4)[0][0])
     assert not torch.equal(epoch(1, 0)[0][0], epoch(0, 1)[0][0])
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_batches_made_side_by_side_are_those_made_in_turn(choice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    beside = [*chosen(choice).epoch(3, start=1)]
+    monkeypatch.setattr("trainer.data.batches._SMALL", 0)
+    in_turn = [*chosen(choice).epoch(3, start=1)]
+    assert len(beside) == len(in_turn) == 4
+    for (images, targets), (others, theirs) in zip(beside, in_turn, strict=True):
+        assert torch.equal(images, others) and torch.equal(targets, theirs)
+        assert images.stride() == others.stride()
+
+
+def test_batches_made_side_by_side_leave_the_number_of_threads_as_it_was() -> None:
+    threads = torch.get_num_threads()
+    for _ in chosen("color_jitter").epoch(0):
+        assert torch.get_num_threads() == threads
+    found: list[int] = []
+    later = Thread(target=lambda: found.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert found == [threads]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
