@@ -339,3 +339,17 @@ def test_the_rate_goes_by_epochs_where_batches_grow() -> None:
     assert found == pytest.approx([0.5 * (1 - 0.25 / 4), 0.75, 0.5, 0.375, 0.25, 0.125])
     by_epochs = RateSchedule(Step(every_epochs=1, gamma=0.5, interval="epoch"), sgd(), epochs=4, steps=steps)
     assert [by_epochs.factor(step) for step in (7, 8, 19, 20)] == [1, 0.5, 0.25, 0.125]
+
+
+@pytest.mark.parametrize(("recipe", "rise", "last"), [("speed95", 0.23, 0.07), ("speed96", 0.1, 0.0)])
+def test_the_recipes_of_airbench_have_the_rates_of_its_code(recipe: str, rise: float, last: float) -> None:
+    """legacy/airbench95.py and legacy/airbench96.py, get_lr. Before: speed96 had the rates of airbench95."""
+    config = load_config(recipe=recipe).config
+    per_epoch = 50_000 // config.train.batch_size
+    total = round(config.train.epochs * per_epoch)
+    up = int(total * rise)
+    curve = build_curve(config.schedule, epochs=config.train.epochs, ticks_per_epoch=per_epoch)
+    for step in range(total):
+        fall = (step - up) / (total - up)
+        expected = 0.2 + 0.8 * step / up if step < up else 1 - fall + last * fall
+        assert curve(step) == pytest.approx(expected, abs=1e-9)
