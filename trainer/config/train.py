@@ -34,7 +34,9 @@ class Ema(Section):
 class Swa(Section):
     epochs: NonNegativeInt = 0
     """Number of final epochs whose weights are averaged (stochastic weight averaging, Izmailov et al. 2018). The
-    averaged network, with BatchNorm statistics of its own, is the one that is evaluated. 0 turns averaging off."""
+    averaged network, with BatchNorm statistics of its own, is the one that is evaluated. The pass over the training set
+    that computes them counts as training time. A run that ends before these epochs has no average, and says so. 0 turns
+    averaging off."""
 
 
 class EarlyStop(Section):
@@ -127,7 +129,7 @@ class Train(Section):
     max_steps: PositiveInt | None = None
     """End after this many optimizer steps, for a quick test. Schedules are still those of `epochs`."""
     max_seconds: PositiveFloat | None = None
-    """End after this many seconds inside training steps."""
+    """End after this many seconds of training: those inside its steps, and in the passes of `swa`."""
     target_accuracy: float | None = Field(default=None, gt=0, le=1)
     """End after the first epoch with this val/accuracy, as a fraction, or test/accuracy without a validation set.
     `time/to_target_seconds` and `epochs_to_target` are logged. Use it to measure time to accuracy, not to choose a

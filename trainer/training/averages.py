@@ -23,7 +23,7 @@ class Ema:
         """
         self.average = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay, self.every, self.warmup = decay, every, warmup
-        pairs = list(zip(self.average.state_dict().values(), model.state_dict().values(), strict=True))
+        pairs = _each_once(self.average, model)
         self._pairs = [pair for pair in pairs if pair[1].is_floating_point()]
         self._counters = [pair for pair in pairs if not pair[1].is_floating_point()]
 
@@ -51,7 +51,7 @@ class Swa:
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         self.count += 1
-        for kept, now in zip(self.average.state_dict().values(), model.state_dict().values(), strict=True):
+        for kept, now in _each_once(self.average, model):
             if kept.is_floating_point():
                 kept.lerp_(now, 1 / self.count)
             else:
@@ -83,3 +83,9 @@ class Swa:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.average.load_state_dict(state["average"])
         self.count = state["count"]
+
+
+def _each_once(average: nn.Module, model: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """Return (average's, network's) of each tensor. One that several layers share has a name for each of them."""
+    pairs = zip(average.state_dict().values(), model.state_dict().values(), strict=True)
+    return list({(kept.data_ptr(), kept.numel()): (kept, now) for kept, now in pairs}.values())

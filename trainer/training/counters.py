@@ -1,4 +1,4 @@
-"""Counters of a run: its position, the sums of the epoch, the seconds inside training steps."""
+"""Counters of a run: its position, the sums of the epoch, the seconds of training."""
 
 import contextlib
 import time
@@ -21,7 +21,7 @@ class Counters:
     build_seconds: float = 0.0  # of the first start: network, optimizer and all else but `prepare_seconds`
     prepare_seconds: float = 0.0  # of the first start: whitening, images on the device, padded and mirrored
     compile_seconds: float = 0.0  # of torch.compile, at every start
-    train_seconds: float = 0.0  # inside training steps only
+    train_seconds: float = 0.0  # inside training steps, and in the passes of `swa`
     evaluate_seconds: float = 0.0  # on the test and validation sets
     images_seen: int = 0  # in this epoch
     best: dict[str, float] = field(default_factory=dict[str, float])  # metric -> best so far
@@ -68,7 +68,7 @@ class Sums:
 
 
 class Clock:
-    """Seconds inside training steps. Evaluation, probes and saving do not count."""
+    """Seconds of training: those inside its steps, and what is `added`. Evaluation, probes and saving do not count."""
 
     def __init__(self, compute: Compute, counters: Counters) -> None:
         self._compute, self._counters = compute, counters
@@ -91,6 +91,15 @@ class Clock:
         yield
         self._compute.synchronize()
         self._since = time.perf_counter()
+
+    @contextlib.contextmanager
+    def added(self) -> Iterator[None]:
+        """Count a piece of training after an epoch's steps. The rate of images leaves it out."""
+        self._compute.synchronize()
+        begun = time.perf_counter()
+        yield
+        self._compute.synchronize()
+        self._counters.train_seconds += time.perf_counter() - begun
 
     def metrics(self) -> dict[str, float]:
         self._tick()

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
@@ -112,7 +113,9 @@ def _least_certain(logits: Tensor, share: float) -> Tensor:
     if share == 1:
         return torch.arange(len(logits), device=logits.device)
     certainty = logits.softmax(1).amax(1)
-    return certainty.topk(math.ceil(share * len(logits)), largest=False).indices.sort().values
+    # An exact fraction: 0.07 * 100 is 7.000000000000001, which would be 8 images.
+    count = max(1, math.ceil(Fraction(share).limit_denominator(10**9) * len(logits)))
+    return certainty.topk(count, largest=False).indices.sort().values
 
 
 def _views(raw: Tensor, tta: Tta) -> list[tuple[float, Tensor]]:

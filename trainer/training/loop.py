@@ -88,7 +88,7 @@ class Loop:
                 self.save_checkpoint()
             if self._stop_requested() and not self.done:
                 return Outcome("interrupted", counters.step)
-        return Outcome("finished", counters.step, counters.ended)
+        return Outcome("finished", counters.step, self._ending())
 
     @property
     def done(self) -> bool:
@@ -242,15 +242,29 @@ class Loop:
         return bool(torch.stack([value.isfinite().all() for value in values]).all())
 
     def update_swa(self) -> None:
-        """Add the weights of this epoch to the stochastic average, if the epoch is one of those averaged."""
+        """Add the weights of this epoch to the stochastic average, if the epoch is one of those averaged.
+
+        Its pass over the training set is training, and charged as such.
+        """
         parts = self.parts
         ends_to_come = math.ceil(parts.config.epochs) - math.ceil(self.epoch)  # a fraction of an epoch has an end, too
         if parts.swa and ends_to_come < parts.config.swa.epochs:
-            parts.swa.update(parts.model)
-            with torch.inference_mode(), parts.compute.autocast():
-                inputs = (parts.ranks.part(images)[0] for images, _ in parts.batches.epoch(self.counters.epoch))
-                parts.swa.refresh_norms(parts.normalize(x, parts.compute.memory_format) for x in inputs)
-            parts.ranks.average_norms(parts.swa.average)
+            with self._clock.added():
+                parts.swa.update(parts.model)
+                with torch.inference_mode(), parts.compute.autocast():
+                    inputs = (parts.ranks.part(images)[0] for images, _ in parts.batches.epoch(self.counters.epoch))
+                    parts.swa.refresh_norms(parts.normalize(x, parts.compute.memory_format) for x in inputs)
+                parts.ranks.average_norms(parts.swa.average)
+
+    def _ending(self) -> str:
+        """Return why the run ended before its last epoch, and what that left out of the stochastic average."""
+        config, swa, ended = self.parts.config, self.parts.swa, self.counters.ended
+        if not swa or swa.count >= min(config.swa.epochs, math.ceil(config.epochs)):
+            return ended
+        asked = f"train.swa.epochs={config.swa.epochs}"
+        some = f"only {swa.count} of {asked} averaged"
+        missed = some if swa.count else f"none of {asked} was reached, so no average is evaluated"
+        return f"{ended}; {missed}" if ended else missed
 
     def check_target(self, accuracy: float) -> dict[str, float]:
         """End the run if it has reached `target_accuracy`. Return how long that took."""

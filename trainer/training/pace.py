@@ -126,7 +126,14 @@ def _evaluation(parts: Parts, timed: Callable[[Callable[[], object]], float]) ->
 
     def once() -> object:
         return evaluate(
-            parts.evaluated, part, parts.normalize, parts.loss_fn, parts.compute, tta=parts.config.tta, batch_size=size
+            parts.evaluated,
+            part,
+            parts.normalize,
+            parts.loss_fn,
+            parts.compute,
+            tta=parts.config.tta,
+            tta_share=parts.config.tta_share,
+            batch_size=size,
         )
 
     once()

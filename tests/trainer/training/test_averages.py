@@ -1,10 +1,10 @@
-"""The moving average against its recurrence written out."""
+"""The moving average against its recurrence written out, and both averages of shared weights."""
 
 import pytest
 import torch
 from torch import nn
 
-from trainer.training.averages import Ema
+from trainer.training.averages import Ema, Swa
 
 
 @pytest.mark.parametrize("warmup", [False, True])
@@ -42,3 +42,16 @@ def test_with_a_warm_up_a_short_run_forgets_its_first_weights(every: int) -> Non
         share[warmup] = next(ema.average.parameters()).item()
     assert share[False] == pytest.approx(0.99 ** (every * -(-98 // every)), rel=1e-4)
     assert share[True] < 1e-6
+
+
+def test_a_layer_in_three_places_is_averaged_once() -> None:
+    """Before: once a place, so that the moving average was 0.271 and the mean 0.875."""
+    layer = nn.Linear(1, 1, bias=False)
+    net = nn.Sequential(layer, layer, layer)
+    nn.init.zeros_(layer.weight)
+    ema, swa = Ema(net, decay=0.9, every=1, warmup=False), Swa(net)
+    swa.update(net)
+    nn.init.ones_(layer.weight)
+    ema.update(0)
+    swa.update(net)
+    assert [next(each.average.parameters()).item() for each in (ema, swa)] == pytest.approx([0.1, 0.5])

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from trainer.config import load_config
 from trainer.config.train import EarlyStop
 from trainer.errors import ConfigError
 from trainer.runs.checkpoint import load_checkpoint
+from trainer.training.averages import Swa
 from trainer.training.counters import Counters
 from trainer.training.early_stop import Monitor
 from trainer.training.evaluate import evaluate
@@ -69,6 +71,38 @@ def test_as_many_ends_of_epochs_are_averaged_as_asked_for(run, epochs: float, av
     """Before: one too many where the last epoch is a fraction."""
     result = run(f"train.epochs={epochs}", "train.ema.decay=0", f"train.swa.epochs={averaged}")
     assert load_checkpoint(result.folder / "checkpoint.pt")["swa"]["count"] == averaged
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        (["train.max_steps=4"], "none of train.swa.epochs=3 was reached, so no average is evaluated"),
+        (["train.max_steps=18"], "only 1 of train.swa.epochs=3 averaged"),
+        (
+            ["train.target_accuracy=1e-9"],
+            "reached train.target_accuracy=1e-09; none of train.swa.epochs=3 was reached, so no average is evaluated",
+        ),
+        (["train.epochs=2"], ""),
+    ],
+)
+def test_a_run_that_ends_before_its_averaged_epochs_says_so(run, knobs: list[str], message: str) -> None:
+    result = run("train.epochs=5", "train.ema.decay=0", "train.swa.epochs=3", *knobs)
+    assert (result.status, result.message) == ("finished", message)
+
+
+def test_the_passes_of_the_stochastic_average_are_training_time(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before: on no clock at all, and so free in `trainer bench accuracy`."""
+    now = 0.0
+
+    def take_100_seconds(*_: object) -> None:
+        nonlocal now
+        now += 100
+
+    monkeypatch.setattr("trainer.training.counters.time", SimpleNamespace(perf_counter=lambda: now))
+    monkeypatch.setattr(Swa, "refresh_norms", take_100_seconds)
+    result = run("train.epochs=3", "train.ema.decay=0", "train.swa.epochs=2")
+    assert [row["time/train_seconds"] for row in rows(result)] == [0, 100, 200]
+    assert rows(result)[-1]["time/images_per_second"] > 1e6  # its steps took no time
 
 
 def test_patience_counts_epochs_without_a_new_best_and_outlives_a_resume() -> None:

@@ -65,6 +65,16 @@ def test_only_the_least_certain_images_get_more_views() -> None:
     assert torch.equal(averaged[rest], plain[rest])
 
 
+@pytest.mark.parametrize(("share", "viewed"), [(0.07, 7), (0.071, 8), (0.29, 29), (1e-12, 1)])
+def test_a_share_of_the_images_is_rounded_up_as_it_is_written(share: float, viewed: int) -> None:
+    """Before: 0.07 of 100 images were 8, since 0.07 * 100 is 7.000000000000001."""
+    seen: list[int] = []
+    net = TopLeft()
+    net.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    predict(net, images(100).images, PLAIN, COMPUTE, tta="hflip", tta_share=share)
+    assert seen == [100, viewed]
+
+
 LOSS = nn.CrossEntropyLoss(reduction="none")
 
 

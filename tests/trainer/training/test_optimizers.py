@@ -1,5 +1,6 @@
 """Who is decayed, at what rate; updates against torch's own, Muon's promise and Lookahead's rule."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -225,6 +226,15 @@ def test_a_renormalised_weight_has_the_norm_sqrt_of_its_filters_before_each_upda
     torch.testing.assert_close(net.weight.detach(), before * 4 / before.norm() - 0.25 * update)
 
 
+def test_renormalising_leaves_a_weight_of_zeros_as_it_is() -> None:
+    """Before: NaN, of 0 times infinity."""
+    net = nn.Linear(3, 2, bias=False)
+    nn.init.zeros_(net.weight)
+    net.weight.grad = torch.tensor([[1.0, 0, 0], [0, 2.0, 0]])
+    build_optimizer(net, config_of("muon", lr=0.25, renormalise=True), fused=False).step()
+    torch.testing.assert_close(net.weight.detach(), -0.25 * orthogonalise(1.95 * net.weight.grad))
+
+
 @pytest.mark.parametrize(
     "knobs",
     [
@@ -294,3 +304,63 @@ def test_timms_optimizers_are_built_and_their_mistakes_are_one_line() -> None:
         with pytest.raises(ConfigError) as caught:
             build_optimizer(net, config, fused=False)
         assert caught.value.problems[0].startswith(said)
+
+
+_GROUPS = "timm would make groups of parameters with it, which are made here; remove it"
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "said"),
+    [
+        ("adamw", "layer_decay", 0.1, _GROUPS),
+        ("adamw", "layer_decay_min_scale", 0.1, _GROUPS),
+        ("adamw", "layer_decay_no_opt_scale", 0.1, _GROUPS),
+        ("adamw", "filter_bias_and_bn", False, _GROUPS),
+        ("adamw", "fallback_list", ["*"], _GROUPS),
+        ("muon", "fallback_no_weight_decay", True, _GROUPS),
+        ("adamw", "param_group_fn", "f", _GROUPS),
+        ("adamw", "momentum", 0.5, "timm/adamw has none, but betas and eps; remove it"),
+        ("sgd", "betas", [0.9, 0.99], "timm/sgd has none, but momentum; remove it"),
+        ("sgd", "eps", 1e-8, "timm/sgd has none, but momentum; remove it"),
+    ],
+)
+def test_an_argument_that_timm_would_drop_is_refused(name: str, key: str, value: Any, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_optimizer(small(), config_of(f"timm/{name}", arguments={key: value}), fused=False)
+    assert caught.value.problems == (f"optimizer.arguments.{key}: {said}",)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"eps": 1e-6}])
+@pytest.mark.parametrize(
+    ("name", "cuda", "said"),
+    [
+        ("bnbadam", False, "CUDA required for bitsandbytes optimizers"),
+        ("bnbadam", True, "bitsandbytes optimizers require bitsandbytes to be installed"),
+        ("fusedadam", True, "APEX optimizers require apex to be installed"),
+    ],
+)
+def test_an_optimizer_of_a_package_that_is_not_there_is_refused_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, cuda: bool, said: str, arguments: dict[str, Any]
+) -> None:
+    """Before: the arguments were blamed, or the ImportError was not caught."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    for package in ("bitsandbytes", "apex"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError) as caught:
+        build_optimizer(small(), config_of(f"timm/{name}", arguments=arguments), fused=False)
+    assert caught.value.problems == (f"optimizer.name: 'timm/{name}' cannot be built here: {said}",)
+
+
+@pytest.mark.parametrize("name", ["adamc", "sgdc", "lionc"])
+def test_corrected_decay_of_a_group_is_by_the_rate_of_that_group(name: str) -> None:
+    """It is rate^2 / largest rate, so at the largest rate it is that of decay times rate. Before: 4 times that."""
+    net = small()
+    knobs = {"lr": 0.1, "weight_decay": 0.5, "decay_norm_and_bias": True, "norm_and_bias_lr_scale": 4}
+    optimizer = build_optimizer(net, config_of(f"timm/{name}", **knobs), fused=False)
+    nn.init.ones_(net[3].get_parameter("bias"))
+    before = {key: p.detach().clone() for key, p in net.named_parameters()}
+    for p in net.parameters():
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    for key, rate in (("0.weight", 0.1), ("3.bias", 0.4)):
+        torch.testing.assert_close(net.get_parameter(key).detach(), (1 - 0.5 * rate) * before[key])

@@ -28,6 +28,17 @@ from trainer.training.optimizers.muon import Orthogonalised
 from trainer.training.optimizers.wrappers import Lookahead, Together
 from trainer.training.timm_names import refuse_unknown_optimizer
 
+_OF_NETWORKS = (
+    "filter_bias_and_bn",
+    "fallback_list",
+    "fallback_no_weight_decay",
+    "layer_decay",
+    "layer_decay_min_scale",
+    "layer_decay_no_opt_scale",
+    "param_group_fn",
+)
+"""Arguments that timm's factory only uses if it is given a network."""
+
 
 def build_optimizer(
     model: nn.Module,
@@ -137,10 +148,30 @@ def _timm(groups: Groups, config: Timm) -> torch.optim.Optimizer:
     import timm.optim  # takes a second, and only its optimizers need it
 
     timm_optim, name = cast("Any", timm.optim), config.name.removeprefix("timm/")
+    if problems := _unused_by_timm(config, timm_optim.get_optimizer_info(name)):
+        raise ConfigError(*problems)
     try:
-        return timm_optim.create_optimizer_v2(groups, opt=name, lr=config.lr, weight_decay=0.0, **config.arguments)
-    except (TypeError, ValueError, AssertionError) as error:
-        raise ConfigError(f"optimizer.arguments: {name} cannot be built with these: {first_line(error)}") from error
+        timm_optim.get_optimizer_class(name)
+    except (ImportError, AssertionError) as error:  # a package is not there, or its GPU
+        raise ConfigError(f"optimizer.name: {config.name!r} cannot be built here: {first_line(error)}") from error
+    try:
+        built = timm_optim.create_optimizer_v2(groups, opt=name, lr=config.lr, weight_decay=0.0, **config.arguments)
+    except (TypeError, ValueError, AssertionError, ImportError) as error:
+        what = f"arguments: {name} cannot be built with these" if config.arguments else f"name: {name} cannot be built"
+        raise ConfigError(f"optimizer.{what}: {first_line(error)}") from error
+    for group in built.param_groups:
+        if "max_lr_snapshot" in group:  # timm takes `config.lr`, and corrected decay is by rate^2 / largest rate
+            group["max_lr_snapshot"] = group["lr"]
+    return built
+
+
+def _unused_by_timm(config: Timm, info: Any) -> list[str]:
+    """Return a line for each argument that timm takes and drops."""
+    has = {"betas": info.has_betas, "eps": info.has_eps, "momentum": info.has_momentum}
+    known = " and ".join(key for key in has if has[key])
+    lines = {key: f"{config.name} has none{known and f', but {known}'}; remove it" for key in has if not has[key]}
+    lines |= dict.fromkeys(_OF_NETWORKS, "timm would make groups of parameters with it, which are made here; remove it")
+    return [f"optimizer.arguments.{key}: {lines[key]}" for key in config.arguments if key in lines]
 
 
 def _own(groups: Groups, config: OwnOptimizer) -> torch.optim.Optimizer:

@@ -11,6 +11,7 @@ from trainer.training.optimizers.eager import Eager
 
 _EXPAND = (3.4445, -4.7750, 2.0315)  # from the post: small singular values grow fast, all end between 0.7 and 1.2
 _SETTLE = (15 / 8, -10 / 8, 3 / 8)  # converges to 1 from there: its slope and curvature at 1 are 0
+_LEAST = 1e-30  # below the norm of any float32 matrix but 0: the root of the smallest square is 4e-23
 
 
 def orthogonalise(matrices: Tensor, *, expand: int = 5, settle: int = 2, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -47,7 +48,10 @@ class Orthogonalised(Eager):
         dtype: torch.dtype = torch.float32,
         renormalise: bool = False,
     ) -> None:
-        """`renormalise` scales each weight to the norm sqrt(first) before its update. `orthogonalise` gets the rest."""
+        """`renormalise` scales each weight to the norm sqrt(first) before its update, but leaves zeros as they are.
+
+        `orthogonalise` gets the rest.
+        """
         super().__init__(params, {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": 0.0})
         self.expand, self.settle, self.dtype, self.renormalise = expand, settle, dtype, renormalise
 
@@ -70,7 +74,7 @@ class Orthogonalised(Eager):
         scale = max(1.0, rows / columns) ** 0.5
         for p, move in zip(weights, moves, strict=True):
             if self.renormalise:
-                p.mul_(rows**0.5 / p.norm())
+                p.mul_(rows**0.5 / p.norm().clamp_(min=_LEAST))  # a weight of zeros stays, since 0 * inf is NaN
             p.mul_(1 - group["lr"] * group["weight_decay"])
             p.add_(move.view(p.shape), alpha=-group["lr"] * scale)
 
