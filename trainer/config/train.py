@@ -82,7 +82,7 @@ class BatchSchedule(Section):
 
 
 class Train(Section):
-    epochs: Annotated[PositiveFloat, AfterValidator(_whole), PlainSerializer(_whole, return_type=Any)] = 25
+    epochs: Annotated[float, Field(ge=1e-3), AfterValidator(_whole), PlainSerializer(_whole, return_type=Any)] = 25
     """Passes over the training set. The last step of 9.9 epochs is the first one that completes them."""
     batch_size: Annotated[PositiveInt, BeforeValidator(_no_word)] = 128
     """Images per optimizer update."""

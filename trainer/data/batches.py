@@ -43,7 +43,6 @@ from trainer.data.steps import Steps
 from trainer.errors import ConfigError
 from trainer.seeds import generator
 
-
 _SMALL = 2**21
 """Most levels of a batch that is made beside others. Those of a larger one keep all cores busy."""
 
@@ -84,7 +83,8 @@ class TrainingBatches:
         """`split` is already on the training device. `steps` are for as many images.
 
         `augment.mix` needs `num_classes`. Erasing needs `mean` [C], in fractions of white, and intensity `std`, too.
-        Raises ConfigError for more padding than an image can reflect, and for a side larger than that of the images.
+        Raises ConfigError for more padding than an image can reflect, for a side larger than that of the images, and
+        for changes of colour if they have other than 1 or 3 channels.
         """
         self.labels, self._crop = split.labels, augment.crop
         self._shape = tuple(split.images.shape[1:])
@@ -103,6 +103,7 @@ class TrainingBatches:
                 f"augment.crop.padding: {augment.crop.padding}: an image {side} pixels wide can reflect at "
                 f"most {side - 1}; set mode=zero or less padding"
             )
+        _refuse_colours(augment, self._shape[0])
         self._crops = self._crops_of(0, split.images)
         self._first_flip = torch.randint(2, (len(split),), generator=generator(seed, "first flip"))
         self._stages = _stages(augment, mean, std)
@@ -150,17 +151,12 @@ class TrainingBatches:
 
     def shapes(self, steps: int) -> list[tuple[int, ...]]:
         """Return the shapes [B, C, H, W] of the first `steps` batches, in the order in which they first occur."""
-        found: dict[tuple[int, ...], None] = {}
-        epoch = begun = 0
-        while begun < steps:
-            size, count = self.steps.size(epoch), self.steps.in_epoch(epoch)
-            side = self.side(epoch)
-            shape = self._shape if side is None else (self._shape[0], side, side)
-            found[size, *shape] = None
-            if begun + count <= steps and (rest := len(self.labels) % size) and not self.steps.drop_last:
-                found[rest, *shape] = None
-            epoch, begun = epoch + 1, begun + count
-        return list(found)
+        found = self.steps.sizes(steps, self._sides.from_epochs)
+        return list(dict.fromkeys((images, *self._shape_in(epoch)) for epoch, images in found))
+
+    def _shape_in(self, epoch: int) -> tuple[int, ...]:
+        side = self.side(epoch)
+        return self._shape if side is None else (self._shape[0], side, side)
 
     def _crops_of(self, epoch: int, images: Tensor) -> Crops:
         self._side = self.side(epoch)
@@ -180,6 +176,24 @@ class TrainingBatches:
         draw = generator(self.seed, purpose, epoch)
         crops = self._crops
         return Epoch(draw, len(self.labels), self.steps.size(epoch), crops.height, crops.width, self.labels.device)
+
+
+def _refuse_colours(augment: Augment, channels: int) -> None:
+    """Raise ConfigError for changes that need an image's grey or its red, green and blue, unless it has them."""
+    if channels in (1, 3):
+        return
+    jitter = augment.color_jitter.model_dump(exclude={"brightness"})
+    asked = {f"color_jitter.{key}": (f"{value:g}", "0") for key, value in jitter.items() if value}
+    if not isinstance(augment.auto, NoAuto):
+        asked["auto.name"] = (augment.auto.name, "none")
+    if asked:
+        raise ConfigError(
+            *(
+                f"augment.{key}: {value} needs images of 1 or 3 channels, not {channels}; set it to {off}, or take "
+                "augment.intensity"
+                for key, (value, off) in asked.items()
+            )
+        )
 
 
 def _stages(augment: Augment, mean: Sequence[float] | None, std: Sequence[float] | None) -> dict[str, Stage]:

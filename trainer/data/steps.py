@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -28,11 +29,17 @@ class Steps:
         whole, rest = divmod(self.images, self.size(epoch))
         return whole + (rest > 0 and not self.drop_last)
 
-    @property
-    def smallest(self) -> int:
-        """Images of the smallest batch of any epoch."""
-        sizes = [self.size(epoch) for epoch in (0, *self.schedule.from_epochs)]
-        return min((self.images % size if not self.drop_last else 0) or size for size in sizes)
+    def sizes(self, steps: int, changes: Iterable[int] = ()) -> Iterator[tuple[int, int]]:
+        """Yield (epoch, images) of the first batch of each size among the first `steps` batches, in their order.
+
+        They are the first from epoch 0, from each change of the schedule, and from each epoch in `changes`.
+        """
+        for epoch in sorted({0, *self.schedule.from_epochs, *changes}):
+            if self._before(epoch) < steps:
+                size = self.size(epoch)
+                yield epoch, size
+                if (rest := self.images % size) and not self.drop_last and self._before(epoch + 1) <= steps:
+                    yield epoch, rest
 
     def of(self, epochs: float) -> int:
         """Return the steps of so many epochs, the last of which may be cut off."""

@@ -46,10 +46,11 @@ def epochs_asked(network: MeasuredNetwork, asked: str) -> dict[float, Path]:
         wanted = sorted({float(each) for each in asked.split(",")})
     except ValueError as error:
         raise ConfigError(f"--epochs: {asked!r}: give epochs such as 0,5,20, or all, or last") from error
-    listed = ", ".join(f"{epoch:g}" for epoch in kept)
-    if missing := [epoch for epoch in wanted if epoch not in kept]:
-        raise ConfigError(*(f"--epochs: {epoch:g} is not kept by {run}, which has {listed}" for epoch in missing))
-    return {epoch: kept[epoch] for epoch in wanted}
+    shown = {f"{epoch:g}": epoch for epoch in kept}
+    if missing := [name for epoch in wanted if (name := f"{epoch:g}") not in shown]:
+        listed = ", ".join(shown)
+        raise ConfigError(*(f"--epochs: {name} is not kept by {run}, which has {listed}" for name in missing))
+    return {(epoch := shown[f"{each:g}"]): kept[epoch] for each in wanted}
 
 
 def measure_hessian(
@@ -83,16 +84,18 @@ def measure_hessian(
     for epoch, path in epochs.items():
         load_weights(mean_loss.model, path)
         weights = weights_digest(mean_loss.model)
-        if _rows(result).get(epoch, {}).get("weights") == weights:
+        shown = f"{epoch:g}"
+        if _rows(result).get(shown, {}).get("weights") == weights:
             continue
-        unfinished = f"{name}-epoch{epoch:g}-{weights}"
+        unfinished = f"{name}-epoch{shown}-{weights}"
         steps = StepsFile(folder / f"{unfinished}.basis", mean_loss.size, dtype)
         which = {"epoch": epoch, "weights": weights}
         with Journal(folder / f"{unfinished}.jsonl", settings | which) as journal, full_precision(network):
-            title = f"Hessian of {network.run.name} at epoch {epoch:g}"
+            title = f"Hessian of {network.run.name} at epoch {shown}"
             row = which | _measure_epoch(mean_loss, path, settings, journal, steps, title)
-            rows = _rows(result) | {epoch: row}  # read again: another process may have added an epoch
-            write_json(result, {"settings": settings, "rows": [rows[each] for each in sorted(rows)]})
+            rows = _rows(result) | {shown: row}  # read again: another process may have added an epoch
+            in_order = sorted(rows.values(), key=lambda row: row["epoch"])
+            write_json(result, {"settings": settings, "rows": in_order})
             steps.remove()
             journal.remove()
     return result
@@ -158,7 +161,7 @@ def _spectrum(
     return lanczos.ritz(), samples
 
 
-def _rows(result: Path) -> dict[float, dict[str, Any]]:
-    """Return the rows of a result by epoch."""
+def _rows(result: Path) -> dict[str, dict[str, Any]]:
+    """Return the rows of a result by epoch, in six digits: older ones say 1.33333 of the same weights as 4 / 3."""
     rows = read_measured(result)["rows"] if result.exists() else []
-    return {row["epoch"]: row for row in rows}
+    return {f"{row['epoch']:g}": row for row in rows}

@@ -11,6 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.layers import HandmadeBatchNorm
+from trainer.errors import ConfigError, first_line
 from trainer.landscape.curvature import hessian_product
 from trainer.landscape.network import MeasuredNetwork
 
@@ -47,7 +48,7 @@ def build_mean_loss(network: MeasuredNetwork, *, chunk: int, batch_statistics: b
     """Return the loss in evaluation mode, with at most `chunk` images at once.
 
     With `batch_statistics` norms use the statistics of each chunk. Only norms are ever in training mode: with dropout
-    too, each product would have another loss.
+    too, each product would have another loss. Raises ConfigError for a chunk of a single image that has no statistics.
     """
     model = copy.deepcopy(network.model).to(dtype).eval()
     loss_fn = copy.deepcopy(network.loss_fn).to(dtype)
@@ -61,6 +62,16 @@ def build_mean_loss(network: MeasuredNetwork, *, chunk: int, batch_statistics: b
         return loss_fn(model(inputs), labels).sum() / n
 
     pieces = math.ceil(n / chunk)  # sizes differ by at most one: no small last batch
+    if batch_statistics and n // pieces == 1:
+        try:
+            with torch.no_grad():
+                part(split.images[:1], split.labels[:1])
+        except ValueError as error:
+            key, value, least = ("--images", n, 2) if n == 1 else ("--chunk", chunk, 3)
+            raise ConfigError(
+                f"{key}: {value}: --batch-statistics has a batch of a single image, on which "
+                f"{network.config.model.name} cannot be trained: {first_line(error)}; take {key} {least} or more"
+            ) from error
     chunks = zip(split.images.tensor_split(pieces), split.labels.tensor_split(pieces), strict=True)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return MeanLoss(model, trained, [lambda x=x, y=y: part(x, y) for x, y in chunks])

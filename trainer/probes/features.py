@@ -39,9 +39,11 @@ class FeaturesProbe(ProbeAtSteps):
                                    measured step, on another batch. Absent at the first one. Ioffe & Szegedy 2015
                                    (section 2) call this change of distributions internal covariate shift
 
-        A layer that is not called as a module, or that returns more than one tensor, has no numbers.
+        A layer that is called several times has the numbers of its last call. One that is not called as a module, or
+        that returns more than one tensor, has none.
         """
         metrics: dict[str, Tensor | float] = {}
+        measured: dict[str, dict[str, Tensor]] = {}
 
         def keep_statistics(name: str, layer: nn.Module, _: Any, output: Any) -> None:
             if not isinstance(output, Tensor):
@@ -54,7 +56,7 @@ class FeaturesProbe(ProbeAtSteps):
             metrics[f"probe/feature_dead/{name}"] = (output.amax(over) <= 0).float().mean()
             if before := self._before.get(name):
                 metrics[f"probe/feature_shift/{name}"] = ((mean - before["mean"]).abs() / before["std"]).mean()
-            self._before[name] = {"mean": mean, "std": (variance + _EPS).sqrt()}
+            measured[name] = {"mean": mean, "std": (variance + _EPS).sqrt()}
 
         modules = layers_of(view.model)
         hooks = [modules[name].register_forward_hook(partial(keep_statistics, name)) for name in self._layers]
@@ -64,6 +66,7 @@ class FeaturesProbe(ProbeAtSteps):
         finally:
             for hook in hooks:
                 hook.remove()
+        self._before |= measured  # not before the pass is over: a layer may be called again
         return metrics
 
     def state_dict(self) -> Mapping[str, Any]:

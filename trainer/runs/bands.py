@@ -8,6 +8,7 @@ is a different question (Santurkar et al. 2018, section 3.1 and figure 4), which
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -196,15 +197,25 @@ def probe_medians(histories: Sequence[History], *, from_step: int = 0) -> dict[t
     """Return the median of each of the paper's quantities, `probe/*`, by (group, seed, name).
 
     The median is over rates, steps and layers, without values that are not finite. `probe/feature_*` is not one of the
-    paper's quantities.
+    paper's quantities. As in `bands`, one run of a seed counts, and one without a learning rate does not.
     """
-    values: dict[tuple[str, int, str], list[float]] = defaultdict(list)
+    alike: dict[tuple[str, float], list[History]] = defaultdict(list)
     for group, history in zip(groups(histories), histories, strict=True):
-        for row in (row for row in history.rows if row["step"] >= from_step):
-            for key, value in row.items():
-                if key.startswith("probe/") and not key.startswith("probe/feature_") and value is not None:
-                    values[group, history.seed, "/".join(key.split("/")[:2])].append(value)
+        rate = rate_of(history.config)
+        if rate is not None and any(map(_is_of_the_paper, chain.from_iterable(history.rows))):
+            alike[group, rate].append(history)
+    values: dict[tuple[str, int, str], list[float]] = defaultdict(list)
+    for (group, _), same in alike.items():
+        for history in one_of_each_seed(same)[0]:
+            for row in (row for row in history.rows if row["step"] >= from_step):
+                for key, value in row.items():
+                    if _is_of_the_paper(key) and value is not None:
+                        values[group, history.seed, "/".join(key.split("/")[:2])].append(value)
     return {key: float(np.median(measured)) for key, measured in sorted(values.items())}
+
+
+def _is_of_the_paper(key: str) -> bool:
+    return key.startswith("probe/") and not key.startswith("probe/feature_")
 
 
 def _band(runs: Sequence[Curve], *, end: int | None, from_step: int, gap: int) -> Band:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from trainer.data.images import Split
 from trainer.protocols import Probe, Progress, Record, Sink, Status, View
+from trainer.runs.kept import name_of
 from trainer.training.compiled import compile_ahead
 from trainer.training.counters import Clock, Counters, Sums
 from trainer.training.evaluate import Evaluation, evaluate
@@ -217,7 +218,7 @@ class Loop:
         """Keep the evaluated weights if the epoch is 0, the last, or one of every `probe.path.every_epochs`."""
         every = self.parts.path_every
         if every and (self.done or self.counters.epoch % every == 0):
-            self._keep(f"path/{self.epoch:g}", {"epoch": self.epoch, "evaluated": self.parts.evaluated.state_dict()})
+            self._keep(name_of(self.epoch), {"epoch": self.epoch, "evaluated": self.parts.evaluated.state_dict()})
 
     def save_checkpoint(self) -> None:
         self.flush_probes()  # so that the checkpoint includes their rows

@@ -164,16 +164,15 @@ def _are_logits(made: Any, images: int, shape: DataShape) -> bool:
     return isinstance(made, Tensor) and made.shape == (images, shape.num_classes)
 
 
-def refuse_one_image(net: nn.Module, name: str, shape: DataShape) -> None:
-    """Raise ConfigError if a network cannot be trained on a single image, such as BatchNorm on a 1x1 map."""
-    image = torch.zeros(1, shape.in_channels, shape.image_size, shape.image_size)
+def refuse_one_image(net: nn.Module, name: str, size: Sequence[int]) -> None:
+    """Raise ConfigError if a network cannot be trained on a single image [C, H, W], such as BatchNorm on a 1x1 map."""
     try:
         with draws_forgotten(), torch.no_grad():
-            copy.deepcopy(net).to("cpu").train()(image)
+            copy.deepcopy(net).to("cpu").train()(torch.zeros(1, *size))
     except ValueError as error:
         raise ConfigError(
-            f"train.batch_size: one batch or part has a single image, on which {name} cannot be trained: "
-            f"{first_line(error)}; set train.drop_last=true, or another size"
+            f"train.batch_size: one batch or part has a single image, on which {name} cannot be trained at "
+            f"{'x'.join(map(str, size))}: {first_line(error)}; set train.drop_last=true, or another size"
         ) from error
 
 

@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +113,13 @@ def measure_pace(config: RunConfig) -> Pace:
 
 
 def endless_batches(parts: Parts) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the batches of a run, epoch after epoch, without end: images [N, C, H, W] from 0 to 255, and targets."""
-    epoch = 0
-    while True:
-        yield from parts.batches.epoch(epoch)
-        epoch += 1
+    """Yield the batches of a run, epoch after epoch, without end: images [N, C, H, W] from 0 to 255, and targets.
+
+    An epoch that the run does not complete is cut short there: the network may not take the smaller batch at its end.
+    """
+    total = parts.batches.steps.of(parts.config.epochs)
+    for epoch in count():
+        yield from islice(parts.batches.epoch(epoch), min(total, parts.config.max_steps or total))
 
 
 def _evaluation(parts: Parts, timed: Callable[[Callable[[], object]], float]) -> float:

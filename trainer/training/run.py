@@ -1,6 +1,7 @@
 """A whole run: from a config to a trained network in a run folder, from the start or resumed."""
 
 import contextlib
+import math
 import shutil
 import signal
 import sys
@@ -18,6 +19,7 @@ from trainer.config.loss import OwnLoss
 from trainer.config.overrides import lay_over
 from trainer.config.probe import OwnProbe
 from trainer.config.show import to_yaml
+from trainer.config.train import Train
 from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.images import ImageSet
 from trainer.data.second_tests import second_tests
@@ -216,18 +218,22 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
     model = compute.place(model)
     if config.model.sync_norm:
         with_sync_norms(model, ranks)
-    total, smallest = batches.steps.of(train.epochs), batches.steps.smallest
+    total = batches.steps.of(train.epochs)
     optimizer = build_optimizer(
         model, config.optimizer, fused=device.type == "cuda", total_steps=total, dtype=compute.dtype
     )
+    shapes = batches.shapes(_batches_seen(train, batches.steps))
+    smallest = min(images for images, *_ in shapes)
     if ranks.size > 1 and smallest < ranks.size * train.accumulate:
         each = f" in {train.accumulate} parts each (train.accumulate)" if train.accumulate > 1 else ""
         raise ConfigError(
             f"train.batch_size: one batch has {smallest} images, which {ranks.size} devices cannot share{each}"
             "; set train.drop_last=true, or another size"
         )
-    if smallest < 2 * train.accumulate * ranks.size and not config.model.sync_norm:
-        refuse_one_image(model, config.model.name, image_set)
+    if not (config.model.sync_norm and ranks.size > 1):
+        for images, *size in shapes:
+            if images < 2 * train.accumulate * ranks.size:
+                refuse_one_image(model, config.model.name, size)
     loss_fn = build_loss(config.loss, image_set.num_classes)
     if ranks.size > 1 and isinstance(config.loss, OwnLoss):
         refuse_loss_over_images(loss_fn, own.source_of("loss", config.loss), image_set.num_classes)
@@ -264,6 +270,15 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
     compute.synchronize()
     seconds, prepare = time.perf_counter() - begun, prepared - drawn
     return replace(parts, build_seconds=seconds - prepare, prepare_seconds=prepare)
+
+
+def _batches_seen(train: Train, steps: Steps) -> int:
+    """Return how many batches a run trains on, and computes the norms of averaged weights on."""
+    total = steps.of(train.epochs)
+    seen = min(total, train.max_steps or total)
+    end = steps.epochs_at(seen)
+    averages = math.ceil(train.epochs) - math.ceil(end) < train.swa.epochs
+    return steps.of(math.floor(end) + 1) if averages else seen  # norms see the whole epoch that the last step leads to
 
 
 def _train(

@@ -95,8 +95,13 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 def kept_epochs(run: Path) -> dict[float, Path]:
     """Return the checkpoint of each epoch whose weights a run kept (`probe.path.every_epochs`), in order, if any."""
-    files = {float(path.stem): path for path in (run / "path").glob("*.pt")}
+    files = {_epoch_of(path): path for path in (run / "path").glob("*.pt")}
     return dict(sorted(files.items()))
+
+
+def _epoch_of(path: Path) -> float:
+    named = float(path.stem)
+    return named if named.is_integer() else load_checkpoint(path)["epoch"]  # names had six digits once
 
 
 def _file(path: Path) -> Path:

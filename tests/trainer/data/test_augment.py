@@ -11,6 +11,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as T
 
 from trainer.config.augment import (
+    Augment,
     ColorJitter,
     Cutmix,
     Cutout,
@@ -19,11 +20,15 @@ from trainer.config.augment import (
     RandomErasing,
     TrivialAugmentWide,
 )
-from trainer.data.augment.auto import OPERATIONS, amount_table, auto_augment, draw_operations
+from trainer.data.augment.auto import OPERATIONS, _sharpen, amount_table, auto_augment, draw_operations
 from trainer.data.augment.color import ADJUST, color_jitter, draw_jitter, to_bytes, to_levels
 from trainer.data.augment.erase import draw_boxes, erasing
 from trainer.data.augment.mix import cut_box, draw_mix, mixing
 from trainer.data.augment.stage import Epoch
+from trainer.data.batches import TrainingBatches
+from trainer.data.images import Split
+from trainer.data.steps import Steps
+from trainer.errors import ConfigError
 
 SIZE, MEAN = 16, (0.5, 0.4, 0.3)
 JITTER = ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2)
@@ -94,6 +99,40 @@ def test_jitter_draws_from_torchvision_s_ranges_and_all_orders() -> None:
         assert drawn.mean().item() == pytest.approx((least + most) / 2, abs=0.03 * (most - least))
     assert len({tuple(order) for order in orders}) == math.factorial(3)
     assert not torch.equal(factors["brightness"], factors["contrast"])
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize(
+    ("augment", "keys"),
+    [
+        ({"color_jitter": {"brightness": 0.1, "contrast": 0.2}}, ["augment.color_jitter.contrast: 0.2"]),
+        ({"color_jitter": {"saturation": 0.2, "hue": 0.1}}, ["augment.color_jitter.saturation: 0.2",
+                                                              "augment.color_jitter.hue: 0.1"]),
+        ({"auto": {"name": "trivial_augment_wide"}}, ["augment.auto.name: trivial_augment_wide"]),
+        ({"auto": {"name": "rand_augment"}}, ["augment.auto.name: rand_augment"]),
+        ({"color_jitter": {"brightness": 0.1}}, []),
+        ({"intensity": {"contrast": 0.1}, "erasing": {"name": "cutout"}, "mix": {"name": "mixup"}}, []),
+    ],
+)  # fmt: skip
+def test_changes_of_colour_are_refused_for_images_without_colours(
+    augment: dict[str, Any], keys: list[str], channels: int
+) -> None:
+    split, levels = Split(some_images(8, channels), torch.arange(8)), (0.5,) * channels
+
+    def first() -> Tensor:
+        batches = TrainingBatches(
+            split, Augment.model_validate(augment), steps=Steps(8, 8), seed=0, num_classes=8, mean=levels, std=levels
+        )
+        return next(batches.epoch(0))[0]
+
+    if not keys:
+        assert first().shape == split.images.shape
+        return
+    with pytest.raises(ConfigError) as caught:
+        first()
+    said = [f"{key} needs images of 1 or 3 channels, not {channels}; set it to " for key in keys]
+    assert len(caught.value.problems) == len(said)
+    assert all(line.startswith(start) for line, start in zip(caught.value.problems, said, strict=True))
 
 
 # --- erasing
@@ -235,6 +274,22 @@ def test_operations_and_strengths_are_torchvision_s(
         assert of_this.ge(0).all() or signed
         if signed:
             assert of_this.lt(0).sum() > 0.4 * of_this.ne(0).sum() < 2 * of_this.gt(0).sum()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_the_smallest_images_are_sharpened_as_torchvision_does(size: int) -> None:
+    images, amounts = some_images(8, size=size), torch.linspace(-0.9, 0.9, 8)
+    found = _sharpen(images.clone(), amounts.view(-1, 1, 1, 1))
+    expected = [torchvision_s("sharpness", image, x.item()) for image, x in zip(images, amounts, strict=True)]
+    assert difference(found, torch.stack(expected)).max() <= 1
+    assert torch.equal(found, images) == (size < 3)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("config", [TrivialAugmentWide(), RandAugment()])
+def test_images_without_an_inner_pixel_get_every_operation(config: TrivialAugmentWide | RandAugment, size: int) -> None:
+    change = auto_augment(config, an_epoch(100, 100, size=size))
+    assert change(0, some_images(100, size=size)).shape == (100, 3, size, size)
 
 
 def test_rand_augment_draws_its_operations_one_apart_from_the_other() -> None:

@@ -17,9 +17,9 @@ def schedules(draw: st.DrawFn) -> BatchSchedule:
     return BatchSchedule(sizes=sizes, from_epochs=tuple(begins))
 
 
-@given(st.integers(1, 50), st.integers(1, 60), st.booleans(), schedules())
+@given(st.integers(1, 50), st.integers(1, 60), st.booleans(), schedules(), st.integers(1, 99))
 def test_steps_are_those_of_batches_cut_one_by_one(
-    images: int, batch_size: int, drop_last: bool, schedule: BatchSchedule
+    images: int, batch_size: int, drop_last: bool, schedule: BatchSchedule, reached: int
 ) -> None:
     steps = Steps(images, batch_size, drop_last, schedule)
     batches: list[tuple[int, int]] = []  # (epoch, images)
@@ -34,7 +34,16 @@ def test_steps_are_those_of_batches_cut_one_by_one(
         begin = steps.of(epoch)
         assert steps.epochs_at(begin) == epoch
         assert steps.epochs_at(begin + steps.in_epoch(epoch) - 1) < epoch + 1
-    assert steps.smallest == min(count for _, count in batches)
+    reached = min(reached, len(batches))
+    assert {count for _, count in steps.sizes(reached)} == {count for _, count in batches[:reached]}
+
+
+def test_sizes_are_of_the_batches_that_a_run_reaches() -> None:
+    late = Steps(9, 3, schedule=BatchSchedule(sizes=(4,), from_epochs=(50,)))
+    assert list(late.sizes(150)) == [(0, 3)]
+    assert list(late.sizes(152)) == [(0, 3), (50, 4)]
+    assert list(late.sizes(153)) == [(0, 3), (50, 4), (50, 1)]
+    assert list(Steps(9, 4).sizes(9, changes=[1, 2, 3])) == [(0, 4), (0, 1), (1, 4), (1, 1), (2, 4), (2, 1)]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,14 @@ def network(trained_run: Path) -> MeasuredNetwork:
     return load_network(trained_run, split="train", images=20, seed=0)
 
 
+@pytest.fixture(scope="session")
+def vector_run(trained_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run of one step whose norms see vectors, so that one image has no statistics. Do not write to it."""
+    words = [word for word in trained_overrides if not word.startswith("model.")]
+    words += ["model.name=handmade_mlp", "model.hidden=[2]", "train.max_steps=1"]
+    return start_run(load_config(words).config, runs=tmp_path_factory.mktemp("runs"), name="vectors").folder
+
+
 def measured(network: MeasuredNetwork, folder: Path, epochs: str = "last", **settings: Any) -> dict[str, Any]:
     asked = {
         "top": 3, "iterations": 12, "trace_samples": 4, "chunk": 10, "batch_statistics": False, "dtype": torch.float32,
@@ -202,6 +210,46 @@ def test_a_run_that_kept_no_epochs_has_only_its_last(small_run: list[str], tmp_p
     with pytest.raises(CheckpointError, match="the run kept no weights during training; train with"):
         epochs_asked(network, "all")
     assert epochs_asked(network, "last") == {2 / 6: folder}
+
+
+def test_an_end_within_an_epoch_has_one_name(trained_overrides: list[str], tmp_path: Path) -> None:
+    """Before: `last` was 4/3, and `all` had 1.33333 of the same weights, by the name of its file."""
+    folder = start_run(load_config([*trained_overrides, "train.epochs=1.3"]).config, runs=tmp_path).folder
+    network = load_network(folder, split="train", images=8, seed=0)
+    few: dict[str, Any] = {"top": 1, "iterations": 1, "trace_samples": 0}
+    for epochs in ("last", "1.33333", "all"):
+        rows = measured(network, tmp_path / "out", epochs, **few)["rows"]
+        assert [row["epoch"] for row in rows] == ([0, 1, 4 / 3] if epochs == "all" else [4 / 3])
+    (folder / "path" / "1.3333333333333333.pt").rename(folder / "path" / "1.33333.pt")  # as older versions called it
+    assert list(epochs_asked(network, "all")) == [0, 1, 4 / 3]
+
+
+@pytest.mark.parametrize(
+    ("images", "chunk", "said"),
+    [
+        (3, 1, "--chunk: 1: --batch-statistics has a batch of a single image, on which handmade_mlp cannot be trained"),
+        (3, 2, "--chunk: 2: --batch-statistics has"),
+        (1, 250, "--images: 1: --batch-statistics has"),
+        (2, 2, None),
+        (4, 3, None),
+    ],
+    ids=["1 1 1", "2 1", "1", "2", "2 2"],
+)
+def test_a_chunk_of_one_image_without_statistics_is_one_line(
+    vector_run: Path, tmp_path: Path, images: int, chunk: int, said: str | None
+) -> None:
+    network = load_network(vector_run, split="train", images=images, seed=0)
+    few: dict[str, Any] = {"top": 1, "iterations": 1, "trace_samples": 0, "chunk": chunk}
+    assert measured(network, tmp_path / "evaluated", **few)["rows"]
+    if said is None:
+        assert measured(network, tmp_path / "out", batch_statistics=True, **few)["rows"]
+        return
+    with pytest.raises(ConfigError) as caught:
+        measured(network, tmp_path / "out", batch_statistics=True, **few)
+    (line,) = caught.value.problems
+    assert line.startswith(said)
+    assert line.endswith("; take --images 2 or more" if images == 1 else "; take --chunk 3 or more")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_prints_a_line_an_epoch_and_the_file_last(

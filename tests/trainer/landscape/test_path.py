@@ -23,12 +23,12 @@ def test_first_last_and_every_second_epoch_are_kept_as_they_were_evaluated(
     config = load_config([*small_run, "train.max_steps=16", "probe.path.every_epochs=2"]).config
     folder = start_run(config, runs=tmp_path).folder
     epochs = kept(folder)
-    assert epochs.keys() == {"0", "2", "2.66667"}  # 16 steps of 6 an epoch
+    assert epochs.keys() == {"0", "2", "2.6666666666666665"}  # 16 steps of 6 an epoch
     assert [epochs[name]["epoch"] for name in sorted(epochs)] == [0, 2, 2 + 4 / 6]
     initial = initial_network(config.model, load_image_set(config.data, seed=config.seed), seed=config.seed)
     for found, expected in (
         (epochs["0"]["evaluated"], initial.state_dict()),
-        (epochs["2.66667"]["evaluated"], load_checkpoint(folder / "checkpoint.pt")["evaluated"]),
+        (epochs["2.6666666666666665"]["evaluated"], load_checkpoint(folder / "checkpoint.pt")["evaluated"]),
     ):
         torch.testing.assert_close(found, dict(expected), rtol=0, atol=0)
 

@@ -64,6 +64,29 @@ def test_the_shift_is_the_change_of_the_means_in_old_standard_deviations() -> No
     assert measure(net, images, probe=probe)["probe/feature_shift/0"] == pytest.approx((6 / 1 + 6 / 3) / 2, rel=1e-5)
 
 
+def test_a_layer_called_twice_is_compared_with_its_last_call_of_the_measurement_before() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix = nn.Linear(1, 1)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.mix(self.mix(images))
+
+    net, images = Twice(), torch.tensor([[0.0], [2.0]])
+    with torch.no_grad():
+        net.mix.weight.fill_(2.0)  # the first call has a standard deviation of 2, the second one of 4
+        net.mix.bias.zero_()
+    probe = probe_of(net)
+    first = measure(net, images, probe=probe)
+    assert "probe/feature_shift/mix" not in first
+    assert first["probe/feature_std/mix"] == pytest.approx(4)
+    assert measure(net, images, probe=probe)["probe/feature_shift/mix"] == 0
+    with torch.no_grad():
+        net.mix.bias.fill_(1.0)  # the second call's mean is 3 more
+    assert measure(net, images, probe=probe)["probe/feature_shift/mix"] == pytest.approx(3 / 4, rel=1e-5)
+
+
 def test_a_probe_continues_from_its_checkpoint() -> None:
     net, images = scaling(1.0, 3.0), torch.tensor([[0.0], [2.0]])
     first, second = probe_of(net), probe_of(net)

@@ -198,3 +198,17 @@ def test_the_papers_numbers_are_medians_over_rates_steps_and_layers() -> None:
         ("vgg_a_bn", 0, "probe/shift_l2"): 5.0,
     }
     assert probe_medians(runs, from_step=2) == {("vgg_a", 0, "probe/beta"): 9.0}
+
+
+def test_the_papers_numbers_are_of_the_runs_that_count() -> None:
+    """Before: a repeated seed's run counted here, which the notes of the same table said not to count."""
+    counts = [history([1.0, 2.0], lr=0.1, key="probe/beta"), history([3.0], lr=0.2, key="probe/beta")]
+    repeats = [
+        replace(history([50.0], lr=0.1, key="probe/beta"), folder=Path("runs/z")),
+        replace(history([70.0], lr=0.1, key="probe/beta", status="failed"), folder=Path("runs/a")),
+        replace(history([], lr=0.1), folder=Path("runs/b")),
+    ]
+    foreign = history([90.0], lr=0.1, key="probe/beta")
+    del foreign.config["optimizer.lr"]
+    assert probe_medians([*repeats, *counts, foreign]) == probe_medians(counts) == {("vgg_a", 0, "probe/beta"): 2.0}
+    assert bands([*repeats, *counts, foreign], "probe/beta").bands[0].mean_level == 2.0

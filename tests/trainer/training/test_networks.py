@@ -18,7 +18,7 @@ from trainer.errors import ConfigError
 from trainer.runs.folder import config_hash
 from trainer.training import network_tables
 from trainer.training.network_arguments import complete_arguments, complete_parts, options_of, table
-from trainer.training.networks import build_network, initial_network, refuse_impossible
+from trainer.training.networks import build_network, initial_network, refuse_impossible, refuse_one_image
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,13 @@ def test_a_side_that_the_network_does_not_take_is_one_line() -> None:
     initial_network(Model.model_validate({"name": "airbench94"}), some_images(size=32), seed=0, sides=[24, 28])
     with pytest.raises(ConfigError, match=r"model.name: lenet5 does not take images of 3x24x24: "):
         initial_network(Model(name="lenet5"), some_images(size=32), seed=0, sides=[24])
+
+
+def test_one_image_is_refused_at_the_side_at_which_a_network_cannot_be_trained_on_it() -> None:
+    net = build_network(Model.model_validate({"name": "resnet9", "width": 2}), some_images())
+    refuse_one_image(net, "resnet9", (3, 16, 16))
+    with pytest.raises(ConfigError, match=r"single image, on which resnet9 cannot be trained at 3x8x8: Expected more"):
+        refuse_one_image(net, "resnet9", (3, 8, 8))
 
 
 def test_initial_weights_depend_on_the_seed_alone() -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ from torch import nn
 
 from trainer.config import load_config
 from trainer.data.sources import load_image_set
-from trainer.errors import CheckpointError
+from trainer.errors import CheckpointError, ConfigError
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.runs.history import read_history
 from trainer.training.device import choose_compute
 from trainer.training.loop import Loop
+from trainer.training.pace import endless_batches
 from trainer.training.run import build_parts, resume_run, start_run
 from trainer.training.schedules import RateSchedule
 
@@ -121,6 +123,44 @@ def test_what_decides_is_validation_or_training_and_never_the_test_set(
     monkeypatch.setattr(RateSchedule, "epoch_ended", lambda _, loss: told.append(loss))
     start_run(load_config([*small_run, f"data.val_fraction={fraction}"]).config, runs=tmp_path, name="a")
     assert told == [row["val/loss" if fraction else "train/loss"] for row in rows_of(tmp_path / "a")]
+
+
+GROWING = ["data.image_size=16", "augment.side.from_epochs=[0,1]"]
+LATER = ["train.batch_size=48", "train.batch_schedule.sizes=[47]"]
+
+
+@pytest.mark.parametrize(
+    ("words", "side"),
+    [
+        ([], 8),
+        (["train.epochs=0.5"], None),
+        (["train.max_steps=1"], None),
+        (["train.max_steps=2"], 8),
+        (["train.drop_last=true"], None),
+        (["train.epochs=0.5", "train.swa.epochs=1"], 8),  # its norms see the rest of the epoch
+        (["train.max_steps=1", "train.swa.epochs=1"], None),  # it ends before the epoch that is averaged
+        (["model.sync_norm=true"], 8),  # it has nothing to synchronise on one device
+        ([*LATER, "train.batch_schedule.from_epochs=[2]"], 8),
+        ([*LATER, "train.batch_schedule.from_epochs=[3]"], None),
+        ([*GROWING, "augment.side.pixels=[8,16]"], 8),
+        ([*GROWING, "augment.side.pixels=[16,8]"], 8),
+        ([*GROWING, "augment.side.pixels=[16,8]", "train.epochs=1"], None),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_a_batch_of_one_image_is_refused_if_the_run_reaches_it_and_cannot_train_on_it(
+    small_run: list[str], words: list[str], side: int | None
+) -> None:
+    config = load_config([*small_run, "train.ema.decay=0", "train.batch_size=47", *words]).config  # of 48 images
+    compute, images = choose_compute(config.train), load_image_set(config.data, seed=0)
+    if side is None:
+        parts = build_parts(config, compute, images)
+        for inputs, _ in islice(endless_batches(parts), 2):
+            parts.model.train()(parts.normalize(inputs))
+        return
+    said = rf"^train.batch_size: one batch or part has a single image, on which fastresnet9 .* 3x{side}x{side}: "
+    with pytest.raises(ConfigError, match=said):
+        build_parts(config, compute, images)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

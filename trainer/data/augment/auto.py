@@ -109,7 +109,12 @@ def _move(images: Tensor, matrices: Tensor) -> Tensor:
 
 
 def _sharpen(images: Tensor, amounts: Tensor) -> Tensor:
-    """Sharpen as Pillow does: move each inner pixel away from the mean of its 3x3 pixels, whose centre has weight 5."""
+    """Sharpen as Pillow does: move each inner pixel away from the mean of its 3x3 pixels, whose centre has weight 5.
+
+    An image without an inner pixel stays as it is.
+    """
+    if min(images.shape[-2:]) < 3:
+        return images
     levels = images.float()
     inner = levels[..., 1:-1, 1:-1]
     smooth = F.avg_pool2d(levels, 3, stride=1, divisor_override=1).add_(inner, alpha=4).div_(13).round_()
