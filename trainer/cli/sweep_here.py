@@ -169,7 +169,7 @@ def opened(
     for path in paths:
         named.setdefault(path.stem, []).append(path)
     if twice := [" and ".join(map(str, same)) for same in named.values() if len(same) > 1]:
-        raise SweepError(*(f"{files}: a file's name is its sweep's, and these have the same one" for files in twice))
+        raise SweepError(*(f"{files}: a file's name is its sweep's, and these have one; rename one" for files in twice))
     sweeps: list[LocalSweep] = []
     problems: list[str] = []
     for path in paths:

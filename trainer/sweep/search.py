@@ -177,6 +177,8 @@ def shown_params(values: Mapping[str, Any], distributions: Mapping[str, BaseDist
 
 def _choice(value: Any, distribution: CategoricalDistribution) -> str:
     """Return the choice that a value is. A list of values may have it as 1 and as 1.0, and the choices once."""
+    if (text := json.dumps(value)) in distribution.choices:
+        return text
     return next(str(each) for each in distribution.choices if identity(json.loads(str(each))) == identity(value))
 
 

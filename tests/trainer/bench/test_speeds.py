@@ -122,6 +122,7 @@ def test_points_in_turn_and_at_once_are_run() -> None:
         (2, "warning: no\nerror: seed: bench.yaml varies it\n", UserError, "^seed: bench.yaml varies it$"),
         (1, "out of memory\n", RuntimeError, "ended with exit code 1: out of memory"),
     ],
+    ids=["refused", "failed"],
 )
 def test_a_sweep_that_fails_is_not_measured_and_one_that_is_refused_is_one_line(
     code: int, said: str, error: type[Exception], line: str, monkeypatch: pytest.MonkeyPatch
