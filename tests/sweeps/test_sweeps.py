@@ -43,6 +43,14 @@ def test_each_experiment_names_a_sweep_that_is_there() -> None:
     assert set(EXPERIMENTS.values()) <= {path.stem for path in FILES}
 
 
+def test_the_pages_count_the_files() -> None:
+    readme, page = ((FOLDER.parent / name).read_text(encoding="utf-8") for name in ("README.md", "docs/reports.md"))
+    (all_files,) = re.findall(r"`sweeps/` holds (\d+)\s+such\s+files", readme)
+    ((answering, own),) = re.findall(r"which (\d+)\s+of the files in `sweeps/` answer\. Another (\d+) files", page)
+    published = len(set(EXPERIMENTS.values()))
+    assert [int(each) for each in (all_files, answering, own)] == [len(FILES), published, len(FILES) - published]
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_each_published_row_is_a_point_of_its_sweep(experiment: str) -> None:
     """Of several points that agree with a row, the first is meant: two runs that differ must not share one."""

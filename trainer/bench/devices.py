@@ -25,7 +25,7 @@ def bench_devices(
 
     `strong` scaling keeps the batch of the run, so that each device has a smaller part. `weak` scaling keeps the part
     of each device. `efficiency` is the gain over one device divided by the number of devices.
-    Raises UserError for a number that the trainer refuses, RuntimeError if a run fails.
+    Raises UserError for a number that the trainer refuses and for a run that is too short, RuntimeError if a run fails.
     """
     batch = config.train.batch_size
     sides = {_ALONE: partial(_images_per_second, overrides, 1, batch)}
@@ -61,4 +61,6 @@ def _images_per_second(overrides: Sequence[str], count: int, batch: int) -> floa
             raise RuntimeError(f"`trainer {' '.join(words)}` ended with exit code {done.returncode}: {said[-500:]}")
         (metrics,) = Path(runs).glob("*/metrics.jsonl")
         rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    if len(rows) < 2:
+        raise UserError("bench devices: the run finished within its first epoch; nothing is measured")
     return statistics.median(row["time/images_per_second"] for row in rows[1:])

@@ -12,13 +12,14 @@ from typing import Any
 import yaml
 
 from trainer.bench.rounds import in_turns, ratio, result, spread
+from trainer.errors import UserError
 
 
 def bench_sweep(overrides: Sequence[str], *, at_once: Sequence[int] = (2,), rounds: int = 3) -> dict[str, Any]:
     """Return points a minute of K seeds of one config, one after the other and all at once on one device, for each K.
 
     Starts and ends of the processes are part of it. `gain` is the speed at once divided by that in turn.
-    Raises RuntimeError if a sweep fails.
+    Raises UserError for what the trainer refuses, RuntimeError if a sweep fails.
     """
     sides = {
         f"{count} points {how}": partial(_points_per_minute, overrides, count, jobs)
@@ -43,6 +44,9 @@ def _points_per_minute(overrides: Sequence[str], count: int, jobs: int) -> float
             [sys.executable, "-m", "trainer.cli", *words], capture_output=True, text=True, check=False
         )
         taken = time.perf_counter() - start
+    said = done.stderr.strip()
+    if done.returncode == 2:
+        raise UserError(said.splitlines()[-1].removeprefix("error: "))
     if done.returncode:
-        raise RuntimeError(f"`trainer {' '.join(words)}` ended with exit code {done.returncode}: {done.stderr[-500:]}")
+        raise RuntimeError(f"`trainer {' '.join(words)}` ended with exit code {done.returncode}: {said[-500:]}")
     return 60 * count / taken

@@ -112,7 +112,7 @@ def run(
     storage: StorageFlag = None,
     jobs: JobsFlag = None,
     devices: DevicesFlag = "auto",
-    per_device: PerDeviceOrAutoFlag = "1",
+    per_device: PerDeviceOrAutoFlag = None,
     ray: RayFlag = None,
     retry: RetryFlag = False,
     have: HaveFlag = None,
@@ -143,8 +143,9 @@ def run(
                          " --devices, --for and --until HH:MM")  # fmt: skip
     chosen, each = devices.split(","), here.read_per_device(per_device, alone=ray is None and jobs is None)
     on_ray = None if ray is None else here.OnRay(ray, each or 1, jobs)
-    place = here.Place(runs, storage, chosen, jobs or len(chosen) * (each or 1), on_ray)
-    if each is None:
+    at_once = here.jobs_of(chosen, jobs, each) if ray is None else jobs or each or 1
+    place = here.Place(runs, storage, chosen, at_once, on_ray)
+    if per_device == "auto":
         place = here.filled(place, here.opened(paths, overrides, place, have or (), plan))
     wish = _wish(until, question, at_least, at_most, margin)
     if wish is not None:
@@ -240,7 +241,7 @@ def submit(
         int | None,
         Option(help="Nodes that one job joins into a Ray cluster, in place of an array.", metavar="N", min=1),
     ] = None,
-    per_device: PerDeviceFlag = 1,
+    per_device: PerDeviceFlag = None,
     gres: Annotated[str | None, Option(help="What each task or node needs, such as gpu:1.", metavar="LIST")] = None,
     cpus: Annotated[int, Option(help="Processors of each task or node, which its runs share.", metavar="N", min=1)] = 4,
     time: Annotated[str, Option(help="Most time of each task, or of the cluster.", metavar="TIME")] = "4:00:00",
@@ -261,7 +262,7 @@ def submit(
     if not slurm:
         raise SweepError("sweep submit: to what? Give --slurm")
     if _REMOTE.fullmatch(target):
-        if words or storage or nodes or per_device > 1 or runs != Path("runs"):
+        if words or storage or nodes or (per_device or 1) > 1 or runs != Path("runs"):
             raise SweepError("KEY=VALUE, --nodes, --per-device, --runs and --storage go with a sweep file")
         from trainer.wandb_api.sweeps import read_place
 
@@ -270,7 +271,7 @@ def submit(
     else:
         file = sweep_path(target)
         name = file.stem
-        command, count = command_of(file, words or [], Tasks(array, nodes, per_device), runs, storage)
+        command, count = command_of(file, words or [], Tasks(array, nodes, per_device or 1), runs, storage)
     job = cluster.Job(name, count, command, nodes is not None, gres, cpus, time, partition, sbatch or [])
     script = job.script(Path.cwd(), cluster.binaries())
     typer.echo(script if show else cluster.submit(script), nl=not show)
@@ -305,7 +306,7 @@ def rerun(
     storage: StorageFlag = None,
     jobs: JobsFlag = None,
     devices: DevicesFlag = "auto",
-    per_device: PerDeviceFlag = 1,
+    per_device: PerDeviceFlag = None,
     as_json: JsonFlag = False,
 ) -> int:
     """Run here the points that are missing or have failed.
@@ -313,7 +314,7 @@ def rerun(
     The runs of a W&B sweep go into that sweep.
     """
     if _REMOTE.fullmatch(target):
-        if jobs is not None or per_device != 1 or as_json:
+        if jobs is not None or per_device is not None or as_json:
             raise SweepError(
                 "--jobs, --per-device and --json go with a sweep file. A W&B sweep runs one point on each device"
             )
@@ -322,10 +323,9 @@ def rerun(
         raise typer.Exit(remote.rerun(target, runs=runs, devices=devices.split(",")))
     from trainer.sweep import local
 
-    file = sweep_path(target)
+    file, chosen = sweep_path(target), devices.split(",")
+    place = here.Place(runs, storage, chosen, here.jobs_of(chosen, jobs, per_device))
     overrides = local.overrides_of(file, runs=runs, storage=storage)
-    chosen = devices.split(",")
-    place = here.Place(runs, storage, chosen, jobs or len(chosen) * per_device)
     return here.run_each([file], overrides, place, True, as_json)
 
 

@@ -28,13 +28,13 @@ StorageFlag = Annotated[
 ]
 JobsFlag = Annotated[int | None, Option(help="Points at once. Default: one on each device.", metavar="N", min=1)]
 DevicesFlag = Annotated[str, Option(help="Devices to train on, such as cuda:0,cuda:1 or cpu.", metavar="LIST")]
-PerDeviceFlag = Annotated[int, Option(help="Points at once on each device.", metavar="K", min=1)]
+PerDeviceFlag = Annotated[int | None, Option(help="Points at once on each device. Default: 1.", metavar="K", min=1)]
 PerDeviceOrAutoFlag = Annotated[
-    str,
+    str | None,
     Option(
         "--per-device",
         help="Points at once on each device. auto: as many as fit into its memory, which the first steps of each"
-        " configuration measure.",
+        " configuration measure. Default: 1.",
         metavar="K",
     ),
 ]

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -45,10 +45,21 @@ class Place:
     ray: OnRay | None = None
 
 
-def read_per_device(text: str, *, alone: bool) -> int | None:
-    """Return the number, or None for `auto`. `alone`: neither --jobs nor --ray is given. Raises SweepError."""
-    if text == "auto":
-        if not alone:
+def jobs_of(devices: Sequence[str], jobs: int | None, per_device: int | None) -> int:
+    """Return the number of runs at once. Raises SweepError if both flags say it, or for what is no device."""
+    from trainer.sweep.engine import device_env
+
+    for device in devices:
+        device_env(device)
+    if jobs is not None and per_device is not None:
+        raise SweepError("--jobs and --per-device are two ways of saying one thing; use one")
+    return jobs or len(devices) * (per_device or 1)
+
+
+def read_per_device(text: str | None, *, alone: bool) -> int | None:
+    """Return the number, None for `auto` or no text. `alone`: neither --jobs nor --ray is given. Raises SweepError."""
+    if text is None or text == "auto":
+        if text and not alone:
             raise SweepError("--per-device auto: measures the devices of this machine; leave out --jobs and --ray")
         return None
     if not (text.isascii() and text.isdigit() and int(text)):
@@ -59,8 +70,10 @@ def read_per_device(text: str, *, alone: bool) -> int | None:
 def filled(place: Place, sweeps: "Sequence[LocalSweep]") -> Place:
     """Return the place with as many runs at once as fit into the memory of its devices."""
     from trainer.sweep.engine import device_env
+    from trainer.sweep.gpus import refuse_missing_gpus
     from trainer.sweep.memory import runs_at_once
 
+    refuse_missing_gpus(place.devices)
     each = runs_at_once(sweeps, device_env(place.devices[0]), partial(typer.echo, err=True))
     return replace(place, jobs=each * len(place.devices))
 
@@ -128,8 +141,10 @@ def at(place: Place, sweeps: "Sequence[LocalSweep]") -> "Iterator[Sequence[Local
     """
     if place.ray is None:
         from trainer.sweep.child import warm_up
+        from trainer.sweep.gpus import refuse_missing_gpus
 
         warm_up()
+        refuse_missing_gpus(place.devices)
         yield sweeps
         return
     from trainer.sweep.ray_cluster import RayCluster, connected
@@ -150,6 +165,11 @@ def opened(
     """Check all sweeps before any of them runs. Raises SweepError with every mistake."""
     from trainer.sweep.local import open_sweep
 
+    named: dict[str, list[Path]] = {}
+    for path in paths:
+        named.setdefault(path.stem, []).append(path)
+    if twice := [" and ".join(map(str, same)) for same in named.values() if len(same) > 1]:
+        raise SweepError(*(f"{files}: a file's name is its sweep's, and these have one; rename one" for files in twice))
     sweeps: list[LocalSweep] = []
     problems: list[str] = []
     for path in paths:
@@ -184,29 +204,30 @@ def run_for(
     """Run whole rounds of seeds for a time. Points that did not fit are no failure."""
     from trainer.sweep import budget
     from trainer.sweep.child import warm_up
-    from trainer.sweep.live import SweepView
+    from trainer.sweep.gpus import refuse_missing_gpus
+    from trainer.sweep.live import shown
     from trainer.sweep.local import env_of
     from trainer.sweep.pilot import Pilot
 
     begun = monotonic()
     sweeps = opened(paths, overrides, place, have, plan)
     warm_up()
+    refuse_missing_gpus(place.devices)
     for sweep in sweeps:
         warn_of(sweep.checked)
-    with ExitStack() as views:
-        say = partial(typer.echo, err=True)
-        pilots = {sweep.name: Pilot(place.runs, env_of(sweep.checked.sweep, place.jobs), say) for sweep in sweeps}
-        spent = budget.run_for(
-            sweeps,
-            seconds - (monotonic() - begun),
-            predict=lambda entry, sweep: pilots[sweep.name].seconds(entry, sweep.checked.sweep),
-            rank=budget.most_rows_an_hour if catalogue else budget.cheapest_first,
-            watch=lambda sweep: views.enter_context(SweepView(sweep.name)).show,
-            say=say,
-            jobs=place.jobs,
-            devices=place.devices,
-            retry=retry,
-        )
+    say = partial(typer.echo, err=True)
+    pilots = {sweep.name: Pilot(place.runs, env_of(sweep.checked.sweep, place.jobs), say) for sweep in sweeps}
+    spent = budget.run_for(
+        sweeps,
+        seconds - (monotonic() - begun),
+        predict=lambda entry, sweep: pilots[sweep.name].seconds(entry, sweep.checked.sweep),
+        rank=budget.most_rows_an_hour if catalogue else budget.cheapest_first,
+        watch=lambda sweep: shown(sweep.name),
+        say=say,
+        jobs=place.jobs,
+        devices=place.devices,
+        retry=retry,
+    )
     if as_json:
         print_json({sweep.name: each.as_json() for sweep, each in zip(sweeps, spent.progress, strict=True)})
     else:

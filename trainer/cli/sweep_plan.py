@@ -48,7 +48,7 @@ def plan(
     storage: StorageFlag = None,
     jobs: JobsFlag = None,
     devices: DevicesFlag = "auto",
-    per_device: PerDeviceFlag = 1,
+    per_device: PerDeviceFlag = None,
     have: HaveFlag = None,
     seeds: SeedsFlag = None,
     noise: NoiseFlag = None,
@@ -58,7 +58,9 @@ def plan(
 ) -> None:
     """Say what sweeps will cost and what they can tell. Only the first steps of each network run, to be timed."""
     from trainer.report.forecast import chart_of
+    from trainer.sweep.child import warm_up
     from trainer.sweep.engine import device_env
+    from trainer.sweep.gpus import refuse_missing_gpus
     from trainer.sweep.order import Plan, read_seeds
 
     if to is not None and to.suffix.lower() not in (".html", ".svg", ".png"):
@@ -66,11 +68,13 @@ def plan(
     paths, overrides = here.files_and_overrides(files or [], catalogue=False)
     wish = Plan(seeds=read_seeds(seeds) if seeds is not None else ())
     chosen = devices.split(",")
-    place = here.Place(runs, storage, chosen, jobs or len(chosen) * per_device)
+    place = here.Place(runs, storage, chosen, here.jobs_of(chosen, jobs, per_device))
     sweeps = here.opened(paths, overrides, place, have or (), wish)
     powers = {sweep.name: power for sweep in sweeps if (power := _power(sweep, noise, difference, runs))}
     chart = chart_of(powers) if to is not None else None
     envs = {device: device_env(device) for device in chosen}
+    warm_up()  # after the check, so that a mistake does not wait for torch
+    refuse_missing_gpus(chosen)
     for sweep in sweeps:
         here.warn_of(sweep.checked)
     forecasts = [_forecast(sweep, powers.get(sweep.name), place, envs) for sweep in sweeps]
@@ -125,14 +129,12 @@ def _forecast(
     sweep: "LocalSweep", power: "Power | None", place: here.Place, envs: Mapping[str, Mapping[str, str]]
 ) -> "Forecast":
     from trainer.report.forecast import Forecast
-    from trainer.sweep.child import warm_up
     from trainer.sweep.cost import costs_of
     from trainer.sweep.local import env_of
     from trainer.sweep.pilot import Pilot
 
     checked = sweep.checked.sweep
     slots = tuple(place.devices[number % len(place.devices)] for number in range(place.jobs))
-    warm_up()  # after the check, so that a mistake does not wait for torch
     shared, say = env_of(checked, place.jobs), partial(typer.echo, err=True)
     pilots = {device: Pilot(place.runs, {**shared, **env}, say) for device, env in envs.items()}
     costs = costs_of(sweep, lambda entry, device: pilots[device].seconds(entry, checked), slots)

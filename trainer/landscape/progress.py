@@ -16,7 +16,7 @@ class Watched(AbstractContextManager["Watched"]):
 
     def __init__(self, title: str, total: int, *, done: int = 0) -> None:
         self._title, self._total, self._done, self._before = title, total, done, done
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self._console, self._bar = console, progress_bar(console) if console.is_terminal else None
         self._began = self._said = time.monotonic()
 

@@ -21,7 +21,7 @@ class ConsoleSink:
     def __init__(self, config: Config) -> None:
         live = config.mode == "bar" or (config.mode == "auto" and sys.stderr.isatty())
         self._off = config.mode == "off"
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self._bar = progress_bar(self._console) if live and not self._off else None
         self._epochs: float = 0
 
@@ -65,10 +65,10 @@ class ConsoleSink:
 def progress_bar(console: Console) -> RichProgress:
     """Return a bar with description, count, `note` and times. It disappears when it is stopped."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )

@@ -10,7 +10,9 @@ from typing import Any
 import optuna
 from optuna import Study
 
+from trainer.config.overrides import flatten, read_overrides
 from trainer.errors import SweepError
+from trainer.runs.groups import identity
 from trainer.sweep.file import Sweep
 from trainer.sweep.storage import Database, quiet
 
@@ -83,6 +85,8 @@ def check_definition(study: Study, sweep: Sweep, folder: Path, overrides: Sequen
         asked |= {"run_cap": file.run_cap, "parameters": json.loads(json.dumps(file.parameters))}
         asked |= {"seeds per point": sweep.seeds_per_point}
     begun = study.user_attrs.get("definition")
+    if begun and _settings(begun[OVERRIDES]) == _settings(overrides):  # their order is no matter
+        asked[OVERRIDES] = begun[OVERRIDES]
     if begun and file.method != "grid":  # an earlier one does not say it
         begun = {"seeds per point": 1} | begun
     if begun is None or (begun | {"run_cap": asked.get("run_cap")} == asked and _more(asked, begun)):
@@ -95,6 +99,10 @@ def check_definition(study: Study, sweep: Sweep, folder: Path, overrides: Sequen
             f"{more}give --runs another one"
             for key in differing
         ))  # fmt: skip
+
+
+def _settings(overrides: Sequence[str]) -> str:
+    return identity(flatten(read_overrides(overrides)))
 
 
 def _more(asked: Mapping[str, Any], begun: Mapping[str, Any]) -> bool:

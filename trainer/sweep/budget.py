@@ -9,6 +9,7 @@ import datetime
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -162,13 +163,15 @@ def run_for(
     *,
     predict: Callable[..., float],
     rank: Callable[[Round], tuple[object, ...]] = cheapest_first,
-    watch: Callable[[LocalSweep], Watch],
+    watch: Callable[[LocalSweep], AbstractContextManager[Watch]],
     say: Callable[[str], None],
     jobs: int,
     devices: Sequence[str],
     retry: bool = False,
 ) -> Spent:
     """Run rounds until no further one fits. `seconds` from now the runs that are left save and end.
+
+    `watch` is entered for each round, and left at its end.
 
     A sweep whose first steps cannot be taken keeps no other from running.
     """
@@ -196,10 +199,9 @@ def run_for(
             break
         say(f"{chosen}; {in_words(left)} left")
         name = chosen.sweep.name
-        run = chosen.sweep.run
-        _, signal = run(
-            wanted=chosen.entries, deadline=deadline, jobs=jobs, devices=devices, retry=retry, watch=watch(chosen.sweep)
-        )
+        run = partial(chosen.sweep.run, wanted=chosen.entries, deadline=deadline)
+        with watch(chosen.sweep) as show:
+            _, signal = run(jobs=jobs, devices=devices, retry=retry, watch=show)
         tried[name].add(chosen.number)
         del known[name]
     return Spent(tuple(sweep.progress() for sweep in sweeps), tuple(skipped), signal)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from trainer.errors import SweepError
+from trainer.runs.history import is_finite
 from trainer.signals import SECONDS_TO_SAVE, StopRequest
 from trainer.sweep.child import Child, LostError, Running, Train, train
 from trainer.sweep.ledger import Claim, Ledger
@@ -224,7 +225,9 @@ class Engine:
         assert self._sweep.file.metric
         for row in run.child.new_rows():
             value, epoch = row.get(self._sweep.file.metric.name), row["epoch"]
-            if value is None or epoch != int(epoch) or epoch <= run.last_epoch:  # within an epoch, or already reported
+            if not isinstance(value, int | float):
+                continue
+            if epoch != int(epoch) or epoch <= run.last_epoch:  # within an epoch, or already reported
                 continue
             run.last_epoch, run.last_value = int(epoch), value
             if self._ledger.report(run.claim, run.last_epoch, value):
@@ -234,8 +237,8 @@ class Engine:
     def _settle(self, run: _Run, state: State, summary: Mapping[str, Any], message: str) -> None:
         metric = self._sweep.file.metric
         value = summary.get(metric.name) if metric else None
-        if state == "stopped" and value is None:
-            value = run.last_value
+        if not is_finite(value):  # the metric may name a text
+            value = run.last_value if state == "stopped" else None
         self._ledger.finish(run.claim, state, value, message)
         if state not in ("finished", "stopped"):
             self._failed.add(run.claim.point.key)

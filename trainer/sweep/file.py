@@ -126,6 +126,7 @@ class Sweep:
     fixed: tuple[str, ...]  # `KEY=VALUE` overrides of the command, the same at every point
     warnings: tuple[str, ...]
     header: Header = field(default_factory=Header)  # what its comments say
+    added_seeds: tuple[int, ...] = ()  # of the space, which the file does not have
 
     @property
     def name(self) -> str:

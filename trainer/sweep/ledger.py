@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from trainer.errors import ConfigError, SweepError, UserError
 from trainer.runs.folder import config_hash, read_config
+from trainer.runs.history import is_finite
 from trainer.sweep import begun
 from trainer.sweep.file import Sweep
 from trainer.sweep.have import Had
@@ -259,7 +260,7 @@ class Ledger:
             for trial in self._trials(TrialState.RUNNING):
                 owner = trial.user_attrs.get("owner")
                 if (
-                    self.database.is_dead(owner) if owner else self.database.is_sqlite
+                    self.database.is_dead(owner) if owner else self.database.is_own
                 ):  # without an owner: killed while it claimed
                     self._end(trial._trial_id, trial.user_attrs.get("outcome", INTERRUPTED))
                     self.database.forget(owner or "")
@@ -305,9 +306,10 @@ class Ledger:
     def _end(self, trial: int, outcome: Mapping[str, Any]) -> None:
         state = ENDS.get(outcome["state"], TrialState.FAIL)
         value = outcome.get("value")
+        value = value if is_finite(value) else None  # the metric may name a text
         values = None if state == TrialState.FAIL else [self._worst if value is None else value]
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another controller has taken it over
-            self._storage.set_trial_user_attr(trial, "outcome", dict(outcome))
+            self._storage.set_trial_user_attr(trial, "outcome", {**outcome, "value": value})
             self._storage.set_trial_state_values(trial, state, values)
 
     @property

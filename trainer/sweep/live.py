@@ -1,14 +1,15 @@
 """Display of a running sweep on stderr: a live table on a terminal, a line for each change elsewhere."""
 
 import datetime
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from trainer.sweep.engine import Snapshot
+from trainer.sweep.engine import Snapshot, Watch
 from trainer.sweep.status import PointStatus, in_unit, rows
 from trainer.text import number
 
@@ -18,7 +19,7 @@ class SweepView(AbstractContextManager["SweepView"]):
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, emoji=False)
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
         self._seen: dict[str, str] | None = None  # before the first snapshot
         self._running: dict[str, str] = {}
@@ -42,9 +43,9 @@ class SweepView(AbstractContextManager["SweepView"]):
         metric = snapshot.progress.metric.name if snapshot.progress.metric else ""
         table = Table(box=None, pad_edge=False)
         for head in (self._name, metric, ""):
-            table.add_column(head, no_wrap=True)
+            table.add_column(Text(head), no_wrap=True)
         for row in rows(snapshot.progress):
-            table.add_row(*row)
+            table.add_row(*map(Text, row))  # a label such as order=[a] is no markup
         running = [Text(f"{run}  {where}", style="dim") for run, where in snapshot.running.items()]
         return Group(table, *running, Text(_foot(snapshot)))
 
@@ -64,6 +65,13 @@ class SweepView(AbstractContextManager["SweepView"]):
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def shown(name: str) -> Iterator[Watch]:
+    """Yield what the engine calls. The terminal is restored at the end."""
+    with SweepView(name) as view:
+        yield view.show
 
 
 def _ended(status: PointStatus, snapshot: Snapshot) -> str:

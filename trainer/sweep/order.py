@@ -18,7 +18,7 @@ from trainer.runs.groups import SEED, identity
 from trainer.sweep.file import Sweep
 from trainer.sweep.header import seeds_until
 from trainer.sweep.points import Entry, Point
-from trainer.sweep.space import Choice, Constant
+from trainer.sweep.space import MOST_POINTS, Choice
 
 Order = Literal["seeds-first", "grid", "shuffled"]
 _MOST_SEEDS = 10_000
@@ -74,19 +74,18 @@ def with_seeds(sweep: Sweep, more: Sequence[int]) -> Sweep:
         raise SweepError(f"--seeds: {sweep.path} is a {sweep.file.method} search and draws its seeds; it is for grid")
     if any(word.startswith(f"{SEED}=") for word in sweep.fixed):
         raise SweepError(f"--seeds: the command of {sweep.path} sets the seed, too")
-    seeds = tuple(dict.fromkeys([*_seeds_of(sweep), *more]))
-    space = {**sweep.space, SEED: Choice(seeds)}
-    return replace(sweep, space={key: space[key] for key in sorted(space)})  # W&B's order
+    known = _seeds_of(sweep)
+    new = tuple(seed for seed in dict.fromkeys(more) if seed not in known)
+    space = {**sweep.space, SEED: Choice((*known, *new))}
+    space = {key: space[key] for key in sorted(space)}  # W&B's order
+    return replace(sweep, space=space, added_seeds=(*sweep.added_seeds, *new))
 
 
-def _seeds_of(sweep: Sweep) -> list[int]:
-    match sweep.space.get(SEED):
-        case Choice() as choice:
-            return list(dict.fromkeys(choice.choices))
-        case Constant(value):
-            return [value]
-        case _:
-            return []
+def _seeds_of(sweep: Sweep) -> Sequence[int]:
+    seeds = sweep.space[SEED].choices if SEED in sweep.space else ()
+    if len(seeds) > MOST_POINTS:
+        raise SweepError(f"{sweep.path}: parameters.seed: {len(seeds):,} seeds, to which none are added; list fewer")
+    return seeds
 
 
 def ordered(entries: Sequence[Entry], plan: Plan, sweep: Sweep) -> tuple[Entry, ...]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from trainer.config.overrides import canonical, write_override
 from trainer.errors import SweepError
-from trainer.runs.groups import label
+from trainer.runs.groups import SEED, identity, label
 from trainer.sweep.file import Sweep
-from trainer.sweep.space import MOST_POINTS, draw, grid, size_of
+from trainer.sweep.space import MOST_POINTS, Choice, draw, grid, size_of
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,27 @@ def points_of(sweep: Sweep) -> list[Point]:
         if total > MOST_POINTS:
             size = f"{size_of(sweep.space):,}"
             raise SweepError(f"{sweep.path}: parameters: a grid of {size} points; add run_cap, or list fewer values")
+        if sweep.file.run_cap is not None and sweep.added_seeds:
+            return _capped_with_seeds(sweep, sweep.file.run_cap)
         return [Point(values) for values in grid(sweep.space, cap=sweep.file.run_cap)]
     if sweep.file.run_cap is None:
         raise SweepError(f"{sweep.path}: run_cap: {sweep.file.method} never ends without it; add run_cap: 20")
     return [] if sweep.proposes else sample(sweep, sweep.file.run_cap)
+
+
+def _capped_with_seeds(sweep: Sweep, cap: int) -> list[Point]:
+    """Return the points that `run_cap` leaves of the file's grid, and their configurations with the added seeds."""
+    space = dict(sweep.space)
+    if own := tuple(seed for seed in space[SEED].choices if seed not in sweep.added_seeds):
+        space[SEED] = Choice(own)
+    else:
+        space.pop(SEED)
+    kept = list(grid(space, cap=cap))
+    kinds = {identity({**values, SEED: None}): values for values in kept}
+    if (total := len(kept) + len(kinds) * len(sweep.added_seeds)) > MOST_POINTS:
+        raise SweepError(f"{sweep.path}: parameters: a grid of {total:,} points; add fewer seeds, or lower run_cap")
+    more = [{**values, SEED: seed} for seed in sweep.added_seeds for values in kinds.values()]
+    return [Point({key: values[key] for key in sweep.space}) for values in [*(kept if own else ()), *more]]
 
 
 def sample(sweep: Sweep, count: int) -> list[Point]:

@@ -10,7 +10,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from trainer.runs.groups import SEED
+from trainer.runs.groups import SEED, identity
 from trainer.sweep.file import Metric, Sweep
 from trainer.sweep.hyperband import finite
 from trainer.sweep.means import as_complete, merged, next_seed
@@ -170,9 +170,16 @@ def _is_native(parameter: Parameter, distribution: BaseDistribution) -> bool:
 def shown_params(values: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
     """Return a point's values as Optuna's tools show them."""
     return {
-        key: json.dumps(values[key]) if isinstance(distribution, CategoricalDistribution) else values[key]
+        key: _choice(values[key], distribution) if isinstance(distribution, CategoricalDistribution) else values[key]
         for key, distribution in distributions.items()
     }
+
+
+def _choice(value: Any, distribution: CategoricalDistribution) -> str:
+    """Return the choice that a value is. A list of values may have it as 1 and as 1.0, and the choices once."""
+    if (text := json.dumps(value)) in distribution.choices:
+        return text
+    return next(str(each) for each in distribution.choices if identity(json.loads(str(each))) == identity(value))
 
 
 def values_of(params: Mapping[str, Any], sweep: Sweep) -> dict[str, Any]:

@@ -125,6 +125,7 @@ class Progress:
 
 def progress(points: Sequence[Point], attempts: Sequence[Attempt], *, sweep: Sweep) -> Progress:
     """Return attempts sorted by point, in the order of the file. The points of a search are those it has proposed."""
+    all_known = bool(points) or sweep.file.method == "grid"
     points = points or list({attempt.point.key: attempt.point for attempt in attempts}.values())
     order = {state: place for place, state in enumerate(get_args(State))}
     by_key: dict[str, list[Attempt]] = {}
@@ -132,7 +133,7 @@ def progress(points: Sequence[Point], attempts: Sequence[Attempt], *, sweep: Swe
         by_key.setdefault(attempt.point.key, []).append(attempt)
     known = tuple(PointStatus(point, tuple(by_key.pop(point.key, ()))) for point in points)
     foreign = tuple(PointStatus(found[0].point, tuple(found)) for found in by_key.values())
-    total = max(len(points), 0 if sweep.file.method == "grid" else sweep.cap)
+    total = len(points) if all_known else max(len(points), sweep.cap)  # a space may have fewer points than run_cap
     fixed = flatten(read_overrides(sweep.fixed))
     return Progress(sweep.varied, sweep.file.metric, known, foreign, total, sweep.seeds_per_point > 1, fixed)
 

@@ -4,12 +4,13 @@ import contextlib
 import fcntl
 import hashlib
 import re
+import sqlite3.dbapi2
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from functools import wraps
 from pathlib import Path
-from typing import Concatenate, ParamSpec, Protocol, TextIO, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TextIO, TypeVar
 
 import optuna
 from optuna.storages import RDBStorage
@@ -17,12 +18,13 @@ from sqlalchemy import Connection, QueuePool, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from trainer.errors import SweepError, first_line
-from trainer.files import make_folder
+from trainer.files import disk_errors, make_folder
 
 BEAT_SECONDS = 20
 """Time between two signs of life of a controller."""
 LOST_SECONDS = 120
 """Silence after which a controller on another machine counts as dead."""
+_WAIT_SECONDS = 60  # for another writer of an SQLite file
 _PATIENCE_SECONDS = 90  # less than LOST_SECONDS: a controller that has waited does not count as dead yet
 _fitting = set[tuple[Path, str]]()  # storages whose tables this process has found to be those of its Optuna
 
@@ -36,10 +38,13 @@ class Database:
     def __init__(self, folder: Path, url: str | None, study: str) -> None:
         """`url` is None for a file in `folder`, which also contains the locks."""
         self.folder, self._study = folder, study
+        self.is_own = url is None
+        """Whether every controller of it has its lock in `folder`."""
+        self.address = _address(folder, url)
         self._watching: Connection | None = None
         make_folder(folder)
         with self._alone_here():  # two controllers that make the tables at once disturb each other
-            self.storage = _open(_address(folder, url))
+            self.storage = _open(self.address, folder / "ledger.db" if url is None else None)
 
     @property
     def is_sqlite(self) -> bool:
@@ -69,7 +74,8 @@ class Database:
 
     def show_life(self, controller: str) -> TextIO:
         """Return an open file whose lock ends with this process, however that ends."""
-        file = self._life_of(controller).open("w")
+        with disk_errors(self._life_of(controller)):
+            file = self._life_of(controller).open("w")
         fcntl.flock(file, fcntl.LOCK_EX)
         return file
 
@@ -77,14 +83,18 @@ class Database:
         self._life_of(controller).unlink(missing_ok=True)
 
     def is_dead(self, controller: str) -> bool:
-        """Return whether a controller has ended. One on another machine that shares only the database never has."""
-        with contextlib.suppress(FileNotFoundError), self._life_of(controller).open("r") as file:
+        """Return whether a controller has ended. One of another folder that shares only the database never has."""
+        with disk_errors(self._life_of(controller), "cannot be read"):
+            try:
+                file = self._life_of(controller).open("r")
+            except FileNotFoundError:
+                return self.is_own  # it has ended in order, and removed its file
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
             return True
-        return self.is_sqlite  # it has ended in order, and removed its file
 
     def close(self) -> None:
         if self._watching:
@@ -97,7 +107,10 @@ class Database:
 
     @contextlib.contextmanager
     def _alone_here(self) -> Generator[None]:
-        with (self.folder / ".ledger.lock").open("w") as file:
+        path = self.folder / ".ledger.lock"
+        with disk_errors(path):
+            file = path.open("w")
+        with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -123,7 +136,7 @@ def patient(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P
             except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
                 if time.monotonic() > deadline:
                     cause = error.__cause__ or error
-                    raise SweepError(f"{without_password(self.database.storage.url)}: {first_line(cause)}") from error
+                    raise SweepError(f"{without_password(self.database.address)}: {first_line(cause)}") from error
                 time.sleep(2)
 
     return asked
@@ -155,8 +168,14 @@ def _address(folder: Path, url: str | None) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
-def _open(url: str) -> RDBStorage:
-    sqlite = url.startswith("sqlite")
+def _open(url: str, file: Path | None) -> RDBStorage:
+    """Open a database by its address, or a `file` as it is: an address has another meaning for ?, % and braces."""
+    knobs: dict[str, Any] = {"pool_pre_ping": True}
+    if file is not None:
+        path = file.absolute()
+        knobs = {"creator": lambda: _connect(path), "poolclass": QueuePool}
+    elif url.startswith("sqlite"):
+        knobs = {"connect_args": {"timeout": _WAIT_SECONDS}}
     try:
         with quiet(), contextlib.ExitStack() as stack:
             if url.startswith("postgresql"):  # two controllers that make its tables at once disturb each other
@@ -165,10 +184,10 @@ def _open(url: str) -> RDBStorage:
                 _lock(stack.enter_context(gate.begin()), "tables")
             place = (Path.cwd(), url)  # a path may be relative
             storage = RDBStorage(
-                url,
+                url if file is None else "sqlite://",
                 heartbeat_interval=BEAT_SECONDS,
                 grace_period=LOST_SECONDS,
-                engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
+                engine_kwargs=knobs,
                 skip_compatibility_check=place in _fitting,  # it runs each of Optuna's migrations, and takes 50 ms
             )
             _fitting.add(place)
@@ -178,6 +197,10 @@ def _open(url: str) -> RDBStorage:
         raise SweepError(f"--storage: {without_password(url)}: needs its driver: {cure}") from error
     except Exception as error:  # SQLAlchemy's, the driver's, Optuna's: each has its own
         raise SweepError(f"--storage: {without_password(url)}: {first_line(error)}") from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.dbapi2.connect(path, timeout=_WAIT_SECONDS, check_same_thread=False)  # the pool keeps threads apart
 
 
 def _lock(connection: Connection, name: str) -> None:

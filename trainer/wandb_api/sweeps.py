@@ -29,6 +29,7 @@ from trainer.signals import LEASH, SECONDS_TO_SAVE
 from trainer.sweep.check import check
 from trainer.sweep.engine import device_env
 from trainer.sweep.file import Sweep, parse_sweep, read_sweep
+from trainer.sweep.gpus import refuse_missing_gpus
 from trainer.sweep.own_parts import sources_in
 from trainer.sweep.points import Checked, Point, points_of
 from trainer.sweep.status import Attempt, Progress, State, as_text, progress
@@ -74,6 +75,7 @@ def start(path: Path, *, agents: int, devices: Sequence[str], warn: Callable[[Ch
     warn(checked)
     texts = as_parameters(sources_in(checked.sweep))
     envs = [device_env(devices[number % len(devices)]) for number in range(agents)]
+    refuse_missing_gpus(devices)
     with asking() as api:
         place = _register(path, checked.sweep, texts)
         typer.echo(api.sweep(str(place)).url)
@@ -114,6 +116,7 @@ def rerun(id: str, *, runs: Path, devices: Sequence[str]) -> int:
         raise SweepError(f"{sweep.path}: command: only a sweep of `trainer train` can be run here")
     left = [point for point in status.points if point.state in ("missing", "interrupted", "crashed", "diverged")]
     envs = [device_env(device) for device in devices]
+    refuse_missing_gpus(devices)
     with tempfile.TemporaryDirectory() as folder:
         tasks: list[Task] = []
         for status in left:

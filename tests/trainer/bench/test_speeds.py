@@ -1,5 +1,6 @@
 """Steps, epochs, sweeps and peers: what the numbers are of. Their size is never tested."""
 
+import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -115,9 +116,35 @@ def test_points_in_turn_and_at_once_are_run() -> None:
     assert found["measured"]["2 points at once"]["gain, ratio"]["median"] > 0
 
 
-def test_a_sweep_that_fails_is_not_measured() -> None:
-    with pytest.raises(RuntimeError, match="no network is called"):
-        bench_sweep(["model.name=lenet6"], rounds=1)
+@pytest.mark.parametrize(
+    ("code", "said", "error", "line"),
+    [
+        (2, "warning: no\nerror: seed: bench.yaml varies it\n", UserError, "^seed: bench.yaml varies it$"),
+        (1, "out of memory\n", RuntimeError, "ended with exit code 1: out of memory"),
+    ],
+    ids=["refused", "failed"],
+)
+def test_a_sweep_that_fails_is_not_measured_and_one_that_is_refused_is_one_line(
+    code: int, said: str, error: type[Exception], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = subprocess.CompletedProcess([], code, "", said)
+    monkeypatch.setattr(sweep.subprocess, "run", lambda *_, **__: ended)
+    with pytest.raises(error, match=line):
+        bench_sweep([], rounds=1)
+
+
+def test_a_run_on_devices_of_one_epoch_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before: a traceback, as the first epoch is not counted."""
+
+    def train(words: list[str], **_: object) -> "subprocess.CompletedProcess[str]":
+        folder = Path(words[words.index("--runs") + 1]) / "a"
+        folder.mkdir()
+        (folder / "metrics.jsonl").write_text('{"epoch": 1, "time/images_per_second": 9}\n')
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    monkeypatch.setattr(devices.subprocess, "run", train)
+    with pytest.raises(UserError, match="bench devices: the run finished within its first epoch; nothing is measured"):
+        bench_devices(["train.max_steps=1"], load_config(TINY).config, rounds=1)
 
 
 def test_the_gain_and_efficiency_of_devices_are_over_one_device(monkeypatch: pytest.MonkeyPatch) -> None:

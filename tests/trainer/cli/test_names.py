@@ -4,13 +4,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 from command_line import run_here
 from PIL import Image
+from pretend import server
+from pretend.train import main as pretended
 
 from trainer.cli.main import main
+from trainer.sweep import local
+from trainer.sweep.engine import Engine
 
 ROOT = Path(__file__).parents[3]
 CLASSES = (b"\xff\xfe", "chat-\u00e9".encode())
@@ -81,6 +86,26 @@ def test_a_sweep_file_whose_name_is_no_text_is_refused_in_a_line(
         assert ended.value.code == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.endswith("s-\\xff.yaml: this locale cannot read the name; rename it, or set LC_ALL=C.UTF-8")
+
+
+@pytest.mark.parametrize("name", ["what?", "a%25b", "{0}", "a#b", "chat-\u00e9", "a?timeout=x&uri=true"])
+def test_a_sweep_takes_a_name_that_is_another_one_in_an_address(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: its ledger was another file, such as that of `what`, and every command began the sweep again."""
+    server.ready()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(local, "Engine", partial(Engine, target=pretended))
+    monkeypatch.setenv("PRETEND_SECONDS", "0")
+    file = Path(name.partition("=")[0]).with_suffix(".yaml")
+    file.write_text("method: grid\nparameters: {seed: {values: [0]}}\n")
+    runs = f"r-{name}"
+    assert run_here(["sweep", "run", str(file), "--runs", runs]) == 0
+    assert (tmp_path / runs / file.stem / "ledger.db").stat().st_size > 0
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [runs]
+    capsys.readouterr()
+    assert run_here(["sweep", "list", "--runs", runs]) == 0
+    assert capsys.readouterr().out == f"{runs}/{file.stem}  1 of 1 points are done\n"
 
 
 LONG = "x" * 300

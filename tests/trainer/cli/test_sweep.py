@@ -10,7 +10,8 @@ from pretend import server
 from pretend import train as pretended
 
 from trainer.cli.main import main
-from trainer.sweep import engine, local
+from trainer.sweep import engine, gpus, local
+from trainer.sweep.live import SweepView
 
 SWEEP = """
 method: grid
@@ -121,6 +122,13 @@ def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.Ca
         (["plan", "good.yaml", "--to", "plan.pdf"], "--to: plan.pdf: a chart is written as .html, .svg or .png"),
         (["plan", "good.yaml", "--seeds", "x"], "--seeds: 'x': expected seeds"),
         (["plan", "good.yaml", "--devices", "gpu"], "--devices: 'gpu': expected cpu, cuda:0"),
+        (["run", "good.yaml", "--devices", "gpu"], "--devices: 'gpu': expected cpu, cuda:0"),
+        (["run", "good.yaml", "--jobs", "2", "--per-device", "3"], "--jobs and --per-device are two ways of saying"),
+        (["plan", "good.yaml", "--jobs", "2", "--per-device", "1"], "--jobs and --per-device are two ways of saying"),
+        (["rerun", "good.yaml", "--jobs", "2", "--per-device", "3"], "--jobs and --per-device are two ways of saying"),
+        (["run", "good.yaml", "bad/good.yaml"], "good.yaml and bad/good.yaml: a file's name is its sweep's"),
+        (["run", "good.yaml", "bad/good.yaml", "--for", "1h"], "good.yaml and bad/good.yaml: a file's name is its"),
+        (["plan", "good.yaml", "bad/good.yaml"], "good.yaml and bad/good.yaml: a file's name is its sweep's"),
     ],
 )
 def test_what_cannot_be_run_is_one_line_and_nothing_starts(
@@ -131,6 +139,42 @@ def test_what_cannot_be_run_is_one_line_and_nothing_starts(
     assert len(said) == 1
     assert line in said[0]
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["run"], ["run", "--for", "1h"], ["run", "--until", "decided"], ["plan"]], ids=" ".join
+)
+def test_a_gpu_that_is_not_there_is_one_line_and_nothing_starts(
+    trainer, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: all points ran on the CPU."""
+    server.ready()
+    monkeypatch.setattr(gpus, "count_gpus", lambda: 1)
+    assert trainer(words[0], "good.yaml", *words[1:], "--devices", "cpu,cuda:0,cuda:7") == 2
+    assert capsys.readouterr().err == "error: --devices: cuda:7: torch sees 1 CUDA devices here\n"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_each_round_of_a_time_has_a_table_that_ends_with_it(trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before: all of them stayed on the terminal until the end, each drawn over the one before."""
+    server.ready()
+    monkeypatch.setattr(local, "Engine", partial(engine.Engine, target=pretended.main))
+    monkeypatch.setattr("trainer.sweep.pilot.Pilot.seconds", lambda *_: 1.0)
+    monkeypatch.setenv("PRETEND_SECONDS", "0.01")
+    on_screen: list[int] = []
+
+    class View(SweepView):
+        def __enter__(self) -> SweepView:
+            on_screen.append(on_screen[-1] + 1 if on_screen else 1)
+            return super().__enter__()
+
+        def __exit__(self, *error: object) -> None:
+            on_screen.append(on_screen[-1] - 1)
+            super().__exit__(*error)
+
+    monkeypatch.setattr("trainer.sweep.live.SweepView", View)
+    assert trainer("run", "good.yaml", "--for", "1h", "--jobs", "2") == 0
+    assert on_screen == [1, 0, 1, 0]
 
 
 @pytest.mark.parametrize("how", [[], ["--until", "decided", "--at-most", "3"]])
@@ -157,7 +201,9 @@ def test_several_sweeps_are_one_json_object_and_each_is_opened_once(
 def test_a_plan_has_cost_power_and_a_chart(
     trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    server.ready()
     monkeypatch.setattr("trainer.sweep.pilot.Pilot.seconds", lambda *_: 60.0)
+    monkeypatch.setattr(gpus, "count_gpus", lambda: 2)
     (tmp_path / "search.yaml").write_text(SWEEP.replace("grid", "bayes\nrun_cap: 5").replace("[0.1, 0.2]", "[1, 2]"))
     typed = ["good.yaml", "--noise", "0.3", "--difference", "0.5", "--seeds", "0-3", "train.epochs=2"]
     assert trainer("plan", *typed, "--to", "plan.svg") == 0

@@ -3,7 +3,8 @@
 import datetime
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,14 @@ def spend(
     def predict(_: object, sweep: LocalSweep) -> float:
         return predicted(sweep) if callable(predicted) else predicted
 
-    spent = run_for(
-        sweeps, seconds, predict=predict, watch=lambda _: lambda _: None, say=said.append, jobs=jobs, devices=["auto"]
-    )
+    spent = run_for(sweeps, seconds, predict=predict, watch=unwatched, say=said.append, jobs=jobs, devices=["auto"])
     assert spent.signal is None
     return [*spent.progress], said
+
+
+@contextmanager
+def unwatched(_: LocalSweep) -> Iterator[engine.Watch]:
+    yield lambda _: None
 
 
 def seeds_done(progress: Progress) -> Counter[int]:
@@ -145,9 +149,7 @@ def test_a_sweep_that_cannot_be_timed_is_skipped_with_a_line_and_the_others_run(
             raise PilotError("optimizer.lr=0.1 seed=0: out of memory")
         return 1.0
 
-    spent = run_for(
-        sweeps, 10**4, predict=predict, watch=lambda _: lambda _: None, say=said.append, jobs=1, devices=["auto"]
-    )
+    spent = run_for(sweeps, 10**4, predict=predict, watch=unwatched, say=said.append, jobs=1, devices=["auto"])
     assert [each.count("finished") for each in spent.progress] == [0, 6]
     assert spent.skipped == ("a",)
     assert said[0] == "a is skipped: optimizer.lr=0.1 seed=0: out of memory"

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from pretend import server
 from pretend.controller import run
 from pretend.train import accuracy
 from pretend.watch import children_of, controller, noted, wait_for, write_sweep
@@ -20,6 +21,7 @@ from trainer.errors import SweepError
 from trainer.runs.folder import config_hash
 from trainer.sweep.engine import device_env
 from trainer.sweep.file import read_sweep
+from trainer.sweep.gpus import refuse_missing_gpus
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.order import Plan
 from trainer.sweep.points import Entry, Point, points_of
@@ -242,6 +244,35 @@ def test_the_engine_takes_less_than_a_fiftieth_of_the_time_at_points_of_a_minute
     wall = looks[-1] - looks[0]  # from when the first one was begun: the engine's own start is once a sweep
     assert progress.complete
     assert wall < 1.02 * 180
+
+
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    """Before: the child took the CPU, without a word."""
+    server.ready()
+    with pytest.raises(SweepError, match=r"^--devices: cuda:99: torch sees \d+ CUDA devices here$"):
+        refuse_missing_gpus(["cpu", "auto", "cuda:99"])
+
+
+def test_a_metric_that_is_a_text_is_no_value_and_wedges_no_ledger(tmp_path: Path) -> None:
+    """Before: the first run that ended left a ledger that every later command failed at."""
+    path = write_sweep(tmp_path, {"seed": {"values": [0, 1]}}, metric={"name": "status"})
+    progress, _ = run(path, tmp_path)
+    assert progress.complete
+    assert values_of(tmp_path, path) == {Point({"seed": seed}).key: None for seed in (0, 1)}
+
+
+def test_an_end_that_names_a_text_is_noted_as_one_without_a_value(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, {"seed": {"values": [0]}}, metric={"name": "status"})
+    entry = Entry(Point({"seed": 0}), "s0", "0")
+    with Ledger(read_sweep(path), tmp_path / "s", None, overrides=[]) as ledger:
+        ledger.enqueue([entry])
+        claim = ledger.claim(lambda _: entry)
+        assert claim
+        text = {"state": "finished", "value": "finished", "message": ""}
+        ledger._storage.set_trial_user_attr(claim.trial, "outcome", text)  # as it was left before
+    with Ledger(read_sweep(path), tmp_path / "s", None, overrides=[]) as ledger:
+        ledger.release_lost()
+        assert [(attempt.state, attempt.value) for attempt in ledger.attempts()] == [("finished", None)]
 
 
 def test_a_device_is_shown_to_a_child_by_its_place_in_what_is_visible(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,45 @@ def test_an_older_ledger_keeps_its_overrides(tmp_path: Path) -> None:
     assert begun_with(sweep, tmp_path / "s", None) == Begun(("train.epochs=1",), ())
 
 
+def test_overrides_in_another_order_are_the_same(tmp_path: Path) -> None:
+    sweep = read_sweep(write_sweep(tmp_path, {"seed": {"values": [0]}}))
+    for overrides in (["train.epochs=1", "data.val_fraction=0.1"], ["data.val_fraction=0.1", "train.epochs=1"]):
+        with Ledger(sweep, tmp_path / "s", None, overrides=overrides):
+            pass
+    with pytest.raises(SweepError, match="was begun with overrides"):
+        Ledger(sweep, tmp_path / "s", None, overrides=["data.val_fraction=0.1", "train.epochs=2"])
+
+
+def test_a_controller_of_another_folder_that_shares_an_sqlite_file_keeps_its_runs(tmp_path: Path) -> None:
+    """Before: its lock was not in this folder, and so it counted as ended."""
+    sweep = read_sweep(write_sweep(tmp_path, {"seed": {"values": [0]}}))
+    entries = [entry_of(point) for point in points_of(sweep)]
+    shared = f"sqlite:///{tmp_path}/shared.db"
+    with (
+        Ledger(sweep, tmp_path / "a" / "s", shared, overrides=[]) as one,
+        Ledger(sweep, tmp_path / "b" / "s", shared, overrides=[]) as other,
+    ):
+        one.enqueue(entries)
+        claim = claimed(one)
+        other.release_lost()
+        other.enqueue(entries)
+        assert other.claim(entry_of) is None
+        assert one.beat([claim]) == []
+        assert [attempt.state for attempt in other.attempts()] == ["running"]
+
+
+def test_a_value_that_is_listed_as_1_and_as_1_0_is_one_choice_of_optuna(tmp_path: Path) -> None:
+    """Before: a traceback at the first command of a random search."""
+    parameters = {"optimizer.lr": {"values": [1, 1.0, 0.1]}, "model.bias": {"values": [True, 1, False]}}
+    search = {**parameters, "seed": {"values": [0, 1]}}
+    with begun(tmp_path, search, method="random", run_cap=12) as ledger:
+        points = [attempt.point.values for attempt in ledger.attempts()]
+    assert len(points) == 12 and {type(values["optimizer.lr"]) for values in points} == {int, float}
+    study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/s/ledger.db")
+    assert {trial.params["optimizer.lr"] for trial in study.trials} == {"1.0", "0.1"}
+    assert {trial.params["model.bias"] for trial in study.trials} == {"true", "1", "false"}
+
+
 def test_another_metric_is_another_sweep(tmp_path: Path) -> None:
     with begun(tmp_path), pytest.raises(SweepError, match=r"was begun with metric \['test/accuracy', 'maximize'\]"):
         begun(tmp_path, metric={"name": "test/loss", "goal": "minimize"})

@@ -16,6 +16,7 @@ from trainer.sweep.engine import Engine
 from trainer.sweep.file import read_sweep
 from trainer.sweep.local import open_sweep, progress_here
 from trainer.sweep.order import Plan, read_order, read_seeds, with_seeds
+from trainer.sweep.points import points_of
 
 TWO_RATES = {"optimizer.lr": {"values": [0.1, 0.01]}, "seed": {"values": [0, 1]}}
 
@@ -80,6 +81,36 @@ def test_a_sweep_without_seeds_gets_them(tmp_path: Path) -> None:
     path = write_sweep(tmp_path, {"optimizer.lr": {"values": [0.1, 0.01]}})
     entries = open_sweep(path, runs=tmp_path, plan=Plan(seeds=(3, 4))).entries
     assert [entry.point.values["seed"] for entry in entries] == [3, 3, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "cap", "points"),
+    [
+        (TWO_RATES, 4, [(0.1, 0), (0.1, 1), (0.01, 0), (0.01, 1), (0.1, 5), (0.01, 5), (0.1, 6), (0.01, 6)]),
+        (TWO_RATES, 2, [(0.1, 0), (0.1, 1), (0.1, 5), (0.1, 6)]),
+        ({"optimizer.lr": {"values": [0.1, 0.01, 0.001]}}, 2, [(0.1, 5), (0.01, 5), (0.1, 6), (0.01, 6)]),
+    ],
+)
+def test_more_seeds_add_points_to_what_run_cap_leaves_and_take_none_away(
+    tmp_path: Path, parameters: dict[str, Any], cap: int, points: list[tuple[float, int]]
+) -> None:
+    """Before: run_cap counted the new seeds, too, and dropped the last configurations for them."""
+    sweep = read_sweep(write_sweep(tmp_path, parameters, run_cap=cap))
+    for more in ([5, 6], [5]):
+        sweep = with_seeds(sweep, more)
+    values = [(point.values["optimizer.lr"], point.values["seed"]) for point in points_of(sweep)]
+    assert values == points
+
+
+def test_seeds_that_are_a_range_are_kept(tmp_path: Path) -> None:
+    """Before: they were forgotten, and a sweep until decided began at seed 0."""
+    rates = {"optimizer.lr": {"values": [0.1, 0.01]}}
+    sweep = read_sweep(write_sweep(tmp_path, {**rates, "seed": {"min": 5, "max": 7}}))
+    assert with_seeds(sweep, [10, 6]).space["seed"].choices == [5, 6, 7, 10]
+    assert Plan(count=5).seeds_for(sweep) == (5, 6, 7, 8, 9)
+    endless = read_sweep(write_sweep(tmp_path, {**rates, "seed": {"min": 0, "max": 2**62}}, run_cap=4))
+    with pytest.raises(SweepError, match=r"parameters.seed: [\d,]+ seeds, to which none are added; list fewer"):
+        with_seeds(endless, [1])
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("0-3", (0, 1, 2, 3)), ("7", (7,)), ("0-1, 5,1", (0, 1, 5))])

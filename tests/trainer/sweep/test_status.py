@@ -1,11 +1,16 @@
 """How far a sweep is: means with their spread and n, and what is missing, failed or there twice."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from command_line import run_here
+from pretend.watch import write_sweep
 
 from trainer.sweep.file import Sweep, parse_sweep
-from trainer.sweep.points import Point
+from trainer.sweep.ledger import Ledger
+from trainer.sweep.local import open_sweep
+from trainer.sweep.points import Point, points_of
 from trainer.sweep.status import Attempt, Progress, as_text, progress, rows
 
 POINTS = [Point({"model.act": act, "seed": seed}) for act in ("relu", "gelu") for seed in (0, 1, 2)]
@@ -105,3 +110,50 @@ def test_a_search_is_complete_when_it_has_come_to_all_its_points() -> None:
     assert not found.complete
     assert as_text(found).endswith("5 of 6 points are done"), "run_cap is 10, and the space has six points"
     assert progress([], attempts, sweep=sweep(method="bayes")).complete
+
+
+def test_a_random_search_is_complete_when_its_space_has_no_other_point() -> None:
+    """Before: `3 of 10 points are done`, for good."""
+    steps = "{distribution: q_log_uniform_values, min: 1, max: 3, q: 1}"
+    text = f"method: random\nrun_cap: 10\nparameters: {{train.epochs: {steps}}}"
+    search = parse_sweep(text, Path("s.yaml"))
+    points = points_of(search)
+    found = progress(points, [Attempt(point, "finished", None, "r") for point in points], sweep=search)
+    assert (len(points), found.total, found.complete) == (3, 3, True)
+    assert progress([], found.points[0].attempts, sweep=search).total == 10, "W&B draws them as it runs"
+
+
+def killed_in(folder: Path, name: str) -> None:
+    """Leave a sweep whose controller was killed during its only run."""
+    path = write_sweep(folder, {"seed": {"values": [0]}}).rename(folder / f"{name}.yaml")
+    sweep = open_sweep(path, runs=folder / "runs")
+    with Ledger(sweep.checked.sweep, sweep.folder, None, overrides=[]) as ledger:
+        ledger.enqueue(sweep.entries)
+        assert ledger.claim(lambda _: sweep.entries[0])
+        (life,) = sweep.folder.glob(".controller-*.lock")
+    life.touch()
+    path.rename(sweep.folder / path.name)
+
+
+@pytest.mark.parametrize("name", [".ledger.lock", ".controller-"])
+def test_a_folder_that_may_only_be_read_is_one_line(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: a traceback, and no later sweep of `list`. Modes do not bind root, so the file itself refuses."""
+    for folder in ("a", "b"):
+        killed_in(tmp_path, folder)
+    opened = Path.open
+
+    def guarded(path: Path, *how: Any, **more: Any) -> Any:
+        if path.parent.name == "a" and path.name.startswith(name):
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *how, **more)
+
+    monkeypatch.setattr(Path, "open", guarded)
+    runs = str(tmp_path / "runs")
+    assert run_here(["sweep", "status", f"{runs}/a/a.yaml", "--runs", runs]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {runs}/a/{name}") and line.endswith("Permission denied")
+    assert run_here(["sweep", "list", "--runs", runs]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert "Permission denied" in first and second == f"{runs}/b  0 of 1 points are done"

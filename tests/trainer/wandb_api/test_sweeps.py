@@ -12,6 +12,7 @@ from standin import ENTITY, Run, Standin, Sweep
 
 from trainer.config.overrides import flatten, read_overrides
 from trainer.errors import SweepError
+from trainer.sweep import gpus
 from trainer.sweep.status import Progress
 from trainer.wandb_api import sweeps as remote
 
@@ -174,6 +175,11 @@ def test_start_registers_the_file_and_starts_an_agent_a_device(
     started: list[Any] = []
     monkeypatch.setattr(remote, "_run_all", lambda tasks, slots: started.extend(zip(tasks, slots, strict=True)))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(gpus, "count_gpus", lambda: 1)
+    with pytest.raises(SweepError, match="--devices: cuda:1: torch sees 1 CUDA devices here"):
+        remote.start(path, agents=3, devices=["cuda:0", "cuda:1"])
+    assert not [sweep for sweep in server.store.sweeps.values() if sweep.project == "mine"], "nothing is registered"
+    monkeypatch.setattr(gpus, "count_gpus", lambda: 2)
     code = remote.start(path, agents=3, devices=["cuda:0", "cuda:1"])
 
     assert code == 1  # these agents ran nothing
