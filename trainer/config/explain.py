@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-
 _LIMITS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 """Mistakes of a value of the right kind. Another member of a union only says that it is of another kind."""
 

@@ -1,7 +1,7 @@
 """Epochs that a config names beyond its run's end. A run with them is right, but seldom what was meant."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 _CUTS = ("milestones", "every_epochs", "from_epochs")
 """Something new begins there, so that one at the very end changes no step."""
@@ -17,7 +17,9 @@ def never_reached(config: Mapping[str, Any]) -> Iterator[str]:
     named |= {f"optimizer.{group}.end_epoch": optimizer[group]["end_epoch"] for group in ("head", "first_bias")}
     for key, value in named.items():
         cut = key.endswith(_CUTS)
-        lengths = value if isinstance(value, list | tuple) else [] if value is None else [value]
+        lengths = cast(
+            "Sequence[float]", value if isinstance(value, list | tuple) else [] if value is None else [value]
+        )
         late = [f"{length:g}" for length in lengths if length > epochs or (cut and length == epochs)]
         if late:
             yield f"{key}: the run ends after epoch {epochs:g} and never reaches {' and '.join(late)}"

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from trainer.config.unreached import never_reached
 from trainer.config.sink import ConsoleSink as Config
+from trainer.config.unreached import never_reached
 from trainer.protocols import Progress, Record, RunInfo, Status
 
 
