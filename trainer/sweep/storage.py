@@ -39,7 +39,7 @@ class Database:
         """`url` is None for a file in `folder`, which also contains the locks."""
         self.folder, self._study = folder, study
         self.is_own = url is None
-        """Whether every controller of it has its lock in `folder`."""
+        """A file in `folder`, beside the locks of all its controllers."""
         self.address = _address(folder, url)
         self._watching: Connection | None = None
         make_folder(folder)
