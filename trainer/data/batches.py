@@ -3,7 +3,7 @@
 Nothing is done per image in Python. The whole set is on the device, padded and mirrored, as [N, 2, H+2p, W+2p, C]
 uint8. One `index_select` of rows of pixels gathers a batch, cropped and flipped. The other augmentations change the
 gathered batch, in torchvision's reference order: auto, color_jitter, erasing, mix. One of yours, and intensity, come
-before mix.
+before mix. On a CPU, small batches that are changed are made side by side, with the same bits.
 """
 
 import math
