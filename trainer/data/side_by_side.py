@@ -23,6 +23,8 @@ def side_by_side(make: Callable[[int], Batch], numbers: Sequence[int]) -> Iterat
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1)) as pool:
         for first in range(0, len(numbers), threads):
-            made = list(pool.map(make, numbers[first : first + threads]))
-            torch.set_num_threads(threads)  # a part of the setting, such as MKL's, is one for all threads
+            try:
+                made = list(pool.map(make, numbers[first : first + threads]))
+            finally:
+                torch.set_num_threads(threads)  # a part of the setting, such as MKL's, is one for all threads
             yield from made

@@ -1,6 +1,6 @@
 """Batches against a plain second implementation, image by image."""
 
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from trainer.data.augment.stage import Epoch
 from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.crops import pad
 from trainer.data.images import Split
+from trainer.data.side_by_side import side_by_side
 from trainer.data.steps import Steps
 from trainer.errors import ConfigError
 from trainer.seeds import generator
@@ -166,13 +167,20 @@ def test_batches_made_side_by_side_are_those_made_in_turn(choice: str, monkeypat
 
 def test_batches_made_side_by_side_leave_the_number_of_threads_as_it_was() -> None:
     threads = torch.get_num_threads()
+
+    def broken(number: int) -> tuple[Tensor, Tensor]:
+        raise ValueError(number)
+
     for _ in chosen("color_jitter").epoch(0):
-        assert torch.get_num_threads() == threads
-    found: list[int] = []
-    later = Thread(target=lambda: found.append(torch.get_num_threads()))
-    later.start()
-    later.join()
-    assert found == [threads]
+        assert torch.get_num_threads() == threads == threads_of_a_new_thread()
+    with pytest.raises(ValueError, match="0"):
+        next(side_by_side(broken, range(4)))
+    assert torch.get_num_threads() == threads == threads_of_a_new_thread()
+
+
+def threads_of_a_new_thread() -> int:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.get_num_threads).result()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
