@@ -10,7 +10,7 @@ from pretend.watch import write_sweep
 
 import trainer
 from trainer import load_config, load_run, resume, run_sweep, train, write_report
-from trainer.errors import CheckpointError, ConfigError, SweepError, UserError
+from trainer.errors import CheckpointError, ConfigError, DiskError, SweepError, UserError
 from trainer.runs.history import read_history
 
 SCRIPT = """
@@ -72,6 +72,9 @@ def test_a_sweep_is_run_once_and_reported(tmp_path: Path, small_run: list[str]) 
 def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="not a run folder"):
         load_run(tmp_path)
+    for act in (load_run, resume):
+        with pytest.raises(DiskError, match=r"a{300}: cannot be read: File name too long"):
+            act(tmp_path / ("a" * 300))
     with pytest.raises(SweepError, match="no sweep of the catalogue has this name; did you mean 'loss'"):
         run_sweep("loss_")
     with pytest.raises(AttributeError, match="module 'trainer' has no attribute 'fit'"):

@@ -1,6 +1,7 @@
 """Text of an own part: where it is, what names it has, and its hash. Needs no torch, unless a package loads it."""
 
 import ast
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator
@@ -75,12 +76,10 @@ def find(section: str, name: str, code: str | None = None) -> Source:
 
 def remember(folder: Path) -> None:
     """Let `find` take texts from `FOLDER/own`, where a run or a sweep has kept them."""
-    for path in sorted((folder / "own").glob("*.py")):
-        try:
-            text = path.read_text(encoding=ENCODING)
-        except (OSError, UnicodeDecodeError):  # it is not there, as far as anybody can use it
-            continue
-        remember_text(path.name, text)
+    with contextlib.suppress(OSError):  # such as a name that is too long for a folder's
+        for path in sorted((folder / "own").glob("*.py")):
+            with contextlib.suppress(OSError, UnicodeDecodeError):  # it is not there, as far as anybody can use it
+                remember_text(path.name, path.read_text(encoding=ENCODING))
 
 
 def remember_text(name: str, text: str) -> None:

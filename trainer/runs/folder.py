@@ -107,9 +107,11 @@ def _is_trained(folder: Path) -> CheckpointError:
 
 
 def read_config(folder: Path) -> RunConfig:
-    """Return the config of a run. Raises CheckpointError if the folder has none."""
+    """Return the config of a run. Raises CheckpointError if the folder has none, DiskError if it cannot be read."""
     path = folder / "config.yaml"
-    if not path.is_file():
+    with disk_errors(folder, "cannot be read"):
+        there = path.is_file()
+    if not there:
         raise CheckpointError(f"{folder}: not a run folder (no config.yaml in it)")
     settings = read_stored_file(path)
     if not settings:
