@@ -20,6 +20,7 @@ from trainer.runs.checkpoint import save_checkpoint
 from trainer.training.device import choose_compute, keep_freed_memory
 from trainer.training.evaluate import evaluate
 from trainer.training.loop import Loop
+from trainer.training.numerics import numerics
 from trainer.training.parts import Parts
 from trainer.training.run import build_parts
 from trainer.training.step import Step
@@ -77,7 +78,7 @@ def measure_pace(config: RunConfig) -> Pace:
     parts = build_parts(config, compute, image_set)
     total = min(parts.batches.steps.of(config.train.epochs), config.train.max_steps or 2**63)
     plain = replace(parts, probes=[])
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, numerics(config.train, parts.model):
 
         def keep(name: str, content: Mapping[str, Any]) -> None:
             save_checkpoint(Path(folder) / f"{name}.pt", {"config": config.model_dump(mode="json"), **content})
