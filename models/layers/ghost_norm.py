@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from models.layers.running import move_running_statistics
+
 
 class GhostBatchNorm(_BatchNorm):
     """BatchNorm over groups of about `ghost_size` images: [N, C] or [N, C, H, W] -> the same.
@@ -52,14 +54,11 @@ class GhostBatchNorm(_BatchNorm):
     def _check_input_dim(self, input: Tensor) -> None:
         """Accept any shape [N, C, ...]."""
 
-    @torch.no_grad()
     def _move_running_statistics(self, mean: Tensor, variance: Tensor) -> None:
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
-        self.num_batches_tracked += 1
-        # As in torch, a momentum of None means the mean over all batches since the last reset.
-        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance, share)
+        running = self.running_mean, self.running_var
+        batch = mean.to(self.running_mean.dtype), variance.to(self.running_var.dtype)
+        move_running_statistics(running, batch, self.num_batches_tracked, self.momentum)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, ghost_size={self.ghost_size}"

@@ -6,17 +6,20 @@ from typing import get_args
 import pytest
 import torch
 from torch import nn
+from torch._subclasses import FakeTensorMode
 from torch.nn import functional as F
 
 from models.layers import (
     Act,
     GhostBatchNorm,
+    HandmadeBatchNorm,
     HandmadeDropout,
     PatchWhitening,
     activation,
     dropout_layer,
     initialise,
 )
+from models.layers.running import move_running_statistics
 
 
 @pytest.mark.parametrize("ghost_size", [8, 0])
@@ -65,6 +68,30 @@ def test_groups_of_unequal_size_count_alike_in_the_running_statistics() -> None:
     var = torch.stack([group.var((0, 2, 3)) for group in groups]).mean(0)
     torch.testing.assert_close(ghost.running_mean, 0.1 * mean)
     torch.testing.assert_close(ghost.running_var, 0.9 + 0.1 * var)
+
+
+@pytest.mark.parametrize("kind", [GhostBatchNorm, HandmadeBatchNorm])
+def test_a_mean_over_batches_waits_for_no_device(kind: type[nn.Module]) -> None:
+    """A fake tensor has no value that one could wait for."""
+    with FakeTensorMode():
+        norm = kind(3).train()
+        setattr(norm, "momentum", None)  # noqa: B010 - not every module has one
+        if isinstance(norm, GhostBatchNorm):
+            norm.ghost_size = 2
+        norm(torch.randn(4, 3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_share_of_a_batch_in_a_mean_has_the_bits_of_a_number(dtype: torch.dtype) -> None:
+    draw = torch.Generator().manual_seed(0)
+    for channels in (1, 3, 8, 17, 64):
+        for count in (0, 1, 2, 3, 6, 48, 390, 99_999):
+            mean, batch = (torch.randn(channels, dtype=dtype, generator=draw) for _ in range(2))
+            expected = torch.lerp(mean, batch, 1 / (count + 1))
+            batches = torch.tensor(count)
+            move_running_statistics((mean, mean.clone()), (batch, batch), batches, None)
+            assert torch.equal(mean, expected)
+            assert batches == count + 1
 
 
 def test_a_negative_ghost_size_is_refused() -> None:
