@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainer.data.images import Split
 from trainer.protocols import Probe, Progress, Record, Sink, Status, View
@@ -87,7 +87,7 @@ class Loop:
             if (bad := self.sums.bad_step) is not None:
                 bad += counters.step - counters.step_in_epoch
                 return Outcome("diverged", bad, f"the training loss stopped being finite at step {bad}")
-            if not self._weights_are_finite():  # the next loss would show it, but a checkpoint comes first
+            if not all_finite(parts.model):  # the next loss would show it, but a checkpoint comes first
                 return Outcome("diverged", counters.step, f"the weights stopped being finite by step {counters.step}")
             if counters.step_in_epoch == self.steps.in_epoch(counters.epoch) or self.done:
                 self.end_epoch(loss / counters.images_seen, correct / counters.images_seen)
@@ -253,10 +253,6 @@ class Loop:
         again = self._evaluate(parts.val).metrics("val/") if parts.val else {}
         return again | {"restored_epoch": self._best["epoch"]}
 
-    def _weights_are_finite(self) -> bool:
-        values = [value for value in self.parts.model.state_dict().values() if value.is_floating_point()]
-        return bool(torch.stack([value.isfinite().all() for value in values]).all())
-
     def update_swa(self) -> None:
         """Add the weights of this epoch to the stochastic average, if the epoch is one of those averaged.
 
@@ -364,3 +360,11 @@ class Loop:
         record = Record(self.epoch, self.counters.step, metrics)
         for sink in self.sinks:
             sink.log(record)
+
+
+def all_finite(model: nn.Module) -> bool:
+    """Return whether all weights and statistics are finite. One wait for the device, and few launches on a GPU."""
+    values = [value for value in model.state_dict().values() if value.is_floating_point() and value.numel()]
+    # The largest magnitude of each. A sum of squares would overflow for large weights that are finite.
+    largest = torch._foreach_norm(values, math.inf)  # pyright: ignore[reportPrivateImportUsage]
+    return bool(torch.stack(largest).isfinite().all())
