@@ -14,7 +14,8 @@ OTHERS = {
     ],
     "lookahead": ["optimizer.lookahead.steps=2"],
     "groups of their own": [
-        "model.name=airbench94", "model.widths=[4,4,4]", "optimizer.head.lr_scale=3", "optimizer.first_bias.end_epoch=1",
+        "model.name=airbench94", "model.widths=[4,4,4]", "optimizer.head.lr_scale=3",
+        "optimizer.first_bias.end_epoch=1",
     ],
     "clip": ["train.clip_grad_norm=0.1"],
     "accumulate": ["train.accumulate=3"],
