@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 # Empty is as good as unset. Otherwise each process that a test starts compiles torch, which takes seconds.
-test test-slow: export PYTHONDONTWRITEBYTECODE :=
+test test-slow test-gpu: export PYTHONDONTWRITEBYTECODE :=
 
 PYTHON ?= python3
 VENV := .venv
@@ -46,6 +46,11 @@ test: install  ## Run the tests, except slow ones and those that need a GPU; PRE
 .PHONY: test-slow
 test-slow: install  ## Run the slow tests: many kills, trained networks
 	@$(BIN)/python -m pytest -m "slow and not gpu"
+
+# Without tests/conftest.py, whose packages a GPU machine may lack: docs/contributing.md has the command for such a one.
+.PHONY: test-gpu
+test-gpu: install  ## Run the tests that need a GPU, in four processes; TRAINER_GPU_TESTS_ON=cpu tries them without one
+	@$(BIN)/python -m pytest -m gpu --confcutdir tests/gpu --numprocesses 4 --dist worksteal --durations 10 tests/gpu
 
 .PHONY: test-browser
 test-browser: install  ## Run the tests in Chromium, which Debian's package `chromium` brings

@@ -5,16 +5,40 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
 from trainer.sweep.child import Child
 from trainer.sweep.warm import MODULES
 
+_LOOK = """
+import sys, threading, torch
+asked = []
+def note(name):
+    return lambda *_: asked.append(name) or 0
+for name in ("_cuda_getDeviceCount", "_cuda_init"):
+    setattr(torch._C, name, note(name))  # also where torch has no CUDA, so that it looks as if it had
+import trainer.sweep.warm
+print(threading.active_count(), *sys.modules)
+print(*asked)
+"""
 
-def test_the_server_has_imported_what_every_run_needs_and_runs_no_thread() -> None:
-    """In a process of its own: this one has long imported all of it."""
-    look = "import sys, threading, trainer.sweep.warm; print(threading.active_count(), *sys.modules)"
-    said = subprocess.run([sys.executable, "-c", look], check=True, capture_output=True, text=True).stdout.split()
-    assert said[0] == "1"
-    assert {"torch", "timm", "wandb", *MODULES} <= set(said)
+
+@pytest.fixture(scope="module")
+def seen_in_the_server() -> list[list[str]]:
+    """What is seen in a process of its own, since this one has long imported all of it: words by line."""
+    said = subprocess.run([sys.executable, "-c", _LOOK], check=True, capture_output=True, text=True).stdout
+    return [line.split() for line in said.splitlines()]
+
+
+def test_the_server_has_imported_what_every_run_needs_and_runs_no_thread(seen_in_the_server: list[list[str]]) -> None:
+    threads, *modules = seen_in_the_server[0]
+    assert threads == "1"
+    assert {"torch", "timm", "wandb", *MODULES} <= set(modules)
+
+
+def test_the_server_asks_cuda_for_nothing(seen_in_the_server: list[list[str]]) -> None:
+    """A process that has counted the devices has begun to use CUDA, which no fork of it can then do."""
+    assert seen_in_the_server[1] == []
 
 
 def ended(folder: Path) -> Child:
