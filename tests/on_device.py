@@ -14,15 +14,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from trainer.config import RunConfig, load_config
 from trainer.config.explain import section_types
 from trainer.data.sources import load_image_set
 from trainer.protocols import Sink
 from trainer.sweep.child import Child, train
-from trainer.training.device import choose_compute, deterministic_kernels
+from trainer.training.device import choose_compute
 from trainer.training.loop import Loop
 from trainer.training.network_arguments import complete_parts
+from trainer.training.numerics import numerics
 from trainer.training.run import build_parts
 
 ON_CPU = os.environ.get("TRAINER_GPU_TESTS_ON") == "cpu"
@@ -69,7 +71,7 @@ def loop_of(words: Sequence[str], sinks: Sequence[Sink] = ()) -> Loop:
 def trained(words: Sequence[str], sinks: Sequence[Sink] = ()) -> Loop:
     """Return a run without a folder, after its last step."""
     loop = loop_of(words, sinks)
-    with deterministic_kernels(loop.parts.config.deterministic):
+    with numerics(loop.parts.config, loop.parts.model):
         outcome = loop.fit()
     assert outcome.status == "finished", outcome.message
     return loop
@@ -91,13 +93,14 @@ def in_a_child(folder: Path, words: Sequence[str], *, broken_at: tuple[int, sign
 def _break_at(step: int, number: signal.Signals, arguments: list[str]) -> None:
     train_batch = Loop.train_batch
 
-    def break_off(loop: Loop, *batch: Any) -> None:
-        train_batch(loop, *batch)
+    def break_off(loop: Loop, images: Tensor, targets: Tensor) -> None:
+        train_batch(loop, images, targets)
         if loop.counters.step == step:
             os.kill(os.getpid(), number)
 
-    Loop.train_batch = break_off  # this process has only this run
-    train(arguments)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Loop, "train_batch", break_off)
+        train(arguments)
 
 
 def state_at_end(child: Child) -> str:
