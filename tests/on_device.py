@@ -96,8 +96,9 @@ def _break_at(step: int, number: signal.Signals, arguments: list[str]) -> None:
         if loop.counters.step == step:
             os.kill(os.getpid(), number)
 
-    Loop.train_batch = break_off  # this process has only this run
-    train(arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Loop, "train_batch", break_off)
+        train(arguments)
 
 
 def state_at_end(child: Child) -> str:
