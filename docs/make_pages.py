@@ -177,7 +177,7 @@ def _plain_kind(annotation: Any) -> str:
     if origin is Annotated:
         return _kind(arguments[0], list(arguments[1:]))
     if origin is Literal:
-        return " or ".join(f"`{each}`" for each in arguments)
+        return " or ".join(f"`{str(each).lower() if isinstance(each, bool) else each}`" for each in arguments)
     if origin in (Union, UnionType):
         return " or ".join("null" if each is NoneType else _plain_kind(each) for each in arguments)
     if origin is tuple:

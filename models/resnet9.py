@@ -7,7 +7,9 @@ table 8) and `fastresnet9` (table 9), whose blocks pool first, so that norm and 
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from models.bounds import AnyNumber, GhostSize, Width
 from models.layers import (
@@ -30,6 +32,28 @@ class Residual(nn.Sequential):  # [N, c, H, W] -> [N, c, H, W]
 
     def forward(self, input: Tensor) -> Tensor:
         return input + super().forward(input)
+
+
+class WhitenedStem(nn.Sequential):  # [N, c_in, H, W] -> [N, c_out, H, W]
+    """Whitening, 1x1 convolution, norm, activation.
+
+    A GPU trains the first two as one 3x3 convolution, since nothing is between them and kernels for 27 channels are
+    slow. So does torch.compile. Without gradients they are two, whose outputs one may look at.
+    """
+
+    def __init__(self, in_channels: int, width: int, norm: NormLayer, act: Act) -> None:
+        mix = nn.Conv2d(9 * in_channels, width, kernel_size=1, bias=False)
+        super().__init__(PatchWhitening(in_channels), mix, norm(width), activation(act))
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not (self.training and torch.is_grad_enabled() and (input.is_cuda or torch.compiler.is_compiling())):
+            return super().forward(input)
+        whitening, mix, norm, act = self
+        assert isinstance(whitening, PatchWhitening) and isinstance(mix, nn.Conv2d)
+        with torch.autocast(input.device.type, enabled=False):  # so that only the product is rounded
+            filters = mix.weight.flatten(1) @ whitening.weight.flatten(1)
+        filters = filters.view(-1, *whitening.weight.shape[1:])
+        return act(norm(F.conv2d(input, filters, padding=whitening.padding)))
 
 
 @register(
@@ -87,11 +111,7 @@ def fastresnet9(
         layers.insert(1 if pool_first else len(layers), nn.MaxPool2d(2))
         return layers
 
-    if whitening:
-        mix = nn.Conv2d(9 * in_channels, width, kernel_size=1, bias=False)
-        stem = nn.Sequential(PatchWhitening(in_channels), mix, norm(width), activation(act))
-    else:
-        stem = unit(in_channels, width)
+    stem = WhitenedStem(in_channels, width, norm, act) if whitening else unit(in_channels, width)
     return _resnet9(stem, width=width, unit=unit, halving=halving, num_classes=num_classes, logit_scale=logit_scale)
 
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers.dropout import check_rate
+from models.layers.running import move_running_statistics
 
 
 class HandmadeBatchNorm(nn.Module):
@@ -44,15 +45,9 @@ class HandmadeBatchNorm(nn.Module):
         mean, var = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
         normalized = F.batch_norm(input, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
         count = input.numel() // input.shape[1]
-        self._move_running_statistics(mean, var if self.unbiased_running_variance else var * ((count - 1) / count))
+        batch = mean, var if self.unbiased_running_variance else var * ((count - 1) / count)
+        move_running_statistics((self.running_mean, self.running_var), batch, self.num_batches_tracked, self.momentum)
         return normalized
-
-    @torch.no_grad()
-    def _move_running_statistics(self, mean: Tensor, var: Tensor) -> None:
-        self.num_batches_tracked += 1
-        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(var, share)
 
     def reset_running_stats(self) -> None:
         self.running_mean.zero_()

@@ -1,22 +1,28 @@
 """Ghost BatchNorm, patch whitening and layers by name against plain second implementations."""
 
+import copy
 from collections.abc import Callable
 from typing import get_args
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import nn
+from torch._subclasses import FakeTensorMode
 from torch.nn import functional as F
 
 from models.layers import (
     Act,
     GhostBatchNorm,
+    HandmadeBatchNorm,
     HandmadeDropout,
     PatchWhitening,
     activation,
     dropout_layer,
     initialise,
 )
+from models.layers.running import move_running_statistics
 
 
 @pytest.mark.parametrize("ghost_size", [8, 0])
@@ -65,6 +71,124 @@ def test_groups_of_unequal_size_count_alike_in_the_running_statistics() -> None:
     var = torch.stack([group.var((0, 2, 3)) for group in groups]).mean(0)
     torch.testing.assert_close(ghost.running_mean, 0.1 * mean)
     torch.testing.assert_close(ghost.running_var, 0.9 + 0.1 * var)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let layers choose the form that a GPU and torch.compile get."""
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+
+
+@pytest.mark.usefixtures("at_once")
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    groups=st.integers(2, 5),
+    size=st.integers(2, 6),
+    maps=st.sampled_from([(3,), (1, 2, 2), (5, 4, 3), (2, 1, 1)]),  # [C] or [C, H, W]
+    momentum=st.sampled_from([0.1, None]),
+    layout=st.sampled_from([torch.channels_last, torch.contiguous_format]),
+    fixed_scale=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_groups_at_once_equal_groups_in_turn(
+    groups: int,
+    size: int,
+    maps: tuple[int, ...],
+    momentum: float | None,
+    layout: torch.memory_format,
+    fixed_scale: bool,
+    seed: int,
+) -> None:
+    """In float64, since a group of two vectors that are nearly one has a gradient of rounding errors in float32."""
+    layout = layout if len(maps) == 3 else torch.contiguous_format
+    once = GhostBatchNorm(maps[0], ghost_size=size, fixed_scale=fixed_scale).double()
+    once.momentum = momentum
+    found, expected = in_both_forms(once, groups, (size, *maps), layout, seed)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("shape", [(32, 7), (16, 4, 3, 3), (32, 3, 8, 8)])
+def test_groups_at_once_round_as_groups_in_turn_do(shape: tuple[int, ...]) -> None:
+    norm = GhostBatchNorm(shape[1], ghost_size=shape[0])
+    for seed in range(5):
+        found, expected = in_both_forms(norm, 4, shape, torch.contiguous_format, seed)
+        for ours, theirs in zip(found, expected, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-6 * max(1.0, theirs.abs().max().item()))
+
+
+def in_both_forms(
+    norm: GhostBatchNorm, groups: int, shape: tuple[int, ...], layout: torch.memory_format, seed: int
+) -> list[tuple[torch.Tensor, ...]]:
+    """Return output, gradients and buffers after two steps on groups of `shape`: (at once, in turn)."""
+    draw, dtype = torch.Generator().manual_seed(seed), norm.weight.dtype
+    shape = (groups * shape[0], *shape[1:])
+    images, upstream = (torch.randn(shape, dtype=dtype, generator=draw) for _ in range(2))
+    images = (2 * images + 1).to(memory_format=layout)
+    with torch.no_grad():
+        norm.weight.uniform_(0.5, 1.5, generator=draw)
+        norm.bias.normal_(generator=draw)
+    once, turn = copy.deepcopy(norm), copy.deepcopy(norm)
+    results: list[tuple[torch.Tensor, ...]] = []
+    for each, form in ((once, once.forward), (turn, lambda x: turn._one_by_one(x, [len(x) // groups] * groups))):
+        x = images.clone().requires_grad_()
+        form(x + 1)
+        out = form(x)
+        trained = [p for p in each.parameters() if p.requires_grad]
+        results.append((out, *torch.autograd.grad(out, [x, *trained], upstream), *each.buffers()))
+        assert out.is_contiguous(memory_format=layout)
+    return results
+
+
+@pytest.mark.usefixtures("at_once")
+def test_groups_at_once_of_bfloat16_have_statistics_in_float32() -> None:
+    norm = GhostBatchNorm(1, ghost_size=2048).train()
+    images = torch.full((4096, 1), 100.0, dtype=torch.bfloat16)
+    images[0] = 101
+    with torch.autocast("cpu", torch.bfloat16):
+        out = norm(images)
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(norm.running_mean, torch.tensor([0.1 * (100 + 1 / 4096)]))
+    assert norm.bfloat16()(images).dtype == torch.bfloat16
+
+
+@pytest.mark.usefixtures("at_once")
+def test_groups_at_once_of_bfloat16_round_once() -> None:
+    images = torch.randn(16, 3, 4, 4).bfloat16()
+    once, turn = (GhostBatchNorm(3, ghost_size=4).train() for _ in range(2))
+    exact = turn._one_by_one(images.float(), [4] * 4)
+    torch.testing.assert_close(once(images).float(), exact, rtol=2**-8, atol=1e-6)
+    torch.testing.assert_close(once.state_dict(), turn.state_dict())
+
+
+@pytest.mark.usefixtures("at_once")
+def test_groups_of_one_value_a_channel_have_no_variance() -> None:
+    with pytest.raises(ValueError, match="more than 1 value"):
+        GhostBatchNorm(3, ghost_size=1).train()(torch.randn(4, 3))
+
+
+@pytest.mark.parametrize("kind", [GhostBatchNorm, HandmadeBatchNorm])
+def test_a_mean_over_batches_waits_for_no_device(kind: type[nn.Module]) -> None:
+    """A fake tensor has no value that one could wait for."""
+    with FakeTensorMode():
+        norm = kind(3).train()
+        setattr(norm, "momentum", None)  # noqa: B010 - not every module has one
+        if isinstance(norm, GhostBatchNorm):
+            norm.ghost_size = 2
+        norm(torch.randn(4, 3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_share_of_a_batch_in_a_mean_has_the_bits_of_a_number(dtype: torch.dtype) -> None:
+    draw = torch.Generator().manual_seed(0)
+    for channels in (1, 3, 8, 17, 64):
+        for count in (0, 1, 2, 3, 6, 48, 390, 99_999):
+            mean, batch = (torch.randn(channels, dtype=dtype, generator=draw) for _ in range(2))
+            expected = torch.lerp(mean, batch, 1 / (count + 1))
+            batches = torch.tensor(count)
+            move_running_statistics((mean, mean.clone()), (batch, batch), batches, None)
+            assert torch.equal(mean, expected)
+            assert batches == count + 1
 
 
 def test_a_negative_ghost_size_is_refused() -> None:

@@ -1,5 +1,7 @@
 """ResNet-9 and FastResNet-9 against their forward pass written out."""
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models import build_model, measure, sketch_model
+from models.layers import PatchWhitening
+from models.resnet9 import WhitenedStem
 
 SLOW = {"whitening": False, "pool_first": False, "ghost_size": 0, "logit_scale": 1.0}  # fastresnet9 without its tricks
 
@@ -80,3 +84,59 @@ def _forward(
 )
 def test_the_whitening_and_fixed_scales_are_not_trained(name: str, arguments: dict[str, Any], trained: int) -> None:
     assert measure(sketch_model(name, **arguments), (3, 32, 32))["trainable_parameters"] == trained
+
+
+@pytest.fixture
+def stem() -> WhitenedStem:
+    torch.manual_seed(0)
+    net = build_model("fastresnet9", width=6, ghost_size=2).train()
+    layers = net.get_submodule("features.stem")
+    assert isinstance(layers, WhitenedStem)
+    whitening = layers[0]
+    assert isinstance(whitening, PatchWhitening)
+    whitening.fit(F.avg_pool2d(torch.randn(200, 3, 18, 18), 3, stride=1))
+    return layers.double()
+
+
+def outputs_and_gradients(stem: nn.Module, images: Tensor, form: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+    x = images.clone().requires_grad_()
+    out = form(x)
+    trained = [p for p in stem.parameters() if p.requires_grad]
+    assert len(trained) == 2  # the 1x1 convolution, and the norm's shift
+    upstream = torch.randn(out.shape, dtype=out.dtype, generator=torch.Generator().manual_seed(1))
+    return out, *torch.autograd.grad(out, [x, *trained], upstream)
+
+
+def test_the_folded_whitening_equals_the_two_convolutions(stem: WhitenedStem, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.randn(4, 3, 9, 9, dtype=torch.float64)
+    apart = outputs_and_gradients(stem, images, stem)
+    calls: list[nn.Module] = []
+    stem[1].register_forward_hook(lambda layer, *_: calls.append(layer))
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    folded = outputs_and_gradients(stem, images, stem)
+    assert not calls
+    torch.testing.assert_close(folded, apart, rtol=1e-9, atol=1e-9)
+    with torch.no_grad():
+        stem(images)  # as probes do
+    stem.eval()(images)
+    assert len(calls) == 2
+
+
+def test_the_folded_whitening_rounds_as_the_two_convolutions_do(
+    stem: WhitenedStem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, stem = torch.randn(4, 3, 9, 9), stem.float()
+    apart = outputs_and_gradients(stem, images, stem)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    for ours, theirs in zip(outputs_and_gradients(stem, images, stem), apart, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-6 * max(1.0, theirs.abs().max().item()))
+
+
+def test_the_stem_compiles_as_one_graph(stem: WhitenedStem) -> None:
+    """With its ghost BatchNorm, which would otherwise be a layer for each group."""
+    images, plain = torch.randn(6, 3, 9, 9, dtype=torch.float64), copy.deepcopy(stem)
+    compiled = torch.compile(stem, backend="aot_eager", fullgraph=True)
+    for _ in range(2):
+        found, expected = outputs_and_gradients(stem, images, compiled), outputs_and_gradients(plain, images, plain)
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(stem.state_dict(), plain.state_dict(), rtol=1e-9, atol=1e-9)

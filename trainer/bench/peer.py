@@ -66,8 +66,9 @@ def _side(name: str) -> Callable[[Path, int], Made]:
 def ours(network: str) -> Callable[[Path, int], Made]:
     def make(_: Path, images: int) -> Made:
         from trainer.config import load_config
-        from trainer.training.device import choose_compute, deterministic_kernels, keep_freed_memory
+        from trainer.training.device import choose_compute, keep_freed_memory
         from trainer.training.loop import Loop
+        from trainer.training.numerics import numerics
         from trainer.training.run import build_parts
 
         words = [f"model.name={network}", f"train.batch_size={BATCH}", "sink.wandb.mode=disabled"]
@@ -80,7 +81,7 @@ def ours(network: str) -> Callable[[Path, int], Made]:
 
         def epoch() -> None:
             parts.model.train()
-            with deterministic_kernels(config.train.deterministic):
+            with numerics(config.train, parts.model):
                 for batch in parts.batches.epoch(loop.counters.epoch):
                     loop.train_batch(*batch)
             compute.synchronize()

@@ -12,7 +12,8 @@ from trainer.bench.profile import profile
 from trainer.bench.rounds import Spread, in_turns, ratio, result, spread
 from trainer.config import RunConfig
 from trainer.data.images import ImageSet, Split
-from trainer.training.device import Compute, choose_compute, deterministic_kernels, keep_freed_memory
+from trainer.training.device import Compute, choose_compute, keep_freed_memory
+from trainer.training.numerics import numerics
 from trainer.training.run import build_parts
 from trainer.training.step import Step
 
@@ -54,11 +55,10 @@ class BareStep:
     def __init__(self, config: RunConfig) -> None:
         self.batch = config.train.batch_size
         self.compute = choose_compute(config.train)
-        self._deterministic = config.train.deterministic
         if self.compute.device.type == "cpu":
             keep_freed_memory()  # as training does
         image_set = noise(self.batch)
-        parts = build_parts(config, self.compute, image_set)
+        self._parts = parts = build_parts(config, self.compute, image_set)
         self.optimizer = parts.optimizer
         device = self.compute.device
         images = parts.normalize(image_set.train.images.to(device), self.compute.memory_format)
@@ -68,7 +68,7 @@ class BareStep:
         self.macs = models.measure(sketch, (3, 32, 32), batch_size=1)["macs"]  # multiply-adds of one image
 
     def __call__(self) -> None:
-        with deterministic_kernels(self._deterministic):
+        with numerics(self._parts.config, self._parts.model):
             self._step.backward()
             self._step.update()
 

@@ -132,6 +132,7 @@ def run(
 
     Finished points are not run again. An override is the same at every point.
     """
+    from trainer.sweep.gpus import devices_of
     from trainer.sweep.order import Plan, read_order, read_seeds
 
     if catalogue and time is None and until is None:
@@ -141,7 +142,8 @@ def run(
     if ray is not None and (devices != "auto" or time is not None or until not in (None, "decided")):
         raise SweepError("--ray: it gives out the devices, and times of runs are known for this machine only; leave out"
                          " --devices, --for and --until HH:MM")  # fmt: skip
-    chosen, each = devices.split(","), here.read_per_device(per_device, alone=ray is None and jobs is None)
+    each = here.read_per_device(per_device, alone=ray is None and jobs is None)
+    chosen = [devices] if ray is not None else devices_of(devices)
     on_ray = None if ray is None else here.OnRay(ray, each or 1, jobs)
     at_once = here.jobs_of(chosen, jobs, each) if ray is None else jobs or each or 1
     place = here.Place(runs, storage, chosen, at_once, on_ray)
@@ -206,10 +208,11 @@ def start(
 ) -> None:
     """Register a sweep with W&B and start agents for it here."""
     from trainer.sweep.file import read_sweep
+    from trainer.sweep.gpus import devices_of
     from trainer.wandb_api import sweeps as remote
 
     wish = _wish(until, question, at_least, at_most, margin)
-    chosen = devices.split(",")
+    chosen = devices_of(devices)
     jobs = agents or len(chosen)
     if wish is not None:
         from trainer.sweep.order import Plan
@@ -313,6 +316,8 @@ def rerun(
 
     The runs of a W&B sweep go into that sweep.
     """
+    from trainer.sweep.gpus import devices_of
+
     if _REMOTE.fullmatch(target):
         if jobs is not None or per_device is not None or as_json:
             raise SweepError(
@@ -320,10 +325,10 @@ def rerun(
             )
         from trainer.wandb_api import sweeps as remote
 
-        raise typer.Exit(remote.rerun(target, runs=runs, devices=devices.split(",")))
+        raise typer.Exit(remote.rerun(target, runs=runs, devices=devices_of(devices)))
     from trainer.sweep import local
 
-    file, chosen = sweep_path(target), devices.split(",")
+    file, chosen = sweep_path(target), devices_of(devices)
     place = here.Place(runs, storage, chosen, here.jobs_of(chosen, jobs, per_device))
     overrides = local.overrides_of(file, runs=runs, storage=storage)
     return here.run_each([file], overrides, place, True, as_json)

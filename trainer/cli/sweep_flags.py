@@ -27,7 +27,10 @@ StorageFlag = Annotated[
     ),
 ]
 JobsFlag = Annotated[int | None, Option(help="Points at once. Default: one on each device.", metavar="N", min=1)]
-DevicesFlag = Annotated[str, Option(help="Devices to train on, such as cuda:0,cuda:1 or cpu.", metavar="LIST")]
+DevicesFlag = Annotated[
+    str,
+    Option(help="Devices to train on, such as cuda:0,cuda:1 or cpu. auto: all GPUs, or else the CPU.", metavar="LIST"),
+]
 PerDeviceFlag = Annotated[int | None, Option(help="Points at once on each device. Default: 1.", metavar="K", min=1)]
 PerDeviceOrAutoFlag = Annotated[
     str | None,

@@ -60,14 +60,14 @@ def plan(
     from trainer.report.forecast import chart_of
     from trainer.sweep.child import warm_up
     from trainer.sweep.engine import device_env
-    from trainer.sweep.gpus import refuse_missing_gpus
+    from trainer.sweep.gpus import devices_of, refuse_missing_gpus
     from trainer.sweep.order import Plan, read_seeds
 
     if to is not None and to.suffix.lower() not in (".html", ".svg", ".png"):
         raise SweepError(f"--to: {to}: a chart is written as .html, .svg or .png")
     paths, overrides = here.files_and_overrides(files or [], catalogue=False)
     wish = Plan(seeds=read_seeds(seeds) if seeds is not None else ())
-    chosen = devices.split(",")
+    chosen = devices_of(devices)
     place = here.Place(runs, storage, chosen, here.jobs_of(chosen, jobs, per_device))
     sweeps = here.opened(paths, overrides, place, have or (), wish)
     powers = {sweep.name: power for sweep in sweeps if (power := _power(sweep, noise, difference, runs))}

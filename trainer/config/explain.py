@@ -51,7 +51,11 @@ def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
         case "model_type" | "model_attributes_type" | "dict_type" | "union_tag_not_found":
             return f"{key}: {value!r} is not a section; write its keys as {key}.KEY=VALUE{did_you_mean('', known)}"
         case "literal_error":
-            choices = [choice.strip("'") for choice in re.split(r", | or ", str(context["expected"]))]
+            # Literals are quoted, but for `False`, which YAML writes `false`.
+            choices = [
+                choice.strip("'") if choice.startswith("'") else choice.lower()
+                for choice in re.split(r", | or ", str(context["expected"]))
+            ]
             if choices == ["none"]:  # the closed half of a union with own parts
                 return f"{key}: {value!r} is neither none nor FILE.py:NAME, a name in a file of yours"
             return f"{key}: {value!r} is not a choice{did_you_mean(value, choices)}"

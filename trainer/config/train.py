@@ -64,6 +64,11 @@ def _whole(number: float) -> float:
     return int(number) if number == int(number) else number
 
 
+def _mode(value: object) -> object:
+    """Read `true` as the default mode, and `off` as YAML does."""
+    return {"true": "default", "false": False, "off": False}.get(str(value).lower(), value)
+
+
 class BatchSchedule(Section):
     """Batches of other sizes later in the run. Learning rates stay what `optimizer.lr` and `schedule` say."""
 
@@ -96,13 +101,19 @@ class Train(Section):
     devices: Annotated[PositiveInt, Younger()] = 1
     """Number of devices that share each batch, a process (rank) for each: GPUs, or shares of this CPU's threads.
     docs/scale.md has what is as on one device. torchrun sets it."""
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    precision: Literal["auto", "float32", "tf32", "bfloat16", "float16"] = "auto"
     """Number format of matrix products. auto is bfloat16 on GPUs from compute capability 8.0, float16 on older ones,
-    bfloat16 on CPUs with AVX512-BF16 or AMX, and otherwise float32."""
+    bfloat16 on CPUs with AVX512-BF16 or AMX, and otherwise float32. tf32 rounds float32 to 10 bits of mantissa on such
+    GPUs. A resume keeps what auto was."""
     channels_last: bool = True
     """Store images and weights with the channels last in memory, which is faster for convolutions."""
-    compile: bool = False
-    """Compile the network with torch.compile, before the first step and apart from its clock."""
+    compile: Annotated[Literal[False, "default", "max-autotune", "auto"], BeforeValidator(_mode)] = False
+    """Compile the network with torch.compile, before the first step and apart from its clock. default and max-autotune
+    are its modes (true is default). max-autotune times its kernels, so bits vary. auto is default for a long
+    run on a GPU, and false elsewhere."""
+    graphs: Annotated[bool, ChangesNoNumber(), Younger()] = False
+    """Record steps as CUDA graphs, which small networks and small batches gain from. What cannot be recorded is a line
+    on stderr, and goes on as before."""
     clip_grad_norm: NonNegativeFloat = 0.0
     """Largest L2 norm of the whole gradient. 0 turns clipping off."""
     ema: Ema = Field(default_factory=Ema)
@@ -115,12 +126,16 @@ class Train(Section):
     tta_share: Annotated[float, Field(gt=0, le=1), Younger()] = 1.0
     """Share of the images whose views are averaged: those that the network is least certain of. The others keep the
     logits of the image alone, which costs less."""
-    eval_batch_size: Annotated[PositiveInt, ChangesNoNumber()] = 500
-    """Images per batch in an evaluation. It only changes the time."""
+    eval_batch_size: Annotated[NonNegativeInt, ChangesNoNumber()] = 0
+    """Images per batch in an evaluation. It only changes the time. 0 is 500 on a CPU, and on a GPU as many as have the
+    pixels of 2,500 images of 32x32 pixels, from 500 to 2,500."""
     evaluate_every: PositiveInt = 1
     """Epochs between evaluations on the test set. The last epoch is always evaluated."""
     checkpoint_every: Annotated[PositiveInt, ChangesNoNumber()] = 1
     """Epochs between checkpoints. The last epoch always writes one."""
+    checkpoint_seconds: Annotated[NonNegativeFloat | None, ChangesNoNumber(), Younger()] = None
+    """Least seconds between two checkpoints of `checkpoint_every`. A stop and the end always write one. null is 30 on a
+    GPU, where an epoch can take less than its checkpoint, and 0 elsewhere."""
     keep_best: Annotated[bool, ChangesNoNumber()] = False
     """Keep the weights of the best epoch, by `early_stop.monitor`, in best.pt."""
     log_every: Annotated[NonNegativeInt, ChangesNoNumber()] = 0
@@ -135,5 +150,16 @@ class Train(Section):
     `time/to_target_seconds` and `epochs_to_target` are logged. Use it to measure time to accuracy, not to choose a
     network."""
     deterministic: bool = False
-    """Use only kernels that give the same bits every time, if torch has them. This is slower on GPUs. CPU runs are
-    bit-identical without it."""
+    """Use only kernels that give the same bits every time, if torch has them, and warn of the others. This is slower
+    on GPUs. Without it, cuDNN's convolutions repeat, too, and on a CPU everything does."""
+    cudnn_benchmark: Annotated[bool, Younger()] = False
+    """Let cuDNN choose its algorithms on a GPU by timing them. This can be faster, but the same seed no longer gives
+    the same bits."""
+
+    @model_validator(mode="after")
+    def _bits_repeat_or_not(self) -> Self:
+        if self.deterministic and self.cudnn_benchmark:
+            raise ValueError("deterministic and cudnn_benchmark are both true, but bits repeat or vary; turn one off")
+        if self.deterministic and self.compile == "max-autotune":
+            raise ValueError("deterministic is true, but with compile=max-autotune bits vary; try compile=default")
+        return self

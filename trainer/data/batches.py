@@ -3,13 +3,17 @@
 Nothing is done per image in Python. The whole set is on the device, padded and mirrored, as [N, 2, H+2p, W+2p, C]
 uint8. One `index_select` of rows of pixels gathers a batch, cropped and flipped. The other augmentations change the
 gathered batch, in torchvision's reference order: auto, color_jitter, erasing, mix. One of yours, and intensity, come
-before mix. On a CPU, small batches that are changed are made side by side, with the same bits.
+before mix. On a CPU, small batches that are changed are made side by side, with the same bits. For a GPU the draws of
+the next epoch are made ahead.
 """
 
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Literal, assert_never
 
 import torch
@@ -29,13 +33,14 @@ from trainer.config.augment import (
     RandomErasing,
     TrivialAugmentWide,
 )
+from trainer.data.ahead import Ahead
 from trainer.data.augment.auto import auto_augment
 from trainer.data.augment.color import color_jitter
 from trainer.data.augment.erase import erasing
 from trainer.data.augment.intensity import intensity
 from trainer.data.augment.mix import MixChange, mixing
 from trainer.data.augment.own import own_augment
-from trainer.data.augment.stage import Epoch, Stage
+from trainer.data.augment.stage import Change, Epoch, Stage
 from trainer.data.crops import Crops, resized
 from trainer.data.images import Split
 from trainer.data.side_by_side import side_by_side
@@ -66,6 +71,19 @@ class Normalize:
         return torch.addcmul(shift, levels, scale, out=levels if levels is not images else None)
 
 
+@dataclass(frozen=True)
+class _Draws:
+    """An epoch of N images, in its order."""
+
+    image: Tensor  # [N] index in the set
+    mirrored: Tensor  # [N] 0 or 1
+    row: Tensor  # [N] of the crop
+    column: Tensor  # [N]
+    changes: Sequence[Change]
+    mix: MixChange | None
+    sent: Sequence[Tensor]  # of all this, to a GPU
+
+
 class TrainingBatches:
     """The training set as augmented batches, the same for the same (seed, epoch)."""
 
@@ -79,15 +97,19 @@ class TrainingBatches:
         num_classes: int | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        ahead: bool | None = None,
     ) -> None:
         """`split` is already on the training device. `steps` are for as many images.
+
+        With `ahead` the draws of the next epoch are made while one is read, with the same bits. None does so on a GPU.
 
         `augment.mix` needs `num_classes`. Erasing needs `mean` [C], in fractions of white, and intensity `std`, too.
         Raises ConfigError for more padding than an image can reflect, for a side larger than that of the images, and
         for changes of colour if they have other than 1 or 3 channels.
         """
         self.labels, self._crop = split.labels, augment.crop
-        self._shape = tuple(split.images.shape[1:])
+        channels, height, width = split.images.shape[1:]
+        self._shape = channels, height, width
         self._images = split.images if augment.side.pixels else None  # for the other sides
         self.steps = steps
         self.seed = seed
@@ -110,6 +132,8 @@ class TrainingBatches:
         # Not one of yours, which need not allow for threads.
         self._side_by_side = bool(self._stages) and "extra" not in self._stages and self.labels.device.type == "cpu"
         self._mix = _mix_stage(augment, num_classes)
+        ahead = self.labels.device.type == "cuda" if ahead is None else ahead
+        self._ahead = Ahead[_Draws](self.labels.device) if ahead else None
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of epoch number `epoch` from batch `start`: images [B, C, H, W] uint8, channels last in
@@ -118,31 +142,38 @@ class TrainingBatches:
         With `augment.mix` the classes are probabilities [B, K] float32. With mixup the images are float32 in 0..255,
         and so they are with intensity, which can leave these limits. H and W are those of `side`.
         """
-        n, device = len(self.labels), self.labels.device
         if self._images is not None and self.side(epoch) != self._side:
             self._crops = self._crops_of(epoch, self._images)
-        draw, order = self._shuffle(epoch)
-        flip = torch.randint(2 if self.flip == "random" else 1, (n,), generator=draw)
-        row, column = torch.randint(self.shifts, (2, n), generator=draw).to(device)
-        if self.flip == "alternating":
-            flip = (self._first_flip[order] + epoch) % 2
-        order, flip = order.to(device), flip.to(device)
-        changes = [stage(self._drawn(name, epoch)) for name, stage in self._stages.items()]
-        mix = self._mix(self._drawn("mix", epoch)) if self._mix else None
+        draws = (self._ahead and self._ahead.take(epoch)) or self._draw(epoch)
         size = self.steps.size(epoch)
 
         def make(at: int) -> tuple[Tensor, Tensor]:
             now = slice(at * size, (at + 1) * size)
-            picked = order[now]
-            images = self._crops.gather(picked, flip[now], row[now], column[now])
-            for change in changes:
+            picked = draws.image[now]
+            images = self._crops.gather(picked, draws.mirrored[now], draws.row[now], draws.column[now])
+            for change in draws.changes:
                 images = change(at, images)
             labels = self.labels[picked]
-            return mix(at, images, labels) if mix else (images, labels)
+            return draws.mix(at, images, labels) if draws.mix else (images, labels)
 
         numbers = range(start, self.steps.in_epoch(epoch))
         small = size * math.prod(self._shape) <= _SMALL
-        yield from side_by_side(make, numbers) if self._side_by_side and small else map(make, numbers)
+        made = iter(side_by_side(make, numbers) if self._side_by_side and small else map(make, numbers))
+        yield from islice(made, 1)  # who takes only one batch, to look at, needs no next epoch
+        with self._ahead.drawing(epoch + 1, self._draw) if self._ahead else nullcontext():
+            yield from made
+
+    def _draw(self, epoch: int) -> _Draws:
+        drawn = self._drawn("epoch", epoch)
+        image = torch.randperm(drawn.images, generator=drawn.draw)
+        mirrored = torch.randint(2 if self.flip == "random" else 1, (drawn.images,), generator=drawn.draw)
+        row, column = drawn.send(torch.randint(self.shifts, (2, drawn.images), generator=drawn.draw))
+        if self.flip == "alternating":
+            mirrored = (self._first_flip[image] + epoch) % 2
+        image, mirrored = drawn.send(image), drawn.send(mirrored)
+        changes = [stage(self._drawn(name, epoch, drawn.sent)) for name, stage in self._stages.items()]
+        mix = self._mix(self._drawn("mix", epoch, drawn.sent)) if self._mix else None
+        return _Draws(image, mirrored, row, column, changes, mix, drawn.sent)
 
     def side(self, epoch: int) -> int | None:
         """Return the side that images are scaled to in an epoch, in pixels. None leaves them as they are."""
@@ -154,7 +185,7 @@ class TrainingBatches:
         found = self.steps.sizes(steps, self._sides.from_epochs)
         return list(dict.fromkeys((images, *self._shape_in(epoch)) for epoch, images in found))
 
-    def _shape_in(self, epoch: int) -> tuple[int, ...]:
+    def _shape_in(self, epoch: int) -> tuple[int, int, int]:
         side = self.side(epoch)
         return self._shape if side is None else (self._shape[0], side, side)
 
@@ -165,17 +196,14 @@ class TrainingBatches:
 
     def order(self, epoch: int) -> Tensor:
         """Return [N] on the CPU: the index of each image in the order of epoch number `epoch`."""
-        return self._shuffle(epoch)[1]
+        return torch.randperm(len(self.labels), generator=generator(self.seed, "epoch", epoch))
 
-    def _shuffle(self, epoch: int) -> tuple[torch.Generator, Tensor]:
-        draw = generator(self.seed, "epoch", epoch)
-        return draw, torch.randperm(len(self.labels), generator=draw)
-
-    def _drawn(self, purpose: str, epoch: int) -> Epoch:
+    def _drawn(self, purpose: str, epoch: int, sent: list[Tensor] | None = None) -> Epoch:
         """Return the random draws of a stage in this epoch. They are independent of whether other stages are on."""
-        draw = generator(self.seed, purpose, epoch)
-        crops = self._crops
-        return Epoch(draw, len(self.labels), self.steps.size(epoch), crops.height, crops.width, self.labels.device)
+        _, height, width = self._shape_in(epoch)
+        sent = [] if sent is None else sent
+        draw, device = generator(self.seed, purpose, epoch), self.labels.device
+        return Epoch(draw, len(self.labels), self.steps.size(epoch), height, width, device, sent)
 
 
 def _refuse_colours(augment: Augment, channels: int) -> None:

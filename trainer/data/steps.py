@@ -48,6 +48,14 @@ class Steps:
         whole = math.floor(exact)
         return self._before(whole) + math.ceil((exact - whole) * self.in_epoch(whole))
 
+    def seen(self, epochs: float, *, max_steps: int | None, swa_epochs: int) -> int:
+        """Return how many batches a run trains on, and computes the norms of averaged weights on."""
+        total = self.of(epochs)
+        trained = min(total, max_steps or total)
+        end = self.epochs_at(trained)
+        averages = math.ceil(epochs) - math.ceil(end) < swa_epochs
+        return self.of(math.floor(end) + 1) if averages else trained  # norms see the epoch that the last step leads to
+
     def epochs_at(self, step: int) -> Fraction:
         """Return the epochs that are over when `step` steps are."""
         part = bisect_right(self._first_steps, step) - 1

@@ -32,6 +32,7 @@ from trainer.panels.registry import panel
 from trainer.panels.render import render
 from trainer.panels.rows_curves import confusion_rows
 from trainer.panels.rows_inspect import layer_rows, reliability_rows
+from trainer.training.numerics import numerics
 
 _MAPS = 16  # first maps of a layer that are shown
 _FILTERS = 256
@@ -54,6 +55,10 @@ class Inspection:
 
     def write(self) -> dict[str, Any]:
         """Write all pictures and inspect.json. Return the content of the latter. Raises DiskError."""
+        with numerics(self.network.config.train):  # every number is computed here, on first use
+            return self._write_all()
+
+    def _write_all(self) -> dict[str, Any]:
         predictions, classes = self.network.predictions, self.network.classes
         make_folder(self.folder)
         if predictions.not_finite:

@@ -23,11 +23,12 @@ from trainer.files import write_json
 from trainer.landscape.curvature import Lanczos, Ritz, mean_and_error, rademacher
 from trainer.landscape.journal import Journal, StepsFile, digest
 from trainer.landscape.mean_loss import MeanLoss, build_mean_loss
-from trainer.landscape.network import MeasuredNetwork, full_precision, weights_digest
+from trainer.landscape.network import MeasuredNetwork, weights_digest
 from trainer.landscape.progress import Watched
 from trainer.runs.folder import config_hash
 from trainer.runs.measured import read_measured
 from trainer.seeds import generator
+from trainer.training.numerics import numerics
 from trainer.training.trained import kept_epochs, load_weights
 
 
@@ -90,7 +91,7 @@ def measure_hessian(
         unfinished = f"{name}-epoch{shown}-{weights}"
         steps = StepsFile(folder / f"{unfinished}.basis", mean_loss.size, dtype)
         which = {"epoch": epoch, "weights": weights}
-        with Journal(folder / f"{unfinished}.jsonl", settings | which) as journal, full_precision(network):
+        with Journal(folder / f"{unfinished}.jsonl", settings | which) as journal, numerics(network.config.train):
             title = f"Hessian of {network.run.name} at epoch {shown}"
             row = which | _measure_epoch(mean_loss, path, settings, journal, steps, title)
             rows = _rows(result) | {shown: row}  # read again: another process may have added an epoch

@@ -1,8 +1,7 @@
 """The trained network of a run, and the images over which its loss is taken."""
 
-import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 from trainer.data.images import Split
 from trainer.runs.folder import named
 from trainer.seeds import generator
-from trainer.training.device import deterministic_kernels
 from trainer.training.trained import TrainedNetwork, load_trained
 
 
@@ -70,15 +68,3 @@ def _digest(tensors: Iterable[Tensor]) -> str:
     for value in tensors:
         total.update(value.detach().cpu().contiguous().numpy().tobytes())
     return total.hexdigest()[:8]
-
-
-@contextlib.contextmanager
-def full_precision(network: MeasuredNetwork) -> Iterator[None]:
-    """Keep convolutions on CUDA from rounding to TF32, and use deterministic kernels if the run did."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        with deterministic_kernels(network.config.train.deterministic):
-            yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before

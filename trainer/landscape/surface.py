@@ -24,12 +24,13 @@ from trainer.errors import ConfigError
 from trainer.files import write_json
 from trainer.landscape.directions import Direction
 from trainer.landscape.journal import Journal, digest
-from trainer.landscape.network import MeasuredNetwork, full_precision, weights_digest
+from trainer.landscape.network import MeasuredNetwork, weights_digest
 from trainer.landscape.planes import Plane, coordinates, path_plane, random_plane
 from trainer.landscape.progress import Watched
 from trainer.probes.untouched import untouched
 from trainer.protocols import finite_or_none
 from trainer.training.evaluate import evaluate
+from trainer.training.numerics import numerics
 
 PlaneName = Literal["random", "path"]
 _BATCH = 500  # images at once
@@ -91,7 +92,11 @@ def _measure_points(network: MeasuredNetwork, plane: Plane, journal: Journal) ->
     parameters, done = network.parameters(), len(journal.rows)
     start = [parameter.detach().clone() for parameter in parameters]
     title = f"surface of {network.run.name}"
-    with full_precision(network), untouched(network.model), Watched(title, len(plane.points), done=done) as watched:
+    with (
+        numerics(network.config.train),
+        untouched(network.model),
+        Watched(title, len(plane.points), done=done) as watched,
+    ):
         for point in plane.points[done:]:
             move(parameters, start, plane.directions, point)
             measured = loss_and_accuracy(network)

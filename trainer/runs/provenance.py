@@ -8,7 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,12 @@ NODE = "TRAINER_NODE"
 """Environment variable of a run on a cluster: the node's name and its GPUs, as JSON."""
 
 
-def provenance(*, device: str, precision: str, ranks: int, command: Sequence[str], seed: int) -> dict[str, Any]:
-    """Return what run.json keeps of a run's start, as plain values."""
+def provenance(
+    *, device: str, precision: str, ranks: int, command: Sequence[str], seed: int, gpu: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return what run.json keeps of a run's start, as plain values. `gpu` are versions, and the GPU's `capability`."""
+    libraries = dict(gpu or {})
+    capability = {"capability": libraries.pop("capability")} if libraries else {}
     return {
         "seed": seed,
         "command": shlex.join(command),
@@ -32,8 +36,8 @@ def provenance(*, device: str, precision: str, ranks: int, command: Sequence[str
         "precision": precision,
         "ranks": ranks,
         "python": platform.python_version(),
-        "versions": _versions(),
-        "machine": {"system": platform.platform(), "cores": os.cpu_count()},
+        "versions": _versions() | libraries,
+        "machine": {"system": platform.platform(), "cores": os.cpu_count(), **capability},
         **({"node": json.loads(node)} if (node := os.environ.get(NODE)) else {}),
     }
 

@@ -9,8 +9,16 @@ from multiprocessing.connection import Connection
 
 from trainer.errors import SweepError
 from trainer.sweep.child import CONTEXT, ensure_server
+from trainer.training.precision import may_have_cuda
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+def devices_of(text: str) -> list[str]:
+    """Return the devices of `--devices`. `auto` is every GPU that torch sees here, if there are several."""
+    if text != "auto" or not may_have_cuda() or (count := count_gpus()) < 2:
+        return text.split(",")
+    return [f"cuda:{number}" for number in range(count)]
 
 
 def refuse_missing_gpus(devices: Sequence[str]) -> None:

@@ -39,7 +39,9 @@ def _configs(sweep: LocalSweep) -> list[tuple[str, RunConfig]]:
 def _too_large(label: str, config: RunConfig, node: str, has: int, per_device: int) -> list[str]:
     from trainer.training.dry_run import plan_run  # imports torch
 
-    precision = "bfloat16" if config.train.precision in ("auto", "float16") else config.train.precision
+    precision = {"auto": "bfloat16", "float16": "bfloat16", "tf32": "float32"}.get(
+        asked := config.train.precision, asked
+    )
     here = config.train.model_copy(update={"device": "cpu", "precision": precision})  # planned where there is no GPU
     needs = int(_OVER * plan_run(config.model_copy(update={"train": here}))["memory/total"]) + _BESIDE
     most = has // needs

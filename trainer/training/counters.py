@@ -48,20 +48,31 @@ class Sums:
     """Sums of the present epoch. They stay on the device until they are read."""
 
     def __init__(self, device: torch.device) -> None:
-        self.values = torch.zeros(3, device=device)  # summed loss, correct images, 1 + first step of a loss not finite
-        self.bad_step: int | None = None  # as of the last read
+        # Summed loss, correct images, 1 + the epoch's first step of a loss not finite, and its steps.
+        self.values = torch.zeros(4, device=device)
+        self.bad_step: int | None = None  # of the epoch, as of the last read
 
-    def add(self, loss: Tensor, correct: Tensor, step: int) -> None:
-        """Without waiting for the device."""
+    def add(self, loss: Tensor, correct: Tensor) -> None:
+        """Add a part of a batch, without waiting for the device."""
         loss = loss.detach()
         first_bad = ~loss.isfinite() & (self.values[2] == 0)
-        self.values += torch.stack([loss, correct.to(loss.dtype), first_bad.to(loss.dtype) * (step + 1)])
+        bad = first_bad * (self.values[3] + 1)
+        self.values[:3] += torch.stack([loss, correct.to(loss.dtype), bad])
+
+    def count_step(self) -> None:
+        """Count a step, without waiting for the device. So nothing here depends on a number that Python knows."""
+        self.values[3] += 1
 
     def read(self) -> tuple[float, float]:
         """Return (summed loss, correct images). Waits for the device."""
-        loss, correct, bad = self.values.tolist()
+        loss, correct, bad, _ = self.values.tolist()
         self.bad_step = int(bad) - 1 if bad else None
         return loss, correct
+
+    def load(self, values: Tensor, steps: int) -> None:
+        """Load those of a checkpoint after so many steps of the epoch. An older one had no count of them."""
+        self.values[:3] = values[:3]
+        self.values[3] = steps
 
     def reset(self) -> None:
         self.values.zero_()

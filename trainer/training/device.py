@@ -6,22 +6,28 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from trainer.config.train import Train
-from trainer.errors import ConfigError
+from trainer.errors import CheckpointError, ConfigError
 from trainer.runs.provenance import processor
 from trainer.training.matrix_convolution import with_matrix_products
 from trainer.training.precision import refuse_float16
 from trainer.training.ranks import ALONE, Ranks
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+_AMPERE = (8, 0)  # the compute capability from which GPUs multiply bfloat16 and TF32
 AUTO_PRECISION = "TRAINER_AUTO_PRECISION"
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DTYPES = {
+    "float32": torch.float32,
+    "tf32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 
 
 @dataclass(frozen=True)
@@ -31,10 +37,11 @@ class Compute:
     device: torch.device
     dtype: torch.dtype
     channels_last: bool
+    tf32: bool = False  # float32 rounded to 10 bits of mantissa, on a GPU; `numerics` does it
 
     @property
     def precision(self) -> str:
-        return str(self.dtype).removeprefix("torch.")
+        return "tf32" if self.tf32 else str(self.dtype).removeprefix("torch.")
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -55,6 +62,34 @@ class Compute:
         """`device` and `precision`, as written to run.json."""
         return {"device": describe_device(self.device), "precision": self.precision}
 
+    @property
+    def gpu(self) -> dict[str, str]:
+        """Versions that the bits of a GPU depend on, and its `capability`. Empty for anything but CUDA."""
+        if self.device.type != "cuda":
+            return {}
+        capability = ".".join(map(str, torch.cuda.get_device_capability(self.device)))
+        return {
+            "cuda": str(torch.version.cuda),
+            "cudnn": str(torch.backends.cudnn.version()),
+            "capability": capability,
+        }
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """What a resume has to have again for the same bits: the kind of `device`, and `precision`."""
+        return {"device": self.device.type, "precision": self.precision}
+
+    @contextlib.contextmanager
+    def stream(self) -> Iterator[None]:
+        """Compute on a stream of one's own on a GPU: nothing can be recorded on the default one."""
+        if self.device.type != "cuda":
+            yield
+            return
+        self.synchronize()
+        with torch.cuda.stream(torch.cuda.Stream(self.device)):
+            yield
+        self.synchronize()
+
     def peak_memory(self) -> int:
         """Return the most memory that was in use at once, in bytes: tensors on a GPU, else this process.
 
@@ -71,15 +106,25 @@ class Compute:
             torch.cuda.synchronize(self.device)
 
 
-def choose_compute(config: Train, ranks: Ranks = ALONE) -> Compute:
+def choose_compute(config: Train, ranks: Ranks = ALONE, begun: Mapping[str, str] | None = None) -> Compute:
     """Return the device and precision of a config, for one of `ranks`.
 
-    Raises ConfigError if this machine does not have them.
+    `begun` is `Compute.kept` of a run that is resumed. The precision `auto` is then that of the run. Raises ConfigError
+    if this machine does not have them, and CheckpointError for another kind of device than the run's.
     """
     device = _device(config.device) if ranks.size == 1 else _device_of_rank(config.device, ranks)
+    if begun and begun["device"] != device.type:
+        raise CheckpointError(
+            f"train.device: the run has steps on {begun['device']} and cannot go on with other bits on {device.type}; "
+            f"resume it with train.device={begun['device']} on a machine that has it, or start a new run"
+        )
+    if begun and config.precision == "auto":
+        config = config.model_copy(update={"precision": begun["precision"]})
     refuse_float16(config, str(device))
+    if config.precision == "tf32":
+        _refuse_tf32(device)
     dtype = _automatic_dtype(device) if config.precision == "auto" else _DTYPES[config.precision]
-    return Compute(device, dtype, config.channels_last)
+    return Compute(device, dtype, config.channels_last, tf32=config.precision == "tf32")
 
 
 def describe_device(device: torch.device) -> str:
@@ -89,31 +134,6 @@ def describe_device(device: torch.device) -> str:
         return device.type
     threads = torch.get_num_threads()
     return f"{processor()}, {threads} thread{'' if threads == 1 else 's'}"
-
-
-@contextlib.contextmanager
-def deterministic_kernels(on: bool) -> Iterator[None]:
-    """Choose kernels that repeat their bits. Call it after torch.compile, which has a flag of its own for this."""
-    before = torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = not on
-    if on:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it for repeatable sums
-    # Warn only: torch lists max pooling's gradient on CUDA as not deterministic, and has no other.
-    _set_deterministic("warn" if on else "default")
-    try:
-        yield
-    finally:
-        _set_deterministic(before[0])
-        torch.backends.cudnn.benchmark = before[1]
-
-
-def _set_deterministic(mode: int | str) -> None:
-    torch.set_deterministic_debug_mode(mode)
-    if (
-        "torch._inductor.config" in sys.modules
-    ):  # imported by torch.compile and timm; takes a second, so not for its flag alone
-        on = torch.are_deterministic_algorithms_enabled()
-        torch.use_deterministic_algorithms(on, warn_only=torch.is_deterministic_algorithms_warn_only_enabled())
 
 
 def keep_freed_memory() -> None:
@@ -156,6 +176,13 @@ def _device_of_rank(name: str, ranks: Ranks) -> torch.device:
     return torch.device("cuda", ranks.local_rank)
 
 
+def _refuse_tf32(device: torch.device) -> None:
+    if device.type != "cuda" or torch.cuda.get_device_capability(device) < _AMPERE:
+        raise ConfigError(
+            f"train.precision: 'tf32' needs a CUDA device of compute capability 8.0, not {device}; try float32"
+        )
+
+
 def _automatic_dtype(device: torch.device) -> torch.dtype:
     """Return the fastest format of a device, or the one in the environment: so the tests try each on any machine."""
     if device.type == "cpu" and (forced := os.environ.get(AUTO_PRECISION)):
@@ -163,7 +190,7 @@ def _automatic_dtype(device: torch.device) -> torch.dtype:
             raise ConfigError(f"{AUTO_PRECISION}: {forced!r} is not a choice; expected float32 or bfloat16")
         return _DTYPES[forced]
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= _AMPERE else torch.float16
     if device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
         return torch.bfloat16
     return torch.float32

@@ -50,7 +50,7 @@ def evaluate(
     *,
     tta: Tta = "none",
     tta_share: float = 1.0,
-    batch_size: int = 500,
+    batch_size: int = 0,
     ranks: Ranks = ALONE,
 ) -> Evaluation:
     """Evaluate a network in evaluation mode, each of `ranks` on its part. Afterwards it is in the mode it was in."""
@@ -85,7 +85,7 @@ def predict(
     *,
     tta: Tta = "none",
     tta_share: float = 1.0,
-    batch_size: int = 500,
+    batch_size: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """Return logits [N, K] float32 of uint8 images [N, C, H, W]: (of the image alone, mean over its views).
 
@@ -97,6 +97,7 @@ def predict(
         with compute.autocast():
             return model(normalize(images, compute.memory_format)).float()
 
+    batch_size = batch_size or evaluated_at_once(images)
     batch_size = max(1, min(batch_size, len(images)))  # torch takes no number above 2**63
     plain = torch.cat([logits_of(part) for part in images.split(batch_size)])
     if tta == "none":
@@ -106,6 +107,17 @@ def predict(
         (weight, _), *others = _views(images[part], tta)
         averaged[part] = sum((share * logits_of(view) for share, view in others), weight * plain[part])
     return plain, averaged
+
+
+def evaluated_at_once(images: Tensor) -> int:
+    """Return the images of a batch if `train.eval_batch_size` is 0: as many of [N, C, H, W] as keep a device busy.
+
+    On a GPU larger images make smaller batches, since memory is that of pixels.
+    """
+    if images.device.type == "cpu":
+        return 500
+    pixels = images.shape[-2] * images.shape[-1]
+    return min(max(500, 2500 * 32 * 32 // pixels), 2500)
 
 
 def _least_certain(logits: Tensor, share: float) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainer.data.images import Split
 from trainer.protocols import Probe, Progress, Record, Sink, Status, View
@@ -17,9 +17,10 @@ from trainer.training.compiled import compile_ahead
 from trainer.training.counters import Clock, Counters, Sums
 from trainer.training.evaluate import Evaluation, evaluate
 from trainer.training.parts import Parts
+from trainer.training.recorded import Steps
 from trainer.training.second_tests import measure_second_tests
-from trainer.training.step import Step
 
+_SECONDS_ON_A_GPU = 30  # between two checkpoints, by default
 _READ_EVERY = 20  # steps between two reads of a GPU's running sums, for the progress bar and to notice a NaN loss
 
 Keep = Callable[[str, Mapping[str, Any]], None]
@@ -48,7 +49,9 @@ class Loop:
         *,
         keep: Keep,
         stop_requested: Callable[[], bool],
+        steps: Steps | None = None,
     ) -> None:
+        """`steps` is where steps come from if they are recorded."""
         self.parts, self.sinks = parts, sinks
         self._keep, self._stop_requested = keep, parts.ranks.agreed(stop_requested)
         self.counters = Counters(build_seconds=parts.build_seconds, prepare_seconds=parts.prepare_seconds)
@@ -57,6 +60,8 @@ class Loop:
         self._restored = False
         self._clock = Clock(parts.compute, self.counters)
         self.steps = parts.batches.steps
+        self._steps = steps or Steps(parts, None)
+        self._saved_at = -math.inf
         self._last_step = self.steps.of(parts.config.epochs)
         self.last_test: Evaluation | None = None  # by this process
         self._measured: list[tuple[float, int, Measured]] = []  # (epoch, step, probes' metrics), not yet logged
@@ -66,7 +71,7 @@ class Loop:
         parts, counters = self.parts, self.counters
         if not counters.step:
             self.keep_path_weights()
-        if parts.config.compile and not self.done:
+        if parts.forward is not parts.model and not self.done:
             counters.compile_seconds += compile_ahead(parts)
         while not self.done:
             parts.model.train()
@@ -80,8 +85,9 @@ class Loop:
             loss, correct = self.sums.read()
             self.flush_probes()  # also if the run ends here
             if (bad := self.sums.bad_step) is not None:
+                bad += counters.step - counters.step_in_epoch
                 return Outcome("diverged", bad, f"the training loss stopped being finite at step {bad}")
-            if not self._weights_are_finite():  # the next loss would show it, but a checkpoint comes first
+            if not all_finite(parts.model):  # the next loss would show it, but a checkpoint comes first
                 return Outcome("diverged", counters.step, f"the weights stopped being finite by step {counters.step}")
             if counters.step_in_epoch == self.steps.in_epoch(counters.epoch) or self.done:
                 self.end_epoch(loss / counters.images_seen, correct / counters.images_seen)
@@ -103,7 +109,7 @@ class Loop:
 
     @property
     def lr(self) -> float:
-        return float(self.parts.optimizer.param_groups[0]["lr"])
+        return self.parts.schedule.rates[0]
 
     def train_batch(self, images: Tensor, targets: Tensor) -> None:
         """Make one optimizer update on images [N, C, H, W] from 0 to 255 and targets [N] or [N, K].
@@ -116,11 +122,12 @@ class Loop:
         due = [probe for probe in parts.probes if probe.due(counters.step)]
         images, targets = parts.ranks.part(images, targets)
         images = parts.normalize(images, parts.compute.memory_format)
-        step = Step(parts, images, targets, of=count, replayed=bool(due))
-        loss = parts.ranks.backward(step.backward, lambda loss, correct: self.sums.add(loss, correct, counters.step))
+        step = self._steps.of(images, targets, of=count, replayed=bool(due))
+        loss = parts.ranks.backward(step.backward, self.sums.add)
         if due:
             self.run_probes(due, step.view(loss, step=counters.step, epoch=self.epoch, lr=self.lr))
         step.update()
+        self.sums.count_step()
         if parts.ema:
             parts.ema.update(counters.step)
         counters.step += 1
@@ -211,7 +218,8 @@ class Loop:
             self._keep("best", self.weights())
         if not self._restored:
             self.keep_path_weights()
-        if self.done or counters.epoch % config.checkpoint_every == 0 or self._stop_requested():
+        due = counters.epoch % config.checkpoint_every == 0 and parts.ranks.of_first(self._time_to_save())
+        if self.done or due or self._stop_requested():
             self.save_checkpoint()
 
     def keep_path_weights(self) -> None:
@@ -223,6 +231,13 @@ class Loop:
     def save_checkpoint(self) -> None:
         self.flush_probes()  # so that the checkpoint includes their rows
         self._keep("checkpoint", self.state_dict())
+        self._saved_at = time.monotonic()
+
+    def _time_to_save(self) -> bool:
+        least = self.parts.config.checkpoint_seconds
+        if least is None:
+            least = _SECONDS_ON_A_GPU if self.parts.compute.device.type == "cuda" else 0.0
+        return time.monotonic() - self._saved_at >= least
 
     def _remember_or_restore(self, improved: bool) -> dict[str, float]:
         """Remember the weights of the best epoch. At the end of the run, restore them and evaluate them again."""
@@ -237,10 +252,6 @@ class Loop:
         parts.evaluated.load_state_dict(self._best["weights"])
         again = self._evaluate(parts.val).metrics("val/") if parts.val else {}
         return again | {"restored_epoch": self._best["epoch"]}
-
-    def _weights_are_finite(self) -> bool:
-        values = [value for value in self.parts.model.state_dict().values() if value.is_floating_point()]
-        return bool(torch.stack([value.isfinite().all() for value in values]).all())
 
     def update_swa(self) -> None:
         """Add the weights of this epoch to the stochastic average, if the epoch is one of those averaged.
@@ -317,8 +328,8 @@ class Loop:
         parts.schedule.load_state_dict(state["schedule"])
         if state["scaler"]:  # empty if the device at that time needed no scaling
             parts.scaler.load_state_dict(state["scaler"])
-        self.sums.values.copy_(state["sums"])
         vars(self.counters).update(state["counters"])
+        self.sums.load(state["sums"], self.counters.step_in_epoch)
         for probe in parts.probes:
             if probe.name in state["probes"]:
                 probe.load_state_dict(state["probes"][probe.name])
@@ -349,3 +360,11 @@ class Loop:
         record = Record(self.epoch, self.counters.step, metrics)
         for sink in self.sinks:
             sink.log(record)
+
+
+def all_finite(model: nn.Module) -> bool:
+    """Return whether all weights and statistics are finite. One wait for the device, and few launches on a GPU."""
+    values = [value for value in model.state_dict().values() if value.is_floating_point() and value.numel()]
+    # The largest magnitude of each. A sum of squares would overflow for large weights that are finite.
+    largest = torch._foreach_norm(values, math.inf)  # pyright: ignore[reportPrivateImportUsage]
+    return bool(torch.stack(largest).isfinite().all())

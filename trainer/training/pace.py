@@ -18,8 +18,9 @@ from trainer.data.sources import load_image_set
 from trainer.data.steps import Steps
 from trainer.runs.checkpoint import save_checkpoint
 from trainer.training.device import choose_compute, keep_freed_memory
-from trainer.training.evaluate import evaluate
+from trainer.training.evaluate import evaluate, evaluated_at_once
 from trainer.training.loop import Loop
+from trainer.training.numerics import numerics
 from trainer.training.parts import Parts
 from trainer.training.run import build_parts
 from trainer.training.step import Step
@@ -77,7 +78,7 @@ def measure_pace(config: RunConfig) -> Pace:
     parts = build_parts(config, compute, image_set)
     total = min(parts.batches.steps.of(config.train.epochs), config.train.max_steps or 2**63)
     plain = replace(parts, probes=[])
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, numerics(config.train, parts.model):
 
         def keep(name: str, content: Mapping[str, Any]) -> None:
             save_checkpoint(Path(folder) / f"{name}.pt", {"config": config.model_dump(mode="json"), **content})
@@ -124,7 +125,7 @@ def endless_batches(parts: Parts) -> Iterator[tuple[Tensor, Tensor]]:
 
 def _evaluation(parts: Parts, timed: Callable[[Callable[[], object]], float]) -> float:
     """Return seconds for each image: of one batch of the test set, after one that is not timed."""
-    size = min(parts.config.eval_batch_size, len(parts.test))
+    size = min(parts.config.eval_batch_size or evaluated_at_once(parts.test.images), len(parts.test))
     part = replace(parts.test, images=parts.test.images[:size], labels=parts.test.labels[:size])
 
     def once() -> object:

@@ -14,10 +14,12 @@ from trainer.config.augment import Side
 from trainer.config.probe import Probe
 from trainer.config.train import BatchSchedule
 from trainer.data.sources import load_image_set
-from trainer.training.device import choose_compute, deterministic_kernels, keep_freed_memory
+from trainer.training.device import choose_compute, keep_freed_memory
+from trainer.training.numerics import numerics
 from trainer.training.pace import endless_batches
 from trainer.training.parts import Parts
 from trainer.training.run import build_parts
+from trainer.training.schedules import set_rate
 from trainer.training.step import Step
 
 _KEPT = 0.9  # share of the smoothed loss that a step keeps
@@ -65,7 +67,7 @@ def measure_rate_range(config: RunConfig, *, low: float, high: float, steps: int
     train = config.train.model_copy(update={"batch_schedule": BatchSchedule()})
     config = config.model_copy(update={"augment": augment, "train": train, "probe": Probe()})
     parts = build_parts(config, compute, load_image_set(config.data, seed=config.seed))
-    with deterministic_kernels(config.train.deterministic):
+    with numerics(config.train, parts.model):
         points, diverged = smooth(_losses(parts, rates(low, high, steps), base=config.optimizer.lr))
     return read_curve(points, diverged=diverged)
 
@@ -87,7 +89,7 @@ def _losses(parts: Parts, rates: Iterable[float], *, base: float) -> Iterator[tu
     step, _ = step_of()
     for rate in rates:
         for group, share in zip(groups, shares, strict=True):
-            group["lr"] = rate * share
+            set_rate(group, rate * share)
         step.update()
         step, loss = step_of()
         yield rate, loss

@@ -1,7 +1,6 @@
 """A whole run: from a config to a trained network in a run folder, from the start or resumed."""
 
 import contextlib
-import math
 import shutil
 import signal
 import sys
@@ -19,7 +18,6 @@ from trainer.config.loss import OwnLoss
 from trainer.config.overrides import lay_over
 from trainer.config.probe import OwnProbe
 from trainer.config.show import to_yaml
-from trainer.config.train import Train
 from trainer.data.batches import Normalize, TrainingBatches
 from trainer.data.images import ImageSet
 from trainer.data.second_tests import second_tests
@@ -40,19 +38,23 @@ from trainer.signals import StopRequest
 from trainer.sinks.build import build_sinks
 from trainer.sinks.packages import refuse_unusable
 from trainer.training.averages import Ema, Swa
-from trainer.training.device import Compute, choose_compute, deterministic_kernels, keep_freed_memory
+from trainer.training.compiled import compiled
+from trainer.training.device import Compute, choose_compute, keep_freed_memory
 from trainer.training.early_stop import Monitor
 from trainer.training.launched import launched
 from trainer.training.loop import Loop, Outcome
 from trainer.training.losses import build_loss, build_penalty, refuse_loss_over_images
+from trainer.training.memory_error import memory_in_a_line
 from trainer.training.networks import drawn_network, fit_whitening, refuse_one_image
+from trainer.training.numerics import numerics
 from trainer.training.optimizers import build_optimizer
 from trainer.training.parts import Parts
 from trainer.training.process_group import joined, ranks_of
 from trainer.training.ranks import ALONE, RankLostError, Ranks
+from trainer.training.recorded import steps_of
 from trainer.training.schedules import RateSchedule
 from trainer.training.spawned import Meeting
-from trainer.training.stored import read_state
+from trainer.training.stored import begun_on, read_state, tell_of_another_machine
 from trainer.training.sync_norm import with_sync_norms
 
 
@@ -77,7 +79,7 @@ def start_run(
     config = _on_devices(config, ranks.size)
     compute = choose_compute(config.train, ranks)
     folder = new_folder(runs, name, config)
-    with locked(folder), ranks.started(_help_out):
+    with locked(folder), ranks.started(_help_out), memory_in_a_line(config.train, compute):
         try:
             image_set = load_image_set(config.data, seed=config.seed)
             parts = build_parts(config, compute, image_set, ranks)
@@ -117,7 +119,7 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
             same_run(_on_devices(stored, ranks.size), config.model_dump(mode="json"))
         if ranks.size != begun.train.devices:
             write_whole(folder / "config.yaml", to_yaml(config).encode())
-        compute = choose_compute(config.train, ranks)
+        compute = choose_compute(config.train, ranks, begun_on(state))
         image_set = load_image_set(config.data, seed=config.seed)
         fingerprint = image_set.fingerprint()
         if state and not _trained_on(state, image_set, fingerprint):
@@ -125,7 +127,7 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
                 f"{folder}: data.name={config.data.name} no longer has the images, labels and classes that this run "
                 "was trained on; bring them back, or start a new run"
             )
-        with ranks.started(_help_out):
+        with ranks.started(_help_out), memory_in_a_line(config.train, compute):
             return _train(config, build_parts(config, compute, image_set, ranks), folder, fingerprint, state)
 
 
@@ -143,7 +145,7 @@ def _follow(ranks: Ranks, plan: Mapping[str, Any]) -> None:
     config = validate(plan["config"])
     for name, text in plan["texts"]:
         remember_text(name, text)
-    compute = choose_compute(config.train, ranks)
+    compute = choose_compute(config.train, ranks, begun_on(plan["state"]))
     if compute.device.type == "cpu":
         keep_freed_memory()
     image_set = load_image_set(config.data, seed=config.seed)
@@ -151,7 +153,7 @@ def _follow(ranks: Ranks, plan: Mapping[str, Any]) -> None:
         raise CheckpointError(f"rank {ranks.rank}: data.name={config.data.name} has other images here than at rank 0")
     parts = build_parts(config, compute, image_set, ranks)
     # Under torchrun, a Ctrl-C goes to its processes. Else it is for rank 0, which tells the others.
-    with deterministic_kernels(config.train.deterministic), StopRequest(ctrl_c=launched() is not None) as stop:
+    with numerics(config.train, parts.model), StopRequest(ctrl_c=launched() is not None) as stop:
         loop = Loop(parts, [], keep=lambda *_: None, stop_requested=stop)
         if plan["state"]:
             loop.load_state_dict(plan["state"])
@@ -222,7 +224,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
     optimizer = build_optimizer(
         model, config.optimizer, fused=device.type == "cuda", total_steps=total, dtype=compute.dtype
     )
-    shapes = batches.shapes(_batches_seen(train, batches.steps))
+    shapes = batches.shapes(batches.steps.seen(train.epochs, max_steps=train.max_steps, swa_epochs=train.swa.epochs))
     smallest = min(images for images, *_ in shapes)
     if ranks.size > 1 and smallest < ranks.size * train.accumulate:
         each = f" in {train.accumulate} parts each (train.accumulate)" if train.accumulate > 1 else ""
@@ -241,7 +243,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         config=train,
         compute=compute,
         model=model,
-        forward=torch.compile(model) if train.compile else model,
+        forward=compiled(model, train, device, min(total, train.max_steps or total)),
         ema=Ema(model, **train.ema.model_dump()) if train.ema.decay else None,
         swa=Swa(model) if train.swa.epochs else None,
         monitor=Monitor(train.early_stop, validates=image_set.val is not None),
@@ -272,15 +274,6 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
     return replace(parts, build_seconds=seconds - prepare, prepare_seconds=prepare)
 
 
-def _batches_seen(train: Train, steps: Steps) -> int:
-    """Return how many batches a run trains on, and computes the norms of averaged weights on."""
-    total = steps.of(train.epochs)
-    seen = min(total, train.max_steps or total)
-    end = steps.epochs_at(seen)
-    averages = math.ceil(train.epochs) - math.ceil(end) < train.swa.epochs
-    return steps.of(math.floor(end) + 1) if averages else seen  # norms see the whole epoch that the last step leads to
-
-
 def _train(
     config: RunConfig,
     parts: Parts,
@@ -299,9 +292,10 @@ def _train(
         memory = {sink.name: dict(sink.memory()) for sink in sinks}
         path = folder / f"{name}.pt"
         make_folder(path.parent)  # for `path/EPOCH`
-        save_checkpoint(path, {"config": plain, "sinks": memory, "data": fingerprint, **content})
+        about = {"config": plain, "sinks": memory, "data": fingerprint, "compute": parts.compute.kept}
+        save_checkpoint(path, {**about, **content})
 
-    with deterministic_kernels(config.train.deterministic), StopRequest() as stop:
+    with numerics(config.train, parts.model), StopRequest() as stop:
 
         def stop_requested() -> bool:
             return stop() or any(sink.stop_requested for sink in supervisors)
@@ -311,13 +305,21 @@ def _train(
             ranks.share({"config": plain, "data": fingerprint, "state": state, "texts": texts})
         except RankLostError as error:
             return RunResult(folder, "interrupted", {}, ranks.why_lost(error), signal.SIGTERM)
-        loop = Loop(parts, sinks, keep=keep, stop_requested=stop_requested)
+        loop = Loop(parts, sinks, keep=keep, stop_requested=stop_requested, steps=steps_of(config, parts))
         memory: dict[str, Any] = {}
         if state:
             loop.load_state_dict(state)
             memory = state["sinks"]
-        info = provenance(**parts.compute.description, ranks=ranks.size, command=command_line(), seed=config.seed)
+        info = provenance(
+            **parts.compute.description,
+            ranks=ranks.size,
+            command=command_line(),
+            seed=config.seed,
+            gpu=parts.compute.gpu,
+        )
         resumed = (folder / "run.json").exists()
+        if state:
+            tell_of_another_machine(read_summary(folder), info)
         try:
             for sink in sinks:
                 remembered = memory.get(sink.name, {})
@@ -341,7 +343,8 @@ def _fit(loop: Loop, *, begun: bool) -> Outcome:
         with ranks.watched():
             if not begun:
                 loop.save_checkpoint()  # so that the sinks remember their run if it is killed in epoch 1
-            return loop.fit()
+            with loop.parts.compute.stream():
+                return loop.fit()
     except RankLostError as error:
         return Outcome("interrupted", loop.counters.step, ranks.why_lost(error))
 

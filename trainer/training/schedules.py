@@ -54,6 +54,7 @@ class RateSchedule:
         self.watched = "test/loss" if watches_test else "val/loss"  # the metric that `epoch_ended` is to be told
         self._optimizer = optimizer
         self._base = [float(group["lr"]) for group in optimizer.param_groups]
+        self.rates = list(self._base)  # of each group, as last set
 
     def factor(self, step: int) -> float:
         """Return the factor at optimizer step `step`, from 0."""
@@ -64,10 +65,11 @@ class RateSchedule:
     def set_rate(self, step: int) -> None:
         """Set the rate of every group for step `step`."""
         factor, epochs = self.factor(step), float(self._steps.epochs_at(step))
-        for group, base in zip(self._optimizer.param_groups, self._base, strict=True):
+        for i, (group, base) in enumerate(zip(self._optimizer.param_groups, self._base, strict=True)):
             end = group.get("end_epoch")
             own = factor if end is None else max(0.0, 1 - epochs / end)
-            group["lr"] = base * own
+            self.rates[i] = base * own
+            set_rate(group, self.rates[i])
 
     def epoch_ended(self, loss: float) -> None:
         """Update a plateau schedule with the epoch's loss: that of `watched`, or training where it is not measured."""
@@ -75,11 +77,21 @@ class RateSchedule:
             self._plateau.update(loss)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"plateau": self._plateau.state_dict() if self._plateau else None}
+        return {"plateau": self._plateau.state_dict() if self._plateau else None, "rates": list(self.rates)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if self._plateau:
             vars(self._plateau).update(state["plateau"])
+        # An older one left them to the optimizer's state.
+        self.rates = list(state.get("rates") or (float(group["lr"]) for group in self._optimizer.param_groups))
+
+
+def set_rate(group: dict[str, Any], rate: float) -> None:
+    """Set the rate of a parameter group. A tensor, which a recorded step may read, stays at its place in memory."""
+    if isinstance(group["lr"], float | int):
+        group["lr"] = rate
+    else:
+        group["lr"].fill_(rate)
 
 
 @dataclass

@@ -11,6 +11,9 @@ from trainer.protocols import View
 from trainer.seeds import random_state, set_random_state
 from trainer.training.parts import Parts
 
+Seen = Callable[[Tensor, Tensor], None]
+"""Is told the summed loss [] and the number of correct images [] of a part of a batch."""
+
 
 class Step:
     """A batch of images [N, C, H, W] and targets [N] or [N, K]: its gradient, then its update.
@@ -26,10 +29,10 @@ class Step:
         self._of = len(targets) if of is None else of
         self._generators = random_state(parts.compute.device) if replayed else None
 
-    def backward(self, seen: Callable[[Tensor, Tensor], None] | None = None) -> Tensor:
+    def backward(self, seen: Seen | None = None) -> Tensor:
         """Return the objective [] and add its scaled gradient to `.grad`, in `accumulate` parts.
 
-        `seen` gets the summed loss [] and the number of correct images [] of each part, without waiting for the device.
+        `seen` is told of each part, without waiting for the device.
         """
         parts = self._parts
         pieces = min(parts.config.accumulate, len(self._targets))
@@ -61,21 +64,24 @@ class Step:
         parts.scaler.step(parts.optimizer)
         parts.scaler.update()
 
+    def gradient(self) -> tuple[Tensor, ...]:
+        """Return what `backward` has found by trained parameter, without the scaler's scale, zeros where nothing."""
+        scaler, pairs = self._parts.scaler, zip(self._found(), self._trained(), strict=True)
+        found = [torch.zeros_like(p) if g is None else g for g, p in pairs]
+        if not scaler.is_enabled():
+            return tuple(found)
+        scale = scaler.scale(torch.ones((), device=self._parts.compute.device))
+        return tuple(g / scale for g in found)
+
     def view(self, loss: Tensor, *, step: int, epoch: float, lr: float) -> View:
         """Return the view of this step between `backward`, which returned `loss`, and `update`."""
-        parts, scaler = self._parts, self._parts.scaler
-        scale = scaler.scale(torch.ones((), device=parts.compute.device)) if scaler.is_enabled() else None
-        trained = self._trained()
-        used = [parameter.grad is not None for parameter in trained]
-
-        def gradient() -> tuple[Tensor, ...]:
-            gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in trained]
-            return tuple(gradients if scale is None else [g / scale for g in gradients])
+        parts, trained = self._parts, self._trained()
+        used = [found is not None for found in self._found()]
 
         def loss_and_gradient() -> tuple[Tensor, tuple[Tensor, ...]]:
             assert self._generators is not None
             set_random_state(self._generators, parts.compute.device)
-            return self.backward(), gradient()
+            return self.backward(), self.gradient()
 
         def gradients_of_parts(count: int) -> list[tuple[Tensor, ...]]:
             size = len(self._targets) // count
@@ -83,15 +89,16 @@ class Step:
             for images, targets in zip(
                 self._images.split(size)[:count], self._targets.split(size)[:count], strict=True
             ):
-                Step(parts, images, targets).backward()
+                part = Step(parts, images, targets)
+                part.backward()
                 times = len(self._targets) / size if parts.reduction == "sum" else 1.0
-                found.append(tuple(times * g for g in gradient()))
+                found.append(tuple(times * g for g in part.gradient()))
             return found
 
-        ours = gradient()
+        ours = self.gradient()
 
         def next_parameters() -> tuple[Tensor, ...]:
-            if scale is not None and not all(g.isfinite().all() for g in ours):
+            if parts.scaler.is_enabled() and not torch.stack([g.isfinite().all() for g in ours]).all():
                 return tuple(parameter.detach().clone() for parameter in trained)  # the scaler skips this step
             with untouched(parts.model):
                 before = copy.deepcopy(parts.optimizer.state_dict())
@@ -107,6 +114,10 @@ class Step:
             step, epoch, lr, parts.model, images, targets, loss, ours, loss_and_gradient, gradients_of_parts,
             next_parameters,
         )  # fmt: skip
+
+    def _found(self) -> list[Tensor | None]:
+        """Return the scaled gradient of each trained parameter, None for one that the objective does not depend on."""
+        return [parameter.grad for parameter in self._trained()]
 
     def _clip(self) -> None:
         if self._parts.config.clip_grad_norm:

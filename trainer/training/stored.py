@@ -1,5 +1,6 @@
 """State that a run folder has for a resume. One that would lose something is refused before anything is touched."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,25 @@ from trainer.errors import CheckpointError
 from trainer.files import disk_errors
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.sinks.folder import ROWS, rows_known
+
+
+def begun_on(state: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """Return the kind of device and the precision of a checkpoint's steps, None if it has none or does not say."""
+    return state.get("compute") if state and state["counters"]["step"] else None
+
+
+def tell_of_another_machine(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Say on stderr that a run goes on where its bits can be others than where it began, if its provenance says so."""
+    names = ("torch", "cuda", "cudnn")
+
+    def of(provenance: Mapping[str, Any]) -> dict[str, str]:
+        versions = provenance.get("versions") or {}
+        return {"device": provenance.get("device", ""), **{name: versions.get(name, "none") for name in names}}
+
+    old, new = of(before), of(now)
+    differing = [f"{key} {new[key]}, before {old[key]}" for key in new if old["device"] and old[key] != new[key]]
+    if differing:
+        print(f"resumed elsewhere, so bits can differ: {'; '.join(differing)}", file=sys.stderr)
 
 
 def read_state(folder: Path, summary: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from models.layers.running import move_running_statistics
 from trainer.errors import ConfigError
 from trainer.training.process_group import all_sum
 from trainer.training.ranks import Ranks
@@ -39,7 +40,10 @@ class SyncBatchNorm(_BatchNorm):
             return super().forward(input)
         mean, variance, count = _statistics_of_all(input.detach())
         output = _Normalize.apply(input, self.weight, self.bias, mean, (variance + self.eps).rsqrt(), count)
-        self._move_running_statistics(mean, variance * (count / (count - 1)))
+        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
+            batch = mean, variance * (count / (count - 1))
+            running = self.running_mean, self.running_var
+            move_running_statistics(running, batch, self.num_batches_tracked, self.momentum)
         return output  # pyright: ignore[reportReturnType]
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -47,15 +51,6 @@ class SyncBatchNorm(_BatchNorm):
 
     def _get_name(self) -> str:
         return "SyncBatchNorm"
-
-    @torch.no_grad()
-    def _move_running_statistics(self, mean: Tensor, variance: Tensor) -> None:
-        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
-            return
-        self.num_batches_tracked += 1
-        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance, share)
 
 
 def _statistics_of_all(input: Tensor) -> tuple[Tensor, Tensor, Tensor]:

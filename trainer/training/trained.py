@@ -22,6 +22,7 @@ from trainer.training.device import Compute, choose_compute
 from trainer.training.evaluate import Evaluation, evaluate
 from trainer.training.losses import build_loss
 from trainer.training.networks import build_network
+from trainer.training.numerics import numerics
 from trainer.training.second_tests import measure_second_tests
 
 
@@ -85,7 +86,8 @@ def evaluate_trained(path: Path, changes: Mapping[str, object] | None = None) ->
             batch_size=trained.config.train.eval_batch_size,
         )
 
-    return measured(trained.image_set.test).metrics("test/") | measure_second_tests(also, measured)
+    with numerics(trained.config.train):
+        return measured(trained.image_set.test).metrics("test/") | measure_second_tests(also, measured)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

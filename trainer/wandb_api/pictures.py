@@ -28,7 +28,13 @@ def send(inspection: Inspection, numbers: dict[str, Any]) -> str | None:
     rows = {"reliability": reliability_rows(numbers, network.run), "layer_statistics": layer_rows(numbers, network.run)}
     tables = [panel_table(panel(name), filled, config.panels) for name, filled in rows.items() if filled]
     sink = WandbSink(config, tables)
-    info = provenance(**network.compute.description, ranks=1, command=command_line(), seed=network.config.seed)
+    info = provenance(
+        **network.compute.description,
+        ranks=1,
+        command=command_line(),
+        seed=network.config.seed,
+        gpu=network.compute.gpu,
+    )
     plain = network.config.model_dump(mode="json")
     name = network.folder.resolve().name  # also of other weights than those of its end
     sink.start(RunInfo(name, network.folder, plain, config_hash(network.config), info, bool(memory), memory))

@@ -1,6 +1,8 @@
 """Batches against a plain second implementation, image by image."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -44,12 +46,11 @@ def some_images(n: int = N, size: int = 8, channels: int = 3) -> Split:
     return Split(torch.randint(256, (n, channels, size, size), dtype=torch.uint8, generator=draw), torch.arange(n))
 
 
-def chosen(choice: str, seed: int = 0, channels: int = 3) -> TrainingBatches:
-    config = Augment.model_validate({"crop": {"padding": 2}} | CHOICES[choice])
+def chosen(choice: str, seed: int = 0, channels: int = 3, ahead: bool | None = None, **more: Any) -> TrainingBatches:
+    config = Augment.model_validate({"crop": {"padding": 2}} | CHOICES[choice] | more)
     mean = (0.5, 0.4, 0.3)[:channels]
-    return TrainingBatches(
-        some_images(channels=channels), config, steps=Steps(N, 5), seed=seed, num_classes=N, mean=mean, std=mean
-    )
+    split, steps = some_images(channels=channels), Steps(N, 5)
+    return TrainingBatches(split, config, steps=steps, seed=seed, num_classes=N, mean=mean, std=mean, ahead=ahead)
 
 
 def augment(padding: int = 2, mode: str = "zero", flip: str = "random") -> Augment:
@@ -181,6 +182,71 @@ def test_batches_made_side_by_side_leave_the_number_of_threads_as_it_was() -> No
 def threads_of_a_new_thread() -> int:
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(torch.get_num_threads).result()
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("side", [{}, {"pixels": [6, 7, 8], "from_epochs": [0, 1, 3]}], ids=["", "growing"])
+def test_draws_made_ahead_are_those_made_in_time(choice: str, side: dict[str, Any]) -> None:
+    """Also of epochs that are read twice, out of order, from the middle, in part, or side by side."""
+    ahead, in_time = (chosen(choice, ahead=ahead, side=side) for ahead in (True, False))
+    for epoch, start, stop in [(0, 0, 9), (1, 0, 9), (1, 0, 9), (2, 2, 9), (3, 0, 1), (4, 0, 2), (5, 0, 9), (0, 4, 9)]:
+        found, expected = (
+            [*islice(each.epoch(epoch, start), stop), *(each.epoch(epoch + 1) if epoch == 4 else ())]
+            for each in (ahead, in_time)
+        )
+        assert len(found) == len(expected) == min(stop, 5 - start) + 5 * (epoch == 4)
+        assert_same(found, expected)
+    outer, inner = ahead.epoch(5), ahead.epoch(6)
+    mixed = [*zip(outer, inner, strict=True)]
+    assert_same([batch for batch, _ in mixed], [*in_time.epoch(5)])
+    assert_same([batch for _, batch in mixed], [*in_time.epoch(6)])
+
+
+def assert_same(found: list[tuple[Tensor, Tensor]], expected: list[tuple[Tensor, Tensor]]) -> None:
+    for (images, targets), (others, theirs) in zip(found, expected, strict=True):
+        assert torch.equal(images, others) and torch.equal(targets, theirs)
+
+
+def drawing_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("draws")]
+
+
+def test_the_next_epoch_is_drawn_in_a_thread_that_ends_with_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches, drawn = chosen("cutout", ahead=True), dict[int, str]()
+    draw = batches._draw
+    monkeypatch.setattr(
+        batches, "_draw", lambda epoch: drawn.setdefault(epoch, threading.current_thread().name) and draw(epoch)
+    )
+    reader = batches.epoch(0)
+    next(reader)
+    assert not drawing_threads()  # who takes one batch only
+    next(reader)
+    assert drawing_threads()
+    assert len([*reader]) == 3
+    assert not drawing_threads()
+    assert drawn == {0: "MainThread", 1: "draws_0"}
+    reader = batches.epoch(1)
+    assert len([*islice(reader, 2)]) == 2
+    del reader  # as at the end of a run
+    assert not drawing_threads()
+    assert drawn == {0: "MainThread", 1: "draws_0", 2: "draws_0"}
+
+
+def test_an_error_in_drawing_ahead_surfaces_where_the_draws_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = chosen("cutout", ahead=True)
+    draw = batches._draw
+
+    def broken(epoch: int) -> Any:
+        if epoch == 2:
+            raise ArithmeticError("epoch 2")
+        return draw(epoch)
+
+    monkeypatch.setattr(batches, "_draw", broken)
+    assert [len([*batches.epoch(epoch)]) for epoch in (0, 1)] == [5, 5]
+    with pytest.raises(ArithmeticError, match="epoch 2"):
+        next(batches.epoch(2))
+    assert len([*batches.epoch(3)]) == 5
+    assert not drawing_threads()
 
 
 @pytest.mark.parametrize("channels", [1, 3])

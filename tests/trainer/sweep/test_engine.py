@@ -19,9 +19,10 @@ from trainer.config import load_config
 from trainer.config.show import to_yaml
 from trainer.errors import SweepError
 from trainer.runs.folder import config_hash
+from trainer.sweep import gpus
 from trainer.sweep.engine import device_env
 from trainer.sweep.file import read_sweep
-from trainer.sweep.gpus import refuse_missing_gpus
+from trainer.sweep.gpus import devices_of, refuse_missing_gpus
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.order import Plan
 from trainer.sweep.points import Entry, Point, points_of
@@ -251,6 +252,25 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
     server.ready()
     with pytest.raises(SweepError, match=r"^--devices: cuda:99: torch sees \d+ CUDA devices here$"):
         refuse_missing_gpus(["cpu", "auto", "cuda:99"])
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "devices"),
+    [
+        ("auto", 0, ["auto"]),
+        ("auto", 1, ["auto"]),
+        ("auto", 3, ["cuda:0", "cuda:1", "cuda:2"]),
+        ("cuda:1,cpu", 3, ["cuda:1", "cpu"]),
+    ],
+)
+def test_auto_is_every_gpu(monkeypatch: pytest.MonkeyPatch, text: str, count: int, devices: list[str]) -> None:
+    """Before: every child of a machine with eight took the first one."""
+    monkeypatch.setattr(gpus, "count_gpus", lambda: count)
+    monkeypatch.setattr(gpus, "may_have_cuda", lambda: True)
+    assert devices_of(text) == devices
+    monkeypatch.setattr(gpus, "may_have_cuda", lambda: False)  # then none are counted, which takes seconds
+    monkeypatch.setattr(gpus, "count_gpus", pytest.fail)
+    assert devices_of("auto") == ["auto"]
 
 
 def test_a_metric_that_is_a_text_is_no_value_and_wedges_no_ledger(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from run_ends import differing
 from torch import Tensor, nn
 
 from trainer.config import load_config
+from trainer.errors import ConfigError
+from trainer.training.compiled import compiled
 from trainer.training.run import start_run
 
 
@@ -17,7 +19,9 @@ def test_each_shape_is_seen_before_the_first_step_and_changes_no_bit(
     """48 images in batches of 20 leave one of 8, and an epoch of 4 pixels comes first."""
     seen: list[tuple[bool, tuple[int, ...]]] = []
 
-    def compiled(model: nn.Module):
+    def compiled(model: nn.Module, *, mode: str):
+        assert mode == "default"
+
         def forward(images: Tensor) -> Tensor:
             seen.append((model.training, tuple(images.shape)))
             return model(images)
@@ -35,3 +39,40 @@ def test_each_shape_is_seen_before_the_first_step_and_changes_no_bit(
     assert not differing(plain.folder, ahead.folder, apart_from=("/config/train/compile",))
     assert plain.summary["time/compile_seconds"] == 0 < ahead.summary["time/compile_seconds"]
     assert min(plain.summary["time/build_seconds"], plain.summary["time/prepare_seconds"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "steps", "mode"),
+    [
+        ("true", "cpu", 1, "default"),
+        ("default", "cuda", 1, "default"),
+        ("max-autotune", "cuda", 1, "max-autotune-no-cudagraphs"),
+        ("auto", "cuda", 50_000, "default"),
+        ("auto", "cuda", 49_999, None),
+        ("auto", "cpu", 10**6, None),
+        ("false", "cuda", 10**6, None),
+        ("off", "cuda", 10**6, None),
+    ],
+)
+def test_what_is_compiled_and_how(
+    monkeypatch: pytest.MonkeyPatch, asked: str, device: str, steps: int, mode: str | None
+) -> None:
+    network = nn.Identity()
+    monkeypatch.setattr(torch, "compile", lambda _, *, mode: mode)
+    train = load_config([f"train.compile={asked}"]).config.train
+    made = compiled(network, train, torch.device(device), steps)
+    assert made == mode or (mode is None and made is network)
+
+
+def test_a_mode_that_torch_lacks_and_one_that_contradicts_are_a_line_each() -> None:
+    with pytest.raises(ConfigError, match=r"^train.compile: 'defalt' is not a choice; did you mean 'default'\?$"):
+        load_config(["train.compile=defalt"])
+    with pytest.raises(ConfigError, match=r"^train.compile: 'on' is not a choice; one of .*'?auto.*false"):
+        load_config(["train.compile='on'"])
+    with pytest.raises(ConfigError, match=r"^train: deterministic is true, but with compile=max-autotune bits vary"):
+        load_config(["train.deterministic=true", "train.compile=max-autotune"])
+
+
+def test_without_compiling_a_config_has_the_hash_that_it_had() -> None:
+    """When `train.compile` was true or false."""
+    assert load_config([]).config.model_dump(mode="json")["train"]["compile"] is False

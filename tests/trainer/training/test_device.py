@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from trainer.config.train import Train
-from trainer.errors import ConfigError
+from trainer.errors import CheckpointError, ConfigError
 from trainer.training import precision
 from trainer.training.device import AUTO_PRECISION, choose_compute
 
@@ -52,6 +52,20 @@ def test_an_unknown_forced_precision_is_one_line(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(AUTO_PRECISION, "bf16")
     with pytest.raises(ConfigError, match=f"{AUTO_PRECISION}: 'bf16' is not a choice; expected float32 or bfloat16"):
         choose_compute(Train(device="cpu"))
+
+
+def test_a_resumed_run_keeps_what_auto_was_and_the_kind_of_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(AUTO_PRECISION, "float32")
+    begun = {"device": "cpu", "precision": "bfloat16"}
+    assert choose_compute(Train(device="cpu"), begun=begun).precision == "bfloat16"
+    assert choose_compute(Train(device="cpu", precision="float32"), begun=begun).precision == "float32"
+    with pytest.raises(CheckpointError, match=r"^train.device: the run has steps on cuda .* on cpu; resume it with"):
+        choose_compute(Train(device="cpu"), begun={"device": "cuda", "precision": "bfloat16"})
+
+
+def test_tf32_needs_a_gpu_that_has_it() -> None:
+    with pytest.raises(ConfigError, match=r"^train.precision: 'tf32' needs .* 8.0, not cpu; try float32$"):
+        choose_compute(Train(device="cpu", precision="tf32"))
 
 
 def test_float16_is_refused_before_torch_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

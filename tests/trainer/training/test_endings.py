@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from run_ends import broken_at
+from torch import nn
 
 from trainer.config import load_config
 from trainer.config.train import EarlyStop
@@ -20,7 +21,7 @@ from trainer.training.averages import Swa
 from trainer.training.counters import Counters
 from trainer.training.early_stop import Monitor
 from trainer.training.evaluate import evaluate
-from trainer.training.loop import Loop
+from trainer.training.loop import Loop, all_finite
 from trainer.training.run import RunResult, resume_run, start_run
 from trainer.training.trained import load_trained
 
@@ -253,6 +254,26 @@ def test_weights_gone_infinite_in_the_last_step_of_an_epoch_are_never_saved(
     kept = load_checkpoint(result.folder / "checkpoint.pt")
     assert kept["counters"]["step"] == 6
     assert all(value.isfinite().all() for value in kept["model"].values() if value.is_floating_point())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_weights_are_finite_up_to_the_largest_number_of_their_format(dtype: torch.dtype) -> None:
+    """Their L2 norm is not."""
+    largest = torch.finfo(dtype).max
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).to(dtype).requires_grad_(False)
+    net.register_buffer("empty", torch.zeros(0))
+    net.register_buffer("other", torch.full((), -torch.finfo(torch.float64).max, dtype=torch.float64))
+    for value in net.parameters():
+        value.fill_(largest)
+    assert all_finite(net)
+    for name, value in net.state_dict().items():
+        if value.is_floating_point() and value.numel():
+            for spoilt in (math.inf, -math.inf, math.nan):
+                last = value.view(-1)[-1].clone()
+                value.view(-1)[-1] = spoilt
+                assert not all_finite(net), (name, spoilt)
+                value.view(-1)[-1] = last
+    assert all_finite(net)
 
 
 def test_a_number_that_is_none_is_null_in_every_file(run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from trainer.config import load_config
 from trainer.config.train import Train
 from trainer.data.batches import Normalize
 from trainer.data.images import Split
+from trainer.runs.folder import config_hash
 from trainer.training.device import choose_compute
-from trainer.training.evaluate import evaluate, predict
+from trainer.training.evaluate import evaluate, evaluated_at_once, predict
 
 COMPUTE = choose_compute(Train(device="cpu", precision="float32"))
 PLAIN = Normalize((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -93,3 +95,32 @@ def test_the_network_stays_in_its_mode_and_dropout_is_off() -> None:
     assert first == second
     assert net.training
     assert first.keys() == {"loss", "accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("device", "side", "size"),
+    [
+        ("cpu", 32, 500),
+        ("cpu", 224, 500),
+        ("meta", 28, 2500),
+        ("meta", 32, 2500),
+        ("meta", 64, 625),
+        ("meta", 224, 500),
+    ],
+)
+def test_a_gpu_evaluates_more_images_at_once_if_they_are_small(device: str, side: int, size: int) -> None:
+    assert evaluated_at_once(torch.empty(10_000, 3, side, side, dtype=torch.uint8, device=device)) == size
+
+
+def test_an_automatic_batch_of_an_evaluation_is_500_images_on_a_cpu() -> None:
+    seen: list[int] = []
+    net = TopLeft()
+    net.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    predict(net, images(1100).images, PLAIN, COMPUTE)
+    predict(net, images(1100).images, PLAIN, COMPUTE, batch_size=700)
+    assert seen == [500, 500, 100, 700, 400]
+
+
+def test_runs_stored_with_another_batch_size_of_evaluations_are_of_the_same_configuration() -> None:
+    automatic, stored = (load_config(words).config for words in ([], ["train.eval_batch_size=500"]))
+    assert config_hash(automatic) == config_hash(stored)

@@ -364,3 +364,23 @@ def test_corrected_decay_of_a_group_is_by_the_rate_of_that_group(name: str) -> N
     optimizer.step()
     for key, rate in (("0.weight", 0.1), ("3.bias", 0.4)):
         torch.testing.assert_close(net.get_parameter(key).detach(), (1 - 0.5 * rate) * before[key])
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize(("wrote_it", "here"), [(True, False), (False, True)])
+@pytest.mark.parametrize("name", ["sgd", "adamw", "muon", "timm/lion"])
+def test_a_state_from_another_machine_leaves_how_an_optimizer_computes(
+    name: str, wrote_it: bool, here: bool, wrapped: bool
+) -> None:
+    """Kernels that do all in one are a GPU's. What is loaded is all else: decay, momentum, the state."""
+    config = config_of(name, weight_decay=0.01, **({"lookahead": {"steps": 2}} if wrapped else {}))
+    net = small()
+    theirs, ours = (build_optimizer(net, config, fused=fused) for fused in (wrote_it, here))
+    own = [{key: group.get(key) for key in ("fused", "foreach", "capturable")} for group in ours.param_groups]
+    steps(net, theirs, range(2))
+    for group in theirs.param_groups:
+        group["weight_decay"] = 0.5
+    ours.load_state_dict(theirs.state_dict())
+    assert [{key: group.get(key) for key in flags} for group, flags in zip(ours.param_groups, own, strict=True)] == own
+    assert {group["weight_decay"] for group in ours.param_groups} == {0.5}
+    steps(net, ours, range(2, 3))

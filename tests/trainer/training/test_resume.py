@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+import torch
 import yaml
 from PIL import Image
 from pretend import server
@@ -16,10 +17,13 @@ from pretend.watch import wait_for
 from run_ends import assert_same_end, broken_at, differing, rows_of
 
 from trainer.config import load_config
-from trainer.errors import CheckpointError, ConfigError
+from trainer.errors import CheckpointError, ConfigError, UserError
 from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
 from trainer.sweep.child import Child
+from trainer.training.device import AUTO_PRECISION
+from trainer.training.loop import Loop
 from trainer.training.run import resume_run, start_run
+from trainer.training.stored import begun_on, tell_of_another_machine
 
 
 @pytest.mark.parametrize("how", ["killed", "terminated"])
@@ -310,3 +314,65 @@ def test_a_run_killed_for_real_resumes_to_the_same_bits(tmp_path: Path, small_ru
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments_change_no_bit(tmp_path: Path, small_run: list[str]) -> None:
     _kill_and_resume(tmp_path, [*small_run, "train.epochs=30"], kills=20, seed=1)
+
+
+@pytest.mark.parametrize("began_in", ["float32", "bfloat16"])
+def test_a_resume_keeps_the_precision_that_auto_was(
+    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, began_in: str
+) -> None:
+    """Another machine may choose another one."""
+    config = load_config(small_run).config
+    monkeypatch.setenv(AUTO_PRECISION, began_in)
+    start_run(config, runs=tmp_path, name="unbroken")
+    with broken_at(9, "killed"):
+        start_run(config, runs=tmp_path, name="broken")
+    monkeypatch.setenv(AUTO_PRECISION, "bfloat16" if began_in == "float32" else "float32")
+    assert resume_run(tmp_path / "broken").status == "finished"
+    assert_same_end(tmp_path / "broken", tmp_path / "unbroken")
+
+
+def test_a_run_does_not_go_on_on_another_kind_of_device(tmp_path: Path, small_run: list[str]) -> None:
+    with broken_at(9, "killed"):
+        start_run(load_config(small_run).config, runs=tmp_path, name="broken")
+    path = tmp_path / "broken" / "checkpoint.pt"
+    state = load_checkpoint(path)
+    save_checkpoint(path, {**state, "compute": {"device": "cuda", "precision": "bfloat16"}})
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match=r"^train.device: the run has steps on cuda"):
+        resume_run(tmp_path / "broken")
+    assert path.read_bytes() == before
+    unmoved = {**state, "counters": {**state["counters"], "step": 0, "step_in_epoch": 0, "epoch": 0}}
+    assert begun_on({**unmoved, "compute": {"device": "cuda"}}) is None  # nothing of it is on that device yet
+    assert begun_on({key: value for key, value in state.items() if key != "compute"}) is None  # older
+
+
+def test_another_machine_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    here = {"device": "NVIDIA H200", "versions": {"torch": "2.15.0", "cuda": "13.0", "cudnn": "91000"}}
+    tell_of_another_machine(here, here)
+    tell_of_another_machine({}, here)  # an older one does not say
+    assert not capsys.readouterr().err
+    tell_of_another_machine(here | {"device": "NVIDIA A100", "versions": {"torch": "2.15.0", "cuda": "13.0"}}, here)
+    assert capsys.readouterr().err == (
+        "resumed elsewhere, so bits can differ: device NVIDIA H200, before NVIDIA A100; cudnn 91000, before none\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you"),
+    ],
+)
+def test_too_little_memory_is_a_line_with_what_to_lower(
+    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    def out_of_memory(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Loop, "train_batch", out_of_memory)
+        with pytest.raises(UserError, match=r"^train.batch_size: \d+: out of memory on .*train.accumulate=2"):
+            start_run(load_config(small_run).config, runs=tmp_path, name="large")
+    assert json.loads((tmp_path / "large" / "run.json").read_text())["status"] == "failed"
+    assert resume_run(tmp_path / "large").status == "finished"

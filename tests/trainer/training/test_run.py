@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from itertools import islice
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from torch import nn
 from trainer.config import load_config
 from trainer.data.sources import load_image_set
 from trainer.errors import CheckpointError, ConfigError
+from trainer.report.pages.origins import origin_of
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.runs.history import read_history
+from trainer.runs.provenance import provenance
+from trainer.training.counters import Sums
 from trainer.training.device import choose_compute
 from trainer.training.loop import Loop
 from trainer.training.pace import endless_batches
@@ -181,3 +185,41 @@ def test_a_batch_in_parts_is_the_same_step(small_run: list[str], reduction: str)
     (whole, whole_sums), (parted, parted_sums) = after_one_step(1), after_one_step(3)
     torch.testing.assert_close(parted.state_dict(), whole.state_dict())
     assert parted_sums == pytest.approx(whole_sums, rel=1e-5)
+
+
+@pytest.mark.parametrize(("seconds", "epochs"), [(0, [0, 1, 2, 3]), (1e6, [0, 3])])
+def test_checkpoints_are_at_least_so_many_seconds_apart(
+    tmp_path: Path, small_run: list[str], seconds: float, epochs: list[int]
+) -> None:
+    config = load_config([*small_run, f"train.checkpoint_seconds={seconds}"]).config
+    parts = build_parts(config, choose_compute(config.train), load_image_set(config.data, seed=0))
+    kept: list[int] = []
+    loop = Loop(parts, [], keep=lambda _, state: kept.append(state["counters"]["epoch"]), stop_requested=lambda: False)
+    loop.save_checkpoint()
+    loop.fit()
+    assert kept == epochs
+
+
+def test_the_first_loss_that_is_not_finite_is_found_by_its_step() -> None:
+    """Also if a batch has several parts, after a resume, and from a checkpoint that had no count of steps."""
+    good, bad, one = torch.tensor(1.5), torch.tensor(float("nan")), torch.tensor(1)
+    sums = Sums(torch.device("cpu"))
+    sums.load(torch.tensor([3.0, 4.0, 0.0]), steps=2)
+    for losses in ((good, good), (good, bad), (bad, bad)):
+        for loss in losses:
+            sums.add(loss, one)
+        sums.count_step()
+    loss, correct = sums.read()
+    assert (math.isnan(loss), correct, sums.bad_step) == (True, 10.0, 3)
+    sums.reset()
+    assert (sums.read(), sums.bad_step) == ((0.0, 0.0), None)
+
+
+def test_a_gpu_is_in_the_provenance() -> None:
+    words = {"device": "NVIDIA H200", "precision": "bfloat16", "ranks": 1, "command": ["trainer"], "seed": 0}
+    plain = provenance(**words)
+    found = provenance(**words, gpu={"cuda": "13.0", "cudnn": "91000", "capability": "9.0"})
+    assert found["versions"] == plain["versions"] | {"cuda": "13.0", "cudnn": "91000"}
+    assert found["machine"] == plain["machine"] | {"capability": "9.0"}
+    assert origin_of(found)["capability"] == "9.0"
+    assert "capability" not in origin_of(plain)

@@ -87,7 +87,7 @@ def _in_calls(operations: Tensor, amounts: Tensor, epoch: Epoch) -> _Round:
     counts = key.bincount(minlength=epoch.batches * len(_KINDS)).view(epoch.batches, -1).tolist()
     matrices = _matrices(operations, amounts, epoch.height, epoch.width)
     columns = (order % epoch.batch_size, amounts[order].view(-1, 1, 1, 1).float(), matrices[order].float())
-    place, amount, matrix = (column.to(epoch.device) for column in columns)
+    place, amount, matrix = (epoch.send(column) for column in columns)
     return _Round(counts, (place, amount, matrix))
 
 

@@ -96,7 +96,7 @@ def color_jitter(config: ColorJitter, epoch: Epoch) -> Change:
     The order of the four is drawn once per batch, so that each is one operation on all of it.
     """
     factors, orders = draw_jitter(config, epoch)
-    factors = {name: drawn.view(-1, 1, 1, 1).to(epoch.device) for name, drawn in factors.items()}
+    factors = {name: epoch.send(drawn.view(-1, 1, 1, 1)) for name, drawn in factors.items()}
 
     def change(number: int, images: Tensor) -> Tensor:
         levels = to_levels(images)

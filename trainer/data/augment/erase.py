@@ -15,9 +15,9 @@ _TRIES = 10  # draws of a rectangle before an image is left whole, as in torchvi
 
 def erasing(config: RandomErasing | Cutout, mean: Sequence[float], epoch: Epoch) -> Change:
     """Return the change of each batch: one filled rectangle per image. `mean` [C] is a fraction of white."""
-    rows, columns = (mask.to(epoch.device) for mask in _masks(draw_boxes(config, epoch), epoch, channels=len(mean)))
+    rows, columns = (epoch.send(mask) for mask in _masks(draw_boxes(config, epoch), epoch, channels=len(mean)))
     levels = [round(255 * share) if config.fill == "mean" else 0 for share in mean]
-    fill = torch.tensor(levels, dtype=torch.uint8).repeat(epoch.width).to(epoch.device) if any(levels) else None
+    fill = epoch.send(torch.tensor(levels, dtype=torch.uint8).repeat(epoch.width)) if any(levels) else None
 
     def change(number: int, images: Tensor) -> Tensor:
         now = epoch.batch(number)

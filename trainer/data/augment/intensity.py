@@ -19,7 +19,7 @@ def intensity(config: Intensity, mean: Sequence[float], std: Sequence[float], ep
     summand = epoch.rand(epoch.images, low=-config.brightness, high=config.brightness)
     centre, spread = (torch.tensor(values, dtype=torch.float64) for values in (mean, std))
     shift = 255 * ((1 - factor[:, None]) * centre + summand[:, None] * spread)  # [N, C]
-    factors, shifts = (values.float().to(epoch.device) for values in (factor, shift))
+    factors, shifts = (epoch.send(values.float()) for values in (factor, shift))
 
     def change(number: int, images: Tensor) -> Tensor:
         now = epoch.batch(number)

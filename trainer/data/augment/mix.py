@@ -17,7 +17,7 @@ MixChange = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 def mixing(config: Mixup | Cutmix, num_classes: int, epoch: Epoch) -> MixChange:
     """Return the change of each batch. Images are float32 in 0..255 for mixup, uint8 for cutmix, mixed or not."""
     shares, places = draw_mix(config, epoch)
-    one_hot = torch.eye(num_classes, device=epoch.device)
+    one_hot = epoch.send(torch.eye(num_classes))
 
     def change(number: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         share = shares[number]

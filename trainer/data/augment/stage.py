@@ -1,11 +1,11 @@
 """The form of every augmentation: one draw per epoch for all of its images, then a change of each batch.
 
 Everything is drawn on the CPU, so that it is the same on every device. It is sent to the device before the first batch,
-so that no batch waits for a copy.
+so that no batch waits for a copy. For a GPU both are done while the previous epoch trains (`trainer.data.ahead`).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ class Epoch:
     height: int  # pixels
     width: int
     device: torch.device
+    sent: list[Tensor] = field(default_factory=list[Tensor])  # to a GPU so far
 
     @property
     def batches(self) -> int:
@@ -33,6 +34,13 @@ class Epoch:
     def rand(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Draw uniformly in [low, high), float64, on the CPU."""
         return low + (high - low) * torch.rand(*shape, dtype=torch.float64, generator=self.draw)
+
+    def send(self, values: Tensor) -> Tensor:
+        """Return values on the device. Nothing waits for the copy to a GPU."""
+        if self.device.type != "cuda":
+            return values.to(self.device)
+        self.sent.append(values.pin_memory().to(self.device, non_blocking=True))
+        return self.sent[-1]
 
 
 Change = Callable[[int, Tensor], Tensor]

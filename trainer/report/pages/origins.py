@@ -31,12 +31,13 @@ def provenance(table: Table) -> Grid:
 
 def origin_of(provenance: Mapping[str, Any]) -> dict[str, str]:
     """Return what a run was computed with: revision, device, precision, system, Python and packages."""
-    git, versions = provenance.get("git"), provenance.get("versions")
+    git, versions, machine = provenance.get("git"), provenance.get("versions"), _mapping(provenance.get("machine"))
     found = {
         "revision": _revision(git) if isinstance(git, Mapping) else None,
         "device": provenance.get("device"),
         "precision": provenance.get("precision"),
-        "system": _mapping(provenance.get("machine")).get("system"),
+        "capability": machine.get("capability"),
+        "system": machine.get("system"),
         "Python": provenance.get("python"),
         **_mapping(versions),
     }

@@ -50,12 +50,17 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """Build the optimizer of a run of `total_steps`, which only a ramp of lookahead needs.
 
-    `fused` uses torch's one-kernel update if there is one (CUDA). Otherwise all tensors are updated at once. `dtype` is
-    the format of the run's matrix products, which Muon's own go by. Raises ConfigError for an optimizer or an argument
-    that timm does not know, and for a group that the network does not have.
+    `fused` is for CUDA: torch's one-kernel update if there is one, and rates on the device, so that a step can be
+    recorded. Otherwise all tensors are updated at once. `dtype` is that of the matrix products, which Muon's
+    own go by. Raises ConfigError for an optimizer or an argument that timm does not know, and for a group that the
+    network does not have.
     """
     groups = parameter_groups(model, config)
     optimizer = _optimizer(groups, config, fused, dtype)
+    for part in optimizer.parts if isinstance(optimizer, Together) else [optimizer]:
+        part.register_load_state_dict_pre_hook(_with_options_of_this_machine)
+        if fused and isinstance(part, _RECORDABLE):
+            _keep_rates_on_the_device(part)
     if not config.lookahead.steps:
         return optimizer
     alpha, power = config.lookahead.alpha, config.lookahead.ramp_power
@@ -66,6 +71,34 @@ def build_optimizer(
     return Lookahead(optimizer, every=config.lookahead.steps, share=share)
 
 
+_RECORDABLE = (eager.SGD, eager.Adam, eager.AdamW, eager.Adamax, eager.NAdam, eager.Adadelta, eager.RMSprop,
+               Orthogonalised)  # fmt: skip
+"""Those whose step reads all that changes from the device."""
+_OF_THE_MACHINE = ("fused", "foreach", "capturable", "differentiable")
+"""Options of a group that say how an optimizer computes, not what."""
+
+
+def _keep_rates_on_the_device(optimizer: torch.optim.Optimizer) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(group["lr"], device=group["params"][0].device)
+    vars(optimizer)["_warned_capturable_if_run_uncaptured"] = True  # the first steps, and all without `train.graphs`
+
+
+def _with_options_of_this_machine(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state to load with the options of `optimizer`, and not with those of the machine that wrote it.
+
+    torch would take the writer's, and use slower kernels, or others that round in another way.
+    """
+    pairs = zip(state["param_groups"], optimizer.param_groups, strict=True)
+    own = [kept | {key: now[key] for key in _OF_THE_MACHINE if key in now} | _rate(kept, now) for kept, now in pairs]
+    return {**state, "param_groups": own}
+
+
+def _rate(kept: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Return the rate of a group to load. One on the device is that of this run, since a schedule sets it."""
+    return {"lr": now["lr"] if isinstance(now["lr"], torch.Tensor) else float(kept["lr"])}
+
+
 def refuse_impossible(config: Optimizer) -> None:
     """Raise ConfigError for an optimizer or an argument that timm does not know."""
     build_optimizer(nn.Linear(2, 2), config, fused=False)
@@ -74,22 +107,23 @@ def refuse_impossible(config: Optimizer) -> None:
 def _optimizer(groups: Groups, config: Optimizer, fused: bool, dtype: torch.dtype) -> torch.optim.Optimizer:
     foreach: dict[str, Any] = {"lr": config.lr, "foreach": True}
     fastest: dict[str, Any] = {"lr": config.lr, "fused": True} if fused else foreach
+    recordable = {"capturable": fused}
     match config:
         case Sgd():
             return eager.SGD(
                 groups, momentum=config.momentum, nesterov=config.nesterov, dampening=config.dampening, **fastest
             )
         case Adam():
-            return eager.Adam(groups, betas=(config.beta1, config.beta2), eps=config.eps, **fastest)
+            return eager.Adam(groups, betas=(config.beta1, config.beta2), eps=config.eps, **fastest, **recordable)
         case AdamW():
-            return eager.AdamW(groups, betas=(config.beta1, config.beta2), eps=config.eps, **fastest)
+            return eager.AdamW(groups, betas=(config.beta1, config.beta2), eps=config.eps, **fastest, **recordable)
         case Adamax():
-            return eager.Adamax(groups, betas=(config.beta1, config.beta2), eps=config.eps, **foreach)
+            return eager.Adamax(groups, betas=(config.beta1, config.beta2), eps=config.eps, **foreach, **recordable)
         case NAdam():
             betas, decay = (config.beta1, config.beta2), config.momentum_decay
-            return eager.NAdam(groups, betas=betas, eps=config.eps, momentum_decay=decay, **foreach)
+            return eager.NAdam(groups, betas=betas, eps=config.eps, momentum_decay=decay, **foreach, **recordable)
         case Adadelta():
-            return eager.Adadelta(groups, rho=config.rho, eps=config.eps, **foreach)
+            return eager.Adadelta(groups, rho=config.rho, eps=config.eps, **foreach, **recordable)
         case Adagrad():
             return eager.Adagrad(groups, lr_decay=config.lr_decay, eps=config.eps, **foreach)
         case RmsProp():
@@ -100,6 +134,7 @@ def _optimizer(groups: Groups, config: Optimizer, fused: bool, dtype: torch.dtyp
                 centered=config.centered,
                 eps=config.eps,
                 **foreach,
+                **recordable,
             )
         case Muon():
             return _muon(groups, config, fused, dtype)

@@ -76,7 +76,10 @@ class Orthogonalised(Eager):
             if self.renormalise:
                 p.mul_(rows**0.5 / p.norm().clamp_(min=_LEAST))  # a weight of zeros stays, since 0 * inf is NaN
             p.mul_(1 - group["lr"] * group["weight_decay"])
-            p.add_(move.view(p.shape), alpha=-group["lr"] * scale)
+            if isinstance(group["lr"], Tensor):  # on a GPU, which need not wait for it
+                p.sub_(move.view(p.shape) * (group["lr"] * scale))
+            else:
+                p.add_(move.view(p.shape), alpha=-group["lr"] * scale)
 
     def _direction(self, p: Tensor, group: dict[str, Any]) -> Tensor:
         state = self.state[p]

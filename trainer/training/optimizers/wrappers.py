@@ -53,6 +53,11 @@ class Lookahead(Eager):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         assert closure is None
         self.optimizer.step()
+        self.look()
+
+    @torch.no_grad()
+    def look(self) -> None:
+        """Move the slow weights if they are due, after a step of the optimizer."""
         self.steps += 1
         if self.steps % self.every == 0:
             fast = self._parameters()

@@ -1,0 +1,130 @@
+"""A run whose steps are recorded is the run whose steps are not. A stand-in for CUDA's graphs runs the work again."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from run_ends import assert_same_end, broken_at, differing, rows_of
+from torch import Tensor
+
+from trainer.config import load_config
+from trainer.config.run import RunConfig
+from trainer.data.sources import load_image_set
+from trainer.training import run as runs
+from trainer.training.device import choose_compute
+from trainer.training.parts import Parts
+from trainer.training.recorded import Steps, steps_of
+from trainer.training.run import build_parts, resume_run, start_run
+
+T = TypeVar("T")
+_PROBES = ["probe.walk.every=3", "probe.drift.every=2", "probe.noise.every=4"]
+_DROPOUT = ["recipe=none", "model.name=handmade_mlp", "model.dropout=0.3"]
+
+
+class Graphs:
+    """Records as CUDA's graphs do: nothing runs until it is replayed, and what it writes stays at one place."""
+
+    def __init__(self) -> None:
+        self.replays: list[int] = []  # of each recording
+
+    def __call__(self, work: Callable[[], T]) -> Callable[[], T]:
+        number, kept = len(self.replays), []
+        self.replays.append(0)
+
+        def replay() -> T:
+            self.replays[number] += 1
+            written = work()
+            if not kept:
+                kept.append(written)
+            for old, new in zip(_tensors(kept[0]), _tensors(written), strict=True):
+                old.detach().copy_(new.detach())
+            return kept[0]
+
+        return replay
+
+
+def _tensors(content: Any) -> list[Tensor]:
+    if isinstance(content, Tensor):
+        return [content]
+    return list(itertools.chain.from_iterable(map(_tensors, content))) if isinstance(content, list | tuple) else []
+
+
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> Graphs:
+    """Record the steps of runs with `train.graphs=true`, also on a CPU."""
+    recording = Graphs()
+
+    def recorded(config: RunConfig, parts: Parts) -> Steps:
+        return Steps(parts, recording if config.train.graphs else None)
+
+    monkeypatch.setattr(runs, "steps_of", recorded)
+    return recording
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["train.accumulate=2", "train.clip_grad_norm=0.1", "loss.l2=0.01"],
+        ["optimizer.lookahead.steps=3", "train.ema.decay=0.9", "train.ema.every=2"],
+        ["optimizer.name=adamw", *_DROPOUT, "augment.mix.name=mixup"],
+        ["optimizer.name=muon", "augment.side.pixels=[8,8]", "augment.side.from_epochs=[0,1]"],
+        _PROBES,
+        [*_PROBES, *_DROPOUT, "probe.noise.parts=2", "train.accumulate=2", "train.clip_grad_norm=0.1"],
+    ],
+)
+def test_a_recorded_run_has_the_bits_of_one_that_is_not(
+    tmp_path: Path, small_run: list[str], graphs: Graphs, words: list[str]
+) -> None:
+    """Batches of 20 of 48 images leave one of 8, which is a kind of its own."""
+    if "model.name=handmade_mlp" in words:
+        small_run = [word for word in small_run if not word.startswith("model.")]
+    words = [*small_run, "train.epochs=4", "train.batch_size=20", "sink.console.mode=off", *words]
+    plain = start_run(load_config(words).config, runs=tmp_path, name="plain")
+    assert not graphs.replays
+    recorded = start_run(load_config([*words, "train.graphs=true"]).config, runs=tmp_path, name="recorded")
+    assert rows_of(plain.folder) == rows_of(recorded.folder)
+    assert not differing(plain.folder, recorded.folder, apart_from=("/config/train/graphs",))
+    assert min(graphs.replays) > 0
+    assert len(graphs.replays) == 4 or "augment.side.from_epochs=[0,1]" in words  # two for each of two kinds
+
+
+@pytest.mark.parametrize("step", [3, 7, 10])
+def test_a_recorded_run_resumes_to_the_same_bits(
+    tmp_path: Path, small_run: list[str], graphs: Graphs, step: int
+) -> None:
+    """The steps after a resume are not recorded at first."""
+    words = [*small_run, *_PROBES, "train.epochs=4", "train.batch_size=20", "train.graphs=true", "optimizer.name=adam"]
+    start_run(load_config(words).config, runs=tmp_path, name="unbroken")
+    with broken_at(step, "killed"):
+        start_run(load_config(words).config, runs=tmp_path, name="broken")
+    assert resume_run(tmp_path / "broken").status == "finished"
+    assert_same_end(tmp_path / "broken", tmp_path / "unbroken")
+    assert sum(graphs.replays) > 0
+
+
+def test_what_cannot_be_recorded_is_told_once_and_trained(
+    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(work: Callable[[], T]) -> Callable[[], T]:
+        raise RuntimeError("operation not permitted when capturing\nmore")
+
+    words = [*small_run, "sink.console.mode=off"]
+    plain = start_run(load_config(words).config, runs=tmp_path, name="plain")
+    monkeypatch.setattr(runs, "steps_of", lambda _, parts: Steps(parts, refuse))
+    other = start_run(load_config(words).config, runs=tmp_path, name="other")
+    assert not differing(plain.folder, other.folder)
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train.graphs")]
+    assert told == ["train.graphs: this run's steps cannot be recorded: operation not permitted when capturing"]
+
+
+def test_a_line_says_why_steps_are_not_recorded(small_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    config = load_config([*small_run, "train.graphs=true"]).config
+    parts = build_parts(config, choose_compute(config.train), load_image_set(config.data, seed=0))
+    steps_of(config, parts)
+    steps_of(load_config(small_run).config, parts)  # not asked for
+    assert capsys.readouterr().err == (
+        "train.graphs: this run's steps are not recorded: only CUDA can do that, not cpu\n"
+    )
