@@ -3,11 +3,12 @@
 With TRAINER_GPU_TESTS_ON=cpu the same tests run on a CPU, which tries the tests and says nothing about a GPU.
 """
 
+import contextlib
 import math
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from trainer.config.explain import section_types
 from trainer.data.sources import load_image_set
 from trainer.protocols import Sink
 from trainer.sweep.child import Child, train
-from trainer.training.device import choose_compute, deterministic_kernels
+from trainer.training.device import choose_compute
 from trainer.training.loop import Loop
 from trainer.training.network_arguments import complete_parts
+from trainer.training.numerics import numerics
+from trainer.training.recorded import steps_of
 from trainer.training.run import build_parts
 
 ON_CPU = os.environ.get("TRAINER_GPU_TESTS_ON") == "cpu"
@@ -63,13 +66,22 @@ def loop_of(words: Sequence[str], sinks: Sequence[Sink] = ()) -> Loop:
     """Return a run without a folder, before its first step."""
     config = config_of(words)
     parts = build_parts(config, choose_compute(config.train), load_image_set(config.data, seed=config.seed))
-    return Loop(parts, sinks, keep=lambda *_: None, stop_requested=lambda: False)
+    steps = steps_of(config, parts)
+    return Loop(parts, sinks, keep=lambda *_: None, stop_requested=lambda: False, steps=steps)
+
+
+@contextlib.contextmanager
+def as_in_a_run(loop: Loop) -> Iterator[None]:
+    """Compute with a run's kernels and formats, on its stream."""
+    parts = loop.parts
+    with numerics(parts.config, parts.model), parts.compute.stream():
+        yield
 
 
 def trained(words: Sequence[str], sinks: Sequence[Sink] = ()) -> Loop:
     """Return a run without a folder, after its last step."""
     loop = loop_of(words, sinks)
-    with deterministic_kernels(loop.parts.config.deterministic):
+    with as_in_a_run(loop):
         outcome = loop.fit()
     assert outcome.status == "finished", outcome.message
     return loop
