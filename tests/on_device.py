@@ -3,18 +3,18 @@
 With TRAINER_GPU_TESTS_ON=cpu the same tests run on a CPU, which tries the tests and says nothing about a GPU.
 """
 
+import contextlib
 import math
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from torch import Tensor
 
 from trainer.config import RunConfig, load_config
 from trainer.config.explain import section_types
@@ -25,6 +25,7 @@ from trainer.training.device import choose_compute
 from trainer.training.loop import Loop
 from trainer.training.network_arguments import complete_parts
 from trainer.training.numerics import numerics
+from trainer.training.recorded import steps_of
 from trainer.training.run import build_parts
 
 ON_CPU = os.environ.get("TRAINER_GPU_TESTS_ON") == "cpu"
@@ -65,13 +66,22 @@ def loop_of(words: Sequence[str], sinks: Sequence[Sink] = ()) -> Loop:
     """Return a run without a folder, before its first step."""
     config = config_of(words)
     parts = build_parts(config, choose_compute(config.train), load_image_set(config.data, seed=config.seed))
-    return Loop(parts, sinks, keep=lambda *_: None, stop_requested=lambda: False)
+    steps = steps_of(config, parts)
+    return Loop(parts, sinks, keep=lambda *_: None, stop_requested=lambda: False, steps=steps)
+
+
+@contextlib.contextmanager
+def as_in_a_run(loop: Loop) -> Iterator[None]:
+    """Compute with a run's kernels and formats, on its stream."""
+    parts = loop.parts
+    with numerics(parts.config, parts.model), parts.compute.stream():
+        yield
 
 
 def trained(words: Sequence[str], sinks: Sequence[Sink] = ()) -> Loop:
     """Return a run without a folder, after its last step."""
     loop = loop_of(words, sinks)
-    with numerics(loop.parts.config, loop.parts.model):
+    with as_in_a_run(loop):
         outcome = loop.fit()
     assert outcome.status == "finished", outcome.message
     return loop
@@ -93,13 +103,13 @@ def in_a_child(folder: Path, words: Sequence[str], *, broken_at: tuple[int, sign
 def _break_at(step: int, number: signal.Signals, arguments: list[str]) -> None:
     train_batch = Loop.train_batch
 
-    def break_off(loop: Loop, images: Tensor, targets: Tensor) -> None:
-        train_batch(loop, images, targets)
+    def break_off(loop: Loop, *batch: Any) -> None:
+        train_batch(loop, *batch)
         if loop.counters.step == step:
             os.kill(os.getpid(), number)
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Loop, "train_batch", break_off)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Loop, "train_batch", break_off)
         train(arguments)
 
 

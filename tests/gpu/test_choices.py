@@ -23,7 +23,7 @@ OTHERS = {
     "weights of classes": ["loss.class_weights=[1,2,1,2,1,2,1,2,1,2]"],
     "targets that are probabilities": ["augment.mix.name=mixup"],
     "EMA, views": ["train.ema.decay=0.9", "train.tta=hflip_translate", "train.tta_share=0.5"],
-    "SWA": ["train.epochs=1", "train.swa.epochs=1"],
+    "SWA": ["train.ema.decay=0", "train.epochs=1", "train.swa.epochs=1"],
     "channels first": ["train.channels_last=false"],
     "deterministic": ["train.deterministic=true"],
 }  # fmt: skip

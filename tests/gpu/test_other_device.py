@@ -34,8 +34,7 @@ def test_a_checkpoint_has_the_same_loss_and_accuracy_on_both(
     assert here["test/accuracy"] == pytest.approx(on_cpu["test/accuracy"], abs=1.01e-3)
 
 
-# Needs the rule that a resume keeps precision and device kind, which is on a branch of its own (issue 16). A test of
-# the precision needs no GPU and stands there.
+# The rule of `choose_compute`. What it says of the precision is tested without a GPU, in tests/trainer/training.
 @only_on_cuda("there is no other kind of device")
 @pytest.mark.parametrize(("begun_on", "resumed_on"), [("cuda", "cpu"), ("cpu", "cuda")])
 def test_a_resume_on_another_kind_of_device_is_refused_in_one_line(
@@ -44,6 +43,6 @@ def test_a_resume_on_another_kind_of_device_is_refused_in_one_line(
     with broken_at(9):
         config = config_of([*words, f"train.device={begun_on}", "train.precision=float32"])
         folder = start_run(config, runs=tmp_path, name="run").folder
-    with pytest.raises(UserError, match="device") as caught:
+    with pytest.raises(UserError, match=r"^train\.device: the run has steps on ") as caught:
         resume_run(folder, {"train": {"device": resumed_on}})
     assert len(caught.value.problems) == 1

@@ -2,9 +2,7 @@
 
 import pytest
 import torch
-from on_device import NARROW, loop_of, only_on_cuda
-
-from trainer.training.numerics import numerics
+from on_device import NARROW, as_in_a_run, loop_of, only_on_cuda
 
 pytestmark = pytest.mark.gpu
 
@@ -28,7 +26,7 @@ def test_nineteen_steps_of_twenty_do_not_wait(words: list[str], device_run: list
     loop = loop_of([*device_run, "train.batch_size=16", *words])
     loop.parts.model.train()
     batches = iter(loop.parts.batches.epoch(0))
-    with numerics(loop.parts.config, loop.parts.model):
+    with as_in_a_run(loop):
         for _ in range(20):  # the first ones make an optimizer's state, and the last of them waits
             loop.train_batch(*next(batches))
         torch.cuda.set_sync_debug_mode("error")
