@@ -41,7 +41,7 @@ class GhostBatchNorm(_BatchNorm):
         groups = max(1, round(len(input) / self.ghost_size)) if self.ghost_size else 1
         if groups == 1:
             return super().forward(input)
-        small, larger = divmod(len(input), groups)
+        small, larger = len(input) // groups, len(input) % groups  # torch.compile knows no divmod of sizes that vary
         alike = not larger and input.numel() > groups * self.num_features
         if alike and (
             input.is_cuda or torch.compiler.is_compiling()
