@@ -76,7 +76,7 @@ class Compute:
 
     @property
     def kept(self) -> dict[str, str]:
-        """What a resume has to have again for the same bits: the kind of `device`, and `precision`."""
+        """Return what a resume has to have again for the same bits: the kind of `device`, and `precision`."""
         return {"device": self.device.type, "precision": self.precision}
 
     @contextlib.contextmanager

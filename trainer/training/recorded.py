@@ -37,7 +37,7 @@ class Record(Protocol):
 
 
 class Steps:
-    """Where the step of a batch comes from: made for it, or recorded from the third of its kind on."""
+    """Source of the step of each batch: made for it, or recorded from the third of its kind on."""
 
     def __init__(self, parts: Parts, record: Record | None) -> None:
         """Nothing is recorded without `record`."""
