@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 from on_device import DEFAULT, ON_CPU, in_a_child, state_at_end
+from run_ends import assert_same_end
 
-from trainer.sweep.child import warm_up
+from trainer.sweep.child import Child, warm_up
 
 pytestmark = pytest.mark.gpu
 
@@ -30,3 +31,17 @@ def test_a_sweep_of_two_points_at_once_finishes_on_one_device(tmp_path: Path, fe
     progress = run_sweep(path, [*few_images, *ONE_EPOCH], runs=tmp_path / "runs", jobs=2, devices=[place])
     assert progress.complete
     assert [status.state for status in progress.points] == ["finished", "finished"]
+
+
+def test_a_process_that_stays_gives_its_second_run_the_bits_of_one_in_its_own(
+    tmp_path: Path, device_run: list[str]
+) -> None:
+    warm_up()
+    words, env = [*device_run, *ONE_EPOCH], {"OMP_NUM_THREADS": "1"}
+    first = Child(tmp_path / "first", [*words, "seed=1"], env, stays=True)
+    assert state_at_end(first) == "finished"
+    second = Child(tmp_path / "second", [*words, "seed=2"], env, stays=True, after=first)
+    assert state_at_end(second) == "finished"
+    second.dismiss()
+    assert state_at_end(in_a_child(tmp_path / "own", [*words, "seed=2"])) == "finished"
+    assert_same_end(tmp_path / "second", tmp_path / "own")

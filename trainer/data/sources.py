@@ -27,12 +27,33 @@ def load_image_set(data: Data, *, seed: int) -> ImageSet:
     The choice of images depends on `seed` alone. `mean` and `std` are those of the whole training set, or as given.
     Raises DataError for missing, damaged or unreadable images, and ConfigError for sizes that the set does not have.
     """
-    whole = _normalised_as_asked(_read(data), data)
+    whole = _normalised_as_asked(_kept_or_read(data), data)
     train = whole.train if data.train_size is None else take(whole.train, data.train_size, seed=seed)
     if not data.val_fraction:
         return replace(whole, train=train)
     train, val = hold_out(train, data.val_fraction, seed=seed)
     return replace(whole, train=train, val=val)
+
+
+def keep_last() -> None:
+    """Let `load_image_set` keep the last set that it has read in this process, for a next run of the same section."""
+    global _keeps
+    _keeps = True
+
+
+_keeps = False
+_last: tuple[Data, ImageSet] | None = None
+
+
+def _kept_or_read(data: Data) -> ImageSet:
+    global _last
+    if _last and _last[0] == data:
+        return _last[1]
+    _last = None  # there is never room for two
+    image_set = _read(data)
+    if _keeps:
+        _last = data, image_set
+    return image_set
 
 
 def _normalised_as_asked(image_set: ImageSet, data: Data) -> ImageSet:

@@ -72,6 +72,13 @@ class _Slot:
     device: str
     env: Mapping[str, str]
     run: _Run | None = None
+    last: Child | None = None  # whose process may take the next run
+
+    def dismiss(self) -> None:
+        """End a process that waits for a run."""
+        last, self.last = self.last, None
+        if last:
+            last.dismiss()
 
 
 class Engine:
@@ -150,6 +157,7 @@ class Engine:
                 slot.run = self._next(slot)
                 changed |= slot.run is not None
             if slot.run and self._tend(slot.run, stopping=stopping):
+                slot.last = slot.run.child if isinstance(slot.run.child, Child) else None
                 slot.run, changed = None, True
                 self._asked_in_vain = -math.inf  # what has ended may ask for another run: every slot asks again
         now = time.monotonic()
@@ -172,13 +180,15 @@ class Engine:
         claim = self._ledger.claim(self._entry_of) if self._has_time() else None
         if claim is None:
             self._asked_in_vain = time.monotonic()
+            slot.dismiss()
             return None
         overrides = [*self._sweep.fixed, *claim.point.overrides, *self._pins(claim.point)]
         folder = self._folder / claim.run
         if self._cluster:
             child = self._cluster.start(folder, overrides, slot.env)
         else:
-            child = Child(folder, overrides, slot.env, target=self._target)
+            child = Child(folder, overrides, slot.env, target=self._target, stays=True, after=slot.last)
+            slot.last = None
         return _Run(claim, child, last_epoch=claim.last_epoch)
 
     def _has_time(self) -> bool:
@@ -259,13 +269,15 @@ class Engine:
         return self._ledger.entries() if self._sweep.proposes else self._wanted
 
     def _abandon(self) -> None:
-        """Kill what is still running after a second Ctrl-C or a bug."""
+        """Kill what is still running after a second Ctrl-C or a bug, and end what waits for a run."""
         runs = [slot.run for slot in self._slots if slot.run]
         for run in runs:
             run.child.kill()
         for run in runs:  # the next controller sees what cannot be noted now
             with contextlib.suppress(Exception):
                 self._ledger.finish(run.claim, "interrupted")
+        for slot in self._slots:
+            slot.dismiss()
 
     def _progress(self) -> Progress:
         return progress_of(self._checked, self._ledger.attempts())

@@ -47,6 +47,7 @@ def ended(folder: Path) -> Child:
     child.__dict__ |= {
         "folder": folder,
         "_rows_read": 0,
+        "_taken_over": False,
         "_process": SimpleNamespace(exitcode=0),
         "_log": folder / "log",
     }
