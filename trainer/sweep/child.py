@@ -32,6 +32,8 @@ _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM, _UNKNOWN)
 _DIVERGED = 3
 _SECONDS_TO_LEAVE = 20  # of an idle process, which may hold a GPU
 _OF_ANOTHER_SWEEP = ("WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_RUN_ID")  # where this runs in a W&B agent
+THREADS = ("OMP_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS")
+"""Environment variables of the threads of operations, and of torch.compile."""
 # Elsewhere children are started from nothing: macOS's frameworks do not outlive a fork.
 CONTEXT = mp.get_context("forkserver") if sys.platform == "linux" else mp.get_context("spawn")
 
@@ -71,6 +73,9 @@ def train(arguments: list[str]) -> None:
 
     if threads := os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(int(threads))  # torch was imported, and has read it, before this child had its own
+    inductor = sys.modules.get("torch._inductor.config")  # the same, where a server has imported it
+    if inductor and (threads := os.environ.get("TORCHINDUCTOR_COMPILE_THREADS")):
+        setattr(inductor, "compile_threads", int(threads))  # noqa: B010 - a module has no such attribute to a type checker
     sys.argv = ["trainer", "train", *arguments]
     runpy.run_module("trainer.cli", run_name="__main__")
 

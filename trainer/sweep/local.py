@@ -19,6 +19,7 @@ from trainer.files import disk_errors, write_whole
 from trainer.sinks.packages import refuse_missing
 from trainer.sweep.begun import begun_with
 from trainer.sweep.check import check, entry_of, resolve
+from trainer.sweep.child import THREADS
 from trainer.sweep.engine import Cluster, Engine, Watch, progress_of
 from trainer.sweep.file import Sweep, read_sweep, with_overrides
 from trainer.sweep.have import Had, archives_of, runs_in
@@ -204,6 +205,6 @@ def env_of(sweep: Sweep, jobs: int) -> dict[str, str]:
         "WANDB_PROJECT": file.project,
         "WANDB_ENTITY": file.entity,
         "WANDB_MODE": "offline",
-        "OMP_NUM_THREADS": str(max(1, cores() // jobs)) if jobs > 1 else None,
+        **({name: str(max(1, cores() // jobs)) for name in THREADS} if jobs > 1 else {}),
     }
     return {name: value for name, value in asked.items() if value is not None and name not in os.environ}

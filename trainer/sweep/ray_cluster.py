@@ -20,7 +20,7 @@ from typing import Any
 
 from trainer.errors import SweepError, first_line
 from trainer.files import make_folder, write_whole
-from trainer.sweep.child import Train, train
+from trainer.sweep.child import THREADS, Train, train
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before Ray is imported: it would send figures about its use
 try:
@@ -122,7 +122,7 @@ class RayCluster:
     def start(self, folder: Path, overrides: Sequence[str], env: Mapping[str, str]) -> RayRun:
         """Start a run with the threads of its share. It waits if no node has room."""
         known = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        asked = {**known, **env, "OMP_NUM_THREADS": str(self.threads)}
+        asked = {**known, **env, **dict.fromkeys(THREADS, str(self.threads))}
         return RayRun(self, folder.absolute(), overrides, asked, self._target)
 
     def take(self) -> Held | None:

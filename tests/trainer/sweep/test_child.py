@@ -1,13 +1,17 @@
 """What a sweep's children are forked from, and what a sweep makes of the files of a child that has ended."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from torch._inductor import config
 
-from trainer.sweep.child import Child
+from trainer.sweep import local
+from trainer.sweep.child import THREADS, Child, train
+from trainer.sweep.file import read_sweep
 from trainer.sweep.warm import MODULES
 
 _LOOK = """
@@ -39,6 +43,32 @@ def test_the_server_has_imported_what_every_run_needs_and_runs_no_thread(seen_in
 def test_the_server_asks_cuda_for_nothing(seen_in_the_server: list[list[str]]) -> None:
     """A process that has counted the devices has begun to use CUDA, which no fork of it can then do."""
     assert seen_in_the_server[1] == []
+
+
+def test_a_child_compiles_with_as_many_threads_as_its_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server has imported what reads that once."""
+    begun: list[list[str]] = []
+    monkeypatch.setattr(config, "compile_threads", 7)
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    monkeypatch.setattr(runpy, "run_module", lambda *_, **__: begun.append(sys.argv))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("TORCHINDUCTOR_COMPILE_THREADS", raising=False)
+    train(["a"])
+    assert (config.compile_threads, begun) == (7, [["trainer", "train", "a"]])
+    monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "3")
+    train(["a"])
+    assert config.compile_threads == 3
+
+
+@pytest.mark.parametrize(("jobs", "threads"), [(1, None), (3, "2"), (50, "1")])
+def test_children_at_once_share_the_cores(monkeypatch: pytest.MonkeyPatch, jobs: int, threads: str | None) -> None:
+    monkeypatch.setattr(local, "cores", lambda: 8)
+    for name in THREADS:
+        monkeypatch.delenv(name, raising=False)
+    sweep = read_sweep(Path("sweeps/lr_scheduler.yaml"))
+    assert [local.env_of(sweep, jobs).get(name) for name in THREADS] == [threads, threads]
+    monkeypatch.setenv(THREADS[1], "5")  # the user's own, which children inherit
+    assert THREADS[1] not in local.env_of(sweep, jobs)
 
 
 def ended(folder: Path) -> Child:
