@@ -1,4 +1,4 @@
-"""What a child does between two runs, so that the next one begins as it would in a process of its own."""
+"""Clean-up of a child between two runs, so that the next one begins as it would in a process of its own."""
 
 import contextlib
 import ctypes
