@@ -147,6 +147,7 @@ def test_results_say_what_the_page_says(folder: Path, tmp_path: Path) -> None:
     assert {problem["kind"] for problem in content["problems"]} == {"missing", "diverged"}
     rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
     assert (len(rows), [row["run"] for row in rows if row["counts"] == "False"]) == (18, ["constant-s2"])
+    assert [row["configuration"] for row in rows if row["counts"] == "False"] == ["constant"]  # was empty
     assert {row["test_acc"] for row in rows if row["configuration"] == "cosine"} == {"91.8", "92.0", "92.2"}
 
 
