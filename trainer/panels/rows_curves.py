@@ -14,7 +14,7 @@ from trainer.runs.history import History, is_finite
 from trainer.statistics.describe import describe
 
 _TEST = "test/accuracy"
-"""What a chart means by test accuracy: that of the last epoch, whichever epoch a run's `protocol` picks."""
+"""Key of a chart's test accuracy: of the last epoch, whichever epoch a run's `protocol` picks."""
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 

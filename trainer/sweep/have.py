@@ -26,7 +26,7 @@ class Had:
 
 @dataclass(frozen=True)
 class Packed:
-    """What archives have of a sweep."""
+    """Points of a sweep that archives have runs of."""
 
     had: tuple[Had, ...]
     unmeasured: tuple[Entry, ...]  # points with runs, none of which measured the sweep's outcome
