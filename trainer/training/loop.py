@@ -60,7 +60,7 @@ class Loop:
         self._restored = False
         self._clock = Clock(parts.compute, self.counters)
         self.steps = parts.batches.steps
-        self._steps = steps or Steps(parts, None)
+        self.step_source = steps or Steps(parts, None)
         self._saved_at = -math.inf
         self._last_step = self.steps.of(parts.config.epochs)
         self.last_test: Evaluation | None = None  # by this process
@@ -122,7 +122,7 @@ class Loop:
         due = [probe for probe in parts.probes if probe.due(counters.step)]
         images, targets = parts.ranks.part(images, targets)
         images = parts.normalize(images, parts.compute.memory_format)
-        step = self._steps.of(images, targets, of=count, replayed=bool(due))
+        step = self.step_source.of(images, targets, of=count, replayed=bool(due))
         loss = parts.ranks.backward(step.backward, self.sums.add)
         if due:
             self.run_probes(due, step.view(loss, step=counters.step, epoch=self.epoch, lr=self.lr))

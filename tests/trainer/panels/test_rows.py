@@ -100,7 +100,7 @@ def test_a_run_at_chance_is_drawn_and_is_in_no_mean() -> None:
         run(f"r{seed}", summary={"headline/accuracy": value, "test/accuracy": value, "status": "finished"},
             seed=seed, data__name="cifar10")
         for seed, value in enumerate([0.9, 0.9, 0.1])
-    ]  # fmt: skip
+    ]
     rows = ablation(grouped(runs))
     assert [(row["group"], row["kind"], row["accuracy"]) for row in rows] == [
         *(("vgg_a (n=2 of 3)", "one seed", pytest.approx(value)) for value in (90, 90, 10)),
