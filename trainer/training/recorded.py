@@ -162,6 +162,8 @@ def _never_recorded(config: RunConfig, parts: Parts) -> str:
     for section, name in (("model", config.model.name), ("loss", config.loss.name)):
         if is_own(section, name):
             return f"{section}.name={name} is yours, and may decide in Python"
+    if config.model.name.startswith("timm/"):
+        return f"model.name={config.model.name} is not one of ours, and may decide in Python"
     if config.probe.shift.every:
         return "probe.shift takes the optimizer's next step and takes it back"
     return ""
