@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -61,6 +61,7 @@ class Loop:
         self._clock = Clock(parts.compute, self.counters)
         self.steps = parts.batches.steps
         self.step_source = steps or Steps(parts, None)
+        self.step_source.recording = self._recording
         self._saved_at = -math.inf
         self._last_step = self.steps.of(parts.config.epochs)
         self.last_test: Evaluation | None = None  # by this process
@@ -134,6 +135,14 @@ class Loop:
         counters.step_in_epoch += 1
         counters.images_seen += count
         self.report_progress()
+
+    @contextlib.contextmanager
+    def _recording(self) -> Iterator[None]:
+        """Count the seconds of recording a step as those of compiling."""
+        begun = time.perf_counter()
+        with self._clock.paused():
+            yield
+        self.counters.compile_seconds += time.perf_counter() - begun
 
     def check_time(self) -> None:
         """End the run if it has trained for `max_seconds`."""

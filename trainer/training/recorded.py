@@ -10,6 +10,7 @@ Source: torch.cuda.graph. No GPU has run this yet, so `train.graphs` is off by d
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -42,6 +43,7 @@ class Steps:
     def __init__(self, parts: Parts, record: Record | None) -> None:
         """Nothing is recorded without `record`."""
         self._parts, self._record = parts, record
+        self.recording: Callable[[], AbstractContextManager[None]] = nullcontext  # to time it apart from training
         self._seen: Counter[tuple[Any, ...]] = Counter()
         self.recorded: dict[tuple[Any, ...], Recorded] = {}
 
@@ -59,7 +61,8 @@ class Steps:
         """Record a kind of step, which changes no weight. Go on without if torch cannot."""
         assert self._record
         try:
-            self.recorded[kind] = Recorded(self._parts, images, targets, self._record)
+            with self.recording():
+                self.recorded[kind] = Recorded(self._parts, images, targets, self._record)
         except RuntimeError as error:
             print(f"train.graphs: this run's steps cannot be recorded: {first_line(error)}", file=sys.stderr)
             self._record = None

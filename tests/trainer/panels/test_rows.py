@@ -97,8 +97,12 @@ def test_an_ablation_has_each_seed_the_mean_with_its_spread_best_group_first() -
 def test_a_run_at_chance_is_drawn_and_is_in_no_mean() -> None:
     """Before: a group of 90, 90 and 10 % had its mean at 63."""
     runs = [
-        run(f"r{seed}", summary={"headline/accuracy": value, "test/accuracy": value, "status": "finished"},
-            seed=seed, data__name="cifar10")
+        run(
+            f"r{seed}",
+            summary={"headline/accuracy": value, "test/accuracy": value, "status": "finished"},
+            seed=seed,
+            data__name="cifar10",
+        )
         for seed, value in enumerate([0.9, 0.9, 0.1])
     ]
     rows = ablation(grouped(runs))
