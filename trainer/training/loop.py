@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,7 +60,8 @@ class Loop:
         self._restored = False
         self._clock = Clock(parts.compute, self.counters)
         self.steps = parts.batches.steps
-        self._steps = steps or Steps(parts, None)
+        self.step_source = steps or Steps(parts, None)
+        self.step_source.recording = self._recording
         self._saved_at = -math.inf
         self._last_step = self.steps.of(parts.config.epochs)
         self.last_test: Evaluation | None = None  # by this process
@@ -122,7 +123,7 @@ class Loop:
         due = [probe for probe in parts.probes if probe.due(counters.step)]
         images, targets = parts.ranks.part(images, targets)
         images = parts.normalize(images, parts.compute.memory_format)
-        step = self._steps.of(images, targets, of=count, replayed=bool(due))
+        step = self.step_source.of(images, targets, of=count, replayed=bool(due))
         loss = parts.ranks.backward(step.backward, self.sums.add)
         if due:
             self.run_probes(due, step.view(loss, step=counters.step, epoch=self.epoch, lr=self.lr))
@@ -134,6 +135,14 @@ class Loop:
         counters.step_in_epoch += 1
         counters.images_seen += count
         self.report_progress()
+
+    @contextlib.contextmanager
+    def _recording(self) -> Iterator[None]:
+        """Count the seconds of recording a step as those of compiling."""
+        begun = time.perf_counter()
+        with self._clock.paused():
+            yield
+        self.counters.compile_seconds += time.perf_counter() - begun
 
     def check_time(self) -> None:
         """End the run if it has trained for `max_seconds`."""

@@ -10,6 +10,7 @@ Source: torch.cuda.graph. No GPU has run this yet, so `train.graphs` is off by d
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -42,28 +43,30 @@ class Steps:
     def __init__(self, parts: Parts, record: Record | None) -> None:
         """Nothing is recorded without `record`."""
         self._parts, self._record = parts, record
+        self.recording: Callable[[], AbstractContextManager[None]] = nullcontext  # to time it apart from training
         self._seen: Counter[tuple[Any, ...]] = Counter()
-        self._recorded: dict[tuple[Any, ...], Recorded] = {}
+        self.recorded: dict[tuple[Any, ...], Recorded] = {}
 
     def of(self, images: Tensor, targets: Tensor, *, of: int, replayed: bool) -> Step:
         """Return the step on images [N, C, H, W] and targets [N] or [N, K]. See Step for `of` and `replayed`."""
         kind = (images.shape, images.dtype, targets.shape, targets.dtype)
         self._seen[kind] += 1
-        if self._record and self._seen[kind] > _REAL and kind not in self._recorded:
+        if self._record and self._seen[kind] > _REAL and kind not in self.recorded:
             self._try_to_record(kind, images, targets)
-        if kind in self._recorded:
-            return self._recorded[kind].load(images, targets, replayed=replayed)
+        if kind in self.recorded:
+            return self.recorded[kind].load(images, targets, replayed=replayed)
         return Step(self._parts, images, targets, of=of, replayed=replayed)
 
     def _try_to_record(self, kind: tuple[Any, ...], images: Tensor, targets: Tensor) -> None:
         """Record a kind of step, which changes no weight. Go on without if torch cannot."""
         assert self._record
         try:
-            self._recorded[kind] = Recorded(self._parts, images, targets, self._record)
+            with self.recording():
+                self.recorded[kind] = Recorded(self._parts, images, targets, self._record)
         except RuntimeError as error:
             print(f"train.graphs: this run's steps cannot be recorded: {first_line(error)}", file=sys.stderr)
             self._record = None
-            self._recorded.clear()
+            self.recorded.clear()
 
 
 class Recorded(Step):
@@ -162,6 +165,8 @@ def _never_recorded(config: RunConfig, parts: Parts) -> str:
     for section, name in (("model", config.model.name), ("loss", config.loss.name)):
         if is_own(section, name):
             return f"{section}.name={name} is yours, and may decide in Python"
+    if config.model.name.startswith("timm/"):
+        return f"model.name={config.model.name} is not one of ours, and may decide in Python"
     if config.probe.shift.every:
         return "probe.shift takes the optimizer's next step and takes it back"
     return ""

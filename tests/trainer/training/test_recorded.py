@@ -88,6 +88,7 @@ def test_a_recorded_run_has_the_bits_of_one_that_is_not(
     assert rows_of(plain.folder) == rows_of(recorded.folder)
     assert not differing(plain.folder, recorded.folder, apart_from=("/config/train/graphs",))
     assert min(graphs.replays) > 0
+    assert plain.summary["time/compile_seconds"] == 0 < recorded.summary["time/compile_seconds"]
     assert len(graphs.replays) == 4 or "augment.side.from_epochs=[0,1]" in words  # two for each of two kinds
 
 
