@@ -136,6 +136,19 @@ def test_a_peer_that_fails_is_one_line(tmp_path: Path, config: RunConfig) -> Non
     side.end()
 
 
+@pytest.mark.parametrize("target", ["0.9401", "0.95", "0.96"])
+def test_a_target_that_the_peers_script_is_not_for_is_refused(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: the script for 94% was run against 96%, and judged."""
+    (tmp_path / "airbench94_muon.py").write_text(PEER)
+    monkeypatch.setattr("trainer.bench.accuracy.bench_accuracy", lambda *_, **__: pytest.fail("it was begun"))
+    words = ["--recipe", "cpu94", "--target", target, "--against", str(tmp_path)]
+    assert run_here(["bench", "accuracy", *words]) == 2
+    said = f"error: --target {target}: airbench94_muon.py, which --against runs, is for 0.94; leave --against out\n"
+    assert capsys.readouterr().err == said
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
