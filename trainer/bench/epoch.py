@@ -38,7 +38,9 @@ def bench_epoch(config: RunConfig, *, rounds: int = 5) -> dict[str, Any]:
         "bare step": {"images/s": spread(bare)},
     }
     settings = {"network": config.model.name, "batch_size": config.train.batch_size, "images": taken.images}
-    return result("epoch", measured, rounds=len(epoch), **settings, precision=taken.step.compute.precision, **threads())
+    compute = taken.step.compute
+    settings |= {"precision": compute.precision, **threads()}
+    return result("epoch", measured, rounds=len(epoch), gpu=compute.measured_on, **settings)
 
 
 class _Turns:

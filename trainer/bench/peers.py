@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.bench.rounds import in_turns, ratio, result, spread
+from trainer.config.train import Train
 from trainer.errors import UserError
 from trainer.threads import environment_as_found
 
@@ -48,7 +49,10 @@ def bench_peers(checkouts: Mapping[str, Path], *, rounds: int = 5, images: int =
     for peer in checkouts:
         if peer in _SAME:
             measured[OURS[peer]]["ours / theirs, ratio"] = ratio(rates[OURS[peer]], rates[peer])
-    return result("peers", measured, rounds=rounds, images=images, **described)
+    from trainer.training.device import choose_compute
+
+    gpu = choose_compute(Train()).measured_on  # as all sides choose
+    return result("peers", measured, rounds=rounds, gpu=gpu, images=images, **described)
 
 
 def refuse_others(checkouts: Mapping[str, Path]) -> None:

@@ -117,10 +117,10 @@ def bench_sweep(
 ) -> None:
     """Compare K points of a sweep in turn with K at once on one device, starts included."""
     typed = [_QUIET, *overrides_of(overrides, False, model, data)]
-    load(typed)
+    config = load(typed).config
     from trainer.bench.sweep import bench_sweep as measure
 
-    _print(measure(typed, at_once=at_once or [2], rounds=rounds), as_json)
+    _print(measure(typed, config, at_once=at_once or [2], rounds=rounds), as_json)
 
 
 @app.command("devices", context_settings=TAKES_ANY_KEY)

@@ -70,7 +70,13 @@ def test_weights_that_have_not_moved_have_no_ratio_to_the_way_they_went(
     watch: Callable[..., Any], every: int, moved: list[int]
 ) -> None:
     """The first step has the rate 0. Before: `runs/lipschitz` was infinite after it, which is null in a row."""
-    words = [*HANDMADE, "schedule.name=linear", "schedule.start_factor=0", "schedule.final_factor=1", "train.max_steps=3"]
+    words = [
+        *HANDMADE,
+        "schedule.name=linear",
+        "schedule.start_factor=0",
+        "schedule.final_factor=1",
+        "train.max_steps=3",
+    ]
     steps, rows = watch([*words, f"probe.drift.every={every}"])
     assert steps[0].lr == 0 < steps[1].lr
     assert "runs/grad_distance" in rows[every]
