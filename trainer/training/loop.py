@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainer.config.train import Train
 from trainer.data.images import Split
 from trainer.protocols import Probe, Progress, Record, Sink, Status, View
 from trainer.runs.kept import name_of
@@ -243,9 +244,7 @@ class Loop:
         self._saved_at = time.monotonic()
 
     def _time_to_save(self) -> bool:
-        least = self.parts.config.checkpoint_seconds
-        if least is None:
-            least = _SECONDS_ON_A_GPU if self.parts.compute.device.type == "cuda" else 0.0
+        least = seconds_between_checkpoints(self.parts.config, self.parts.compute.device)
         return time.monotonic() - self._saved_at >= least
 
     def _remember_or_restore(self, improved: bool) -> dict[str, float]:
@@ -369,6 +368,13 @@ class Loop:
         record = Record(self.epoch, self.counters.step, metrics)
         for sink in self.sinks:
             sink.log(record)
+
+
+def seconds_between_checkpoints(config: Train, device: torch.device) -> float:
+    """Return how many seconds are at least between two checkpoints of `checkpoint_every`."""
+    if config.checkpoint_seconds is not None:
+        return config.checkpoint_seconds
+    return _SECONDS_ON_A_GPU if device.type == "cuda" else 0.0
 
 
 def all_finite(model: nn.Module) -> bool:
