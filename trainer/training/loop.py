@@ -18,7 +18,7 @@ from trainer.training.compiled import compile_ahead
 from trainer.training.counters import Clock, Counters, Sums
 from trainer.training.evaluate import Evaluation, evaluate
 from trainer.training.parts import Parts
-from trainer.training.recorded import Steps
+from trainer.training.recorded import StepSource
 from trainer.training.second_tests import measure_second_tests
 
 _SECONDS_ON_A_GPU = 30  # between two checkpoints, by default
@@ -50,7 +50,7 @@ class Loop:
         *,
         keep: Keep,
         stop_requested: Callable[[], bool],
-        steps: Steps | None = None,
+        steps: StepSource | None = None,
     ) -> None:
         """`steps` is where steps come from if they are recorded."""
         self.parts, self.sinks = parts, sinks
@@ -61,7 +61,7 @@ class Loop:
         self._restored = False
         self._clock = Clock(parts.compute, self.counters)
         self.steps = parts.batches.steps
-        self.step_source = steps or Steps(parts, None)
+        self.step_source = steps or StepSource(parts, None)
         self.step_source.recording = self._recording
         self._saved_at = -math.inf
         self._last_step = self.steps.of(parts.config.epochs)

@@ -37,7 +37,7 @@ class Record(Protocol):
     def __call__(self, work: Callable[[], T]) -> Callable[[], T]: ...
 
 
-class Steps:
+class StepSource:
     """Source of the step of each batch: made for it, or recorded from the third of its kind on."""
 
     def __init__(self, parts: Parts, record: Record | None) -> None:
@@ -64,7 +64,10 @@ class Steps:
             with self.recording():
                 self.recorded[kind] = Recorded(self._parts, images, targets, self._record)
         except RuntimeError as error:
-            print(f"train.graphs: this run's steps cannot be recorded: {first_line(error)}", file=sys.stderr)
+            print(
+                f"train.graphs: this run's steps cannot be recorded: {first_line(error.__context__ or error)}",
+                file=sys.stderr,
+            )
             self._record = None
             self.recorded.clear()
 
@@ -131,7 +134,6 @@ def cuda_graphs(compute: Compute) -> Record:
         stream = torch.cuda.current_stream(compute.device)  # Compute.stream: never the default one
         with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
             written = work()
-        torch.cuda.empty_cache()  # the memory of real steps
 
         def replay() -> T:
             graph.replay()
@@ -142,14 +144,14 @@ def cuda_graphs(compute: Compute) -> Record:
     return record
 
 
-def steps_of(config: RunConfig, parts: Parts) -> Steps:
+def source_of_steps(config: RunConfig, parts: Parts) -> StepSource:
     """Return where a run's steps come from. A line on stderr says why they are not recorded if `train.graphs` is on."""
     if not config.train.graphs:
-        return Steps(parts, None)
+        return StepSource(parts, None)
     if reason := _never_recorded(config, parts):
         print(f"train.graphs: this run's steps are not recorded: {reason}", file=sys.stderr)
-        return Steps(parts, None)
-    return Steps(parts, cuda_graphs(parts.compute))
+        return StepSource(parts, None)
+    return StepSource(parts, cuda_graphs(parts.compute))
 
 
 def _never_recorded(config: RunConfig, parts: Parts) -> str:
@@ -162,11 +164,16 @@ def _never_recorded(config: RunConfig, parts: Parts) -> str:
         return "float16 skips updates, and with that decides in Python"
     if not all(isinstance(group["lr"], Tensor) for group in parts.optimizer.param_groups):
         return f"optimizer.name={config.optimizer.name} reads its rate in Python"
-    for section, name in (("model", config.model.name), ("loss", config.loss.name)):
+    for section, name in (
+        ("model", config.model.name),
+        ("loss", config.loss.name),
+        ("optimizer", config.optimizer.name),
+        ("probe.extra", config.probe.extra.name),
+    ):
         if is_own(section, name):
             return f"{section}.name={name} is yours, and may decide in Python"
     if config.model.name.startswith("timm/"):
         return f"model.name={config.model.name} is not one of ours, and may decide in Python"
-    if config.probe.shift.every:
+    if config.probe.shift.is_on:
         return "probe.shift takes the optimizer's next step and takes it back"
     return ""
