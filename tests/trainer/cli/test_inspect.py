@@ -172,14 +172,19 @@ def test_images_of_any_number_of_channels_are_drawn_and_a_note_says_which(
     assert capsys.readouterr().err == (f"note: own: {said}\n" if said else "")
 
 
-def test_classes_with_line_breaks_are_drawn_in_one_line(tmp_path: Path) -> None:
+def test_classes_with_line_breaks_are_drawn_and_printed_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Before: a traceback, because Pillow does not measure several lines."""
     drawn: list[dict[str, bytes]] = []
+    said: list[list[str]] = []
     for number, names in enumerate([("a\ncat", "\r\na  dog"), ("a cat", "a dog")]):
         (tmp_path / str(number)).mkdir()
         folder = run_on_own_data(tmp_path / str(number), 3, names)
         assert run_here(["inspect", str(folder)]) == 0
+        said.append([line for line in capsys.readouterr().out.splitlines() if not line.endswith((".png", ".json"))])
         drawn.append({path.stem: path.read_bytes() for path in (folder / "inspect").glob("*.png")})
+    assert said[0] == said[1]
     for name in ("mistakes", "feature_maps", "grad_cam"):
         assert drawn[0][name] == drawn[1][name], name
 
