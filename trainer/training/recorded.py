@@ -64,10 +64,8 @@ class StepSource:
             with self.recording():
                 self.recorded[kind] = Recorded(self._parts, images, targets, self._record)
         except RuntimeError as error:
-            print(
-                f"train.graphs: this run's steps cannot be recorded: {first_line(error.__context__ or error)}",
-                file=sys.stderr,
-            )
+            reason = first_line(error.__context__ or error)  # the end of a capture has an error of its own
+            print(f"train.graphs: this run's steps cannot be recorded: {reason}", file=sys.stderr)
             self._record = None
             self.recorded.clear()
 

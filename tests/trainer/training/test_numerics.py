@@ -87,7 +87,7 @@ def test_torchs_new_settings_of_tf32_are_one_line(monkeypatch: pytest.MonkeyPatc
             raise RuntimeError("PyTorch is checking whether allow_tf32 is enabled ... mix of the legacy and new APIs")
 
     monkeypatch.setattr(torch.backends, "cudnn", Mixed())
-    with pytest.raises(UserError, match="^train.precision: .*fp32_precision.*remove it"), numerics(Train()):
+    with pytest.raises(UserError, match=r"^train.precision: .*fp32_precision.*remove it"), numerics(Train()):
         pass
 
 

@@ -144,7 +144,7 @@ def test_a_line_says_why_steps_are_not_recorded(small_run: list[str], capsys: py
         (["optimizer.name=adagrad"], "optimizer.name=adagrad reads its rate in Python"),
         (["recipe=none", "model.name=timm/resnet10t"], "model.name=timm/resnet10t is not one of ours"),
         (["loss.name=FILE:half"], "loss.name=.* is yours"),
-        (["probe.extra.name=FILE:look"], "probe.extra.name=.* is yours"),
+        (["probe.extra.name=FILE:look", "probe.extra.every=1"], "probe.extra.name=.* is yours"),
         ([], None),
     ],
 )
