@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.bench.rounds import grid, origin
+from trainer.text import NONE
 
 SPEED = Path(__file__).parent / "results" / "speed"
 
@@ -34,14 +35,16 @@ _BENCHES = {  # in the order of the page: what is measured
 }
 _PEER = ("peers", "ours resnet18", "ours / theirs, ratio")
 _PEER_WORDS = "ResNet18, batch 128, to pytorch-cifar's loop"
-_WANTED = (  # (bench, row, column, at least, in words, of which kind of processor)
+_WANTED = (  # (bench, row, column, at least, in words, of which kind of machine)
     (*_PEER, 3.5, _PEER_WORDS, "AMX"),
     (*_PEER, 2.4, _PEER_WORDS, "AVX512-BF16"),
     (*_PEER, 1.2, _PEER_WORDS, "no bfloat16"),
-    ("epoch", "whole epoch", "to bare step, ratio", 0.95, "a whole epoch to the bare step", ""),
-    ("data", "crop_flip", "ratio", 60, "crop and flip to torchvision", ""),
-    ("data", "full", "ratio", 25, "crop, flip, jitter and erasing to torchvision", ""),
+    ("epoch", "whole epoch", "to bare step, ratio", 0.95, "a whole epoch to the bare step", "CPU"),
+    ("data", "crop_flip", "ratio", 60, "crop and flip to torchvision", "CPU"),
+    ("data", "full", "ratio", 25, "crop, flip, jitter and erasing to torchvision", "CPU"),
 )
+_SEEN = tuple(dict.fromkeys((bench, row, column, None, words, "GPU") for bench, row, column, _, words, _ in _WANTED))
+"""The same on a GPU, of which nothing was wanted."""
 
 
 def speed_page(folder: Path = SPEED) -> str:
@@ -58,21 +61,24 @@ def speed_page(folder: Path = SPEED) -> str:
 
 def _wanted(found: Sequence[dict[str, Any]]) -> Iterator[str]:
     rows = [
-        [words, kind, f"{least:g}", f"{spread['median']:.2f} ({spread['min']:.2f} to {spread['max']:.2f})",
-         "yes" if spread["median"] >= least else "**no**"]
-        for bench, row, column, least, words, only in _WANTED
+        [words, kinds[-1], NONE if least is None else f"{least:g}",
+         f"{spread['median']:.2f} ({spread['min']:.2f} to {spread['max']:.2f})",
+         NONE if least is None else "yes" if spread["median"] >= least else "**no**"]
+        for bench, row, column, least, words, only in (*_WANTED, *_SEEN)
         for content in found
-        if content["bench"] == bench and (kind := _kind(content)) and only in ("", kind)
+        if content["bench"] == bench and only in (kinds := _kinds(content))
         if (spread := content["measured"].get(row, {}).get(column))
     ]  # fmt: skip
     if rows:
-        yield from _table([["ratio", "CPU with", "wanted", "measured", "reached"], *rows])
+        yield from _table([["ratio", "GPU, or CPU with", "wanted", "measured", "reached"], *rows])
 
 
-def _kind(content: dict[str, Any]) -> str:
-    """Return which of the kinds of CPU with a goal of their own a measurement is of."""
+def _kinds(content: dict[str, Any]) -> tuple[str, str]:
+    """Return whether a measurement is of a CPU or a GPU, and of which kind of CPU with its own goal or which GPU."""
     units = content["machine"].get("bfloat16", [])
-    return "AMX" if "amx_bf16" in units else "AVX512-BF16" if "avx512_bf16" in units else "no bfloat16"
+    if gpu := content["machine"].get("gpu"):
+        return "GPU", gpu
+    return "CPU", "AMX" if "amx_bf16" in units else "AVX512-BF16" if "avx512_bf16" in units else "no bfloat16"
 
 
 def _table(rows: list[list[str]]) -> Iterator[str]:

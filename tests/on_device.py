@@ -25,7 +25,7 @@ from trainer.training.device import choose_compute
 from trainer.training.loop import Loop
 from trainer.training.network_arguments import complete_parts
 from trainer.training.numerics import numerics
-from trainer.training.recorded import steps_of
+from trainer.training.recorded import source_of_steps
 from trainer.training.run import build_parts
 
 ON_CPU = os.environ.get("TRAINER_GPU_TESTS_ON") == "cpu"
@@ -66,7 +66,7 @@ def loop_of(words: Sequence[str], sinks: Sequence[Sink] = ()) -> Loop:
     """Return a run without a folder, before its first step."""
     config = config_of(words)
     parts = build_parts(config, choose_compute(config.train), load_image_set(config.data, seed=config.seed))
-    steps = steps_of(config, parts)
+    steps = source_of_steps(config, parts)
     return Loop(parts, sinks, keep=lambda *_: None, stop_requested=lambda: False, steps=steps)
 
 

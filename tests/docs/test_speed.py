@@ -9,9 +9,9 @@ from make_speed import speed_page
 from trainer.bench.rounds import result, spread
 
 
-def measured(bench: str, rows: dict[str, Any], *bfloat16: str) -> str:
+def measured(bench: str, rows: dict[str, Any], *bfloat16: str, gpu: dict[str, str] | None = None) -> str:
     """JSON of a measurement on a machine with these units for bfloat16."""
-    content = result(bench, rows, rounds=3)
+    content = result(bench, rows, rounds=3, gpu=gpu or {})
     return json.dumps({**content, "machine": {**content["machine"], "bfloat16": list(bfloat16)}})
 
 
@@ -40,3 +40,19 @@ def test_each_kind_of_machine_has_its_own_goal(tmp_path: Path) -> None:
     assert f"| {words} | AMX | 3.5 | 3.00 (3.00 to 3.00) | **no** |" in page
     assert f"| {words} | no bfloat16 | 1.2 | 1.30 (1.30 to 1.30) | yes |" in page
     assert page.count("## `trainer bench peers`") == 1 and page.count(f"| {words} |") == 2
+
+
+def test_a_gpu_has_rows_of_its_own_and_no_goal_of_a_processor(tmp_path: Path) -> None:
+    """Before: its ratios stood in the row of the processor beside it."""
+    gpu = {"gpu": "NVIDIA H200", "cuda": "13.0", "cudnn": "91000", "capability": "9.0"}
+    peers = {"ours resnet18": {"ours / theirs, ratio": spread([9.0])}}
+    epoch = {"whole epoch": {"to bare step, ratio": spread([0.9])}}
+    (tmp_path / "peers-h200.json").write_text(measured("peers", peers, "amx_bf16", gpu=gpu))
+    (tmp_path / "epoch-h200.json").write_text(measured("epoch", epoch, "amx_bf16", gpu=gpu))
+    (tmp_path / "epoch.json").write_text(measured("epoch", epoch, "amx_bf16"))
+    rows = [line for line in speed_page(tmp_path).splitlines() if line.startswith(("| ResNet18,", "| a whole"))]
+    assert rows == [
+        "| a whole epoch to the bare step | AMX | 0.95 | 0.90 (0.90 to 0.90) | **no** |",
+        "| ResNet18, batch 128, to pytorch-cifar's loop | NVIDIA H200 | - | 9.00 (9.00 to 9.00) | - |",
+        "| a whole epoch to the bare step | NVIDIA H200 | - | 0.90 (0.90 to 0.90) | - |",
+    ]

@@ -14,7 +14,8 @@ from trainer.sweep.child import warm_up
 
 pytestmark = pytest.mark.gpu
 
-SIXTY_STEPS = ["train.batch_size=32", "train.epochs=3"]
+# A checkpoint each epoch, also on a GPU, so that there is one to resume from.
+SIXTY_STEPS = ["train.batch_size=32", "train.epochs=3", "train.checkpoint_seconds=0"]
 _NETWORK = ["model.name=handmade_cnn", "model.channels=[4,4]"] if ON_CPU else ["model.name=vgg_a"]
 DROPOUT = [*_NETWORK, "model.dropout=0.3", "optimizer.name=adam", "train.ema.decay=0.99"]
 

@@ -27,6 +27,8 @@ LEVEL = 0.01  # of the one-sided test that the mean is above the target
 PEER = "airbench"
 _SAME = ("processor", "bfloat16", "cores", "device", "precision", "python", "versions")
 """Parts of a machine that have to be the same for seconds that may be compared."""
+_OF_A_GPU = ("gpu", "cuda", "cudnn")
+"""The same of a GPU. Older folders do not say them."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ def bench_accuracy(
     `target` is a fraction. `against` is a checkout of airbench, whose runs take turns with ours. Raises UserError for a
     folder of another config or machine, for a run that does not end, and for a peer whose code does not run here.
     """
-    compute = choose_compute(config.train).description
-    _same_machine(folder, machine() | compute)
+    compute = choose_compute(config.train)
+    _same_machine(folder, machine(compute.measured_on) | compute.description)
     ours: list[Take] = []
     theirs: list[Take] = []
     peer = _Peer(against, folder, config) if against else None
@@ -78,9 +80,10 @@ def bench_accuracy(
     charged = "preparation, training and evaluation" if charge_evaluation else "preparation and training"
     findings = [finding(name, ours, target)] + ([finding(PEER, theirs, target)] if peer else [])
     about = {"network": config.model.name, "epochs": f"{config.train.epochs:g}", "charged": charged}
-    about |= compute
+    about |= compute.description
     every = {name: [asdict(take) for take in takes] for name, takes in ((name, ours), (PEER, theirs)) if takes}
-    return result("accuracy", measured, rounds=runs, target=target, **about) | {"findings": findings, "runs": every}
+    found = result("accuracy", measured, rounds=runs, gpu=compute.measured_on, target=target, **about)
+    return found | {"findings": findings, "runs": every}
 
 
 def finding(name: str, takes: Sequence[Take], target: float) -> str:
@@ -166,8 +169,8 @@ def _same_machine(folder: Path, here: Mapping[str, Any]) -> None:
         write_json(path, here)
         return
     kept = json.loads(path.read_text(encoding="utf-8"))
-    for key in _SAME:
-        if (theirs := kept.get(key)) != here[key]:
+    for key in (*_SAME, *(key for key in _OF_A_GPU if key in kept)):
+        if (theirs := kept.get(key)) != (ours := here.get(key)):
             raise UserError(
-                f"bench accuracy: {folder}: its runs are of {key} {theirs}, not {here[key]}; give another folder"
+                f"bench accuracy: {folder}: its runs are of {key} {theirs}, not {ours}; give another folder"
             )

@@ -53,7 +53,10 @@ def bench_data(
         faster = [max(pair) for pair in zip(rates["v1"], rates["v2"], strict=True)]
         measured[name] = {f"{side} images/s": spread(rates[side]) for side in passes}
         measured[name]["ratio"] = ratio(rates["ours"], faster)
-    return result("data", measured, rounds=rounds, batch_size=batch_size, images=len(image_set.train), workers=workers)
+    gpu = compute.measured_on
+    return result(
+        "data", measured, rounds=rounds, gpu=gpu, batch_size=batch_size, images=len(image_set.train), workers=workers
+    )
 
 
 Pass = Callable[[], Iterator[Tensor]]

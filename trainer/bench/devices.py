@@ -40,7 +40,10 @@ def bench_devices(
             gain = ratio(rates[_name(count, kind)], rates[_ALONE])
             efficiency = {key: 100 * value / count for key, value in gain.items()}
             measured[_name(count, kind)] |= {"gain, ratio": gain, "efficiency %": efficiency}
-    return result("devices", measured, rounds=rounds, network=config.model.name, batch_size=batch)
+    from trainer.training.device import choose_compute
+
+    gpu = choose_compute(config.train).measured_on
+    return result("devices", measured, rounds=rounds, gpu=gpu, network=config.model.name, batch_size=batch)
 
 
 def _name(count: int, kind: str) -> str:

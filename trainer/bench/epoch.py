@@ -26,7 +26,8 @@ def bench_epoch(config: RunConfig, *, rounds: int = 5) -> dict[str, Any]:
     UserError if no other epoch was whole.
     """
     taken = _Turns(BareStep(config))
-    train = config.train.model_copy(update={"epochs": 1 + rounds, "evaluate_every": 1, "checkpoint_every": 1})
+    each_epoch = {"evaluate_every": 1, "checkpoint_every": 1, "checkpoint_seconds": 0.0}
+    train = config.train.model_copy(update={"epochs": 1 + rounds, **each_epoch})
     with tempfile.TemporaryDirectory() as runs, contextlib.redirect_stdout(io.StringIO()):
         run = start_run(config.model_copy(update={"train": train}), runs=Path(runs), sinks=[taken])
     if len(taken.epoch) < 2:
@@ -38,7 +39,9 @@ def bench_epoch(config: RunConfig, *, rounds: int = 5) -> dict[str, Any]:
         "bare step": {"images/s": spread(bare)},
     }
     settings = {"network": config.model.name, "batch_size": config.train.batch_size, "images": taken.images}
-    return result("epoch", measured, rounds=len(epoch), **settings, precision=taken.step.compute.precision, **threads())
+    compute = taken.step.compute
+    settings |= {"precision": compute.precision, **threads()}
+    return result("epoch", measured, rounds=len(epoch), gpu=compute.measured_on, **settings)
 
 
 class _Turns:

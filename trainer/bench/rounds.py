@@ -38,9 +38,9 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> Spread:
     return spread([a / b for a, b in zip(over, under, strict=True)])
 
 
-def result(bench: str, measured: Measured, *, rounds: int, **settings: Any) -> dict[str, Any]:
-    """Return a measurement with the machine that it is of, as plain values."""
-    return {"bench": bench, "measured": measured, "rounds": rounds, "settings": settings, "machine": machine()}
+def result(bench: str, measured: Measured, *, rounds: int, gpu: Mapping[str, str], **settings: Any) -> dict[str, Any]:
+    """Return a measurement with the machine that it is of, as plain values. `gpu` is `Compute.measured_on`."""
+    return {"bench": bench, "measured": measured, "rounds": rounds, "settings": settings, "machine": machine(gpu)}
 
 
 def as_text(content: Mapping[str, Any]) -> str:
@@ -59,11 +59,16 @@ def grid(content: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 def origin(content: Mapping[str, Any]) -> str:
-    """Return `5 rounds, batch_size 128 (PROCESSOR with AMX, 2 cores, Python 3.11, torch 2.15, ...)`."""
+    """Return `5 rounds, batch_size 128 (PROCESSOR with AMX, 2 cores, Python 3.11, torch 2.15, ...)`.
+
+    The GPU comes before the processor if the measurement was on one.
+    """
     machine = content["machine"]
     settings = [f"{key} {_setting(value)}" for key, value in content["settings"].items()]
     fast = [{"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16"}[each] for each in machine.get("bfloat16", [])]
     processor = f"{machine['processor']} with {' and '.join(fast) or 'neither AMX nor AVX512-BF16'}"
+    if "gpu" in machine:
+        processor = f"{machine['gpu']} with CUDA {machine['cuda']} and cuDNN {machine['cudnn']}, beside {processor}"
     versions = [f"{name} {version}" for name, version in machine["versions"].items()]
     where = [processor, f"{machine['cores']} cores", f"Python {machine['python']}", *versions]
     first = ", ".join([f"{content['rounds']} rounds", *settings])

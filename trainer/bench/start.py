@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.bench.rounds import in_turns, result, spread
+from trainer.config.train import Train
 
 _FIRST_STEP = "--data shapes10 train.max_steps=1 sink.wandb.mode=disabled"
 STARTS: Mapping[str, str] = {  # words after `trainer`, by what is measured
@@ -44,7 +45,10 @@ def bench_start(*, rounds: int = 5, starts: Mapping[str, str] = STARTS) -> dict[
         (Path(folder) / "wrong.yaml").write_text(_SWEEP)
         sides = {name: partial(_seconds, name, words, Path(folder)) for name, words in starts.items()}
         seconds = in_turns(sides, rounds=rounds)
-    return result("start", {name: {"processor time, s": spread(seconds[name])} for name in starts}, rounds=rounds)
+    from trainer.training.device import choose_compute
+
+    measured = {name: {"processor time, s": spread(seconds[name])} for name in starts}
+    return result("start", measured, rounds=rounds, gpu=choose_compute(Train()).measured_on)  # as a first step takes it
 
 
 def _seconds(name: str, words: str, folder: Path) -> float:

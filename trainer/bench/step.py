@@ -46,7 +46,7 @@ def bench_step(configs: Iterable[RunConfig], *, rounds: int = 5, steps: int = 3)
         }
     products = [rate / 1e9 for name in built for rate in rates[_product(name)]]
     measured["product of matrices"] = {"GFLOP/s": spread(products)}
-    return result("step", measured, rounds=rounds, precision=compute.precision, **threads())
+    return result("step", measured, rounds=rounds, gpu=compute.measured_on, precision=compute.precision, **threads())
 
 
 class BareStep:

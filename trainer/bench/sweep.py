@@ -12,14 +12,17 @@ from typing import Any
 import yaml
 
 from trainer.bench.rounds import in_turns, ratio, result, spread
+from trainer.config import RunConfig
 from trainer.errors import UserError
 
 
-def bench_sweep(overrides: Sequence[str], *, at_once: Sequence[int] = (2,), rounds: int = 3) -> dict[str, Any]:
+def bench_sweep(
+    overrides: Sequence[str], config: RunConfig, *, at_once: Sequence[int] = (2,), rounds: int = 3
+) -> dict[str, Any]:
     """Return points a minute of K seeds of one config, one after the other and all at once on one device, for each K.
 
-    Starts and ends of the processes are part of it. `gain` is the speed at once divided by that in turn.
-    Raises UserError for what the trainer refuses, RuntimeError if a sweep fails.
+    `config` is that of `overrides`. Starts and ends of the processes are part of it. `gain` is the speed at once
+    divided by that in turn. Raises UserError for what the trainer refuses, RuntimeError if a sweep fails.
     """
     sides = {
         f"{count} points {how}": partial(_points_per_minute, overrides, count, jobs)
@@ -31,7 +34,10 @@ def bench_sweep(overrides: Sequence[str], *, at_once: Sequence[int] = (2,), roun
     for count in at_once:
         together, alone = f"{count} points at once", f"{count} points in turn"
         measured[together]["gain, ratio"] = ratio(rates[together], rates[alone])
-    return result("sweep", measured, rounds=rounds, config=" ".join(overrides))
+    from trainer.training.device import choose_compute
+
+    gpu = choose_compute(config.train).measured_on
+    return result("sweep", measured, rounds=rounds, gpu=gpu, config=" ".join(overrides))
 
 
 def _points_per_minute(overrides: Sequence[str], count: int, jobs: int) -> float:

@@ -117,10 +117,10 @@ def bench_sweep(
 ) -> None:
     """Compare K points of a sweep in turn with K at once on one device, starts included."""
     typed = [_QUIET, *overrides_of(overrides, False, model, data)]
-    load(typed)
+    config = load(typed).config
     from trainer.bench.sweep import bench_sweep as measure
 
-    _print(measure(typed, at_once=at_once or [2], rounds=rounds), as_json)
+    _print(measure(typed, config, at_once=at_once or [2], rounds=rounds), as_json)
 
 
 @app.command("devices", context_settings=TAKES_ANY_KEY)
@@ -186,10 +186,15 @@ def bench_accuracy(
     """
     if not 0 < target < 1:
         raise UserError(f"--target {target:g}: expected a fraction between 0 and 1, such as 0.94")
-    from trainer.bench.peers import PEERS
+    from trainer.bench.peers import AIRBENCH_TARGET, PEERS
 
-    if against and not (against / PEERS["airbench"]).is_file():
-        raise UserError(f"--against {against}: no {PEERS['airbench']} in it")
+    script = PEERS["airbench"]
+    if against and not (against / script).is_file():
+        raise UserError(f"--against {against}: no {script} in it")
+    if against and target > AIRBENCH_TARGET:
+        raise UserError(
+            f"--target {target:g}: {script}, which --against runs, is for {AIRBENCH_TARGET:g}; leave --against out"
+        )
     config = load(overrides_of([_QUIET, *(overrides or [])], False, data, device), recipe).config
     name = recipe or config.model.name
     from trainer.bench.accuracy import bench_accuracy as measure

@@ -62,13 +62,15 @@ def inspect(
 
 def _print(inspection: "Inspection", numbers: dict[str, Any]) -> None:
     """Print the main numbers and every file on stdout, and on stderr what could not be drawn."""
+    from trainer.data.drawn import one_line
+
     network, error = inspection.network, numbers["calibration"]["expected_calibration_error"]
     recalls = {each["name"]: each["recall"] for each in numbers["classes"] if each["recall"] is not None}
     weakest = min(recalls, key=lambda name: recalls[name])
     typer.echo(f"{network.run}: {network.name}")
     typer.echo(f"  {'accuracy':<28} {numbers['accuracy']:.2%}")
     typer.echo(f"  {'expected calibration error':<28} {'-' if error is None else f'{error:.2%}'}")
-    typer.echo(f"  {'lowest recall':<28} {weakest}, {recalls[weakest]:.2%}")
+    typer.echo(f"  {'lowest recall':<28} {one_line(weakest)}, {recalls[weakest]:.2%}")
     typer.echo(f"  {'picture ' + str(inspection.picture):<28} {inspection.verdict}")
     for note in inspection.notes:
         typer.echo(f"note: {network.run}: {note}", err=True)

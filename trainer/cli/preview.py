@@ -34,14 +34,16 @@ def preview_data(
     With augment keys, each row shows one image, augmented.
     """
     loaded = load(overrides_of(overrides, False, data))
+    from trainer.data.drawn import channels_note
     from trainer.data.preview import write_preview
     from trainer.data.sources import load_image_set
 
     config = loaded.config
     asked = any(key.startswith("augment.") and origin == "command line" for key, origin in loaded.origins.items())
-    write_preview(
-        load_image_set(config.data, seed=config.seed), out, config.augment if asked else None, seed=config.seed
-    )
+    image_set = load_image_set(config.data, seed=config.seed)
+    write_preview(image_set, out, config.augment if asked else None, seed=config.seed)
+    if note := channels_note(image_set.in_channels):
+        typer.echo(f"note: {note}", err=True)
     typer.echo(out)
 
 

@@ -180,8 +180,12 @@ def opened(
     if problems:
         raise SweepError(*problems)
     for sweep in sweeps:
-        if any(path.is_file() for path in have) and not sweep.had:  # a folder is of many sweeps
+        packed = sweep.packed
+        if any(path.is_file() for path in have) and not (packed.had or packed.unmeasured):  # a folder is of many sweeps
             typer.echo(f"note: --have: no run of it is a point of {sweep.name}", err=True)
+        if (outcome := sweep.checked.sweep.header.outcome) and (count := len(packed.unmeasured)):
+            runs = "1 run of it has" if count == 1 else f"{count} runs of it have"
+            typer.echo(f"note: --have: {runs} no {outcome.name}, which {sweep.name} asks for: not done", err=True)
     return sweeps
 
 

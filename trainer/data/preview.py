@@ -11,6 +11,7 @@ from torchvision.utils import make_grid
 
 from trainer.config.augment import Augment
 from trainer.data.batches import TrainingBatches
+from trainer.data.drawn import drawn_channels, one_line
 from trainer.data.images import ImageSet
 from trainer.data.steps import Steps
 from trainer.files import disk_errors, make_folder, written_whole
@@ -66,7 +67,10 @@ def write_preview(
 
 def _sheet(images: Tensor, names: Sequence[str]) -> Image.Image:
     """Draw [R * L, C, H, W] uint8 in R rows, each with its name on the left."""
-    grid = make_grid(images, nrow=len(images) // len(names), padding=GAP, pad_value=255)  # [3, R(H+2)+2, L(W+2)+2]
+    names = [one_line(name) for name in names]
+    grid = make_grid(
+        drawn_channels(images), nrow=len(images) // len(names), padding=GAP, pad_value=255
+    )  # [3, R(H+2)+2, L(W+2)+2]
     scale = max(1, round(TILE / images.shape[-1]))
     pixels = Image.fromarray(grid.permute(1, 2, 0).numpy())
     pixels = pixels.resize((pixels.width * scale, pixels.height * scale), Image.Resampling.NEAREST)

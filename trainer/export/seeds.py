@@ -7,7 +7,7 @@ from pathlib import Path
 from trainer.errors import UserError
 from trainer.report.configurations import Configuration
 from trainer.report.pages.answer import finding
-from trainer.report.pages.sentences import mean_interval, p_value, verdict_of
+from trainer.report.pages.sentences import difference, mean_interval, p_value, verdict_of
 from trainer.report.table import Table
 from trainer.report.tables import read_table
 from trainer.statistics.describe import Sample, describe
@@ -51,8 +51,9 @@ def _verdicts(table: Table, ours: Configuration) -> Iterator[str]:
     yield f"{table.question} {answer.text} {answer.note}"
     for each in table.against_best:
         if each.name == ours.label:
-            word = table.verdicts[each.name].word
-            yield f"Compared with the best, {table.ranked[0]}: {word} ({each.difference:+.2f}, p {p_value(each.p)})."
+            word, found = table.verdicts[each.name].word, difference(table, each.difference)
+            found = f"ratio {found}" if table.by_ratio else found
+            yield f"Compared with the best, {table.ranked[0]}: {word} ({found}, p {p_value(each.p)})."
     for each in table.comparisons:
         if each.answer.configuration is not None and each.answer.configuration.label == ours.label and each.headline:
             printed = f"{each.figure.name} {each.figure.printed}"

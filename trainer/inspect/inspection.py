@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from trainer.data.drawn import channels_note
 from trainer.errors import ConfigError
 from trainer.files import make_folder, write_json
 from trainer.inspect.grad_cam import grad_cam
@@ -54,7 +55,10 @@ class Inspection:
     notes: list[str] = field(default_factory=list[str])
 
     def write(self) -> dict[str, Any]:
-        """Write all pictures and inspect.json. Return the content of the latter. Raises DiskError."""
+        """Write all pictures and inspect.json. Return the content of the latter. Raises DiskError.
+
+        inspect.json is there before the pictures, so that no mistake in one of them loses the numbers.
+        """
         with numerics(self.network.config.train):  # every number is computed here, on first use
             return self._write_all()
 
@@ -64,6 +68,8 @@ class Inspection:
         if predictions.not_finite:
             total = len(predictions.labels)
             self.notes.append(f"the logits of {predictions.not_finite} of {total} test images are not finite")
+        if note := channels_note(self.network.image_set.in_channels):
+            self.notes.append(note)
         mistakes = confident_mistakes(predictions, self.images)
         numbers = {
             "run": self.network.run,
@@ -81,13 +87,14 @@ class Inspection:
             },
             "layers": {"images": min(_MEASURED, len(predictions.labels)), "rows": self.layer_rows},
         }
+        path = self.folder / "inspect.json"
+        write_json(path, numbers | {"notes": self.notes, "files": []}, indent=2)
         self._write_charts(numbers)
         self._write_mistakes(mistakes)
         self._write_filters()
         self._write_sheet("feature_maps", feature_map_sheet, bool(self.layers), "makes no maps: no feature maps")
         self._write_sheet("grad_cam", grad_cam_sheet, self.cam_layer is not None, "does not end in maps: no Grad-CAM")
         numbers["notes"], numbers["files"] = self.notes, [path.name for path in self.written]
-        path = self.folder / "inspect.json"
         write_json(path, numbers, indent=2)
         self.written.append(path)
         return numbers
@@ -122,9 +129,9 @@ class Inspection:
     @property
     def verdict(self) -> str:
         """`cat, predicted dog (63%)`."""
-        classes = self.network.classes
+        shown = self.network.shown
         confidence = "" if self.confidence is None else f" ({self.confidence:.0%})"
-        return f"{classes[self.true_class]}, predicted {classes[self.predicted_class]}{confidence}"
+        return f"{shown(self.true_class)}, predicted {shown(self.predicted_class)}{confidence}"
 
     def _write_charts(self, numbers: dict[str, Any]) -> None:
         network, tested = self.network, f"{numbers['images']:,} test images."
@@ -148,19 +155,21 @@ class Inspection:
         self.written.append(path)
 
     def _write_mistakes(self, mistakes: Tensor) -> None:
-        predictions, classes = self.network.predictions, self.network.classes
+        predictions, shown = self.network.predictions, self.network.shown
         if not len(mistakes):
             self.notes.append("no test image is mistaken for another class: no sheet of mistakes")
             return
         captions = [
-            f"{classes[int(predictions.labels[i])]} -> {classes[int(predictions.classes[i])]}\n"
-            f"{predictions.confidence[i].item():.1%}"
+            (
+                f"{shown(int(predictions.labels[i]))} -> {shown(int(predictions.classes[i]))}",
+                f"{predictions.confidence[i].item():.1%}",
+            )
             for i in mistakes.tolist()
         ]
         self._write("mistakes", contact_sheet(self.network.image_set.test.images[mistakes], captions, columns=6))
 
     def _write_filters(self) -> None:
-        filters = first_filters(self.network.model, self.network.shapes)
+        filters = first_filters(self.network.model, self.network.shapes, channels=self.network.image_set.in_channels)
         if filters is None:
             self.notes.append(f"{self.network.name} does not begin with a convolution: no filters")
             return
@@ -255,7 +264,7 @@ def grad_cam_sheet(inspections: Sequence[Inspection]) -> Image.Image:
             classes = torch.tensor([k], device=images.device)
             heat = grad_cam(network.model, images, layer, classes)[0].cpu()
             nothing = "" if heat.max() > 0 else ": nowhere"
-            cells.append(Cell(f"{network.classes[k]}{nothing}", heat_over(inspection.raw, heat)))
+            cells.append(Cell(f"{network.shown(k)}{nothing}", heat_over(inspection.raw, heat)))
         shape = network.shapes[layer]
         columns.append(Column(network.name, f"{layer}, {shape[3]}x{shape[2]}", cells))
     note = "evidence for a class, from black (none) to yellow (most)."

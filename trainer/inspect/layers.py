@@ -129,12 +129,12 @@ class Filters:
     weights: Tensor  # [F, C, h, w] float32, on the CPU
 
 
-def first_filters(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Filters | None:
-    """Return the filters of the convolution that sees the images. None if the network begins with another layer."""
+def first_filters(net: nn.Module, shapes: Mapping[str, tuple[int, ...]], *, channels: int) -> Filters | None:
+    """Return the filters of the convolution that sees images of so many channels. None if there is no such layer."""
     layers = dict(net.named_modules())
     first = next((name for name in shapes if any(True for _ in layers[name].parameters(recurse=False))), None)
     conv = layers[first] if first else None
-    if not isinstance(conv, nn.Conv2d) or conv.in_channels not in (1, 3):
+    if not isinstance(conv, nn.Conv2d) or conv.in_channels != channels:
         return None
     return Filters(str(first), conv.weight.detach().float().cpu())
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trainer.config.explain import did_you_mean
+from trainer.data.drawn import one_line
 from trainer.errors import ConfigError
 from trainer.inspect.layers import output_shapes
 from trainer.inspect.predictions import Predictions, predict_test
@@ -43,6 +44,10 @@ class InspectedNetwork(TrainedNetwork):
     def classes(self) -> tuple[str, ...]:
         return self.image_set.class_names
 
+    def shown(self, label: int) -> str:
+        """Return the name of a class as pictures have it: in one line."""
+        return one_line(self.classes[label])
+
     @cached_property
     def predictions(self) -> Predictions:
         return predict_test(self)
@@ -64,7 +69,7 @@ class InspectedNetwork(TrainedNetwork):
         labels, names = self.image_set.test.labels, self.classes
         if asked is None:
             asked = "cat" if "cat" in names else "0"
-        if asked.lstrip("-").isdecimal() and asked not in names:
+        if asked.removeprefix("-").isdecimal() and asked not in names:
             if 0 <= int(asked) < len(labels):
                 return int(asked)
             raise ConfigError(f"--picture: {asked}: the test set has {len(labels)} pictures, 0 to {len(labels) - 1}")

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.utils import make_grid
 
+from trainer.data.drawn import drawn_channels
 from trainer.files import disk_errors, written_whole
 
 _GAP, _MARGIN = 2, 16  # pixels between tiles, and around columns
@@ -23,13 +24,13 @@ _HEAT = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10)
 
 @dataclass(frozen=True)
 class Cell:
-    caption: str
+    caption: str  # a line
     picture: Image.Image
 
 
 @dataclass(frozen=True)
 class Column:
-    """The pictures of one network."""
+    """The pictures of one network. Its texts are a line each."""
 
     title: str
     subtitle: str
@@ -70,12 +71,12 @@ def sheet(columns: Sequence[Column], note: str) -> Image.Image:
     return whole
 
 
-def contact_sheet(images: Tensor, captions: Sequence[str], *, columns: int) -> Image.Image:
-    """Draw images [N, C, H, W] uint8, each with its caption of any number of lines below."""
+def contact_sheet(images: Tensor, captions: Sequence[Sequence[str]], *, columns: int) -> Image.Image:
+    """Draw images [N, C, H, W] uint8, each with the lines of its caption below."""
     font = _font(_CAPTION)
-    widest = max(font.getlength(line) for caption in captions for line in caption.splitlines())
-    under = max(caption.count("\n") + 1 for caption in captions) * (_CAPTION + 4) + 6
-    tiles = _enlarged(_coloured(images), _TILE)
+    widest = max(font.getlength(line) for caption in captions for line in caption)
+    under = max(map(len, captions)) * (_CAPTION + 4) + 6
+    tiles = _enlarged(drawn_channels(images), _TILE)
     side = max(0, int(widest) + 8 - tiles.shape[-1])
     tiles = F.pad(tiles, (side // 2, side - side // 2, 0, under), value=255)
     grid = make_grid(tiles, nrow=min(columns, len(tiles)), padding=4 * _GAP, pad_value=255)
@@ -85,19 +86,19 @@ def contact_sheet(images: Tensor, captions: Sequence[str], *, columns: int) -> I
     for i, caption in enumerate(captions):
         row, column = divmod(i, min(columns, len(tiles)))
         middle, top = 4 * _GAP + column * step_x + tiles.shape[-1] / 2, (row + 1) * step_y - under + 4
-        for n, line in enumerate(caption.splitlines()):
+        for n, line in enumerate(caption):
             draw.text((middle, top + n * (_CAPTION + 4)), line, fill="black", font=font, anchor="ma")
     return whole
 
 
 def photograph(image: Tensor) -> Image.Image:
     """Draw an image [C, H, W] uint8, enlarged."""
-    return as_picture(_enlarged(_coloured(image[None]), _TILE)[0])
+    return as_picture(_enlarged(drawn_channels(image[None]), _TILE)[0])
 
 
 def heat_over(image: Tensor, heat: Tensor) -> Image.Image:
     """Draw an image [C, H, W] uint8 in grey below a map [H, W] >= 0 in colours, from black (0) to light yellow."""
-    grey = _coloured(image[None])[0].float().mean(0)
+    grey = drawn_channels(image[None])[0].float().mean(0)
     stops = torch.tensor(_HEAT, dtype=torch.float32)
     place = _scaled(heat[None], floor=0.0)[0] * (len(stops) - 1)
     lower = place.long().clamp(max=len(stops) - 2)
@@ -113,9 +114,9 @@ def map_grid(maps: Tensor) -> Image.Image:
 
 
 def filter_grid(weights: Tensor) -> Image.Image:
-    """Draw filters [F, C, h, w] of one or three channels, each over its own range, row by row."""
-    pixels = (255 * _scaled(weights)).to(torch.uint8)
-    return _grid(_coloured(pixels), min(16, len(pixels)), 40)
+    """Draw filters [F, C, h, w], each over the range of the channels that are drawn, row by row."""
+    pixels = (255 * _scaled(drawn_channels(weights))).to(torch.uint8)
+    return _grid(pixels, min(16, len(pixels)), 40)
 
 
 def write_png(picture: Image.Image, path: Path) -> None:
@@ -141,11 +142,6 @@ def _scaled(values: Tensor, *, floor: float | None = None) -> Tensor:
     shape = (-1,) + (1,) * (values.ndim - 1)
     span = (flat.amax(1) - low).view(shape)
     return ((values - low.view(shape)) / span).nan_to_num(0.0, 0.0, 0.0).clamp(0, 1)
-
-
-def _coloured(images: Tensor) -> Tensor:
-    """Return [N, 1 or 3, H, W] as [N, 3, H, W]."""
-    return images.expand(-1, 3, -1, -1)
 
 
 def _enlarged(images: Tensor, side: int) -> Tensor:

@@ -4,7 +4,7 @@ After Li, Xu, Taylor, Studer & Goldstein 2018, "Visualizing the Loss Landscape o
 
 A result, RUN/surface/NAME.json, is one object:
 
-settings   network, images and plane
+settings   network, images and plane; `kept_epochs` with --plane path
 rows       {alpha, beta, loss, accuracy} at w + alpha d1 + beta d2, alpha slowest; beta is 0 on a line; a loss that
            is not finite is null
 path       {alpha, beta, epoch} of the kept weights, with --plane path
@@ -31,6 +31,7 @@ from trainer.probes.untouched import untouched
 from trainer.protocols import finite_or_none
 from trainer.training.evaluate import evaluate
 from trainer.training.numerics import numerics
+from trainer.training.trained import kept_epochs
 
 PlaneName = Literal["random", "path"]
 _BATCH = 500  # images at once
@@ -59,6 +60,8 @@ def measure_surface(
         "points": points,
         "reach": reach,
     }
+    if plane == "path":  # it spans those that there are now
+        settings["kept_epochs"] = list(kept_epochs(network.run))
     name = f"{plane}-{dims}d-{settings['split']}{settings['images']}-{digest(settings)}"
     result = folder / f"{name}.json"
     if result.exists():

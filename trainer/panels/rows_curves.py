@@ -13,6 +13,8 @@ from trainer.runs.groups import counted, telling_keys
 from trainer.runs.history import History, is_finite
 from trainer.statistics.describe import describe
 
+_TEST = "test/accuracy"
+"""Key of a chart's test accuracy: of the last epoch, whichever epoch a run's `protocol` picks."""
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -51,27 +53,25 @@ def rates(groups: Histories) -> list[Row]:
     return thin(table, by=["group", "run"], how={"rate": "max"})
 
 
-def ablation(
-    groups: Histories, *, key: str = "headline/accuracy", published: Mapping[str, float] | None = None
-) -> list[Row]:
+def ablation(groups: Histories, *, published: Mapping[str, float] | None = None) -> list[Row]:
     """Return `group, order, kind, accuracy, low, high` in percent, the best group first.
 
-    A group has a row for each run whose summary has `key`, and one for their mean ± sample standard deviation, without
-    those at chance. Its label has the number of runs in the mean. It has a tick if it is in `published`, by default the
-    figures of the published rows with its settings.
+    A group has a row for each run whose summary has a test accuracy, and one for their mean ± sample standard
+    deviation, without those at chance. Its label has the number of runs in the mean. It has a tick if it is in
+    `published`, by default the figures of the published rows with its settings.
     """
     groups = counting(groups)
     published = printed_accuracies(groups) if published is None else published
     learned = {id(run) for run in that_learned([run for runs in groups.values() for run in runs])}
-    every = {label: [run for run in runs if is_finite(run.summary.get(key))] for label, runs in groups.items()}
-    samples = {label: [100 * run.summary[key] for run in runs if id(run) in learned] for label, runs in every.items()}
+    every = {label: [run for run in runs if is_finite(run.summary.get(_TEST))] for label, runs in groups.items()}
+    samples = {label: [100 * run.summary[_TEST] for run in runs if id(run) in learned] for label, runs in every.items()}
     table: list[Row] = []
     ranked = sorted(groups, key=lambda label: fmean(samples[label] or [-1]), reverse=True)
     for order, label in enumerate(ranked):
         values, asked = samples[label], len(groups[label])
         n = f"n={len(values)}" if len(values) == asked else f"n={len(values)} of {asked}"
         place = {"group": f"{label} ({n})", "order": order}
-        dots = [100 * run.summary[key] for run in every[label]]
+        dots = [100 * run.summary[_TEST] for run in every[label]]
         table += [{**place, "kind": "one seed", "accuracy": v, "low": v, "high": v} for v in dots]
         if sample := describe(values):
             mean, std = sample.mean, sample.std or 0.0
@@ -84,9 +84,9 @@ def ablation(
 def accuracy_time_size(groups: Histories) -> list[Row]:
     """Return `group, run, seconds, parameters, accuracy` of each run that has all three.
 
-    They are training time, parameters in millions, and headline accuracy in percent.
+    They are training time, parameters in millions, and test accuracy in percent.
     """
-    keys = ("time/train_seconds", "model/parameters", "headline/accuracy")
+    keys = ("time/train_seconds", "model/parameters", _TEST)
     return [
         {"group": counted(label, len(runs)), "run": run.name, "seconds": seconds, "parameters": parameters / 1e6,
          "accuracy": 100 * accuracy}

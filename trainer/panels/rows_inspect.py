@@ -9,6 +9,7 @@ from trainer.files import parse_json
 from trainer.panels.panel import Histories, Row, Rows
 
 _MOST_LAYERS = 60  # that can be read below each other
+_WEIGHTED = ("Conv2d", "Linear")  # layers with a weight matrix
 _PASS_THROUGH = ("Identity", "Dropout", "Dropout2d", "Flatten")  # layers without statistics of their own
 
 Numbers = Mapping[str, Any]
@@ -35,14 +36,15 @@ def reliability_rows(numbers: Numbers, group: str) -> list[Row]:
 def layer_rows(numbers: Numbers, group: str) -> list[Row]:
     """Return a row for each layer, in the network's order.
 
-    A network of more than 60 layers shows the first 60 that have a weight matrix. The share of dead channels is then
-    the largest of the layer and of the layers up to the next one shown, such as the activation that follows.
+    A network of more than 60 layers shows the first 60 that have a weight matrix, and a last row without numbers says
+    of how many. The share of dead channels is then the largest of the layer and of the layers up to the next one
+    shown, such as the activation that follows.
     """
     layers = [row for row in numbers["layers"]["rows"] if row["kind"] not in _PASS_THROUGH]
-    shown = range(len(layers))
-    if len(layers) > _MOST_LAYERS:
-        shown = [i for i, row in enumerate(layers) if row["kind"] in ("Conv2d", "Linear")] or shown
-    return [
+    shown, what = range(len(layers)), "layers"
+    if len(layers) > _MOST_LAYERS and (weighted := [i for i, row in enumerate(layers) if row["kind"] in _WEIGHTED]):
+        shown, what = weighted, f"{' and '.join(_WEIGHTED)} layers"
+    rows: list[Row] = [
         {
             "group": group,
             "layer": f"{layers[here]['layer']} ({layers[here]['kind']})",
@@ -54,6 +56,11 @@ def layer_rows(numbers: Numbers, group: str) -> list[Row]:
         for order, (here, until) in enumerate(pairwise([*shown, len(layers)]))
         if order < _MOST_LAYERS
     ]
+    if len(shown) > _MOST_LAYERS:
+        said = f"the first {_MOST_LAYERS} of {len(shown)} {what}"
+        nothing = dict.fromkeys(("activation_std", "dead", "weight_norm"))
+        rows.append({"group": group, "layer": said, "order": _MOST_LAYERS, **nothing})
+    return rows
 
 
 def of_inspected_runs(make: Callable[[Numbers, str], list[Row]]) -> Rows:

@@ -51,7 +51,7 @@ class DriftProbe(ProbeAtSteps):
         runs/grad_distance  ||g(t) - g(t')||
         runs/grad_cosine    cosine of g(t) and g(t')
         runs/beta           ||g(t) - g(t')|| / (lr(t') ||g(t')||), with the rate of the weights; absent if that was 0
-        runs/lipschitz      ||g(t) - g(t')|| / ||w(t) - w(t')||
+        runs/lipschitz      ||g(t) - g(t')|| / ||w(t) - w(t')||; absent if lr(t') was 0 and no later step moved them
         """
         before = self._before
         gradient, weights = flat(view.gradient), flat(p for p in view.model.parameters() if p.requires_grad)
@@ -65,8 +65,10 @@ class DriftProbe(ProbeAtSteps):
             "runs/grad_norm": moved.norm,
             "runs/grad_distance": moved.distance,
             "runs/grad_cosine": moved.cosine,
-            "runs/lipschitz": moved.distance / distance(weights, before.weights),
         }
+        way = distance(weights, before.weights)
+        if before.lr or way.item():  # waits for the device only after a rate of 0
+            metrics["runs/lipschitz"] = moved.distance / way
         if before.lr:
             metrics["runs/beta"] = moved.distance / (before.lr * before.grad_norm)
         return metrics

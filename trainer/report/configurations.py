@@ -174,11 +174,18 @@ def _by_what_is_stored(
     return found
 
 
-def settled(configurations: Iterable[Configuration]) -> tuple[list[Configuration], list[Run], list[Problem]]:
+def settled(
+    configurations: Iterable[Configuration], outcome: Outcome | None = None
+) -> tuple[list[Configuration], list[Run], list[Problem]]:
     """Return (configurations with their counting and failed runs, all that do not count, why each of these does not).
 
-    Runs of one label whose configs differ are split into several configurations.
+    Runs of one label whose configs differ are split into several configurations. Of runs of a seed, one that measured
+    the outcome counts before one that did not.
     """
+
+    def answers(run: Run) -> bool:
+        return run.result.answers(outcome)
+
     kept, split = list[Configuration](), list[Configuration]()
     aside, problems = list[Run](), list[Problem]()
     for configuration in configurations:
@@ -194,11 +201,12 @@ def settled(configurations: Iterable[Configuration]) -> tuple[list[Configuration
                     for run in runs
                 ]
             aside += [run for run in runs if run.status != "finished"]
-            counting, repeats = one_of_each_seed([run for run in runs if run.status == "finished"])
+            counting, repeats = one_of_each_seed([run for run in runs if run.status == "finished"], answers=answers)
             aside += [run for run, _ in repeats]
             problems += [_repeated(run, first) for run, first in repeats]
             there = {run.seed for run in counting}
-            diverged, _ = one_of_each_seed([run for run in runs if run.status == "diverged" and run.seed not in there])
+            rest = [run for run in runs if run.status == "diverged" and run.seed not in there]
+            diverged, _ = one_of_each_seed(rest, answers=answers)
             there |= {run.seed for run in diverged}
             stopped = {run.seed for run in runs if run.status == "stopped"} - there
             planned = () if number else configuration.planned

@@ -13,6 +13,7 @@ from trainer.report.configurations import Configuration
 from trainer.report.controls import Family, families_of, in_words
 from trainer.report.decided import Decided
 from trainer.report.folders import Problem, Run, is_second_test
+from trainer.report.planned import of_run
 from trainer.report.published.claims import Claim, claims_of
 from trainer.report.published.comparisons import Answer, Comparison, compared
 from trainer.report.published.readings import Readings
@@ -230,6 +231,25 @@ class Table:
     def runs(self) -> list[Run]:
         """Return all readable runs."""
         return [run for each in self.configurations for run in each.runs] + list(self.unfinished)
+
+    @cached_property
+    def _labels_of_runs(self) -> dict[int, str]:
+        return {id(run): each.label for each in self.configurations for run in (*each.runs, *each.failed)}
+
+    @cached_property
+    def _labels_of_values(self) -> dict[str, str]:
+        """Return the labels by the values of the varied keys. Of several with the same values it is the first."""
+        known: dict[str, str] = {}
+        for each in reversed(self.configurations):
+            known |= dict.fromkeys((groups.identity(each.values), groups.identity(each.stored)), each.label)
+        return known
+
+    def label_of(self, run: Run) -> str:
+        """Return the label of a run's configuration, under the name that the table has for it."""
+        if own := self._labels_of_runs.get(id(run)):
+            return own
+        values = of_run(run, self.varied)
+        return self._labels_of_values.get(groups.identity(values), groups.label(values) or "all")
 
     @property
     def second_tests(self) -> list[str]:

@@ -70,8 +70,8 @@ def read_table_of(source: Source, read: Read = read_result) -> Table:
     runs, problems = runs_of(contents.results, metric=metric)
     varied = [key for key in sweep.varied if key != groups.SEED]
     configurations, missing, expected = of_sweep(sweep, varied, runs)
-    configurations, unfinished, others = settled(configurations)
     header, decided = sweep.header, None
+    configurations, unfinished, others = settled(configurations, header.outcome)
     if header.until:
         decided, configurations = decided_of(header.until, configurations, unfinished, metric=metric, highest=highest)
         missing = still_missing(missing, configurations)

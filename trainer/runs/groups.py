@@ -6,7 +6,7 @@ dotted keys.
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import PurePath
 from typing import Any, Literal, Protocol, TypeVar
@@ -173,14 +173,17 @@ def grouped(runs: Sequence[Run], *, over: Collection[str] = ()) -> dict[str, lis
     return groups
 
 
-def one_of_each_seed(runs: Iterable[Run]) -> tuple[list[Run], list[tuple[Run, Run]]]:
+def one_of_each_seed(
+    runs: Iterable[Run], *, answers: Callable[[Run], bool] = lambda _: True
+) -> tuple[list[Run], list[tuple[Run, Run]]]:
     """Return (the run that counts for each seed, by seed; each other run with the one that counts in its place).
 
-    The first finished run by name counts, or the first run where none has finished: a repeated seed is no new draw.
+    The first finished run by name counts, or the first run where none has finished: a repeated seed is no new draw. Of
+    finished runs, one that `answers` what is asked goes before one that does not.
     Runs of one name, of several machines, keep their order, which `runs.archive.merged` makes that of their start.
     """
     counting: dict[int, Run] = {}
-    in_order = sorted(runs, key=lambda run: (run.status != "finished", run.name))
+    in_order = sorted(runs, key=lambda run: (run.status != "finished", not answers(run), run.name))
     repeats = [run for run in in_order if counting.setdefault(run.seed, run) is not run]
     return sorted(counting.values(), key=lambda run: run.seed), [(run, counting[run.seed]) for run in repeats]
 

@@ -185,6 +185,11 @@ class Outcome:
         values = trace.values[np.isfinite(trace.values) & self._inside(trace.steps)]
         return float(_OF_RUN[how][1](values)) if len(values) else None
 
+    def was_measured(self, traces: Mapping[str, Trace]) -> bool:
+        """Return whether a run has rows that this is read from, in its window."""
+        trace = traces.get(self.key)
+        return trace is not None and bool(self._inside(trace.steps).any())
+
     def of_band(self, band: Band) -> float | None:
         """Return the number of a band over learning rates, or None without a step of the window."""
         cut = band.at(band.steps[self._inside(band.steps)])

@@ -42,9 +42,13 @@ def provenance(
     }
 
 
-def machine() -> dict[str, Any]:
-    """Return what a measurement of this machine depends on: its processor, its cores, Python and the packages."""
+def machine(gpu: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a measurement of this machine depends on: its processor, its cores, Python and the packages.
+
+    `gpu` is `Compute.measured_on`: `gpu`, its name, `cuda`, `cudnn` and `capability`, or nothing.
+    """
     return {
+        **gpu,
         "processor": processor(),
         "bfloat16": bfloat16_instructions(),
         "cores": cores(),

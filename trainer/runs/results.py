@@ -10,7 +10,7 @@ from typing import Any, Literal
 from trainer.errors import CheckpointError, UserError
 from trainer.files import parse_json
 from trainer.runs.history import History, read_history
-from trainer.runs.outcomes import STANDARD, Outcome, Trace, traces_of
+from trainer.runs.outcomes import DECADES, STANDARD, Outcome, Trace, traces_of
 
 Note = tuple[Literal["unreadable", "truncated"], str]
 """A part of a run folder that could not be read: (kind, message)."""
@@ -54,6 +54,18 @@ class Result:
     def started(self) -> str:
         """Return when the run began, ISO 8601, or "" if it is not known."""
         return str(self.provenance.get("started") or "")
+
+    def answers(self, outcome: Outcome | None) -> bool:
+        """Return whether the run measured what an outcome is read from. Probes do, which enter no hash of a config.
+
+        What does not come from probes follows from the config: a run without it would not have it the next time. A run
+        that diverged is in no mean, so it needs none of its own, but a band over rates has its steps until then.
+        """
+        if outcome is None or outcome.of_summary or outcome.over_lengths or outcome.name == DECADES:
+            return True
+        if self.status == "diverged" and not outcome.over_rates:
+            return True
+        return outcome.was_measured(self.traces) or outcome.name in self.measures
 
 
 def numbers_of(history: History) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from trainer.config.load import as_stored, validate
 from trainer.config.overrides import nest
 from trainer.errors import ConfigError, SweepError
 from trainer.runs.archive import SUFFIX, is_archive, read_archive
-from trainer.runs.archive_lines import Entry as Packed
+from trainer.runs.archive_lines import Entry as Line
 from trainer.runs.folder import config_hash
 from trainer.runs.history import is_finite
 from trainer.sweep.points import Checked, Entry
@@ -24,6 +24,14 @@ class Had:
     curve: Mapping[int, float]  # the sweep's metric after each epoch that has it
 
 
+@dataclass(frozen=True)
+class Packed:
+    """Points of a sweep that archives have runs of."""
+
+    had: tuple[Had, ...]
+    unmeasured: tuple[Entry, ...]  # points with runs, none of which measured the sweep's outcome
+
+
 def archives_of(paths: Sequence[Path]) -> list[Path]:
     """Return archives as they are, and all archives in each folder. Raises SweepError for a folder without any."""
     found: list[Path] = []
@@ -35,12 +43,12 @@ def archives_of(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def runs_in(archives: Sequence[Path], checked: Checked) -> list[Had]:
+def runs_in(archives: Sequence[Path], checked: Checked) -> Packed:
     """Return the points of a sweep that archives have: runs of the same config and seed that ended.
 
     Where several are of one point, a finished one counts, then the first by name and start. A run that was stopped
-    early counts in a sweep that stops runs early. Raises ArchiveError for a damaged archive, SweepError for a search
-    whose points follow from its own runs.
+    early counts in a sweep that stops runs early. A run that trained without the probes of the sweep's outcome does
+    not count. Raises ArchiveError for a damaged archive, SweepError for a search whose points follow from its own runs.
     """
     sweep = checked.sweep
     if archives and sweep.proposes:
@@ -54,14 +62,21 @@ def runs_in(archives: Sequence[Path], checked: Checked) -> list[Had]:
     packed = [(path, run) for path in archives for run in read_archive(path).entries]
     packed = [(path, run) for path, run in packed if run.result.status in counts]
     packed.sort(key=lambda each: (each[1].result.status != "finished", each[1].result.name, each[1].result.started))
-    by_hash: dict[str, tuple[Path, Packed]] = {}
+    by_hash: dict[str, tuple[Path, Line]] = {}
+    unmeasured: set[str] = set()
     for path, run in packed:
-        by_hash.setdefault(_hash_now(run), (path, run))
+        if run.result.answers(sweep.header.outcome):
+            by_hash.setdefault(_hash_now(run), (path, run))
+        else:
+            unmeasured.add(_hash_now(run))
     metric = sweep.file.metric.name if sweep.file.metric else None
-    return [_had(entry, *by_hash[entry.config], metric) for entry in checked.entries if entry.config in by_hash]
+    return Packed(
+        tuple(_had(entry, *by_hash[entry.config], metric) for entry in checked.entries if entry.config in by_hash),
+        tuple(entry for entry in checked.entries if entry.config in unmeasured - by_hash.keys()),
+    )
 
 
-def _had(entry: Entry, path: Path, run: Packed, metric: str | None) -> Had:
+def _had(entry: Entry, path: Path, run: Line, metric: str | None) -> Had:
     result = run.result
     state: State = (
         "stopped" if result.status == "stopped" else "diverged" if result.status == "diverged" else "finished"
@@ -74,7 +89,7 @@ def _had(entry: Entry, path: Path, run: Packed, metric: str | None) -> Had:
     return Had(entry, attempt, curve)
 
 
-def _hash_now(run: Packed) -> str:
+def _hash_now(run: Line) -> str:
     """Return the hash of a run's config by the keys that this trainer knows, which may be more than when it ran."""
     try:
         return config_hash(validate(as_stored(nest(run.result.config))))

@@ -22,7 +22,7 @@ from trainer.sweep.check import check, entry_of, resolve
 from trainer.sweep.child import THREADS
 from trainer.sweep.engine import Cluster, Engine, Watch, progress_of
 from trainer.sweep.file import Sweep, read_sweep, with_overrides
-from trainer.sweep.have import Had, archives_of, runs_in
+from trainer.sweep.have import Packed, archives_of, runs_in
 from trainer.sweep.header import with_until
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.order import Plan, ordered, with_seeds
@@ -43,7 +43,7 @@ class LocalSweep:
     overrides: tuple[str, ...]  # the same at every point
     folder: Path  # of its runs
     storage: str | None
-    had: tuple[Had, ...]
+    packed: Packed
     seeds: tuple[int, ...] = ()  # that were asked for besides the file's
     cluster: Cluster | None = None  # runs them in the place of this machine
 
@@ -80,7 +80,7 @@ class LocalSweep:
                 write_whole(kept, text)
             ledger.release_lost()
             ledger.note_seeds(self.seeds)
-            ledger.take(self.had)
+            ledger.take(self.packed.had)
             engine = Engine(
                 self.checked,
                 ledger,
@@ -102,8 +102,8 @@ class LocalSweep:
         with self._ledger_if_begun() as ledger:
             attempts = ledger.attempts() if ledger else []
         known = {attempt.point.key for attempt in attempts if attempt.state in ("finished", "stopped")}
-        packed = [had.attempt for had in self.had if had.entry.point.key not in known]
-        return progress_of(self.checked, [*attempts, *packed])
+        archived = [had.attempt for had in self.packed.had if had.entry.point.key not in known]
+        return progress_of(self.checked, [*attempts, *archived])
 
     def state(self) -> dict[str, State]:
         """Return the state of each point that has an attempt, by its key."""
@@ -162,9 +162,9 @@ def open_sweep(
     seeds = plan.seeds_for(sweep)
     sweep = with_seeds(sweep, seeds)
     checked = check(sweep)
-    had = tuple(runs_in(archives_of(have), checked))
+    packed = runs_in(archives_of(have), checked)
     entries = ordered(checked.entries, plan, sweep)
-    return LocalSweep(checked, entries, tuple(overrides), folder, storage, had, seeds)
+    return LocalSweep(checked, entries, tuple(overrides), folder, storage, packed, seeds)
 
 
 def overrides_of(path: Path, *, runs: Path, storage: str | None) -> list[str]:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ class Pilot:
 
         config = resolve(entry.point, sweep, self._complete)
         key = identity([kind_of(config), processor(), self._env.get("OMP_NUM_THREADS"), _visible(self._env)])
-        if key not in self._known:
+        known: Any = self._known.get(key)  # of another version of the trainer it may be anything
+        if not isinstance(known, dict) or known.keys() != {field.name for field in fields(Pace)}:
             self._say(f"timing the first steps of {entry.run}")
             overrides = [*sweep.fixed, *entry.point.overrides, "sink.wandb.mode=disabled"]
             self._known[key] = of_point(_pace, overrides, self._env)

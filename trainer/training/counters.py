@@ -20,7 +20,7 @@ class Counters:
     step_in_epoch: int = 0
     build_seconds: float = 0.0  # of the first start: network, optimizer and all else but `prepare_seconds`
     prepare_seconds: float = 0.0  # of the first start: whitening, images on the device, padded and mirrored
-    compile_seconds: float = 0.0  # of torch.compile, at every start
+    compile_seconds: float = 0.0  # of torch.compile and of recording steps, at every start
     train_seconds: float = 0.0  # inside training steps, and in the passes of `swa`
     evaluate_seconds: float = 0.0  # on the test and validation sets
     images_seen: int = 0  # in this epoch
@@ -98,10 +98,13 @@ class Clock:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
+        running = self._since is not None
         self.stop()
-        yield
-        self._compute.synchronize()
-        self._since = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._compute.synchronize()
+            self._since = time.perf_counter() if running else None
 
     @contextlib.contextmanager
     def added(self) -> Iterator[None]:

@@ -75,6 +75,11 @@ class Compute:
         }
 
     @property
+    def measured_on(self) -> dict[str, str]:
+        """Return what `runs.provenance.machine` says of a measurement: the GPU by name, and `gpu`. Empty as that is."""
+        return {"gpu": describe_device(self.device), **self.gpu} if self.gpu else {}
+
+    @property
     def kept(self) -> dict[str, str]:
         """Return what a resume has to have again for the same bits: the kind of `device`, and `precision`."""
         return {"device": self.device.type, "precision": self.precision}

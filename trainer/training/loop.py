@@ -3,13 +3,14 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trainer.config.train import Train
 from trainer.data.images import Split
 from trainer.protocols import Probe, Progress, Record, Sink, Status, View
 from trainer.runs.kept import name_of
@@ -17,7 +18,7 @@ from trainer.training.compiled import compile_ahead
 from trainer.training.counters import Clock, Counters, Sums
 from trainer.training.evaluate import Evaluation, evaluate
 from trainer.training.parts import Parts
-from trainer.training.recorded import Steps
+from trainer.training.recorded import StepSource
 from trainer.training.second_tests import measure_second_tests
 
 _SECONDS_ON_A_GPU = 30  # between two checkpoints, by default
@@ -49,7 +50,7 @@ class Loop:
         *,
         keep: Keep,
         stop_requested: Callable[[], bool],
-        steps: Steps | None = None,
+        steps: StepSource | None = None,
     ) -> None:
         """`steps` is where steps come from if they are recorded."""
         self.parts, self.sinks = parts, sinks
@@ -60,7 +61,8 @@ class Loop:
         self._restored = False
         self._clock = Clock(parts.compute, self.counters)
         self.steps = parts.batches.steps
-        self._steps = steps or Steps(parts, None)
+        self.step_source = steps or StepSource(parts, None)
+        self.step_source.recording = self._recording
         self._saved_at = -math.inf
         self._last_step = self.steps.of(parts.config.epochs)
         self.last_test: Evaluation | None = None  # by this process
@@ -122,7 +124,7 @@ class Loop:
         due = [probe for probe in parts.probes if probe.due(counters.step)]
         images, targets = parts.ranks.part(images, targets)
         images = parts.normalize(images, parts.compute.memory_format)
-        step = self._steps.of(images, targets, of=count, replayed=bool(due))
+        step = self.step_source.of(images, targets, of=count, replayed=bool(due))
         loss = parts.ranks.backward(step.backward, self.sums.add)
         if due:
             self.run_probes(due, step.view(loss, step=counters.step, epoch=self.epoch, lr=self.lr))
@@ -134,6 +136,14 @@ class Loop:
         counters.step_in_epoch += 1
         counters.images_seen += count
         self.report_progress()
+
+    @contextlib.contextmanager
+    def _recording(self) -> Iterator[None]:
+        """Count the seconds of recording a step as those of compiling."""
+        begun = time.perf_counter()
+        with self._clock.paused():
+            yield
+        self.counters.compile_seconds += time.perf_counter() - begun
 
     def check_time(self) -> None:
         """End the run if it has trained for `max_seconds`."""
@@ -234,9 +244,7 @@ class Loop:
         self._saved_at = time.monotonic()
 
     def _time_to_save(self) -> bool:
-        least = self.parts.config.checkpoint_seconds
-        if least is None:
-            least = _SECONDS_ON_A_GPU if self.parts.compute.device.type == "cuda" else 0.0
+        least = seconds_between_checkpoints(self.parts.config, self.parts.compute.device)
         return time.monotonic() - self._saved_at >= least
 
     def _remember_or_restore(self, improved: bool) -> dict[str, float]:
@@ -360,6 +368,13 @@ class Loop:
         record = Record(self.epoch, self.counters.step, metrics)
         for sink in self.sinks:
             sink.log(record)
+
+
+def seconds_between_checkpoints(config: Train, device: torch.device) -> float:
+    """Return how many seconds are at least between two checkpoints of `checkpoint_every`."""
+    if config.checkpoint_seconds is not None:
+        return config.checkpoint_seconds
+    return _SECONDS_ON_A_GPU if device.type == "cuda" else 0.0
 
 
 def all_finite(model: nn.Module) -> bool:

@@ -9,7 +9,12 @@ from trainer.config.train import Train
 from trainer.errors import UserError
 from trainer.training.device import Compute
 
-_OF_THE_CPU = "DefaultCPUAllocator: can't allocate memory"  # begins a RuntimeError, after torch's place in C++
+_TEXTS = (  # of a RuntimeError, where an allocation is not torch's, or not a GPU's
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 
 @contextlib.contextmanager
@@ -18,7 +23,7 @@ def memory_in_a_line(train: Train, compute: Compute) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and _OF_THE_CPU not in str(error):
+        if not isinstance(error, torch.OutOfMemoryError) and not any(text in str(error) for text in _TEXTS):
             raise
         parts = max(2, 2 * train.accumulate)
         device = compute.description["device"]

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from trainer.config.train import Train
+from trainer.errors import UserError, first_line
 
 # cuBLAS repeats its sums only with a workspace of its own, and reads this before the first product of the process.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -28,7 +29,13 @@ def numerics(train: Train, model: nn.Module | None = None) -> Iterator[None]:
     """
     cudnn, matmul, strict = torch.backends.cudnn, torch.backends.cuda.matmul, train.deterministic
     tf32 = train.precision == "tf32"
-    before = (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, bool(matmul.allow_tf32))
+    try:
+        before = (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, bool(matmul.allow_tf32))
+    except RuntimeError as error:
+        raise UserError(
+            "train.precision: something in this process has set torch.backends...fp32_precision, which torch does not "
+            f"mix with the setting that train.precision makes; remove it: {first_line(error)}"
+        ) from error
     memory: Any = torch.utils.deterministic  # a module whose attributes are properties
     mode, fills = torch.get_deterministic_debug_mode(), memory.fill_uninitialized_memory
     with warnings.catch_warnings():

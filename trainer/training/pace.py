@@ -19,7 +19,7 @@ from trainer.data.steps import Steps
 from trainer.runs.checkpoint import save_checkpoint
 from trainer.training.device import choose_compute, keep_freed_memory
 from trainer.training.evaluate import evaluate, evaluated_at_once
-from trainer.training.loop import Loop
+from trainer.training.loop import Loop, seconds_between_checkpoints
 from trainer.training.numerics import numerics
 from trainer.training.parts import Parts
 from trainer.training.run import build_parts
@@ -37,6 +37,7 @@ class Pace:
     epoch: float  # what an epoch has besides steps: its draws, and the first batch
     evaluation: float  # for each image
     checkpoint: float
+    apart: float  # least time from one checkpoint to the next
     probes: float  # all measurements of the run
     steps_per_epoch: int
     evaluated: int  # images after each epoch, of the validation set
@@ -46,15 +47,31 @@ class Pace:
     def seconds(self, config: RunConfig) -> float:
         """Return the predicted wall time of a run that is not stopped early, in seconds."""
         train = config.train
-        steps = Steps(self.steps_per_epoch, 1).of(train.epochs)
-        share = min(1.0, train.max_steps / steps) if train.max_steps else 1.0
-        epochs = math.ceil(train.epochs)
-        tests = -(-epochs // train.evaluate_every)
-        saves = -(-epochs // train.checkpoint_every)
-        images = epochs * self.evaluated + tests * self.tested + train.swa.epochs * self.trained
+        steps, share = self._steps(config)
         stepping = min(steps * share * self.step, train.max_seconds or float("inf"))
-        whole = stepping + share * (epochs * self.epoch + saves * self.checkpoint + images * self.evaluation)
-        return self.start + whole + self.probes
+        images = train.swa.epochs * self.trained
+        whole = stepping + share * (self._between_steps(config) + images * self.evaluation)
+        return self.start + whole + self.checkpoints(config) * self.checkpoint + self.probes
+
+    def checkpoints(self, config: RunConfig) -> int:
+        """Return how many checkpoints a run makes: at its start, at its end, and those that are due between."""
+        train = config.train
+        steps, share = self._steps(config)
+        seconds = (steps * self.step + self._between_steps(config)) / train.epochs * train.checkpoint_every
+        due = math.ceil(round(share * train.epochs / train.checkpoint_every, 9))  # the last is that of the end
+        each = math.ceil(self.apart / seconds) if seconds else 1
+        return 2 + (due - 1) // max(1, each)
+
+    def _steps(self, config: RunConfig) -> tuple[int, float]:
+        """Return the steps of all epochs, and the share of them that a run takes."""
+        steps, most = Steps(self.steps_per_epoch, 1).of(config.train.epochs), config.train.max_steps
+        return steps, min(1.0, most / steps) if most else 1.0
+
+    def _between_steps(self, config: RunConfig) -> float:
+        """Return the seconds of all epochs besides steps and checkpoints."""
+        epochs = math.ceil(config.train.epochs)
+        tests = -(-epochs // config.train.evaluate_every)
+        return epochs * self.epoch + (epochs * self.evaluated + tests * self.tested) * self.evaluation
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -105,6 +122,7 @@ def measure_pace(config: RunConfig) -> Pace:
             epoch=epoch,
             evaluation=_evaluation(parts, timed),
             checkpoint=timed(loop.save_checkpoint),
+            apart=seconds_between_checkpoints(config.train, compute.device),
             probes=sum(_probes(parts, images, targets, total, timed)),
             steps_per_epoch=parts.batches.steps.in_epoch(0),
             evaluated=len(parts.val) if parts.val else 0,

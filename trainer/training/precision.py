@@ -23,4 +23,6 @@ def refuse_float16(train: Train, device: str | None = None) -> None:
 
 def may_have_cuda() -> bool:
     """Return False only if the kernel shows no GPU that torch's CUDA could use."""
+    if sys.platform == "darwin":
+        return False
     return sys.platform != "linux" or any(any(Path("/dev").glob(pattern)) for pattern in _GPU_FILES)

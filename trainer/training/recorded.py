@@ -10,6 +10,7 @@ Source: torch.cuda.graph. No GPU has run this yet, so `train.graphs` is off by d
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -36,34 +37,37 @@ class Record(Protocol):
     def __call__(self, work: Callable[[], T]) -> Callable[[], T]: ...
 
 
-class Steps:
+class StepSource:
     """Source of the step of each batch: made for it, or recorded from the third of its kind on."""
 
     def __init__(self, parts: Parts, record: Record | None) -> None:
         """Nothing is recorded without `record`."""
         self._parts, self._record = parts, record
+        self.recording: Callable[[], AbstractContextManager[None]] = nullcontext  # to time it apart from training
         self._seen: Counter[tuple[Any, ...]] = Counter()
-        self._recorded: dict[tuple[Any, ...], Recorded] = {}
+        self.recorded: dict[tuple[Any, ...], Recorded] = {}
 
     def of(self, images: Tensor, targets: Tensor, *, of: int, replayed: bool) -> Step:
         """Return the step on images [N, C, H, W] and targets [N] or [N, K]. See Step for `of` and `replayed`."""
         kind = (images.shape, images.dtype, targets.shape, targets.dtype)
         self._seen[kind] += 1
-        if self._record and self._seen[kind] > _REAL and kind not in self._recorded:
+        if self._record and self._seen[kind] > _REAL and kind not in self.recorded:
             self._try_to_record(kind, images, targets)
-        if kind in self._recorded:
-            return self._recorded[kind].load(images, targets, replayed=replayed)
+        if kind in self.recorded:
+            return self.recorded[kind].load(images, targets, replayed=replayed)
         return Step(self._parts, images, targets, of=of, replayed=replayed)
 
     def _try_to_record(self, kind: tuple[Any, ...], images: Tensor, targets: Tensor) -> None:
         """Record a kind of step, which changes no weight. Go on without if torch cannot."""
         assert self._record
         try:
-            self._recorded[kind] = Recorded(self._parts, images, targets, self._record)
+            with self.recording():
+                self.recorded[kind] = Recorded(self._parts, images, targets, self._record)
         except RuntimeError as error:
-            print(f"train.graphs: this run's steps cannot be recorded: {first_line(error)}", file=sys.stderr)
+            reason = first_line(error.__context__ or error)  # the end of a capture has an error of its own
+            print(f"train.graphs: this run's steps cannot be recorded: {reason}", file=sys.stderr)
             self._record = None
-            self._recorded.clear()
+            self.recorded.clear()
 
 
 class Recorded(Step):
@@ -128,7 +132,6 @@ def cuda_graphs(compute: Compute) -> Record:
         stream = torch.cuda.current_stream(compute.device)  # Compute.stream: never the default one
         with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
             written = work()
-        torch.cuda.empty_cache()  # the memory of real steps
 
         def replay() -> T:
             graph.replay()
@@ -139,14 +142,14 @@ def cuda_graphs(compute: Compute) -> Record:
     return record
 
 
-def steps_of(config: RunConfig, parts: Parts) -> Steps:
+def source_of_steps(config: RunConfig, parts: Parts) -> StepSource:
     """Return where a run's steps come from. A line on stderr says why they are not recorded if `train.graphs` is on."""
     if not config.train.graphs:
-        return Steps(parts, None)
+        return StepSource(parts, None)
     if reason := _never_recorded(config, parts):
         print(f"train.graphs: this run's steps are not recorded: {reason}", file=sys.stderr)
-        return Steps(parts, None)
-    return Steps(parts, cuda_graphs(parts.compute))
+        return StepSource(parts, None)
+    return StepSource(parts, cuda_graphs(parts.compute))
 
 
 def _never_recorded(config: RunConfig, parts: Parts) -> str:
@@ -159,9 +162,16 @@ def _never_recorded(config: RunConfig, parts: Parts) -> str:
         return "float16 skips updates, and with that decides in Python"
     if not all(isinstance(group["lr"], Tensor) for group in parts.optimizer.param_groups):
         return f"optimizer.name={config.optimizer.name} reads its rate in Python"
-    for section, name in (("model", config.model.name), ("loss", config.loss.name)):
+    for section, name in (
+        ("model", config.model.name),
+        ("loss", config.loss.name),
+        ("optimizer", config.optimizer.name),
+        ("probe.extra", config.probe.extra.name),
+    ):
         if is_own(section, name):
             return f"{section}.name={name} is yours, and may decide in Python"
-    if config.probe.shift.every:
+    if config.model.name.startswith("timm/"):
+        return f"model.name={config.model.name} is not one of ours, and may decide in Python"
+    if config.probe.shift.is_on:
         return "probe.shift takes the optimizer's next step and takes it back"
     return ""

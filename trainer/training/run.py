@@ -51,7 +51,7 @@ from trainer.training.optimizers import build_optimizer
 from trainer.training.parts import Parts
 from trainer.training.process_group import joined, ranks_of
 from trainer.training.ranks import ALONE, RankLostError, Ranks
-from trainer.training.recorded import steps_of
+from trainer.training.recorded import source_of_steps
 from trainer.training.schedules import RateSchedule
 from trainer.training.spawned import Meeting
 from trainer.training.stored import begun_on, read_state, tell_of_another_machine
@@ -305,7 +305,7 @@ def _train(
             ranks.share({"config": plain, "data": fingerprint, "state": state, "texts": texts})
         except RankLostError as error:
             return RunResult(folder, "interrupted", {}, ranks.why_lost(error), signal.SIGTERM)
-        loop = Loop(parts, sinks, keep=keep, stop_requested=stop_requested, steps=steps_of(config, parts))
+        loop = Loop(parts, sinks, keep=keep, stop_requested=stop_requested, steps=source_of_steps(config, parts))
         memory: dict[str, Any] = {}
         if state:
             loop.load_state_dict(state)

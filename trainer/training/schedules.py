@@ -53,7 +53,7 @@ class RateSchedule:
         watches_test = self._plateau is not None and self._plateau.config.monitor == "test/loss"
         self.watched = "test/loss" if watches_test else "val/loss"  # the metric that `epoch_ended` is to be told
         self._optimizer = optimizer
-        self._base = [float(group["lr"]) for group in optimizer.param_groups]
+        self._base = [float(group.get("base_lr", group["lr"])) for group in optimizer.param_groups]
         self.rates = list(self._base)  # of each group, as last set
 
     def factor(self, step: int) -> float:

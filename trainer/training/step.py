@@ -1,7 +1,7 @@
 """One optimizer update on one batch, and the view of it that a probe gets."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +66,10 @@ class Step:
 
     def gradient(self) -> tuple[Tensor, ...]:
         """Return what `backward` has found by trained parameter, without the scaler's scale, zeros where nothing."""
-        scaler, pairs = self._parts.scaler, zip(self._found(), self._trained(), strict=True)
+        return self._unscaled(self._found())
+
+    def _unscaled(self, gradients: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
+        scaler, pairs = self._parts.scaler, zip(gradients, self._trained(), strict=True)
         found = [torch.zeros_like(p) if g is None else g for g, p in pairs]
         if not scaler.is_enabled():
             return tuple(found)
@@ -76,7 +79,7 @@ class Step:
     def view(self, loss: Tensor, *, step: int, epoch: float, lr: float) -> View:
         """Return the view of this step between `backward`, which returned `loss`, and `update`."""
         parts, trained = self._parts, self._trained()
-        used = [found is not None for found in self._found()]
+        found_here = self._found()
 
         def loss_and_gradient() -> tuple[Tensor, tuple[Tensor, ...]]:
             assert self._generators is not None
@@ -95,15 +98,15 @@ class Step:
                 found.append(tuple(times * g for g in part.gradient()))
             return found
 
-        ours = self.gradient()
+        ours = self._unscaled(found_here)
 
         def next_parameters() -> tuple[Tensor, ...]:
             if parts.scaler.is_enabled() and not torch.stack([g.isfinite().all() for g in ours]).all():
                 return tuple(parameter.detach().clone() for parameter in trained)  # the scaler skips this step
             with untouched(parts.model):
                 before = copy.deepcopy(parts.optimizer.state_dict())
-                for parameter, g, has_one in zip(trained, ours, used, strict=True):
-                    parameter.grad = g.clone() if has_one else None  # an optimizer skips parameters without one
+                for parameter, g, one in zip(trained, ours, found_here, strict=True):
+                    parameter.grad = None if one is None else g.clone()  # an optimizer skips parameters without one
                 self._clip()
                 parts.optimizer.step()
                 parts.optimizer.load_state_dict(before)

@@ -1,5 +1,6 @@
 """A trained network, loaded from its run folder or a checkpoint file."""
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from trainer.training.losses import build_loss
 from trainer.training.networks import build_network
 from trainer.training.numerics import numerics
 from trainer.training.second_tests import measure_second_tests
+
+_NUMBER = re.compile(r"\d+(\.\d+)?(e-?\d+)?", re.ASCII)  # as `name_of` writes an epoch
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,11 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def kept_epochs(run: Path) -> dict[float, Path]:
-    """Return the checkpoint of each epoch whose weights a run kept (`probe.path.every_epochs`), in order, if any."""
-    files = {_epoch_of(path): path for path in (run / "path").glob("*.pt")}
+    """Return the checkpoint of each epoch whose weights a run kept (`probe.path.every_epochs`), in order, if any.
+
+    Files that are not called by a number, such as `copy.pt`, are the user's own.
+    """
+    files = {_epoch_of(path): path for path in (run / "path").glob("*.pt") if _NUMBER.fullmatch(path.stem)}
     return dict(sorted(files.items()))
 
 

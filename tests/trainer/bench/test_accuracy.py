@@ -12,6 +12,7 @@ from trainer.config import RunConfig, load_config
 from trainer.errors import ConfigError, UserError
 from trainer.runs.folder import read_summary
 from trainer.statistics.describe import p_above
+from trainer.training.device import Compute
 
 PEER = """
 import sys
@@ -85,6 +86,22 @@ def test_runs_of_another_config_or_machine_are_refused_in_a_line(tmp_path: Path,
         bench_accuracy(config, name="tiny", target=0.5, runs=1, folder=tmp_path)
 
 
+def test_seconds_with_other_libraries_of_a_gpu_are_refused_and_older_folders_are_read(
+    tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: the versions of CUDA and cuDNN, by which a GPU is quicker or slower, were not compared."""
+    gpu = {"gpu": "NVIDIA H200", "cuda": "13.0", "cudnn": "91000", "capability": "9.0"}
+    bench_accuracy(config, name="tiny", target=0.5, runs=1, folder=tmp_path)
+    older = json.loads((tmp_path / "machine.json").read_text())
+    monkeypatch.setattr(Compute, "measured_on", property(lambda _: gpu))
+    found = bench_accuracy(config, name="tiny", target=0.5, runs=1, folder=tmp_path)  # older ones do not say
+    assert not gpu.keys() & older.keys() and found["machine"].items() >= gpu.items()
+    for key, other in (("gpu", "A100"), ("cuda", "12.8"), ("cudnn", "90100")):
+        (tmp_path / "machine.json").write_text(json.dumps(older | gpu | {key: other}))
+        with pytest.raises(UserError, match=rf"its runs are of {key} {other}, not {gpu[key]}; give another folder$"):
+            bench_accuracy(config, name="tiny", target=0.5, runs=1, folder=tmp_path)
+
+
 def test_runs_of_a_trainer_that_charged_building_are_refused_in_a_line(tmp_path: Path, config: RunConfig) -> None:
     bench_accuracy(config, name="tiny", target=0.5, runs=1, folder=tmp_path)
     summary = tmp_path / "seed-0" / "summary.json"
@@ -134,6 +151,19 @@ def test_a_peer_that_fails_is_one_line(tmp_path: Path, config: RunConfig) -> Non
     with pytest.raises(UserError, match="airbench run: ModuleNotFoundError: No module named 'no_such_module'"):
         side.about()
     side.end()
+
+
+@pytest.mark.parametrize("target", ["0.9401", "0.95", "0.96"])
+def test_a_target_that_the_peers_script_is_not_for_is_refused(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: the script for 94% was run against 96%, and judged."""
+    (tmp_path / "airbench94_muon.py").write_text(PEER)
+    monkeypatch.setattr("trainer.bench.accuracy.bench_accuracy", lambda *_, **__: pytest.fail("it was begun"))
+    words = ["--recipe", "cpu94", "--target", target, "--against", str(tmp_path)]
+    assert run_here(["bench", "accuracy", *words]) == 2
+    said = f"error: --target {target}: airbench94_muon.py, which --against runs, is for 0.94; leave --against out\n"
+    assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize(

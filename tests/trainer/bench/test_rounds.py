@@ -27,10 +27,19 @@ def test_the_ratio_is_the_median_over_the_rounds() -> None:
 
 def test_a_measurement_says_what_it_is_of_and_what_is_not_measured() -> None:
     rows = {"ours": {"images/s": spread([1000.0, 3.0, 20.0]), "ratio": spread([2.0])}, "b": {"images/s": spread([9.0])}}
-    content = result("peers", rows, rounds=3, batch_size=128)
+    content = result("peers", rows, rounds=3, gpu={}, batch_size=128)
     assert json.loads(json.dumps(content)) == content
     header, ours, other, _, below = as_text(content).splitlines()
     assert header.split() == ["peers", "images/s", "ratio"]
     assert ours.split() == ["ours", "20.0", "(3.00", "to", "1,000)", "2.00"]
     assert other.split() == ["b", "9.00", "-"]
     assert below.startswith("3 rounds, batch_size 128 (") and "torch" in below and "AVX512-BF16" in below
+    assert "CUDA" not in below and "gpu" not in content["machine"]
+
+
+def test_a_measurement_on_a_gpu_names_it_with_its_libraries() -> None:
+    """Before: it named the processor beside it alone."""
+    gpu = {"gpu": "NVIDIA H200", "cuda": "13.0", "cudnn": "91000", "capability": "9.0"}
+    content = result("step", {"a": {"images/s": spread([1.0])}}, rounds=3, gpu=gpu)
+    assert content["machine"].items() >= gpu.items()
+    assert "(NVIDIA H200 with CUDA 13.0 and cuDNN 91000, beside " in as_text(content)

@@ -103,7 +103,7 @@ def test_the_gain_is_the_speed_at_once_by_that_in_turn(monkeypatch: pytest.Monke
         return 10.0 + jobs
 
     monkeypatch.setattr(sweep, "_points_per_minute", rate)
-    found = bench_sweep([], at_once=[2, 4], rounds=1)["measured"]
+    found = bench_sweep([], load_config(TINY).config, at_once=[2, 4], rounds=1)["measured"]
     assert set(asked) == {(2, 1), (2, 2), (4, 1), (4, 4)}
     assert found["4 points at once"]["gain, ratio"]["median"] == pytest.approx(14 / 11)
 
@@ -111,7 +111,7 @@ def test_the_gain_is_the_speed_at_once_by_that_in_turn(monkeypatch: pytest.Monke
 @pytest.mark.slow
 def test_points_in_turn_and_at_once_are_run() -> None:
     words = ["model.name=lenet5", "data.name=shapes10", "data.train_size=64", "train.max_steps=2", *TINY]
-    found = bench_sweep(words, at_once=[2], rounds=1)
+    found = bench_sweep(words, load_config(words).config, at_once=[2], rounds=1)
     assert [*found["measured"]] == ["2 points in turn", "2 points at once"]
     assert found["measured"]["2 points at once"]["gain, ratio"]["median"] > 0
 
@@ -130,7 +130,7 @@ def test_a_sweep_that_fails_is_not_measured_and_one_that_is_refused_is_one_line(
     ended = subprocess.CompletedProcess([], code, "", said)
     monkeypatch.setattr(sweep.subprocess, "run", lambda *_, **__: ended)
     with pytest.raises(error, match=line):
-        bench_sweep([], rounds=1)
+        bench_sweep([], load_config(TINY).config, rounds=1)
 
 
 def test_a_run_on_devices_of_one_epoch_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:

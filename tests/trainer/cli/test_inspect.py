@@ -99,6 +99,7 @@ def test_several_networks_are_drawn_side_by_side(
         (["--layers", "features.blok1"], "--layers: no layer is called 'features.blok1'; did you mean 'features.block"),
         (["--picture", "16"], "--picture: 16: the test set has 16 pictures, 0 to 15"),
         (["--picture", "-1"], "--picture: -1: the test set has 16 pictures, 0 to 15"),
+        (["--picture=--5"], "--picture: no class is called '--5'"),
         (["--picture", "drak"], "--picture: no class is called 'drak'; did you mean 'dark'?"),
     ],
 )
@@ -135,6 +136,71 @@ def test_a_network_of_nan_is_drawn_with_a_note(runs: Path, tmp_path: Path, capsy
     numbers = json.loads((broken / "inspect" / "inspect.json").read_text())
     assert numbers["calibration"]["expected_calibration_error"] is None
     assert (broken / "inspect" / "grad_cam.png").exists() and not (broken / "inspect" / "mistakes.png").exists()
+
+
+def run_on_own_data(folder: Path, channels: int, names: tuple[str, str]) -> Path:
+    """Return a run of an epoch on noise of so many channels. Its first test image is always called the second class."""
+    text = f"""
+import torch
+
+def noise():
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (8, {channels}, 8, 8), dtype=torch.uint8, generator=draw)
+    labels = torch.arange(8) % 2
+    return (images, labels), (images, 1 - labels), {names!r}
+"""
+    (folder / "noisy.py").write_text(text)
+    words = [f"data.name={folder}/noisy.py:noise", "model.name=handmade_cnn", "model.channels=[4,4]", "train.epochs=1"]
+    words += ["train.batch_size=8", "train.device=cpu", "sink.wandb.mode=disabled", "sink.console.mode=off"]
+    return start_run(load_config(words).config, runs=folder, name="own").folder
+
+
+@pytest.mark.parametrize(
+    ("channels", "said"),
+    [(1, None), (2, "of 2 channels, the first is drawn in grey"),
+     (5, "of 5 channels, the first three are drawn as red, green and blue")],
+)  # fmt: skip
+def test_images_of_any_number_of_channels_are_drawn_and_a_note_says_which(
+    channels: int, said: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: a traceback, and no inspect.json."""
+    folder = run_on_own_data(tmp_path, channels, ("cat", "dog"))
+    assert run_here(["inspect", str(folder)]) == 0
+    numbers = json.loads((folder / "inspect" / "inspect.json").read_text())
+    assert numbers["notes"] == ([said] if said else [])
+    assert {Path(name).stem for name in numbers["files"]} == PICTURES
+    assert capsys.readouterr().err == (f"note: own: {said}\n" if said else "")
+
+
+def test_classes_with_line_breaks_are_drawn_and_printed_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: a traceback, because Pillow does not measure several lines."""
+    drawn: list[dict[str, bytes]] = []
+    said: list[list[str]] = []
+    for number, names in enumerate([("a\ncat", "\r\na  dog"), ("a cat", "a dog")]):
+        (tmp_path / str(number)).mkdir()
+        folder = run_on_own_data(tmp_path / str(number), 3, names)
+        assert run_here(["inspect", str(folder)]) == 0
+        said.append([line for line in capsys.readouterr().out.splitlines() if not line.endswith((".png", ".json"))])
+        drawn.append({path.stem: path.read_bytes() for path in (folder / "inspect").glob("*.png")})
+    assert said[0] == said[1]
+    for name in ("mistakes", "feature_maps", "grad_cam"):
+        assert drawn[0][name] == drawn[1][name], name
+
+
+def test_the_numbers_are_kept_if_a_picture_cannot_be_drawn(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: they were written last, and lost with the picture."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("trainer.inspect.inspection.filter_grid", fails)
+    with pytest.raises(RuntimeError):
+        run_here(["inspect", str(runs / "plain0"), "--out", str(tmp_path)])
+    assert json.loads((tmp_path / "inspect.json").read_text())["images"] == 16
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from trainer.export.formats import place_of
 from trainer.export.hub import write_hub_folder
 from trainer.export.network import load_network
 from trainer.export.safetensors import write_safetensors
+from trainer.export.seeds import seeds_of
 from trainer.export.timm import config_of, write_timm
 from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
 from trainer.runs.history import read_history
@@ -183,6 +184,32 @@ def test_the_card_has_what_was_measured_over_seeds_and_what_the_sweep_found(swep
     assert f"interval of the mean is [{sample.low:.2f}, {sample.high:.2f}]%" in body
     assert "- Which rate? Test accuracy" in body and "`lr=0.1`" in body
     assert "| `optimizer.lr` | `0.1` |" in body and "| `train.precision` | `auto` |" in body  # the run's own
+
+
+@pytest.mark.parametrize(
+    ("outcome", "values", "said"),
+    [
+        ("", {"test/loss": 0.0021}, "(+0.00207, p "),  # before: +0.00
+        ("# Outcome: time/train_seconds, lower", {"time/train_seconds": 90.0}, "(ratio 3, p "),  # before: +1.10
+    ],
+)
+def test_the_card_writes_a_difference_as_the_page_of_the_sweep_does(
+    outcome: str, values: dict[str, float], said: str, swept_runs: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "rates"
+    shutil.copytree(swept_runs, folder)
+    sweep = (folder / "rates.yaml").read_text().replace("test/accuracy, goal: maximize", "test/loss, goal: minimize")
+    question, _, rest = sweep.partition("\n")
+    (folder / "rates.yaml").write_text("\n".join([question, *filter(None, [outcome]), rest]))
+    for rate, times in ((0.1, 1.0), (0.001, 1 / 3 if outcome else 0.015)):
+        for seed in range(3):
+            path = folder / f"{rate}-{seed}" / "summary.json"
+            own = {key: value * times * (1 + seed * rate / 100) for key, value in values.items()}
+            path.write_text(json.dumps({**json.loads(path.read_text()), **own, "test/accuracy": 1.0}))
+    seeds = seeds_of(folder / "0.1-1")
+    assert seeds is not None
+    (verdict,) = (each for each in seeds.verdicts if each.startswith("Compared with the best, lr=0.001: different"))
+    assert said in verdict
 
 
 def test_a_run_without_other_seeds_says_so(exported_runs: Path, tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_networks_of_timm_have_maps_and_filters_too(name: str) -> None:
     layer = last_maps(net, shapes)
     assert stages(net, shapes) and layer
     assert grad_cam(net, images, layer, torch.tensor([3])).shape == (1, 64, 64)
-    filters = first_filters(net, shapes)
+    filters = first_filters(net, shapes, channels=3)
     assert filters is not None and filters.weights.shape[1] == 3
 
 
@@ -119,7 +119,7 @@ def test_a_vision_transformer_has_no_convolutional_features() -> None:
     net, images = small("timm/test_vit", img_size=32), drawn(1, 3, 32, 32)
     shapes = output_shapes(net, images)
     assert (stages(net, shapes), last_maps(net, shapes)) == ([], None)
-    filters = first_filters(net, shapes)
+    filters = first_filters(net, shapes, channels=3)
     assert filters is not None and filters.layer == "patch_embed.proj"
 
 
@@ -129,7 +129,7 @@ def test_filters_come_in_the_order_of_the_layer() -> None:
     assert isinstance(conv, nn.Conv2d)
     with torch.no_grad():
         conv.weight.copy_(torch.arange(8.0).view(8, 1, 1, 1).expand_as(conv.weight))
-    filters = first_filters(net, output_shapes(net, drawn(1, 3, 8, 8)))
+    filters = first_filters(net, output_shapes(net, drawn(1, 3, 8, 8)), channels=3)
     assert filters is not None
     assert (filters.layer, filters.weights[:, 0, 0, 0].tolist()) == ("features.one", [0, 1, 2, 3, 4, 5, 6, 7])
 
@@ -137,7 +137,7 @@ def test_filters_come_in_the_order_of_the_layer() -> None:
 def test_a_network_that_begins_with_a_linear_layer_has_no_filters() -> None:
     net = small("handmade_mlp", image_size=8)
     shapes = output_shapes(net, drawn(1, 3, 8, 8))
-    assert first_filters(net, shapes) is None and last_maps(net, shapes) is None
+    assert first_filters(net, shapes, channels=3) is None and last_maps(net, shapes) is None
 
 
 def test_statistics_of_a_layer_that_is_known() -> None:

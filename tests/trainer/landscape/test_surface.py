@@ -282,6 +282,24 @@ def test_each_impossible_setting_is_one_line_with_its_cure(
     assert not (tmp_path / "out").exists()
 
 
+def test_other_kept_epochs_are_another_plane_and_files_of_other_names_are_no_epochs(
+    trained_run: Path, tmp_path: Path
+) -> None:
+    """Before: the plane of all epochs was returned after some were removed, and `copy.pt` was a traceback."""
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    network, out = load_network(run, split="train", images=8, seed=0), tmp_path / "out"
+    for name in ("copy.pt", "1_0.pt", "nan.pt", "2 .pt"):
+        shutil.copy(run / "path" / "1.pt", run / "path" / name)
+    whole = measured(network, out, plane="path", dims=1)
+    (run / "path" / "1.pt").rename(tmp_path / "1.pt")
+    assert [place["epoch"] for place in measured(network, out, plane="path", dims=1)["path"]] == [0, 2, 3]
+    (tmp_path / "1.pt").rename(run / "path" / "1.pt")
+    assert measured(network, out, plane="path", dims=1) == whole
+    assert [place["epoch"] for place in whole["path"]] == whole["settings"]["kept_epochs"] == [0, 1, 2, 3]
+    assert len(list(out.iterdir())) == 2
+
+
 def test_two_kept_epochs_span_a_line_and_no_plane(trained_overrides: list[str], tmp_path: Path) -> None:
     config = load_config([*trained_overrides, "probe.path.every_epochs=3"]).config
     network = load_network(start_run(config, runs=tmp_path).folder, split="train", images=8, seed=0)

@@ -66,7 +66,7 @@ def test_learning_curves_are_percent_with_mean_lowest_and_highest_over_the_seeds
 def test_a_repeated_seed_counts_once() -> None:
     accuracies = {"a": 0.5, "b": 0.9, "c": 0.7}
     runs = [
-        run(name, [{"test/accuracy": value}], {"headline/accuracy": value, "status": "finished"}, seed=int(name == "c"))
+        run(name, [{"test/accuracy": value}], {"test/accuracy": value, "status": "finished"}, seed=int(name == "c"))
         for name, value in accuracies.items()
     ]
     (row,) = panel("learning_curves").rows(grouped(runs))
@@ -76,7 +76,7 @@ def test_a_repeated_seed_counts_once() -> None:
 
 def test_an_ablation_has_each_seed_the_mean_with_its_spread_best_group_first() -> None:
     runs = [
-        run(f"{act}{seed}", summary={"headline/accuracy": value}, model__act=act, seed=seed)
+        run(f"{act}{seed}", summary={"test/accuracy": value}, model__act=act, seed=seed)
         for act, values in {"relu": [0.8, 0.9], "elu": [0.95, None]}.items()
         for seed, value in enumerate(values)
     ]
@@ -97,15 +97,23 @@ def test_an_ablation_has_each_seed_the_mean_with_its_spread_best_group_first() -
 def test_a_run_at_chance_is_drawn_and_is_in_no_mean() -> None:
     """Before: a group of 90, 90 and 10 % had its mean at 63."""
     runs = [
-        run(f"r{seed}", summary={"headline/accuracy": value, "test/accuracy": value, "status": "finished"},
-            seed=seed, data__name="cifar10")
+        run(f"r{seed}", summary={"test/accuracy": value, "status": "finished"}, seed=seed, data__name="cifar10")
         for seed, value in enumerate([0.9, 0.9, 0.1])
-    ]  # fmt: skip
+    ]
     rows = ablation(grouped(runs))
     assert [(row["group"], row["kind"], row["accuracy"]) for row in rows] == [
         *(("vgg_a (n=2 of 3)", "one seed", pytest.approx(value)) for value in (90, 90, 10)),
         ("vgg_a (n=2 of 3)", "mean", pytest.approx(90)),
     ]
+
+
+@pytest.mark.parametrize("name", ["ablation", "accuracy_time_size"])
+def test_what_is_labelled_test_accuracy_is_that_of_the_last_epoch_whatever_the_protocol(name: str) -> None:
+    """Before: the best epoch of `protocol=best_test` was drawn under that label."""
+    told = {"test/accuracy": 0.7, "headline/accuracy": 0.9, "time/train_seconds": 60.0, "model/parameters": 1e6}
+    rows = panel(name).rows(grouped([run("a", summary=told, protocol="best_test")]))
+    assert panel(name).columns["accuracy"].meaning == "test accuracy (%)"
+    assert {row["accuracy"] for row in rows} == {70}
 
 
 def test_a_published_figure_is_drawn_beside_runs_of_its_settings_only() -> None:
@@ -116,7 +124,7 @@ def test_a_published_figure_is_drawn_beside_runs_of_its_settings_only() -> None:
     other = config | {"schedule.name": "constant"}
     small = config | {"train.epochs": 1, "schedule.name": "constant"}
     runs = [
-        History(Path("runs", row.sweep, f"{i}"), settings, [], {"headline/accuracy": 0.5}, [])
+        History(Path("runs", row.sweep, f"{i}"), settings, [], {"test/accuracy": 0.5}, [])
         for i, settings in enumerate((config, other))
     ]
     ticks = [(each["group"], each["accuracy"]) for each in ablation(grouped(runs)) if each["kind"] == "published"]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from trainer.panels.registry import panel
+from trainer.panels.render import render
 from trainer.panels.rows_inspect import layer_rows, reliability_rows
 from trainer.runs.groups import grouped
 from trainer.runs.history import History
@@ -21,6 +22,25 @@ def test_a_deep_network_shows_its_weight_layers_with_the_dead_channels_up_to_the
     rows = layer_rows({"layers": {"rows": [each for block in blocks for each in block]}}, "a")
     assert [row["layer"] for row in rows] == [f"{i}.conv (Conv2d)" for i in range(40)]
     assert [row["dead"] for row in rows] == pytest.approx(list(range(40)))
+
+
+def drawn_words(rows: list[dict[str, Any]], path: Path) -> str:
+    render(panel("layer_statistics").chart(rows), path)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("Conv2d", "the first 60 of 75 Conv2d and Linear layers"), ("MaxPool2d", "the first 60 of 75 layers")],
+)
+def test_a_network_of_too_many_layers_says_how_many_are_drawn(kind: str, said: str, tmp_path: Path) -> None:
+    """Before: the chart ended at the 60th, as if the network did."""
+    rows = layer_rows({"layers": {"rows": [layer(str(i), kind, 0.0) for i in range(75)]}}, "a")
+    assert [row["layer"] for row in rows] == [*(f"{i} ({kind})" for i in range(60)), said]
+    assert {rows[-1][name] for name in ("activation_std", "dead", "weight_norm")} == {None}
+    text = drawn_words(rows, tmp_path / "chart.svg")
+    assert f">{said}</text>" in text and "NaN" not in text and "undefined" not in text
+    assert "the first" not in drawn_words(rows[:60], tmp_path / "all.svg")
 
 
 def test_a_shallow_network_shows_every_layer() -> None:

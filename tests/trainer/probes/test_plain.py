@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
+from math import isfinite
 from typing import Any
 
 import pytest
@@ -62,6 +63,26 @@ def test_drift(watch: Callable[..., Any], overrides: list[str], every: int) -> N
             "runs/beta": between(new, old) / (before.lr * length(old)),
         }
         agree(rows[now.step], wanted)
+
+
+@pytest.mark.parametrize(("every", "moved"), [(1, []), (2, [2])])
+def test_weights_that_have_not_moved_have_no_ratio_to_the_way_they_went(
+    watch: Callable[..., Any], every: int, moved: list[int]
+) -> None:
+    """The first step has the rate 0. Before: `runs/lipschitz` was infinite after it, which is null in a row."""
+    words = [
+        *HANDMADE,
+        "schedule.name=linear",
+        "schedule.start_factor=0",
+        "schedule.final_factor=1",
+        "train.max_steps=3",
+    ]
+    steps, rows = watch([*words, f"probe.drift.every={every}"])
+    assert steps[0].lr == 0 < steps[1].lr
+    assert "runs/grad_distance" in rows[every]
+    assert "runs/beta" not in rows[every]
+    assert ("runs/lipschitz" in rows[every]) == (every in moved)
+    assert all(isfinite(value) for row in rows.values() for value in row.values())
 
 
 def test_walk(watch: Callable[..., Any], overrides: list[str]) -> None:

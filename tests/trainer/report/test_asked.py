@@ -4,7 +4,7 @@ import gzip
 import json
 import math
 from pathlib import Path
-from shutil import copy, rmtree
+from shutil import copy, copytree, rmtree
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,22 @@ def _measure(run: Path, width: float, place: float, cosine: float) -> None:
     ]
     with (run / "metrics.jsonl").open("a") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def test_of_runs_of_a_seed_the_one_that_measured_the_outcome_counts(write_landscape) -> None:
+    """Before: the first by name counted, and the seed had no value, though a later run had measured it."""
+    folder = write_landscape(sweep="bn_lipschitz")
+    whole = read_table(folder).samples
+    for run in sorted(folder.glob("*-s0")):
+        again = run.with_name(f"{run.name}-again")
+        copytree(run, again)  # measured, and later by name
+        rows = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+        (run / "metrics.jsonl").write_text("".join(row for row in rows if "runs/" not in row))
+    table = read_table(folder)
+    assert table.samples == whole and not table.unmeasured
+    assert [Path(each.where).name for each in table.problems if each.kind == "repeated seed"] == [
+        *(run.name for run in sorted(folder.glob("*-s0")))
+    ]
 
 
 def test_the_page_opens_with_the_ratio_of_the_outcome_and_its_interval(write_landscape) -> None:

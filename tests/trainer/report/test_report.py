@@ -19,6 +19,7 @@ from command_line import run_here
 
 from trainer.published import experiments
 from trainer.report.pages.answer import finding
+from trainer.report.pages.charts import charts_of
 from trainer.report.pages.index import as_markdown, catalogue
 from trainer.report.pages.sentences import order_of
 from trainer.report.pages.write import write_report
@@ -93,6 +94,29 @@ def test_the_page_is_whole_and_needs_nothing_else(folder: Path, tmp_path: Path) 
         assert said in text
 
 
+def test_the_charts_of_a_report_draw_one_accuracy_and_say_which_if_the_protocol_picks_another(
+    tmp_path: Path, write_run
+) -> None:
+    """Before: the chart of cost drew the best epoch of `protocol=best_test` as test accuracy."""
+    for seed in (0, 1):
+        run = write_run(tmp_path / "runs" / f"{seed}", ["protocol=best_test", f"seed={seed}"], accuracy=0.7)
+        summary = json.loads((run / "summary.json").read_text())
+        (run / "summary.json").write_text(json.dumps({**summary, "headline/accuracy": 0.9, "test/accuracy_best": 0.9}))
+    drawn = {chart.name: chart for chart in charts_of(read_table(tmp_path / "runs"))}
+    for name in ("ablation", "accuracy_time_size"):
+        assert {round(row["accuracy"], 6) for row in drawn[name].spec["data"]["values"]} == {70}
+        assert drawn[name].about.endswith(" Of the last epoch, not of the one that protocol picks.")
+
+
+def test_a_chart_of_cost_says_that_it_draws_the_best_only(tmp_path: Path, write_run) -> None:
+    for number in range(9):
+        rate = f"optimizer.lr={(number + 1) / 100}"
+        write_run(tmp_path / "runs" / f"{number}", [rate, "optimizer.name=sgd"], accuracy=0.5 + number / 100)
+    drawn = {chart.name: chart for chart in charts_of(read_table(tmp_path / "runs"))}
+    assert len(drawn["accuracy_time_size"].spec["data"]["values"]) == 8
+    assert "The 8 best of 9 configurations." in drawn["accuracy_time_size"].about
+
+
 def test_names_cannot_break_out_of_the_page(tmp_path: Path, write_run) -> None:
     evil = "</script><script>alert(1)</script>|x"
     for seed in (0, 1):
@@ -123,6 +147,7 @@ def test_results_say_what_the_page_says(folder: Path, tmp_path: Path) -> None:
     assert {problem["kind"] for problem in content["problems"]} == {"missing", "diverged"}
     rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
     assert (len(rows), [row["run"] for row in rows if row["counts"] == "False"]) == (18, ["constant-s2"])
+    assert [row["configuration"] for row in rows if row["counts"] == "False"] == ["constant"]  # was empty
     assert {row["test_acc"] for row in rows if row["configuration"] == "cosine"} == {"91.8", "92.0", "92.2"}
 
 

@@ -1,6 +1,7 @@
 """Whole rounds of seeds within a time."""
 
 import datetime
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -240,7 +241,15 @@ def test_a_pilot_predicts_from_a_few_steps_once(tmp_path: Path, monkeypatch: pyt
     assert again.seconds(sweep.entries[2], sweep.checked.sweep) == one, "another seed takes as long"
     assert len(said) == 1
 
-    (tmp_path / "runs" / ".pace.json").write_text("{")
+    kept = tmp_path / "runs" / ".pace.json"
+    (key,) = known = json.loads(kept.read_text())
+    for other in ({**known[key], "older": 1}, {"start": 1}, 3):  # as another version of the trainer left it
+        kept.write_text(json.dumps({key: other}))
+        assert Pilot(tmp_path / "runs", {"OMP_NUM_THREADS": "1"}, said.append).seconds(
+            sweep.entries[0], sweep.checked.sweep
+        )
+        assert said.pop() == said[0]
+    kept.write_text("{")
     monkeypatch.setenv("TRAINER_AUTO_PRECISION", "float7")
     with pytest.raises(SweepError, match="TRAINER_AUTO_PRECISION: 'float7' is not a choice"):
         Pilot(tmp_path / "runs", {}).seconds(sweep.entries[0], sweep.checked.sweep)

@@ -5,7 +5,9 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from command_line import run_here
@@ -13,6 +15,8 @@ from command_line import run_here
 from trainer.cli.sweep_here import Place, opened, rerun_of
 from trainer.config.overrides import nest
 from trainer.runs.archive import read_archive
+from trainer.runs.outcomes import Trace
+from trainer.runs.trace_text import pack_trace
 from trainer.sweep.check import check
 from trainer.sweep.file import read_sweep
 from trainer.sweep.have import Had, runs_in
@@ -115,9 +119,9 @@ def test_the_command_that_goes_on_names_the_storage(storage: str | None, said: s
     assert rerun_of(Path("rates.yaml"), place) == f"trainer sweep rerun rates.yaml --runs r4{said}"
 
 
-def had_of(sweep: Path, archives: Sequence[Path]) -> tuple[Checked, list[Had]]:
+def had_of(sweep: Path, archives: Sequence[Path]) -> tuple[Checked, tuple[Had, ...]]:
     checked = check(read_sweep(sweep))
-    return checked, runs_in(archives, checked)
+    return checked, runs_in(archives, checked).had
 
 
 def test_a_point_that_waits_is_taken_from_an_archive_and_one_that_is_done_is_not(
@@ -151,6 +155,44 @@ def test_runs_that_did_not_end_or_have_another_config_do_not_count(sweep: Path, 
     assert len(had_of(sweep, [archive])[1]) == 2
     sweep.write_text(sweep.read_text().replace("train.epochs:\n    value: 1", "train.epochs:\n    value: 2"))
     assert not had_of(sweep, [archive])[1]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        ("runs/lipschitz/max, lower", {"measures": {"runs/lipschitz/max": 2.0}}),
+        ("runs/loss/width, lower", {"traces": {"runs/loss": pack_trace(Trace(np.arange(3), np.ones(3)))}, "format": 2}),
+        (
+            "runs/loss/width@1-, lower",
+            {"traces": {"runs/loss": pack_trace(Trace(np.arange(3), np.ones(3)))}, "format": 2},
+        ),
+    ],
+)
+def test_a_run_without_the_outcome_of_the_sweep_does_not_count(
+    outcome: str, told: dict[str, Any], sweep: Path, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: probes enter no hash, so a run without them was the point's, which was never measured."""
+    text = sweep.read_text().replace("parameters:\n", "parameters:\n  probe.drift.every: {value: 1}\n")
+    sweep.write_text(f"# Which rate?\n# Outcome: {outcome}\n{text}")
+    place = Place(tmp_path / "runs", None, ["cpu"], 1, None)
+
+    def told_by(count: int) -> str:
+        (opened_sweep,) = opened([sweep], [], place, [archive], None)
+        assert len(opened_sweep.packed.had) == count
+        assert opened_sweep.progress().count("finished", "diverged") == count
+        return capsys.readouterr().err
+
+    name = outcome.partition(",")[0]
+    assert told_by(0) == f"note: --have: 3 runs of it have no {name}, which rates asks for: not done\n"
+    keep(archive, lambda lines: [json.dumps({**json.loads(lines[0]), **told}) + "\n", *lines[1:]])
+    assert told_by(1) == f"note: --have: 2 runs of it have no {name}, which rates asks for: not done\n"
+    keep(archive, lambda lines: [*lines[:2], lines[2].replace('"status":"finished"', '"status":"diverged"')])
+    if "width" in outcome:  # a band has the steps of a run until it diverged
+        assert told_by(1) == f"note: --have: 2 runs of it have no {name}, which rates asks for: not done\n"
+    else:
+        assert told_by(2) == f"note: --have: 1 run of it has no {name}, which rates asks for: not done\n"
+    sweep.write_text(sweep.read_text().replace(outcome, "test/loss, lower"))
+    assert told_by(3) == ""
 
 
 def test_a_config_that_lacks_a_newer_key_is_still_found(sweep: Path, archive: Path) -> None:

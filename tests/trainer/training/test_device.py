@@ -5,11 +5,12 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from trainer.config.train import Train
 from trainer.errors import CheckpointError, ConfigError
 from trainer.training import precision
-from trainer.training.device import AUTO_PRECISION, choose_compute
+from trainer.training.device import AUTO_PRECISION, Compute, choose_compute
 
 _FAULTS_OF_A_STEP = """
 import os, resource, torch
@@ -77,3 +78,13 @@ def test_float16_is_refused_before_torch_is_asked(monkeypatch: pytest.MonkeyPatc
     precision.refuse_float16(Train(precision="float16", device="cuda:0"))
     monkeypatch.setattr(precision, "may_have_cuda", lambda: True)
     precision.refuse_float16(Train(precision="float16", device="auto"))
+
+
+def test_what_a_measurement_was_on_is_a_gpu_with_its_libraries_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA H200")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91000)
+    found = Compute(torch.device("cuda", 0), torch.bfloat16, channels_last=True).measured_on
+    assert found == {"gpu": "NVIDIA H200", "cuda": "13.0", "cudnn": "91000", "capability": "9.0"}
+    assert choose_compute(Train(device="cpu")).measured_on == {}

@@ -8,9 +8,14 @@ import torch
 from torch import nn
 
 from trainer.config import load_config
+from trainer.config.optimizer import Sgd
+from trainer.config.schedule import Constant
 from trainer.config.train import Train
-from trainer.errors import ConfigError
+from trainer.data.steps import Steps as StepsOf
+from trainer.errors import ConfigError, UserError
 from trainer.training.numerics import numerics
+from trainer.training.optimizers import build_optimizer
+from trainer.training.schedules import RateSchedule
 
 
 def _chosen() -> dict[str, Any]:
@@ -69,3 +74,28 @@ def test_a_pool_is_warned_of_only_where_its_windows_overlap(pool: nn.Module, tol
             warnings.warn(warning, UserWarning, stacklevel=1)
             warnings.warn("cumsum_cuda_kernel does not have a deterministic implementation", UserWarning, stacklevel=1)
     assert [str(each.message).split()[0] for each in caught] == [warning.split()[0]] * told + ["cumsum_cuda_kernel"]
+
+
+def test_torchs_new_settings_of_tf32_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An own network's file may make them, since torch's messages advise it. torch does not mix them with the old."""
+
+    class Mixed:
+        deterministic = benchmark = False
+
+        @property
+        def allow_tf32(self) -> bool:
+            raise RuntimeError("PyTorch is checking whether allow_tf32 is enabled ... mix of the legacy and new APIs")
+
+    monkeypatch.setattr(torch.backends, "cudnn", Mixed())
+    with pytest.raises(UserError, match=r"^train.precision: .*fp32_precision.*remove it"), numerics(Train()):
+        pass
+
+
+def test_a_rate_on_the_device_keeps_its_digits() -> None:
+    """As float32 a rate of 0.1 is 0.10000000149011612, which rows would show."""
+    network = nn.Linear(2, 2)
+    optimizer = build_optimizer(network, Sgd(lr=0.1), fused=True)
+    schedule = RateSchedule(Constant(), optimizer, epochs=1, steps=StepsOf(10, 5))
+    schedule.set_rate(0)
+    assert isinstance(optimizer.param_groups[0]["lr"], torch.Tensor)
+    assert schedule.rates[0] == 0.1

@@ -1,21 +1,25 @@
 """A run whose steps are recorded is the run whose steps are not. A stand-in for CUDA's graphs runs the work again."""
 
 import itertools
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from types import SimpleNamespace
+from typing import Any, TypeVar, cast
 
 import pytest
+import torch
 from run_ends import assert_same_end, broken_at, differing, rows_of
 from torch import Tensor
 
 from trainer.config import load_config
 from trainer.config.run import RunConfig
 from trainer.data.sources import load_image_set
+from trainer.training import recorded
 from trainer.training import run as runs
 from trainer.training.device import choose_compute
 from trainer.training.parts import Parts
-from trainer.training.recorded import Steps, steps_of
+from trainer.training.recorded import StepSource, source_of_steps
 from trainer.training.run import build_parts, resume_run, start_run
 
 T = TypeVar("T")
@@ -56,10 +60,10 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> Graphs:
     """Record the steps of runs with `train.graphs=true`, also on a CPU."""
     recording = Graphs()
 
-    def recorded(config: RunConfig, parts: Parts) -> Steps:
-        return Steps(parts, recording if config.train.graphs else None)
+    def recorded(config: RunConfig, parts: Parts) -> StepSource:
+        return StepSource(parts, recording if config.train.graphs else None)
 
-    monkeypatch.setattr(runs, "steps_of", recorded)
+    monkeypatch.setattr(runs, "source_of_steps", recorded)
     return recording
 
 
@@ -88,6 +92,7 @@ def test_a_recorded_run_has_the_bits_of_one_that_is_not(
     assert rows_of(plain.folder) == rows_of(recorded.folder)
     assert not differing(plain.folder, recorded.folder, apart_from=("/config/train/graphs",))
     assert min(graphs.replays) > 0
+    assert plain.summary["time/compile_seconds"] == 0 < recorded.summary["time/compile_seconds"]
     assert len(graphs.replays) == 4 or "augment.side.from_epochs=[0,1]" in words  # two for each of two kinds
 
 
@@ -113,7 +118,7 @@ def test_what_cannot_be_recorded_is_told_once_and_trained(
 
     words = [*small_run, "sink.console.mode=off"]
     plain = start_run(load_config(words).config, runs=tmp_path, name="plain")
-    monkeypatch.setattr(runs, "steps_of", lambda _, parts: Steps(parts, refuse))
+    monkeypatch.setattr(runs, "source_of_steps", lambda _, parts: StepSource(parts, refuse))
     other = start_run(load_config(words).config, runs=tmp_path, name="other")
     assert not differing(plain.folder, other.folder)
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train.graphs")]
@@ -123,8 +128,38 @@ def test_what_cannot_be_recorded_is_told_once_and_trained(
 def test_a_line_says_why_steps_are_not_recorded(small_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     config = load_config([*small_run, "train.graphs=true"]).config
     parts = build_parts(config, choose_compute(config.train), load_image_set(config.data, seed=0))
-    steps_of(config, parts)
-    steps_of(load_config(small_run).config, parts)  # not asked for
+    source_of_steps(config, parts)
+    source_of_steps(load_config(small_run).config, parts)  # not asked for
     assert capsys.readouterr().err == (
         "train.graphs: this run's steps are not recorded: only CUDA can do that, not cpu\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["probe.shift.at=[6]"], "probe.shift takes"),
+        (["probe.shift.log_spaced=3"], "probe.shift takes"),
+        (["probe.shift.every=2"], "probe.shift takes"),
+        (["optimizer.name=adagrad"], "optimizer.name=adagrad reads its rate in Python"),
+        (["recipe=none", "model.name=timm/resnet10t"], "model.name=timm/resnet10t is not one of ours"),
+        (["loss.name=FILE:half"], "loss.name=.* is yours"),
+        (["probe.extra.name=FILE:look", "probe.extra.every=1"], "probe.extra.name=.* is yours"),
+        ([], None),
+    ],
+)
+def test_a_gpu_does_not_record_what_decides_in_python(tmp_path: Path, words: list[str], reason: str | None) -> None:
+    """What a probe takes back would be at another place in memory than what was recorded."""
+    file = tmp_path / "mine.py"
+    file.write_text("def half(**knobs): ...\ndef look(**knobs): ...\n")
+    config = load_config([word.replace("FILE", str(file)) for word in words]).config
+    lr = 0.1 if "optimizer.name=adagrad" in words else torch.tensor(0.1)
+    parts = SimpleNamespace(
+        compute=SimpleNamespace(device=torch.device("cuda")),
+        ranks=SimpleNamespace(size=1),
+        scaler=SimpleNamespace(is_enabled=lambda: False),
+        optimizer=SimpleNamespace(param_groups=[{"lr": lr}]),
+    )
+    found = recorded._never_recorded(config, cast("Parts", parts))
+    assert bool(found) is bool(reason)
+    assert re.match(reason or "", found)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from run_ends import assert_same_end, rows_of
 from torch import nn
 
 from trainer.config import load_config
+from trainer.config.train import Train
 from trainer.data.sources import load_image_set
 from trainer.errors import CheckpointError, ConfigError
 from trainer.report.pages.origins import origin_of
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.runs.history import read_history
 from trainer.runs.provenance import provenance
-from trainer.training.counters import Sums
+from trainer.training.counters import Clock, Counters, Sums
 from trainer.training.device import choose_compute
 from trainer.training.loop import Loop
 from trainer.training.pace import endless_batches
@@ -223,3 +225,17 @@ def test_a_gpu_is_in_the_provenance() -> None:
     assert found["machine"] == plain["machine"] | {"capability": "9.0"}
     assert origin_of(found)["capability"] == "9.0"
     assert "capability" not in origin_of(plain)
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_pause_of_the_clock_ends_as_it_began_also_after_an_error(running: bool) -> None:
+    counters = Counters()
+    clock = Clock(choose_compute(Train(device="cpu")), counters)
+    if running:
+        clock.start()
+    with pytest.raises(RuntimeError), clock.paused():
+        raise RuntimeError("cannot be recorded")
+    before = counters.train_seconds
+    time.sleep(0.01)
+    clock.stop()
+    assert (counters.train_seconds - before >= 0.01) is running

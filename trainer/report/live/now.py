@@ -10,9 +10,8 @@ from statistics import fmean
 from typing import Any, Literal, get_args
 
 from trainer.report.folders import Run
-from trainer.report.planned import of_run
 from trainer.report.table import Table
-from trainer.runs.groups import SEED, identity, label
+from trainer.runs.groups import SEED
 from trainer.runs.private import public
 from trainer.sweep.status import State
 from trainer.sweep.watched import Watched
@@ -100,7 +99,7 @@ def _by_ledger(watched: Watched) -> Iterator[Seen]:
 
 def _by_folders(table: Table) -> Iterator[Seen]:
     """Yield the points that the sweep's file plans, and all other runs. Of several runs of a point it is the best."""
-    names = {run.name: _name_of(run, table) for run in table.unfinished}
+    names = {run.name: table.label_of(run) for run in table.unfinished}
     for each in table.configurations:
         others = [run for run in table.unfinished if names[run.name] == each.label]
         attempts = sorted([*others, *each.failed, *each.runs], key=lambda run: _BEST_LAST.index(_state_of(run)))
@@ -111,15 +110,6 @@ def _by_folders(table: Table) -> Iterator[Seen]:
             why = str(run.history.summary.get("reason") or "") if run else ""
             value = run.history.summary.get(table.metric) if run else None
             yield Seen(each.label, seed, state, run.name if run else "", value, why)
-
-
-def _name_of(run: Run, table: Table) -> str:
-    """Return the label of a run's configuration, under the name that the table has for it."""
-    values = of_run(run, table.varied)
-    known: dict[str, str] = {}
-    for each in reversed(table.configurations):
-        known |= dict.fromkeys((identity(each.values), identity(each.stored)), each.label)
-    return known.get(identity(values), label(values) or "all")
 
 
 def _state_of(run: Run) -> Now:

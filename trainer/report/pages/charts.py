@@ -58,10 +58,11 @@ def _ablation(table: Table, ranked: Sequence[Configuration]) -> Chart | None:
         if each.headline and each.answer.configuration and not each.answer.differences and each.figure.unit == "%"
     }
     groups = _groups([each for each in ranked if each.sample("test_acc")])
-    rows = ablation(groups, key="test/accuracy", published=published)
+    rows = ablation(groups, published=published)
     if not rows:
         return None
     about = panel("ablation").about if published else "Each seed, and the mean ± one standard deviation."
+    about += _epoch_of(ranked)
     means = [(row["accuracy"], row["group"].rpartition(" (n=")[0]) for row in rows if row["kind"] == "mean"]
     (best, first), (worst, last) = means[0], means[-1]
     alt = f"Means from {best:.2f} of {first} to {worst:.2f} of {last}; the table has all figures."
@@ -76,20 +77,31 @@ def _curves(ranked: Sequence[Configuration]) -> Chart | None:
     rows = [row for row in shown.rows(_groups(first)) if not crowded or row["split"] == "test"]
     if not rows:
         return None
-    rest = f" The {MOST_CURVES} best of {len(ranked)} configurations." if len(ranked) > MOST_CURVES else ""
-    about = f"{shown.about}{rest}{' Test set only.' if crowded else ''}"
+    about = f"{shown.about}{_best_of(ranked)}{' Test set only.' if crowded else ''}"
     alt = f"Accuracy over {max(row['epoch'] for row in rows):g} epochs, a line per configuration."
     return chart_of("learning_curves", rows, about, alt)
 
 
 def _cost(ranked: Sequence[Configuration]) -> Chart | None:
+    """Draw the same test accuracies as the chart of the ablation."""
     shown = panel("accuracy_time_size")
     rows = shown.rows(_groups(ranked[:MOST_CURVES]))
     if not rows:
         return None
     low, high = min(row["seconds"] for row in rows), max(row["seconds"] for row in rows)
     alt = f"A point per run: training took from {low:.0f} to {high:.0f} seconds; the table has time and size."
-    return chart_of("accuracy_time_size", rows, shown.about, alt)
+    return chart_of("accuracy_time_size", rows, f"{shown.about}{_best_of(ranked)}{_epoch_of(ranked)}", alt)
+
+
+def _best_of(ranked: Sequence[Configuration]) -> str:
+    """Return which configurations a chart draws, if it does not draw all."""
+    return f" The {MOST_CURVES} best of {len(ranked)} configurations." if len(ranked) > MOST_CURVES else ""
+
+
+def _epoch_of(configurations: Sequence[Configuration]) -> str:
+    """Return which epoch is drawn, if the `protocol` of a run picks another for its headline."""
+    protocols = {run.config.get("protocol", "last") for each in configurations for run in each.runs}
+    return "" if protocols <= {"last"} else " Of the last epoch, not of the one that protocol picks."
 
 
 def chart_of(name: str, rows: list[Row], about: str, alt: str) -> Chart:

@@ -87,7 +87,7 @@ def as_csv(table: Table) -> str:
             lines.writerow([table.name, configuration.label, run.seed, run.name, run.status, True, *values])
     for run in table.unfinished:
         values = [run.values.get(measure, "") for measure in (*MEASURES, *table.second_tests)]
-        lines.writerow([table.name, "", run.seed, run.name, run.status, False, *values])
+        lines.writerow([table.name, table.label_of(run), run.seed, run.name, run.status, False, *values])
     return text.getvalue()
 
 

@@ -80,6 +80,7 @@ _OF_THE_MACHINE = ("fused", "foreach", "capturable", "differentiable")
 
 def _keep_rates_on_the_device(optimizer: torch.optim.Optimizer) -> None:
     for group in optimizer.param_groups:
+        group["base_lr"] = group["lr"]  # with all its digits
         group["lr"] = torch.tensor(group["lr"], device=group["params"][0].device)
     vars(optimizer)["_warned_capturable_if_run_uncaptured"] = True  # the first steps, and all without `train.graphs`
 
