@@ -116,6 +116,10 @@ class _Process:
         theirs.close()
 
     @property
+    def pid(self) -> int:
+        return self._process.pid or 0
+
+    @property
     def exitcode(self) -> int | None:
         ended = self._process.exitcode
         with contextlib.suppress(EOFError, OSError):  # it has ended, and not stayed
@@ -142,7 +146,7 @@ class _Process:
     def signal(self, number: int) -> None:
         self._signalled = True
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._process.pid or 0, number)
+            os.kill(self.pid, number)
 
     def join(self) -> None:
         self._process.join()
