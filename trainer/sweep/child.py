@@ -73,9 +73,11 @@ def train(arguments: list[str]) -> None:
 
     if threads := os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(int(threads))  # torch was imported, and has read it, before this child had its own
-    inductor = sys.modules.get("torch._inductor.config")  # the same, where a server has imported it
-    if inductor and (threads := os.environ.get("TORCHINDUCTOR_COMPILE_THREADS")):
-        setattr(inductor, "compile_threads", int(threads))  # noqa: B010 - a module has no such attribute to a type checker
+    threads = os.environ.get("TORCHINDUCTOR_COMPILE_THREADS")
+    if threads and "torch._inductor.config" in sys.modules:  # the same, where a server has imported it
+        from torch._inductor import config
+
+        config.compile_threads = int(threads)
     sys.argv = ["trainer", "train", *arguments]
     runpy.run_module("trainer.cli", run_name="__main__")
 

@@ -80,8 +80,7 @@ def _let_inductor_time(kernels: bool) -> None:
 
 def _set_deterministic(mode: int | str) -> None:
     torch.set_deterministic_debug_mode(mode)
-    if (
-        "torch._inductor.config" in sys.modules
-    ):  # imported by torch.compile and timm; takes a second, so not for its flag alone
+    # torch.compile and timm import it. It takes a second, so not for its flag alone.
+    if "torch._inductor.config" in sys.modules:
         on = torch.are_deterministic_algorithms_enabled()
         torch.use_deterministic_algorithms(on, warn_only=torch.is_deterministic_algorithms_warn_only_enabled())

@@ -54,7 +54,7 @@ from trainer.training.ranks import ALONE, RankLostError, Ranks
 from trainer.training.recorded import source_of_steps
 from trainer.training.schedules import RateSchedule
 from trainer.training.spawned import Meeting
-from trainer.training.stored import begun_on, read_state, tell_of_another_machine
+from trainer.training.stored import begun_on, read_state, refuse_other_ranks, tell_of_another_machine, trained_on
 from trainer.training.sync_norm import with_sync_norms
 
 
@@ -115,14 +115,14 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
         state = read_state(folder, summary)
         if state:
             stored = validate(as_stored(state["config"]))
-            _refuse_other_ranks(stored, ranks.size, state)
+            refuse_other_ranks(stored, ranks.size, state)
             same_run(_on_devices(stored, ranks.size), config.model_dump(mode="json"))
         if ranks.size != begun.train.devices:
             write_whole(folder / "config.yaml", to_yaml(config).encode())
         compute = choose_compute(config.train, ranks, begun_on(state))
         image_set = load_image_set(config.data, seed=config.seed)
         fingerprint = image_set.fingerprint()
-        if state and not _trained_on(state, image_set, fingerprint):
+        if state and not trained_on(state, image_set, fingerprint):
             raise CheckpointError(
                 f"{folder}: data.name={config.data.name} no longer has the images, labels and classes that this run "
                 "was trained on; bring them back, or start a new run"
@@ -178,22 +178,6 @@ def _on_devices(config: RunConfig, count: int) -> RunConfig:
     if config.train.devices == count:
         return config
     return validate(lay_over(config.model_dump(mode="json"), {"train": {"devices": count}}))
-
-
-def _refuse_other_ranks(config: RunConfig, count: int, state: Mapping[str, Any]) -> None:
-    """Raise CheckpointError if a run of this config and state has steps behind it and before it, on other ranks."""
-    counters, train = state["counters"], config.train
-    left = not counters["ended"] and counters["epoch"] < train.epochs and counters["step"] != train.max_steps
-    if train.devices != count and counters["step"] and left:
-        raise CheckpointError(
-            f"train.devices: the run has {train.devices}, not {count}: sums over other parts round in another way; "
-            f"resume it with {train.devices}, or start a new run"
-        )
-
-
-def _trained_on(state: Mapping[str, Any], image_set: ImageSet, fingerprint: str) -> bool:
-    """Return whether a checkpoint is of a run on this data. Those of 0.1.0 know only the number of training images."""
-    return state["data"] == fingerprint if "data" in state else state.get("images") == len(image_set.train.labels)
 
 
 def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks: Ranks = ALONE) -> Parts:

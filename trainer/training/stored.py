@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trainer.config import RunConfig
+from trainer.data.images import ImageSet
 from trainer.errors import CheckpointError
 from trainer.files import disk_errors
 from trainer.runs.checkpoint import load_checkpoint
@@ -51,3 +53,19 @@ def read_state(folder: Path, summary: Mapping[str, Any]) -> dict[str, Any] | Non
             f"{rows}: has {size} of the {known} bytes that the checkpoint knows; bring it back, or start a new run"
         )
     return state
+
+
+def refuse_other_ranks(config: RunConfig, count: int, state: Mapping[str, Any]) -> None:
+    """Raise CheckpointError if a run of this config and state has steps behind it and before it, on other ranks."""
+    counters, train = state["counters"], config.train
+    left = not counters["ended"] and counters["epoch"] < train.epochs and counters["step"] != train.max_steps
+    if train.devices != count and counters["step"] and left:
+        raise CheckpointError(
+            f"train.devices: the run has {train.devices}, not {count}: sums over other parts round in another way; "
+            f"resume it with {train.devices}, or start a new run"
+        )
+
+
+def trained_on(state: Mapping[str, Any], image_set: ImageSet, fingerprint: str) -> bool:
+    """Return whether a checkpoint is of a run on this data. Those of 0.1.0 know only the number of training images."""
+    return state["data"] == fingerprint if "data" in state else state.get("images") == len(image_set.train.labels)
