@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 
 _CHOSEN = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-_SPINS = "1000"  # some microseconds; libgomp's own choice is 300,000
+_SPINS = "4000"  # some tens of microseconds; libgomp's own choice is 300,000
 
 
 def let_waiting_threads_sleep() -> None:

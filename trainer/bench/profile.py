@@ -10,13 +10,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.layers import ghost_norm, handmade
-from trainer.training import matrix_convolution
+from trainer.training import matrix_convolution, winograd
 from trainer.training.device import Compute
 
 PARTS = ("conv forward", "conv data", "conv weights", "norm", "activation", "optimizer", "other")
 _NORMS = ("norm", "var_mean")
 _ACTIVATIONS = ("relu", "threshold", "gelu", "celu", "elu", "silu", "sigmoid", "tanh", "hardswish", "clamp_min", "mish")
 _PRODUCTS = {"forward": "conv forward", "_of_images": "conv data", "backward": "conv weights"}
+_PRODUCT_FILES = {str(module.__file__) for module in (matrix_convolution, winograd)}
 _NORM_FILES = {str(module.__file__) for module in (ghost_norm, handmade)}
 
 
@@ -87,7 +88,7 @@ def _part(operation: str) -> str:
     frame: Any = sys._getframe(2)
     found: list[str] = []
     while frame:  # from the innermost caller outwards
-        if frame.f_code.co_filename == matrix_convolution.__file__ and frame.f_code.co_name in _PRODUCTS:
+        if frame.f_code.co_filename in _PRODUCT_FILES and frame.f_code.co_name in _PRODUCTS:
             found.append(_PRODUCTS[frame.f_code.co_name])
         elif frame.f_code.co_filename in _NORM_FILES:
             return "norm"

@@ -18,6 +18,7 @@ from trainer.runs.provenance import processor
 from trainer.training.matrix_convolution import with_matrix_products
 from trainer.training.precision import refuse_float16
 from trainer.training.ranks import ALONE, Ranks
+from trainer.training.winograd import with_winograd
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 _AMPERE = (8, 0)  # the compute capability from which GPUs multiply bfloat16 and TF32
@@ -55,6 +56,8 @@ class Compute:
         """Move `model` to this device and memory format, in its layers' fastest form, and return it."""
         if self.device.type == "cpu" and self.dtype == torch.bfloat16 and torch.cpu._is_amx_tile_supported():
             with_matrix_products(model)
+        if self.device.type == "cpu" and self.dtype == torch.float32:
+            with_winograd(model)
         return model.to(device=self.device).to(memory_format=self.memory_format)  # pyright: ignore[reportCallIssue]
 
     @property

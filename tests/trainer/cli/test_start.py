@@ -184,5 +184,5 @@ def test_waiting_threads_sleep_unless_the_user_has_chosen(chosen: str, tmp_path:
         f"print(json.dumps([[os.environ.get(name) for name in {names}], environment_as_found() == before]))"
     )
     said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
-    expected = {"": [None, "1000"], "OMP_WAIT_POLICY=active": ["active", None], "GOMP_SPINCOUNT=7": [None, "7"]}
+    expected = {"": [None, "4000"], "OMP_WAIT_POLICY=active": ["active", None], "GOMP_SPINCOUNT=7": [None, "7"]}
     assert json.loads(said) == [expected[chosen], True]
