@@ -50,6 +50,14 @@ class Parts:
     prepare_seconds: float = 0.0  # the whitening, and the images on the device
 
     @property
+    def learning(self) -> list[Tensor] | None:
+        """The parameters that an update can still change, or None for all."""
+        groups, ended = self.optimizer.param_groups, self.schedule.ended
+        if not ended:
+            return None
+        return [parameter for i, group in enumerate(groups) if i not in ended for parameter in group["params"]]
+
+    @property
     def evaluated(self) -> nn.Module:
         """The network that is evaluated and kept: the average, if there is one."""
         if self.swa and self.swa.count:

@@ -49,20 +49,21 @@ class StepSource:
 
     def of(self, images: Tensor, targets: Tensor, *, of: int, replayed: bool) -> Step:
         """Return the step on images [N, C, H, W] and targets [N] or [N, K]. See Step for `of` and `replayed`."""
-        kind = (images.shape, images.dtype, targets.shape, targets.dtype)
+        ended = self._parts.schedule.ended
+        kind = (images.shape, images.dtype, targets.shape, targets.dtype, ended, bool(ended) and replayed)
         self._seen[kind] += 1
         if self._record and self._seen[kind] > _REAL and kind not in self.recorded:
-            self._try_to_record(kind, images, targets)
+            self._try_to_record(kind, images, targets, replayed)
         if kind in self.recorded:
             return self.recorded[kind].load(images, targets, replayed=replayed)
         return Step(self._parts, images, targets, of=of, replayed=replayed)
 
-    def _try_to_record(self, kind: tuple[Any, ...], images: Tensor, targets: Tensor) -> None:
+    def _try_to_record(self, kind: tuple[Any, ...], images: Tensor, targets: Tensor, replayed: bool) -> None:
         """Record a kind of step, which changes no weight. Go on without if torch cannot."""
         assert self._record
         try:
             with self.recording():
-                self.recorded[kind] = Recorded(self._parts, images, targets, self._record)
+                self.recorded[kind] = Recorded(self._parts, images, targets, self._record, replayed=replayed)
         except RuntimeError as error:
             reason = first_line(error.__context__ or error)  # the end of a capture has an error of its own
             print(f"train.graphs: this run's steps cannot be recorded: {reason}", file=sys.stderr)
@@ -73,8 +74,8 @@ class StepSource:
 class Recorded(Step):
     """The step on all batches of one kind. Its images, targets, objective and gradients stay at one place in memory."""
 
-    def __init__(self, parts: Parts, images: Tensor, targets: Tensor, record: Record) -> None:
-        super().__init__(parts, images.clone(), targets.clone())
+    def __init__(self, parts: Parts, images: Tensor, targets: Tensor, record: Record, *, replayed: bool) -> None:
+        super().__init__(parts, images.clone(), targets.clone(), replayed=replayed)
         self._viewed: list[Tensor] = []  # the gradients to go on with, if a probe has looked
 
         def backward() -> tuple[Tensor, list[tuple[Tensor, Tensor]], list[Tensor | None]]:

@@ -55,6 +55,7 @@ class RateSchedule:
         self._optimizer = optimizer
         self._base = [float(group.get("base_lr", group["lr"])) for group in optimizer.param_groups]
         self.rates = list(self._base)  # of each group, as last set
+        self.ended: tuple[int, ...] = ()  # groups whose rate was 0 when last set, and stays so
 
     def factor(self, step: int) -> float:
         """Return the factor at optimizer step `step`, from 0."""
@@ -70,6 +71,8 @@ class RateSchedule:
             own = factor if end is None else max(0.0, 1 - epochs / end)
             self.rates[i] = base * own
             set_rate(group, self.rates[i])
+            if end is not None and not own and i not in self.ended:
+                self.ended += (i,)
 
     def epoch_ended(self, loss: float) -> None:
         """Update a plateau schedule with the epoch's loss: that of `watched`, or training where it is not measured."""

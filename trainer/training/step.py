@@ -19,7 +19,8 @@ class Step:
     """A batch of images [N, C, H, W] and targets [N] or [N, K]: its gradient, then its update.
 
     They may be a part `of` a batch of so many images. `replayed` keeps the state of the generators, so that `view`
-    can draw the same numbers again.
+    can draw the same numbers again. Parameters whose rate has ended get a gradient only if someone looks at it, in a
+    step that is `replayed`: for a first bias it costs the gradient of the whole second layer's input.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class Step:
         self._parts, self._images, self._targets = parts, images, targets
         self._of = len(targets) if of is None else of
         self._generators = random_state(parts.compute.device) if replayed else None
+        self._learning = None if replayed or parts.config.clip_grad_norm else parts.learning
 
     def backward(self, seen: Seen | None = None) -> Tensor:
         """Return the objective [] and add its scaled gradient to `.grad`, in `accumulate` parts.
@@ -44,14 +46,14 @@ class Step:
             logits = logits.float()
             loss = parts.loss_fn(logits, y).sum()
             share = loss if parts.reduction == "sum" else loss / self._of
-            parts.scaler.scale(share).backward()
+            parts.scaler.scale(share).backward(inputs=self._learning)
             objective += share.detach()
             if seen:
                 labels = y if y.ndim == 1 else y.argmax(1)
                 seen(loss, (logits.argmax(1) == labels).sum())
         if parts.penalty:
             penalty = parts.penalty()
-            parts.scaler.scale(penalty).backward()
+            parts.scaler.scale(penalty).backward(inputs=self._learning)
             objective += penalty.detach()
         return objective
 
@@ -92,7 +94,7 @@ class Step:
             for images, targets in zip(
                 self._images.split(size)[:count], self._targets.split(size)[:count], strict=True
             ):
-                part = Step(parts, images, targets)
+                part = Step(parts, images, targets, replayed=True)
                 part.backward()
                 times = len(self._targets) / size if parts.reduction == "sum" else 1.0
                 found.append(tuple(times * g for g in part.gradient()))
