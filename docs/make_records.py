@@ -4,7 +4,7 @@ Those are what `trainer bench accuracy --json` prints. `make docs` writes the ta
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -15,7 +15,7 @@ import yaml
 from trainer.panels.render import render
 from trainer.panels.theme import PALETTE
 from trainer.statistics.describe import can_be_judged
-from trainer.text import spread
+from trainer.text import NONE, spread
 
 DOCS = Path(__file__).parent
 RECORDS = DOCS / "results" / "records"
@@ -33,10 +33,27 @@ class Record:
     accuracy: float  # %
     seconds: float
     hardware: str
-    source: str  # of a public one; what its runs say of a target if it is ours
+    source: str
     runs: int | None = None
-    by: str = ""  # empty if it ran here
-    spreads: tuple[str, str] = ("", "")  # of accuracy and seconds, if it ran here
+    by: str = ""  # empty if it is ours
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A side of a measurement of ours: accuracies of all its runs together, and their seconds on each machine."""
+
+    name: str
+    accuracies: tuple[float, ...]  # %
+    seconds: Mapping[str, Sequence[float]]  # by machine
+    verdict: str
+
+    @property
+    def records(self) -> list[Record]:
+        """Return a mark for each machine. Its accuracy is that of all runs."""
+        return [
+            Record(self.name, fmean(self.accuracies), fmean(each), machine, self.verdict)
+            for machine, each in self.seconds.items()
+        ]
 
 
 def public(folder: Path = RECORDS) -> list[Record]:
@@ -45,20 +62,26 @@ def public(folder: Path = RECORDS) -> list[Record]:
     return sorted(found, key=lambda each: (each.hardware, round(each.accuracy), each.seconds))
 
 
-def ours(folder: Path = RECORDS) -> list[Record]:
+def ours(folder: Path = RECORDS) -> list[Measurement]:
     """Return each side of each measurement that has enough runs for a verdict, ours and the peers beside them."""
-    found: list[Record] = []
+    found: list[Measurement] = []
     for path in sorted(folder.glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
-        for (name, takes), said in zip(content["runs"].items(), content["findings"], strict=True):
-            accuracies = [100 * take["accuracy"] for take in takes]
+        said = {name: rest for name, _, rest in (each.partition(": ") for each in content["findings"])}
+        for name, takes in content["runs"].items():
+            accuracies = tuple(100 * take["accuracy"] for take in takes)
             if can_be_judged(accuracies):
-                seconds = [take["seconds"] for take in takes]
-                spreads = spread(accuracies, unit="%"), spread(seconds, digits=None, unit=" s")
-                means = fmean(accuracies), fmean(seconds)
-                verdict, device = said.rpartition(": ")[2], content["settings"]["device"]
-                found.append(Record(name, *means, device, verdict, len(takes), spreads=spreads))
+                seconds: dict[str, list[float]] = {}
+                for take in takes:  # older files have one machine, and newer ones none for seconds that do not count
+                    if machine := take.get("machine", content["settings"].get("device")):
+                        seconds.setdefault(machine, []).append(take["seconds"])
+                found.append(Measurement(name, accuracies, seconds, said[name].rpartition(": ")[2]))
     return found
+
+
+def marks(measured: Sequence[Measurement]) -> list[Record]:
+    """Return what the picture has of ours."""
+    return [record for each in measured for record in each.records]
 
 
 def records_page(folder: Path = RECORDS) -> str:
@@ -69,15 +92,18 @@ def records_page(folder: Path = RECORDS) -> str:
     return "\n".join([f"{before}{_BEGIN}", "", *_lines(public(folder), ours(folder)), "", f"{_END}{after}"])
 
 
-def _lines(theirs: Sequence[Record], measured: Sequence[Record]) -> Iterator[str]:
-    alt = f"Test accuracy against seconds of {len(theirs)} public records and {len(measured)} of ours"
+def _lines(theirs: Sequence[Record], measured: Sequence[Measurement]) -> Iterator[str]:
+    alt = f"Test accuracy against seconds of {len(theirs)} public records and {len(marks(measured))} of ours"
     yield f"![{alt}; the tables have the numbers](pictures/records.svg)"
     yield ""
     if measured:
         yield "| ours, and peers in the same run | test accuracy | charged seconds | on | verdict |"
         yield "|---|---:|---:|---|---|"
         for each in measured:
-            yield f"| `{each.name}` | {each.spreads[0]} | {each.spreads[1]} | {each.hardware} | {each.source} |"
+            accuracy = spread(each.accuracies, unit="%")
+            seconds = "<br>".join(spread(some, digits=None, unit=" s") for some in each.seconds.values()) or NONE
+            machines = "<br>".join(each.seconds) or NONE
+            yield f"| `{each.name}` | {accuracy} | {seconds} | {machines} | {each.verdict} |"
     else:
         yield _NONE
     yield ""
@@ -156,4 +182,4 @@ def _names(which: str, **look: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    render(chart([*public(), *ours()]), PICTURE)
+    render(chart([*public(), *marks(ours())]), PICTURE)

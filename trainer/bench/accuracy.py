@@ -1,46 +1,33 @@
 """Seconds to an accuracy: whole runs of a recipe with a seed each, in turns with a peer's, by the protocol of records.
 
 docs/records.md has the protocol. Every run of ours is an ordinary run folder, and every run of a peer a file beside
-them, so that others can check each number, and the same command goes on where it was broken off.
+them, so that others can check each number, and the same command goes on where it was broken off. On another machine it
+goes on from archives of these folders.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from trainer.bench.judged import finding, plain, rows, summaries
+from trainer.bench.machines import Machine, names_of
 from trainer.bench.peers import Side
-from trainer.bench.rounds import ratio, result, spread
+from trainer.bench.rounds import ratio, result
+from trainer.bench.takes import Note, Take, archived, has_finished, run_of, seeded
 from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.files import make_folder, write_json
-from trainer.runs.charged import charged_seconds
-from trainer.runs.folder import read_config, same_run
 from trainer.runs.provenance import machine
-from trainer.statistics.describe import p_above
-from trainer.text import spread as mean_and_spread
 from trainer.training.device import choose_compute
-from trainer.training.run import resume_run, start_run
 
-LEVEL = 0.01  # of the one-sided test that the mean is above the target
 PEER = "airbench"
 _SAME = ("processor", "bfloat16", "cores", "device", "precision", "python", "versions")
 """Parts of a machine that have to be the same for seconds that may be compared."""
 _OF_A_GPU = ("gpu", "cuda", "cudnn")
 """The same of a GPU. Older folders do not say them."""
-
-
-@dataclass(frozen=True)
-class Take:
-    """One run. A peer does not tell what it took to build and compile."""
-
-    seed: int  # of a peer, which draws its own, the number of the run
-    accuracy: float  # a fraction
-    seconds: float  # that are charged
-    evaluation: float  # seconds, charged or not
-    build: float | None = None  # seconds, free
-    compile: float | None = None  # seconds, free
 
 
 def bench_accuracy(
@@ -52,110 +39,121 @@ def bench_accuracy(
     folder: Path,
     charge_evaluation: bool = False,
     against: Path | None = None,
+    peer_runs: int | None = None,
+    have: Sequence[Path] = (),
+    note: Note = lambda _: None,
 ) -> dict[str, Any]:
-    """Train `runs` runs with the seeds from the config's on, or take those that `folder` has, and judge their mean.
+    """Train `runs` runs with the seeds from the config's on, or take those that `folder` and archives have. Judge them.
 
-    `target` is a fraction. `against` is a checkout of airbench, whose runs take turns with ours. Raises UserError for a
-    folder of another config or machine, for a run that does not end, and for a peer whose code does not run here.
+    `target` is a fraction. `against` is a checkout of airbench, whose runs take turns with ours, with the first
+    `peer_runs` of those that are made here if there are so many. `have` are archives, and `note` gets a line for what
+    does not count of them. Raises UserError for a folder of another config or machine, for a run that does not end,
+    and for a peer whose code does not run here, ArchiveError for a damaged archive.
     """
     compute = choose_compute(config.train)
-    _same_machine(folder, machine(compute.measured_on) | compute.description)
-    ours: list[Take] = []
-    theirs: list[Take] = []
-    peer = _Peer(against, folder, config) if against else None
+    seeds = range(config.seed, config.seed + runs)
+    had = archived(
+        config, seeds, have, folder=folder, precision=compute.precision, charge_evaluation=charge_evaluation, note=note
+    )
+    own = [seed for seed in seeds if seed not in had]
+    pairs = _pairs(own, folder, peer_runs, note) if against else []
+    if own:
+        _same_machine(folder, machine(compute.measured_on) | compute.description)
+    made, theirs = dict(had), list[Take]()
+    peer = _Peer(against, folder, config, charge_evaluation) if against else None
     try:
-        for i in range(runs):
-            turns = [lambda i=i: ours.append(_run(config, config.seed + i, folder, charge_evaluation))]
-            if peer:
-                turns.append(lambda i=i: theirs.append(peer.take(i, charge_evaluation)))
-            for turn in turns if i % 2 == 0 else reversed(turns):
+        for seed in own:
+            turns = [partial(_make, made, seeded(config, seed), folder, charge_evaluation)]
+            if peer and seed in pairs:
+                peer.begin(seed)
+                turns.append(partial(_take_turn, theirs, peer, seed))
+            for turn in turns if len(theirs) % 2 == 0 else reversed(turns):
                 turn()
     finally:
         if peer:
             peer.end()
-    measured = {name: _row(ours)}
-    if peer:
-        measured[PEER] = _row(theirs)
-        measured[name]["seconds to theirs, ratio"] = ratio([t.seconds for t in ours], [t.seconds for t in theirs])
+    ours = [made[seed] for seed in seeds]
+    theirs = [replace(take, machine=made[take.seed].machine) for take in theirs]
+    machines = names_of(take.machine for take in ours if take.machine)
+    sides = {name: ours} | ({PEER: theirs} if theirs else {})
+    measured = {row: columns for side, takes in sides.items() for row, columns in rows(side, takes, machines).items()}
+    findings = [finding(side, takes, target, machines) for side, takes in sides.items()]
     charged = "preparation, training and evaluation" if charge_evaluation else "preparation and training"
-    findings = [finding(name, ours, target)] + ([finding(PEER, theirs, target)] if peer else [])
-    about = {"network": config.model.name, "epochs": f"{config.train.epochs:g}", "charged": charged}
+    about: dict[str, Any] = {"network": config.model.name, "epochs": f"{config.train.epochs:g}", "charged": charged}
     about |= compute.description
-    every = {name: [asdict(take) for take in takes] for name, takes in ((name, ours), (PEER, theirs)) if takes}
-    found = result("accuracy", measured, rounds=runs, gpu=compute.measured_on, target=target, **about)
-    return found | {"findings": findings, "runs": every}
-
-
-def finding(name: str, takes: Sequence[Take], target: float) -> str:
-    """Return what the runs say about the target, in a sentence."""
-    values = [take.accuracy for take in takes]
-    p, accuracy = p_above(target, values), mean_and_spread([100 * value for value in values], unit="%")
-    seconds = mean_and_spread([take.seconds for take in takes], digits=None, unit=" s").partition(" (")[0]
-    mean = f"{name}: mean test accuracy {accuracy} in {seconds}"
-    if p is None:
-        return f"{mean}: undecided against {100 * target:g}% (a verdict needs three runs that differ)"
-    word = "above" if p < LEVEL else "not shown to be above"
-    return f"{mean}: {word} {100 * target:g}%, one-sided p {p:.2g}, level {LEVEL:g}"
-
-
-def _row(takes: Sequence[Take]) -> dict[str, dict[str, float]]:
-    """Return the spreads of a side. The free seconds are those that it tells, without compiling if nothing is."""
-    free = {
-        "build (free), s": [take.build for take in takes if take.build is not None],
-        "compile (free), s": [take.compile for take in takes if take.compile],
-    }
-    return {
-        "test accuracy, %": spread([100 * take.accuracy for take in takes]),
-        "charged, s": spread([take.seconds for take in takes]),
-        **{column: spread(seconds) for column, seconds in free.items() if seconds},
+    if had:  # then the device is that of some runs only
+        about |= {"from archives": len(had), "made here": len(own)}
+        del about["device"]
+    if theirs:
+        found = ratio([made[take.seed].seconds for take in theirs], [take.seconds for take in theirs])
+        measured[name]["seconds to theirs, ratio"] = found
+        findings.append(_compared(name, found, theirs[0].machine, len(theirs), machines))
+        about["pairs"] = len(theirs)
+    return result("accuracy", measured, rounds=runs, gpu=compute.measured_on, target=target, **about) | {
+        "findings": findings,
+        "machines": {side: summaries(takes, machines) for side, takes in sides.items()},
+        "runs": {side: [plain(take, machines) for take in takes] for side, takes in sides.items()},
     }
 
 
-def _run(config: RunConfig, seed: int, folder: Path, charge_evaluation: bool) -> Take:
-    """Train one seed, go on with it, or take it if it has ended."""
-    seeded = config.model_copy(update={"seed": seed})
-    path = folder / f"seed-{seed}"
-    if not (path / "config.yaml").exists():
-        run = start_run(seeded, runs=folder, name=path.name)
-    else:
-        same_run(read_config(path), seeded.model_dump(mode="json"))
-        run = resume_run(path)  # which only reads one that has finished
-    if run.status != "finished":
-        raise UserError(f"bench accuracy: {path}: the run is {run.status}; the same command goes on with it")
-    summary = run.summary
-    seconds = charged_seconds(summary, evaluation=charge_evaluation)
-    if seconds is None or "time/build_seconds" not in summary:
-        raise UserError(f"bench accuracy: {path}: its trainer was older and charged building; give another folder")
-    return Take(
-        seed,
-        summary["headline/accuracy"],
-        seconds,
-        evaluation=summary["time/evaluate_seconds"],
-        build=summary["time/build_seconds"],
-        compile=summary["time/compile_seconds"],
-    )
+def _pairs(own: Sequence[int], folder: Path, most: int | None, note: Note) -> list[int]:
+    """Return the seeds of our runs beside which a peer runs: those that it began with, and those still to be made.
+
+    A run that has finished without a peer was in no turn with one. Raises UserError if none is left.
+    """
+    found = [seed for seed in own if _file_of_peer(folder, seed).exists() or not has_finished(folder, seed)]
+    if not found:
+        raise UserError("--against: all runs are there, so none is left to take turns with; leave it out")
+    if most is not None and len(found) < most:
+        note(f"--peer-runs {most}: only {len(found)} of our runs can take turns with the peer's")
+    return found[:most]
+
+
+def _make(made: dict[int, Take], config: RunConfig, folder: Path, charge_evaluation: bool) -> None:
+    made[config.seed] = run_of(config, folder, charge_evaluation)
+
+
+def _take_turn(theirs: list[Take], peer: "_Peer", seed: int) -> None:
+    theirs.append(peer.take(seed))
+
+
+def _compared(
+    name: str, found: Mapping[str, float], on: Machine | None, n: int, machines: Mapping[Machine, str]
+) -> str:
+    where = f", in turns on {machines[on]}" if on else ""
+    spread = f"{found['median']:.3g} ({found['min']:.3g} to {found['max']:.3g})"
+    return f"{name} to {PEER}: {spread} of its seconds in {n} pair{'' if n == 1 else 's'}{where}"
+
+
+def _file_of_peer(folder: Path, seed: int) -> Path:
+    return folder / f"{PEER}-{seed}.json"
 
 
 class _Peer:
-    """Whole runs of the checkout's main(), each kept in a file."""
+    """Whole runs of the checkout's main(), each kept in a file that has the seed of our run beside it in its name."""
 
-    def __init__(self, checkout: Path, folder: Path, config: RunConfig) -> None:
+    def __init__(self, checkout: Path, folder: Path, config: RunConfig, charge_evaluation: bool) -> None:
         self._folder = folder
+        self._charge_evaluation = charge_evaluation
         data = json.dumps(config.data.model_dump(mode="json"))
         self._side = Side(f"{PEER} run", checkout.resolve(), data, own_threads=False)
         self._about = self._side.about()
 
-    def take(self, number: int, charge_evaluation: bool) -> Take:
-        """Train the run of this number, or take it if it has ended."""
-        path = self._folder / f"{PEER}-{number}.json"
-        if path.exists():
-            kept = json.loads(path.read_text(encoding="utf-8"))
-        else:
+    def begin(self, seed: int) -> None:
+        """Write down that the peer takes turns with our run of this seed, so that a pair broken off stays one."""
+        if not (path := _file_of_peer(self._folder, seed)).exists():
+            write_json(path, {"about": self._about})
+
+    def take(self, seed: int) -> Take:
+        """Train the run beside ours of this seed, or take it if it has ended."""
+        path = _file_of_peer(self._folder, seed)
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if "seconds" not in kept:
             kept = {"about": self._about, **self._side.ask("run")}
             write_json(path, kept)
         evaluation = kept["evaluation"]
-        seconds = kept["seconds"] + (evaluation if charge_evaluation else 0.0)
-        return Take(number, kept["accuracy"], seconds, evaluation)
+        seconds = kept["seconds"] + (evaluation if self._charge_evaluation else 0.0)
+        return Take(seed, kept["accuracy"], seconds, evaluation)
 
     def end(self) -> None:
         self._side.end()

@@ -11,6 +11,7 @@ from trainer.cli.options import (
     TAKES_ANY_KEY,
     DataFlag,
     DeviceFlag,
+    HaveFlag,
     JsonFlag,
     ModelFlag,
     Overrides,
@@ -178,17 +179,30 @@ def bench_accuracy(
     ] = None,
     charge_evaluation: Annotated[bool, Option("--charge-evaluation", help="Charge the evaluations, too.")] = False,
     against: Annotated[Path | None, _checkout("KellerJordan/cifar10-airbench, whose runs take turns")] = None,
+    peer_runs: Annotated[
+        int | None,
+        Option(
+            help="Runs of --against, beside the first of ours that are made now. Default: as many as those.",
+            metavar="M",
+            min=1,
+        ),
+    ] = None,
+    have: HaveFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure seconds to an accuracy over whole runs, and test whether their mean is above it.
 
-    docs/records.md has the protocol.
+    docs/records.md has the protocol, and says how to go on in another session or on another machine.
     """
     if not 0 < target < 1:
         raise UserError(f"--target {target:g}: expected a fraction between 0 and 1, such as 0.94")
     from trainer.bench.peers import AIRBENCH_TARGET, PEERS
 
     script = PEERS["airbench"]
+    if peer_runs and not against:
+        raise UserError(f"--peer-runs {peer_runs}: goes with --against CHECKOUT")
+    if peer_runs and peer_runs > runs:
+        raise UserError(f"--peer-runs {peer_runs}: more than --runs {runs}; a run of the peer's is beside one of ours")
     if against and not (against / script).is_file():
         raise UserError(f"--against {against}: no {script} in it")
     if against and target > AIRBENCH_TARGET:
@@ -201,7 +215,16 @@ def bench_accuracy(
 
     where = folder or Path("runs") / f"accuracy-{name}"
     measured = measure(
-        config, name=name, target=target, runs=runs, folder=where, charge_evaluation=charge_evaluation, against=against
+        config,
+        name=name,
+        target=target,
+        runs=runs,
+        folder=where,
+        charge_evaluation=charge_evaluation,
+        against=against,
+        peer_runs=peer_runs,
+        have=have or (),
+        note=lambda line: typer.echo(f"note: {line}", err=True),
     )
     _print(measured, as_json)
     if not as_json:

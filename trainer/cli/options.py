@@ -65,6 +65,15 @@ DataRootFlag = Annotated[Path | None, Option(help="Directory of the data, if it 
 DeviceNowFlag = Annotated[
     str | None, Option("--device", help="Device to compute on. Default: as in training.", metavar="NAME")
 ]
+HaveFlag = Annotated[
+    list[Path] | None,
+    Option(
+        "--have",
+        help="Archive, or folder of archives, whose runs count as done: those of the same config and seed. Give it"
+        " again for each further one.",
+        metavar="PATH",
+    ),
+]
 
 # What is printed.
 

@@ -11,7 +11,7 @@ import typer
 from typer import Argument, Option
 
 from trainer.cli import sweep_here as here
-from trainer.cli.options import TAKES_ANY_KEY, JsonFlag, RunsFlag
+from trainer.cli.options import TAKES_ANY_KEY, HaveFlag, JsonFlag, RunsFlag
 from trainer.cli.sweep_flags import (
     AtLeastFlag,
     AtMostFlag,
@@ -20,7 +20,6 @@ from trainer.cli.sweep_flags import (
     File,
     Files,
     FirstFlag,
-    HaveFlag,
     JobsFlag,
     MarginFlag,
     OrderFlag,

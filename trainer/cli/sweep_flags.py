@@ -41,15 +41,6 @@ PerDeviceOrAutoFlag = Annotated[
         metavar="K",
     ),
 ]
-HaveFlag = Annotated[
-    list[Path] | None,
-    Option(
-        "--have",
-        help="Archive, or folder of archives, whose runs count as done: those of the same config and seed. Give it"
-        " again for each further one.",
-        metavar="PATH",
-    ),
-]
 Files = Annotated[
     list[str] | None,
     Argument(

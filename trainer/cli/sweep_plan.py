@@ -11,8 +11,8 @@ import typer
 from typer import Option
 
 from trainer.cli import sweep_here as here
-from trainer.cli.options import JsonFlag, RunsFlag, print_json
-from trainer.cli.sweep_flags import DevicesFlag, Files, HaveFlag, JobsFlag, PerDeviceFlag, SeedsFlag, StorageFlag
+from trainer.cli.options import HaveFlag, JsonFlag, RunsFlag, print_json
+from trainer.cli.sweep_flags import DevicesFlag, Files, JobsFlag, PerDeviceFlag, SeedsFlag, StorageFlag
 from trainer.errors import CheckpointError, SweepError, UserError
 
 if TYPE_CHECKING:

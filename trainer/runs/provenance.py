@@ -37,7 +37,12 @@ def provenance(
         "ranks": ranks,
         "python": platform.python_version(),
         "versions": _versions() | libraries,
-        "machine": {"system": platform.platform(), "cores": os.cpu_count(), **capability},
+        "machine": {
+            "system": platform.platform(),
+            "processor": processor(),  # `device` has it only without a GPU
+            "cores": os.cpu_count(),
+            **capability,
+        },
         **({"node": json.loads(node)} if (node := os.environ.get(NODE)) else {}),
     }
 

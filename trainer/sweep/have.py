@@ -4,12 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.config.load import as_stored, validate
-from trainer.config.overrides import nest
-from trainer.errors import ConfigError, SweepError
-from trainer.runs.archive import SUFFIX, is_archive, read_archive
+from trainer.errors import SweepError
 from trainer.runs.archive_lines import Entry as Line
-from trainer.runs.folder import config_hash
+from trainer.runs.have import runs_in_archives
 from trainer.runs.history import is_finite
 from trainer.sweep.points import Checked, Entry
 from trainer.sweep.status import Attempt, State
@@ -32,17 +29,6 @@ class Packed:
     unmeasured: tuple[Entry, ...]  # points with runs, none of which measured the sweep's outcome
 
 
-def archives_of(paths: Sequence[Path]) -> list[Path]:
-    """Return archives as they are, and all archives in each folder. Raises SweepError for a folder without any."""
-    found: list[Path] = []
-    for path in paths:
-        inside = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
-        if not inside:
-            raise SweepError(f"--have: {path}: no archive in it; they are called NAME{SUFFIX}")
-        found += inside
-    return found
-
-
 def runs_in(archives: Sequence[Path], checked: Checked) -> Packed:
     """Return the points of a sweep that archives have: runs of the same config and seed that ended.
 
@@ -56,19 +42,14 @@ def runs_in(archives: Sequence[Path], checked: Checked) -> Packed:
             f"{sweep.path}: --have: this {sweep.file.method} search proposes its points as it runs; it is for grid and"
             " for random without `# Seeds:`"
         )
-    if foreign := [path for path in archives if not is_archive(path)]:
-        raise SweepError(*(f"--have: {path}: an archive is called NAME.jsonl.gz" for path in foreign))
     counts: tuple[State, ...] = ("finished", "diverged", *(("stopped",) if sweep.file.early_terminate else ()))
-    packed = [(path, run) for path in archives for run in read_archive(path).entries]
-    packed = [(path, run) for path, run in packed if run.result.status in counts]
-    packed.sort(key=lambda each: (each[1].result.status != "finished", each[1].result.name, each[1].result.started))
     by_hash: dict[str, tuple[Path, Line]] = {}
     unmeasured: set[str] = set()
-    for path, run in packed:
+    for path, run in runs_in_archives(archives, counts):
         if run.result.answers(sweep.header.outcome):
-            by_hash.setdefault(_hash_now(run), (path, run))
+            by_hash.setdefault(run.hash, (path, run))
         else:
-            unmeasured.add(_hash_now(run))
+            unmeasured.add(run.hash)
     metric = sweep.file.metric.name if sweep.file.metric else None
     return Packed(
         tuple(_had(entry, *by_hash[entry.config], metric) for entry in checked.entries if entry.config in by_hash),
@@ -87,11 +68,3 @@ def _had(entry: Entry, path: Path, run: Line, metric: str | None) -> Had:
     where = f"{path}/{result.name}"
     attempt = Attempt(entry.point, state, value if is_finite(value) else None, where, message, str(path))
     return Had(entry, attempt, curve)
-
-
-def _hash_now(run: Line) -> str:
-    """Return the hash of a run's config by the keys that this trainer knows, which may be more than when it ran."""
-    try:
-        return config_hash(validate(as_stored(nest(run.result.config))))
-    except ConfigError:  # no point of today has such a config
-        return run.hash

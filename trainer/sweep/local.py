@@ -16,13 +16,14 @@ from typing import Any
 from trainer.config.overrides import as_typed
 from trainer.errors import SweepError
 from trainer.files import disk_errors, write_whole
+from trainer.runs.have import archives_of
 from trainer.sinks.packages import refuse_missing
 from trainer.sweep.begun import begun_with
 from trainer.sweep.check import check, entry_of, resolve
 from trainer.sweep.child import THREADS
 from trainer.sweep.engine import Cluster, Engine, Watch, progress_of
 from trainer.sweep.file import Sweep, read_sweep, with_overrides
-from trainer.sweep.have import Packed, archives_of, runs_in
+from trainer.sweep.have import Packed, runs_in
 from trainer.sweep.header import with_until
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.order import Plan, ordered, with_seeds

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from command_line import run_here
 
-from trainer.bench.accuracy import Take, bench_accuracy, finding
+from trainer.bench.accuracy import bench_accuracy
+from trainer.bench.judged import finding
+from trainer.bench.machines import Machine
 from trainer.bench.peers import Side
+from trainer.bench.takes import Take
 from trainer.config import RunConfig, load_config
 from trainer.errors import ConfigError, UserError
 from trainer.runs.folder import read_summary
@@ -43,6 +46,8 @@ def main(run, model):
     print_training_details(locals(), is_final_entry=True)
     return torch.tensor(0.75)
 """
+
+HERE = Machine("Xeon, 2 threads", "", 2, ())
 
 
 @pytest.fixture
@@ -117,7 +122,8 @@ def test_the_test_is_one_sided_and_needs_three_runs() -> None:
     assert p_above(0.94, [0.941, 0.942]) is None
 
     def said(*values: float) -> str:
-        return finding("cpu94", [Take(i, value, 9.0 + i, evaluation=1.0) for i, value in enumerate(values)], 0.94)
+        takes = [Take(i, value, 9.0 + i, evaluation=1.0, machine=HERE) for i, value in enumerate(values)]
+        return finding("cpu94", takes, 0.94, {HERE: "Xeon"})
 
     assert said(0.941, 0.942, 0.943) == (
         "cpu94: mean test accuracy 94.20 ± 0.10% (n=3) in 10 ± 1 s: "
