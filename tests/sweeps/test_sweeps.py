@@ -95,7 +95,7 @@ def test_a_header_asks_a_question_and_says_how_much_is_run_and_how(path: Path) -
     assert f"wandb sweep sweeps/{path.name}" in said["On W&B"]
     assert said["Here"] == f"trainer sweep run sweeps/{path.name}"
     runs = re.fullmatch(
-        r"(\d+) points? x (\d+) seeds? = (\d+), (at most )?(\d+(?: or \d+)*) epochs? each", said["Runs"]
+        r"(\d+) points? x (\d+) seeds? = (\d+), (at most )?([\d.]+(?: or [\d.]+)*) epochs? each", said["Runs"]
     )
     assert runs
     count = len(found) if sweep.file.method == "grid" else sweep.file.run_cap
@@ -103,7 +103,7 @@ def test_a_header_asks_a_question_and_says_how_much_is_run_and_how(path: Path) -
     assert [int(runs[group]) for group in (1, 2, 3)] == [count, seeds, (count or 0) * seeds]
     stops = sweep.file.early_terminate or any(point["train.early_stop.patience"] for point in found)
     assert bool(runs[4]) == bool(stops)
-    assert [int(epochs) for epochs in runs[5].split(" or ")] == sorted({point["train.epochs"] for point in found})
+    assert [float(epochs) for epochs in runs[5].split(" or ")] == sorted({point["train.epochs"] for point in found})
 
 
 @each_file
