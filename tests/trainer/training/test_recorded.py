@@ -96,6 +96,20 @@ def test_a_recorded_run_has_the_bits_of_one_that_is_not(
     assert len(graphs.replays) == 4 or "augment.side.from_epochs=[0,1]" in words  # two for each of two kinds
 
 
+@pytest.mark.parametrize("probes", [[], ["probe.drift.every=3"]])
+def test_a_step_is_recorded_anew_when_a_rate_has_ended(
+    tmp_path: Path, small_run: list[str], graphs: Graphs, probes: list[str]
+) -> None:
+    words = [word for word in small_run if not word.startswith("model.")]
+    words += ["model.name=airbench94", "model.widths=[4,4,4]", "data.image_size=24", "optimizer.first_bias.end_epoch=4"]
+    words += ["train.epochs=14", "train.batch_size=24", "sink.console.mode=off", *probes]
+    plain = start_run(load_config(words).config, runs=tmp_path, name="plain")
+    recorded = start_run(load_config([*words, "train.graphs=true"]).config, runs=tmp_path, name="recorded")
+    assert rows_of(plain.folder) == rows_of(recorded.folder)
+    assert not differing(plain.folder, recorded.folder, apart_from=("/config/train/graphs",))
+    assert len(graphs.replays) == (6 if probes else 4)  # two for each kind: before, after, after and looked at
+
+
 @pytest.mark.parametrize("step", [3, 7, 10])
 def test_a_recorded_run_resumes_to_the_same_bits(
     tmp_path: Path, small_run: list[str], graphs: Graphs, step: int
