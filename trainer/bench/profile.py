@@ -41,6 +41,22 @@ def profile(step: Callable[[], None], optimizer: torch.optim.Optimizer, compute:
     return {**shares, "other": 1 - sum(shares.values())}
 
 
+def kernels(step: Callable[[], None], compute: Compute) -> dict[str, float]:
+    """Return what a step starts on a GPU: the number of `kernels`, copies with them, and their `kernel ms`.
+
+    A step before it is not counted. On a CPU nothing is returned.
+    """
+    if compute.device.type != "cuda":
+        return {}
+    step()
+    compute.synchronize()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as trace:
+        step()
+        compute.synchronize()
+    found = [event for event in trace.events() or () if event.device_type.name == "CUDA"]
+    return {"kernels": len(found), "kernel ms": sum(event.time_range.elapsed_us() for event in found) / 1000}
+
+
 class _Clock(TorchDispatchMode):
     """Adds the time of each operation below autograd to one of PARTS."""
 

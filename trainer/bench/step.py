@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 import models
-from trainer.bench.profile import profile
+from trainer.bench.profile import kernels, profile
 from trainer.bench.rounds import Spread, in_turns, ratio, result, spread
 from trainer.config import RunConfig
 from trainer.data.images import ImageSet, Split
@@ -25,8 +25,9 @@ def bench_step(configs: Iterable[RunConfig], *, rounds: int = 5, steps: int = 3)
     """Measure the step of each config on noise of 3x32x32. A turn is `steps` steps, after one that is not counted.
 
     `% of product` compares 6 operations for each multiply-add of the network's forward pass with a product of two
-    2048x2048 matrices in the step's precision, in the same round. The other percentages are shares of a step's time
-    that is measured operation by operation.
+    2048x2048 matrices in the step's precision, in the same round. Convolutions by Winograd's method need fewer than
+    those, so it may be over 100. The other percentages are shares of a step's time that is measured operation by
+    operation. On a GPU there are `kernels` and `kernel ms` as well.
     """
     built = {config.model.name: BareStep(config) for config in configs}
     compute = next(iter(built.values())).compute
@@ -43,6 +44,7 @@ def bench_step(configs: Iterable[RunConfig], *, rounds: int = 5, steps: int = 3)
             "GFLOP/s": spread([each / 1e9 for each in flops]),
             "% of product": ratio([100 * each for each in flops], rates[_product(name)]),
             **{f"{part} %": spread([100 * share]) for part, share in profile(step, step.optimizer, compute).items()},
+            **{name: spread([found]) for name, found in kernels(step, compute).items()},
         }
     products = [rate / 1e9 for name in built for rate in rates[_product(name)]]
     measured["product of matrices"] = {"GFLOP/s": spread(products)}

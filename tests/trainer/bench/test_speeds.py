@@ -3,7 +3,9 @@
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -15,7 +17,7 @@ from trainer.bench import devices, peer, peers, step, sweep
 from trainer.bench.devices import bench_devices
 from trainer.bench.epoch import bench_epoch
 from trainer.bench.peers import bench_peers
-from trainer.bench.profile import PARTS, profile
+from trainer.bench.profile import PARTS, kernels, profile
 from trainer.bench.rounds import as_text
 from trainer.bench.step import BareStep, bench_step
 from trainer.bench.sweep import bench_sweep
@@ -23,7 +25,7 @@ from trainer.cli import bench as bench_commands
 from trainer.config import RunConfig, load_config
 from trainer.config.train import Train
 from trainer.errors import UserError
-from trainer.training.device import choose_compute
+from trainer.training.device import Compute, choose_compute
 
 TINY = ["train.batch_size=4", "train.device=cpu", "sink.wandb.mode=disabled"]
 
@@ -268,3 +270,26 @@ def test_the_command_prints_a_table_or_json(capsys: pytest.CaptureFixture[str]) 
     assert "conv weights %" in capsys.readouterr().out
     assert run_here([*words, "--json"]) == 0
     assert capsys.readouterr().out.startswith('{"bench": "step"')
+
+
+def test_kernels_are_those_of_one_step_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for the events of torch's profiler on a machine with a GPU."""
+    steps: list[int] = []
+
+    def event(device: str, microseconds: float) -> SimpleNamespace:
+        time_range = SimpleNamespace(elapsed_us=lambda: microseconds)
+        return SimpleNamespace(device_type=SimpleNamespace(name=device), time_range=time_range)
+
+    class Trace(nullcontext[Any]):
+        def __init__(self, **_: object) -> None:
+            super().__init__(self)
+
+        def events(self) -> list[SimpleNamespace]:
+            return [event("CPU", 900), event("CUDA", 1500), event("CUDA", 500)]
+
+    monkeypatch.setattr(torch.profiler, "profile", Trace)
+    monkeypatch.setattr(Compute, "synchronize", lambda _: None)
+    found = kernels(lambda: steps.append(1), Compute(torch.device("cuda"), torch.float32, True))
+    assert found == {"kernels": 2, "kernel ms": 2.0}
+    assert len(steps) == 2  # one before it
+    assert kernels(lambda: steps.append(1), Compute(torch.device("cpu"), torch.float32, True)) == {}
