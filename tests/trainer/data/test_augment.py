@@ -87,6 +87,31 @@ def test_jitter_equals_torchvision_s_adjustments_in_the_drawn_order() -> None:
     assert apart.count_nonzero() < 1e-3 * apart.numel()
 
 
+@pytest.mark.parametrize("images_at_once", [1 / 2, 1, 3, 16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jitter_in_pieces_is_that_of_the_whole_batch(
+    channels: int, images_at_once: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A piece is at least an image, however large."""
+    images = some_images(40, channels)
+
+    def jittered(pixels: int) -> Tensor:
+        monkeypatch.setattr("trainer.data.augment.color._PIECE", pixels)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+        change = color_jitter(JITTER, an_epoch(40, 16))
+        return torch.cat([change(at, part) for at, part in in_batches(images, 16)])
+
+    assert torch.equal(jittered(int(images_at_once * SIZE**2)), jittered(16 * SIZE**2))
+
+
+def test_levels_become_bytes_in_place_without_their_fractions() -> None:
+    images = some_images(4)
+    place = torch.zeros_like(images)
+    found = to_bytes(to_levels(images).add_(0.99), out=place)
+    assert found.data_ptr() == place.data_ptr()
+    assert torch.equal(place, images)
+
+
 def test_jitter_draws_from_torchvision_s_ranges_and_all_orders() -> None:
     config = ColorJitter(brightness=0.3, contrast=1.5, saturation=0, hue=0.1)
     factors, orders = draw_jitter(config, an_epoch(4000, 8))
