@@ -50,12 +50,16 @@ class Parts:
     prepare_seconds: float = 0.0  # the whitening, and the images on the device
 
     @property
+    def ended(self) -> list[Tensor]:
+        """The parameters whose rate has ended for good. An update leaves them alone."""
+        return [parameter for i in self.schedule.ended for parameter in self.optimizer.param_groups[i]["params"]]
+
+    @property
     def learning(self) -> list[Tensor] | None:
-        """The parameters that an update can still change, or None for all."""
+        """The other ones that are trained, or None for all: of those alone a gradient is needed."""
         groups, ended = self.optimizer.param_groups, self.schedule.ended
-        if not ended:
-            return None
-        return [parameter for i, group in enumerate(groups) if i not in ended for parameter in group["params"]]
+        rest = [parameter for i, group in enumerate(groups) if i not in ended for parameter in group["params"]]
+        return [parameter for parameter in rest if parameter.requires_grad] or None if ended else None
 
     @property
     def evaluated(self) -> nn.Module:

@@ -121,6 +121,7 @@ class Recorded(Step):
     def _descend(self) -> None:
         parts = self._parts
         self._clip()
+        self._forget_ended()
         (parts.optimizer.optimizer if isinstance(parts.optimizer, Lookahead) else parts.optimizer).step()
 
 

@@ -55,7 +55,7 @@ class RateSchedule:
         self._optimizer = optimizer
         self._base = [float(group.get("base_lr", group["lr"])) for group in optimizer.param_groups]
         self.rates = list(self._base)  # of each group, as last set
-        self.ended: tuple[int, ...] = ()  # groups whose rate was 0 when last set, and stays so
+        self.ended: tuple[int, ...] = ()  # groups that were past their `end_epoch`, unless all were
 
     def factor(self, step: int) -> float:
         """Return the factor at optimizer step `step`, from 0."""
@@ -66,13 +66,15 @@ class RateSchedule:
     def set_rate(self, step: int) -> None:
         """Set the rate of every group for step `step`."""
         factor, epochs = self.factor(step), float(self._steps.epochs_at(step))
+        ended: list[int] = []
         for i, (group, base) in enumerate(zip(self._optimizer.param_groups, self._base, strict=True)):
             end = group.get("end_epoch")
             own = factor if end is None else max(0.0, 1 - epochs / end)
             self.rates[i] = base * own
             set_rate(group, self.rates[i])
-            if end is not None and not own and i not in self.ended:
-                self.ended += (i,)
+            if end is not None and epochs >= end:
+                ended.append(i)
+        self.ended = tuple(ended) if len(ended) < len(self.rates) else ()
 
     def epoch_ended(self, loss: float) -> None:
         """Update a plateau schedule with the epoch's loss: that of `watched`, or training where it is not measured."""

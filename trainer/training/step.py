@@ -19,8 +19,8 @@ class Step:
     """A batch of images [N, C, H, W] and targets [N] or [N, K]: its gradient, then its update.
 
     They may be a part `of` a batch of so many images. `replayed` keeps the state of the generators, so that `view`
-    can draw the same numbers again. Parameters whose rate has ended get a gradient only if someone looks at it, in a
-    step that is `replayed`: for a first bias it costs the gradient of the whole second layer's input.
+    can draw the same numbers again. Then, and for clipping, all parameters get a gradient. Otherwise those whose rate
+    has ended get none: for a first bias it would cost the gradient of the whole second layer's input.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Step:
         if parts.config.clip_grad_norm:
             parts.scaler.unscale_(parts.optimizer)
             self._clip()
+        self._forget_ended()
         parts.scaler.step(parts.optimizer)
         parts.scaler.update()
 
@@ -110,6 +111,7 @@ class Step:
                 for parameter, g, one in zip(trained, ours, found_here, strict=True):
                     parameter.grad = None if one is None else g.clone()  # an optimizer skips parameters without one
                 self._clip()
+                self._forget_ended()
                 parts.optimizer.step()
                 parts.optimizer.load_state_dict(before)
                 return tuple(parameter.detach().clone() for parameter in trained)
@@ -127,6 +129,11 @@ class Step:
     def _clip(self) -> None:
         if self._parts.config.clip_grad_norm:
             nn.utils.clip_grad_norm_(self._trained(), self._parts.config.clip_grad_norm)
+
+    def _forget_ended(self) -> None:
+        """Drop the gradients of parameters whose rate has ended, since some optimizers move them at a rate of 0."""
+        for parameter in self._parts.ended:
+            parameter.grad = None
 
     def _trained(self) -> list[nn.Parameter]:
         return [parameter for parameter in self._parts.model.parameters() if parameter.requires_grad]

@@ -4,8 +4,9 @@ N images, C channels in, O out. The output is cut into tiles of m by m pixels. E
 Three fixed linear maps turn the convolution into q² products of matrices, [tiles, C] by [C, O]: one of the input's
 tiles, one of the weights, and one back to pixels. These have q² products of numbers for m² pixels, where the sum over
 the kernel has 9 m²: a quarter, for m = 4. The gradients are the same maps, transposed (Lavin and Gray 2015, "Fast
-Algorithms for Convolutional Neural Networks", arXiv 1509.09308). Shapes alone decide how a layer is computed, so the
-same run has the same bits each time.
+Algorithms for Convolutional Neural Networks", arXiv 1509.09308). Shapes and the number format decide,
+and no clock, so the same run has the same bits each time. docs/lab-notes.md has the errors, the ratios and the limits
+(2026-11-30).
 """
 
 import math
@@ -16,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 _SIDES = (2, 3, 4, 5, 6)  # m
@@ -25,7 +27,7 @@ _FEWEST_TILES = 64  # of a batch: with fewer, the map of the weights does
 _TILES_AT_ONCE = 128  # so that what is between two maps stays in the caches
 
 
-class WinogradConv2d(nn.Conv2d):
+class Conv2d(nn.Conv2d):  # the same name, since people choose layers by it
     """torch's Conv2d, computed by Winograd's method if the batch is large enough, in float32 and channels last."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -34,18 +36,15 @@ class WinogradConv2d(nn.Conv2d):
         output = convolve(input, weight)
         return output if bias is None else output + bias[:, None, None]
 
-    def _get_name(self) -> str:
-        return "Conv2d"
-
 
 def with_winograd(model: nn.Module) -> nn.Module:
-    """Turn each layer of a network that may be faster by Winograd's method into a WinogradConv2d. Return the network.
+    """Let each layer of a network that may be faster by Winograd's method use it. Return the network.
 
     These are plain convolutions of 3 by 3 at stride 1 that keep an image's size, of many channels.
     """
     for layer in model.modules():
         if type(layer) is nn.Conv2d and _suits(layer):
-            layer.__class__ = WinogradConv2d  # the same parameters, hooks and state
+            layer.__class__ = Conv2d  # the same parameters, hooks and state
     return model
 
 
@@ -66,11 +65,19 @@ def _suits(layer: nn.Conv2d) -> bool:
 
 
 def _fits(images: Tensor, weight: Tensor) -> bool:
-    plain = images.ndim == 4 and images.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    if not plain or images.stride(1) != 1 or torch.compiler.is_compiling():
+    # A compiler, an exporter and torch.func see torch's own convolution, whose derivatives of all kinds they know.
+    if torch.compiler.is_compiling() or type(images) is not Tensor or images.device.type != "cpu" or _is_transformed():
+        return False
+    single = images.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    if not single or images.ndim != 4 or images.stride(1) != 1:
         return False
     side = _side_of_least_work(*images.shape[1:], len(weight))
     return len(images) * math.prod(-(-pixels // side) for pixels in images.shape[2:]) >= _FEWEST_TILES
+
+
+def _is_transformed() -> bool:
+    """Return whether torch.func or forward-mode differentiation looks on."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 @cache
@@ -88,12 +95,12 @@ class _Convolution(torch.autograd.Function):
         ctx.save_for_backward(images, weight)
         ctx.side = side
         grid, factors = _Grid(images, side), _maps(side, images.dtype).of_weight(weight)
-        output = images.new_empty(*grid.shape, len(weight))
+        output = grid.image_of(len(weight))
         for part in grid.parts():
             tiles = grid.tiles(images[part])
             products = torch.bmm(tiles, factors, out=grid.room("products", *tiles.shape[:2], len(weight)))
-            grid.write_pixels(products, output[part])
-        return output.permute(0, 3, 1, 2)
+            grid.write_pixels(products, output[part].permute(0, 2, 3, 1))
+        return output
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -101,8 +108,11 @@ class _Convolution(torch.autograd.Function):
         if not torch.is_grad_enabled():
             return *_gradients(images, weight, grads[0], ctx.side, *ctx.needs_input_grad[:2]), None
         # They will be differentiated again, which torch's own can be.
-        of_images = conv2d_input(images.shape, weight, grads[0], padding=1)
-        return of_images, conv2d_weight(images, weight.shape, grads[0], padding=1), None
+        return (
+            conv2d_input(images.shape, weight, grads[0], padding=1) if ctx.needs_input_grad[0] else None,
+            conv2d_weight(images, weight.shape, grads[0], padding=1) if ctx.needs_input_grad[1] else None,
+            None,
+        )
 
 
 def _gradients(
@@ -111,23 +121,21 @@ def _gradients(
     """Return the gradients of images [N, C, H, W] and weights [O, C, 3, 3], those that are wanted."""
     grid, maps = _Grid(images, side), _maps(side, images.dtype)
     factors = maps.of_weight(weight).transpose(1, 2)  # [q², O, C]
-    for_images = images.new_empty(*grid.shape, images.shape[1]) if of_images else None
+    for_images = grid.image_of(images.shape[1]) if of_images else None
     for_factors = torch.zeros_like(factors.transpose(1, 2)) if of_weight else None
     for part in grid.parts():
         products = grid.products_of(grad[part])
         if for_factors is not None:
             for_factors.baddbmm_(grid.tiles(images[part]).transpose(1, 2), products)
         if for_images is not None:
-            for_images[part] = _of_images(grid, products, factors)
-    return (
-        None if for_images is None else for_images.permute(0, 3, 1, 2),
-        None if for_factors is None else maps.weight_of(for_factors),
-    )
+            for_images[part] = _of_images(grid, products, factors).permute(0, 3, 1, 2)
+    return for_images, None if for_factors is None else maps.weight_of(for_factors)
 
 
+# `trainer bench step` tells the two gradients apart by this function's name.
 def _of_images(grid: "_Grid", products: Tensor, factors: Tensor) -> Tensor:
     """Return the gradient of some images, [n, H, W, C], from that of products [q², tiles, O] with [q², O, C]."""
-    tiles = torch.bmm(products, factors, out=grid.room("gradient", *products.shape[:2], factors.shape[2]))
+    tiles = torch.bmm(products, factors, out=grid.room("gradient of tiles", *products.shape[:2], factors.shape[2]))
     return grid.images_of(tiles)
 
 
@@ -136,12 +144,17 @@ class _Grid:
 
     def __init__(self, images: Tensor, side: int) -> None:
         self._count, _, height, width = images.shape
-        self.shape = (self._count, height, width)
+        self._size = (height, width)
         self._side, self._rows, self._columns = side, -(-height // side), -(-width // side)
         self._maps = _maps(side, images.dtype)
         self._at_once = max(1, _TILES_AT_ONCE // (self._rows * self._columns))
         self._rooms: dict[str, Tensor] = {}
         self._new = images.new_zeros
+
+    def image_of(self, channels: int) -> Tensor:
+        """Return new memory for images of so many channels, [N, channels, H, W], channels last."""
+        shape = (self._count, channels, *self._size)
+        return torch.empty(shape, dtype=self._maps.input.dtype, memory_format=torch.channels_last)
 
     def parts(self) -> Iterator[slice]:
         for start in range(0, self._count, self._at_once):
@@ -183,7 +196,7 @@ class _Grid:
         joined[:, :height, :width] = pixels.permute(0, 2, 3, 1)
         tiles = joined.view(count, self._rows, m, self._columns, m, channels).permute(2, 4, 0, 1, 3, 5)
         apart = self.room("pixels apart", *tiles.shape).copy_(tiles)
-        return self._mapped(self._maps.output.t(), "products", apart, channels)
+        return self._mapped(self._maps.output.t(), "gradient of products", apart, channels)
 
     def images_of(self, tiles: Tensor) -> Tensor:
         """Return the images, [n, H, W, C], that `tiles` gives a gradient [q², tiles, C]: its transpose."""
@@ -197,7 +210,7 @@ class _Grid:
         sums[:, 1:, :2, :columns] += apart[:, :, m:, :, :m]
         sums[:, :rows, :, 1:, :2] += apart[:, :, :m, :, m:]
         sums[:, 1:, :2, 1:, :2] += apart[:, :, m:, :, m:]
-        return sums.view(len(apart), *self._whole(m), channels)[:, 1 : self.shape[1] + 1, 1 : self.shape[2] + 1]
+        return sums.view(len(apart), *self._whole(m), channels)[:, 1 : self._size[0] + 1, 1 : self._size[1] + 1]
 
     def _whole(self, more: int) -> tuple[int, int]:
         """Return the sides of an image of whole tiles, and `more` pixels."""

@@ -12,7 +12,8 @@ from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
 from models import build_model
-from trainer.training.matrix_convolution import MatrixConv2d, convolve, with_matrix_products
+from trainer.training import matrix_convolution
+from trainer.training.matrix_convolution import convolve, with_matrix_products
 
 shapes = st.fixed_dictionaries({
     "n": st.integers(1, 3),
@@ -107,6 +108,13 @@ def test_it_can_be_differentiated_twice(stride: int, padding: int) -> None:
     assert gradgradcheck(lambda x, w: convolve(x, w, stride=stride, padding=padding), leaves)
 
 
+def test_the_value_can_be_changed_in_place() -> None:
+    """Before: it was a view that autograd knew of, so a ReLU in place behind a layer without a bias could not train."""
+    images, weight = tensors(2, 3, 4, 4, 5, 3, True)
+    convolve(images, weight.requires_grad_()).relu_().sum().backward()
+    assert weight.grad is not None
+
+
 def test_layers_are_chosen_by_their_shape() -> None:
     chosen, left = nn.Conv2d(64, 8, 3, stride=2, padding=1), nn.Conv2d(63, 8, 3)
     others = [
@@ -115,7 +123,7 @@ def test_layers_are_chosen_by_their_shape() -> None:
         nn.Conv2d(64, 8, 3, padding=1, padding_mode="reflect"),
     ]  # fmt: skip
     with_matrix_products(nn.ModuleList([chosen, left, *others]))
-    assert type(chosen) is MatrixConv2d and {type(each) for each in (left, *others)} == {nn.Conv2d}
+    assert type(chosen) is matrix_convolution.Conv2d and {type(each) for each in (left, *others)} == {nn.Conv2d}
     assert str(chosen).startswith("Conv2d(64, 8")
 
 
@@ -123,7 +131,7 @@ def test_a_network_of_them_has_the_same_state_and_nearly_the_same_gradient() -> 
     torch.manual_seed(0)
     plain = build_model("vgg_a_bn", width=32)
     product = with_matrix_products(copy.deepcopy(plain))
-    assert sum(type(layer) is MatrixConv2d for layer in product.modules()) >= 5
+    assert sum(type(layer) is matrix_convolution.Conv2d for layer in product.modules()) >= 5
     assert all(
         torch.equal(a, b) for a, b in zip(plain.state_dict().values(), product.state_dict().values(), strict=True)
     )

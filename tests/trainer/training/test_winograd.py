@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.autograd import gradcheck, gradgradcheck
+from torch._subclasses import FakeTensorMode
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
 from models import build_model
 from trainer.training import winograd
-from trainer.training.winograd import WinogradConv2d, convolve, with_winograd
+from trainer.training.winograd import convolve, with_winograd
 
 SIDES = st.integers(2, 6)
 
@@ -97,7 +98,7 @@ def test_layers_are_chosen_by_their_shape() -> None:
         nn.Conv2d(128, 128, 3, padding="same"), nn.Conv2d(128, 128, 3, padding=1, padding_mode="reflect"),
     ]  # fmt: skip
     with_winograd(nn.ModuleList([*chosen, *others]))
-    assert {type(layer) for layer in chosen} == {WinogradConv2d} and {type(layer) for layer in others} == {nn.Conv2d}
+    assert {type(layer) for layer in chosen} == {winograd.Conv2d} and {type(layer) for layer in others} == {nn.Conv2d}
     assert str(chosen[0]).startswith("Conv2d(64, 144")
 
 
@@ -115,21 +116,46 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     return shapes
 
 
+def wide_layer() -> tuple[nn.Conv2d, Tensor]:
+    """Return a layer and images that are just enough for it."""
+    layer = nn.Conv2d(96, 96, 3, padding=1, bias=False)
+    with_winograd(layer)
+    return layer, torch.randn(16, 96, 8, 8).contiguous(memory_format=torch.channels_last)
+
+
 def test_a_layer_leaves_to_torch_what_it_is_no_faster_at(noted: list[tuple[int, ...]]) -> None:
-    layer = with_winograd(nn.Conv2d(96, 96, 3, padding=1))
-    images = torch.randn(16, 96, 8, 8).contiguous(memory_format=torch.channels_last)
-    value = layer(images)
+    layer, images = wide_layer()
+    assert torch.allclose(layer(images), F.conv2d(images, layer.weight, padding=1), atol=1e-4)
     assert noted == [(16, 96, 8, 8)]
-    plain = F.conv2d(images, layer.weight, layer.bias, padding=1)  # pyright: ignore[reportArgumentType]
-    assert torch.allclose(value, plain, atol=1e-4)
     layer(images[:15])  # too few tiles
     layer(images.contiguous())
     layer(images[0])
     with torch.autocast("cpu", torch.bfloat16):
         layer(images)
     copy.deepcopy(layer).double()(images.double())
-    torch.export.export(layer, (images,))
+    copy.deepcopy(layer).to("meta")(images.to("meta"))
     assert len(noted) == 1
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")  # torch's own, of forward mode
+def test_a_layer_leaves_to_torch_what_looks_into_it(noted: list[tuple[int, ...]]) -> None:
+    layer, images = wide_layer()
+    torch.export.export(layer, (images,))
+    with FakeTensorMode(allow_non_fake_inputs=True) as fake:
+        layer(fake.from_tensor(images))
+    torch.func.grad(lambda weight: torch.func.functional_call(layer, {"weight": weight}, images).sum())(layer.weight)
+    with forward_ad.dual_level():
+        layer(forward_ad.make_dual(images, images))
+    assert not noted
+    layer(images)
+    assert noted
+
+
+def test_the_value_can_be_changed_in_place() -> None:
+    """Before: it was a view that autograd knew of, so a ReLU in place behind a layer without a bias could not train."""
+    layer, images = wide_layer()
+    layer(images).relu_().sum().backward()
+    assert layer.weight.grad is not None and layer.weight.grad.isfinite().all()
 
 
 def test_a_network_of_them_has_the_same_state_and_nearly_the_same_gradient(noted: list[tuple[int, ...]]) -> None:
