@@ -149,7 +149,7 @@ class _Grid:
         self._maps = _maps(side, images.dtype)
         self._at_once = max(1, _TILES_AT_ONCE // (self._rows * self._columns))
         self._rooms: dict[str, Tensor] = {}
-        self._new = images.new_zeros
+        self._images = images
 
     def image_of(self, channels: int) -> Tensor:
         """Return new memory for images of so many channels, [N, channels, H, W], channels last."""
@@ -160,17 +160,17 @@ class _Grid:
         for start in range(0, self._count, self._at_once):
             yield slice(start, start + self._at_once)
 
-    def room(self, name: str, *shape: int) -> Tensor:
-        """Return memory of a shape: zeros, or what the last part left there. No part is longer than the first."""
+    def room(self, name: str, *shape: int, zeros: bool = False) -> Tensor:
+        """Return memory of a shape: `zeros` at first, or what the last part left there. No part is longer than the first."""
         size = math.prod(shape)
         if name not in self._rooms:
-            self._rooms[name] = self._new(size)
+            self._rooms[name] = (self._images.new_zeros if zeros else self._images.new_empty)(size)
         return self._rooms[name][:size].view(shape)
 
     def tiles(self, images: Tensor) -> Tensor:
         """Return the mapped tiles, [q², tiles, C], of some images [n, C, H, W]."""
         count, channels, height, width = images.shape
-        padded = self.room("padded", count, *self._whole(2), channels)  # its border stays zero
+        padded = self.room("padded", count, *self._whole(2), channels, zeros=True)  # its border stays zero
         padded[:, 1 : height + 1, 1 : width + 1] = images.permute(0, 2, 3, 1)
         n, h, w, c = padded.stride()
         m, q = self._side, self._side + 2
@@ -192,7 +192,9 @@ class _Grid:
     def products_of(self, pixels: Tensor) -> Tensor:
         """Return the products, [q², tiles, O], that `pixels` gives a gradient [n, O, H, W]: its transpose."""
         m, (count, channels, height, width) = self._side, pixels.shape
-        joined = self.room("joined", count, *self._whole(0), channels)  # what is beyond the image stays zero
+        joined = self.room(
+            "joined", count, *self._whole(0), channels, zeros=True
+        )  # what is beyond the image stays zero
         joined[:, :height, :width] = pixels.permute(0, 2, 3, 1)
         tiles = joined.view(count, self._rows, m, self._columns, m, channels).permute(2, 4, 0, 1, 3, 5)
         apart = self.room("pixels apart", *tiles.shape).copy_(tiles)
