@@ -24,7 +24,7 @@ from trainer.report.pages.answer import finding
 from trainer.report.pages.charts import Chart, charts_of
 from trainer.report.pages.export import as_json
 from trainer.report.pages.write import write_report as write_pages
-from trainer.report.tables import read_tables
+from trainer.report.tables import archives_beside, place_of, read_tables
 from trainer.runs.folder import read_config
 from trainer.runs.history import History, read_history
 from trainer.sweep.catalogue import sweep_file
@@ -143,12 +143,12 @@ def write_report(
 
     `margin` is a difference that does not matter, in points of an accuracy or the metric's unit. Raises UserError.
     """
-    (table, *others) = read_tables([str(target)], Path(runs))
+    (table, *others) = read_tables([str(target)], Path(runs), archives_beside(Path(runs)))
     if others:
         raise UserError(f"{target}: several tables; name one sweep")
     if margin is not None:
         table = table.with_margin(margin)
-    page, *_ = write_pages(table, Path(out) if out else Path(runs) / table.name / "report")
+    page, *_ = write_pages(table, Path(out) if out else place_of(table, Path(runs)))
     return Report(page, finding(table).text, as_json(table), charts_of(table))
 
 

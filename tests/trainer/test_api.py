@@ -69,6 +69,15 @@ def test_a_sweep_is_run_once_and_reported(tmp_path: Path, small_run: list[str]) 
         write_report("s", runs=tmp_path / "runs", margin=-1)
 
 
+def test_a_report_is_written_where_the_command_writes_it(tmp_path: Path, small_run: list[str]) -> None:
+    """Before: that of another folder of the same name was written over."""
+    for folder in (tmp_path / "elsewhere" / "mine", tmp_path / "runs" / "mine"):
+        train(load_config([*small_run, "train.epochs=1"]), runs=folder, name="a")
+    report = write_report(tmp_path / "elsewhere" / "mine", runs=tmp_path / "runs")
+    assert report.page.parent == tmp_path / "elsewhere" / "mine" / "report"
+    assert not (tmp_path / "runs" / "mine" / "report").exists()
+
+
 def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="not a run folder"):
         load_run(tmp_path)

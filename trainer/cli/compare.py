@@ -1,13 +1,12 @@
 """`trainer compare`. torch is imported inside the command."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
-from trainer.cli.options import DataRootFlag, DeviceNowFlag, JsonFlag, RunsFlag, loading_changes, run_folder
+from trainer.cli.options import DataRootFlag, DeviceNowFlag, JsonFlag, RunsFlag, loading_changes, print_json, run_folder
 from trainer.errors import ConfigError
 
 
@@ -26,9 +25,14 @@ def compare(
     from trainer.files import make_folder, write_json
     from trainer.inspect.comparison import as_text, draw_curves
     from trainer.inspect.comparison import compare as compare_runs
+    from trainer.own.quiet import says_nothing
 
-    comparison = compare_runs(folders, loading_changes(data_root, device))
-    typer.echo(json.dumps(comparison) if as_json else as_text(comparison))
+    with says_nothing():
+        comparison = compare_runs(folders, loading_changes(data_root, device))
+    if as_json:
+        print_json(comparison)
+    else:
+        typer.echo(as_text(comparison))
     if out is None:
         return
     make_folder(out)

@@ -1,13 +1,12 @@
 """`trainer evaluate`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
-from trainer.cli.options import DataRootFlag, DeviceNowFlag, JsonFlag, RunsFlag, loading_changes, run_folder
+from trainer.cli.options import DataRootFlag, DeviceNowFlag, JsonFlag, RunsFlag, loading_changes, print_json, run_folder
 
 _SHARES = ("accuracy", "accuracy_plain", "error")
 
@@ -16,7 +15,8 @@ def evaluate(
     run: Annotated[Path, Argument(metavar="RUN_OR_CHECKPOINT", help="A run's folder or name, or a checkpoint file.")],
     tta: Annotated[str | None, Option(help="none, hflip or hflip_translate. Default: as in training.")] = None,
     also_test: Annotated[
-        list[str] | None, Option(help="A second test set: cifar10.1, cifar10-c or FILE.npz. Repeat it for several.")
+        list[str] | None,
+        Option(help="A second test set: cifar10.1, cifar10-c, FILE.npz, or none. Repeat it for several."),
     ] = None,
     also_root: Annotated[Path | None, Option(help="Directory of their files.", metavar="DIR")] = None,
     data_root: DataRootFlag = None,
@@ -27,13 +27,15 @@ def evaluate(
     """Measure a trained network on its test set, and on second ones."""
     path = run if run.is_file() else run_folder(run, runs)
     from trainer.own.quiet import says_nothing
+    from trainer.protocols import finite_or_none
     from trainer.training.trained import evaluate_trained
 
-    also = {"data.also_test": also_test or None, "data.also_root": str(also_root) if also_root else None}
+    wanted = [] if also_test == ["none"] else also_test or None
+    also = {"data.also_test": wanted, "data.also_root": str(also_root) if also_root else None}
     with says_nothing():
         measured = evaluate_trained(path, loading_changes(data_root, device, **{"train.tta": tta}, **also))
     if as_json:
-        return typer.echo(json.dumps(measured))
+        return print_json(finite_or_none(measured))
     for key, value in measured.items():
         typer.echo(f"{key:<22} {value:.2%}" if key.endswith(_SHARES) else f"{key:<22} {value:.4f}")
     return None

@@ -1,13 +1,12 @@
 """`trainer export`. torch is imported inside the command."""
 
-import json
 from pathlib import Path
 from typing import Annotated, assert_never
 
 import typer
 from typer import Argument, Option
 
-from trainer.cli.options import DataRootFlag, JsonFlag, RunsFlag, loading_changes, run_folder
+from trainer.cli.options import DataRootFlag, JsonFlag, RunsFlag, loading_changes, print_json, run_folder
 from trainer.files import make_folder
 
 
@@ -61,7 +60,7 @@ def export(
         largest = write(network, place)
     if as_json:
         told = {"path": str(place), "format": form, "images": network.checked, "largest_difference": largest}
-        return typer.echo(json.dumps(told | {"test/accuracy": network.accuracy}))
+        return print_json(told | {"test/accuracy": network.accuracy})
     typer.echo(f"{network.config.model.name}, {network.accuracy:.2%} of {network.checked:,} test images right")
     typer.echo(f"largest difference of a logit: {largest:.1e}")
     return typer.echo(place)

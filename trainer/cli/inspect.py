@@ -56,7 +56,9 @@ def inspect(
             if hint := send(inspection, numbers):
                 typer.echo(f"send it to W&B: {hint}", err=True)
     if len(made) > 1:
-        for path in write_side_by_side(made, out or made[0].folder):
+        with says_nothing():
+            written = write_side_by_side(made, out or made[0].folder)
+        for path in written:
             typer.echo(path)
 
 

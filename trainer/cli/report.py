@@ -72,7 +72,9 @@ def report(
         return _pack((targets or [])[1:], to, runs, as_json)
     if margin is not None and not 0 < margin < math.inf:
         raise UserError(f"--margin {margin:g}: expected a difference above 0, such as 0.3")
-    archives = archives or runs.parent / "docs/results/runs"
+    from trainer.report.tables import archives_beside, place_of, read_tables
+
+    archives = archives or archives_beside(runs)
     if serve:
         return serve_report(targets or [], runs, archives, host, port, storage, margin)
     if what == "index":
@@ -81,7 +83,6 @@ def report(
     from trainer.report.pages.answer import finding
     from trainer.report.pages.export import as_json as content_of
     from trainer.report.pages.write import write_report
-    from trainer.report.tables import read_tables
 
     asked = [*(targets or []), *_fetched(from_wandb or [], runs)]
     if not asked:
@@ -92,10 +93,8 @@ def report(
     if expect and len(tables) > 1:
         raise UserError("--expect is of one sweep; report on each in turn")
     expected = [read_expected(text, tables[0]) for text in expect or []]
-    homes = [table.folder if table.folder.is_dir() else runs / table.name for table in tables]  # not beside an archive
     places = [
-        home / "report" if out is None else out / table.name if len(tables) > 1 else out
-        for table, home in zip(tables, homes, strict=True)
+        place_of(table, runs) if out is None else out / table.name if len(tables) > 1 else out for table in tables
     ]
     if twice := next((place for place in places if places.count(place) > 1), None):
         raise ConfigError(f"report: two of the tables would be written to {twice}; report on them one by one")

@@ -19,12 +19,15 @@ def list_models(
     as_json: options.JsonFlag = False,
 ) -> None:
     """List the networks with their sizes, or the layers of one."""
+    from trainer.own.quiet import says_nothing
     from trainer.training.network_tables import arguments, as_text, layers, networks
 
-    rows = networks() if name is None else layers(name)
+    with says_nothing():
+        rows = networks() if name is None else layers(name)
+        known = [arguments(name)] if name else []
     if as_json:
-        return typer.echo(json.dumps([asdict(row) for row in rows]))
-    return typer.echo(as_text(*([arguments(name)] if name else []), rows))
+        return options.print_json([asdict(row) for row in rows])
+    return typer.echo(as_text(*known, rows))
 
 
 def list_recipes(

@@ -105,7 +105,7 @@ def _power(sweep: "LocalSweep", noise: str | None, difference: float | None, run
 
 def _noise(sweep: "LocalSweep", comparison: "Comparison", noise: str | None, runs: Path) -> "Noise | None":
     from trainer.report.forecast import Noise, noise_of
-    from trainer.report.tables import read_tables
+    from trainer.report.tables import archives_beside, read_tables
 
     with suppress(ValueError):
         if (std := float(noise or "")) <= 0 or not math.isfinite(std):
@@ -113,7 +113,7 @@ def _noise(sweep: "LocalSweep", comparison: "Comparison", noise: str | None, run
         return Noise(std, std, std, "as given")
     source = noise or sweep.name
     try:
-        tables = read_tables([source], runs, runs.parent / "docs/results/runs")
+        tables = read_tables([source], runs, archives_beside(runs))
     except CheckpointError as error:
         if noise is None:  # none of its runs has ended
             return None

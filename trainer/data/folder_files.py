@@ -112,6 +112,8 @@ def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
     for path in _entries(folder):
         if is_folder(path):
             yield from _walk(path, seen)
+        elif path.exists() and not path.is_file():
+            raise DataError(f"{text_of(str(path))}: neither a file nor a folder, so no image; take it out")
         else:
             yield path
 

@@ -1,6 +1,6 @@
 """Images of the user's: a function that returns them, as tensors or arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -26,8 +26,9 @@ def read_own(data: OwnData) -> ImageSet:
     if train.images.shape[1:] != test.images.shape[1:]:
         sizes = " and ".join("x".join(map(str, split.images.shape[1:])) for split in (train, test))
         raise source.mistake(f"training and test images are of two sizes: {sizes}")
-    given = [*map(str, parts[2])] if len(parts) == 3 else None
-    names = class_names(given, torch.cat([train.labels, test.labels]), source.mistake)
+    names = class_names(
+        _names(source, parts[2]) if len(parts) == 3 else None, torch.cat([train.labels, test.labels]), source.mistake
+    )
     mean, std = mean_and_std(train.images)
     return ImageSet(data.name, names, mean, std, train, test)
 
@@ -39,13 +40,29 @@ def _split(source: Source, part: Any, where: str) -> Split:
     if images is None or images.ndim != 4 or images.dtype != torch.uint8 or images.shape[2] != images.shape[3]:
         shown = f"{own.described(part[0])}{f' {images.dtype}' if images is not None else ''}"
         raise source.mistake(f"its {where} images are {shown}, not [N, C, H, H] uint8 in 0..255")
-    if labels is None or labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
+    if labels is None or labels.ndim != 1 or not _is_whole(labels):
         raise source.mistake(f"its {where} labels are {own.described(part[1])}, not [N] whole numbers")
-    if len(labels) != len(images) or not len(images):
+    if not len(images):
+        raise source.mistake(f"it has no {where} images")
+    if len(labels) != len(images):
         raise source.mistake(f"{len(images)} {where} images, but {len(labels)} labels")
+    labels = labels.long()  # torch has no least of the larger unsigned numbers
     if labels.min() < 0:
         raise source.mistake(f"a label is {int(labels.min())}; the first class is 0")
-    return Split(images.contiguous(), labels.long())
+    return Split(images.contiguous(), labels)
+
+
+def _is_whole(labels: Tensor) -> bool:
+    return not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
+
+
+def _names(source: Source, given: Any) -> list[str] | None:
+    """Return the names of the classes, or None if there are none."""
+    if given is None:
+        return None
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise source.mistake(f"its names of the classes are {own.described(given)}, not a list of texts")
+    return [*map(str, cast("Iterable[Any]", given))]
 
 
 def _tensor(values: Any) -> Tensor | None:

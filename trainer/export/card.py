@@ -88,18 +88,26 @@ def _accuracy(network: ExportedNetwork) -> Iterator[str]:
 
 def _over_seeds(seeds: Seeds | None) -> Iterator[str]:
     if seeds is None or seeds.sample.n < 2 or seeds.sample.std is None:
-        yield "This is one run. What another seed would reach is not known."
+        yield f"This is one run. What another seed would reach is not known.{_left_out(seeds)}"
         return
     sample = seeds.sample
     yield (
         f"{sample.n} runs of this configuration differ in their seed alone ({', '.join(map(str, seeds.seeds))}). Their"
         f" test accuracy is {sample.mean:.2f} ± {sample.std:.2f}% (mean and sample standard deviation). The 95%"
-        f" interval of the mean is {seeds.interval}%."
+        f" interval of the mean is {seeds.interval}%.{_left_out(seeds)}"
     )
     if seeds.verdicts:
         yield "## What its sweep found"
         yield f"In that sweep it is `{seeds.label}`."
         yield "\n".join(f"- {each}" for each in seeds.verdicts)
+
+
+def _left_out(seeds: Seeds | None) -> str:
+    """Return a sentence of the seeds that are in no mean, or nothing."""
+    if seeds is None or not seeds.failed:
+        return ""
+    runs = "1 more run of it is" if seeds.failed == 1 else f"{seeds.failed} more runs of it are"
+    return f" {runs} in no mean: diverged, at chance, or stopped early."
 
 
 def _images(network: ExportedNetwork) -> str:

@@ -19,6 +19,7 @@ class Seeds:
 
     sample: Sample  # of their test accuracies in percent
     seeds: tuple[int, ...]
+    failed: int  # seeds of the configuration that diverged, stayed at chance or were stopped
     interval: str  # of the mean, such as `[93.10, 93.90]`
     label: str  # of the configuration
     verdicts: tuple[str, ...]  # sentences, empty for a folder that is no sweep's
@@ -38,7 +39,9 @@ def seeds_of(run: Path) -> Seeds | None:
     if sample is None:
         return None
     verdicts = tuple(_verdicts(table, ours)) if table.source and table.source.sweep_file else ()
-    return Seeds(sample, tuple(accuracies), mean_interval(accuracies), ours.label, verdicts)
+    return Seeds(
+        sample, tuple(accuracies), len(ours.failed) + len(ours.stopped), mean_interval(accuracies), ours.label, verdicts
+    )
 
 
 def _is(run: Path, folder: Path) -> bool:

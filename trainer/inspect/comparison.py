@@ -50,6 +50,8 @@ def _compare_predictions(folders: Sequence[Path], changes: dict[str, object]) ->
     ours, theirs = first.image_set.test, second.image_set.test
     if ours.images.shape != theirs.images.shape or not bool((ours.images == theirs.images).all()):
         return {"untested": "the two have different test images"}
+    if first.classes != second.classes or not bool((ours.labels == theirs.labels).all()):
+        return {"untested": "the two have different classes of the same test images"}
     return asdict(mcnemar(first.predictions.right, second.predictions.right)) | {"images": len(ours)}
 
 

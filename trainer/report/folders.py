@@ -194,7 +194,13 @@ def _run_of(result: Result, metric: str) -> tuple[Run, list[Problem]]:
     if run.status != "finished":
         odd = []  # the status is problem enough
     wrong = [Problem(kind, where, message) for kind, message in result.notes if kind == "unreadable"]
-    wrong += [*_state(run), *(Problem("not a number", where, key) for key in odd)]
+    if (
+        run.status == "finished"
+        and "metric" not in values
+        and not any(said.startswith(f"{metric} is ") for said in odd)
+    ):
+        odd = [*odd, "finished without the metric of the sweep"]
+    wrong += [*_state(run), *(Problem("not a number", where, said) for said in odd)]
     wrong += [Problem(kind, where, message) for kind, message in result.notes if kind == "truncated"]
     return run, wrong
 
@@ -256,8 +262,7 @@ def _state(run: Run) -> Iterator[Problem]:
     where = str(run.history.folder)
     match run.status:
         case "finished":
-            if "metric" not in run.values:
-                yield Problem("not a number", where, "finished without the metric of the sweep")
+            return
         case "running":
             yield Problem("running", where, f"at epoch {last:g}, or killed there, because it has no summary")
         case "stopped":

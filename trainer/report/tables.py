@@ -47,6 +47,16 @@ def read_tables(targets: Sequence[str], runs: Path, archives: Path | None = None
     return tables
 
 
+def archives_beside(runs: Path) -> Path:
+    """Return the folder whose archives count beside a folder of runs, unless you name another."""
+    return runs.parent / "docs/results/runs"
+
+
+def place_of(table: Table, runs: Path) -> Path:
+    """Return the folder that a table's report is written to. Nothing is written beside an archive."""
+    return (table.folder if table.folder.is_dir() else runs / table.name) / "report"
+
+
 def read_table(path: Path) -> Table:
     """Return the table of a sweep's folder, of a folder that contains runs, or of an archive."""
     return read_table_of(Source(None, (path,)) if is_archive(path) else Source(path))

@@ -161,7 +161,7 @@ class _Grid:
             yield slice(start, start + self._at_once)
 
     def room(self, name: str, *shape: int, zeros: bool = False) -> Tensor:
-        """Return memory of a shape: `zeros` at first, or what the last part left there. No part is longer than the first."""
+        """Return memory of a shape, `zeros` at first, or what the part before left. The first part is the longest."""
         size = math.prod(shape)
         if name not in self._rooms:
             self._rooms[name] = (self._images.new_zeros if zeros else self._images.new_empty)(size)

@@ -102,8 +102,9 @@ def _views(api: Any, where: _Place, kind: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _panels_of(table: Table) -> Iterable[PanelTable]:
-    """Return the panels for which the first counting run has logged a table."""
-    first = next((run for configuration in table.configurations for run in configuration.runs), None)
+    """Return the panels for which the first counting run with a folder has logged a table. An archive has none."""
+    runs = (run for configuration in table.configurations for run in configuration.runs)
+    first = next((run for run in runs if run.history.folder.is_dir()), None)
     return panel_tables(first.history.folder, first.config.get("sink.wandb.panels")) if first else []
 
 

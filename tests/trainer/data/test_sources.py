@@ -219,6 +219,16 @@ def test_a_link_to_a_folder_above_is_not_followed(tmp_path: Path, place: str, ta
     assert torch.bincount(image_set.train.labels).tolist() == [5, 2]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            write_images(tmp_path / split / name)
+    os.mkfifo(tmp_path / "train" / "cat" / "pipe.png")
+    with pytest.raises(DataError, match=r"pipe.png: neither a file nor a folder"):
+        load_image_set(Folder(name="folder", root=tmp_path, image_size=8), seed=0)
+
+
 def test_class_folders_and_images_may_be_links(tmp_path: Path) -> None:
     for split in ("train", "test"):
         for name in ("cat", "dog"):

@@ -152,6 +152,16 @@ def test_the_largest_difference_goes_by_the_largest_logit(scale: float, kept: bo
             network.difference(answer)
 
 
+def test_a_loss_of_nan_is_null_in_json(exported_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = shutil.copytree(next(path.parent for path in exported_runs.rglob("checkpoint.pt")), tmp_path / "run")
+    state = load_checkpoint(run / "checkpoint.pt")
+    state["evaluated"] = {key: torch.full_like(value, torch.nan) if value.is_floating_point() else value
+                          for key, value in state["evaluated"].items()}  # fmt: skip
+    save_checkpoint(run / "checkpoint.pt", state)
+    assert run_here(["evaluate", str(run), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["test/loss"] is None
+
+
 def test_a_network_of_nan_is_one_line(exported_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "broken"
     shutil.copytree(exported_runs / "ghost", run)
@@ -184,6 +194,17 @@ def test_the_card_has_what_was_measured_over_seeds_and_what_the_sweep_found(swep
     assert f"interval of the mean is [{sample.low:.2f}, {sample.high:.2f}]%" in body
     assert "- Which rate? Test accuracy" in body and "`lr=0.1`" in body
     assert "| `optimizer.lr` | `0.1` |" in body and "| `train.precision` | `auto` |" in body  # the run's own
+
+
+def test_the_card_says_how_many_seeds_are_in_no_mean(swept_runs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "rates"
+    shutil.copytree(swept_runs, folder)
+    summary = folder / "0.1-2" / "summary.json"
+    summary.write_text(json.dumps({**json.loads(summary.read_text()), "status": "diverged"}))
+    write_hub_folder(load_network(folder / "0.1-1", {}), tmp_path / "hub")
+    text = (tmp_path / "hub" / "README.md").read_text(encoding="utf-8")
+    assert "2 runs of this configuration differ in their seed alone (0, 1)" in text
+    assert "1 more run of it is in no mean: diverged, at chance, or stopped early." in text
 
 
 @pytest.mark.parametrize(

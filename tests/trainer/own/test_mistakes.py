@@ -5,13 +5,20 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from command_line import run_here
 from own_parts import NET, SMALL, TINY, load, problems
 
 from trainer.config import load_config
+from trainer.data.sources import load_image_set
 from trainer.errors import ConfigError
 from trainer.training.network_arguments import complete_parts
 
+DATA = """import torch
+def data():
+    part = torch.zeros(40, 3, 8, 8, dtype=torch.uint8), {labels}
+    return part, part{more}
+"""
 BAD = {
     "a missing file": ("model", "nowhere.py:Net", "", "nowhere.py: no such file; one of beside.py, folder.py, own.py"),
     "a misspelt file": ("model", "owm.py:Net", "", "owm.py: no such file; did you mean 'own.py'?"),
@@ -73,6 +80,30 @@ BAD = {
         "its argument 'l1' has the name",
     ),
     "no optimizer": ("optimizer", "own.py:opt", "def opt(groups, lr): ...\n", "builds None, not an optimizer"),
+    "no names of classes": (
+        "data",
+        "own.py:data",
+        DATA.format(labels="torch.arange(40) % 2", more=", 2"),
+        "its names of the classes are a value of type int, not a list of texts",
+    ),
+    "one name of classes": (
+        "data",
+        "own.py:data",
+        DATA.format(labels="torch.arange(40) % 2", more=", 'ab'"),
+        "its names of the classes are a value of type str, not a list of texts",
+    ),
+    "complex labels": (
+        "data",
+        "own.py:data",
+        DATA.format(labels="torch.zeros(40, dtype=torch.complex64)", more=""),
+        "its training labels are a tensor [40] torch.complex64, not [N] whole numbers",
+    ),
+    "no images": (
+        "data",
+        "own.py:data",
+        DATA.format(labels="torch.zeros(0)[:0].long()", more="").replace("torch.zeros(40, ", "torch.zeros(0, "),
+        "it has no training images",
+    ),
     "float images": (
         "augment.extra",
         "own.py:aug",
@@ -99,6 +130,13 @@ def test_a_bad_part_is_one_line_that_begins_with_its_key(
     assert line in problem and problem.startswith(f"error: {section}.")
     assert "Error: AssertionError" not in problem
     assert not out and not (here / "runs").exists()
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int16", "uint16", "uint32", "uint64"])
+def test_labels_of_own_data_are_whole_numbers_of_any_kind(here: Path, kind: str) -> None:
+    (here / "own.py").write_text(DATA.format(labels=f"(torch.arange(40) % 2).to(torch.{kind})", more=", None"))
+    image_set = load_image_set(load("recipe=none", "data.name=own.py:data").data, seed=0)
+    assert image_set.train.labels.dtype == torch.int64 and image_set.class_names == ("0", "1")
 
 
 def test_nan_logits_are_found_before_training_with_the_real_weights(

@@ -30,6 +30,8 @@ def test_what_a_forward_prints_is_kept_off_the_stdout_of_every_command(
     (here / "nets.py").write_text(NET.replace("images):\n", "images):\n        print('hello')\n"))
     for words in (
         ["train", *TINY, "model.name=nets.py:Net", "--name", "a", "--json"],
+        ["train", *TINY, "model.name=nets.py:Net", "--dry-run", "--json"],
+        ["models", "nets.py:Net", "--json"],
         ["evaluate", "a", "--json"],
         ["export", "a", "--to", "safetensors", "--json"],
         ["landscape", "surface", "a", "--dims", "1", "--points", "3", "--json"],
@@ -37,5 +39,11 @@ def test_what_a_forward_prints_is_kept_off_the_stdout_of_every_command(
         assert run_here(words) == 0, words
         out, err = capsys.readouterr()
         assert json.loads(out) and "hello" in err, words
-    assert run_here(["inspect", "a", "--images", "2"]) == 0
-    assert "hello" not in capsys.readouterr().out
+    for words in (
+        ["inspect", "a", "--images", "2"],
+        ["train", *TINY, "model.name=nets.py:Net", "--name", "b", "seed=1"],
+        ["inspect", "a", "b", "--images", "2"],
+        ["compare", "a", "b", "--json"],
+    ):
+        assert run_here(words) == 0, words
+        assert "hello" not in capsys.readouterr().out, words

@@ -1,6 +1,7 @@
 """What a page says where finished runs lack the number that is compared, or two configurations have other seeds."""
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image
 from trainer.report.expected import judge, read_expected
 from trainer.report.pages import grids
 from trainer.report.pages.answer import Finding, finding
+from trainer.report.pages.charts import charts_of
 from trainer.report.pages.sentences import nothing_missing
 from trainer.report.pages.write import write_report
 from trainer.report.table import Table
@@ -126,6 +128,16 @@ def test_a_metric_that_is_no_percentage_has_the_digits_that_it_needs(compare) ->
     table = compare("", "train/loss", **of)
     assert "Train loss is highest for rmsprop, 6.06e-05 ± 6e-07 (n=3)." in finding(table).text
     assert {row[0]: row[1] for row in grids.with_best(table).rows} == {"sgd": "-4.04e-05", "adamw": "-5.05e-05"}
+
+
+def test_a_configuration_without_the_number_is_in_the_charts_of_accuracy(compare) -> None:
+    """Before: it was in none, and nothing said so. And each of its runs had two lines of one reason."""
+    table = compare(
+        "", metric="test/loss", sgd=each("test/loss", 0.1, 0.2), adamw=each("test/loss", math.nan, math.nan)
+    )
+    (drawn,) = (chart for chart in charts_of(table) if chart.name == "ablation")
+    assert {row["group"] for row in drawn.spec["data"]["values"]} == {"sgd (n=2)", "adamw (n=2)"}
+    assert [problem.message for problem in table.problems] == ["test/loss is nan"] * 2
 
 
 def test_a_run_whose_name_is_no_text_is_in_every_file(compare, tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from trainer.report.pages.markdown import as_markdown
 from trainer.report.pages.rates import best_rates, gains, interaction
+from trainer.report.pages.sentences import p_value
 from trainer.report.table import Table
 from trainer.report.tables import read_table
-from trainer.statistics.differences import contrast
+from trainer.statistics.differences import contrast, welch
 
 # Test accuracies of three seeds in percent, and the validation accuracy of all three.
 RUNS = {
@@ -55,6 +56,20 @@ def test_gain_at_each_rate_interaction_and_best_rates(tmp_path: Path, write_run)
     ]
     page = as_markdown(table, [], {}, beside=tmp_path)
     assert "## At each learning rate" in page and "chosen by the mean validation accuracy" in page
+
+
+def test_best_rates_are_corrected_for_the_number_of_arms(
+    tmp_path: Path, write_run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    third = {("vgg_d", 0.01): ([80.5, 80.9, 81.3], 82.0), ("vgg_d", 0.1): ([70.0, 70.4, 70.8], 70.0)}
+    monkeypatch.setitem(globals(), "RUNS", RUNS | third)
+    p = {
+        name: welch(RUNS[name, rate][0], RUNS["vgg_a", 0.01][0]).p
+        for name, rate in (("vgg_a_bn", 0.1), ("vgg_d", 0.01))
+    }
+    assert p["vgg_a_bn"] is not None and p["vgg_d"] is not None and p["vgg_a_bn"] < p["vgg_d"]
+    wanted = {"vgg_a": "-", "vgg_a_bn": p_value(2 * p["vgg_a_bn"]), "vgg_d": p_value(p["vgg_d"])}
+    assert {row[0]: row[6] for row in best_rates(table_of(tmp_path, write_run)).rows} == wanted
 
 
 def test_runs_at_other_settings_take_no_arms_place(tmp_path: Path, write_run) -> None:

@@ -11,6 +11,7 @@ import yaml
 from standin import ENTITY, Run, Standin
 
 from trainer.errors import SweepError, UserError
+from trainer.report.pack import pack
 from trainer.report.pages.answer import finding
 from trainer.report.table import Table
 from trainer.report.tables import read_table
@@ -93,6 +94,13 @@ def test_its_panels_are_of_the_tables_runs_by_their_flat_keys(server: Standin, t
     assert comparer["viewType"] == "Run Comparer" and comparer["config"]["diffOnly"] == "split"
     names = [panel["config"]["panelDefId"] for panel in charts]
     assert names == ["wandb/lineseries/v0", "wandb/line/v0"]  # of curves and rates: nothing else was measured
+
+
+def test_runs_that_are_only_in_an_archive_have_no_panels(server: Standin, table: Table, tmp_path: Path) -> None:
+    """Before: the report was written, and then an error."""
+    pack([str(table.folder)], tmp_path / "rates.jsonl.gz", tmp_path / "runs")
+    publish([read_table(tmp_path / "rates.jsonl.gz")], "standin/p")
+    assert "rates" in sent(server, "runs")["displayName"]
 
 
 def test_a_chart_asks_for_the_table_and_the_spec_that_the_runs_were_given(server: Standin, table: Table) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from trainer.report.folders import Run
 from trainer.report.table import Table
 from trainer.runs.groups import SEED
+from trainer.runs.history import is_finite
 from trainer.runs.private import public
 from trainer.sweep.status import State
 from trainer.sweep.watched import Watched
@@ -46,7 +47,7 @@ class Running:
     seen: Seen
     where: str  # its device, and its machine on a cluster
     epoch: float  # reached, 0 in the beginning
-    epochs: int | None  # to train, None if that is not known yet
+    epochs: float | None  # to train, None if that is not known yet
     seconds: float | None  # of training so far
     began: str
     last: str  # when it has written its last row
@@ -130,7 +131,7 @@ def _running(seen: Seen, home: Path, run: Run | None) -> Running:
         seen,
         _where(folder, origin),
         float(epoch) if isinstance(epoch, int | float) else 0.0,
-        epochs if isinstance(epochs, int) else None,
+        epochs if is_finite(epochs) and epochs > 0 else None,
         float(seconds) if isinstance(seconds, int | float) else None,
         _clock(origin.get("started")),
         _clock_of(folder / "metrics.jsonl"),

@@ -62,7 +62,7 @@ def _running(progress: Progress) -> Grid:
 
 
 def _epoch_of(running: Running) -> str:
-    return f"{round(running.epoch, 1):g} of {running.epochs}" if running.epochs else "starting"
+    return f"{round(running.epoch, 1):g} of {running.epochs:g}" if running.epochs else "starting"
 
 
 def _latest(running: Running) -> str:

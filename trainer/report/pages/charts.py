@@ -37,10 +37,11 @@ def charts_of(table: Table) -> list[Chart]:
 
 
 def _ranked(table: Table) -> list[Configuration]:
-    """Return the configurations that have runs, the best first."""
+    """Return the configurations that have runs, the best first. Those without a number of the metric are last."""
     means = {each.label: fmean(sample.values()) for each in table.configurations if (sample := each.sample())}
     measured = [each for each in table.configurations if each.label in means]
-    return sorted(measured, key=lambda each: means[each.label], reverse=table.highest)
+    others = [each for each in table.configurations if each.runs and each.label not in means]
+    return [*sorted(measured, key=lambda each: means[each.label], reverse=table.highest), *others]
 
 
 def _groups(configurations: Sequence[Configuration]) -> Histories:

@@ -93,7 +93,7 @@ def _selection(table: Table) -> Iterator[Guard]:
     if not table.metric.startswith("test/") or table.asked:
         return
     if not any(each.planned for each in table.configurations) and table.expected is not None:
-        count = sum(bool(each.runs) for each in table.configurations)
+        count = sum(bool(each.sample()) for each in table.configurations)
         yield Guard(
             "selection", f"a search chose the best of {count} by {table.metric}, so that figure is too good by chance"
         )

@@ -84,12 +84,17 @@ def best_rates(table: Table) -> Grid:
     chosen = {name: best for name, rates in arms.items() if (best := _chosen(rates))}
     rows: list[tuple[str, ...]] = []
     reference = chosen.get(next(iter(arms), ""))
+    gains = {
+        name: welch(_values(each), _values(reference[1]))
+        for name, (_, each) in chosen.items()
+        if reference is not None and each is not reference[1]
+    }
+    tested = {name: found.p for name, found in gains.items() if found.p is not None}
+    corrected = dict(zip(tested, holm([*tested.values()]).tolist(), strict=True)) if tested else {}
     for name, (rate, each) in chosen.items():
-        gain, bounds, p = NONE, NONE, NONE
-        if reference is not None and each is not reference[1]:
-            found = welch([*each.sample().values()], [*reference[1].sample().values()])
-            gain, bounds = f"{found.mean:+.2f}", interval((found.low, found.high))
-            p = p_value(found.p)
+        found = gains.get(name)
+        gain, bounds = (f"{found.mean:+.2f}", interval((found.low, found.high))) if found else (NONE, NONE)
+        p = p_value(corrected.get(name)) if found else NONE
         rows.append(
             (
                 ", ".join([name, *each.marks]),
@@ -103,7 +108,8 @@ def best_rates(table: Table) -> Grid:
         )
     caption = (
         "Each arm at its best learning rate, chosen by the mean validation accuracy of its last epochs. The test images"
-        " had no part in the choice. Gains are over the first arm, by Welch's test"
+        " had no part in the choice. Gains are over the first arm, by Welch's test, with p corrected for the number of"
+        " arms (Holm)"
     )
     header = ("arm", "rate", "validation accuracy (%)", "test accuracy (%)", "gain", "95% interval", "p")
     return Grid(caption, header, tuple(rows) if len(rows) > 1 else ())

@@ -1,12 +1,14 @@
 """How far a sweep is: from its run folders, and from what a ledger says."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from trainer.report.live.now import FAILED, Progress, progress_of
+from trainer.report.live.section import _epoch_of as section_epoch
 from trainer.report.tables import read_table
 from trainer.sweep.file import read_sweep
 from trainer.sweep.points import Point, points_of
@@ -47,6 +49,21 @@ def test_a_run_that_runs_says_where_and_how_far(write_schedules) -> None:
     (running,) = found.running
     assert (running.epoch, running.where) == (2.5, "a test on node7")
     assert found.seconds_left == 60 / 2.5 * 25 * (0.9 + 29)  # at its own pace: no run has ended yet
+
+
+def test_a_run_may_have_a_fraction_of_an_epoch(write_schedules) -> None:
+    """Before: it was `starting` until its end."""
+    folder = write_schedules({"cosine": [0.9]})
+    run = folder / "cosine-s0"
+    (run / "summary.json").unlink()
+    origin = run / "run.json"
+    origin.write_text(origin.read_text().replace('"finished"', '"running"'))
+    config = run / "config.yaml"
+    config.write_text(re.sub(r"epochs: 25\b", "epochs: 9.5", config.read_text()))
+    end_at(run, 2.5, 60.0)
+    (running,) = by_folders(folder).running
+    assert running.epochs == 9.5
+    assert section_epoch(running) == "2.5 of 9.5"
 
 
 @pytest.mark.parametrize("names", [("z", "y", "x"), ("x", "y", "z"), ("y", "z", "x")])
