@@ -130,7 +130,7 @@ def test_what_is_broken_or_unfinished_is_named_and_does_not_count(write_schedule
         "running": ["alive"],
         "stopped": ["cut"],
         "unreadable": ["linear-s0", "linear-s1", "linear-s2"],
-        "not a number": ["step-s0", "step-s0", "step-s2"],
+        "not a number": ["step-s0", "step-s2"],
         "truncated": ["linear-s3", "step-s1"],
         "repeated seed": ["constant-s0-again"],
         "missing": ["linear"],

@@ -99,7 +99,7 @@ def test_its_panels_are_of_the_tables_runs_by_their_flat_keys(server: Standin, t
 def test_runs_that_are_only_in_an_archive_have_no_panels(server: Standin, table: Table, tmp_path: Path) -> None:
     """Before: the report was written, and then an error."""
     pack([str(table.folder)], tmp_path / "rates.jsonl.gz", tmp_path / "runs")
-    publish([read_table(tmp_path / "rates.jsonl.gz")], "standin/p")
+    list(publish([read_table(tmp_path / "rates.jsonl.gz")], "standin/p"))
     assert "rates" in sent(server, "runs")["displayName"]
 
 
