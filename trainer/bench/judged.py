@@ -1,4 +1,4 @@
-"""What runs of `trainer bench accuracy` say: accuracies of all of them together, seconds for each machine."""
+"""Findings, rows and summaries of `trainer bench accuracy`: accuracies of all runs, seconds for each machine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
