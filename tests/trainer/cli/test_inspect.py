@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from PIL import Image
 from standin import Standin
 
 from trainer.config import load_config
+from trainer.inspect import comparison
+from trainer.inspect.network import InspectedNetwork
 from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
 from trainer.training.run import start_run
 from trainer.training.trained import evaluate_trained
@@ -233,6 +236,22 @@ def test_compare_shows_the_keys_that_differ_and_tests_two_networks(
     assert {path.name for path in tmp_path.iterdir()} == {"compare.json", "learning_curves.png", "loss_curves.png"}
     found = json.loads((tmp_path / "compare.json").read_text())
     assert sum(found["mcnemar"][key] for key in ("both_right", "only_first", "only_second", "both_wrong")) == 16
+
+
+def test_networks_of_other_classes_of_the_same_images_are_not_tested(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = comparison.load_network
+
+    def other(path: Path, changes: dict[str, object]) -> InspectedNetwork:
+        network = load(path, changes)
+        names = tuple(reversed(network.classes)) if path.name == "ghost1" else network.classes
+        return replace(network, image_set=replace(network.image_set, class_names=names))
+
+    monkeypatch.setattr(comparison, "load_network", other)
+    assert run_here(["compare", str(runs / "ghost0"), str(runs / "ghost1")]) == 0
+    said = "McNemar's test: not possible, the two have different classes of the same test images"
+    assert said in capsys.readouterr().out
 
 
 def test_groups_of_seeds_are_compared_by_welch(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

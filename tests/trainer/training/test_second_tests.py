@@ -155,3 +155,15 @@ def test_augmented_views_are_those_of_the_run(tmp_path: Path, small_run: list[st
     summary = start_run(load_config(words).config, runs=tmp_path, name="a").summary
     again = evaluate_trained(tmp_path / "a")
     assert again == {key: summary[key] for key in again} and "also/x/accuracy_plain" in again
+
+
+def test_a_run_whose_second_test_set_is_gone_can_be_evaluated_without_it(
+    tmp_path: Path, small_run: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_npz(tmp_path / "x.npz")
+    start_run(load_config([*small_run, f"data.also_test=[{path}]"]).config, runs=tmp_path, name="a")
+    path.unlink()
+    assert run_here(["evaluate", str(tmp_path / "a")]) == 2
+    capsys.readouterr()
+    assert run_here(["evaluate", str(tmp_path / "a"), "--also-test", "none", "--json"]) == 0
+    assert not [key for key in json.loads(capsys.readouterr().out) if key.startswith("also/")]
