@@ -1,4 +1,4 @@
-"""The simulations of `trainer sweep run --until decided` in docs/statistics.md: `python tests/sequential_tables.py`.
+"""The simulations of `trainer sweep run --until decided` in docs/simulations.md: `python tests/sequential_tables.py`.
 
 It prints the errors of equal configurations, those at the margin's border, and the seeds that a better one takes.
 """

@@ -15,7 +15,8 @@ from trainer.data.shapes10 import draw_shapes10
 ROOT = Path(__file__).parents[1]
 LESS = ["--data", "shapes10", "data.train_size=100", "model.width=2", "train.max_steps=2", "train.batch_size=50"]
 QUIET = ["sink.wandb.mode=disabled"]
-PAGES = ["README.md", "docs/tutorial.md"]
+PAGES = {"README.md": "fast9", "docs/tutorial.md": "first"}
+"""Pages, each with a run that its commands make. Two pages must not use one name, since a reader goes through both."""
 
 
 _LESS = '"train.max_steps": 1, "data.train_size": 64, "sink.wandb.mode": "disabled"'
@@ -49,8 +50,8 @@ def few_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("few_shapes")
-@pytest.mark.parametrize("page", PAGES)
-def test_the_commands_of_a_page_work_in_order(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("page", "run"), PAGES.items())
+def test_the_commands_of_a_page_work_in_order(page: str, run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sweeps").symlink_to(ROOT / "sweeps")
     for text in blocks(page, "yaml"):
@@ -67,7 +68,18 @@ def test_the_commands_of_a_page_work_in_order(page: str, tmp_path: Path, monkeyp
         assert ended.value.code == 0, line
         ran += 1
     assert ran >= 8
-    assert (tmp_path / "runs" / "first" / "summary.json").is_file()
+    assert (tmp_path / "runs" / run / "summary.json").is_file()
+
+
+def test_no_two_pages_name_a_run_alike() -> None:
+    """Before: five pages had `--name first`, and the second that one read was refused."""
+    named = [
+        (name, page)
+        for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+        for name in set(re.findall(r"--name ([\w.-]+)", page.read_text(encoding="utf-8")))
+    ]
+    twice = {name for name, _ in named if [each for each, _ in named].count(name) > 1}
+    assert not twice, [(name, page.name) for name, page in named if name in twice]
 
 
 @pytest.mark.usefixtures("few_shapes")

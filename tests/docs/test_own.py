@@ -31,7 +31,7 @@ def test_the_commands_of_the_page_work_in_order(here: Path) -> None:
         assert run_here(words if "--resume" in words else [*words, *LESS]) == 0, words
     for words in [*commands("evaluate"), *commands("models"), *commands("preview"), *commands("sweep", "check")]:
         assert run_here(words) == 0, words
-    run = here / "runs" / "first"
+    run = here / "runs" / "mynet"
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["model"]["width"] == 8 and config["model"]["act"] == "relu" and len(config["model"]["code"]) == 12
     assert (run / "own" / "my_nets.py").read_text() == (here / "my_nets.py").read_text()

@@ -2,7 +2,7 @@
 
 A difference is significant if two tests say so. The first takes one pooled variance for the table and corrects for the
 number of comparisons. The second, Welch's, takes each pair's own variances. The first alone is wrong in up to 21 % of
-tables whose spreads differ, the second alone is not corrected. docs/statistics.md has the simulations.
+tables whose spreads differ, the second alone is not corrected. docs/simulations.md has the simulations.
 """
 
 import math

@@ -6,7 +6,7 @@ error over all looks in proportion to the seeds (Lan and DeMets 1983, Kim and De
 are Holm's: as soon as a pair is decided, its share goes to the others (Maurer and Bretz 2013). A pair is equivalent if
 both one-sided tests say that it differs by less than the margin (Schuirmann 1987), with the same boundaries.
 
-docs/statistics.md has the error and the seeds that simulations of this design measured, and those of other designs.
+docs/simulations.md has the error and the seeds that simulations of this design measured, and those of other designs.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -26,7 +26,7 @@ Verdict = Literal["different", "equivalent", "open"]
 OPEN, EQUIVALENT = 0, 2  # of a pair in `Course.verdicts`; 1 and -1: the first is higher, lower
 _SPENT = 0.7
 """Share of the error that the boundaries spend. They are those of normal means with a known spread. With few seeds and
-unequal spreads Welch's test errs more often, which simulations measured and this makes up for (docs/statistics.md)."""
+unequal spreads Welch's test errs more often, which simulations measured and this makes up for (docs/simulations.md)."""
 _MOST_SEEDS = 1000
 _NODES = 201  # of an integral over the values of a statistic between its boundaries
 

@@ -124,7 +124,7 @@ class Loop:
         due = [probe for probe in parts.probes if probe.due(counters.step)]
         images, targets = parts.ranks.part(images, targets)
         images = parts.normalize(images, parts.compute.memory_format)
-        step = self.step_source.of(images, targets, of=count, replayed=bool(due))
+        step = self.step_source.of(images, targets, of=count, watched=bool(due))
         loss = parts.ranks.backward(step.backward, self.sums.add)
         if due:
             self.run_probes(due, step.view(loss, step=counters.step, epoch=self.epoch, lr=self.lr))

@@ -56,7 +56,7 @@ def try_probe(parts: Parts, config: RunConfig) -> None:
     probe = ExtraProbe(config.probe.extra, Steps(1, frozenset()))
     images, targets = next(parts.batches.epoch(0))
     with untouched(parts.model):
-        step = Step(parts, parts.normalize(images, parts.compute.memory_format), targets, replayed=True)
+        step = Step(parts, parts.normalize(images, parts.compute.memory_format), targets, watched=True)
         view = step.view(step.backward(), step=0, epoch=0.0, lr=float(parts.optimizer.param_groups[0]["lr"]))
         probe.measure(view)
 

@@ -167,7 +167,7 @@ def _probes(
 ) -> Iterator[float]:
     """Yield the seconds of each probe in a run of `total` steps."""
     for probe in parts.probes:
-        step = Step(parts, parts.normalize(images, parts.compute.memory_format), targets, replayed=True)
+        step = Step(parts, parts.normalize(images, parts.compute.memory_format), targets, watched=True)
         view = step.view(step.backward(), step=0, epoch=0.0, lr=float(parts.optimizer.param_groups[0]["lr"]))
         due = sum(probe.due(number) for number in range(total))
         if due:

@@ -47,23 +47,23 @@ class StepSource:
         self._seen: Counter[tuple[Any, ...]] = Counter()
         self.recorded: dict[tuple[Any, ...], Recorded] = {}
 
-    def of(self, images: Tensor, targets: Tensor, *, of: int, replayed: bool) -> Step:
-        """Return the step on images [N, C, H, W] and targets [N] or [N, K]. See Step for `of` and `replayed`."""
+    def of(self, images: Tensor, targets: Tensor, *, of: int, watched: bool) -> Step:
+        """Return the step on images [N, C, H, W] and targets [N] or [N, K]. See Step for `of` and `watched`."""
         ended = self._parts.schedule.ended
-        kind = (images.shape, images.dtype, targets.shape, targets.dtype, ended, bool(ended) and replayed)
+        kind = (images.shape, images.dtype, targets.shape, targets.dtype, ended, bool(ended) and watched)
         self._seen[kind] += 1
         if self._record and self._seen[kind] > _REAL and kind not in self.recorded:
-            self._try_to_record(kind, images, targets, replayed)
+            self._try_to_record(kind, images, targets, watched)
         if kind in self.recorded:
-            return self.recorded[kind].load(images, targets, replayed=replayed)
-        return Step(self._parts, images, targets, of=of, replayed=replayed)
+            return self.recorded[kind].load(images, targets, watched=watched)
+        return Step(self._parts, images, targets, of=of, watched=watched)
 
-    def _try_to_record(self, kind: tuple[Any, ...], images: Tensor, targets: Tensor, replayed: bool) -> None:
+    def _try_to_record(self, kind: tuple[Any, ...], images: Tensor, targets: Tensor, watched: bool) -> None:
         """Record a kind of step, which changes no weight. Go on without if torch cannot."""
         assert self._record
         try:
             with self.recording():
-                self.recorded[kind] = Recorded(self._parts, images, targets, self._record, replayed=replayed)
+                self.recorded[kind] = Recorded(self._parts, images, targets, self._record, watched=watched)
         except RuntimeError as error:
             reason = first_line(error.__context__ or error)  # the end of a capture has an error of its own
             print(f"train.graphs: this run's steps cannot be recorded: {reason}", file=sys.stderr)
@@ -74,8 +74,8 @@ class StepSource:
 class Recorded(Step):
     """The step on all batches of one kind. Its images, targets, objective and gradients stay at one place in memory."""
 
-    def __init__(self, parts: Parts, images: Tensor, targets: Tensor, record: Record, *, replayed: bool) -> None:
-        super().__init__(parts, images.clone(), targets.clone(), replayed=replayed)
+    def __init__(self, parts: Parts, images: Tensor, targets: Tensor, record: Record, *, watched: bool) -> None:
+        super().__init__(parts, images.clone(), targets.clone(), watched=watched)
         self._viewed: list[Tensor] = []  # the gradients to go on with, if a probe has looked
 
         def backward() -> tuple[Tensor, list[tuple[Tensor, Tensor]], list[Tensor | None]]:
@@ -87,11 +87,11 @@ class Recorded(Step):
         self._replay_update = record(self._descend)
         self._gradients: list[Tensor | None] = []
 
-    def load(self, images: Tensor, targets: Tensor, *, replayed: bool) -> "Recorded":
+    def load(self, images: Tensor, targets: Tensor, *, watched: bool) -> "Recorded":
         """Take the next batch of this kind."""
         self._images.copy_(images)
         self._targets.copy_(targets)
-        self._generators = random_state(self._parts.compute.device) if replayed else None
+        self._generators = random_state(self._parts.compute.device) if watched else None
         self._viewed = []
         return self
 

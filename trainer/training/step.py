@@ -18,18 +18,19 @@ Seen = Callable[[Tensor, Tensor], None]
 class Step:
     """A batch of images [N, C, H, W] and targets [N] or [N, K]: its gradient, then its update.
 
-    They may be a part `of` a batch of so many images. `replayed` keeps the state of the generators, so that `view`
-    can draw the same numbers again. Then, and for clipping, all parameters get a gradient. Otherwise those whose rate
-    has ended get none: for a first bias it would cost the gradient of the whole second layer's input.
+    They may be a part `of` a batch of so many images. If the step is `watched`, a probe asks for its `view`. So the
+    state of the generators is kept, to draw the same numbers again, and all parameters get a gradient, as for clipping.
+    Otherwise those whose rate has ended get none: for a first bias it would cost the gradient of the whole second
+    layer's input.
     """
 
     def __init__(
-        self, parts: Parts, images: Tensor, targets: Tensor, *, of: int | None = None, replayed: bool = False
+        self, parts: Parts, images: Tensor, targets: Tensor, *, of: int | None = None, watched: bool = False
     ) -> None:
         self._parts, self._images, self._targets = parts, images, targets
         self._of = len(targets) if of is None else of
-        self._generators = random_state(parts.compute.device) if replayed else None
-        self._learning = None if replayed or parts.config.clip_grad_norm else parts.learning
+        self._generators = random_state(parts.compute.device) if watched else None
+        self._learning = None if watched or parts.config.clip_grad_norm else parts.learning
 
     def backward(self, seen: Seen | None = None) -> Tensor:
         """Return the objective [] and add its scaled gradient to `.grad`, in `accumulate` parts.
@@ -95,7 +96,7 @@ class Step:
             for images, targets in zip(
                 self._images.split(size)[:count], self._targets.split(size)[:count], strict=True
             ):
-                part = Step(parts, images, targets, replayed=True)
+                part = Step(parts, images, targets, watched=True)
                 part.backward()
                 times = len(self._targets) / size if parts.reduction == "sum" else 1.0
                 found.append(tuple(times * g for g in part.gradient()))

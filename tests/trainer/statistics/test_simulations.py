@@ -1,7 +1,7 @@
 """What a page promises, checked by simulated sweeps: at most 5 % false answers, and the power that is printed.
 
 `sure` judges many sweeps at once. A test holds it against `with_best`, which judges the sweep of a report. `make
-test-slow` runs the whole grid and prints it: docs/statistics.md has the figures.
+test-slow` runs the whole grid and prints it: docs/simulations.md has the figures.
 """
 
 import math

@@ -244,7 +244,7 @@ def test_it_takes_no_archive(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["random", "bayes"])
 def test_a_mean_is_nearer_to_the_truth_than_the_luckiest_run(tmp_path: Path, method: str) -> None:
-    """The last rows of the table in docs/statistics.md, with half of its searches."""
+    """The last rows of the table in docs/simulations.md, with half of its searches."""
     one, three = ([_simulated(tmp_path, method, seeds=seeds, search=n) for n in range(100)] for seeds in (1, 3))
     assert fmean(lost for lost, _ in three) < fmean(lost for lost, _ in one)
     assert fmean(flattered for _, flattered in three) < 0.6 * fmean(flattered for _, flattered in one)
