@@ -141,8 +141,8 @@ def test_results_say_what_the_page_says(folder: Path, tmp_path: Path) -> None:
     head = next(each for each in content["published"] if each["row"] == "cosine" and each["headline"])
     half = 4.302653 * 0.2 * math.sqrt(4 / 3) + 0.005
     assert head["one_more_run_within"] == pytest.approx([92 - half, 92 + half], abs=1e-5)
-    assert (head["verdict"], head["at_the_rows_settings"], head["grade"]) == ("consistent", True, "read in by us")
-    assert {"schedule.final_factor", "schedule.interval"} <= set(head["read_in_by_us"])
+    assert (head["verdict"], head["at_the_rows_settings"], head["grade"]) == ("consistent", True, "chosen by us")
+    assert {"schedule.final_factor", "schedule.interval"} <= set(head["chosen_by_us"])
     assert "at_published_settings" not in head  # no report prints all settings
     assert {problem["kind"] for problem in content["problems"]} == {"missing", "diverged"}
     rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
@@ -156,7 +156,7 @@ def test_markdown_shows_the_pictures_beside_it(folder: Path, tmp_path: Path) -> 
     text = (tmp_path / "lr_scheduler.md").read_text()
     pictures = re.findall(r"!\[[^]]+]\(([^)]+)\)", text)
     assert len(pictures) == 3 and all((tmp_path / name).is_file() for name in pictures)
-    row = "| cosine | 91.91% | 92.00 ± 0.20 (n=3) | [91.00, 93.00] | consistent, interim, settings read in by us ("
+    row = "| cosine | 91.91% | 92.00 ± 0.20 (n=3) | [91.00, 93.00] | consistent, interim, settings chosen by us ("
     assert row in text
 
 

@@ -314,8 +314,8 @@ def _graded(judged: Sequence[Comparison]) -> Iterable[str]:
     """Yield of how many verdicts the settings are not all printed, and who says them instead."""
     kinds = Counter(each.answer.grade.kind for each in judged if each.answer.grade)
     total = f"of {len(judged)} verdict{'s' * (len(judged) != 1)}"
-    if count := kinds["read in by us"]:
-        yield f"The settings behind {count} {total} are in part read in by us, because the report leaves them open."
+    if count := kinds["chosen by us"]:
+        yield f"The settings behind {count} {total} are in part chosen by us, because the report leaves them open."
     if count := kinds["from the authors' public code"]:
         yield f"The settings behind {count} {total} are in part from the authors' public code."
     if count := kinds["close to the authors' public code"]:

@@ -150,7 +150,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "at_the_rows_settings": not comparison.answer.differences,
         "differences": list(comparison.answer.differences),
         "grade": grade and grade.kind,
-        "read_in_by_us": list(grade.read_in) if grade else [],
+        "chosen_by_us": list(grade.chosen) if grade else [],
         "left_open": [asdict(each) for each in comparison.answer.open],
         "command": shlex.join(["trainer", "train", *comparison.answer.words]) if comparison.answer.words else None,
     }

@@ -28,7 +28,7 @@ _READING = (
     "Consistent is not confirmed: with three seeds the interval extends five standard deviations to either side. Of"
     " 20 figures that are consistent, about 1 is called higher or lower by chance.",
     "A verdict says who gives the settings of its row: the report prints all, public code of its authors has the rest,"
-    " or we read in what nobody says. Then the verdict is on our reading. Precision decides no grade.",
+    " or we chose what nobody says. Then the verdict is on our reading. Precision decides no grade.",
     "Claims are tested one by one, uncorrected. Compatible is said of an amount that our runs do not refute. Many other"
     " amounts are compatible with them, too.",
     "Interim: planned runs are still missing, so this is no verdict yet. Survivors only: some runs of the configuration"

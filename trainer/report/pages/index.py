@@ -124,7 +124,7 @@ def as_json(lines: Sequence[Line]) -> list[dict[str, object]]:
             "state": line.state,
             "marks": list(line.marks),
             "grade": line.grade and line.grade.kind,
-            "read_in_by_us": list(line.grade.read_in) if line.grade else [],
+            "chosen_by_us": list(line.grade.chosen) if line.grade else [],
             "authors": line.authors and _reading(line.authors),
         }
         for line in lines
@@ -140,7 +140,7 @@ def _reading(comparison: Comparison) -> dict[str, object]:
         "state": _state(comparison),
         "marks": list(_marks(comparison)),
         "grade": grade and grade.kind,
-        "read_in_by_us": list(grade.read_in) if grade else [],
+        "chosen_by_us": list(grade.chosen) if grade else [],
     }
 
 

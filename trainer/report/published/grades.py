@@ -15,7 +15,7 @@ from trainer.report.published.authors import Fact, facts_of, recipe_of, why_unru
 from trainer.runs.groups import differing_keys, identity, value_text
 
 Kind = Literal[
-    "printed", "from the authors' public code", "close to the authors' public code", "read in by us",
+    "printed", "from the authors' public code", "close to the authors' public code", "chosen by us",
     "no run behind the figure is known",
 ]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -23,7 +23,7 @@ MEANING: dict[Kind, str] = {
     "printed": "the report prints all settings that enter",
     "from the authors' public code": "what the report leaves open has the value of its authors' public code",
     "close to the authors' public code": "as above, and that code does something that no run here does, which is named",
-    "read in by us": "the report leaves settings open, and at least one has a value that only we chose",
+    "chosen by us": "the report leaves settings open, and at least one has a value that only we chose",
     "no run behind the figure is known": "public code of the authors has the figure, and no run of it",
 }
 
@@ -69,12 +69,12 @@ class Open:
 @dataclass(frozen=True)
 class Grade:
     kind: Kind
-    read_in: tuple[str, ...]  # the keys whose value only we chose
+    chosen: tuple[str, ...]  # the keys whose value only we chose
 
     @property
     def text(self) -> str:
-        """Return the grade as it follows a verdict, such as `settings read in by us (7 keys)`."""
-        keys = f" ({len(self.read_in)} key{'s' * (len(self.read_in) > 1)})" if self.kind == "read in by us" else ""
+        """Return the grade as it follows a verdict, such as `settings chosen by us (7 keys)`."""
+        keys = f" ({len(self.chosen)} key{'s' * (len(self.chosen) > 1)})" if self.kind == "chosen by us" else ""
         return settings_text(self.kind) + keys
 
 
@@ -153,11 +153,11 @@ def _source(
 
 
 def grade_of(row: PublishedRow, opened: Sequence[Open]) -> Grade:
-    read_in = tuple(each.key for each in opened if each.said_by == "us" and each.key not in DECIDES_NO_GRADE)
+    chosen = tuple(each.key for each in opened if each.said_by == "us" and each.key not in DECIDES_NO_GRADE)
     if why_unrun(row.experiment):
-        return Grade("no run behind the figure is known", read_in)
-    if read_in:
-        return Grade("read in by us", read_in)
+        return Grade("no run behind the figure is known", chosen)
+    if chosen:
+        return Grade("chosen by us", chosen)
     if not any(each.said_by == "code" and each.key not in DECIDES_NO_GRADE for each in opened):
         return Grade("printed", ())
     apart = any(fact.apart for fact in facts_of(row.experiment, row.settings))

@@ -329,10 +329,10 @@ def test_what_rests_on_our_definition_is_counted_apart() -> None:
 
 
 def test_a_claim_has_the_least_well_founded_grade_of_its_rows() -> None:
-    grades = iter([Grade("printed", ()), Grade("read in by us", ("optimizer.lr",))])
+    grades = iter([Grade("printed", ()), Grade("chosen by us", ("optimizer.lr",))])
     answers = [replace(each, grade=next(grades)) for each in answers_for(accuracies(a=91.0, b=90.0), {"best": A})]
     (claim,) = claims_of(answers)
-    assert (claim.tested, claim.said) == (True, "holds, settings read in by us")
+    assert (claim.tested, claim.said) == (True, "holds, settings chosen by us")
 
 
 def test_all_claims_together_say_how_many_may_be_decided_wrongly() -> None:

@@ -51,15 +51,15 @@ def test_how_many_rows_are_of_which_grade(lines: list[Line], tmp_path: Path) -> 
     assert len(lines) == 130
     ours = Counter(line.grade.kind for line in lines if line.grade)
     theirs = Counter(line.authors.answer.grade.kind for line in lines if line.authors and line.authors.answer.grade)
-    assert ours == {"read in by us": 112, "no run behind the figure is known": 18}
+    assert ours == {"chosen by us": 112, "no run behind the figure is known": 18}
     assert theirs == {
         "from the authors' public code": 4,
         "close to the authors' public code": 40,
-        "read in by us": 20,
+        "chosen by us": 20,
         "no run behind the figure is known": 8,
     }
     page = as_markdown(lines, [], beside=tmp_path)
-    assert "| read in by us | 112 | 20 |" in page and "72 of 130 rows have a second reading" in page
+    assert "| chosen by us | 112 | 20 |" in page and "72 of 130 rows have a second reading" in page
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_no_row_leaves_open_what_its_report_prints(lines: list[Line]) -> None:
     plateau = answer(lines, "b35c-t7-models", model="resnet18")
     keys = {each.key for each in plateau.open if each.said_by != "report"}
     assert not keys & {"optimizer.lr", "schedule.factor", "train.batch_size", "augment.crop.padding", "data.mean"}
-    assert plateau.grade and set(plateau.grade.read_in) == {"schedule.monitor", "model.norm"}
+    assert plateau.grade and set(plateau.grade.chosen) == {"schedule.monitor", "model.norm"}
 
 
 def test_what_enters_no_number_is_not_left_open(lines: list[Line]) -> None:
@@ -118,7 +118,7 @@ def test_what_no_run_of_the_authors_reading_may_have_is_said_of_it(lines: list[L
     for line in lines:
         if line.comparison.answer.experiment.id in ("dfbc-t1-cnn-family", "dfbc-s2-vgg-bn"):
             assert line.authors and line.authors.answer.grade
-            assert line.authors.answer.grade == Grade("read in by us", keys)
+            assert line.authors.answer.grade == Grade("chosen by us", keys)
             stop = opened(line.authors.answer, keys[0])
             assert stop.value == "null" and "no run here may stop by the test set" in stop.source
     cnn = next(line for line in lines if line.comparison.answer.name == "residual_cnn")
@@ -132,7 +132,7 @@ def test_a_precision_decides_no_grade_and_what_is_all_printed_is_printed() -> No
     lenet5 = next(row for row in ROWS if row.settings.get("model") == "lenet5")
     assert grade_of(lenet5, [Open("model.act", "relu", "", "code")]).kind == "from the authors' public code"
     mixed = [Open("model.act", "relu", "", "code"), Open("schedule.gamma", "0.1", "", "us")]
-    assert grade_of(row, mixed) == Grade("read in by us", ("schedule.gamma",))
+    assert grade_of(row, mixed) == Grade("chosen by us", ("schedule.gamma",))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_row_has_a_verdict_under_each_of_two_readings(both: Path, tmp_path: Pa
     table = read_table(both)
     ours = {each.answer.name: verdict_of(each) for each in table.comparisons if each.headline}
     theirs = {each.answer.name: verdict_of(each) for each in table.authors_comparisons if each.headline}
-    assert ours["step"].startswith("consistent, interim, settings read in by us (")
+    assert ours["step"].startswith("consistent, interim, settings chosen by us (")
     assert theirs["step"] == "higher, interim, settings close to the authors' public code"
     assert (ours["linear"], theirs["linear"], theirs["cosine"]) == ("no runs", "no runs", "no runs")
     assert len(table.runs) == 6  # the authors' runs are in no comparison of ours
@@ -206,7 +206,7 @@ def test_the_index_counts_verdicts_by_grade_and_with_their_marks(both: Path, tmp
     assert "| consistent | 1 (1 interim) |" in page and "2 of 130 published rows have a verdict (2 interim)" in page
     assert "| lower | 0 | 0 | 0 | 1 (1 interim) | 0 |" in page and "| cosine | test accuracy |" in page
     (cosine,) = (row for row in page.splitlines() if row.startswith("| cosine |") and "lower" in row)
-    assert "| lower, interim | read in by us (" in cosine
+    assert "| lower, interim | chosen by us (" in cosine
     ours, theirs = page.index("| our reading |"), page.index("| the authors' reading |")
     assert "| consistent | 0 | 0 | 0 | 1 (1 interim) | 0 |" in page[ours:theirs]
     assert "| higher | 0 | 0 | 1 (1 interim) | 0 | 0 |" in page[theirs:]
@@ -229,7 +229,7 @@ def test_the_best_epoch_has_a_verdict_too_where_a_report_names_the_last_one_by_n
     line = next(each for each in catalogue(tmp_path / "runs")[0] if each.comparison.answer.name == "lenet5")
     assert (line.comparison.verdict, line.comparison.on_best_epoch) == ("lower", "consistent")
     page = as_markdown([line], [], beside=tmp_path)
-    assert "| lower, by the best epoch consistent | read in by us (" in page
+    assert "| lower, by the best epoch consistent | chosen by us (" in page
 
 
 def test_a_run_with_one_other_setting_is_not_the_authors_reading(both: Path) -> None:
@@ -240,12 +240,12 @@ def test_a_run_with_one_other_setting_is_not_the_authors_reading(both: Path) -> 
     assert not any(each.sample for each in read_table(both).authors_comparisons)
 
 
-def test_a_page_counts_the_verdicts_whose_settings_we_read_in(both: Path) -> None:
+def test_a_page_counts_the_verdicts_whose_settings_we_chose(both: Path) -> None:
     table = read_table(both)
     said = finding(table).text
-    assert "The settings behind 2 of 2 verdicts are in part read in by us, because the report leaves them open." in said
+    assert "The settings behind 2 of 2 verdicts are in part chosen by us, because the report leaves them open." in said
     counted = {row[0]: row[1:3] for row in grids.graded(table).rows}
-    assert counted == {"read in by us": ("5", "0"), "close to the authors' public code": ("0", "5")}
+    assert counted == {"chosen by us": ("5", "0"), "close to the authors' public code": ("0", "5")}
     listed = {row[0]: row[1] for row in grids.departures(table).rows}
     assert "schedule.monitor=auto" in listed and "test/loss" in listed["schedule.monitor=auto"]
     assert "Nobody can prove" in grids.departures(table).caption
