@@ -26,7 +26,7 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)  # 
 def read_whole(path: Path) -> str:
     """Return the text of a file. Raises ValueError with the reason why it cannot be settings."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:  # some editors begin a file with a byte order mark
             text = file.read(MOST_CHARACTERS + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError((error.strerror if isinstance(error, OSError) else None) or "not UTF-8 text") from error

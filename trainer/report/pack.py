@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.config.yaml_text import read_whole
 from trainer.errors import ArchiveError, ConfigError
 from trainer.files import alone_in, make_folder
 from trainer.report.folders import Problem, read_results, run_folders
@@ -20,7 +21,9 @@ from trainer.runs.archive import (
     write_archive,
 )
 from trainer.runs.archive_lines import Entry, entry_of, read_entry
+from trainer.runs.outcomes import Outcome
 from trainer.runs.private import public_sweep
+from trainer.sweep.header import read_header
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,11 @@ def pack(targets: Sequence[str], to: Path, runs: Path) -> Packed:
             for source in wrong
         ))  # fmt: skip
     others = [read_archive(path) for source in sources for path in source.archives if path.resolve() != to.resolve()]
-    fresh, left_out = _entries([source.folder for source in sources if source.folder])
+    fresh, left_out = _entries([(source.folder, _asked(source.sweep_file)) for source in sources if source.folder])
     new = [*(entry for other in others for entry in other.entries), *fresh]
     if not new and not to.exists():
         raise ArchiveError(f"{to}: nothing to pack", *(f"{each.where}: {each.message}" for each in left_out))
-    files = [path.read_text(encoding="utf-8") for source in sources if (path := source.sweep_file)]
+    files = [_text_of(path) for source in sources if (path := source.sweep_file)]
     make_folder(to.parent)
     with alone_in(to.parent):  # or two that pack at once would each write what it had read, without the other's runs
         before = read_archive(to) if to.exists() else Archive(None, ())
@@ -70,17 +73,30 @@ def pack(targets: Sequence[str], to: Path, runs: Path) -> Packed:
     return Packed(to, len(entries), added, to.stat().st_size, tuple(left_out), tuple(warnings))
 
 
-def _entries(folders: Sequence[Path]) -> tuple[list[Entry], list[Problem]]:
-    """Return (the runs in these folders as entries, those that no archive can have)."""
-    single = [[folder] if (folder / "config.yaml").is_file() else run_folders(folder) for folder in folders]
-    results, problems = read_results(each for found in single for each in found)
+def _text_of(sweep_file: Path) -> str:
+    try:
+        return read_whole(sweep_file)
+    except ValueError as error:
+        raise ArchiveError(f"{sweep_file}: {error}") from error
+
+
+def _asked(sweep_file: Path | None) -> Outcome | None:
+    return read_header(_text_of(sweep_file))[0].outcome if sweep_file else None
+
+
+def _entries(folders: Sequence[tuple[Path, Outcome | None]]) -> tuple[list[Entry], list[Problem]]:
+    """Return (the runs in these folders as entries, those that no archive can have). Each has what its sweep asks."""
     entries: list[Entry] = []
-    for result in results:
-        try:
-            entry = entry_of(result)
-            read_entry(entry.text, Path())  # what is written can be read
-        except (ValueError, TypeError) as error:
-            problems.append(Problem("unreadable", str(result.history.folder), str(error)))
-        else:
-            entries.append(entry)
+    problems: list[Problem] = []
+    for folder, asked in folders:
+        results, unread = read_results([folder] if (folder / "config.yaml").is_file() else run_folders(folder))
+        problems += unread
+        for result in results:
+            try:
+                entry = entry_of(result, asked)
+                read_entry(entry.text, Path())  # what is written can be read
+            except (ValueError, TypeError) as error:
+                problems.append(Problem("unreadable", str(result.history.folder), str(error)))
+            else:
+                entries.append(entry)
     return entries, problems

@@ -59,7 +59,7 @@ def read_source(source: Source, read: Read = read_result) -> Contents:
         results = [entry.result for entry in merged(entries)]
     text, file = sweep_text([archive.sweep for archive in archives]), None
     if own := source.sweep_file:
-        text, file = own.read_text(encoding="utf-8", errors="replace"), own
+        text, file = own.read_text(encoding="utf-8-sig", errors="replace"), own
     return Contents(tuple(results), tuple(problems), text, file)
 
 

@@ -132,7 +132,14 @@ def _gives_way(entry: Entry, other: Entry) -> bool:
         return False
     if other.numbers[: len(entry.numbers)] != entry.numbers:
         return False
-    return (ended, len(entry.numbers), entry.text) < (later, len(other.numbers), other.text)
+    return _order(entry) < _order(other)
+
+
+def _order(entry: Entry) -> tuple[bool, int, int, str]:
+    """Return the place of a state of a run among others. Of two that tell the same rows, one has more measures."""
+    result = entry.result
+    more = len(result.measures) + len(result.traces)
+    return result.status in _ENDED, len(entry.numbers), more, entry.text
 
 
 def _unpacked(path: Path) -> tuple[list[bytes], list[tuple[int, str]]]:

@@ -17,7 +17,7 @@ from trainer.runs.bits import pack_bits, unpack_bits
 from trainer.runs.folder import hash_of
 from trainer.runs.groups import SEED, decisive
 from trainer.runs.history import History, oddities
-from trainer.runs.outcomes import BAND_KEYS, Trace
+from trainer.runs.outcomes import BAND_KEYS, TRACED, Outcome, Trace
 from trainer.runs.private import public, public_config, public_provenance
 from trainer.runs.results import CURVES, Note, Result, numbers_of, strictly
 from trainer.runs.trace_text import TraceText, pack_trace, unpack_trace
@@ -64,11 +64,18 @@ class Entry:
         return numbers_of(self.result.history)
 
 
-def entry_of(result: Result) -> Entry:
-    """Return a run as an entry. Its result stays as it was read. Its line is without what is private."""
+def entry_of(result: Result, asked: Outcome | None = None) -> Entry:
+    """Return a run as an entry. Its result stays as it was read. Its line is without what is private.
+
+    What `asked` is read from is kept, beside what every page shows.
+    """
     history = result.history
     changing = {SEED: history.config.get(SEED) or 0, **decisive(history.config)}
-    traces = {key: pack_trace(trace) for key, trace in result.traces.items() if key in BAND_KEYS}
+    banded = {*BAND_KEYS, *([asked.key] if asked and asked.over_rates else [])}
+    traces = {key: pack_trace(trace) for key, trace in result.traces.items() if key in banded}
+    measures = dict(result.measures)
+    if asked and (value := asked.of_run(result.traces)) is not None:
+        measures[asked.name] = value
     line = {
         "format": 2 if traces else 1,
         "hash": hash_of(public_config(changing)),
@@ -78,7 +85,7 @@ def entry_of(result: Result) -> Entry:
         "rows": {
             key: [row.get(key) for row in history.rows] for key in CURVES if any(key in row for row in history.rows)
         },
-        "measures": dict(result.measures),
+        "measures": measures,
         "summary": public(_finite(history.summary)),
         "confusion": history.confusion,
         "classes": history.classes,
@@ -124,7 +131,7 @@ def read_entry(text: str, archive: Path) -> Entry:
 def _traces(texts: Mapping[str, TraceText]) -> dict[str, Trace]:
     found: dict[str, Trace] = {}
     for key, text in texts.items():
-        if key not in BAND_KEYS:
+        if key not in TRACED:
             raise ValueError(f"traces: {key}: format {FORMATS[-1]} has no such key")
         try:
             found[key] = unpack_trace(text)

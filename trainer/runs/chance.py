@@ -1,22 +1,41 @@
 """Runs at chance: those that ended with a test accuracy that guessing reaches, where another run has learned."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
-from trainer.runs.history import History, is_finite
+from trainer.errors import UserError
+from trainer.runs.history import History, is_finite, read_history
 from trainer.statistics.failures import LEARNED, at_chance
 
 TestSet = tuple[int, int]  # images, classes
 Key = TypeVar("Key")
 
-_TEST_SETS: dict[str, TestSet] = {"cifar10": (10_000, 10), "cifar100": (10_000, 100)}
+_TEST_SETS: dict[str, TestSet] = {
+    "cifar10": (10_000, 10),
+    "cifar100": (10_000, 100),
+    "svhn": (26_032, 10),
+    "mnist": (10_000, 10),
+    "fashion_mnist": (10_000, 10),
+    "shapes10": (2_000, 10),
+}
 
 
 def tests_of(history: History) -> TestSet | None:
-    """Return the test set of a run, of its confusion matrix or else of its data set. None if it tells neither."""
+    """Return the test set of a run, of its predictions or else of its data set. None if it tells neither."""
     if counts := history.confusion:
         return sum(map(sum, counts)), len(counts)
+    if history.correct is not None and history.classes:  # more classes than a matrix is kept of
+        return len(history.correct), len(history.classes)
     return tests_named(history.config.get("data.name"))
+
+
+def tests_in(folder: Path) -> TestSet | None:
+    """Return the test set of the run in a folder, or None if it does not tell, or cannot be read."""
+    try:
+        return tests_of(read_history(folder))
+    except UserError:
+        return None
 
 
 def tests_named(data: object) -> TestSet | None:

@@ -89,7 +89,7 @@ STANDARD = (
     *("runs/loss/width", "runs/loss/level", "runs/grad_distance/width", "runs/grad_distance/level", "runs/beta/high"),
     *("runs/beta/mean", "runs/grad_cosine/mean", "runs/lipschitz/max", DECADES),
     *("probe/loss_range/median", "probe/grad_l2_max/median", "probe/grad_cosine_min/median", "probe/beta/median"),
-    *("probe/lipschitz/median", "probe/shift_l2/median", "probe/shift_cosine/median"),
+    *("probe/lipschitz/median", "probe/shift_l2/median", "probe/shift_cosine/median", "probe/grad_variance/mean"),
 )
 """Outcomes that a page shows of every table whose runs have measured them, in this order."""
 
@@ -210,6 +210,8 @@ class Outcome:
 
 BAND_KEYS = tuple(dict.fromkeys(Outcome(name).key for name in STANDARD if Outcome(name).over_rates and name != DECADES))
 """Keys of the rows that pages make bands over learning rates of. Archives keep each of their steps."""
+TRACED = tuple(_KEYS)
+"""Keys of the rows of which an archive may have each step."""
 
 
 def read_outcome(name: str) -> Outcome:

@@ -88,7 +88,8 @@ def design_of(sweep: LocalSweep, question: str, numbers: Design) -> tuple[Design
     if file.method != "grid":
         raise SweepError(f"--until decided: {sweep.name} is a {file.method} search; it is for grid")
     if file.metric is None:
-        raise SweepError(f"--until decided: {sweep.name} names no metric; add metric: {{name: test/accuracy}}")
+        hint = "add metric: {name: test/accuracy, goal: maximize}"
+        raise SweepError(f"--until decided: {sweep.name} names no metric; {hint}")
     for key in ("early_terminate", "run_cap"):
         if getattr(file, key) is not None:
             raise SweepError(f"--until decided: {sweep.name} has {key}, which ends seeds, too; leave one out")

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from trainer.errors import SweepError
+from trainer.runs.chance import tests_in
 from trainer.runs.history import is_finite
 from trainer.signals import SECONDS_TO_SAVE, StopRequest
 from trainer.sweep.child import Child, LostError, Running, Train, train
 from trainer.sweep.ledger import Claim, Ledger
+from trainer.sweep.own_parts import pins
 from trainer.sweep.points import Checked, Entry, Point
 from trainer.sweep.status import Attempt, Progress, State, progress
 from trainer.sweep.storage import BEAT_SECONDS
@@ -86,8 +88,7 @@ class Engine:
 
     `watch` is called after each change, and every few seconds. `wanted` are the points to run, in this order, if not
     all. At the `deadline`, a value of `time.monotonic`, runs save and end. A search begins no point that would take
-    longer than is left. `pins` gives a point's further overrides, which are no part of it. With a `cluster`, its room
-    takes the place of `jobs`.
+    longer than is left. With a `cluster`, its room takes the place of `jobs`.
     """
 
     def __init__(
@@ -104,13 +105,11 @@ class Engine:
         target: Train = train,
         wanted: Sequence[Entry] | None = None,
         deadline: float = math.inf,
-        pins: Callable[[Point], Sequence[str]] = lambda _: (),
         cluster: Cluster | None = None,
     ) -> None:
         self._checked = checked
         self._wanted = checked.entries if wanted is None else wanted
         self._deadline = deadline
-        self._pins = pins
         self._sweep = checked.sweep
         self._ledger = ledger
         self._folder = folder
@@ -182,7 +181,7 @@ class Engine:
             self._asked_in_vain = time.monotonic()
             slot.dismiss()
             return None
-        overrides = [*self._sweep.fixed, *claim.point.overrides, *self._pins(claim.point)]
+        overrides = [*self._sweep.fixed, *claim.point.overrides, *pins(claim.point, self._sweep)]
         folder = self._folder / claim.run
         if self._cluster:
             child = self._cluster.start(folder, overrides, slot.env)
@@ -249,7 +248,8 @@ class Engine:
         value = summary.get(metric.name) if metric else None
         if not is_finite(value):  # the metric may name a text
             value = run.last_value if state == "stopped" else None
-        self._ledger.finish(run.claim, state, value, message)
+        tests = tests_in(self._folder / run.claim.run) if state == "finished" else None
+        self._ledger.finish(run.claim, state, value, message, tests=tests)
         if state not in ("finished", "stopped"):
             self._failed.add(run.claim.point.key)
 

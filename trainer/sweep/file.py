@@ -22,6 +22,7 @@ from trainer.errors import ConfigError, SweepError
 from trainer.runs.bands import RATE
 from trainer.runs.groups import SEED, label
 from trainer.runs.outcomes import EPOCHS
+from trainer.own.source import Source
 from trainer.sweep.command import COMMAND, read_command
 from trainer.sweep.header import Header, read_header, unknown_control
 from trainer.sweep.hyperband import Hyperband
@@ -127,6 +128,7 @@ class Sweep:
     warnings: tuple[str, ...]
     header: Header = field(default_factory=Header)  # what its comments say
     added_seeds: tuple[int, ...] = ()  # of the space, which the file does not have
+    texts: tuple[Source, ...] = ()  # of own parts, to which its points are held
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from trainer.errors import SweepError
 from trainer.runs.archive_lines import Entry as Line
+from trainer.runs.chance import tests_of
 from trainer.runs.have import runs_in_archives
 from trainer.runs.history import is_finite
 from trainer.sweep.points import Checked, Entry
@@ -66,5 +67,6 @@ def _had(entry: Entry, path: Path, run: Line, metric: str | None) -> Had:
     curve = {int(row["epoch"]): row[metric] for row in result.history.having(metric)} if metric else {}
     message = str(result.history.summary.get("reason") or "") if state == "diverged" else ""
     where = f"{path}/{result.name}"
-    attempt = Attempt(entry.point, state, value if is_finite(value) else None, where, message, str(path))
+    tests = tests_of(result.history)
+    attempt = Attempt(entry.point, state, value if is_finite(value) else None, where, message, str(path), tests)
     return Had(entry, attempt, curve)

@@ -18,6 +18,7 @@ from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
 from trainer.errors import ConfigError, SweepError, UserError
+from trainer.runs.chance import TestSet
 from trainer.runs.folder import config_hash, read_config
 from trainer.runs.history import is_finite
 from trainer.sweep import begun
@@ -236,9 +237,17 @@ class Ledger:
         return lost
 
     @patient
-    def finish(self, claim: Claim, state: State, value: float | None = None, message: str = "") -> None:
-        """Note how an attempt ended. `value` is the sweep's metric, if it has one."""
-        self._end(claim.trial, {"state": state, "value": value, "message": message})
+    def finish(
+        self,
+        claim: Claim,
+        state: State,
+        value: float | None = None,
+        message: str = "",
+        *,
+        tests: TestSet | None = None,
+    ) -> None:
+        """Note how an attempt ended. `value` is the sweep's metric, if it has one. `tests` is the run's test set."""
+        self._end(claim.trial, {"state": state, "value": value, "message": message, "tests": tests})
 
     @patient
     def report(self, claim: Claim, epoch: int, value: float) -> bool:

@@ -27,7 +27,7 @@ from trainer.sweep.have import Packed, runs_in
 from trainer.sweep.header import with_until
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.order import Plan, ordered, with_seeds
-from trainer.sweep.own_parts import keep_texts, pins
+from trainer.sweep.own_parts import held, keep_texts
 from trainer.sweep.points import Checked, Entry, points_of, sample
 from trainer.sweep.status import Progress, State
 from trainer.sweep.storage import without_password
@@ -72,11 +72,11 @@ class LocalSweep:
             refuse_missing(resolve((points_of(sweep) or sample(sweep, 1))[0], sweep).sink)
         with disk_errors(self.folder, "cannot be made"):
             self.folder.mkdir(parents=True, exist_ok=True)
-        sources = keep_texts(sweep, self.folder)
+        keep_texts(sweep, self.folder)
         with self._ledger() as ledger:
             text, kept = sweep.path.read_bytes(), self.folder / f"{sweep.name}.yaml"
             until = ledger.until or str(sweep.header.until or "")
-            text = with_until(text.decode(), until).encode()  # a report has no ledger
+            text = with_until(text.decode("utf-8-sig"), until).encode()  # a report has no ledger
             if not kept.exists() or kept.read_bytes() != text:
                 write_whole(kept, text)
             ledger.release_lost()
@@ -93,7 +93,6 @@ class LocalSweep:
                 watch=linking(self.folder, watch),
                 wanted=self.entries if wanted is None else wanted,
                 deadline=deadline,
-                pins=lambda point: pins(point, sweep, sources),
                 cluster=self.cluster,
             )
             return engine.run(retry=retry)
@@ -161,7 +160,7 @@ def open_sweep(
     begun = begun_with(sweep, folder, storage)
     sweep = with_seeds(sweep, begun.seeds if begun else ())
     seeds = plan.seeds_for(sweep)
-    sweep = with_seeds(sweep, seeds)
+    sweep = held(with_seeds(sweep, seeds), folder)
     checked = check(sweep)
     packed = runs_in(archives_of(have), checked)
     entries = ordered(checked.entries, plan, sweep)

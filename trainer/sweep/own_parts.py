@@ -1,13 +1,15 @@
 """Own parts of a sweep: their texts are kept beside its runs, and every point uses these."""
 
+import contextlib
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 from trainer.config.overrides import flatten, read_overrides, write_override
 from trainer.config.own import is_own
-from trainer.errors import SweepError
+from trainer.errors import ConfigError, SweepError
 from trainer.own.parts import KINDS, keep
-from trainer.own.source import Source, find
+from trainer.own.source import ENCODING, Source, find, hash_of, remember, remember_text
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import Point
 from trainer.sweep.space import Range
@@ -18,31 +20,55 @@ def sources_in(sweep: Sweep) -> list[Source]:
     return [find(section, name) for section, name in dict.fromkeys(_named(sweep))]
 
 
-def keep_texts(sweep: Sweep, folder: Path) -> list[Source]:
-    """Keep the texts of a sweep's own parts in its folder, and return them.
+def held(sweep: Sweep, folder: Path) -> Sweep:
+    """Return a sweep whose points are held to the texts of own parts as they are now, whatever becomes of the files.
+
+    If a file is gone, its text in the sweep's folder is taken. One that cannot be read is left to the check.
+    """
+    remember(folder)
+    found = [_found(section, name, folder) for section, name in dict.fromkeys(_named(sweep))]
+    texts = tuple(source for source in found if source)
+    for source in texts:
+        remember_text(source.kept_as, source.text)
+    return replace(sweep, texts=texts)
+
+
+def _found(section: str, name: str, folder: Path) -> Source | None:
+    with contextlib.suppress(ConfigError):
+        return find(section, name)
+    file = name.rpartition(":")[0]
+    if file and not Path(file).expanduser().exists():
+        with contextlib.suppress(ConfigError, OSError, UnicodeDecodeError):
+            kept = folder / "own" / PurePosixPath(file).name
+            return find(section, name, hash_of(kept.read_text(encoding=ENCODING)))
+    return None
+
+
+def keep_texts(sweep: Sweep, folder: Path) -> None:
+    """Keep the texts to which a sweep is held in its folder.
 
     Raises SweepError with a line for each that has changed since the sweep began: its runs would be of two versions.
     """
-    sources = sources_in(sweep)
-    kept = {source: folder / "own" / source.kept_as for source in sources}
+    kept = {source: folder / "own" / source.kept_as for source in sweep.texts}
     changed = {
         f"{source.file} has changed since this sweep began: bring back {path}, or give --runs another folder"
         for source, path in kept.items()
-        if path.exists() and path.read_text(encoding="utf-8") != source.text
+        if path.exists() and path.read_bytes() != source.text.encode()
     }
     if changed:
         raise SweepError(*sorted(changed))
-    keep(sources, folder)
-    return sources
+    keep(list(sweep.texts), folder)
 
 
-def pins(point: Point, sweep: Sweep, sources: list[Source]) -> list[str]:
-    """Return the overrides that hold a point's own parts to these texts, whatever becomes of their files."""
+def pins(point: Point, sweep: Sweep) -> list[str]:
+    """Return the overrides that hold a point's own parts to the texts of the sweep."""
+    if not sweep.texts:
+        return []
     settings = flatten({**flatten(read_overrides(sweep.fixed)), **point.values})
     return [
         write_override(f"{source.section}.code", source.code)
-        for source in sources
-        if settings.get(f"{source.section}.name") == source.name
+        for source in sweep.texts
+        if settings.get(f"{source.section}.name") == source.name and f"{source.section}.code" not in settings
     ]
 
 

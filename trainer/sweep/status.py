@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any, Literal, get_args
 
 from trainer.config.overrides import flatten, read_overrides
-from trainer.runs.chance import at_guessing, tests_named
+from trainer.runs.chance import TestSet, at_guessing, tests_named
 from trainer.sweep.file import Metric, Sweep
 from trainer.sweep.points import Point
 from trainer.text import spread, table
@@ -27,6 +27,7 @@ class Attempt:
     where: str  # run folder, or W&B run id
     message: str = ""  # why it failed
     archive: str = ""  # that has this run, if it was not run here
+    tests: TestSet | None = None  # of the run, if it told
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Progress:
     def at_chance(self) -> set[str]:
         """Return the keys of the points whose run finished at chance, by the rule of a report. Empty for other metrics.
 
-        The test set is that of `data.name`, of the point or of the command.
+        A run that does not tell its test set has that of `data.name`, of the point or of the command.
         """
         if self.metric is None or self.metric.name != "test/accuracy":
             return set()
@@ -105,11 +106,13 @@ class Progress:
             {
                 status.point.key: (status.value, tests)
                 for status in self.points
-                if status.state == "finished"
-                and status.value is not None
-                and (tests := tests_named({"data.name": "cifar10", **self.fixed, **status.point.values}["data.name"]))
+                if status.state == "finished" and status.value is not None and (tests := self._tests_of(status))
             }
         )
+
+    def _tests_of(self, status: PointStatus) -> TestSet | None:
+        named = {"data.name": "cifar10", **self.fixed, **status.point.values}["data.name"]
+        return status.attempts[0].tests or tests_named(named)
 
     def as_json(self) -> dict[str, Any]:
         """Return counts, each point with its runs, and what is duplicated or no longer in the file."""

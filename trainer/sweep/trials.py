@@ -39,7 +39,13 @@ def archived(had: Had, *, worst: float, shown: Mapping[str, BaseDistribution]) -
     """Return a run of an archive as a trial that has ended. `worst` stands for a value that it does not have."""
     attempt = had.attempt
     state = ENDS.get(attempt.state, TrialState.FAIL)
-    outcome = {"state": attempt.state, "value": attempt.value, "message": attempt.message, "where": attempt.where}
+    outcome = {
+        "state": attempt.state,
+        "value": attempt.value,
+        "message": attempt.message,
+        "where": attempt.where,
+        "tests": attempt.tests,
+    }
     return optuna.trial.create_trial(
         state=state,
         value=None if state == TrialState.FAIL else worst if attempt.value is None else attempt.value,
@@ -57,7 +63,16 @@ def attempt_of(trial: FrozenTrial, state: State) -> Attempt:
     """Return an attempt at a point, in a state that may have changed since it was noted."""
     known, outcome = trial.user_attrs, trial.user_attrs.get("outcome", {})
     where, message = outcome.get("where", known["run"]), outcome.get("message", "")
-    return Attempt(Point(known["point"]), state, outcome.get("value"), where, message, known.get("archive", ""))
+    images, classes = outcome.get("tests") or (None, None)
+    return Attempt(
+        Point(known["point"]),
+        state,
+        outcome.get("value"),
+        where,
+        message,
+        archive=known.get("archive", ""),
+        tests=(images, classes) if images and classes else None,
+    )
 
 
 def attempts_in(trials: Iterable[FrozenTrial], is_dead: Callable[[str], bool]) -> list[Attempt]:

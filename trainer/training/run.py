@@ -338,9 +338,9 @@ def _keep_predictions(loop: Loop, folder: Path) -> None:
     classes, last = loop.parts.class_names, loop.last_test
     if last is None:
         return
-    content: dict[str, Any] = {"correct": pack_bits(last.correct.tolist())}
+    content: dict[str, Any] = {"correct": pack_bits(last.correct.tolist()), "classes": classes}
     if len(classes) <= _MOST_CLASSES:
-        content |= {"classes": classes, "counts": last.confusion(len(classes)).tolist()}
+        content["counts"] = last.confusion(len(classes)).tolist()
     write_json(folder / "confusion.json", content)
 
 
@@ -363,7 +363,7 @@ def _finish(sinks: Sequence[Sink], summary: Mapping[str, Any]) -> str | None:
     return next(filter(None, hints), None)
 
 
-_MOST_CLASSES = 100  # in confusion.json
+_MOST_CLASSES = 100  # of the matrix in confusion.json
 _HEADLINE = {"last": "test/accuracy", "best_val": "test/accuracy_at_best_val", "best_test": "test/accuracy_best"}
 
 

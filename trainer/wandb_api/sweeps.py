@@ -25,6 +25,7 @@ import yaml
 from trainer.config.overrides import flatten
 from trainer.errors import SweepError
 from trainer.own.travel import as_parameters
+from trainer.runs.chance import tests_named
 from trainer.signals import LEASH, SECONDS_TO_SAVE
 from trainer.sweep.check import check
 from trainer.sweep.engine import device_env
@@ -153,7 +154,7 @@ def _register(path: Path, sweep: Sweep, texts: Mapping[str, Any]) -> Place:
 
     `texts` are further parameters: those of own parts.
     """
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     config["parameters"] |= texts
     with contextlib.redirect_stdout(sys.stderr):
         id = wandb.sweep(config, entity=sweep.file.entity, project=sweep.file.project)
@@ -175,7 +176,8 @@ def _attempt(run: Any, sweep: Sweep) -> Attempt | None:
     number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
     state = _state(run.state, summary.get("status"))
     message = f"W&B's state of it is {run.state}" if state == "crashed" else ""
-    return Attempt(Point({key: config[key] for key in sweep.space}), state, number, run.id, message)
+    tests = tests_named(config.get("data.name"))
+    return Attempt(Point({key: config[key] for key in sweep.space}), state, number, run.id, message, tests=tests)
 
 
 def _state(of_run: str, said: Any) -> State:

@@ -1,5 +1,6 @@
 """Two versions of a text are never mixed: in a config's hash, at a resume, in a report, in a sweep."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,13 @@ from trainer.config import load_config
 from trainer.errors import CheckpointError, ConfigError, SweepError
 from trainer.own import parts as own
 from trainer.own import source
-from trainer.own.source import find, hash_of
+from trainer.own.source import Source, find, hash_of
 from trainer.runs.folder import config_hash, read_config
 from trainer.runs.groups import grouped
 from trainer.runs.history import read_history
 from trainer.sweep.check import check
 from trainer.sweep.file import parse_sweep
-from trainer.sweep.own_parts import keep_texts, pins
+from trainer.sweep.own_parts import held, keep_texts, pins
 from trainer.training.network_arguments import complete_parts
 from trainer.training.run import resume_run, start_run
 from trainer.training.trained import evaluate_trained
@@ -68,17 +69,42 @@ parameters:
 
 def test_the_points_of_a_sweep_are_held_to_the_text_it_began_with(here: Path) -> None:
     (here / "nets.py").write_text(NET)
-    sweep = parse_sweep(SWEEP, Path("s.yaml"))
+    folder = here / "runs" / "s"
+    sweep = held(parse_sweep(SWEEP, Path("s.yaml")), folder)
     entries = check(sweep).entries
-    sources = keep_texts(sweep, here / "runs" / "s")
-    assert [pins(entry.point, sweep, sources) for entry in entries] == [[f"model.code={hash_of(NET)}"], []]
+    keep_texts(sweep, folder)
+    assert [pins(entry.point, sweep) for entry in entries] == [[f"model.code={hash_of(NET)}"], []]
+    for text in (f"{NET}\n", "def ("):
+        (here / "nets.py").write_text(text)
+        keep_texts(sweep, folder)  # before: its next round was refused, and a search ended without a word
+        assert check(sweep).entries == entries
     (here / "nets.py").write_text(f"{NET}\n")
     with pytest.raises(SweepError, match=r"nets.py has changed since this sweep began: bring back .*/s/own/nets.py"):
-        keep_texts(sweep, here / "runs" / "s")
-    words = [*entries[0].point.overrides, *pins(entries[0].point, sweep, sources)]
+        keep_texts(held(sweep, folder), folder)
+    words = [*entries[0].point.overrides, *pins(entries[0].point, sweep)]
     assert run_here(["train", *TINY, *words, "--runs", "runs/s", "--name", "p"]) == 0  # as a child does
     assert (here / "runs" / "s" / "p" / "own" / "nets.py").read_text() == NET
     assert read_config(Path("runs/s/p")).model.arguments["code"] == hash_of(NET)
+
+
+def test_the_status_of_a_sweep_whose_file_is_gone_is_by_the_text_it_kept(here: Path) -> None:
+    (here / "nets.py").write_text(NET)
+    folder = here / "runs" / "s"
+    sweep = held(parse_sweep(SWEEP, Path("s.yaml")), folder)
+    keep_texts(sweep, folder)
+    (here / "nets.py").unlink()
+    assert check(held(parse_sweep(SWEEP, Path("s.yaml")), folder)).entries == check(sweep).entries
+    with pytest.raises(SweepError, match=r"nets.py: no such file"):
+        check(held(parse_sweep(SWEEP, Path("s.yaml")), here / "elsewhere"))
+
+
+def test_a_text_whose_lines_end_as_on_windows_has_not_changed(here: Path) -> None:
+    """Before: a module's was refused in the next round, since its copy was read with other line ends."""
+    text = "def f(logits, targets):\r\n    return logits.sum(1)\r\n"
+    module = Source("loss", "pkg.losses:f", "f", "pkg/losses.py", "pkg.losses", text, hash_of(text))
+    sweep = replace(parse_sweep(SWEEP, Path("s.yaml")), texts=(module,))
+    for _ in range(2):
+        keep_texts(sweep, here / "runs" / "s")
 
 
 def test_two_files_of_one_name_cannot_both_be_kept(here: Path) -> None:

@@ -3,7 +3,9 @@
 import gzip
 import json
 import random
+import re
 from collections.abc import Callable, Sequence
+from importlib import resources
 from itertools import permutations
 from pathlib import Path
 from threading import Thread
@@ -19,6 +21,8 @@ from trainer.report.pages.write import write_report
 from trainer.report.tables import read_table, read_tables
 from trainer.runs.archive import read_archive
 from trainer.runs.bits import pack_bits
+from trainer.runs.outcomes import BAND_KEYS, STANDARD, read_outcome
+from trainer.runs.results import read_result
 
 SWEEP = """# Which rate is best?
 method: grid
@@ -108,6 +112,30 @@ def test_a_run_of_25_epochs_and_10000_test_images_takes_less_than_5_kb(sweep_of,
     archive = tmp_path / "rates.jsonl.gz"
     pack(sweep_of(20, epochs=25, images=10_000), to=archive)
     assert archive.stat().st_size / 20 < 5000
+
+
+@pytest.mark.parametrize("asked", ["runs/grad_cosine/mean@late", "runs/lipschitz/min", "runs/lipschitz/width"])
+def test_what_a_sweep_asks_is_kept(asked: str, sweep_of, tmp_path: Path) -> None:
+    """Before: only what every page shows. So `--have` ran it all again, and a page had no answer."""
+    folder, archive = sweep_of(3), tmp_path / "rates.jsonl.gz"
+    pack(folder, to=archive)
+    (folder / "rates.yaml").write_text(SWEEP.replace("SEEDS", "0").replace("method", f"# Outcome: {asked}, lower\nmethod"))
+    assert pack(folder, to=archive) == 0  # the richer state of each run replaces what was there
+    outcome, kept = read_outcome(asked), [entry.result for entry in read_archive(archive).entries]
+    assert len(kept) == 3
+    assert all(result.answers(outcome) for result in kept)
+    if not outcome.over_rates:
+        (first, *_) = [read_result(folder / result.name) for result in kept]
+        assert kept[0].measures[asked] == outcome.of_run(first.traces)
+
+
+def test_an_archive_keeps_every_measure_of_a_run_that_a_conclusion_is_about() -> None:
+    """Before: the variance of the gradient was lost, and the conclusion about it undecided for ever."""
+    text = resources.files("trainer").joinpath("published.yaml").read_text(encoding="utf-8")
+    named = {read_outcome(name) for name in re.findall(r"(?:above_)?measure: ([a-z_]+/[\w/@-]+)", text)}
+    assert len(named) > 10
+    lost = [each.name for each in named if each.name not in STANDARD and not (each.over_rates and each.key in BAND_KEYS)]
+    assert not lost
 
 
 def test_no_order_of_merging_shows_in_the_bytes(sweep_of, tmp_path: Path) -> None:

@@ -67,6 +67,29 @@ def test_what_chance_is_follows_the_data_of_the_command() -> None:
     assert [value for _, value, _ in rows(found)] == ["30.00 ± 0.00% (n=3)", "10.00 ± 0.00% (n=3)"]
 
 
+def test_shapes10_has_its_own_chance_and_a_run_tells_that_of_other_data() -> None:
+    """Before: nothing but CIFAR was known, so the terminal averaged what the page of the same runs passed over."""
+    text = """
+    method: grid
+    metric: {name: test/accuracy, goal: maximize}
+    command: [trainer, train, data.name=DATA, "${args}"]
+    parameters: {model.act: {values: [relu, gelu]}, seed: {values: [0, 1, 2]}}
+    """
+    reached = (0.9, 0.104, 0.9)
+    of_data = {
+        name: progress(
+            POINTS,
+            [Attempt(POINTS[i], "finished", value, f"r{i}", tests=tests) for i, value in enumerate(reached)],
+            sweep=parse_sweep(text.replace("DATA", name), Path("s.yaml")),
+        )
+        for name, tests in {"shapes10": None, "npz": None, "folder": (500, 10), "svhn": (100, 5)}.items()
+    }
+    first = {name: rows(found)[0][1:] for name, found in of_data.items()}
+    without = ("90.00 ± 0.00% (n=2)", "3 finished (1 at chance)")
+    assert first["shapes10"] == first["folder"] == first["svhn"] == without
+    assert first["npz"] == ("63.47 ± 45.96% (n=3)", "3 finished")  # nobody says how many images and classes
+
+
 def test_a_loss_is_no_percentage_and_nothing_is_a_dash() -> None:
     attempts = [Attempt(POINTS[i], "finished", value, "r") for i, value in enumerate((0.25, 0.75))]
     values = [value for _, value, _ in rows(progress(POINTS, attempts, sweep=sweep("test/loss")))]
