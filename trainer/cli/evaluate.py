@@ -26,11 +26,16 @@ def evaluate(
 ) -> None:
     """Measure a trained network on its test set, and on second ones."""
     path = run if run.is_file() else run_folder(run, runs)
+    from trainer.errors import ConfigError
     from trainer.own.quiet import says_nothing
     from trainer.protocols import finite_or_none
+    from trainer.runs.folder import read_config
+    from trainer.runs.kept import run_of
     from trainer.training.trained import evaluate_trained
 
     wanted = [] if also_test == ["none"] else also_test or None
+    if also_root and not (read_config(run_of(path)).data.also_test if wanted is None else wanted):
+        raise ConfigError("--also-root: no second test set is measured; name one, such as --also-test cifar10.1")
     also = {"data.also_test": wanted, "data.also_root": str(also_root) if also_root else None}
     with says_nothing():
         measured = evaluate_trained(path, loading_changes(data_root, device, **{"train.tta": tta}, **also))

@@ -204,8 +204,13 @@ def start(
     at_least: AtLeastFlag = None,
     at_most: AtMostFlag = None,
     margin: MarginFlag = None,
+    runs: RunsFlag = Path("runs"),
+    storage: StorageFlag = None,
 ) -> None:
-    """Register a sweep with W&B and start agents for it here."""
+    """Register a sweep with W&B and start agents for it here.
+
+    --runs and --storage go with --until decided, as in `trainer sweep run`.
+    """
     from trainer.sweep.file import read_sweep
     from trainer.sweep.gpus import devices_of
     from trainer.wandb_api import sweeps as remote
@@ -220,7 +225,7 @@ def start(
         os.environ["WANDB_MODE"] = "online"
         with asking():  # it is refused without an account
             pass
-        place = here.Place(Path("runs"), None, chosen, jobs)
+        place = here.Place(runs, storage, chosen, jobs)
         raise typer.Exit(here.run_decided([file], [], place, Plan(), wish, (), False))
     if until is not None:
         raise SweepError(f"--until: {until}: expected decided; a time goes with `trainer sweep run`")

@@ -233,7 +233,8 @@ def run_for(
         retry=retry,
     )
     if as_json:
-        print_json({sweep.name: each.as_json() for sweep, each in zip(sweeps, spent.progress, strict=True)})
+        said = {sweep.name: each.as_json() for sweep, each in zip(sweeps, spent.progress, strict=True)}
+        print_json(one_or_all(said, paths))
     else:
         for sweep, each in zip(sweeps, spent.progress, strict=True):
             typer.echo(f"{sweep.checked.sweep.path}")

@@ -110,7 +110,10 @@ def _noise(sweep: "LocalSweep", comparison: "Comparison", noise: str | None, run
     with suppress(ValueError):
         if (std := float(noise or "")) <= 0 or not math.isfinite(std):
             raise SweepError(f"--noise: {noise}: expected a standard deviation above 0, such as 0.3")
-        return Noise(std, std, std, "as given")
+        if comparison.test != "pairs":
+            return Noise(std, std, std, "as given")
+        pair = math.sqrt(2) * std  # of two runs that have nothing but the seed in common
+        return Noise(pair, pair, pair, f"{std:g} of a seed, as given")
     source = noise or sweep.name
     try:
         tables = read_tables([source], runs, archives_beside(runs))

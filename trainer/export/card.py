@@ -22,7 +22,7 @@ def card_of(network: ExportedNetwork, seeds: Seeds | None, largest: float) -> st
         f"`{network.title}` with {_parameters(network):,} parameters, trained on {_data(network)}.",
         "## Accuracy",
         "\n".join(_accuracy(network)),
-        *_over_seeds(seeds),
+        *_over_seeds(network, seeds),
         "## Use it",
         _images(network),
         f"```python\n{_example(network)}\n```",
@@ -86,7 +86,13 @@ def _accuracy(network: ExportedNetwork) -> Iterator[str]:
         yield f"| as the run measured it at its end, {seen} | {own:.2%} |"
 
 
-def _over_seeds(seeds: Seeds | None) -> Iterator[str]:
+def _over_seeds(network: ExportedNetwork, seeds: Seeds | None) -> Iterator[str]:
+    if not network.summary:
+        yield (
+            f"These are the weights of `{network.path.name}` of one run. What other seeds reached is known of the weights"
+            f" that a run ends with: `trainer export {network.name} --to hub-folder` tells it."
+        )
+        return
     if seeds is None or seeds.sample.n < 2 or seeds.sample.std is None:
         yield f"This is one run. What another seed would reach is not known.{_left_out(seeds)}"
         return

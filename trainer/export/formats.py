@@ -26,11 +26,13 @@ def read_format(name: str) -> Format:
 def place_of(path: Path, to: Format, out: Path | None) -> Path:
     """Return where a run folder or checkpoint file is exported to: `out`, or `RUN/export/` and a name.
 
-    Raises ConfigError if something is there, DiskError if its folder is a file.
+    Raises ConfigError if something is there or `out` ends as another format does, DiskError if its folder is a file.
     """
     folder = run_of(path)
     name = folder.resolve().name + suffix_of(path)
     place = out or folder / "export" / f"{name}{_ENDINGS[to]}"
+    if of_another := next((form for form, end in _ENDINGS.items() if form != to and place.name.endswith(end)), None):
+        raise ConfigError(f"--out: {place}: --to {to} writes no {_ENDINGS[of_another]}; write --to {of_another}")
     if place.exists() or place.is_symlink():
         raise ConfigError(f"{place}: exists; remove it, or give another place: --out PATH")
     there = next(each for each in place.absolute().parents if each.exists())

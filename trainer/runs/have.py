@@ -1,15 +1,21 @@
 """Runs of archives that count as done and are not run again: `--have ARCHIVE` of `sweep run` and `bench accuracy`."""
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from trainer.config.load import as_stored, validate
 from trainer.config.overrides import nest
 from trainer.errors import ArchiveError, ConfigError
+from trainer.own.parts import KINDS
 from trainer.runs.archive import SUFFIX, is_archive, read_archive
 from trainer.runs.archive_lines import Entry
 from trainer.runs.folder import config_hash
+
+
+_NAMES = tuple(f"{section}.name" for section in KINDS)
 
 
 def archives_of(paths: Sequence[Path]) -> list[Path]:
@@ -26,25 +32,32 @@ def archives_of(paths: Sequence[Path]) -> list[Path]:
 def runs_in_archives(archives: Sequence[Path], statuses: Collection[str]) -> list[tuple[Path, Entry]]:
     """Return all runs of archives that ended so, each with its archive. The hash is that of today's keys.
 
-    Finished ones are first, then the order is by name and start. So the first of a hash is the one that counts. Raises
-    ArchiveError for a file that is no archive or is damaged, DiskError.
+    A run of an own part in a home directory is there twice: an archive has its name with `~`, and a sweep may have it
+    in full. Finished ones are first, then the order is by name and start. So the first of a hash is the one that
+    counts. Raises ArchiveError for a file that is no archive or is damaged, DiskError.
     """
     if foreign := [path for path in archives if not is_archive(path)]:
         raise ArchiveError(*(f"--have: {path}: an archive is called NAME{SUFFIX}" for path in foreign))
     packed = [
-        (path, replace(run, hash=_hash_now(run)))
+        (path, replace(run, hash=hash))
         for path in archives
         for run in read_archive(path).entries
         if run.result.status in statuses
+        for hash in _hashes_now(run)
     ]
     return sorted(
         packed, key=lambda each: (each[1].result.status != "finished", each[1].result.name, each[1].result.started)
     )
 
 
-def _hash_now(run: Entry) -> str:
-    """Return the hash of a run's config by the keys that this trainer knows, which may be more than when it ran."""
+def _hashes_now(run: Entry) -> list[str]:
+    """Return the hashes of a run's config by the keys that this trainer knows, which may be more than when it ran."""
+    whole = {key: _in_full(value) if key in _NAMES else value for key, value in run.result.config.items()}
     try:
-        return config_hash(validate(as_stored(nest(run.result.config))))
+        return list(dict.fromkeys(config_hash(validate(as_stored(nest(each)))) for each in (run.result.config, whole)))
     except ConfigError:  # nothing of today has such a config
-        return run.hash
+        return [run.hash]
+
+
+def _in_full(name: Any) -> Any:
+    return os.path.expanduser(name) if isinstance(name, str) else name

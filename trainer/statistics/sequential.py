@@ -9,6 +9,7 @@ both one-sided tests say that it differs by less than the margin (Schuirmann 198
 docs/simulations.md has the error and the seeds that simulations of this design measured, and those of other designs.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -54,7 +55,7 @@ class Design:
             raise ValueError(f"--at-most: {self.at_most} is under --at-least {self.at_least}")
         if self.at_most > _MOST_SEEDS:
             raise ValueError(f"--at-most: {self.at_most}: expected {_MOST_SEEDS} seeds or fewer")
-        if self.margin is not None and not self.margin > 0:
+        if self.margin is not None and not 0 < self.margin < math.inf:
             raise ValueError(f"--margin: {self.margin:g}: expected a difference above 0")
 
     @property

@@ -98,6 +98,7 @@ def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.Ca
         (["run", "good.yaml", "--until", "04:30", "--for", "1h"], "use one"),
         (["run", "good.yaml", "--margin", "0.3"], "--margin: goes with --until decided"),
         (["run", "good.yaml", "--until", "decided", "--margin", "0"], "--margin: 0: expected a difference above 0"),
+        (["run", "good.yaml", "--until", "decided", "--margin", "inf"], "--margin: inf: expected a difference above 0"),
         (["run", "good.yaml", "--until", "decided", "--at-most", "2"], "--at-most: 2 is under --at-least 3"),
         (["run", "good.yaml", "--until", "decided", "--at-most", "100000000"], "expected 1000 seeds or fewer"),
         (["run", "good.yaml", "--until", "decided", "--seeds", "0-3"], "it chooses the seeds itself"),
@@ -177,12 +178,13 @@ def test_each_round_of_a_time_has_a_table_that_ends_with_it(trainer, monkeypatch
     assert on_screen == [1, 0, 1, 0]
 
 
-@pytest.mark.parametrize("how", [[], ["--until", "decided", "--at-most", "3"]])
+@pytest.mark.parametrize("how", [[], ["--until", "decided", "--at-most", "3"], ["--for", "1h"]])
 def test_several_sweeps_are_one_json_object_and_each_is_opened_once(
     trainer, how: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.ready()
     monkeypatch.setattr(local, "Engine", partial(engine.Engine, target=pretended.main))
+    monkeypatch.setattr("trainer.sweep.pilot.Pilot.seconds", lambda *_: 1.0)
     monkeypatch.setenv("PRETEND_NOISE", "0.1")
     monkeypatch.setenv("PRETEND_SECONDS", "0.01")
     checked: list[str] = []
@@ -211,6 +213,12 @@ def test_a_plan_has_cost_power_and_a_chart(
     assert "good.yaml: 8 points" in said
     assert "8 runs with 16 epochs take about 8 min on this machine, one at a time" in said
     assert said.splitlines()[-1] == "plan.svg"
+    assert "standard deviation of a seed 0.30 points (as given)" in said
+    text = SWEEP.replace("method", "# Outcome: test/accuracy, higher\nmethod", 1)
+    (tmp_path / "asked.yaml").write_text(text)
+    assert trainer("plan", "asked.yaml", "--noise", "0.3") == 0
+    # Before: 0.30, as if two runs of one seed were alike.
+    assert "standard deviation of a pair's difference 0.42 points (0.3 of a seed, as given)" in capsys.readouterr().out
     drawn = (tmp_path / "plan.svg").read_text()
     assert "Smallest difference that so many seeds find" in drawn
     assert "Dashed: the difference that is wanted." in drawn

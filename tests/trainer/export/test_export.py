@@ -238,6 +238,9 @@ def test_a_run_without_other_seeds_says_so(exported_runs: Path, tmp_path: Path) 
     text = (tmp_path / "hub" / "README.md").read_text(encoding="utf-8")
     assert "This is one run." in text and "What its sweep found" not in text
     assert "3 of 16 test images" in text
+    write_hub_folder(load_network(exported_runs / "ghost" / "checkpoint.pt", {}, check=3), tmp_path / "other")
+    text = (tmp_path / "other" / "README.md").read_text(encoding="utf-8")
+    assert "the weights of `checkpoint.pt` of one run" in text and "is not known" not in text
     own = tmp_path / "own"
     write_hub_folder(load_network(exported_runs / "tied", {}), own)
     assert {each.name for each in own.iterdir()} == {"README.md", "config.json", "model.safetensors", "my_nets.py"}
@@ -259,6 +262,10 @@ def test_a_run_without_other_seeds_says_so(exported_runs: Path, tmp_path: Path) 
             "there: exists; remove it, or give another place: --out PATH",
         ),
         (["ghost", "--to", "timm", "--out", "there/in"], "there/in: cannot be made: "),
+        (
+            ["ghost", "--to", "safetensors", "--out", "net.onnx"],
+            "--out: net.onnx: --to safetensors writes no .onnx; write --to onnx",
+        ),
         (
             ["tied", "--to", "timm"],
             "is a network of your own, which timm cannot build; take safetensors, onnx or hub-folder",

@@ -14,6 +14,7 @@ from trainer.own import source
 from trainer.own.source import Source, find, hash_of
 from trainer.runs.folder import config_hash, read_config
 from trainer.runs.groups import grouped
+from trainer.runs.have import runs_in_archives
 from trainer.runs.history import read_history
 from trainer.sweep.check import check
 from trainer.sweep.file import parse_sweep
@@ -85,6 +86,21 @@ def test_the_points_of_a_sweep_are_held_to_the_text_it_began_with(here: Path) ->
     assert run_here(["train", *TINY, *words, "--runs", "runs/s", "--name", "p"]) == 0  # as a child does
     assert (here / "runs" / "s" / "p" / "own" / "nets.py").read_text() == NET
     assert read_config(Path("runs/s/p")).model.arguments["code"] == hash_of(NET)
+
+
+def test_a_run_of_a_part_in_a_home_directory_is_found_in_its_archive(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: an archive has its name with `~`, so `--have` ran it again."""
+    monkeypatch.setenv("HOME", str(here))
+    (here / "nets.py").write_text(NET)
+    for name in (f"{here}/nets.py:Net", "~/nets.py:Net"):
+        runs = here / ("full" if name.startswith("/") else "short")
+        assert run_here(["train", *TINY, f"model.name={name}", "--runs", str(runs), "--name", "p"]) == 0
+        archive = here / f"{runs.name}.jsonl.gz"
+        assert run_here(["report", "pack", str(runs), "--to", str(archive)]) == 0
+        found = {run.hash for _, run in runs_in_archives([archive], ("finished",))}
+        assert config_hash(read_config(runs / "p")) in found
 
 
 def test_the_status_of_a_sweep_whose_file_is_gone_is_by_the_text_it_kept(here: Path) -> None:

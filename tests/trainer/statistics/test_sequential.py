@@ -138,6 +138,7 @@ def test_nothing_is_decided_before_the_first_look_and_nothing_is_open_after_the_
     [
         ({"margin": 0.0}, "--margin: 0: expected a difference above 0"),
         ({"margin": float("nan")}, "--margin: nan"),
+        ({"margin": float("inf")}, "--margin: inf: expected a difference above 0"),
         ({"at_least": 5, "at_most": 4}, "--at-most: 4 is under --at-least 5"),
         ({"at_least": 1}, "--at-least: 1: a spread needs two seeds"),
     ],

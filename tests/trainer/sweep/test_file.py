@@ -124,13 +124,26 @@ def test_what_wandb_takes_silently_is_warned_of(text: str, warning: str) -> None
     ("text", "warning"),
     [
         ("metric: {name: test/acuracy}", "metric.name: the trainer does not log 'test/acuracy'; did you mean"),
-        ("metric: {name: val/accuracy}", "metric.name: val/accuracy needs a validation set; set data.val_fraction"),
+        ("metric: {name: test/accuracy}", "metric.goal: test/accuracy is minimized, so the lowest counts as best"),
+        (
+            "metric: {name: val/accuracy, goal: maximize}",
+            "metric.name: val/accuracy needs a validation set; set data.val_fraction",
+        ),
     ],
 )
 def test_a_metric_that_no_point_logs_is_warned_of(text: str, warning: str) -> None:
     whole = f"project: p\nmethod: grid\ncommand: [trainer]\n{text}\nparameters: {{seed: {{value: 0}}}}"
     (found,) = check(parse_sweep(whole, Path("s.yaml"))).warnings
     assert found.startswith(warning)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    """Before: the header was lost, and the copy beside the runs of `--until decided` could not be read."""
+    path = tmp_path / "s.yaml"
+    text = f"# Which is best?\n# Control: seed=0\n{WHOLE}parameters: {{seed: {{values: [0, 1]}}}}"
+    path.write_text(text, encoding="utf-8-sig")
+    sweep = read_sweep(path)
+    assert (sweep.header.question, sweep.header.control) == ("Which is best?", "seed=0")
 
 
 def test_a_search_on_the_test_set_is_warned_of() -> None:

@@ -115,6 +115,9 @@ def test_evaluate_measures_them_again_or_for_the_first_time(
     assert shown["also/cifar10.1/accuracy"] == f"{again['also/cifar10.1/accuracy']:.2%}"
     assert run_here(["evaluate", "b", *flags, "--also-root", "/nowhere"]) == 2
     assert "/nowhere/cifar10.1_v6_data.npy: No such file" in capsys.readouterr().err
+    for words in (["b"], ["a", "--also-test", "none"]):  # before: it was silently left out
+        assert run_here(["evaluate", *words, *flags[4:], "--also-root", "/nowhere"]) == 2
+        assert "--also-root: no second test set is measured" in capsys.readouterr().err
 
 
 def test_evaluate_says_that_the_images_are_others(ten_classes: Path, capsys: pytest.CaptureFixture[str]) -> None:
