@@ -42,6 +42,7 @@ def test_a_process_that_stays_gives_its_second_run_the_bits_of_one_in_its_own(
     assert state_at_end(first) == "finished"
     second = Child(tmp_path / "second", [*words, "seed=2"], env, stays=True, after=first)
     assert state_at_end(second) == "finished"
+    assert second._process is first._process  # else it is compared with its like
     second.dismiss()
     assert state_at_end(in_a_child(tmp_path / "own", [*words, "seed=2"])) == "finished"
     assert_same_end(tmp_path / "second", tmp_path / "own")

@@ -1,7 +1,8 @@
 """Every optimizer, loss and schedule takes three steps on the device, and so do the other parts of a step."""
 
 import pytest
-from on_device import NARROW, assert_finite, choices_of, only_on_cuda, trained
+import torch
+from on_device import NARROW, as_in_a_run, assert_finite, choices_of, loop_of, only_on_cuda, trained
 
 pytestmark = pytest.mark.gpu
 
@@ -44,6 +45,28 @@ def test_three_steps_with_a_choice_are_finite(word: str, device_run: list[str]) 
 @pytest.mark.parametrize("words", OTHERS.values(), ids=OTHERS.keys())
 def test_three_steps_with_something_else_in_them_are_finite(words: list[str], device_run: list[str]) -> None:
     three_steps(device_run, words)
+
+
+@only_on_cuda("CUDA alone has TF32")
+@pytest.mark.parametrize(("precision", "exact"), [("float32", True), ("tf32", False)])
+def test_float32_is_not_rounded_to_tf32_unless_asked(precision: str, exact: bool, device_run: list[str]) -> None:
+    """TF32 has ten bits after the point, so it takes 1 + 2^-12 for 1."""
+    loop = loop_of([*device_run, *NARROW, f"train.precision={precision}"])
+    ones = torch.ones(64, 64, device="cuda")
+    kernel = torch.full((64, 64, 1, 1), 1 + 2.0**-12, device="cuda")
+    with as_in_a_run(loop):
+        product = ones @ (ones + 2.0**-12)
+        convolved = torch.nn.functional.conv2d(torch.ones(8, 64, 8, 8, device="cuda"), kernel)
+    for found in (product, convolved):
+        assert bool((found == 64 * (1 + 2.0**-12)).all()) == exact
+
+
+@only_on_cuda("Inductor compiles for a CPU elsewhere")
+@pytest.mark.parametrize("words", [["train.compile=default"], ["train.compile=default", "train.graphs=true"],
+                                   ["train.cudnn_benchmark=true"]], ids=" ".join)  # fmt: skip
+def test_a_short_run_with_other_kernels_is_finite(words: list[str], device_run: list[str]) -> None:
+    loop = trained([*device_run, *NARROW, "train.batch_size=30", "train.epochs=1", *words])
+    assert_finite(loop)
 
 
 @only_on_cuda("float16 needs a GPU")

@@ -4,8 +4,10 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 from on_device import NARROW, ON_CPU, as_in_a_run, in_a_child, loop_of, only_on_cuda, state_at_end
 from run_ends import assert_same_end, differing, rows_of
+from torch import Tensor
 
 from trainer.sweep.child import warm_up
 
@@ -16,7 +18,7 @@ _RECORDED = "train.graphs=true"
 _VGG = ["model.name=vgg_a", "model.dropout=0.3"] if not ON_CPU else ["model.name=handmade_mlp", "model.dropout=0.3"]
 _RUNS = {
     "resnet18": ["model.name=resnet18"] if not ON_CPU else NARROW,
-    "fastresnet9": [] if not ON_CPU else NARROW,
+    "fastresnet9": [*([] if not ON_CPU else NARROW), "model.ghost_size=10"],  # three groups of a batch, at once
     "averages": [*_VGG, "recipe=none", "train.ema.decay=0.99", "train.ema.every=5", "optimizer.lookahead.steps=5"],
     "probes": [*_VGG, "recipe=none", "probe.walk.every=7", "probe.drift.every=1", "probe.noise.every=6"],
     "muon": [*(NARROW if ON_CPU else []), "optimizer.name=muon", "train.clip_grad_norm=1", "train.accumulate=2"],
@@ -46,6 +48,29 @@ def test_a_recorded_run_that_is_killed_and_resumed_ends_with_the_same_bits(
     assert state_at_end(in_a_child(tmp_path / "broken", words, broken_at=(33, signal.SIGTERM))) == "interrupted"
     assert state_at_end(in_a_child(tmp_path / "broken", words)) == "finished"
     assert_same_end(tmp_path / "broken", tmp_path / "unbroken")
+
+
+@only_on_cuda("CUDA alone has graphs")
+def test_a_run_whose_recording_fails_trains_as_before(
+    device_run: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its loss waits for the device, which a capture does not allow. It has dropout, whose generator is captured, too."""
+    words = [*device_run, *_FORTY_STEPS, *_RUNS["averages"]]
+    plain, broken = loop_of(words), loop_of([*words, _RECORDED])
+    loss = broken.parts.loss_fn
+
+    def waiting(logits: Tensor, targets: Tensor) -> Tensor:
+        if torch.cuda.is_current_stream_capturing():
+            logits.sum().item()
+        return loss(logits, targets)
+
+    object.__setattr__(broken.parts, "loss_fn", waiting)
+    for loop in (plain, broken):
+        with as_in_a_run(loop):
+            assert loop.fit().status == "finished"
+    assert "train.graphs: this run's steps cannot be recorded" in capsys.readouterr().err
+    ours, theirs = (loop.parts.evaluated.state_dict() for loop in (plain, broken))
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
 @only_on_cuda("CUDA alone has graphs")

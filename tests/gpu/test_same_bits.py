@@ -34,7 +34,7 @@ def unbroken(device_run: list[str], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_two_processes_with_one_seed_end_with_the_same_bits(tmp_path: Path, device_run: list[str]) -> None:
-    words = [*device_run, *SIXTY_STEPS, *DEFAULT]
+    words = [*device_run, *SIXTY_STEPS, *DEFAULT, "model.ghost_size=16"]  # two groups of a batch, at once
     children = [in_a_child(tmp_path / name, words) for name in ("one", "other")]
     assert [state_at_end(child) for child in children] == ["finished", "finished"]
     assert_same_end(tmp_path / "one", tmp_path / "other")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from trainer.bench.judged import finding, plain, rows, summaries
@@ -18,10 +19,13 @@ from trainer.bench.peers import Side
 from trainer.bench.rounds import ratio, result
 from trainer.bench.takes import Note, Take, archived, has_finished, run_of, seeded
 from trainer.config import RunConfig
+from trainer.config.load import validate
+from trainer.config.overrides import lay_over
 from trainer.errors import UserError
 from trainer.files import make_folder, write_json
 from trainer.runs.provenance import machine
 from trainer.training.device import choose_compute
+from trainer.training.run import start_run
 
 PEER = "airbench"
 _SAME = ("processor", "bfloat16", "cores", "device", "precision", "python", "versions")
@@ -61,6 +65,8 @@ def bench_accuracy(
         _same_machine(folder, machine(compute.measured_on) | compute.description)
     made, theirs = dict(had), list[Take]()
     peer = _Peer(against, folder, config, charge_evaluation) if against else None
+    if compute.device.type == "cuda" and not all(has_finished(folder, seed) for seed in own):
+        warm_up(config)
     try:
         for seed in own:
             turns = [partial(_make, made, seeded(config, seed), folder, charge_evaluation)]
@@ -94,6 +100,14 @@ def bench_accuracy(
         "machines": {side: summaries(takes, machines) for side, takes in sides.items()},
         "runs": {side: [plain(take, machines) for take in takes] for side, takes in sides.items()},
     }
+
+
+def warm_up(config: RunConfig) -> None:
+    """Take three steps of a run that is not kept: the first one of a process waits for a GPU's libraries and kernels."""
+    off = {name: {"mode": "disabled"} for name in ("wandb", "trackio", "tensorboard")} | {"console": {"mode": "off"}}
+    short = lay_over(config.model_dump(mode="json"), {"train": {"max_steps": 3}, "sink": off})
+    with TemporaryDirectory() as folder:
+        start_run(validate(short), runs=Path(folder), name="warm-up")
 
 
 def _pairs(own: Sequence[int], folder: Path, most: int | None, note: Note) -> list[int]:

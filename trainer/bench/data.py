@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from typing import Any
 
 import torch
@@ -76,7 +77,8 @@ def _ours(image_set: ImageSet, augment: Augment, compute: Compute, batch_size: i
         split, augment, steps=Steps(len(split), batch_size), seed=0, mean=image_set.mean, std=image_set.std
     )
     normalize = Normalize(image_set.mean, image_set.std, compute.device)
-    return lambda: (normalize(images, compute.memory_format) for images, _ in batches.epoch(0))
+    epochs = count()  # each in its turn, since a GPU's draws are made an epoch ahead
+    return lambda: (normalize(images, compute.memory_format) for images, _ in batches.epoch(next(epochs)))
 
 
 def _theirs(dataset: Dataset[Any], compute: Compute, batch_size: int, workers: int) -> Pass:

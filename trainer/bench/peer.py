@@ -84,6 +84,7 @@ def ours(network: str) -> Callable[[Path, int], Made]:
             with numerics(config.train, parts.model):
                 for batch in parts.batches.epoch(loop.counters.epoch):
                     loop.train_batch(*batch)
+            loop.counters.epoch, loop.counters.step_in_epoch = loop.counters.epoch + 1, 0
             compute.synchronize()
 
         return f"{config.model.name}, batch {config.train.batch_size}, {compute.precision}", epoch

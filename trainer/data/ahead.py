@@ -31,13 +31,17 @@ class Ahead(Generic[T]):
         # A stream of its own: its copies wait for no training step.
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._made: tuple[int, Future[tuple[T, torch.cuda.Event | None]]] | None = None
+        self._taken: tuple[int, T] | None = None  # the last ones, since SWA passes over an epoch before it is trained
 
     def take(self, epoch: int) -> T | None:
-        """Return the draws if they are of this epoch, and forget them. Raises whatever their thread raised."""
+        """Return the draws if they are of this epoch, or the last ones again. Raises whatever their thread raised."""
+        if self._taken and self._taken[0] == epoch:
+            return self._taken[1]
         made, self._made = self._made, None
         if made is None or made[0] != epoch:
             return None
         draws, copied = made[1].result()
+        self._taken = epoch, draws
         if copied:
             here = torch.cuda.current_stream(self._device)
             here.wait_event(copied)
@@ -48,6 +52,9 @@ class Ahead(Generic[T]):
     @contextmanager
     def drawing(self, epoch: int, draw: Callable[[int], T]) -> Iterator[None]:
         """Call `draw(epoch)` in a thread beside the block. At its end the thread has ended."""
+        if self._made and self._made[0] == epoch:
+            yield
+            return
         with ThreadPoolExecutor(1, thread_name_prefix="draws") as pool:
             self._made = epoch, pool.submit(self._drawn, epoch, draw)
             yield

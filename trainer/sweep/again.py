@@ -66,6 +66,7 @@ def forget() -> None:
         import torch
 
         if torch.cuda.is_initialized():
+            torch._C._cuda_clearCublasWorkspaces()  # pyright: ignore[reportPrivateUsage] - there is no other way
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
     with contextlib.suppress(OSError, AttributeError):  # not glibc

@@ -1,4 +1,4 @@
-"""torch.compile ahead of training, so that no training step waits for it."""
+"""torch.compile, and a GPU's first kernels, ahead of training, so that no training step waits for them."""
 
 import time
 from collections.abc import Callable
@@ -21,15 +21,22 @@ def compiled(model: nn.Module, train: Train, device: torch.device, steps: int) -
         mode = "default" if device.type == "cuda" and steps >= _LONG else False
     if not mode:
         return model
-    # Recorded steps are graphs of their own, so Inductor's would be one too many.
-    return torch.compile(model, mode="max-autotune-no-cudagraphs" if mode == "max-autotune" else mode)
+    # Recorded steps are graphs of their own, so Inductor's would be one too many. Kernels for any size would be slower,
+    # and a second shape would have torch make those.
+    mode = "max-autotune-no-cudagraphs" if mode == "max-autotune" else mode
+    return torch.compile(model, mode=mode, dynamic=False)
+
+
+def needs_a_pass(parts: Parts) -> bool:
+    """Return whether the first pass of a shape takes longer than others: a compiled network's, and any on a GPU."""
+    return parts.forward is not parts.model or parts.compute.device.type == "cuda"
 
 
 def compile_ahead(parts: Parts) -> float:
     """Pass an empty batch of each of the run's shapes forward and backward. Return the seconds that it took.
 
-    torch.compile makes its kernels when it first sees a shape. The order is that of the run, since a second shape lets
-    it make kernels for any size. Weights, statistics, gradients and generators stay as they are.
+    torch.compile makes its kernels when it first sees a shape. A GPU loads its libraries and kernels, and cuDNN plans.
+    Weights, statistics, gradients and generators stay as they are.
     """
     begun = time.perf_counter()
     config, compute = parts.config, parts.compute

@@ -8,6 +8,7 @@ import resource
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import nn
@@ -94,7 +95,7 @@ class Compute:
             yield
             return
         self.synchronize()
-        with torch.cuda.stream(torch.cuda.Stream(self.device)):
+        with torch.cuda.stream(_own_stream(self.device)):
             yield
         self.synchronize()
 
@@ -112,6 +113,12 @@ class Compute:
         """Wait for the device. Call this before reading a clock."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+
+@cache
+def _own_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the same stream for each run of a process: cuBLAS keeps memory for each that it has seen."""
+    return torch.cuda.Stream(device)
 
 
 def choose_compute(config: Train, ranks: Ranks = ALONE, begun: Mapping[str, str] | None = None) -> Compute:

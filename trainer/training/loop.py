@@ -14,7 +14,7 @@ from trainer.config.train import Train
 from trainer.data.images import Split
 from trainer.protocols import Probe, Progress, Record, Sink, Status, View
 from trainer.runs.kept import name_of
-from trainer.training.compiled import compile_ahead
+from trainer.training.compiled import compile_ahead, needs_a_pass
 from trainer.training.counters import Clock, Counters, Sums
 from trainer.training.evaluate import Evaluation, evaluate
 from trainer.training.parts import Parts
@@ -70,10 +70,16 @@ class Loop:
 
     def fit(self) -> Outcome:
         """Train from the present step to the last epoch, a stop, or a loss that is no longer finite."""
+        try:
+            return self._fit()
+        finally:
+            self.step_source.recording = contextlib.nullcontext  # a loop in a circle would keep a GPU's memory
+
+    def _fit(self) -> Outcome:
         parts, counters = self.parts, self.counters
         if not counters.step:
             self.keep_path_weights()
-        if parts.forward is not parts.model and not self.done:
+        if needs_a_pass(parts) and not self.done:
             counters.compile_seconds += compile_ahead(parts)
         while not self.done:
             parts.model.train()

@@ -22,10 +22,11 @@ from trainer.training.evaluate import evaluate, evaluated_at_once
 from trainer.training.loop import Loop, seconds_between_checkpoints
 from trainer.training.numerics import numerics
 from trainer.training.parts import Parts
+from trainer.training.recorded import RECORDED_FROM, source_of_steps
 from trainer.training.run import build_parts
 from trainer.training.step import Step
 
-_STEPS = 3  # that are timed, after one that is not
+_STEPS = 3  # that are timed, after those that are not
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def measure_pace(config: RunConfig) -> Pace:
     parts = build_parts(config, compute, image_set)
     total = min(parts.batches.steps.of(config.train.epochs), config.train.max_steps or 2**63)
     plain = replace(parts, probes=[])
-    with tempfile.TemporaryDirectory() as folder, numerics(config.train, parts.model):
+    with tempfile.TemporaryDirectory() as folder, numerics(config.train, parts.model), compute.stream():
 
         def keep(name: str, content: Mapping[str, Any]) -> None:
             save_checkpoint(Path(folder) / f"{name}.pt", {"config": config.model_dump(mode="json"), **content})
@@ -107,10 +108,11 @@ def measure_pace(config: RunConfig) -> Pace:
             compute.synchronize()
             return time.perf_counter() - start
 
-        loop = Loop(plain, [], keep=keep, stop_requested=lambda: False)
+        loop = Loop(plain, [], keep=keep, stop_requested=lambda: False, steps=source_of_steps(config, plain))
         batches = endless_batches(parts)
         images, targets = next(batches)
-        loop.train_batch(images, targets)
+        for _ in range(RECORDED_FROM if config.train.graphs else 1):
+            loop.train_batch(images, targets)
         compute.synchronize()
         start = time.perf_counter() - begun
         steps = [timed(lambda: loop.train_batch(*next(batches))) for _ in range(_STEPS)]

@@ -26,7 +26,7 @@ from trainer.training.optimizers.wrappers import Lookahead
 from trainer.training.parts import Parts
 from trainer.training.step import Seen, Step
 
-_REAL = 2  # steps of a kind before it is recorded: they warm cuDNN's plans and make the optimizer's state
+RECORDED_FROM = 3  # the step of a kind that is: those before it warm cuDNN's plans and make the optimizer's state
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class StepSource:
         ended = self._parts.schedule.ended
         kind = (images.shape, images.dtype, targets.shape, targets.dtype, ended, bool(ended) and watched)
         self._seen[kind] += 1
-        if self._record and self._seen[kind] > _REAL and kind not in self.recorded:
+        if self._record and self._seen[kind] >= RECORDED_FROM and kind not in self.recorded:
             self._try_to_record(kind, images, targets, watched)
         if kind in self.recorded:
             return self.recorded[kind].load(images, targets, watched=watched)

@@ -187,6 +187,8 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
     if train.devices != ranks.size:
         raise ConfigError(f"train.devices: {train.devices}: `trainer train` alone takes several; set train.devices=1")
     model = drawn_network(config.model, image_set, seed=config.seed, sides=config.augment.side.pixels)
+    torch.zeros(1, device=device)  # a GPU begins with its first tensor, which is no preparation of images
+    compute.synchronize()
     drawn = time.perf_counter()
     fit_whitening(model, image_set)
     batches = TrainingBatches(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from command_line import run_here
 
-from trainer.bench.accuracy import bench_accuracy
+from trainer.bench.accuracy import bench_accuracy, warm_up
 from trainer.bench.judged import finding
 from trainer.bench.machines import Machine
 from trainer.bench.peers import Side
@@ -53,6 +53,14 @@ HERE = Machine("Xeon, 2 threads", "", 2, ())
 @pytest.fixture
 def config(small_run: list[str]) -> RunConfig:
     return load_config([*small_run, "train.epochs=1", "sink.console.mode=off"]).config
+
+
+def test_the_steps_that_warm_a_gpu_up_are_kept_nowhere(
+    tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    warm_up(config)
+    assert not list(tmp_path.iterdir()) and capsys.readouterr().out == ""
 
 
 def test_runs_are_kept_and_only_missing_ones_are_trained(tmp_path: Path, config: RunConfig) -> None:

@@ -19,8 +19,8 @@ def test_each_shape_is_seen_before_the_first_step_and_changes_no_bit(
     """48 images in batches of 20 leave one of 8, and an epoch of 4 pixels comes first."""
     seen: list[tuple[bool, tuple[int, ...]]] = []
 
-    def compiled(model: nn.Module, *, mode: str):
-        assert mode == "default"
+    def compiled(model: nn.Module, *, mode: str, dynamic: bool):
+        assert mode == "default" and not dynamic
 
         def forward(images: Tensor) -> Tensor:
             seen.append((model.training, tuple(images.shape)))
@@ -58,7 +58,7 @@ def test_what_is_compiled_and_how(
     monkeypatch: pytest.MonkeyPatch, asked: str, device: str, steps: int, mode: str | None
 ) -> None:
     network = nn.Identity()
-    monkeypatch.setattr(torch, "compile", lambda _, *, mode: mode)
+    monkeypatch.setattr(torch, "compile", lambda _, *, mode, dynamic: mode)
     train = load_config([f"train.compile={asked}"]).config.train
     made = compiled(network, train, torch.device(device), steps)
     assert made == mode or (mode is None and made is network)
