@@ -51,7 +51,9 @@ def few_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("few_shapes")
 @pytest.mark.parametrize(("page", "run"), PAGES.items())
-def test_the_commands_of_a_page_work_in_order(page: str, run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_of_a_page_work_in_order(
+    page: str, run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sweeps").symlink_to(ROOT / "sweeps")
     for text in blocks(page, "yaml"):

@@ -54,7 +54,7 @@ def test_a_recorded_run_that_is_killed_and_resumed_ends_with_the_same_bits(
 def test_a_run_whose_recording_fails_trains_as_before(
     device_run: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its loss waits for the device, which a capture does not allow. It has dropout, whose generator is captured, too."""
+    """Its loss waits for the device, which a capture does not allow. Its dropout's generator is captured, too."""
     words = [*device_run, *_FORTY_STEPS, *_RUNS["averages"]]
     plain, broken = loop_of(words), loop_of([*words, _RECORDED])
     loss = broken.parts.loss_fn

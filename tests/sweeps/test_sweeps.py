@@ -95,7 +95,8 @@ def test_a_header_asks_a_question_and_says_how_much_is_run_and_how(path: Path) -
     assert f"wandb sweep sweeps/{path.name}" in said["On W&B"]
     assert said["Here"] == f"trainer sweep run sweeps/{path.name}"
     runs = re.fullmatch(
-        r"(\d+) configurations? x (\d+) seeds? = (\d+) runs, (at most )?([\d.]+(?: or [\d.]+)*) epochs? each", said["Runs"]
+        r"(\d+) configurations? x (\d+) seeds? = (\d+) runs, (at most )?([\d.]+(?: or [\d.]+)*) epochs? each",
+        said["Runs"],
     )
     assert runs
     count = len(found) if sweep.file.method == "grid" else sweep.file.run_cap

@@ -103,7 +103,7 @@ def bench_accuracy(
 
 
 def warm_up(config: RunConfig) -> None:
-    """Take three steps of a run that is not kept: the first one of a process waits for a GPU's libraries and kernels."""
+    """Take three steps of a run that is not kept, since a process waits for a GPU's libraries and kernels once."""
     off = {name: {"mode": "disabled"} for name in ("wandb", "trackio", "tensorboard")} | {"console": {"mode": "off"}}
     short = lay_over(config.model_dump(mode="json"), {"train": {"max_steps": 3}, "sink": off})
     with TemporaryDirectory() as folder:

@@ -89,8 +89,8 @@ def _accuracy(network: ExportedNetwork) -> Iterator[str]:
 def _over_seeds(network: ExportedNetwork, seeds: Seeds | None) -> Iterator[str]:
     if not network.summary:
         yield (
-            f"These are the weights of `{network.path.name}` of one run. What other seeds reached is known of the weights"
-            f" that a run ends with: `trainer export {network.name} --to hub-folder` tells it."
+            f"These are the weights of `{network.path.name}` of one run. What other seeds reached is known of the"
+            f" weights that a run ends with: `trainer export {network.name} --to hub-folder` tells it."
         )
         return
     if seeds is None or seeds.sample.n < 2 or seeds.sample.std is None:

@@ -31,8 +31,9 @@ def place_of(path: Path, to: Format, out: Path | None) -> Path:
     folder = run_of(path)
     name = folder.resolve().name + suffix_of(path)
     place = out or folder / "export" / f"{name}{_ENDINGS[to]}"
-    if of_another := next((form for form, end in _ENDINGS.items() if form != to and place.name.endswith(end)), None):
-        raise ConfigError(f"--out: {place}: --to {to} writes no {_ENDINGS[of_another]}; write --to {of_another}")
+    for form, ending in _ENDINGS.items():
+        if form != to and place.name.endswith(ending):
+            raise ConfigError(f"--out: {place}: --to {to} writes no {ending}; write --to {form}")
     if place.exists() or place.is_symlink():
         raise ConfigError(f"{place}: exists; remove it, or give another place: --out PATH")
     there = next(each for each in place.absolute().parents if each.exists())

@@ -1,6 +1,5 @@
 """Runs of archives that count as done and are not run again: `--have ARCHIVE` of `sweep run` and `bench accuracy`."""
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from trainer.own.parts import KINDS
 from trainer.runs.archive import SUFFIX, is_archive, read_archive
 from trainer.runs.archive_lines import Entry
 from trainer.runs.folder import config_hash
-
 
 _NAMES = tuple(f"{section}.name" for section in KINDS)
 
@@ -60,4 +58,4 @@ def _hashes_now(run: Entry) -> list[str]:
 
 
 def _in_full(name: Any) -> Any:
-    return os.path.expanduser(name) if isinstance(name, str) else name
+    return str(Path(name).expanduser()) if isinstance(name, str) and name.startswith("~") else name

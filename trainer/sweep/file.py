@@ -19,10 +19,10 @@ from trainer.config.overrides import flatten, read_overrides, read_value
 from trainer.config.recipes import given_twice
 from trainer.config.yaml_text import read_tree, read_whole
 from trainer.errors import ConfigError, SweepError
+from trainer.own.source import Source
 from trainer.runs.bands import RATE
 from trainer.runs.groups import SEED, label
 from trainer.runs.outcomes import EPOCHS
-from trainer.own.source import Source
 from trainer.sweep.command import COMMAND, read_command
 from trainer.sweep.header import Header, read_header, unknown_control
 from trainer.sweep.hyperband import Hyperband

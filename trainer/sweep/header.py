@@ -21,7 +21,9 @@ from trainer.runs.outcomes import Outcome, read_outcome
 
 _BETTER = {"higher": True, "lower": False}
 _KEYS = ("Control", "Outcome", "Margin", "Seeds", "Decided")
-_UNTIL = re.compile(r"(best|all-pairs|against)(?:=(.+))?, (\d+) to (\d+) seeds(?:, margin (\d+(?:\.\d+)?(?:e[+-]?\d+)?))?")
+_UNTIL = re.compile(
+    r"(best|all-pairs|against)(?:=(.+))?, (\d+) to (\d+) seeds(?:, margin (\d+(?:\.\d+)?(?:e[+-]?\d+)?))?"
+)
 
 
 @dataclass(frozen=True)

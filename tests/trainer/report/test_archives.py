@@ -119,7 +119,9 @@ def test_what_a_sweep_asks_is_kept(asked: str, sweep_of, tmp_path: Path) -> None
     """Before: only what every page shows. So `--have` ran it all again, and a page had no answer."""
     folder, archive = sweep_of(3), tmp_path / "rates.jsonl.gz"
     pack(folder, to=archive)
-    (folder / "rates.yaml").write_text(SWEEP.replace("SEEDS", "0").replace("method", f"# Outcome: {asked}, lower\nmethod"))
+    (folder / "rates.yaml").write_text(
+        SWEEP.replace("SEEDS", "0").replace("method", f"# Outcome: {asked}, lower\nmethod")
+    )
     assert pack(folder, to=archive) == 0  # the richer state of each run replaces what was there
     outcome, kept = read_outcome(asked), [entry.result for entry in read_archive(archive).entries]
     assert len(kept) == 3
@@ -134,7 +136,9 @@ def test_an_archive_keeps_every_measure_of_a_run_that_a_conclusion_is_about() ->
     text = resources.files("trainer").joinpath("published.yaml").read_text(encoding="utf-8")
     named = {read_outcome(name) for name in re.findall(r"(?:above_)?measure: ([a-z_]+/[\w/@-]+)", text)}
     assert len(named) > 10
-    lost = [each.name for each in named if each.name not in STANDARD and not (each.over_rates and each.key in BAND_KEYS)]
+    lost = [
+        each.name for each in named if each.name not in STANDARD and not (each.over_rates and each.key in BAND_KEYS)
+    ]
     assert not lost
 
 
