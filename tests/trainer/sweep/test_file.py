@@ -140,10 +140,11 @@ def test_a_metric_that_no_point_logs_is_warned_of(text: str, warning: str) -> No
 def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
     """Before: the header was lost, and the copy beside the runs of `--until decided` could not be read."""
     path = tmp_path / "s.yaml"
-    text = f"# Which is best?\n# Control: seed=0\n{WHOLE}parameters: {{seed: {{values: [0, 1]}}}}"
+    swept = "{seed: {values: [0, 1]}, model.act: {values: [relu, gelu]}}"
+    text = f"# Which is best?\n# Control: act=relu\n{WHOLE}parameters: {swept}"
     path.write_text(text, encoding="utf-8-sig")
     sweep = read_sweep(path)
-    assert (sweep.header.question, sweep.header.control) == ("Which is best?", "seed=0")
+    assert (sweep.header.question, sweep.header.control) == ("Which is best?", "act=relu")
 
 
 def test_a_search_on_the_test_set_is_warned_of() -> None:

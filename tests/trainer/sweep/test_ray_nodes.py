@@ -116,7 +116,7 @@ def test_what_does_not_fit_a_gpu_is_refused_before_anything_starts(
 ) -> None:
     machines.add("n", 64, 1, answer=SHARED | {"GPU bytes": str(gib * 2**30)})
     entry = SimpleNamespace(run="a", point=SimpleNamespace(values={}, overrides=words))
-    sweep: Any = SimpleNamespace(entries=[entry], checked=SimpleNamespace(sweep=SimpleNamespace(fixed=[])))
+    sweep: Any = SimpleNamespace(entries=[entry], checked=SimpleNamespace(sweep=SimpleNamespace(fixed=[], texts=())))
     found = cluster(per_device=per_device)
     if not said:
         return refuse_what_does_not_fit([sweep], found, per_device=per_device)
