@@ -1,4 +1,4 @@
-"""The cores of this process, and the way in which threads of one operation wait for each other.
+"""The cores of this process, and what libraries read from its environment: how threads wait, how sums repeat.
 
 PyTorch's own OpenMP (libgomp) lets a thread that waits spin for milliseconds. That costs nothing on an idle machine. On
 a busy one, the thread burns the time of the one that it waits for. docs/lab-notes.md has what that costs.
@@ -18,6 +18,11 @@ def let_waiting_threads_sleep() -> None:
     """
     if not any(name in os.environ for name in _CHOSEN):
         os.environ["GOMP_SPINCOUNT"] = _SPINS
+
+
+def let_cublas_repeat() -> None:
+    """Give cuBLAS a workspace of its own, without which its sums may differ. It reads this before its first product."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def environment_as_found() -> Mapping[str, str]:

@@ -107,7 +107,9 @@ def warm_up(config: RunConfig) -> None:
     off = {name: {"mode": "disabled"} for name in ("wandb", "trackio", "tensorboard")} | {"console": {"mode": "off"}}
     short = lay_over(config.model_dump(mode="json"), {"train": {"max_steps": 3}, "sink": off})
     with TemporaryDirectory() as folder:
-        start_run(validate(short), runs=Path(folder), name="warm-up")
+        run = start_run(validate(short), runs=Path(folder), name="warm-up")
+    if run.status != "finished":
+        raise UserError(f"bench accuracy: the first steps, which are not kept, are {run.status}")
 
 
 def _pairs(own: Sequence[int], folder: Path, most: int | None, note: Note) -> list[int]:

@@ -229,6 +229,8 @@ def start(
         raise typer.Exit(here.run_decided([file], [], place, Plan(), wish, (), False))
     if until is not None:
         raise SweepError(f"--until: {until}: expected decided; a time goes with `trainer sweep run`")
+    if storage is not None or runs != Path("runs"):
+        raise SweepError("--runs and --storage go with --until decided; W&B's agents keep their runs in runs")
     for note in _on_wandb([read_sweep(file)]):
         typer.echo(f"note: {note}", err=True)
     raise typer.Exit(remote.start(file, agents=jobs, devices=chosen, warn=here.warn_of))

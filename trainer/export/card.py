@@ -87,7 +87,7 @@ def _accuracy(network: ExportedNetwork) -> Iterator[str]:
 
 
 def _over_seeds(network: ExportedNetwork, seeds: Seeds | None) -> Iterator[str]:
-    if not network.summary:
+    if network.path.is_file():
         yield (
             f"These are the weights of `{network.path.name}` of one run. What other seeds reached is known of the"
             f" weights that a run ends with: `trainer export {network.name} --to hub-folder` tells it."

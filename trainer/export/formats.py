@@ -26,13 +26,13 @@ def read_format(name: str) -> Format:
 def place_of(path: Path, to: Format, out: Path | None) -> Path:
     """Return where a run folder or checkpoint file is exported to: `out`, or `RUN/export/` and a name.
 
-    Raises ConfigError if something is there or `out` ends as another format does, DiskError if its folder is a file.
+    Raises ConfigError if something is there or `out` has the ending of another format's file, DiskError if its folder is a file.
     """
     folder = run_of(path)
     name = folder.resolve().name + suffix_of(path)
     place = out or folder / "export" / f"{name}{_ENDINGS[to]}"
     for form, ending in _ENDINGS.items():
-        if form != to and place.name.endswith(ending):
+        if form != to and ending.startswith(".") and place.suffix.lower() == ending:
             raise ConfigError(f"--out: {place}: --to {to} writes no {ending}; write --to {form}")
     if place.exists() or place.is_symlink():
         raise ConfigError(f"{place}: exists; remove it, or give another place: --out PATH")

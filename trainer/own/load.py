@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from trainer.own.quiet import raised, says_nothing
-from trainer.own.source import ENCODING, Source, hash_of
+from trainer.own.source import ENCODING, Source, hash_of, path_of
 
 _modules: dict[tuple[str, str], ModuleType] = {}
 
@@ -51,8 +51,8 @@ def place_of(source: Source) -> str:
     """Return the file name that Python has for a text: its path, if that still has it."""
     if source.module:
         return source.file
-    path = Path(source.file).expanduser()
-    with contextlib.suppress(OSError, UnicodeDecodeError):
+    with contextlib.suppress(OSError, ValueError):  # ValueError: not UTF-8 text, or the home of nobody
+        path = path_of(source.file)
         if hash_of(path.read_text(encoding=ENCODING)) == source.code:
             return str(path.absolute())
     return f"<{source.kept_as} as it was, {source.code}>"

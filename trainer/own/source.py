@@ -92,10 +92,25 @@ def hash_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
 
-def _in_file(section: str, name: str, file: str, attribute: str, code: str | None) -> Source:
-    path = Path(file).expanduser()
-    text = problem = None
+def path_of(file: str) -> Path:
+    """Return the path of a file as typed, with `~` in full. Raises ValueError for the home of nobody."""
     try:
+        return Path(file).expanduser()
+    except RuntimeError as error:
+        raise ValueError(first_line(error)) from error
+
+
+def is_file(file: str) -> bool:
+    try:
+        return path_of(file).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _in_file(section: str, name: str, file: str, attribute: str, code: str | None) -> Source:
+    path, text, problem = Path(file), None, None
+    try:
+        path = path_of(file)
         text = path.read_text(encoding=ENCODING)
     except FileNotFoundError:
         there = [each.stem for each in path.parent.glob("*.py")]  # a common ending would make any two names alike
@@ -104,7 +119,7 @@ def _in_file(section: str, name: str, file: str, attribute: str, code: str | Non
         problem = "a folder, not a file"
     except UnicodeDecodeError:
         problem = "not UTF-8 text"
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte, or the home of nobody
         problem = first_line(error)
     if code is not None and (text is None or hash_of(text) != code) and code in _remembered:
         text = _remembered[code][1]

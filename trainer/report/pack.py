@@ -1,6 +1,6 @@
 """Runs into an archive: `trainer report pack`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,16 +54,17 @@ def pack(targets: Sequence[str], to: Path, runs: Path) -> Packed:
             for source in wrong
         ))  # fmt: skip
     others = [read_archive(path) for source in sources for path in source.archives if path.resolve() != to.resolve()]
-    fresh, left_out = _entries([(source.folder, _asked(source.sweep_file)) for source in sources if source.folder])
-    new = [*(entry for other in others for entry in other.entries), *fresh]
-    if not new and not to.exists():
-        raise ArchiveError(f"{to}: nothing to pack", *(f"{each.where}: {each.message}" for each in left_out))
     files = [_text_of(path) for source in sources if (path := source.sweep_file)]
     make_folder(to.parent)
     with alone_in(to.parent):  # or two that pack at once would each write what it had read, without the other's runs
         before = read_archive(to) if to.exists() else Archive(None, ())
-        entries = merged([*before.entries, *new])
         texts = [before.sweep, *(other.sweep for other in others), *map(public_sweep, files)]
+        asked = {outcome for text in texts if text and (outcome := read_header(text)[0].outcome)}
+        fresh, left_out = _entries([source.folder for source in sources if source.folder], asked)
+        new = [*(entry for other in others for entry in other.entries), *fresh]
+        if not new and not to.exists():
+            raise ArchiveError(f"{to}: nothing to pack", *(f"{each.where}: {each.message}" for each in left_out))
+        entries = merged([*before.entries, *new])
         write_archive(to, Archive(sweep_text(texts), tuple(entries)))
     warnings = [conflict_text(*each) for each in conflicts(entries)]
     if len({text for text in texts if text is not None}) > 1:
@@ -80,23 +81,14 @@ def _text_of(sweep_file: Path) -> str:
         raise ArchiveError(f"{sweep_file}: {error}") from error
 
 
-def _asked(sweep_file: Path | None) -> Outcome | None:
-    return read_header(_text_of(sweep_file))[0].outcome if sweep_file else None
-
-
-def _entries(folders: Sequence[tuple[Path, Outcome | None]]) -> tuple[list[Entry], list[Problem]]:
-    """Return (the runs in these folders as entries, those that no archive can have). Each has what its sweep asks."""
+def _entries(folders: Sequence[Path], asked: Collection[Outcome]) -> tuple[list[Entry], list[Problem]]:
+    """Return (the runs in these folders as entries with what is asked, those that no archive can have)."""
+    single = [[folder] if (folder / "config.yaml").is_file() else run_folders(folder) for folder in folders]
+    results, problems = read_results(each for found in single for each in found)
     entries: list[Entry] = []
-    problems: list[Problem] = []
-    for folder, asked in folders:
-        results, unread = read_results([folder] if (folder / "config.yaml").is_file() else run_folders(folder))
-        problems += unread
-        for result in results:
-            try:
-                entry = entry_of(result, asked)
-                read_entry(entry.text, Path())  # what is written can be read
-            except (ValueError, TypeError) as error:
-                problems.append(Problem("unreadable", str(result.history.folder), str(error)))
-            else:
-                entries.append(entry)
+    for result in results:
+        try:  # as its line tells it, which merging compares
+            entries.append(read_entry(entry_of(result, asked).text, Path()))
+        except (ValueError, TypeError) as error:
+            problems.append(Problem("unreadable", str(result.history.folder), str(error)))
     return entries, problems

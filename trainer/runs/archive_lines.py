@@ -5,7 +5,7 @@ The hash is that of `config`, whose keys change numbers. So a later trainer, whi
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,14 +22,15 @@ from trainer.runs.private import public, public_config, public_provenance
 from trainer.runs.results import CURVES, Note, Result, numbers_of, strictly
 from trainer.runs.trace_text import TraceText, pack_trace, unpack_trace
 
-FORMATS = (1, 2)
-"""Formats that this trainer reads. A line has the lowest that an older trainer could read it by: 2 is with traces."""
+FORMATS = (1, 2, 3)
+"""Formats that this trainer reads. A line has the lowest that an older trainer could read it by: 2 is with traces, 3
+with those of other keys than BAND_KEYS."""
 
 
 class _Line(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    format: Literal[1, 2]
+    format: Literal[1, 2, 3]
     hash: str = Field(pattern=r"^[0-9a-f]{8}$")
     """Hash of `config`, eight hex digits, as in the name of a sweep's run folder."""
     name: str = Field(pattern=r"^[^/\x00-\x1f\x7f]+$")
@@ -64,20 +65,22 @@ class Entry:
         return numbers_of(self.result.history)
 
 
-def entry_of(result: Result, asked: Outcome | None = None) -> Entry:
+def entry_of(result: Result, asked: Iterable[Outcome] = ()) -> Entry:
     """Return a run as an entry. Its result stays as it was read. Its line is without what is private.
 
-    What `asked` is read from is kept, beside what every page shows.
+    What the outcomes in `asked` are read from is kept, beside what every page shows.
     """
     history = result.history
     changing = {SEED: history.config.get(SEED) or 0, **decisive(history.config)}
-    banded = {*BAND_KEYS, *([asked.key] if asked and asked.over_rates else [])}
+    asked = sorted(asked, key=lambda outcome: outcome.name)
+    banded = {*BAND_KEYS, *(outcome.key for outcome in asked if outcome.over_rates)}
     traces = {key: pack_trace(trace) for key, trace in result.traces.items() if key in banded}
     measures = dict(result.measures)
-    if asked and (value := asked.of_run(result.traces)) is not None:
-        measures[asked.name] = value
+    for outcome in asked:
+        if (value := outcome.of_run(result.traces)) is not None:
+            measures[outcome.name] = value
     line = {
-        "format": 2 if traces else 1,
+        "format": 3 if traces.keys() - {*BAND_KEYS} else 2 if traces else 1,
         "hash": hash_of(public_config(changing)),
         "name": result.name,
         "config": public_config(changing),

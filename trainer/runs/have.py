@@ -8,13 +8,9 @@ from typing import Any
 from trainer.config.load import as_stored, validate
 from trainer.config.overrides import nest
 from trainer.errors import ArchiveError, ConfigError
-from trainer.own.parts import KINDS
 from trainer.runs.archive import SUFFIX, is_archive, read_archive
 from trainer.runs.archive_lines import Entry
 from trainer.runs.folder import config_hash
-
-_NAMES = tuple(f"{section}.name" for section in KINDS)
-
 
 def archives_of(paths: Sequence[Path]) -> list[Path]:
     """Return archives as they are, and all archives in each folder. Raises ArchiveError for a folder without any."""
@@ -30,8 +26,8 @@ def archives_of(paths: Sequence[Path]) -> list[Path]:
 def runs_in_archives(archives: Sequence[Path], statuses: Collection[str]) -> list[tuple[Path, Entry]]:
     """Return all runs of archives that ended so, each with its archive. The hash is that of today's keys.
 
-    A run of an own part in a home directory is there twice: an archive has its name with `~`, and a sweep may have it
-    in full. Finished ones are first, then the order is by name and start. So the first of a hash is the one that
+    A run whose config names a home directory is there twice: an archive has `~` for it, and a sweep may have it in
+    full. Finished ones are first, then the order is by name and start. So the first of a hash is the one that
     counts. Raises ArchiveError for a file that is no archive or is damaged, DiskError.
     """
     if foreign := [path for path in archives if not is_archive(path)]:
@@ -50,12 +46,13 @@ def runs_in_archives(archives: Sequence[Path], statuses: Collection[str]) -> lis
 
 def _hashes_now(run: Entry) -> list[str]:
     """Return the hashes of a run's config by the keys that this trainer knows, which may be more than when it ran."""
-    whole = {key: _in_full(value) if key in _NAMES else value for key, value in run.result.config.items()}
+    whole = {key: _in_full(value) for key, value in run.result.config.items()}
     try:
         return list(dict.fromkeys(config_hash(validate(as_stored(nest(each)))) for each in (run.result.config, whole)))
     except ConfigError:  # nothing of today has such a config
         return [run.hash]
 
 
-def _in_full(name: Any) -> Any:
-    return str(Path(name).expanduser()) if isinstance(name, str) and name.startswith("~") else name
+def _in_full(value: Any) -> Any:
+    """Return a text of an archive as it was before `private.public` wrote `~` for a home directory."""
+    return f"{Path.home()}{value[1:]}" if isinstance(value, str) and value.startswith("~/") else value

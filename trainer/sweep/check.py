@@ -13,7 +13,7 @@ from trainer.runs.folder import config_hash
 from trainer.runs.groups import SEED, identity
 from trainer.runs.outcomes import SUMMARY
 from trainer.sweep.file import Sweep
-from trainer.sweep.own_parts import pins
+from trainer.sweep.own_parts import words_at
 from trainer.sweep.points import Checked, Entry, Point, points_of, sample
 from trainer.training.network_arguments import complete_parts
 
@@ -50,7 +50,7 @@ def check(sweep: Sweep) -> Checked:
 
 def resolve(point: Point, sweep: Sweep, complete: Complete = complete_parts) -> RunConfig:
     """Return the config of a point's run. Raises ConfigError if it is not valid."""
-    return load_config([*sweep.fixed, *point.overrides, *pins(point, sweep)], complete=complete).config
+    return load_config(words_at(point, sweep), complete=complete).config
 
 
 def _of_seed(point: Point, sweep: Sweep, complete: Complete, resolved: dict[str, RunConfig]) -> RunConfig:
@@ -107,6 +107,8 @@ def _metric_warnings(sweep: Sweep, *, validates: bool) -> Iterator[str]:
         yield f"metric.name: {name} needs a validation set; set data.val_fraction"
     if "accuracy" in name and sweep.file.metric.goal == "minimize":
         yield f"metric.goal: {name} is minimized, so the lowest counts as best; write goal: maximize"
+    if name.endswith("/loss") and sweep.file.metric.goal == "maximize":
+        yield f"metric.goal: {name} is maximized, so the highest counts as best; write goal: minimize"
     if sweep.file.method != "grid" and name.startswith("test/"):
         yield f"metric.name: a {sweep.file.method} search by {name} chooses on the test set; use val/accuracy"
 

@@ -26,6 +26,7 @@ from trainer.runs.history import is_finite
 from trainer.signals import begin_session, end_when_closed
 from trainer.sweep import again
 from trainer.sweep.status import State
+from trainer.threads import let_cublas_repeat
 
 _UNKNOWN = 255  # of a child whose server has died, for instance out of memory: the child may still be alive
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM, _UNKNOWN)
@@ -269,6 +270,7 @@ def _live(pipe: Connection, target: Train, env: dict[str, str], stays: bool) -> 
     begin_session()
     os.environ.clear()  # the server's environment, as it was when the server began
     os.environ.update(env)
+    let_cublas_repeat()
     if stays:
         again.prepare()
     while True:

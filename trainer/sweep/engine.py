@@ -19,9 +19,9 @@ from trainer.runs.history import is_finite
 from trainer.signals import SECONDS_TO_SAVE, StopRequest
 from trainer.sweep.child import Child, LostError, Running, Train, train
 from trainer.sweep.ledger import Claim, Ledger
-from trainer.sweep.own_parts import pins
+from trainer.sweep.own_parts import words_at
 from trainer.sweep.points import Checked, Entry, Point
-from trainer.sweep.status import Attempt, Progress, State, progress
+from trainer.sweep.status import JUDGED, Attempt, Progress, State, progress
 from trainer.sweep.storage import BEAT_SECONDS
 
 _POLL_SECONDS = 0.1  # longest time that a slot is empty
@@ -181,7 +181,7 @@ class Engine:
             self._asked_in_vain = time.monotonic()
             slot.dismiss()
             return None
-        overrides = [*self._sweep.fixed, *claim.point.overrides, *pins(claim.point, self._sweep)]
+        overrides = words_at(claim.point, self._sweep)
         folder = self._folder / claim.run
         if self._cluster:
             child = self._cluster.start(folder, overrides, slot.env)
@@ -248,7 +248,8 @@ class Engine:
         value = summary.get(metric.name) if metric else None
         if not is_finite(value):  # the metric may name a text
             value = run.last_value if state == "stopped" else None
-        tests = tests_in(self._folder / run.claim.run) if state == "finished" else None
+        judged = state == "finished" and metric is not None and metric.name == JUDGED
+        tests = tests_in(self._folder / run.claim.run) if judged else None
         self._ledger.finish(run.claim, state, value, message, tests=tests)
         if state not in ("finished", "stopped"):
             self._failed.add(run.claim.point.key)

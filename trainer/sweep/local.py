@@ -146,10 +146,11 @@ def open_sweep(
     storage: str | None = None,
     have: Sequence[Path] = (),
     plan: Plan | None = None,
+    as_begun: bool = False,
 ) -> LocalSweep:
     """Check a sweep and read the archives `have`, which the ledger remembers once it runs.
 
-    Raises SweepError if a point is impossible, if the plan does not fit, or if its folder is that of a run, and
+    `as_begun` checks it with the texts of own parts with which it began. Raises SweepError if a point is impossible, if the plan does not fit, or if its folder is that of a run, and
     ArchiveError for a damaged archive.
     """
     plan = plan or Plan()
@@ -160,7 +161,7 @@ def open_sweep(
     begun = begun_with(sweep, folder, storage)
     sweep = with_seeds(sweep, begun.seeds if begun else ())
     seeds = plan.seeds_for(sweep)
-    sweep = held(with_seeds(sweep, seeds), folder)
+    sweep = held(with_seeds(sweep, seeds), folder, as_begun=as_begun)
     checked = check(sweep)
     packed = runs_in(archives_of(have), checked)
     entries = ordered(checked.entries, plan, sweep)
@@ -186,7 +187,7 @@ def progress_here(path: Path, *, runs: Path, storage: str | None, have: Sequence
         overrides = []
     else:
         overrides = overrides_of(path, runs=runs, storage=storage)
-    return open_sweep(path, overrides, runs=runs, storage=storage, have=have).progress()
+    return open_sweep(path, overrides, runs=runs, storage=storage, have=have, as_begun=True).progress()
 
 
 def sweeps_here(runs: Path) -> list[Path]:

@@ -118,8 +118,7 @@ def runs_at_once(sweeps: Iterable[LocalSweep], env: Mapping[str, str], say: Say)
         for entry in first.values():
             kind = identity(kind_of(resolve(entry.point, sweep.checked.sweep, complete)))
             if kind not in found:
-                given = [*sweep.checked.sweep.fixed, *entry.point.overrides, "sink.wandb.mode=disabled"]
-                found[kind] = Memory(**of_point(_memory, given, env))
+                found[kind] = Memory(**of_point(_memory, entry.point, sweep.checked.sweep, env))
     most = max(found.values(), key=lambda memory: memory.peak)
     limit = int(_SHARE * min(memory.free for memory in found.values()))
     count = max(1, limit // most.peak if most.on_gpu else min(limit // most.peak, cores()))

@@ -9,7 +9,7 @@ from trainer.config.overrides import flatten, read_overrides, write_override
 from trainer.config.own import is_own
 from trainer.errors import ConfigError, SweepError
 from trainer.own.parts import KINDS, keep
-from trainer.own.source import ENCODING, Source, find, hash_of, remember, remember_text
+from trainer.own.source import ENCODING, Source, find, hash_of, is_file, remember, remember_text
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import Point
 from trainer.sweep.space import Range
@@ -20,27 +20,31 @@ def sources_in(sweep: Sweep) -> list[Source]:
     return [find(section, name) for section, name in dict.fromkeys(_named(sweep))]
 
 
-def held(sweep: Sweep, folder: Path) -> Sweep:
+def held(sweep: Sweep, folder: Path, *, as_begun: bool = False) -> Sweep:
     """Return a sweep whose points are held to the texts of own parts as they are now, whatever becomes of the files.
 
-    If a file is gone, its text in the sweep's folder is taken. One that cannot be read is left to the check.
+    If a file is gone, its text in the sweep's folder is taken. `as_begun` takes that in any case, as the sweep's runs
+    do. What cannot be read is left to the check.
     """
     remember(folder)
-    found = [_found(section, name, folder) for section, name in dict.fromkeys(_named(sweep))]
+    found = [_found(section, name, folder, as_begun) for section, name in dict.fromkeys(_named(sweep))]
     texts = tuple(source for source in found if source)
     for source in texts:
         remember_text(source.kept_as, source.text)
     return replace(sweep, texts=texts)
 
 
-def _found(section: str, name: str, folder: Path) -> Source | None:
-    with contextlib.suppress(ConfigError):
-        return find(section, name)
+def _found(section: str, name: str, folder: Path, as_begun: bool) -> Source | None:
+    if not as_begun:
+        with contextlib.suppress(ConfigError):
+            return find(section, name)
     file = name.rpartition(":")[0]
-    if file and not Path(file).expanduser().exists():
+    if file and (as_begun or not is_file(file)):
         with contextlib.suppress(ConfigError, OSError, UnicodeDecodeError):
             kept = folder / "own" / PurePosixPath(file).name
             return find(section, name, hash_of(kept.read_text(encoding=ENCODING)))
+    with contextlib.suppress(ConfigError):
+        return find(section, name)
     return None
 
 
@@ -58,6 +62,11 @@ def keep_texts(sweep: Sweep, folder: Path) -> None:
     if changed:
         raise SweepError(*sorted(changed))
     keep(list(sweep.texts), folder)
+
+
+def words_at(point: Point, sweep: Sweep) -> list[str]:
+    """Return the overrides of a point's run, held to the texts of the sweep."""
+    return [*sweep.fixed, *point.overrides, *pins(point, sweep)]
 
 
 def pins(point: Point, sweep: Sweep) -> list[str]:

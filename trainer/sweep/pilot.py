@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -18,12 +18,15 @@ from trainer.config.probe import Probe
 from trainer.errors import SweepError, UserError
 from trainer.files import disk_errors, parse_json, write_json
 from trainer.own.quiet import says_nothing
+from trainer.own.source import remember_text
 from trainer.runs.groups import identity
 from trainer.runs.provenance import processor
 from trainer.sweep.check import remembered, resolve
 from trainer.sweep.child import CONTEXT, ensure_server
 from trainer.sweep.file import Sweep
-from trainer.sweep.points import Entry
+from trainer.sweep.own_parts import words_at
+from trainer.sweep.points import Entry, Point
+from trainer.threads import let_cublas_repeat
 from trainer.training.network_arguments import complete_parts
 
 Measure = Callable[[RunConfig], dict[str, Any]]
@@ -58,8 +61,7 @@ class Pilot:
         known: Any = self._known.get(key)  # of another version of the trainer it may be anything
         if not isinstance(known, dict) or known.keys() != {field.name for field in fields(Pace)}:
             self._say(f"timing the first steps of {entry.run}")
-            overrides = [*sweep.fixed, *entry.point.overrides, "sink.wandb.mode=disabled"]
-            self._known[key] = of_point(_pace, overrides, self._env)
+            self._known[key] = of_point(_pace, entry.point, sweep, self._env)
             with disk_errors(self._path):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(self._path, self._known)
@@ -79,10 +81,11 @@ def _visible(env: Mapping[str, str]) -> str | None:
     return env.get("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
-def of_point(measure: Measure, overrides: list[str], env: Mapping[str, str]) -> dict[str, Any]:
+def of_point(measure: Measure, point: Point, sweep: Sweep, env: Mapping[str, str]) -> dict[str, Any]:
     """Return what `in_child` does, of a point of a sweep. Raises PilotError that names the point."""
+    overrides = [*words_at(point, sweep), "sink.wandb.mode=disabled"]
     try:
-        return in_child(measure, overrides, env)
+        return in_child(measure, overrides, env, texts=[(source.kept_as, source.text) for source in sweep.texts])
     except PilotError as error:
         raise PilotError(f"{' '.join(overrides)}: {error}") from None
 
@@ -94,14 +97,15 @@ def in_child(
     *,
     recipe: str | None = None,
     file: Path | None = None,
+    texts: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """Return what `measure`, a function of a module, says of a config, from a process that ends with its memory.
 
-    `env` is laid over the environment. Raises PilotError with the last line of what went wrong.
+    `env` is laid over the environment. `texts` are those of own parts, each with its file's name. Raises PilotError with the last line of what went wrong.
     """
     layers = {"overrides": overrides, "recipe": recipe, "file": file}
     ours, theirs = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=_answer, args=(theirs, measure, layers, {**os.environ, **env}), daemon=True)
+    process = CONTEXT.Process(target=_answer, args=(theirs, measure, layers, {**os.environ, **env}, texts), daemon=True)
     if CONTEXT.get_start_method() == "forkserver":
         ensure_server()
     process.start()
@@ -126,11 +130,20 @@ def _pace(config: RunConfig) -> dict[str, Any]:
     return measure_pace(config).as_json()
 
 
-def _answer(answer: Connection, measure: Measure, layers: Mapping[str, Any], env: Mapping[str, str]) -> None:
+def _answer(
+    answer: Connection,
+    measure: Measure,
+    layers: Mapping[str, Any],
+    env: Mapping[str, str],
+    texts: Sequence[tuple[str, str]],
+) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server ignores both
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.environ.clear()  # the server's environment, as it was when the server began
     os.environ.update(env)
+    let_cublas_repeat()
+    for name, text in texts:
+        remember_text(name, text)
     import torch
 
     if threads := env.get("OMP_NUM_THREADS"):

@@ -13,6 +13,8 @@ from trainer.sweep.file import Metric, Sweep
 from trainer.sweep.points import Point
 from trainer.text import spread, table
 
+JUDGED = "test/accuracy"
+"""The metric whose runs may be at chance."""
 State = Literal["finished", "stopped", "running", "waiting", "interrupted", "diverged", "crashed", "missing"]
 """Best first. stopped: ended early by the sweep itself. missing: no run was begun, or its record is gone."""
 
@@ -100,7 +102,7 @@ class Progress:
 
         A run that does not tell its test set has that of `data.name`, of the point or of the command.
         """
-        if self.metric is None or self.metric.name != "test/accuracy":
+        if self.metric is None or self.metric.name != JUDGED:
             return set()
         return at_guessing(
             {

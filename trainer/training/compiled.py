@@ -14,17 +14,26 @@ _LONG = 50_000
 """Steps of a run that `auto` compiles, which no GPU has measured: if each saves 0.8 ms, they pay for 40 s."""
 
 
-def compiled(model: nn.Module, train: Train, device: torch.device, steps: int) -> Callable[[Tensor], Tensor]:
-    """Return a network as `train.compile` asks for it, for a run of so many steps. Nothing is compiled yet."""
+_MOST_SHAPES = 4
+"""Shapes that have kernels of their own. torch gives up at the ninth, and `train.accumulate` may make two of one."""
+
+
+def compiled(
+    model: nn.Module, train: Train, device: torch.device, steps: int, shapes: int
+) -> Callable[[Tensor], Tensor]:
+    """Return a network as `train.compile` asks for it, for a run of so many steps and shapes of batches.
+
+    Nothing is compiled yet.
+    """
     mode = train.compile
     if mode == "auto":
         mode = "default" if device.type == "cuda" and steps >= _LONG else False
     if not mode:
         return model
-    # Recorded steps are graphs of their own, so Inductor's would be one too many. Kernels for any size would be slower,
-    # and a second shape would have torch make those.
+    # Recorded steps are graphs of their own, so Inductor's would be one too many.
     mode = "max-autotune-no-cudagraphs" if mode == "max-autotune" else mode
-    return torch.compile(model, mode=mode, dynamic=False)
+    # Kernels for any size are slower, and torch makes those for a second shape if it may.
+    return torch.compile(model, mode=mode, dynamic=False if shapes <= _MOST_SHAPES else None)
 
 
 def needs_a_pass(parts: Parts) -> bool:
@@ -32,10 +41,11 @@ def needs_a_pass(parts: Parts) -> bool:
     return parts.forward is not parts.model or parts.compute.device.type == "cuda"
 
 
-def compile_ahead(parts: Parts) -> float:
+def pass_ahead(parts: Parts) -> float:
     """Pass an empty batch of each of the run's shapes forward and backward. Return the seconds that it took.
 
-    torch.compile makes its kernels when it first sees a shape. A GPU loads its libraries and kernels, and cuDNN plans.
+    torch.compile makes its kernels when it first sees a shape. A GPU loads its libraries and kernels, and cuDNN makes
+    its plans.
     Weights, statistics, gradients and generators stay as they are.
     """
     begun = time.perf_counter()

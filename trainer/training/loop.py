@@ -14,7 +14,7 @@ from trainer.config.train import Train
 from trainer.data.images import Split
 from trainer.protocols import Probe, Progress, Record, Sink, Status, View
 from trainer.runs.kept import name_of
-from trainer.training.compiled import compile_ahead, needs_a_pass
+from trainer.training.compiled import needs_a_pass, pass_ahead
 from trainer.training.counters import Clock, Counters, Sums
 from trainer.training.evaluate import Evaluation, evaluate
 from trainer.training.parts import Parts
@@ -62,7 +62,6 @@ class Loop:
         self._clock = Clock(parts.compute, self.counters)
         self.steps = parts.batches.steps
         self.step_source = steps or StepSource(parts, None)
-        self.step_source.recording = self._recording
         self._saved_at = -math.inf
         self._last_step = self.steps.of(parts.config.epochs)
         self.last_test: Evaluation | None = None  # by this process
@@ -70,17 +69,11 @@ class Loop:
 
     def fit(self) -> Outcome:
         """Train from the present step to the last epoch, a stop, or a loss that is no longer finite."""
-        try:
-            return self._fit()
-        finally:
-            self.step_source.recording = contextlib.nullcontext  # a loop in a circle would keep a GPU's memory
-
-    def _fit(self) -> Outcome:
         parts, counters = self.parts, self.counters
         if not counters.step:
             self.keep_path_weights()
         if needs_a_pass(parts) and not self.done:
-            counters.compile_seconds += compile_ahead(parts)
+            counters.compile_seconds += pass_ahead(parts)
         while not self.done:
             parts.model.train()
             self._clock.start()
@@ -130,7 +123,7 @@ class Loop:
         due = [probe for probe in parts.probes if probe.due(counters.step)]
         images, targets = parts.ranks.part(images, targets)
         images = parts.normalize(images, parts.compute.memory_format)
-        step = self.step_source.of(images, targets, of=count, watched=bool(due))
+        step = self.step_source.of(images, targets, of=count, watched=bool(due), recording=self._recording)
         loss = parts.ranks.backward(step.backward, self.sums.add)
         if due:
             self.run_probes(due, step.view(loss, step=counters.step, epoch=self.epoch, lr=self.lr))

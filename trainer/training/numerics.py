@@ -1,7 +1,6 @@
 """Kernels and number formats of a run: what makes its bits repeat, and what it costs to let them vary."""
 
 import contextlib
-import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -12,14 +11,9 @@ from torch import nn
 
 from trainer.config.train import Train
 from trainer.errors import UserError, first_line
+from trainer.threads import let_cublas_repeat
 
-
-def _give_cublas_its_workspace() -> None:
-    """Let cuBLAS repeat its sums. It reads this before the first product of the process."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-
-
-_give_cublas_its_workspace()
+let_cublas_repeat()  # before the first product of the process
 
 _INEXACT_POOLS = r"(adaptive_)?max_pool2d\w*backward\w* does not have a deterministic implementation"
 
@@ -32,7 +26,6 @@ def numerics(train: Train, model: nn.Module | None = None) -> Iterator[None]:
     there is no warning of max pools if its own are known to repeat. Call it after torch.compile, which has a flag of
     its own for this.
     """
-    _give_cublas_its_workspace()  # again, since a child of a sweep begins with its parent's environment
     cudnn, matmul, strict = torch.backends.cudnn, torch.backends.cuda.matmul, train.deterministic
     tf32 = train.precision == "tf32"
     try:

@@ -29,6 +29,8 @@ from trainer.training.step import Seen, Step
 RECORDED_FROM = 3  # the step of a kind that is: those before it warm cuDNN's plans and make the optimizer's state
 
 T = TypeVar("T")
+Recording = Callable[[], AbstractContextManager[None]]
+"""Makes a context for the seconds of recording, which are not those of training."""
 
 
 class Record(Protocol):
@@ -43,17 +45,22 @@ class StepSource:
     def __init__(self, parts: Parts, record: Record | None) -> None:
         """Nothing is recorded without `record`."""
         self._parts, self._record = parts, record
-        self.recording: Callable[[], AbstractContextManager[None]] = nullcontext  # to time it apart from training
         self._seen: Counter[tuple[Any, ...]] = Counter()
         self.recorded: dict[tuple[Any, ...], Recorded] = {}
 
-    def of(self, images: Tensor, targets: Tensor, *, of: int, watched: bool) -> Step:
-        """Return the step on images [N, C, H, W] and targets [N] or [N, K]. See Step for `of` and `watched`."""
+    def of(
+        self, images: Tensor, targets: Tensor, *, of: int, watched: bool, recording: Recording = nullcontext
+    ) -> Step:
+        """Return the step on images [N, C, H, W] and targets [N] or [N, K]. See Step for `of` and `watched`.
+
+        If it is recorded first, that is done in the context `recording`.
+        """
         ended = self._parts.schedule.ended
         kind = (images.shape, images.dtype, targets.shape, targets.dtype, ended, bool(ended) and watched)
         self._seen[kind] += 1
         if self._record and self._seen[kind] >= RECORDED_FROM and kind not in self.recorded:
-            self._try_to_record(kind, images, targets, watched)
+            with recording():
+                self._try_to_record(kind, images, targets, watched)
         if kind in self.recorded:
             return self.recorded[kind].load(images, targets, watched=watched)
         return Step(self._parts, images, targets, of=of, watched=watched)
@@ -62,8 +69,7 @@ class StepSource:
         """Record a kind of step, which changes no weight. Go on without if torch cannot."""
         assert self._record
         try:
-            with self.recording():
-                self.recorded[kind] = Recorded(self._parts, images, targets, self._record, watched=watched)
+            self.recorded[kind] = Recorded(self._parts, images, targets, self._record, watched=watched)
         except RuntimeError as error:
             reason = first_line(error.__context__ or error)  # the end of a capture has an error of its own
             print(f"train.graphs: this run's steps cannot be recorded: {reason}", file=sys.stderr)

@@ -229,7 +229,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         config=train,
         compute=compute,
         model=model,
-        forward=compiled(model, train, device, min(total, train.max_steps or total)),
+        forward=compiled(model, train, device, min(total, train.max_steps or total), len(shapes)),
         ema=Ema(model, **train.ema.model_dump()) if train.ema.decay else None,
         swa=Swa(model) if train.swa.epochs else None,
         monitor=Monitor(train.early_stop, validates=image_set.val is not None),

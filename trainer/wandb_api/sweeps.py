@@ -25,7 +25,6 @@ import yaml
 from trainer.config.overrides import flatten
 from trainer.errors import SweepError
 from trainer.own.travel import as_parameters
-from trainer.runs.chance import tests_named
 from trainer.signals import LEASH, SECONDS_TO_SAVE
 from trainer.sweep.check import check
 from trainer.sweep.engine import device_env
@@ -176,8 +175,7 @@ def _attempt(run: Any, sweep: Sweep) -> Attempt | None:
     number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
     state = _state(run.state, summary.get("status"))
     message = f"W&B's state of it is {run.state}" if state == "crashed" else ""
-    tests = tests_named(config.get("data.name"))
-    return Attempt(Point({key: config[key] for key in sweep.space}), state, number, run.id, message, tests=tests)
+    return Attempt(Point({key: config[key] for key in sweep.space}), state, number, run.id, message)
 
 
 def _state(of_run: str, said: Any) -> State:

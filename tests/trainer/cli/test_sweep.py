@@ -112,6 +112,7 @@ def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.Ca
         (["run", "good.yaml", "missing.yaml", "--for", "1h"], "missing.yaml"),
         (["start", "good.yaml", "--until", "04:30"], "--until: 04:30: expected decided; a time goes with"),
         (["start", "good.yaml", "--at-most", "5"], "--at-most: goes with --until decided"),
+        (["start", "good.yaml", "--runs", "r"], "--runs and --storage go with --until decided"),
         (["plan"], "expected a sweep file, such as sweeps/smoke.yaml"),
         (["plan", "good.yaml", "--noise", "0"], "--noise: 0: expected a standard deviation above 0, such as 0.3"),
         (

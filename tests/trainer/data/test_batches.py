@@ -156,10 +156,13 @@ def test_batches_depend_on_seed_epoch_and_number_alone_and_can_start_in_the_midd
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_batches_made_side_by_side_are_those_made_in_turn(choice: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, "get_num_threads", lambda: 2)
-        beside = [*chosen(choice).epoch(3, start=1)]
-    torch.set_num_threads(1)  # the pipeline has restored the 2 that it saw, and later tests of bits run on one
+    threads = torch.get_num_threads()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(torch, "get_num_threads", lambda: 2)
+            beside = [*chosen(choice).epoch(3, start=1)]
+    finally:
+        torch.set_num_threads(threads)  # the pipeline has restored the 2 that it saw
     monkeypatch.setattr("trainer.data.batches._SMALL", 0)
     in_turn = [*chosen(choice).epoch(3, start=1)]
     assert len(beside) == len(in_turn) == 4
@@ -232,6 +235,16 @@ def test_the_next_epoch_is_drawn_in_a_thread_that_ends_with_this_one(monkeypatch
     del reader  # as at the end of a run
     assert not drawing_threads()
     assert drawn == {0: "MainThread", 1: "draws_0", 2: "draws_0"}
+
+
+def test_an_epoch_that_is_read_twice_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before: SWA's pass over the next epoch threw its draws away, and the training thread made them again."""
+    batches, drawn = chosen("cutout", ahead=True), list[int]()
+    draw = batches._draw
+    monkeypatch.setattr(batches, "_draw", lambda epoch: drawn.append(epoch) or draw(epoch))
+    for epoch in (0, 1, 1, 2):
+        assert len([*batches.epoch(epoch)]) == 5
+    assert drawn == [0, 1, 2, 3]
 
 
 def test_an_error_in_drawing_ahead_surfaces_where_the_draws_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:

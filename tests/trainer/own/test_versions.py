@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from command_line import run_here
-from own_parts import NET, SMALL, TINY, load
+from own_parts import NET, SMALL, TINY, load, problems
 
 from trainer.config import load_config
 from trainer.errors import CheckpointError, ConfigError, SweepError
@@ -94,8 +94,8 @@ def test_a_run_of_a_part_in_a_home_directory_is_found_in_its_archive(
     """Before: an archive has its name with `~`, so `--have` ran it again."""
     monkeypatch.setenv("HOME", str(here))
     (here / "nets.py").write_text(NET)
-    for name in (f"{here}/nets.py:Net", "~/nets.py:Net"):
-        runs = here / ("full" if name.startswith("/") else "short")
+    for number, name in enumerate((f"{here}/nets.py:Net", "~/nets.py:Net", f"{here}//nets.py:Net")):
+        runs = here / f"runs{number}"
         assert run_here(["train", *TINY, f"model.name={name}", "--runs", str(runs), "--name", "p"]) == 0
         archive = here / f"{runs.name}.jsonl.gz"
         assert run_here(["report", "pack", str(runs), "--to", str(archive)]) == 0
@@ -110,8 +110,18 @@ def test_the_status_of_a_sweep_whose_file_is_gone_is_by_the_text_it_kept(here: P
     keep_texts(sweep, folder)
     (here / "nets.py").unlink()
     assert check(held(parse_sweep(SWEEP, Path("s.yaml")), folder)).entries == check(sweep).entries
+    (here / "nets.py").write_text("def (")
+    assert check(held(parse_sweep(SWEEP, Path("s.yaml")), folder, as_begun=True)).entries == check(sweep).entries
+    (here / "nets.py").unlink()
     with pytest.raises(SweepError, match=r"nets.py: no such file"):
         check(held(parse_sweep(SWEEP, Path("s.yaml")), here / "elsewhere"))
+
+
+def test_the_home_of_nobody_is_one_line(here: Path) -> None:
+    """Before: a traceback."""
+    for name in ("~nobody-at-all/nets.py:Net", "~nets.py:Net"):
+        (line,) = problems(f"model.name={name}")
+        assert line.startswith(f"model.name: {name.partition(':')[0]}: ")
 
 
 def test_a_text_whose_lines_end_as_on_windows_has_not_changed(here: Path) -> None:

@@ -126,6 +126,10 @@ def test_what_a_sweep_asks_is_kept(asked: str, sweep_of, tmp_path: Path) -> None
     outcome, kept = read_outcome(asked), [entry.result for entry in read_archive(archive).entries]
     assert len(kept) == 3
     assert all(result.answers(outcome) for result in kept)
+    assert pack(folder / kept[0].name, to=archive) == 0  # a run alone does not know what is asked, and the archive does
+    (folder / "rates.yaml").write_text(SWEEP.replace("SEEDS", "0").replace("method", "# Outcome: runs/beta/max, lower\nmethod"))
+    assert pack(folder, to=archive) == 0
+    assert all(entry.result.answers(outcome) for entry in read_archive(archive).entries)
     if not outcome.over_rates:
         (first, *_) = [read_result(folder / result.name) for result in kept]
         assert kept[0].measures[asked] == outcome.of_run(first.traces)
@@ -315,10 +319,10 @@ Lines = list[str]
 OF_LINES: dict[str, tuple[Callable[[Lines], Lines], str]] = {
     "no JSON": (lambda lines: [*lines[:2], "{oops\n", *lines[3:]], "line 3: not JSON"),
     "too deep": (lambda lines: [*lines[:2], "[" * 200_000 + "\n", *lines[3:]], "line 3: not JSON (nested too deeply)"),
-    "another format": (lambda lines: [*lines[:2], changed(lines[2], format=3)], "line 3: format 3: this trainer reads"),
+    "another format": (lambda lines: [*lines[:2], changed(lines[2], format=4)], "line 3: format 4: this trainer reads"),
     "header of another format": (lambda lines: [changed(lines[0], format=9), *lines[1:]], "line 1: format 9"),
     "missing key": (lambda lines: [lines[0], without(lines[1], "summary"), *lines[2:]], "line 2: summary: missing"),
-    "unknown key": (lambda lines: [*lines[:2], changed(lines[2], more=1)], "line 3: more: format 2 has no such key"),
+    "unknown key": (lambda lines: [*lines[:2], changed(lines[2], more=1)], "line 3: more: format 3 has no such key"),
     "hash": (lambda lines: [*lines[:2], other_seed(lines[2])], "does not fit its config"),
     "NaN": (lambda lines: [*lines[:2], lines[2].replace('"step":[100', '"step":[NaN')], "NaN is not"),
     "infinite": (lambda lines: [*lines[:2], changed(lines[2], measures={"x": 1}).replace("1}", "1e999}")], "1e999"),

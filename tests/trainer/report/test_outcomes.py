@@ -20,6 +20,7 @@ from trainer.report.published.comparisons import Comparison, answers_of, compare
 from trainer.report.table import Table
 from trainer.report.tables import read_table
 from trainer.runs.bits import pack_bits
+from trainer.runs.chance import tests_in
 from trainer.runs.history import History
 from trainer.runs.outcomes import decades
 from trainer.runs.results import Result
@@ -95,6 +96,18 @@ def test_the_size_of_the_test_set_is_that_of_the_confusion_matrix(tmp_path: Path
     for seed, accuracy in enumerate((0.15, 0.9, 0.91)):
         run = write_run(tmp_path / "runs" / str(seed), [f"seed={seed}"], accuracy=accuracy)
         (run / "confusion.json").write_text(json.dumps({"classes": [*"abcdefghij"], "counts": [[1] * 10] * 10}))
+    (configuration,) = read_table(tmp_path / "runs").configurations
+    assert [run.seed for run in configuration.failed] == [0]
+
+
+def test_of_more_classes_than_a_matrix_is_kept_of_runs_are_at_chance_too(tmp_path: Path, write_run) -> None:
+    """Before: none was, since only the matrix said how many classes there are."""
+    for seed, accuracy in enumerate((0.005, 0.4, 0.41)):
+        words = [f"seed={seed}", "data.name=folder", "data.root=d"]
+        run = write_run(tmp_path / "runs" / str(seed), words, accuracy=accuracy)
+        told = {"classes": [str(number) for number in range(200)], "correct": pack_bits([False] * 1000)}
+        (run / "confusion.json").write_text(json.dumps(told))
+        assert tests_in(run) == (1000, 200)
     (configuration,) = read_table(tmp_path / "runs").configurations
     assert [run.seed for run in configuration.failed] == [0]
 

@@ -1,12 +1,15 @@
 """What a sweep's children are forked from, and what a sweep makes of the files of a child that has ended."""
 
+import os
 import runpy
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pretend import server
 from torch._inductor import config
 
 from trainer.sweep import local
@@ -58,6 +61,22 @@ def test_a_child_compiles_with_as_many_threads_as_its_environment_says(monkeypat
     monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "3")
     train(["a"])
     assert config.compile_threads == 3
+
+
+def _say_workspace(arguments: list[str]) -> None:
+    Path(arguments[-1]).write_text(os.environ.get("CUBLAS_WORKSPACE_CONFIG", "none"))
+
+
+@pytest.mark.parametrize("given", [{}, {"CUBLAS_WORKSPACE_CONFIG": ":16:8"}])
+def test_cublas_has_its_workspace_in_a_child(tmp_path: Path, given: dict[str, str]) -> None:
+    """Before: a child took on its parent's environment after the module that sets it had been imported."""
+    server.ready()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+        child = Child(tmp_path, [f"{tmp_path}/said"], given, target=_say_workspace)
+        while child.poll() is None:
+            time.sleep(0.01)
+    assert (tmp_path / "said").read_text() == given.get("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 @pytest.mark.parametrize(("jobs", "threads"), [(1, None), (3, "2"), (50, "1")])

@@ -125,6 +125,7 @@ def test_what_wandb_takes_silently_is_warned_of(text: str, warning: str) -> None
     [
         ("metric: {name: test/acuracy}", "metric.name: the trainer does not log 'test/acuracy'; did you mean"),
         ("metric: {name: test/accuracy}", "metric.goal: test/accuracy is minimized, so the lowest counts as best"),
+        ("metric: {name: test/loss, goal: maximize}", "metric.goal: test/loss is maximized, so the highest counts"),
         (
             "metric: {name: val/accuracy, goal: maximize}",
             "metric.name: val/accuracy needs a validation set; set data.val_fraction",

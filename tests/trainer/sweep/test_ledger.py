@@ -11,8 +11,10 @@ from pretend.watch import write_sweep
 from trainer.errors import ConfigError, SweepError
 from trainer.sweep.begun import Begun, begun_with
 from trainer.sweep.file import read_sweep
+from trainer.sweep.have import Had
 from trainer.sweep.ledger import Claim, Ledger
 from trainer.sweep.points import Entry, Point, points_of
+from trainer.sweep.status import Attempt
 
 SEARCH = {"optimizer.lr": {"min": 0.1, "max": 1.0}, "seed": {"value": 0}}
 
@@ -33,6 +35,17 @@ def claimed(ledger: Ledger) -> Claim:
     claim = ledger.claim(entry_of)
     assert claim
     return claim
+
+
+def test_an_attempt_tells_the_test_set_of_its_run(tmp_path: Path) -> None:
+    """It says what chance is. An older ledger does not have it."""
+    with begun(tmp_path) as ledger:
+        ledger.finish(claimed(ledger), "finished", 0.5, tests=(500, 20))
+        ledger.finish(claimed(ledger), "finished", 0.5)
+        entry = entry_of(Point({"seed": 2}))
+        attempt = Attempt(entry.point, "finished", 0.5, "a/r", archive="a", tests=(90, 3))
+        ledger.take([Had(entry, attempt, {})])
+        assert [each.tests for each in ledger.attempts() if each.state == "finished"] == [(500, 20), None, (90, 3)]
 
 
 def test_an_older_ledger_keeps_its_overrides(tmp_path: Path) -> None:

@@ -58,10 +58,11 @@ def test_what_is_compiled_and_how(
     monkeypatch: pytest.MonkeyPatch, asked: str, device: str, steps: int, mode: str | None
 ) -> None:
     network = nn.Identity()
-    monkeypatch.setattr(torch, "compile", lambda _, *, mode, dynamic: mode)
+    monkeypatch.setattr(torch, "compile", lambda _, *, mode, dynamic: (mode, dynamic))
     train = load_config([f"train.compile={asked}"]).config.train
-    made = compiled(network, train, torch.device(device), steps)
-    assert made == mode or (mode is None and made is network)
+    for shapes, dynamic in ((1, False), (4, False), (5, None)):
+        made = compiled(network, train, torch.device(device), steps, shapes)
+        assert made == (mode, dynamic) or (mode is None and made is network)
 
 
 def test_a_mode_that_torch_lacks_and_one_that_contradicts_are_a_line_each() -> None:

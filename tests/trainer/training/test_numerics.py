@@ -1,6 +1,5 @@
 """Kernels and formats that a config asks for are chosen, and then those from before."""
 
-import os
 import warnings
 from typing import Any
 
@@ -17,13 +16,6 @@ from trainer.errors import ConfigError, UserError
 from trainer.training.numerics import numerics
 from trainer.training.optimizers import build_optimizer
 from trainer.training.schedules import RateSchedule
-
-
-def test_cublas_has_its_workspace_where_an_environment_was_laid_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before: a child of a sweep began with its parent's environment, and so without."""
-    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    with numerics(Train()):
-        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
 
 
 def _chosen() -> dict[str, Any]:
