@@ -26,7 +26,8 @@ def read_format(name: str) -> Format:
 def place_of(path: Path, to: Format, out: Path | None) -> Path:
     """Return where a run folder or checkpoint file is exported to: `out`, or `RUN/export/` and a name.
 
-    Raises ConfigError if something is there or `out` has the ending of another format's file, DiskError if its folder is a file.
+    Raises ConfigError if something is there or `out` has the ending of another format's file, DiskError if its folder
+    is a file.
     """
     folder = run_of(path)
     name = folder.resolve().name + suffix_of(path)

@@ -12,6 +12,7 @@ from trainer.runs.archive import SUFFIX, is_archive, read_archive
 from trainer.runs.archive_lines import Entry
 from trainer.runs.folder import config_hash
 
+
 def archives_of(paths: Sequence[Path]) -> list[Path]:
     """Return archives as they are, and all archives in each folder. Raises ArchiveError for a folder without any."""
     found: list[Path] = []

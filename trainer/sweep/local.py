@@ -150,8 +150,8 @@ def open_sweep(
 ) -> LocalSweep:
     """Check a sweep and read the archives `have`, which the ledger remembers once it runs.
 
-    `as_begun` checks it with the texts of own parts with which it began. Raises SweepError if a point is impossible, if the plan does not fit, or if its folder is that of a run, and
-    ArchiveError for a damaged archive.
+    `as_begun` checks it with the texts of own parts with which it began. Raises SweepError if a point is impossible,
+    if the plan does not fit, or if its folder is that of a run, and ArchiveError for a damaged archive.
     """
     plan = plan or Plan()
     sweep = with_overrides(read_sweep(path), overrides)

@@ -101,7 +101,8 @@ def in_child(
 ) -> dict[str, Any]:
     """Return what `measure`, a function of a module, says of a config, from a process that ends with its memory.
 
-    `env` is laid over the environment. `texts` are those of own parts, each with its file's name. Raises PilotError with the last line of what went wrong.
+    `env` is laid over the environment. `texts` are those of own parts, each with its file's name. Raises PilotError
+    with the last line of what went wrong.
     """
     layers = {"overrides": overrides, "recipe": recipe, "file": file}
     ours, theirs = CONTEXT.Pipe(duplex=False)

@@ -127,7 +127,9 @@ def test_what_a_sweep_asks_is_kept(asked: str, sweep_of, tmp_path: Path) -> None
     assert len(kept) == 3
     assert all(result.answers(outcome) for result in kept)
     assert pack(folder / kept[0].name, to=archive) == 0  # a run alone does not know what is asked, and the archive does
-    (folder / "rates.yaml").write_text(SWEEP.replace("SEEDS", "0").replace("method", "# Outcome: runs/beta/max, lower\nmethod"))
+    (folder / "rates.yaml").write_text(
+        SWEEP.replace("SEEDS", "0").replace("method", "# Outcome: runs/beta/max, lower\nmethod")
+    )
     assert pack(folder, to=archive) == 0
     assert all(entry.result.answers(outcome) for entry in read_archive(archive).entries)
     if not outcome.over_rates:

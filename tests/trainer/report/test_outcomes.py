@@ -19,8 +19,8 @@ from trainer.report.pages.write import write_report
 from trainer.report.published.comparisons import Comparison, answers_of, compared
 from trainer.report.table import Table
 from trainer.report.tables import read_table
+from trainer.runs import chance
 from trainer.runs.bits import pack_bits
-from trainer.runs.chance import tests_in
 from trainer.runs.history import History
 from trainer.runs.outcomes import decades
 from trainer.runs.results import Result
@@ -107,7 +107,7 @@ def test_of_more_classes_than_a_matrix_is_kept_of_runs_are_at_chance_too(tmp_pat
         run = write_run(tmp_path / "runs" / str(seed), words, accuracy=accuracy)
         told = {"classes": [str(number) for number in range(200)], "correct": pack_bits([False] * 1000)}
         (run / "confusion.json").write_text(json.dumps(told))
-        assert tests_in(run) == (1000, 200)
+        assert chance.tests_in(run) == (1000, 200)
     (configuration,) = read_table(tmp_path / "runs").configurations
     assert [run.seed for run in configuration.failed] == [0]
 

@@ -64,7 +64,8 @@ def test_a_child_compiles_with_as_many_threads_as_its_environment_says(monkeypat
 
 
 def _say_workspace(arguments: list[str]) -> None:
-    Path(arguments[-1]).write_text(os.environ.get("CUBLAS_WORKSPACE_CONFIG", "none"))
+    (said,) = (word.removeprefix("said=") for word in arguments if word.startswith("said="))
+    Path(said).write_text(os.environ.get("CUBLAS_WORKSPACE_CONFIG", "none"))
 
 
 @pytest.mark.parametrize("given", [{}, {"CUBLAS_WORKSPACE_CONFIG": ":16:8"}])
@@ -73,7 +74,7 @@ def test_cublas_has_its_workspace_in_a_child(tmp_path: Path, given: dict[str, st
     server.ready()
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-        child = Child(tmp_path, [f"{tmp_path}/said"], given, target=_say_workspace)
+        child = Child(tmp_path / "run", [f"said={tmp_path}/said"], given, target=_say_workspace)
         while child.poll() is None:
             time.sleep(0.01)
     assert (tmp_path / "said").read_text() == given.get("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

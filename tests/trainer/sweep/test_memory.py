@@ -10,9 +10,11 @@ from command_line import run_here
 from trainer.config import load_config
 from trainer.errors import ConfigError, SweepError
 from trainer.sweep import memory
+from trainer.sweep.file import Sweep
 from trainer.sweep.local import open_sweep
 from trainer.sweep.memory import Memory, largest_batch, runs_at_once
 from trainer.sweep.pilot import PilotError
+from trainer.sweep.points import Point
 
 MIB = 2**20
 CONFIG = load_config(["data.name=cifar10"]).config  # 50,000 images
@@ -88,15 +90,15 @@ def test_runs_at_once_are_those_of_the_largest_configuration(
 ) -> None:
     asked: list[str] = []
 
-    def of_point(_: object, overrides: list[str], env: Mapping[str, str]) -> dict[str, Any]:
-        asked.append(next(word for word in overrides if word.startswith("model.name=")))
-        return {"peak": (200 if "resnet20" in asked[-1] else 100) * MIB, "free": 1000 * MIB, "on_gpu": on_gpu}
+    def of_point(_: object, point: Point, sweep: Sweep, env: Mapping[str, str]) -> dict[str, Any]:
+        asked.append(point.values["model.name"])
+        return {"peak": (200 if asked[-1] == "resnet20" else 100) * MIB, "free": 1000 * MIB, "on_gpu": on_gpu}
 
     monkeypatch.setattr(memory, "of_point", of_point)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
     said: list[str] = []
     assert runs_at_once([open_sweep(file, [], runs=tmp_path / "runs")], {}, said.append) == count
-    assert sorted(asked) == ["model.name=lenet5", "model.name=resnet20"]  # a rate changes no size
+    assert sorted(asked) == ["lenet5", "resnet20"]  # a rate changes no size
     assert said == [
         f"--per-device {count}: a run takes up to 0.20 of 0.8 GiB{'' if on_gpu else ', and there are 2 cores'}"
     ]
