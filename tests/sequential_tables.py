@@ -85,13 +85,14 @@ def main() -> None:
             for kind in KINDS
         ]
         print(f"| {count} |", " | ".join(f"{100 * rate:.1f}" for rate in rates), "|", flush=True)
-    print("Two configurations that differ by the margin, called equivalent, in percent, 3 to 15 seeds, 20,000 sweeps")
+    print("Two configurations that differ by the margin, called equivalent, in percent, 3 to 10 seeds, 20,000 sweeps")
     for kind in KINDS:
-        values = outcomes(kind, runs=20_000, count=2, seeds=15)
+        values = outcomes(kind, runs=20_000, count=2, seeds=10)
         margin = 1.5 * float(values.std(axis=(0, 2)).max())
-        values[:, 0] += margin
-        course = follow(values, Design("all-pairs", at_most=15, margin=margin))
-        print(f"| {kind} | {100 * (course.verdicts == EQUIVALENT).mean():.1f} |", flush=True)
+        design = Design("all-pairs", at_most=10, margin=margin)
+        sides = (values + margin * (np.arange(2) == which)[:, None] for which in (0, 1))  # the worse one is shown
+        found = max((follow(side, design).verdicts == EQUIVALENT).mean() for side in sides)
+        print(f"| {kind} | {100 * found:.1f} |", flush=True)
     print(f"One better by some standard deviations, 3 to {MOST} seeds, 2,000 sweeps")
     for count in (2, 5, 10):
         first = sequential(count, 2000, 1)[0]
