@@ -62,13 +62,26 @@ class Normalize:
         centre, spread = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
         self._scale = (1 / (255 * spread)).to(device)
         self._shift = (-centre / spread).to(device)
+        self._last: tuple[object, tuple[Tensor, Tensor]] | None = None  # (layout, shift and scale in it) of a CPU
 
     def __call__(self, images: Tensor, memory_format: torch.memory_format = torch.preserve_format) -> Tensor:
         """Map [N, C, H, W] levels in 0..255, uint8 or float32, to float32 in `memory_format`."""
         levels = images.to(torch.float32, memory_format=memory_format)
-        # In the layout of one image they are read along with it. A broadcast along memory would stop at every pixel.
-        shift, scale = (torch.empty_like(levels[:1]).copy_(each) for each in (self._shift, self._scale))
+        shift, scale = self._laid_out(levels[:1])
         return torch.addcmul(shift, levels, scale, out=levels if levels is not images else None)
+
+    def _laid_out(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return shift and scale in the layout of one image [1, C, H, W].
+
+        So they are read along with it: a broadcast along memory would stop at every pixel.
+        """
+        layout = image.shape, image.stride()
+        if self._last is None or self._last[0] != layout:
+            shift, scale = (torch.empty_like(image).copy_(each) for each in (self._shift, self._scale))
+            if image.device.type != "cpu":  # what a recorded step makes is its own, and costs it nothing
+                return shift, scale
+            self._last = layout, (shift, scale)
+        return self._last[1]
 
 
 @dataclass(frozen=True)
@@ -146,14 +159,15 @@ class TrainingBatches:
             self._crops = self._crops_of(epoch, self._images)
         draws = (self._ahead and self._ahead.take(epoch)) or self._draw(epoch)
         size = self.steps.size(epoch)
+        # At once for the epoch: on a CPU an operation on one batch's numbers costs as much as one on all.
+        places = self._crops.places(draws.image, draws.mirrored, draws.row, draws.column)
+        classes = self.labels[draws.image]
 
         def make(at: int) -> tuple[Tensor, Tensor]:
             now = slice(at * size, (at + 1) * size)
-            picked = draws.image[now]
-            images = self._crops.gather(picked, draws.mirrored[now], draws.row[now], draws.column[now])
+            images, labels = self._crops.gather(places[now]), classes[now]
             for change in draws.changes:
                 images = change(at, images)
-            labels = self.labels[picked]
             return draws.mix(at, images, labels) if draws.mix else (images, labels)
 
         numbers = range(start, self.steps.in_epoch(epoch))

@@ -24,11 +24,14 @@ class Crops:
         length = self.width * channels
         self._rows = stored.as_strided((stored.numel() - length + 1, length), (1, 1))
 
-    def gather(self, image: Tensor, mirrored: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """Return the crops [B, C, H, W] at (image, 0 or 1, row, column), [B] int64 each, channels last in memory."""
-        first = image * self._image + mirrored * self._mirrored + row * self._row + column * self._column
-        rows = self._rows.index_select(0, (first.unsqueeze(1) + self._down).flatten())
-        return rows.view(len(image), self.height, self.width, -1).permute(0, 3, 1, 2)
+    def places(self, image: Tensor, mirrored: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        """Return where the crops at (image, 0 or 1, row, column) begin, [N] int64 all of them."""
+        return image * self._image + mirrored * self._mirrored + row * self._row + column * self._column
+
+    def gather(self, places: Tensor) -> Tensor:
+        """Return the crops [B, C, H, W] at `places` [B], channels last in memory."""
+        rows = self._rows.index_select(0, (places.unsqueeze(1) + self._down).flatten())
+        return rows.view(len(places), self.height, self.width, -1).permute(0, 3, 1, 2)
 
 
 def pad(images: Tensor, padding: int, mode: str) -> Tensor:

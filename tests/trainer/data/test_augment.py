@@ -1,11 +1,13 @@
 """Each augmentation against torchvision's functional one on one image after another, with the same drawn parameters."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as T
@@ -21,7 +23,8 @@ from trainer.config.augment import (
     TrivialAugmentWide,
 )
 from trainer.data.augment.auto import OPERATIONS, _sharpen, amount_table, auto_augment, draw_operations
-from trainer.data.augment.color import ADJUST, color_jitter, draw_jitter, to_bytes, to_levels
+from trainer.data.augment.color import ADJUST, adjust_in_turn, color_jitter, draw_jitter
+from trainer.data.augment.compiled_color import CHANGES, change_colors
 from trainer.data.augment.erase import draw_boxes, erasing
 from trainer.data.augment.mix import cut_box, draw_mix, mixing
 from trainer.data.augment.stage import Epoch
@@ -60,14 +63,17 @@ def difference(found: Tensor, expected: Tensor) -> Tensor:
 # --- colour
 
 
+@pytest.mark.parametrize("adjusted", [adjust_in_turn, change_colors])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", list(ADJUST))
-def test_an_adjustment_of_a_batch_equals_torchvision_s_of_each_image(name: str, channels: int) -> None:
+def test_an_adjustment_of_a_batch_equals_torchvision_s_of_each_image(
+    name: str, channels: int, adjusted: Callable[[Tensor, list[str], list[Tensor]], Tensor]
+) -> None:
     images = some_images(64, channels)
     factors = torch.linspace(-0.5, 0.5, 64) if name == "hue" else torch.linspace(0, 2, 64)
-    found = to_bytes(ADJUST[name](to_levels(images), factors.view(-1, 1, 1, 1)))
     adjust = getattr(T, f"adjust_{name}")
-    apart = difference(found, torch.stack([adjust(image, f.item()) for image, f in zip(images, factors, strict=True)]))
+    expected = torch.stack([adjust(image, f.item()) for image, f in zip(images, factors, strict=True)])
+    apart = difference(adjusted(images, [name], [factors]), expected)
     # One level, where float32 rounding puts a value on the other side of a whole number before its fraction is cut.
     assert apart.max() <= 1
     assert apart.count_nonzero() < 1e-3 * apart.numel()
@@ -87,29 +93,39 @@ def test_jitter_equals_torchvision_s_adjustments_in_the_drawn_order() -> None:
     assert apart.count_nonzero() < 1e-3 * apart.numel()
 
 
-@pytest.mark.parametrize("images_at_once", [1 / 2, 1, 3, 16])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_jitter_in_pieces_is_that_of_the_whole_batch(
-    channels: int, images_at_once: float, monkeypatch: pytest.MonkeyPatch
+@given(
+    st.lists(st.sampled_from(CHANGES), unique=True),
+    st.sampled_from([(1, 3), (3, 1), (5, 3), (7, 1)]),
+    st.sampled_from([(1, 1), (3, 5), (16, 16), (17, 9)]),
+    st.integers(0, 2**31),
+)
+def test_compiled_changes_are_those_of_a_gpu(
+    names: list[str], batch: tuple[int, int], sides: tuple[int, int], seed: int
 ) -> None:
-    """A piece is at least an image, however large."""
-    images = some_images(40, channels)
+    """In any order, of images of any size. A GPU has those of `adjust_in_turn`."""
+    draw = torch.Generator().manual_seed(seed)
+    (count, channels), (height, width) = batch, sides
+    images = torch.randint(256, (count, height, width, channels), dtype=torch.uint8, generator=draw).permute(0, 3, 1, 2)
+    factors = [torch.rand(count, generator=draw) * (1 if name == "hue" else 2) - (name == "hue") / 2 for name in names]
+    expected = adjust_in_turn(images, names, factors)
+    found = change_colors(images.clone(memory_format=torch.preserve_format), names, factors)
+    assert difference(found, expected).max() <= 4  # a level, times three factors of at most 2
+    assert difference(found, expected).count_nonzero() <= max(3, 1e-2 * images.numel())
 
-    def jittered(pixels: int) -> Tensor:
-        monkeypatch.setattr("trainer.data.augment.color._PIECE", pixels)
-        monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-        change = color_jitter(JITTER, an_epoch(40, 16))
-        return torch.cat([change(at, part) for at, part in in_batches(images, 16)])
 
-    assert torch.equal(jittered(int(images_at_once * SIZE**2)), jittered(16 * SIZE**2))
-
-
-def test_levels_become_bytes_in_place_without_their_fractions() -> None:
+def test_compiled_changes_write_into_a_batch_s_own_memory() -> None:
     images = some_images(4)
-    place = torch.zeros_like(images)
-    found = to_bytes(to_levels(images).add_(0.99), out=place)
-    assert found.data_ptr() == place.data_ptr()
-    assert torch.equal(place, images)
+    found = change_colors(images, ["brightness"], [torch.zeros(4)])
+    assert found.data_ptr() == images.data_ptr()
+    assert not images.any()
+
+
+def test_brightness_is_for_any_number_of_channels() -> None:
+    found = change_colors(some_images(4, channels=5), ["brightness"], [torch.tensor([0, 0.5, 1, 2])])
+    levels = some_images(4, channels=5).int()
+    assert torch.equal(
+        found.int(), torch.stack([levels[0] * 0, levels[1] // 2, levels[2], (levels[3] * 2).clip(max=255)])
+    )
 
 
 def test_jitter_draws_from_torchvision_s_ranges_and_all_orders() -> None:

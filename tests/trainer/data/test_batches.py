@@ -2,7 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
 import pytest
@@ -377,6 +377,16 @@ def test_normalizing_gives_zero_mean_and_unit_variance(dtype: torch.dtype, memor
     torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)
     assert out.is_contiguous(memory_format=memory_format)
     torch.testing.assert_close(normalize(images.to(dtype), torch.channels_last), out)
+
+
+def test_normalizing_images_of_other_sides_and_layouts_in_turn() -> None:
+    """It keeps its constants in the layout of the last batch."""
+    mean, std, formats = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), (torch.channels_last, torch.contiguous_format)
+    normalize = Normalize(mean, std)
+    centre, spread = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
+    for side, memory_format in [*product((8, 6), formats), *product((8, 6), formats)]:
+        images = some_images(5).images[..., :side, :side].contiguous(memory_format=memory_format)
+        torch.testing.assert_close(normalize(images), (images / 255 - centre) / spread, rtol=1e-5, atol=1e-5)
 
 
 def test_reflecting_uint8_equals_reflecting_floats() -> None:

@@ -1,11 +1,13 @@
 """Colour changes of whole batches with a factor per image, equal to torchvision's functions on one image.
 
+On a CPU the jitter has the same changes compiled: `trainer.data.augment.compiled_color`.
+
 They map levels, [N, C, H, W] float32, whole numbers from 0 to 255, to levels with a fraction. `to_bytes` cuts it off,
 and so must a chain of them after each, which then rounds where torchvision's does on uint8. They write into their
 input. As in torchvision, saturation and hue do not change a grey image (C = 1).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -15,8 +17,6 @@ from trainer.data.augment.stage import Change, Epoch
 
 _GREY = (0.2989, 0.587, 0.114)  # ITU-R BT.601, with torchvision's digits
 _BYTE = 255.999 / 255  # torchvision's conversion of a float to uint8: times 255.999, then the fraction is cut off
-_PIECE = 2**16
-"""Pixels that one core changes at once: with their intermediate results they stay in a cache of 2 MB."""
 
 
 def to_levels(images: Tensor) -> Tensor:
@@ -24,15 +24,10 @@ def to_levels(images: Tensor) -> Tensor:
     return images.permute(1, 0, 2, 3).to(torch.float32, memory_format=torch.contiguous_format).permute(1, 0, 2, 3)
 
 
-def to_bytes(levels: Tensor, out: Tensor | None = None) -> Tensor:
-    """Convert levels to uint8 [N, C, H, W], channels last in memory, and cut their fractions off.
-
-    `out` is such a tensor to write into.
-    """
+def to_bytes(levels: Tensor) -> Tensor:
+    """Convert levels to uint8 [N, C, H, W], channels last in memory, and cut their fractions off."""
     # By way of int16: a CPU converts a float to it in a quarter of the time that it needs to uint8.
-    channels = levels.to(torch.int16).to(torch.uint8).unbind(1)
-    rows = None if out is None else out.permute(0, 2, 3, 1)
-    return torch.stack(channels, dim=-1, out=rows).permute(0, 3, 1, 2)
+    return torch.stack(levels.to(torch.int16).to(torch.uint8).unbind(1), dim=-1).permute(0, 3, 1, 2)
 
 
 def adjust_brightness(levels: Tensor, factor: Tensor) -> Tensor:
@@ -112,26 +107,26 @@ def color_jitter(config: ColorJitter, epoch: Epoch) -> Change:
     The order of the four is drawn once per batch, so that each is one operation on all of it.
     """
     factors, orders = draw_jitter(config, epoch)
-    factors = {name: epoch.send(drawn.view(-1, 1, 1, 1)) for name, drawn in factors.items()}
+    factors = {name: epoch.send(drawn) for name, drawn in factors.items()}
+    change_batch = adjust_in_turn
+    if epoch.device.type == "cpu":
+        from trainer.data.augment.compiled_color import change_colors  # Numba takes 0.3 s to import
+
+        change_batch = change_colors
 
     def change(number: int, images: Tensor) -> Tensor:
-        now, names, piece = epoch.batch(number), orders[number], _at_once(images)
-        for part, *strengths in zip(
-            images.split(piece), *(factors[name][now].split(piece) for name in names), strict=True
-        ):
-            levels = to_levels(part)
-            for name, strength in zip(names, strengths, strict=True):
-                levels = ADJUST[name](levels, strength).floor_()
-            to_bytes(levels, out=part)
-        return images
+        names = orders[number]
+        return change_batch(images, names, [factors[name][epoch.batch(number)] for name in names])
 
     return change
 
 
-def _at_once(images: Tensor) -> int:
-    """Return how many images to change at once: few on one core, all of them where a GPU or many cores share them."""
-    shared = images.device.type != "cpu" or torch.get_num_threads() > 1
-    return len(images) if shared else max(1, _PIECE // images[0, 0].numel())
+def adjust_in_turn(images: Tensor, names: Sequence[str], factors: Sequence[Tensor]) -> Tensor:
+    """Return uint8 images [N, C, H, W] after the changes `names` of ADJUST in turn, each by its factors [N]."""
+    levels = to_levels(images)
+    for name, factor in zip(names, factors, strict=True):
+        levels = ADJUST[name](levels, factor.view(-1, 1, 1, 1)).floor_()
+    return to_bytes(levels)
 
 
 def _grey(levels: Tensor) -> Tensor:
