@@ -61,7 +61,8 @@ def speed_page(folder: Path = SPEED) -> str:
 
 def _wanted(found: Sequence[dict[str, Any]]) -> Iterator[str]:
     rows = [
-        [words, kinds[-1], NONE if least is None else f"{least:g}",
+        [words, kinds[-1], content["machine"]["processor"], content["machine"]["measured"][:10],
+         NONE if least is None else f"{least:g}",
          f"{spread['median']:.2f} ({spread['min']:.2f} to {spread['max']:.2f})",
          NONE if least is None else "yes" if spread["median"] >= least else "**no**"]
         for bench, row, column, least, words, only in (*_WANTED, *_SEEN)
@@ -70,7 +71,8 @@ def _wanted(found: Sequence[dict[str, Any]]) -> Iterator[str]:
         if (spread := content["measured"].get(row, {}).get(column))
     ]  # fmt: skip
     if rows:
-        yield from _table([["ratio", "GPU, or CPU with", "wanted", "measured", "reached"], *rows])
+        yield from _table([["ratio", "GPU, or CPU with", "processor", "date", "wanted", "measured", "reached"], *rows])
+        yield from ("", "A row is of the code of its day, whose revision is in the file.")
 
 
 def _kinds(content: dict[str, Any]) -> tuple[str, str]:
