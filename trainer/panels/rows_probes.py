@@ -24,13 +24,16 @@ def run_band(key: str) -> Rows:
 
     def rows(groups: Histories) -> list[Row]:
         measured = [run for runs in groups.values() for run in runs if run.having(key)]
-        table = loss_bands(measured, key) if measured else []
-        lines = len({(row["group"], row["seed"]) for row in table})
-        return thin(
-            table, by=["group", "seed"], how=dict.fromkeys(_EXTREMES, "mean"), limit=min(LIMIT, _STRETCHES * lines)
-        )
+        return in_stretches(loss_bands(measured, key) if measured else [])
 
     return rows
+
+
+def in_stretches(bands: list[Row]) -> list[Row]:
+    """Return rows `group, seed, step, low, mean, high` of bands as means over stretches, if there are many steps."""
+    lines = len({(row["group"], row["seed"]) for row in bands})
+    how = dict.fromkeys(_EXTREMES, "mean")
+    return thin(bands, by=["group", "seed"], how=how, limit=min(LIMIT, _STRETCHES * lines))
 
 
 def along_the_gradient(low: str, high: str, mean: str | None = None) -> Rows:

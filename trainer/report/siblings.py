@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from trainer.report.folders import Run, percent
-from trainer.runs.bands import RATE, Curve, bands_of
+from trainer.runs.bands import RATE, Band, Curve, bands_of
 from trainer.runs.charged import charged_seconds
 from trainer.runs.outcomes import DECADES, EPOCHS, Outcome, decades
 from trainer.statistics.describe import Values
@@ -52,11 +52,13 @@ class Siblings:
                 trained.setdefault(run.seed, {})[float(run.config[RATE])] = well
         return {seed: decades(rates) for seed, rates in sorted(trained.items()) if len(rates) > 1}
 
+    def bands(self, key: str) -> Sequence[Band]:
+        """Return the bands of a key of the rows over the learning rates, one for each seed that has any."""
+        curves = [curve for run in (*self.runs, *self.failed) if (curve := _curve(run, key, self.label))]
+        return bands_of(curves, key).bands if curves else ()
+
     def _bands(self, outcome: Outcome) -> Values:
-        curves = [curve for run in (*self.runs, *self.failed) if (curve := _curve(run, outcome.key, self.label))]
-        if not curves:
-            return {}
-        found = {band.seed: outcome.of_band(band) for band in bands_of(curves, outcome.key).bands}
+        found = {band.seed: outcome.of_band(band) for band in self.bands(outcome.key)}
         return {seed: value for seed, value in found.items() if value is not None}
 
 

@@ -17,7 +17,7 @@ from trainer.runs.bits import pack_bits, unpack_bits
 from trainer.runs.folder import hash_of
 from trainer.runs.groups import SEED, decisive
 from trainer.runs.history import History, oddities
-from trainer.runs.outcomes import BAND_KEYS, TRACED, Outcome, Trace
+from trainer.runs.outcomes import BAND_KEYS, TRACED, WALK_KEYS, Outcome, Trace
 from trainer.runs.private import public, public_config, public_provenance
 from trainer.runs.results import CURVES, Note, Result, numbers_of, strictly
 from trainer.runs.trace_text import TraceText, pack_trace, unpack_trace
@@ -49,7 +49,7 @@ class _Line(BaseModel):
     provenance: dict[str, Any]
     notes: list[list[str]]
     traces: dict[str, TraceText] = {}
-    """Steps and values that bands over learning rates are made of, by key of the rows."""
+    """Steps and values that bands over learning rates and pictures are made of, by key of the rows."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ def entry_of(result: Result, asked: Iterable[Outcome] = ()) -> Entry:
     history = result.history
     changing = {SEED: history.config.get(SEED) or 0, **decisive(history.config)}
     asked = sorted(asked, key=lambda outcome: outcome.name)
-    banded = {*BAND_KEYS, *(outcome.key for outcome in asked if outcome.over_rates)}
-    traces = {key: pack_trace(trace) for key, trace in result.traces.items() if key in banded}
+    drawn = {*BAND_KEYS, *WALK_KEYS, *(outcome.key for outcome in asked if outcome.over_rates)}
+    traces = {key: pack_trace(trace) for key, trace in result.traces.items() if key in drawn}
     measures = dict(result.measures)
     for outcome in asked:
         if (value := outcome.of_run(result.traces)) is not None:

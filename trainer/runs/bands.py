@@ -184,9 +184,14 @@ def loss_bands(
     histories: Sequence[History], key: str = "runs/loss", *, from_step: int = 0, gap: int = 1
 ) -> list[dict[str, Any]]:
     """Return the bands as rows with `group`, `seed`, `step`, `low`, `mean` and `high`."""
+    return rows_of(bands(histories, key, from_step=from_step, gap=gap).bands)
+
+
+def rows_of(bands: Sequence[Band]) -> list[dict[str, Any]]:
+    """Return bands as the rows of `loss_bands`."""
     return [
         {"group": band.group, "seed": band.seed, "step": step, "low": low, "mean": mean, "high": high}
-        for band in bands(histories, key, from_step=from_step, gap=gap).bands
+        for band in bands
         for step, low, mean, high in zip(
             band.steps.tolist(), band.low.tolist(), band.mean.tolist(), band.high.tolist(), strict=True
         )

@@ -210,6 +210,8 @@ class Outcome:
 
 BAND_KEYS = tuple(dict.fromkeys(Outcome(name).key for name in STANDARD if Outcome(name).over_rates and name != DECADES))
 """Keys of the rows that pages make bands over learning rates of. Archives keep each of their steps."""
+WALK_KEYS = ("probe/loss", "probe/loss_min", "probe/loss_max", "probe/grad_l2_min", "probe/grad_l2_max", "probe/beta")
+"""Keys of the rows that pages draw along gradients. Archives keep each of their steps, too: they are few."""
 TRACED = tuple(_KEYS)
 """Keys of the rows of which an archive may have each step."""
 

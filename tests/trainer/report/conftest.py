@@ -1,11 +1,13 @@
 """Run folders as a finished training leaves them, with figures that a test chooses; no network is trained."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from shutil import copy
+from typing import Any
 
+import landscapes
 import pytest
 import yaml
 
@@ -98,5 +100,17 @@ def write_schedules(tmp_path: Path, write_run: WriteRun) -> WriteSweep:
                 defaults = ["model.act=relu"]
                 write_run(folder / f"{name}-s{seed}", [*own, *defaults, f"seed={seed}"], accuracy=accuracy)
         return folder
+
+    return write
+
+
+@pytest.fixture
+def write_landscape(tmp_path: Path, write_run: WriteRun) -> Callable[..., Path]:
+    """`write_landscape(widths, sweep="bn_landscape", ...)`: see `landscapes`."""
+
+    def write(
+        widths: Mapping[str, Sequence[float]] = landscapes.WIDTHS, sweep: str = "bn_landscape", **more: Any
+    ) -> Path:
+        return landscapes.write_landscape(tmp_path / "runs" / sweep, write_run, widths, **more)
 
     return write

@@ -4,12 +4,13 @@ import gzip
 import json
 import math
 from pathlib import Path
-from shutil import copy, copytree, rmtree
+from shutil import copytree, rmtree
 from typing import Any
 
 import numpy as np
 import pytest
 from command_line import run_here
+from landscapes import WIDTHS
 from scipy import stats
 
 from trainer.errors import SweepError
@@ -24,70 +25,22 @@ from trainer.report.tables import read_table
 from trainer.runs.outcomes import read_outcome
 from trainer.statistics.seedwise import smallest_found
 from trainer.sweep.file import read_sweep
-from trainer.sweep.points import points_of
 
 SWEEPS = Path(__file__).parents[3] / "sweeps"
 ASKING = {
     "bn_gradient_cosine": ("runs/grad_cosine/mean", True),
     "bn_landscape": ("runs/loss/width", False),
     "bn_landscape_adam": ("runs/loss/width", False),
+    "bn_landscape_cpu": ("runs/loss/width", False),
     "bn_landscape_small_lr": ("runs/loss/width", False),
     "bn_lipschitz": ("runs/lipschitz/max", False),
     "bn_rate_robustness": ("rates/decades", True),
     "loss_range": ("runs/loss/width", False),
 }
-WIDTHS = {"vgg_a": [0.4, 0.5, 0.8, 0.3, 0.6], "vgg_a_bn": [0.2, 0.25, 0.5, 0.1, 0.3]}
-STEPS = range(0, 100, 10)
-_BOTH = ["model.width=64", "model.dropout=0.0", "model.head_width=512", "model.act=relu", "model.init=paper"]
-DEFAULTS = {"vgg_a": [*_BOTH, "model.norm=none"], "vgg_a_bn": _BOTH}  # of the builders, which are not asked here
 LANDSCAPES = (
     *("b35c-t11-bn-landscape", "b35c-s2.2-bn-small-lr", "dfbc-s3-landscape", "f2d6-t7-bn-lr"),
     *("a0b5-s9-loss-range", "a0b5-s9-gradient-cosine", "a0b5-s9-lipschitz"),
 )
-
-
-@pytest.fixture
-def write_landscape(tmp_path: Path, write_run):
-    """`write_landscape(widths, sweep="bn_landscape", ...)`: a sweep whose loss bands have these widths, by seed.
-
-    The loss is 1 plus the width times the place of the rate, 0 to 1, so the band has that width at each step.
-    """
-
-    def write(widths=WIDTHS, sweep: str = "bn_landscape", cosine: float = 0.1, accuracy=None) -> Path:
-        folder = tmp_path / "runs" / sweep
-        folder.mkdir(parents=True)
-        copy(SWEEPS / f"{sweep}.yaml", folder)
-        file = read_sweep(SWEEPS / f"{sweep}.yaml")
-        rates = sorted({float(point.values.get("optimizer.lr", 0.1)) for point in points_of(file)})
-        for point in points_of(file):
-            model, seed = str(point.values["model.name"]), int(point.values["seed"])
-            if seed >= len(widths[model]):
-                continue
-            rate = float(point.values.get("optimizer.lr", 0.1))
-            words = [word for word in point.overrides if not word.startswith("seed=")] + DEFAULTS[model]
-            reached = 0.8 if accuracy is None else accuracy(model, rate, seed)
-            run = write_run(folder / f"{model}-{rate:g}-s{seed}", [*words, f"seed={seed}"], accuracy=reached)
-            _measure(run, widths[model][seed], rates.index(rate) / max(1, len(rates) - 1), cosine)
-        return folder
-
-    return write
-
-
-def _measure(run: Path, width: float, place: float, cosine: float) -> None:
-    rows = [
-        {
-            "epoch": step / 100,
-            "step": step,
-            "runs/loss": 1 + width * place,
-            "runs/grad_cosine": cosine * width,
-            "runs/beta": 10 * width * (1 + place),
-            "runs/lipschitz": 20 * width + step / 100,
-            "probe/beta": 5 * width,
-        }
-        for step in STEPS
-    ]
-    with (run / "metrics.jsonl").open("a") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def test_of_runs_of_a_seed_the_one_that_measured_the_outcome_counts(write_landscape) -> None:

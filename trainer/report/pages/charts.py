@@ -1,7 +1,7 @@
 """The page's charts: panels of `trainer.panels`, filled from a table's configurations under the page's labels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -9,11 +9,21 @@ from trainer.panels.panel import Histories, Row
 from trainer.panels.registry import panel
 from trainer.panels.render import as_svg
 from trainer.panels.rows_curves import ablation
+from trainer.panels.rows_probes import in_stretches
+from trainer.report.asked import siblings_of
 from trainer.report.configurations import Configuration
+from trainer.report.folders import Run
 from trainer.report.table import Table
+from trainer.runs.bands import rate_of, rows_of
+from trainer.runs.groups import counted
+from trainer.runs.history import History
+from trainer.runs.outcomes import WALK_KEYS, Outcome
+from trainer.text import number
 
 MOST_CURVES = 8
 """Configurations that can be distinguished in a chart of curves."""
+_BANDS = {"runs/loss": "loss_band", "runs/grad_distance": "gradient_distance_band", "runs/beta": "run_beta_band"}
+_WALKS = ("loss_variation", "gradient_predictiveness", "beta")
 
 
 @dataclass(frozen=True)
@@ -32,8 +42,55 @@ class Chart:
 def charts_of(table: Table) -> list[Chart]:
     """Return the charts that have something to draw."""
     ranked = _ranked(table)
-    charts = [_ablation(table, ranked), _curves(ranked), _cost(ranked)]
+    charts = [*landscape_charts(table), _ablation(table, ranked), _curves(ranked), _cost(ranked)]
     return [chart for chart in charts if chart is not None]
+
+
+def landscape_charts(table: Table) -> list[Chart]:
+    """Return the charts of a table that asks what probes measured: bands over the learning rates, and walks."""
+    if table.asked is None or (asked := table.asked.outcome).of_summary or asked.over_lengths:
+        return []
+    keys = sorted(_BANDS, key=lambda key: key != asked.key)  # what is asked comes first
+    charts = [*(_band(table, key) for key in keys), *_walks(table)]
+    return [chart for chart in charts if chart is not None]
+
+
+def _band(table: Table, key: str) -> Chart | None:
+    bands = {each.label: found for each in siblings_of(table.configurations) if (found := each.bands(key))}
+    rows = [{**row, "group": counted(label, len(found))} for label, found in bands.items() for row in rows_of(found)]
+    if not rows:
+        return None
+    unit = f" {width.unit}" if (width := Outcome(f"{key}/width")).unit else ""
+    means = {label: fmean(band.mean_width for band in found) for label, found in bands.items()}
+    said = ", ".join(f"{number(mean, digits=None, unit=unit)} of {label}" for label, mean in means.items())
+    alt = f"Mean widths: {said}; the table has all figures."
+    return chart_of(_BANDS[key], in_stretches(rows), panel(_BANDS[key]).about, alt)
+
+
+def _walks(table: Table) -> list[Chart]:
+    """Draw the walks along gradients, at one learning rate where there are several: the middle one."""
+    walked = [each for each in table.configurations if any(run.traces.keys() & {*WALK_KEYS} for run in each.runs)]
+    rates = sorted({rate for each in walked if (rate := rate_of(each.runs[0].config)) is not None})
+    if len(rates) > 1:
+        walked = [each for each in walked if rate_of(each.runs[0].config) == rates[len(rates) // 2]]
+    groups = {each.label: [*map(_walk_of, each.runs)] for each in walked[:MOST_CURVES]}
+    charts: list[Chart] = []
+    for shown in map(panel, _WALKS):
+        if rows := shown.rows(groups):
+            last = max(row["step"] for row in rows)
+            alt = f"A band per configuration, over {last} steps; the table has the medians."
+            charts.append(chart_of(shown.name, rows, shown.about, alt))
+    return charts
+
+
+def _walk_of(run: Run) -> History:
+    """Return a run's history with the rows of its walks in place of those of its epochs."""
+    rows: dict[int, Row] = {}
+    for key in WALK_KEYS:
+        if trace := run.traces.get(key):
+            for step, value in zip(trace.steps.tolist(), trace.values.tolist(), strict=True):
+                rows.setdefault(step, {"step": step})[key] = value
+    return replace(run.history, rows=[rows[step] for step in sorted(rows)])
 
 
 def _ranked(table: Table) -> list[Configuration]:
