@@ -1,11 +1,8 @@
 """Write what is made from the code, pages of docs/ and tables: `make docs`. A test compares them with the code."""
 
-import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, geometric_mean
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -15,22 +12,15 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from trainer.config import RunConfig, load_config
+from trainer.config import RunConfig
 from trainer.config.base import meanings
 from trainer.config.explain import section_types
 from trainer.config.model import network_table
-from trainer.config.overrides import flatten
 from trainer.config.own import OwnPart
 from trainer.files import write_whole
 from trainer.published import experiments
-from trainer.report.asked import Measured
-from trainer.report.pages.markdown import grid_lines
-from trainer.report.pages.outcome import lead, measured
-from trainer.runs.outcomes import STANDARD, Outcome
-from trainer.sweep.file import read_sweep
-from trainer.sweep.points import points_of
 from trainer.training.measured_networks import networks_json
-from trainer.training.network_arguments import TABLE, complete_parts
+from trainer.training.network_arguments import TABLE
 from trainer.training.network_tables import NetworkRow, networks
 from trainer.training.timm_names import TIMM_TABLE, timm_json
 
@@ -198,90 +188,10 @@ def _about(option: type[BaseModel]) -> str:
     return re.sub(r"\s+", " ", own).strip()
 
 
-# results/bn_landscape.md
-
-_BEGIN, _END = "<!-- made by `make docs` from bn_landscape.json -->", "<!-- end of what `make docs` makes -->"
-_AT = "medians_at_0.1"
-"""The walk went as far as each run's rate said, so medians along the gradient are of one rate."""
-
-
-def bn_landscape_page() -> str:
-    """Return the text of docs/results/bn_landscape.md, with the answer that its committed numbers give."""
-    page = (DOCS / "results" / "bn_landscape.md").read_text(encoding="utf-8")
-    before, _, rest = page.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    asked, *others = bn_landscape_measures()
-    first, *more = lead(asked, others)
-    grid = measured(others)
-    rate = _AT.rpartition("_")[2]
-    caption = f"{grid.caption}. Those of `probe/*` are of rate {rate} alone: at others the walk went elsewhere"
-    shown = grid_lines(replace(grid, caption=caption))
-    lines = ["", f"**{first}** {_other_settings(after)} {' '.join(more)}", *shown, ""]
-    return f"{before}{_BEGIN}{chr(10).join(lines)}\n{_END}{after}"
-
-
-def _other_settings(page: str) -> str:
-    """Return in which settings the runs of a page differ from the sweep's file, after the command in the page."""
-    sweep = read_sweep(DOCS.parent / "sweeps" / "bn_landscape.yaml")
-    point = points_of(sweep)[0]
-    file = flatten(load_config([*sweep.fixed, *point.overrides], complete=complete_parts).config.model_dump())
-    words = dict(re.findall(r"\b(model\.width|data\.train_size|train\.epochs)=(\d+)", page))
-    here = ", ".join(f"`{key}={value}`" for key, value in words.items())
-    there = ", ".join("all images" if file[key] is None else str(file[key]) for key in words)
-    return f"The runs have {here} instead of {there}, so they are not the published ones."
-
-
-def bn_landscape_measures() -> list[Measured]:
-    """Return the outcome of the sweep and everything beside it, from docs/results/bn_landscape.json."""
-    content = json.loads((DOCS / "results" / "bn_landscape.json").read_text(encoding="utf-8"))
-    header = read_sweep(DOCS.parent / "sweeps" / "bn_landscape.yaml").header
-    samples = {
-        f"runs/{key}/{how}": {
-            group["group"]: _by_seed(group[number]) for group in content[table]["groups"] if number in group
-        }
-        for key, table, how, number in (
-            ("loss", "loss", "width", "mean_width"),
-            ("loss", "loss", "level", "mean_level"),
-            ("grad_distance", "gradient_distance", "width", "mean_width"),
-            ("grad_distance", "gradient_distance", "level", "mean_level"),
-            ("beta", "loss", "high", "beta"),
-        )
-    }
-    for name, number in (("runs/grad_cosine/mean", "mean_successive_cosine"), ("runs/lipschitz/max", "max_lipschitz")):
-        samples[name] = _over_rates(content["runs"], number, geometric=Outcome(name).scale == "ratio")
-    for key, groups in content[_AT].items():
-        if f"{key}/median" in STANDARD:
-            samples[f"{key}/median"] = {group: _by_seed(number) for group, number in groups.items()}
-    names = [str(header.outcome and header.outcome.name), *STANDARD]
-    return [
-        Measured(Outcome(name), samples[name], header.control, header.highest)
-        for name in dict.fromkeys(names)
-        if name in samples
-    ]
-
-
-def _by_seed(number: dict[str, Any]) -> dict[int, float]:
-    return {int(seed): value for seed, value in number["by_seed"].items()}
-
-
-def _over_rates(runs: dict[str, dict[str, Any]], number: str, *, geometric: bool) -> dict[str, dict[int, float]]:
-    """Return the mean over the rates of a number of single runs, by network and seed.
-
-    Both are in the names of the runs, such as vgg-a-bn-0.1-s0-HASH.
-    """
-    found: dict[str, dict[int, list[float]]] = {}
-    for name, values in runs.items():
-        network, _, seed, _ = name.rsplit("-", 3)
-        found.setdefault(network.replace("-", "_"), {}).setdefault(int(seed[1:]), []).append(values[number])
-    mean = geometric_mean if geometric else fmean
-    return {network: {seed: mean(each) for seed, each in seeds.items()} for network, seeds in found.items()}
-
-
 PAGES: dict[str, Callable[[], str]] = {
     "choices.md": choices_page,
     "networks.md": networks_page,
     "records.md": records_page,
-    "results/bn_landscape.md": bn_landscape_page,
     "results/speed.md": speed_page,
 }
 TABLES: dict[Path, Callable[[], str]] = {TABLE: networks_json, TIMM_TABLE: timm_json}

@@ -1,8 +1,5 @@
 """Pages of docs/ that are made from the code: they match the code, and no key is missing."""
 
-import json
-import math
-import re
 from pathlib import Path
 
 import pytest
@@ -34,24 +31,3 @@ def test_a_choice_lists_its_own_keys_apart_from_the_shared_ones() -> None:
     assert "`optimizer.nesterov`" in sgd
     assert "`optimizer.decay_norm_and_bias`" not in sgd  # shared by all optimizers
     assert "| `optimizer.lr` | number > 0 <= 1e+10 | `0.1` | Peak learning rate. The schedule multiplies it. |" in sgd
-
-
-def test_two_seeds_values_are_not_written_as_an_interval() -> None:
-    """Before: `0.82 (0.74, 0.90)`, and *narrower* in bold below an interval that contains 1."""
-    by_hand = (DOCS / "results" / "bn_landscape.md").read_text(encoding="utf-8").partition("<!-- end of")[2]
-    assert not re.findall(r"\| \d[\d.]* \(\d[\d.]*, \d[\d.]*\) \|", by_hand)
-    assert "0.82 (0.74 and 0.90)" in by_hand and "two seeds cannot tell that from chance" in by_hand
-
-
-def test_the_batchnorm_page_opens_with_the_answer_of_its_committed_runs() -> None:
-    """Two seeds: the mean of two log ratios, and t(1) = 12.706 times their standard error, half their distance."""
-    content = json.loads((DOCS / "results" / "bn_landscape.json").read_text(encoding="utf-8"))
-    plain, normed = (group["mean_width"]["by_seed"] for group in content["loss"]["groups"])
-    one, other = (math.log(normed[seed] / plain[seed]) for seed in "01")
-    mean, half = (one + other) / 2, 12.7062047 * abs(one - other) / 2
-    low, high = math.exp(mean - half), math.exp(mean + half)
-    opening = PAGES["results/bn_landscape.md"]().split("\n", 4)[3]
-    assert opening.startswith(
-        "**For vgg_a_bn, the mean width of the loss band over learning rates is"
-        f" {math.exp(mean):.3g} times that of vgg_a: 95% interval {low:.3g} to {high:.3g}, n = 2 seeds.**"
-    )

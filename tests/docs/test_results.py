@@ -16,7 +16,7 @@ from trainer.runs.history import History
 from trainer.runs.results import Result
 
 PUBLISHED = "lr_scheduler.jsonl.gz"
-DOCS, BY_HAND = RESULTS.parent, {"speed.md", "lr_scheduler.md", "bn_landscape.md", "fastresnet9.md"}
+DOCS, BY_HAND = RESULTS.parent, {"speed.md", "lr_scheduler.md", "fastresnet9.md"}
 
 
 def pages_of(results: Path) -> dict[str, str]:

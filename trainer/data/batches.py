@@ -62,7 +62,7 @@ class Normalize:
         centre, spread = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
         self._scale = (1 / (255 * spread)).to(device)
         self._shift = (-centre / spread).to(device)
-        self._last: tuple[object, tuple[Tensor, Tensor]] | None = None  # (layout, shift and scale in it) of a CPU
+        self._last: tuple[object, tuple[Tensor, Tensor]] | None = None  # (layout, shift and scale in it)
 
     def __call__(self, images: Tensor, memory_format: torch.memory_format = torch.preserve_format) -> Tensor:
         """Map [N, C, H, W] levels in 0..255, uint8 or float32, to float32 in `memory_format`."""
@@ -75,13 +75,11 @@ class Normalize:
 
         So they are read along with it: a broadcast along memory would stop at every pixel.
         """
-        layout = image.shape, image.stride()
-        if self._last is None or self._last[0] != layout:
+        layout, last = (image.shape, image.stride()), self._last
+        if last is None or last[0] != layout:
             shift, scale = (torch.empty_like(image).copy_(each) for each in (self._shift, self._scale))
-            if image.device.type != "cpu":  # what a recorded step makes is its own, and costs it nothing
-                return shift, scale
-            self._last = layout, (shift, scale)
-        return self._last[1]
+            self._last = last = layout, (shift, scale)
+        return last[1]
 
 
 @dataclass(frozen=True)

@@ -251,7 +251,7 @@ class Table:
         values = of_run(run, self.varied)
         return self._labels_of_values.get(groups.identity(values), groups.label(values) or "all")
 
-    @property
+    @cached_property
     def second_tests(self) -> list[str]:
         """Return the measures of second test sets that runs have, sorted. They are shown and never chosen on."""
         runs = [run for each in self.configurations for run in each.runs]

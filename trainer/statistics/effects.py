@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import special
+from scipy import optimize, special
 
 from trainer.statistics.describe import LEVEL, std_of
 
@@ -41,13 +41,12 @@ def effect(a: Sequence[float], b: Sequence[float]) -> Effect | None:
 
 def _noncentral(df: int, quantile: float, t: float) -> float:
     """Return the noncentrality with which t is this quantile. scipy's inverse has no negative ones."""
-    low, high = t - 10 - abs(t), t + 10 + abs(t)
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _below(t, df, middle) > quantile else (low, middle)
-    return (low + high) / 2
+    return optimize.brentq(lambda shift: _below(t, df, shift) - quantile, t - 10 - abs(t), t + 10 + abs(t))
 
 
 def _below(t: float, df: int, shift: float) -> float:
     """Return P(T <= t) of a noncentral t. By symmetry, scipy is asked for shifts of at least 0 only."""
-    return float(special.nctdtr(df, shift, t) if shift >= 0 else 1 - special.nctdtr(df, -shift, -t))
+    if shift < 0:
+        return 1 - _below(-t, df, -shift)
+    below = float(special.nctdtr(df, shift, t))
+    return 0.0 if math.isnan(below) else below  # where t is far below the shift
