@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trainer.config.overrides import flatten
 from trainer.report.folders import Problem, Run
 from trainer.report.planned import loaded, of_run, seed_of, stored, written
-from trainer.report.siblings import Siblings
+from trainer.report.siblings import Siblings, Together
 from trainer.runs.bands import RATE
 from trainer.runs.chance import at_guessing
 from trainer.runs.groups import decisive, differing_keys, identity, label, one_of_each_seed, value_text
@@ -82,6 +82,7 @@ def with_siblings(configurations: Sequence[Configuration], key: str = RATE) -> l
         families.setdefault(_family(each, key, families), []).append(each)
     numbered = Counter[str]()
     found: dict[str, Siblings] = {}
+    table = Together([])
     for (name, _), members in families.items():
         numbered[name] += 1
         own = f"{name} #{numbered[name]}" if numbered[name] > 1 else name
@@ -90,7 +91,8 @@ def with_siblings(configurations: Sequence[Configuration], key: str = RATE) -> l
         absent = ["interim"] if runs and any(not (each.runs or each.failed) for each in members) else []
         lost = ["survivors only"] if runs and failed else []  # also if every seed failed at one rate
         marks = dict.fromkeys([*absent, *(mark for each in members for mark in each.marks), *lost])
-        family = Siblings(own, runs, failed, tuple(marks))
+        family = Siblings(own, runs, failed, tuple(marks), table)
+        table.groups.append(family)
         found |= {each.label: family for each in members}
     return [replace(each, siblings=found[each.label]) for each in configurations]
 
