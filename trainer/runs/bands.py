@@ -167,7 +167,9 @@ def bands_of(
     everywhere = set[float]().union(*rates.values())
     for group, own in sorted(rates.items()):
         if absent := sorted(everywhere - own):
-            notes.append(f"{group}: no run at rate {', '.join(f'{rate:g}' for rate in absent)}, which another group has")
+            notes.append(
+                f"{group}: no run at rate {', '.join(f'{rate:g}' for rate in absent)}, which another group has"
+            )
     filled: list[Band] = []
     for (group, seed), runs in sorted(siblings.items()):
         if missing := sorted(rates[group] - {curve.rate for curve in runs}):
