@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from trainer.config import RunConfig, load_config
 from trainer.config.explain import section_types
 from trainer.config.load import validate
-from trainer.config.overrides import flatten, lay_over, nest, read_overrides, read_value
+from trainer.config.overrides import flatten, lay_over, nest, read_overrides, read_value, write_override
 from trainer.config.recipes import read_settings_file, read_stored_file, recipe_names
 from trainer.config.show import with_origins
 from trainer.errors import ConfigError
@@ -43,6 +43,36 @@ from trainer.training.network_arguments import complete_parts
 )
 def test_values_are_read_as_json_then_python_then_text(text: str, value: object) -> None:
     assert read_value(text) == value
+
+
+NAMES = ["12e4567", "00012e45", "1e3", "0x10", "007", "1.10", "1_000", "True", "true", "FALSE", "NaN", "1e999", "2024"]
+
+
+@pytest.mark.parametrize("text", NAMES)
+def test_a_field_of_text_gets_a_name_that_looks_like_a_number_as_it_was_typed(text: str) -> None:
+    words = [f"sink.wandb.{key}={text}" for key in ("project", "group", "entity")]
+    config = load_config([*words, f"sink.wandb.tags=[{text}, a,{text}]", f"data.root={text}"]).config
+    wandb = config.sink.wandb
+    assert {wandb.project, wandb.group, wandb.entity} == {text}
+    assert wandb.tags == (text, "a", text)
+    assert getattr(config.data, "root") == Path(text)  # noqa: B009 - the union of sets has it in most members only
+    assert write_override("sink.wandb.group", text).partition("=")[2] in (text, f'"{text}"')
+    assert load_config([write_override("sink.wandb.group", text)]).config.sink.wandb.group == text
+
+
+def test_a_field_of_text_is_still_read_as_json_or_python_where_that_says_more() -> None:
+    words = ['sink.wandb.project="1e3"', "sink.wandb.group=None", "sink.wandb.tags=['a,b', \"007\", 1e3, 1.10]"]
+    wandb = load_config(words).config.sink.wandb
+    assert (wandb.project, wandb.group, wandb.tags) == ("1e3", None, ("a,b", "007", "1e3", "1.10"))
+    assert load_config(["sink.wandb.checkpoint=true"]).config.sink.wandb.checkpoint is True
+    assert read_overrides(["sink.wandb.group=2024", "sink.wandb.tags=[1, 2]"]) == {
+        "sink": {"wandb": {"group": 2024, "tags": [1, 2]}}
+    }  # as points of sweeps that were begun have them
+
+
+@given(st.text())
+def test_any_text_comes_into_a_field_of_text_as_it_was_written(text: str) -> None:
+    assert load_config([write_override("sink.wandb.project", text)]).config.sink.wandb.project == text
 
 
 def test_both_forms_of_a_word_mean_the_same() -> None:
