@@ -70,6 +70,53 @@ def test_a_field_of_text_is_still_read_as_json_or_python_where_that_says_more() 
     }  # as points of sweeps that were begun have them
 
 
+OLD_YAML = ["0123456", "010", "1:30", "190:20:30.15", "1_000", "0x10", "0b11", "1.10", "1e3", ".inf", "yes", "off"]
+
+
+@pytest.mark.parametrize("text", [*OLD_YAML, "True", "2024-05-01", "2024"])
+def test_a_field_of_text_gets_what_is_written_in_a_file(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        f"sink.wandb: {{project: {text}, tags: [{text}, a]}}\nsink: {{wandb.group: {text}}}\ndata.root: {text}"
+    )
+    config = load_config(file=file).config
+    wandb = config.sink.wandb
+    assert (wandb.project, wandb.group, wandb.tags) == (text, text, (text, "a"))
+    assert config.model_dump()["data"]["root"] == Path(text)
+    file.write_text("sink: {wandb: {group: null, entity: ~, project: !!str 1, panels: '007'}, console: {mode: off}}")
+    sink = load_config(file=file).config.sink
+    assert (sink.wandb.group, sink.wandb.entity, sink.wandb.project, sink.wandb.panels) == (None, None, "1", "007")
+    assert sink.console.mode == "off"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("seed: 010", "line 1: seed: 010 is 8 to YAML 1.1; write 10, or '010' if it is text"),
+        ("a: 1\nseed: -010", "line 2: seed: -010 is -8 to YAML 1.1; write -10, or '-010' if it is text"),
+        ("train:\n  epochs: 1:30", "line 2: train.epochs: 1:30 is 90 to YAML 1.1; write 90, or '1:30' if it is text"),
+        (
+            "train: {epochs: 1:3.5}",
+            "line 1: train.epochs: 1:3.5 is 63.5 to YAML 1.1; write 63.5, or '1:3.5' if it is text",
+        ),
+        ("data: {mean: [010]}", "line 1: data.mean: 010 is 8 to YAML 1.1; write 10, or '010' if it is text"),
+    ],
+)
+def test_a_number_that_yaml_reads_in_another_way_is_refused(text: str, line: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load_config(file=file)
+    assert error.value.problems == (f"{file}: {line}",)
+
+
+def test_numbers_with_zeros_before_them_that_mean_the_same_are_taken(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("seed: 07\ntrain: {epochs: 00.5, batch_size: 0x10, log_every: 00}\nmodel: {name: '010'}")
+    config = load_config(file=file).config
+    assert (config.seed, config.train.epochs, config.train.batch_size, config.model.name) == (7, 0.5, 16, "010")
+
+
 @given(st.text())
 def test_any_text_comes_into_a_field_of_text_as_it_was_written(text: str) -> None:
     assert load_config([write_override("sink.wandb.project", text)]).config.sink.wandb.project == text
