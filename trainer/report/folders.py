@@ -12,7 +12,7 @@ from trainer.errors import CheckpointError, ConfigError
 from trainer.files import disk_errors
 from trainer.runs.chance import tests_of
 from trainer.runs.history import History, is_finite
-from trainer.runs.outcomes import SUMMARY, Outcome, Trace
+from trainer.runs.outcomes import EPOCHS, SUMMARY, Outcome, Trace
 from trainer.runs.results import Result, read_result
 from trainer.sweep.command import read_command
 
@@ -27,6 +27,7 @@ Kind = Literal[
     "unreadable",
     "truncated",
     "not a number",
+    "cut short",
     "repeated seed",
     "other settings",
     "not in the sweep",
@@ -75,6 +76,12 @@ class Run:
     @property
     def provenance(self) -> Mapping[str, Any]:
         return self.result.provenance
+
+    @property
+    def cut_short(self) -> bool:
+        """Return whether it finished before its `train.epochs`, as early stopping or a limit of time ends a run."""
+        asked, trained = self.config.get(EPOCHS), self.history.summary.get("epoch")
+        return is_finite(asked) and is_finite(trained) and trained < asked * (1 - _ROUNDING)
 
     @property
     def traces(self) -> Mapping[str, Trace]:
@@ -135,7 +142,7 @@ _PLAIN = {
     "peak_bytes": "memory/peak_bytes",
 }
 _CONVERGED_WITHIN = 1.0  # percentage points
-_ROUNDING = 1e-6  # of an accuracy in percent: far less than an image
+_ROUNDING = 1e-6  # of an accuracy in percent, far less than an image, and of epochs, far less than a step
 
 
 def run_folders(folder: Path) -> list[Path]:

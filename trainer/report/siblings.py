@@ -41,13 +41,18 @@ class Siblings:
         return self._known[name]
 
     def lengths(self, outcome: Outcome) -> Lengths:
-        """Return the finished runs by seed and length, and the accuracy that is asked for, in percent."""
+        """Return the whole runs by seed and length, and the accuracy that is asked for, in percent.
+
+        A run that was cut short is none of its length: its schedule did not end.
+        """
         found: dict[int, list[Trained]] = {}
         for run in self.runs:
+            if run.cut_short:
+                continue
             accuracy, seconds = run.measure("headline/accuracy"), charged_seconds(run.history.summary)
             if accuracy is not None and seconds:
                 found.setdefault(run.seed, []).append(Trained(float(run.config[EPOCHS]), seconds, accuracy))
-        return Lengths(percent(outcome.target), found)
+        return Lengths(percent(outcome.target), found, cut=sum(run.cut_short for run in self.runs))
 
     def _decades(self) -> Values:
         """Return the span of the rates that train, of the seeds with a run at each of the rates."""
