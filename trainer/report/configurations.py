@@ -266,8 +266,8 @@ def cut_short_in(configurations: Iterable[Configuration]) -> list[Problem]:
         Problem(
             "cut short",
             str(run.history.folder),
-            f"ended after epoch {run.history.summary['epoch']:g} of {run.config[EPOCHS]:g}, so it is no whole run and in"
-            " no cost at equal accuracy",
+            f"ended after epoch {run.history.summary['epoch']:g} of {run.config[EPOCHS]:g}, so it is no whole run and "
+            "in no cost at equal accuracy",
         )
         for each in configurations
         for run in each.runs

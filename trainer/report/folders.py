@@ -1,7 +1,7 @@
 """Runs as a report needs them: measures, curves by epoch, and problems."""
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -108,9 +108,8 @@ class Run:
             return self.values.get(name) if found is None else found  # an archive has few traces
         match name.split():
             case ["test_acc_at", epoch]:
-                rows = self.history.having("test/accuracy")
-                reached = [row["test/accuracy"] for row in rows if row["epoch"] == float(epoch)]
-                return percent(reached[-1]) if reached else None
+                reached = [accuracy for at, accuracy in _tested(self.history) if at == float(epoch)]
+                return reached[-1] if reached else None
             case ["excess_confusion", one, other]:
                 return _excess_confusion(self.history, frozenset((one, other)))
             case _:
@@ -236,7 +235,7 @@ def _values(result: Result, metric: str) -> tuple[dict[str, float], list[str]]:
     if "train_acc" in values and "test_acc" in values:
         values["gap_points"] = values["train_acc"] - values["test_acc"]
     values |= result.measures
-    if (converged := _convergence(result.history.rows)) is not None:
+    if (converged := _convergence(_tested(result.history))) is not None:
         values["convergence_epochs"] = converged
     return values, odd
 
@@ -251,12 +250,19 @@ def percent(fraction: float) -> float:
     return round(100 * fraction, 8)  # else 0.3952 becomes 39.519999999999996
 
 
-def _convergence(rows: list[dict[str, Any]]) -> float | None:
+def _tested(history: History) -> list[tuple[float, float]]:
+    """Return (epoch, test accuracy in percent) of the rows. If an epoch was restored, the last row is of that one."""
+    found = [(row["epoch"], percent(row["test/accuracy"])) for row in history.having("test/accuracy")]
+    if found and is_finite(restored := history.summary.get("restored_epoch")):
+        found[-1] = (restored, found[-1][1])
+    return found
+
+
+def _convergence(tested: Sequence[tuple[float, float]]) -> float | None:
     """Return the first epoch whose test accuracy is within a point of the run's best, None for fewer than three epochs.
 
     No report defines it, so this is our definition.
     """
-    tested = [(row["epoch"], percent(row["test/accuracy"])) for row in rows if row.get("test/accuracy") is not None]
     if len(tested) < 3:
         return None
     border = max(accuracy for _, accuracy in tested) - _CONVERGED_WITHIN
