@@ -41,7 +41,8 @@ def effect(a: Sequence[float], b: Sequence[float]) -> Effect | None:
 
 def _noncentral(df: int, quantile: float, t: float) -> float:
     """Return the noncentrality with which t is this quantile. scipy's inverse has no negative ones."""
-    return optimize.brentq(lambda shift: _below(t, df, shift) - quantile, t - 10 - abs(t), t + 10 + abs(t))
+    bracket = t - 10 - abs(t), t + 10 + abs(t)
+    return optimize.root_scalar(lambda shift: _below(t, df, shift) - quantile, bracket=bracket, method="brentq").root
 
 
 def _below(t: float, df: int, shift: float) -> float:
