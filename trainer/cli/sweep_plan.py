@@ -95,7 +95,7 @@ def _power(sweep: "LocalSweep", noise: str | None, difference: float | None, run
     comparison = comparison_of(sweep.checked.sweep, [entry.point for entry in sweep.entries])
     if comparison is None:
         return None
-    known = _noise(sweep, comparison, noise, runs)
+    comparison, known = _noise(sweep, comparison, noise, runs)
     if difference is None:
         return Power(comparison, known)
     if known is None:
@@ -103,29 +103,32 @@ def _power(sweep: "LocalSweep", noise: str | None, difference: float | None, run
     return Power(comparison, known, comparison.read(difference))
 
 
-def _noise(sweep: "LocalSweep", comparison: "Comparison", noise: str | None, runs: Path) -> "Noise | None":
-    from trainer.report.forecast import Noise, noise_of
+def _noise(
+    sweep: "LocalSweep", comparison: "Comparison", noise: str | None, runs: Path
+) -> "tuple[Comparison, Noise | None]":
+    """Return the comparison on the scale of the runs that measure its noise, and this noise, None if it is not known."""
+    from trainer.report.forecast import Noise, as_measured, noise_of
     from trainer.report.tables import archives_beside, read_tables
 
     with suppress(ValueError):
         if (std := float(noise or "")) <= 0 or not math.isfinite(std):
             raise SweepError(f"--noise: {noise}: expected a standard deviation above 0, such as 0.3")
         if comparison.test != "pairs":
-            return Noise(std, std, std, "as given")
+            return comparison, Noise(std, std, std, "as given")
         pair = math.sqrt(2) * std  # of two runs that have nothing but the seed in common
-        return Noise(pair, pair, pair, f"{std:g} of a seed, as given")
+        return comparison, Noise(pair, pair, pair, f"{std:g} of a seed, as given")
     source = noise or sweep.name
     try:
         tables = read_tables([source], runs, archives_beside(runs))
     except CheckpointError as error:
         if noise is None:  # none of its runs has ended
-            return None
+            return comparison, None
         raise UserError(*(f"--noise: {problem}" for problem in error.problems)) from error
     found = noise_of(comparison, tables[0], source)
     if found is None and noise is not None:
         name = comparison.outcome.name
         raise SweepError(f"--noise: {noise}: no configuration in it has two seeds with {name} that differ")
-    return found
+    return as_measured(comparison, tables[0]), found
 
 
 def _forecast(
