@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -106,9 +107,10 @@ def _power(sweep: "LocalSweep", noise: str | None, difference: float | None, run
 def _noise(
     sweep: "LocalSweep", comparison: "Comparison", noise: str | None, runs: Path
 ) -> "tuple[Comparison, Noise | None]":
-    """Return the comparison on the scale of the runs that measure its noise, and this noise, None if it is not known."""
+    """Return the comparison on the scale of the runs that measure its noise, and the noise, None if not known."""
     from trainer.report.forecast import Noise, as_measured, noise_of
-    from trainer.report.tables import archives_beside, read_tables
+    from trainer.report.sources import source_of
+    from trainer.report.tables import archives_beside, read_table_of, read_tables
 
     with suppress(ValueError):
         if (std := float(noise or "")) <= 0 or not math.isfinite(std):
@@ -117,18 +119,21 @@ def _noise(
             return comparison, Noise(std, std, std, "as given")
         pair = math.sqrt(2) * std  # of two runs that have nothing but the seed in common
         return comparison, Noise(pair, pair, pair, f"{std:g} of a seed, as given")
-    source = noise or sweep.name
-    try:
-        tables = read_tables([source], runs, archives_beside(runs))
-    except CheckpointError as error:
-        if noise is None:  # none of its runs has ended
+    if noise is None:  # the runs of its own name, by the file that is planned
+        own = source_of(sweep.name, runs, archives_beside(runs))
+        if own is None:
             return comparison, None
-        raise UserError(*(f"--noise: {problem}" for problem in error.problems)) from error
-    found = noise_of(comparison, tables[0], source)
+        measuring = read_table_of(replace(own, given=sweep.checked.sweep.path))
+    else:
+        try:
+            measuring, *_ = read_tables([noise], runs, archives_beside(runs))
+        except CheckpointError as error:
+            raise UserError(*(f"--noise: {problem}" for problem in error.problems)) from error
+    found = noise_of(comparison, measuring, noise or sweep.name)
     if found is None and noise is not None:
         name = comparison.outcome.name
         raise SweepError(f"--noise: {noise}: no configuration in it has two seeds with {name} that differ")
-    return as_measured(comparison, tables[0]), found
+    return as_measured(comparison, measuring), found
 
 
 def _forecast(

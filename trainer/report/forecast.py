@@ -103,7 +103,12 @@ def noise_of(comparison: Comparison, runs: Table, source: str) -> Noise | None:
     by_differences = comparison.asked and told.scale != comparison.outcome.scale
     how = ", by differences, since not all values have a ratio" if by_differences else ""
     if not floor.equal:  # the page takes it in this case, too
-        std, low, high, source = floor.largest, floor.largest, floor.largest, f"{source}: the largest, spreads differ{how}"
+        std, low, high, source = (
+            floor.largest,
+            floor.largest,
+            floor.largest,
+            f"{source}: the largest, spreads differ{how}",
+        )
     else:
         std, low, high, source = floor.std, floor.low, floor.high, f"{source}: {floor.df} degrees of freedom{how}"
     if comparison.test == "pairs":
@@ -118,7 +123,8 @@ def _told(comparison: Comparison, runs: Table) -> Measured:
     """Return what the runs of a table have of what is compared."""
     outcome = comparison.outcome
     if comparison.asked:
-        return Measured(outcome, measured(outcome, runs.configurations, by_rates=outcome.over_rates))
+        samples = measured(outcome, runs.configurations, by_rates=outcome.over_rates)
+        return Measured(outcome, samples, control=comparison.control)  # the page's pairs are with the control
     return Measured(outcome, {each.label: each.sample(outcome.name) for each in runs.configurations})
 
 
