@@ -46,6 +46,16 @@ def test_each_kind_of_machine_has_its_own_goal(tmp_path: Path) -> None:
     assert page.count("## `trainer bench peers`") == 1 and page.count(f"| {words} |") == 2
 
 
+def test_seconds_are_wanted_at_most(tmp_path: Path) -> None:
+    for name, seconds in [("start", 7.0), ("start-quick", 5.0)]:
+        rows = {"first step lenet5": {"processor time, s": spread([seconds])}}
+        (tmp_path / f"{name}.json").write_text(measured("start", rows))
+    page = speed_page(tmp_path)
+    words = "the first step of LeNet-5, seconds of processor time"
+    assert f"| {words} | no bfloat16 | {ON} | at most 6 | 7.00 (7.00 to 7.00) | **no** |" in page
+    assert f"| {words} | no bfloat16 | {ON} | at most 6 | 5.00 (5.00 to 5.00) | yes |" in page
+
+
 def test_a_gpu_has_rows_of_its_own_and_no_goal_of_a_processor(tmp_path: Path) -> None:
     """Before: its ratios stood in the row of the processor beside it."""
     gpu = {"gpu": "NVIDIA H200", "cuda": "13.0", "cudnn": "91000", "capability": "9.0"}

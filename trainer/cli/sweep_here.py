@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from time import time as unix_time
 from typing import TYPE_CHECKING
 
 import typer
@@ -339,7 +339,7 @@ def seconds_of(time: str | None, until: str | None) -> float:
 
     if time is not None and until is not None:
         raise SweepError("--for and --until are two ways of saying one thing; use one")
-    return read_duration(time) if time is not None else seconds_until(until or "", datetime.now().astimezone())
+    return read_duration(time) if time is not None else seconds_until(until or "", unix_time())
 
 
 def warn_of(checked: "Checked") -> None:

@@ -10,10 +10,12 @@ import re
 import shlex
 import warnings
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from trainer.config.base import is_settings
 from trainer.config.data import Parts
+from trainer.config.text_keys import text_types
 from trainer.errors import ConfigError
 
 Settings = dict[str, Any]
@@ -35,6 +37,34 @@ def read_value(text: str) -> Any:
     if re.fullmatch(r"""\[[^][{}()"']+\]""", text) and all(items):
         return [read_value(item) for item in items]
     return text
+
+
+def read_word(key: str, text: str) -> Any:
+    """Return what `KEY=TEXT` means. A field of text gets numbers and truth values as typed: `sink.wandb.group=12e4567`.
+
+    A number that is typed as it is printed stays one, which the field makes the same text of. So points of sweeps that
+    were begun keep their names.
+    """
+    value, kinds = read_value(text), text_types(key)
+    if not kinds:
+        return value
+    if isinstance(value, list | tuple):
+        items, texts = cast("list[Any]", value), _ITEM.findall(text.strip()[1:-1])
+        if len(items) != len(texts):  # lists in it, which no field of text takes
+            return items
+        return [_as_typed(item, each.strip(), kinds) for item, each in zip(items, texts, strict=True)]
+    return _as_typed(value, text, kinds)
+
+
+_ITEM = re.compile(r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^,\s][^,]*""")
+_PRINTED = re.compile(r"-?(0|[1-9]\d*)")
+
+
+def _as_typed(value: Any, text: str, kinds: frozenset[type]) -> Any:
+    if isinstance(value, bool):
+        return text
+    printed = _PRINTED.fullmatch(text) if isinstance(value, int) else str(value) == text
+    return text if isinstance(value, int | float) and (Path in kinds or not printed) else value
 
 
 def _literal(text: str) -> Any:
@@ -65,9 +95,12 @@ def as_typed(*parts: object) -> str:
 
 
 def write_override(key: str, value: Any) -> str:
-    """Return the `KEY=VALUE` from which `read_overrides` reads exactly this value: `act=gelu`, `stem=[3, 3]`."""
+    """Return the `KEY=VALUE` from which `read_overrides` reads exactly this value: `act=gelu`, `stem=[3, 3]`.
+
+    For a field of text it may be the text that the field makes of a number.
+    """
     text = value if isinstance(value, str) else json.dumps(value)
-    return f"{key}={text if _is(read_value(text), value) else json.dumps(value)}"
+    return f"{key}={text if _is(read_word(key, text), value) else json.dumps(value)}"
 
 
 def _is(read: Any, value: Any) -> bool:
@@ -87,7 +120,7 @@ def read_overrides(overrides: Iterable[str]) -> Settings:
             broken.append(f"{override!r}: expected KEY=VALUE, such as optimizer.lr=0.1")
         else:
             flat.pop(key, None)
-            flat[key] = read_value(text)
+            flat[key] = read_word(key, text)
     if broken:
         raise ConfigError(*broken)
     return nest(flat)

@@ -14,7 +14,8 @@ import yaml
 from trainer.config.base import is_settings
 from trainer.config.explain import did_you_mean
 from trainer.config.overrides import Settings, nest
-from trainer.config.yaml_text import read_tree, read_whole
+from trainer.config.text_keys import text_types
+from trainer.config.yaml_text import misread, read_tree, read_whole, scalars
 from trainer.errors import ConfigError
 
 _FOLDER = files("trainer") / "recipes"
@@ -79,15 +80,17 @@ def _section(text: str) -> Settings:
 def read_yaml(text: str, source: str) -> Settings:
     """Return nested settings. Raises ConfigError that names `source`, also for a key that is given twice."""
     try:
-        tree, settings = read_tree(text)
+        tree, settings = read_tree(text, as_text=text_types)
     except ValueError as error:
         raise ConfigError(f"{source}: {error}") from error
     if settings is None:
         return {}
     if not is_settings(settings):
         raise ConfigError(f"{source}: expected keys and values, found {type(settings).__name__}")
-    if twice := given_twice(tree):
-        raise ConfigError(*(f"{source}: {key}: given twice" for key in twice))
+    problems = [f"{key}: given twice" for key in given_twice(tree)]
+    problems += [line for key, node in scalars(tree) if (line := misread(key, node))]
+    if problems:
+        raise ConfigError(*(f"{source}: {problem}" for problem in problems))
     return nest(settings)
 
 

@@ -50,7 +50,8 @@ class EarlyStop(Section):
     patience: NonNegativeInt = 0
     """Epochs in a row without a new best after which the run ends. 0 turns early stopping off."""
     restore_best: bool = False
-    """Restore the weights of the best epoch at the end."""
+    """Restore the weights of the best epoch at the end. The last row and the summary then have its `train/*`, `val/*`
+    and `test/*`."""
 
 
 def _no_word(size: Any) -> Any:

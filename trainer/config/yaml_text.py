@@ -1,5 +1,7 @@
 """YAML into plain values. Any text gives values, or a reason of one line: never another error, never more memory."""
 
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,12 +39,15 @@ def read_whole(path: Path) -> str:
     return text
 
 
-def read_tree(text: str) -> tuple[yaml.Node | None, Any]:
-    """Return (the tree, its values) of a text. Raises ValueError with the reason, one line, if there are none."""
+def read_tree(text: str, as_text: Callable[[str], object] | None = None) -> tuple[yaml.Node | None, Any]:
+    """Return (the tree, its values) of a text. Raises ValueError with the reason, one line, if there are none.
+
+    Where `as_text` says so of a dotted key, what YAML 1.1 reads as a number, date or truth value stays text: `0123456`.
+    """
     if len(text) > MOST_CHARACTERS:
         raise ValueError(f"longer than {MOST_CHARACTERS:,} characters")
     try:
-        return _read_tree(text)
+        return _read_tree(text, as_text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     except (AttributeError, KeyError, TypeError) as error:  # PyYAML's own, of `!!bool x` and `!!timestamp x`
@@ -51,14 +56,48 @@ def read_tree(text: str) -> tuple[yaml.Node | None, Any]:
         raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
 
 
-def _read_tree(text: str) -> tuple[yaml.Node | None, Any]:
+def _read_tree(text: str, as_text: Callable[[str], object] | None) -> tuple[yaml.Node | None, Any]:
     loader = _Loader(text)
     tree = loader.get_single_node()
     if tree is None:
         return None, None
     if _size(tree, {}) > MOST_VALUES:
         raise ValueError(f"its aliases make more than {MOST_VALUES:,} values of it")
+    if as_text:
+        for key, node in scalars(tree):
+            if node.style is None and node.tag in _NO_TEXT and as_text(key):
+                node.tag = "tag:yaml.org,2002:str"
     return tree, cast("Any", loader.construct_document(tree))  # pyright: ignore[reportUnknownMemberType]
+
+
+_NUMBERS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float")}
+_NO_TEXT = _NUMBERS | {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "timestamp")}
+
+
+def scalars(node: yaml.Node | None, key: str = "") -> Iterator[tuple[str, yaml.ScalarNode]]:
+    """Yield (dotted key, node) of each plain value. Items of a list have its key."""
+    if isinstance(node, yaml.ScalarNode):
+        yield key, node
+    elif isinstance(node, yaml.SequenceNode):
+        for each in node.value:
+            yield from scalars(each, key)
+    elif isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            inner = name.value if isinstance(name, yaml.ScalarNode) else "?"
+            yield from scalars(value, key if inner == "<<" else f"{key}.{inner}" if key else inner)
+
+
+def misread(key: str, node: yaml.ScalarNode) -> str:
+    """Return a line if YAML 1.1 reads a number as few people do, else nothing: `010` is 8 there, and `1:30` is 90."""
+    text = str(node.value)
+    if node.style is not None or node.tag not in _NUMBERS or not re.fullmatch(r"[-+]?(0[0-7_]+|.*:.*)", text):
+        return ""
+    value, base_60 = yaml.safe_load(text), ":" in text
+    meant = value if base_60 else int(text.replace("_", ""))
+    if value == meant and not base_60:  # 07 is 7
+        return ""
+    line = node.start_mark.line + 1
+    return f"line {line}: {key}: {text} is {value} to YAML 1.1; write {meant}, or {text!r} if it is text"
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:

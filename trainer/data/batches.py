@@ -35,7 +35,7 @@ from trainer.config.augment import (
 )
 from trainer.data.ahead import Ahead
 from trainer.data.augment.auto import auto_augment
-from trainer.data.augment.color import color_jitter
+from trainer.data.augment.color import changes_on, color_jitter
 from trainer.data.augment.erase import erasing
 from trainer.data.augment.intensity import intensity
 from trainer.data.augment.mix import MixChange, mixing
@@ -140,8 +140,11 @@ class TrainingBatches:
         self._crops = self._crops_of(0, split.images)
         self._first_flip = torch.randint(2, (len(split),), generator=generator(seed, "first flip"))
         self._stages = _stages(augment, mean, std)
+        if jitter := "color_jitter" in self._stages:
+            changes_on(self.labels.device)  # compiled before any clock of training runs
         # Not one of yours, which need not allow for threads.
         self._side_by_side = bool(self._stages) and "extra" not in self._stages and self.labels.device.type == "cpu"
+        self._most_beside = math.inf if jitter else _SMALL  # compiled jitter takes one core, whatever the batch
         self._mix = _mix_stage(augment, num_classes)
         ahead = self.labels.device.type == "cuda" if ahead is None else ahead
         self._ahead = Ahead[_Draws](self.labels.device) if ahead else None
@@ -169,7 +172,7 @@ class TrainingBatches:
             return draws.mix(at, images, labels) if draws.mix else (images, labels)
 
         numbers = range(start, self.steps.in_epoch(epoch))
-        small = size * math.prod(self._shape) <= _SMALL
+        small = size * math.prod(self._shape) <= self._most_beside
         made = iter(side_by_side(make, numbers) if self._side_by_side and small else map(make, numbers))
         yield from islice(made, 1)  # who takes only one batch, to look at, needs no next epoch
         with self._ahead.drawing(epoch + 1, self._draw) if self._ahead else nullcontext():

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from trainer.config.overrides import flatten
 from trainer.report.folders import Problem, Run
 from trainer.report.planned import loaded, of_run, seed_of, stored, written
-from trainer.report.siblings import Siblings
+from trainer.report.siblings import Siblings, Together
 from trainer.runs.bands import RATE
 from trainer.runs.chance import at_guessing
 from trainer.runs.groups import decisive, differing_keys, identity, label, one_of_each_seed, value_text
 from trainer.runs.history import is_finite
-from trainer.runs.outcomes import Outcome
+from trainer.runs.outcomes import EPOCHS, Outcome
 from trainer.runs.results import origin_of, same_numbers
 from trainer.statistics.describe import Values
 from trainer.sweep.file import Sweep
@@ -82,15 +82,18 @@ def with_siblings(configurations: Sequence[Configuration], key: str = RATE) -> l
         families.setdefault(_family(each, key, families), []).append(each)
     numbered = Counter[str]()
     found: dict[str, Siblings] = {}
+    table = Together([])
     for (name, _), members in families.items():
         numbered[name] += 1
         own = f"{name} #{numbered[name]}" if numbered[name] > 1 else name
         runs = tuple(run for each in members for run in each.runs if is_finite(run.config.get(key)))
         failed = tuple(run for each in members for run in each.failed if is_finite(run.config.get(key)))
         absent = ["interim"] if runs and any(not (each.runs or each.failed) for each in members) else []
-        lost = ["survivors only"] if runs and failed else []  # also if every seed failed at one rate
+        cut = key == EPOCHS and any(run.cut_short for run in runs)
+        lost = ["survivors only"] if runs and (failed or cut) else []  # also if every seed failed at one rate
         marks = dict.fromkeys([*absent, *(mark for each in members for mark in each.marks), *lost])
-        family = Siblings(own, runs, failed, tuple(marks))
+        family = Siblings(own, runs, failed, tuple(marks), table)
+        table.groups.append(family)
         found |= {each.label: family for each in members}
     return [replace(each, siblings=found[each.label]) for each in configurations]
 
@@ -255,6 +258,21 @@ def _no_better_than_chance(run: Run) -> Problem:
     images, classes = run.chance or (0, 1)
     message = f"{run.measure('test_acc'):.2f}% of {images:,} test images; guessing gets {100 / classes:g}%"
     return Problem("at chance", str(run.history.folder), message)
+
+
+def cut_short_in(configurations: Iterable[Configuration]) -> list[Problem]:
+    """Return which runs are in no cost at equal accuracy, because they ended before their last epoch."""
+    return [
+        Problem(
+            "cut short",
+            str(run.history.folder),
+            f"ended after epoch {run.history.summary['epoch']:g} of {run.config[EPOCHS]:g}, so it is no whole run and "
+            "in no cost at equal accuracy",
+        )
+        for each in configurations
+        for run in each.runs
+        if run.cut_short
+    ]
 
 
 def _repeated(run: Run, first: Run) -> Problem:

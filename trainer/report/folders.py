@@ -1,7 +1,7 @@
 """Runs as a report needs them: measures, curves by epoch, and problems."""
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -12,7 +12,7 @@ from trainer.errors import CheckpointError, ConfigError
 from trainer.files import disk_errors
 from trainer.runs.chance import tests_of
 from trainer.runs.history import History, is_finite
-from trainer.runs.outcomes import SUMMARY, Outcome, Trace
+from trainer.runs.outcomes import EPOCHS, SUMMARY, Outcome, Trace
 from trainer.runs.results import Result, read_result
 from trainer.sweep.command import read_command
 
@@ -27,6 +27,7 @@ Kind = Literal[
     "unreadable",
     "truncated",
     "not a number",
+    "cut short",
     "repeated seed",
     "other settings",
     "not in the sweep",
@@ -77,6 +78,12 @@ class Run:
         return self.result.provenance
 
     @property
+    def cut_short(self) -> bool:
+        """Return whether it finished before its `train.epochs`, as early stopping or a limit of time ends a run."""
+        asked, trained = self.config.get(EPOCHS), self.history.summary.get("epoch")
+        return is_finite(asked) and is_finite(trained) and trained < asked * (1 - _ROUNDING)
+
+    @property
     def traces(self) -> Mapping[str, Trace]:
         """Return what probes measured, by key."""
         return self.result.traces
@@ -101,9 +108,8 @@ class Run:
             return self.values.get(name) if found is None else found  # an archive has few traces
         match name.split():
             case ["test_acc_at", epoch]:
-                rows = self.history.having("test/accuracy")
-                reached = [row["test/accuracy"] for row in rows if row["epoch"] == float(epoch)]
-                return percent(reached[-1]) if reached else None
+                reached = [accuracy for at, accuracy in _tested(self.history) if at == float(epoch)]
+                return reached[-1] if reached else None
             case ["excess_confusion", one, other]:
                 return _excess_confusion(self.history, frozenset((one, other)))
             case _:
@@ -135,7 +141,7 @@ _PLAIN = {
     "peak_bytes": "memory/peak_bytes",
 }
 _CONVERGED_WITHIN = 1.0  # percentage points
-_ROUNDING = 1e-6  # of an accuracy in percent: far less than an image
+_ROUNDING = 1e-6  # of an accuracy in percent, far less than an image, and of epochs, far less than a step
 
 
 def run_folders(folder: Path) -> list[Path]:
@@ -229,7 +235,7 @@ def _values(result: Result, metric: str) -> tuple[dict[str, float], list[str]]:
     if "train_acc" in values and "test_acc" in values:
         values["gap_points"] = values["train_acc"] - values["test_acc"]
     values |= result.measures
-    if (converged := _convergence(result.history.rows)) is not None:
+    if (converged := _convergence(_tested(result.history))) is not None:
         values["convergence_epochs"] = converged
     return values, odd
 
@@ -244,12 +250,19 @@ def percent(fraction: float) -> float:
     return round(100 * fraction, 8)  # else 0.3952 becomes 39.519999999999996
 
 
-def _convergence(rows: list[dict[str, Any]]) -> float | None:
+def _tested(history: History) -> list[tuple[float, float]]:
+    """Return (epoch, test accuracy in percent) of the rows. If an epoch was restored, the last row is of that one."""
+    found = [(row["epoch"], percent(row["test/accuracy"])) for row in history.having("test/accuracy")]
+    if found and is_finite(restored := history.summary.get("restored_epoch")):
+        found[-1] = (restored, found[-1][1])
+    return found
+
+
+def _convergence(tested: Sequence[tuple[float, float]]) -> float | None:
     """Return the first epoch whose test accuracy is within a point of the run's best, None for fewer than three epochs.
 
     No report defines it, so this is our definition.
     """
-    tested = [(row["epoch"], percent(row["test/accuracy"])) for row in rows if row.get("test/accuracy") is not None]
     if len(tested) < 3:
         return None
     border = max(accuracy for _, accuracy in tested) - _CONVERGED_WITHIN

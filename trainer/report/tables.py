@@ -12,7 +12,7 @@ from pathlib import Path
 from trainer.errors import UserError
 from trainer.published import experiments
 from trainer.report.asked import asked_of
-from trainer.report.configurations import Configuration, of_sweep, settled, with_siblings
+from trainer.report.configurations import Configuration, cut_short_in, of_sweep, settled, with_siblings
 from trainer.report.controls import control_among
 from trainer.report.decided import decided_of, still_missing
 from trainer.report.folders import Problem, Read, read_results, runs_of
@@ -25,6 +25,7 @@ from trainer.report.table import Table
 from trainer.runs import groups
 from trainer.runs.archive import SUFFIX, is_archive
 from trainer.runs.bands import RATE
+from trainer.runs.outcomes import EPOCHS
 from trainer.runs.results import read_result
 from trainer.sweep.catalogue import FOLDER
 from trainer.sweep.file import Sweep, parse_sweep, read_sweep
@@ -96,6 +97,8 @@ def read_table_of(source: Source, read: Read = read_result) -> Table:
         missing = still_missing(missing, configurations)
         expected = sum(len(each.planned) for each in configurations)
     over = header.outcome.over if header.outcome else None
+    if over == EPOCHS:
+        others = [*others, *cut_short_in(configurations)]
     configurations = with_siblings(configurations, over or RATE)
     control = control_among(header.control, configurations)
     table = Table(

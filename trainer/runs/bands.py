@@ -164,6 +164,12 @@ def bands_of(
     for curve in sorted(curves, key=lambda curve: curve.rate):
         siblings[curve.group, curve.seed].append(curve)
         rates[curve.group].add(curve.rate)
+    everywhere = set[float]().union(*rates.values())
+    for group, own in sorted(rates.items()):
+        if absent := sorted(everywhere - own):
+            notes.append(
+                f"{group}: no run at rate {', '.join(f'{rate:g}' for rate in absent)}, which another group has"
+            )
     filled: list[Band] = []
     for (group, seed), runs in sorted(siblings.items()):
         if missing := sorted(rates[group] - {curve.rate for curve in runs}):

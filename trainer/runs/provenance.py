@@ -15,7 +15,7 @@ from typing import Any
 
 from trainer.threads import cores
 
-_PACKAGES = ("cifar-sweeps", "torch", "torchvision", "timm", "wandb", "numpy")
+_PACKAGES = ("cifar-sweeps", "torch", "torchvision", "timm", "wandb", "numpy", "numba")
 
 NODE = "TRAINER_NODE"
 """Environment variable of a run on a cluster: the node's name and its GPUs, as JSON."""

@@ -39,6 +39,7 @@ class Lengths:
 
     target: float
     runs: Mapping[int, Sequence[Trained]]
+    cut: int = 0  # runs that are left out because they ended before their length
 
     @property
     def usable(self) -> dict[int, list[Trained]]:

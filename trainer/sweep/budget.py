@@ -37,18 +37,33 @@ def read_duration(text: str) -> float:
     return seconds
 
 
-def seconds_until(text: str, now: datetime.datetime) -> float:
-    """Return the seconds until the clock next shows HH:MM, in `now`'s time zone. Raises SweepError for another text."""
+def seconds_until(text: str, now: float) -> float:
+    """Return the seconds from `now`, a Unix time, until the local clock next shows HH:MM. Raises SweepError.
+
+    A clock that is changed shows some times twice. One that it leaves out is as long after midnight as on other days.
+    """
     try:
         time = datetime.time.fromisoformat(text)
-        if time.tzinfo:
-            raise SweepError(f"--until: {text!r}: the clock is that of this machine; leave the zone out")
-        then = datetime.datetime.combine(now.date(), time, now.tzinfo)
     except ValueError:
         near = get_close_matches(text.lower(), ["decided"])
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise SweepError(f"--until: {text!r}: expected decided, or a time of day such as 04:30{hint}") from None
-    return ((then - now).total_seconds() - 1e-9) % 86400
+    if time.tzinfo:
+        raise SweepError(f"--until: {text!r}: the clock is that of this machine; leave the zone out")
+    here = datetime.datetime.fromtimestamp(now)  # without a zone, which would have today's offset tomorrow, too
+    shown = [datetime.datetime.combine(here + datetime.timedelta(days), time) for days in range(3)]
+    moments = [moment for each in shown for moment in _moments(each) if each > here or _is_shown(each, moment)]
+    return min(moment - now for moment in moments if moment > now)
+
+
+def _moments(shown: datetime.datetime) -> tuple[float, float]:
+    """Return when the local clock shows a time: twice the same, but for the hour that a clock put back repeats."""
+    first, second = (shown.replace(fold=fold).timestamp() for fold in (0, 1))
+    return first, max(first, second)  # of a time that is left out, the second is earlier
+
+
+def _is_shown(time: datetime.datetime, moment: float) -> bool:
+    return datetime.datetime.fromtimestamp(moment) == time
 
 
 @dataclass(frozen=True)

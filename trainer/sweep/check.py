@@ -27,7 +27,7 @@ def check(sweep: Sweep) -> Checked:
     tried = points or sample(sweep, 50)
     entries: list[Entry] = []
     stopped: dict[str, list[Point]] = {}
-    validates = True
+    validates, stoppers = True, list[str]()
     complete = remembered(complete_parts)
     resolved: dict[str, RunConfig] = {}
     for point in tried:
@@ -38,6 +38,7 @@ def check(sweep: Sweep) -> Checked:
                 stopped.setdefault(problem, []).append(point)
             continue
         validates &= config.data.val_fraction > 0
+        stoppers += [] if stoppers else _ends_before(config)
         entries.append(_entry(point, config, sweep))
     if stopped:
         raise SweepError(*(_stopped(sweep, problem, found, len(tried)) for problem, found in stopped.items()))
@@ -45,7 +46,21 @@ def check(sweep: Sweep) -> Checked:
     if (asked := sweep.header.outcome) and asked.over and asked.over not in sweep.varied:
         what = "learning rates" if asked.over == RATE else "lengths"
         warnings.append(f"# Outcome: {asked.name} is of several {what}; give {asked.over} more than one value")
+    if asked and asked.over_lengths and stoppers:
+        warnings.append(f"# Outcome: {asked.name} is of whole runs, but {stoppers[0]} may end one before; leave it out")
     return Checked(sweep, tuple(entries if points else ()), tuple(warnings))
+
+
+def _ends_before(config: RunConfig) -> list[str]:
+    """Return `KEY=VALUE` for each key that may end a run before its `train.epochs`."""
+    train = config.train
+    settings = {
+        "early_stop.patience": train.early_stop.patience,
+        "target_accuracy": train.target_accuracy,
+        "max_steps": train.max_steps,
+        "max_seconds": train.max_seconds,
+    }
+    return [f"train.{key}={value:g}" for key, value in settings.items() if value]
 
 
 def resolve(point: Point, sweep: Sweep, complete: Complete = complete_parts) -> RunConfig:

@@ -17,7 +17,8 @@ from trainer.config.base import is_settings
 from trainer.config.explain import explain
 from trainer.config.overrides import flatten, read_overrides, read_value
 from trainer.config.recipes import given_twice
-from trainer.config.yaml_text import read_tree, read_whole
+from trainer.config.text_keys import text_types
+from trainer.config.yaml_text import misread, read_tree, read_whole, scalars
 from trainer.errors import ConfigError, SweepError
 from trainer.own.source import Source
 from trainer.runs.bands import RATE
@@ -182,7 +183,7 @@ def parse_sweep(text: str, path: Path) -> Sweep:
     if not is_settings(content):
         raise SweepError(f"{path}: expected the keys of a sweep, such as method and parameters")
     header, wrong = read_header(text)
-    problems = [*wrong, *(f"{key}: given twice" for key in given_twice(tree))]
+    problems = [*wrong, *(f"{key}: given twice" for key in given_twice(tree)), *_misread(tree)]
     file: SweepFile | None = None
     try:
         file = SweepFile.model_validate(content)
@@ -253,12 +254,25 @@ def _warnings(file: SweepFile, space: Mapping[str, Parameter], tree: Any, ignore
     if file.method != "grid" and file.run_cap is None:
         yield f"run_cap: {file.method} never ends without it"
     for key, parameter in space.items():
-        for value in () if isinstance(parameter, Range) else parameter.choices:
+        for value in () if isinstance(parameter, Range) or text_types(key) else parameter.choices:
             if isinstance(value, str) and isinstance(number := read_value(value), int | float | None):
                 meant = yaml.safe_dump(number).splitlines()[0]
                 yield f"parameters.{key}: {value!r} is text to YAML 1.1 and to W&B's charts; write {meant}"
     for line, word in _old_booleans(tree):
         yield f"line {line}: {word} is true or false to YAML 1.1; quote it if it is a word"
+
+
+def _misread(tree: Any) -> Iterator[str]:
+    """Yield a line for each value that W&B's server reads otherwise than it is written."""
+    for key, node in scalars(tree):
+        outermost, *path = key.split(".")[:-1] or [key]
+        swept = ".".join(each for each in path if each != "parameters")
+        if line := misread(key, node):
+            yield line
+        elif outermost == "parameters" and node.style is None and text_types(swept):
+            read = yaml.safe_load(node.value)
+            if type(read) in (int, float) and str(read) != node.value:  # booleans are warned of
+                yield f"line {node.start_mark.line + 1}: {key}: {node.value} is a number to YAML; write {node.value!r}"
 
 
 def _not_for_means(file: SweepFile | None, keys: Collection[str]) -> Iterator[str]:

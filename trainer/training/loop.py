@@ -57,7 +57,7 @@ class Loop:
         self._keep, self._stop_requested = keep, parts.ranks.agreed(stop_requested)
         self.counters = Counters(build_seconds=parts.build_seconds, prepare_seconds=parts.prepare_seconds)
         self.sums = Sums(parts.compute.device)
-        self._best: dict[str, Any] = {}  # the best epoch's weights, if they are to be restored
+        self._best: dict[str, Any] = {}  # the best epoch's weights and train/*, if they are to be restored
         self._restored = False
         self._clock = Clock(parts.compute, self.counters)
         self.steps = parts.batches.steps
@@ -194,7 +194,7 @@ class Loop:
         """Average, evaluate, decide whether the run is over, log one row and save.
 
         The checkpoint comes last, so that it includes its own row. An epoch that the run's end cuts short is evaluated
-        and logged at its fraction.
+        and logged at its fraction. If an earlier epoch is restored, the row has train/*, val/* and test/* of that.
         """
         config, counters, parts = self.parts.config, self.counters, self.parts
         if counters.step_in_epoch == self.steps.in_epoch(counters.epoch):
@@ -208,14 +208,14 @@ class Loop:
         if parts.monitor.exhausted:
             waited = config.early_stop.patience
             counters.ended = f"stopped early: no better {parts.monitor.metric} for {waited} epochs"
-        if config.early_stop.restore_best:
-            metrics |= self._remember_or_restore(improved)
         if self.done or counters.epoch % config.evaluate_every == 0:
             self.last_test = self._evaluate(parts.test)
             metrics |= parts.ranks.of_first(self.last_test.metrics("test/"))
             metrics |= {} if parts.val else self.check_target(metrics["test/accuracy"])
         metrics |= counters.best_accuracies(metrics)
         parts.schedule.epoch_ended(metrics.get(parts.schedule.watched, loss))
+        if config.early_stop.restore_best:
+            metrics |= self._remember_or_restore(improved, metrics)
         if self.done and parts.also:  # after all that is decided by metrics
             metrics |= parts.ranks.of_first(measure_second_tests(parts.also, self._evaluate_elsewhere))
         metrics |= self._clock.metrics()
@@ -246,19 +246,28 @@ class Loop:
         least = seconds_between_checkpoints(self.parts.config, self.parts.compute.device)
         return time.monotonic() - self._saved_at >= least
 
-    def _remember_or_restore(self, improved: bool) -> dict[str, float]:
-        """Remember the weights of the best epoch. At the end of the run, restore them and evaluate them again."""
+    def _remember_or_restore(self, improved: bool, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Remember the best epoch's weights and means over its batches. At the end of the run, restore both.
+
+        Return the numbers of the restored network, none if it is that of the last epoch. Those of the last epoch are in
+        the bests by then.
+        """
         parts = self.parts
         if improved:
             weights = {key: value.clone() for key, value in parts.evaluated.state_dict().items()}
-            self._best = {"epoch": self.epoch, "weights": weights}
+            trained = {key: metrics[key] for key in ("train/loss", "train/accuracy")}
+            self._best = {"epoch": self.epoch, "weights": weights, "trained": trained}
         if not self.done or self._best.get("epoch", self.epoch) == self.epoch:
             return {}
         self.keep_path_weights()  # those of this epoch
         self._restored = True
         parts.evaluated.load_state_dict(self._best["weights"])
-        again = self._evaluate(parts.val).metrics("val/") if parts.val else {}
-        return again | {"restored_epoch": self._best["epoch"]}
+        again = dict(self._best.get("trained", {}))  # a checkpoint of an older trainer has none
+        if parts.val:
+            again |= parts.ranks.of_first(self._evaluate(parts.val).metrics("val/"))
+        self.last_test = self._evaluate(parts.test)
+        again |= parts.ranks.of_first(self.last_test.metrics("test/"))
+        return again | self.counters.best_accuracies(again) | {"restored_epoch": self._best["epoch"]}
 
     def update_swa(self) -> None:
         """Add the weights of this epoch to the stochastic average, if the epoch is one of those averaged.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config.base import is_settings
-from trainer.config.overrides import Settings, flatten, nest, read_overrides, read_value, write_override
+from trainer.config.overrides import Settings, flatten, nest, read_overrides, read_word, write_override
 from trainer.config.yaml_text import read_tree, read_whole
 from trainer.errors import ConfigError
 from trainer.own.travel import hold_to, is_text, texts_of
@@ -40,7 +40,7 @@ class Assignment:
         if problems := [
             f"{key}: the sweep says {value!r} and the command {said[key]!r}"
             for key, value in self.values.items()
-            if key in said and not _agree(said[key], value)
+            if key in said and not _agree(key, said[key], value)
         ]:
             raise ConfigError(*problems)
         if not any(map(is_text, self.values)):
@@ -119,9 +119,10 @@ def _json(word: str) -> Settings:
     return content
 
 
-def _agree(said: Any, value: Any) -> bool:
+def _agree(key: str, said: Any, value: Any) -> bool:
     """Return whether an agent can have written `value` like this. `str()` does not distinguish all values."""
-    return _same(said, value) or _same(said, read_value(str(value)))
+    words = (str(value), json.dumps(value))  # of `${args}` and of `${args_json}`
+    return _same(said, value) or any(_same(said, read_word(key, word)) for word in words)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from trainer.config import RunConfig, load_config
 from trainer.config.explain import section_types
 from trainer.config.load import validate
-from trainer.config.overrides import flatten, lay_over, nest, read_overrides, read_value
+from trainer.config.overrides import flatten, lay_over, nest, read_overrides, read_value, write_override
 from trainer.config.recipes import read_settings_file, read_stored_file, recipe_names
 from trainer.config.show import with_origins
 from trainer.errors import ConfigError
@@ -43,6 +43,83 @@ from trainer.training.network_arguments import complete_parts
 )
 def test_values_are_read_as_json_then_python_then_text(text: str, value: object) -> None:
     assert read_value(text) == value
+
+
+NAMES = ["12e4567", "00012e45", "1e3", "0x10", "007", "1.10", "1_000", "True", "true", "FALSE", "NaN", "1e999", "2024"]
+
+
+@pytest.mark.parametrize("text", NAMES)
+def test_a_field_of_text_gets_a_name_that_looks_like_a_number_as_it_was_typed(text: str) -> None:
+    words = [f"sink.wandb.{key}={text}" for key in ("project", "group", "entity")]
+    config = load_config([*words, f"sink.wandb.tags=[{text}, a,{text}]", f"data.root={text}"]).config
+    wandb = config.sink.wandb
+    assert {wandb.project, wandb.group, wandb.entity} == {text}
+    assert wandb.tags == (text, "a", text)
+    assert getattr(config.data, "root") == Path(text)  # noqa: B009 - the union of sets has it in most members only
+    assert write_override("sink.wandb.group", text).partition("=")[2] in (text, f'"{text}"')
+    assert load_config([write_override("sink.wandb.group", text)]).config.sink.wandb.group == text
+
+
+def test_a_field_of_text_is_still_read_as_json_or_python_where_that_says_more() -> None:
+    words = ['sink.wandb.project="1e3"', "sink.wandb.group=None", "sink.wandb.tags=['a,b', \"007\", 1e3, 1.10]"]
+    wandb = load_config(words).config.sink.wandb
+    assert (wandb.project, wandb.group, wandb.tags) == ("1e3", None, ("a,b", "007", "1e3", "1.10"))
+    assert load_config(["sink.wandb.checkpoint=true"]).config.sink.wandb.checkpoint is True
+    assert read_overrides(["sink.wandb.group=2024", "sink.wandb.tags=[1, 2]"]) == {
+        "sink": {"wandb": {"group": 2024, "tags": [1, 2]}}
+    }  # as points of sweeps that were begun have them
+
+
+OLD_YAML = ["0123456", "010", "1:30", "190:20:30.15", "1_000", "0x10", "0b11", "1.10", "1e3", ".inf", "yes", "off"]
+
+
+@pytest.mark.parametrize("text", [*OLD_YAML, "True", "2024-05-01", "2024"])
+def test_a_field_of_text_gets_what_is_written_in_a_file(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        f"sink.wandb: {{project: {text}, tags: [{text}, a]}}\nsink: {{wandb.group: {text}}}\ndata.root: {text}"
+    )
+    config = load_config(file=file).config
+    wandb = config.sink.wandb
+    assert (wandb.project, wandb.group, wandb.tags) == (text, text, (text, "a"))
+    assert config.model_dump()["data"]["root"] == Path(text)
+    file.write_text("sink: {wandb: {group: null, entity: ~, project: !!str 1, panels: '007'}, console: {mode: off}}")
+    sink = load_config(file=file).config.sink
+    assert (sink.wandb.group, sink.wandb.entity, sink.wandb.project, sink.wandb.panels) == (None, None, "1", "007")
+    assert sink.console.mode == "off"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("seed: 010", "line 1: seed: 010 is 8 to YAML 1.1; write 10, or '010' if it is text"),
+        ("a: 1\nseed: -010", "line 2: seed: -010 is -8 to YAML 1.1; write -10, or '-010' if it is text"),
+        ("train:\n  epochs: 1:30", "line 2: train.epochs: 1:30 is 90 to YAML 1.1; write 90, or '1:30' if it is text"),
+        (
+            "train: {epochs: 1:3.5}",
+            "line 1: train.epochs: 1:3.5 is 63.5 to YAML 1.1; write 63.5, or '1:3.5' if it is text",
+        ),
+        ("data: {mean: [010]}", "line 1: data.mean: 010 is 8 to YAML 1.1; write 10, or '010' if it is text"),
+    ],
+)
+def test_a_number_that_yaml_reads_in_another_way_is_refused(text: str, line: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load_config(file=file)
+    assert error.value.problems == (f"{file}: {line}",)
+
+
+def test_numbers_with_zeros_before_them_that_mean_the_same_are_taken(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("seed: 07\ntrain: {epochs: 00.5, batch_size: 0x10, log_every: 00}\nmodel: {name: '010'}")
+    config = load_config(file=file).config
+    assert (config.seed, config.train.epochs, config.train.batch_size, config.model.name) == (7, 0.5, 16, "010")
+
+
+@given(st.text())
+def test_any_text_comes_into_a_field_of_text_as_it_was_written(text: str) -> None:
+    assert load_config([write_override("sink.wandb.project", text)]).config.sink.wandb.project == text
 
 
 def test_both_forms_of_a_word_mean_the_same() -> None:

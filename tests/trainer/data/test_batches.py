@@ -1,6 +1,7 @@
 """Batches against a plain second implementation, image by image."""
 
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice, product
 from typing import Any
@@ -163,12 +164,39 @@ def test_batches_made_side_by_side_are_those_made_in_turn(choice: str, monkeypat
             beside = [*chosen(choice).epoch(3, start=1)]
     finally:
         torch.set_num_threads(threads)  # the pipeline has restored the 2 that it saw
-    monkeypatch.setattr("trainer.data.batches._SMALL", 0)
+    monkeypatch.setattr("trainer.data.batches.side_by_side", map)
     in_turn = [*chosen(choice).epoch(3, start=1)]
     assert len(beside) == len(in_turn) == 4
     for (images, targets), (others, theirs) in zip(beside, in_turn, strict=True):
         assert torch.equal(images, others) and torch.equal(targets, theirs)
         assert images.stride() == others.stride()
+
+
+def test_large_batches_are_made_side_by_side_only_with_jitter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before: compiled jitter left all cores but one idle for a batch of more than 682 images."""
+    beside: list[int] = []
+
+    def seen(make: Callable[[int], tuple[Tensor, Tensor]], numbers: range) -> Iterator[tuple[Tensor, Tensor]]:
+        beside.append(len(numbers))
+        return map(make, numbers)
+
+    monkeypatch.setattr("trainer.data.batches.side_by_side", seen)
+    monkeypatch.setattr("trainer.data.batches._SMALL", 0)
+    for choice in ("cutout", "color_jitter"):
+        assert len([*chosen(choice).epoch(0)]) == 5
+    assert beside == [5]
+
+
+def test_jitter_is_compiled_before_any_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the first run of a process would be charged two seconds for it."""
+    asked: list[torch.device] = []
+    monkeypatch.setattr("trainer.data.batches.changes_on", asked.append)
+    chosen("crop and flip")
+    assert not asked
+    chosen("color_jitter")
+    assert [device.type for device in asked] == ["cpu"]
 
 
 def test_batches_made_side_by_side_leave_the_number_of_threads_as_it_was() -> None:

@@ -24,3 +24,14 @@ def test_an_epoch_exactly_one_point_below_the_best_has_converged(first: float, t
     assert measures_of(folder, found)["convergence_epochs"] == 1
     found[0] = round(first - 0.0001, 4)  # one image of 10,000 less
     assert measures_of(folder, found)["convergence_epochs"] == 2
+
+
+def test_the_row_of_a_restored_epoch_is_no_test_of_the_last_one(tmp_path: Path, write_run) -> None:
+    """Before: `test_acc_at 3` was the accuracy of the restored epoch 2."""
+    folder = write_run(tmp_path / "run", accuracy=0.9, epochs=3)
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps({**summary, "restored_epoch": 2}))
+    rows = [{"epoch": n, "step": n, "test/accuracy": value} for n, value in ((1, 0.5), (3, 0.9))]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (run,), _ = runs_of(read_results([folder])[0], metric="test/accuracy")
+    assert [run.measure(f"test_acc_at {epoch}") for epoch in (1, 2, 3)] == [50, 90, None]

@@ -1,13 +1,14 @@
 """What something is worth in seconds at equal accuracy: a table of arms and lengths whose answer is known."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from command_line import run_here
 
 from trainer.errors import UserError
+from trainer.report.asked import siblings_of
 from trainer.report.pages import outcome
 from trainer.report.pages.answer import finding
 from trainer.report.pages.write import write_report
@@ -105,6 +106,71 @@ def test_a_sweep_of_one_length_is_warned_and_a_wrong_accuracy_is_one_line(tmp_pa
             read_outcome(name)
     with pytest.raises(UserError, match="did you mean 'lengths/seconds'"):
         read_outcome("lengths/second@0.94")
+
+
+CUT = "train.early_stop.patience: {value: 2}\n  seed"
+
+
+@pytest.fixture
+def write_cut(tmp_path: Path, write_run):
+    """`write_cut({recipe: [epochs after which early stopping ends its run of 16, a seed each]})`, with whole ones of 4
+    and 8 epochs. Those that end after 3 epochs do so at every length."""
+
+    def write(arms: Mapping[str, Sequence[int]]) -> Table:
+        folder = tmp_path / "runs" / "ideas"
+        folder.mkdir(parents=True)
+        text = SWEEP.replace("8, 10, 14", "4, 8, 16").replace("vgg_adam, vgg_sgd, vgg_adagrad", ", ".join(arms))
+        (folder / "ideas.yaml").write_text(text.replace("  seed", f"  {CUT}"))
+        for recipe, ends in arms.items():
+            for epochs in (4, 8, 16):
+                for seed, ended in enumerate(ends):
+                    words = [
+                        f"recipe={recipe}",
+                        f"train.epochs={epochs}",
+                        "train.early_stop.patience=2",
+                        f"seed={seed}",
+                    ]
+                    trained = ended if epochs == 16 or ended == 3 else epochs
+                    whole = 0.94 + 0.02 * math.log(epochs / (6 + seed / 100))
+                    accuracy, seconds = whole if trained == epochs else 0.5, 10 * trained
+                    name = f"{recipe}-{epochs}-{seed}"
+                    write_run(folder / name, words, accuracy=accuracy, epochs=trained, seconds=seconds)
+        return read_table(folder)
+
+    return write
+
+
+def test_a_run_that_ended_before_its_last_epoch_is_no_run_of_that_length(write_cut, tmp_path: Path) -> None:
+    """Before: the cost of an accuracy was read off 16 epochs of which 5 were trained."""
+    table = write_cut({"vgg_adam": [5, 16, 9], "vgg_sgd": [16, 16, 16]})
+    assert table.samples["vgg_adam"] == pytest.approx({0: 60, 1: 60.1, 2: 60.2})
+    why = "so it is no whole run and in no cost at equal accuracy"
+    assert [(each.kind, Path(each.where).name, each.message) for each in table.problems] == [
+        ("cut short", f"vgg_adam-16-{seed}", f"ended after epoch {ended} of 16, {why}")
+        for seed, ended in ((0, 5), (2, 9))
+    ]
+    adam, sgd = siblings_of(table.configurations)
+    assert (adam.marks, sgd.marks) == (("survivors only",), ())
+    said = finding(table)
+    assert "The cost for vgg_adam is without 2 runs that ended before train.epochs." in said.text
+    assert "ended after epoch 5 of 16" in write_report(table, tmp_path / "out")[0].read_text()
+
+
+def test_without_whole_runs_of_several_lengths_there_is_no_cost_and_the_answer_says_why(write_cut) -> None:
+    said = finding(write_cut({"vgg_adam": [3, 3, 3], "vgg_sgd": [3, 3, 3]}))
+    assert said.certainty == "no such number"
+    assert "For vgg_adam, too few lengths, without 9 runs that ended before train.epochs." in said.text
+
+
+@pytest.mark.parametrize(
+    "stopper", ["train.early_stop.patience=2", "train.target_accuracy=0.9", "train.max_steps=5", "train.max_seconds=9"]
+)
+def test_a_sweep_over_lengths_is_warned_of_what_ends_runs_before(tmp_path: Path, capsys, stopper: str) -> None:
+    path, (key, value) = tmp_path / "ideas.yaml", stopper.split("=")
+    path.write_text(SWEEP.replace("seed:", f"{key}: {{value: {value}}}\n  seed:"))
+    run_here(["sweep", "check", str(path)])
+    said = f"# Outcome: lengths/seconds@0.94 is of whole runs, but {stopper} may end one before; leave it out"
+    assert said in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize(("asked", "percent"), [("0.55", 55), ("0.57", 57), ("0.94", 94)])

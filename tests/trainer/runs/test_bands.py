@@ -133,6 +133,7 @@ def test_what_is_missing_or_repeated_is_named() -> None:
     assert found.notes == (
         "no row has runs/loss: vgg_a, rate 0.4, seed 0 (vgg_a-0.4-0)",
         "seed run twice: vgg_a, rate 0.1, seed 0 (vgg_a-0.1-0) counts, vgg_a-0.1-0 does not",
+        "lenet5: no run at rate 0.2, 0.3, which another group has",
         "lenet5, seed 0: one rate is not enough for a band",
         "vgg_a, seed 1: no run at rate 0.3",
     )

@@ -213,16 +213,48 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         read_duration(text)
 
 
+@pytest.fixture
+def _berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as here:
+        here.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def hours_until(text: str, now: str, *, fold: int = 0) -> float:
+    return seconds_until(text, datetime.datetime.fromisoformat(now).replace(fold=fold).timestamp()) / 3600
+
+
 def test_a_time_of_day_is_the_next_one() -> None:
-    now = datetime.datetime(2026, 11, 28, 23, 30, tzinfo=datetime.UTC)
-    assert seconds_until("23:45", now) == pytest.approx(900)
-    assert seconds_until("04:30", now) == pytest.approx(5 * 3600)
-    assert seconds_until("23:30", now) == pytest.approx(86400)
+    now = "2026-11-28 23:30"
+    assert [hours_until(text, now) for text in ("23:45", "04:30", "23:30")] == [0.25, 5, 24]
     with pytest.raises(SweepError, match="--until: '25:00': expected decided, or a time of day such as 04:30"):
-        seconds_until("25:00", now)
+        hours_until("25:00", now)
     for text in ("04:30Z", "04:30+09:00"):  # before: the zone was ignored
         with pytest.raises(SweepError, match="the clock is that of this machine; leave the zone out"):
-            seconds_until(text, now)
+            hours_until(text, now)
+
+
+@pytest.mark.usefixtures("_berlin")
+@pytest.mark.parametrize(
+    ("text", "now", "fold", "hours"),
+    [
+        ("06:00", "2027-03-27 22:00", 0, 7),  # before: 8, which is 07:00 by the clock
+        ("06:00", "2026-10-24 22:00", 0, 9),  # before: 8, which is 05:00
+        ("22:00", "2027-03-27 22:00", 0, 23),
+        ("22:00", "2026-10-24 22:00", 0, 25),
+        ("02:30", "2027-03-27 22:00", 0, 4.5),  # the clock goes from 02:00 to 03:00, and to 03:30 half an hour later
+        ("02:30", "2027-03-28 03:10", 0, 23 + 1 / 3),
+        ("02:30", "2026-10-24 22:00", 0, 4.5),  # the first of two
+        ("02:30", "2026-10-25 02:45", 0, 0.75),  # the second
+        ("02:30", "2026-10-25 02:45", 1, 23.75),
+    ],
+)
+def test_a_time_of_day_is_what_the_clock_shows_also_when_it_is_changed(
+    text: str, now: str, fold: int, hours: float
+) -> None:
+    assert hours_until(text, now, fold=fold) == pytest.approx(hours)
 
 
 def test_times_are_said_in_two_digits() -> None:

@@ -289,3 +289,26 @@ def test_wandb_s_own_scheduler_is_the_same_search_as_none() -> None:
     text = f"{WHOLE}parameters: {{seed: {{values: [0, 1]}}}}"
     with_one = parse_sweep(f"{text}\nscheduler: {{engine: wandb}}", Path("s"))
     assert with_one.space == parse_sweep(text, Path("s")).space
+
+
+@pytest.mark.parametrize(
+    ("parameters", "line"),
+    [
+        ("seed: {values: [0, 010]}", "seed.values: 010 is 8 to YAML 1.1; write 10, or '010' if it is text"),
+        ("train.epochs: {min: 1:30, max: 100}",
+         "train.epochs.min: 1:30 is 90 to YAML 1.1; write 90, or '1:30' if it is text"),
+        ("sink.wandb.group: {value: 1.10}", "sink.wandb.group.value: 1.10 is a number to YAML; write '1.10'"),
+        ("sink: {parameters: {wandb: {parameters: {group: {values: [a, 0x10]}}}}}",
+         "sink.parameters.wandb.parameters.group.values: 0x10 is a number to YAML; write '0x10'"),
+        ("sink.wandb.tags: {value: [1.10, b]}", "sink.wandb.tags.value: 1.10 is a number to YAML; write '1.10'"),
+    ],
+)  # fmt: skip
+def test_what_yaml_reads_in_another_way_is_refused_since_wandb_would_run_it(parameters: str, line: str) -> None:
+    with pytest.raises(SweepError) as error:
+        parse_sweep(f"method: random\nparameters: {{{parameters}}}", Path("s.yaml"))
+    assert error.value.problems == (f"s.yaml: line 2: parameters.{line}",)
+
+
+def test_a_name_that_looks_like_a_number_is_no_text_by_mistake() -> None:
+    sweep = parse_sweep("method: grid\nparameters: {sink.wandb.group: {values: ['1e3', '007', 2024]}}", Path("s.yaml"))
+    assert not [warning for warning in sweep.warnings if "group" in warning]

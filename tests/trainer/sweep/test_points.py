@@ -1,5 +1,6 @@
 """Points of a sweep: which, in which order, in which words; and the distributions of a random search."""
 
+import json
 import math
 import statistics
 from pathlib import Path
@@ -118,6 +119,13 @@ def test_words_set_what_is_the_same_at_every_point() -> None:
     assert [point.overrides for point in points_of(sweep)] == [
         [f"seed={seed}", "train.epochs=1", "a.b=[1, 2]"] for seed in (0, 1)
     ]
+
+
+def test_a_name_that_looks_like_a_number_reaches_every_point_as_it_was_typed() -> None:
+    sweep = with_overrides(sweep_of("{seed: {values: [0]}}"), ["sink.wandb.group=12e4567", "data.root=2024"])
+    (point,) = points_of(sweep)
+    assert set(point.overrides) == {"data.root=2024", "seed=0", "sink.wandb.group=12e4567"}
+    assert Point(json.loads(json.dumps(point.values))).overrides == point.overrides, "a ledger remembers it"
 
 
 def test_a_random_search_draws_different_points_and_all_there_are_of_a_small_space() -> None:

@@ -20,7 +20,7 @@ from trainer.runs.checkpoint import load_checkpoint
 from trainer.training.averages import Swa
 from trainer.training.counters import Counters
 from trainer.training.early_stop import Monitor
-from trainer.training.evaluate import evaluate
+from trainer.training.evaluate import Evaluation, evaluate
 from trainer.training.loop import Loop, all_finite
 from trainer.training.run import RunResult, resume_run, start_run
 from trainer.training.trained import load_trained
@@ -156,11 +156,62 @@ def test_the_test_accuracy_at_the_best_validation_is_of_that_epoch_or_left_out(r
     assert "test/accuracy_at_best_val" not in {**rows(result)[3], **result.summary}
 
 
-def test_a_target_on_the_test_set_and_restored_weights_are_refused_together() -> None:
-    words = ["train.target_accuracy=0.9", "train.early_stop.restore_best=true"]
-    with pytest.raises(ConfigError, match=r"train\.target_accuracy: 0\.9: without a validation set"):
-        load_config(words)
-    load_config([*words, "data.val_fraction=0.1"])
+@pytest.mark.parametrize("resumed", [False, True])
+def test_the_last_row_is_of_the_restored_epoch_and_the_bests_are_of_all_epochs(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: bool
+) -> None:
+    """Before: train/* were those of the last epoch, and the bests left it out."""
+    losses = iter([3.0, 1.0, 2.0, 2.0])
+    update = Monitor.update
+    monkeypatch.setattr(Monitor, "update", lambda self, metrics: update(self, {"val/loss": next(losses)}))
+    accuracies = iter([0.1, 0.1, 0.3, 0.3, 0.2, 0.2, 0.7, 0.8, 0.3, 0.3])  # val and test by epoch, then again
+    measure = Evaluation.metrics
+    monkeypatch.setattr(
+        Evaluation, "metrics", lambda self, name: {**measure(self, name), f"{name}accuracy": next(accuracies)}
+    )
+    words = ["train.epochs=4", "data.val_fraction=0.25", "train.early_stop.restore_best=true", "train.ema.decay=0"]
+    if resumed:
+        with broken_at(14):  # in the third epoch, after the best one
+            run(*words)
+        result = resume_run(tmp_path / "a")
+    else:
+        result = run(*words)
+    _, best, _, last = rows(result)
+    assert (last["epoch"], last["restored_epoch"], best["epoch"]) == (4, 2, 2)
+    for key in ("train/loss", "train/accuracy", "val/loss", "test/loss"):
+        assert last[key] == best[key] == result.summary[key], key
+    assert (last["val/accuracy"], last["test/accuracy"]) == (0.3, 0.3)
+    assert (last["val/accuracy_best"], last["test/accuracy_best"]) == (0.7, 0.8)
+    assert result.summary["test/accuracy_at_best_val"] == last["test/accuracy_at_best_val"] == 0.8
+
+
+RESTORED = ["train.target_accuracy=0.9", "train.early_stop.restore_best=true"]
+WATCHED = ["data.val_fraction=0.1", "train.early_stop.monitor=val/accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "without a validation set the test accuracy of the last weights ends the run, but"),
+        (["data.val_fraction=0.1"], "val/accuracy ends the run, but train.early_stop.restore_best goes back to the best"
+         " val/loss; set train.early_stop.monitor=val/accuracy, or use one"),
+        (["data.val_fraction=0.1", "train.early_stop.monitor=train/accuracy"], "val/accuracy ends the run, but"
+         " train.early_stop.restore_best goes back to the best train/accuracy; set"),
+        ([*WATCHED, "train.early_stop.mode=min"], "train.early_stop.mode=min goes back to the lowest; set"
+         " train.early_stop.mode=max"),
+        ([*WATCHED, "train.early_stop.min_delta=0.1"], "train.early_stop.min_delta=0.1 may go back to one below it; set"
+         " train.early_stop.min_delta=0"),
+    ],
+)  # fmt: skip
+def test_a_target_and_restored_weights_that_may_be_below_it_are_refused_together(words: list[str], said: str) -> None:
+    """Before: only without a validation set."""
+    with pytest.raises(ConfigError) as caught:
+        load_config([*RESTORED, *words])
+    (line,) = caught.value.problems
+    assert line.startswith("train.target_accuracy: 0.9: ")
+    assert said in line
+    load_config([*RESTORED, *WATCHED])
+    load_config([*RESTORED, *WATCHED, "train.early_stop.mode=max"])
 
 
 def test_a_run_ends_at_its_target_accuracy_and_says_when(run) -> None:

@@ -98,6 +98,14 @@ def test_a_spelling_that_means_the_same_number_is_no_contradiction() -> None:
     assert assigned(lr=0.01, epochs=2.0).overrides(["lr=1e-2", "epochs=2"])[-2:] == ["lr=0.01", "epochs=2.0"]
 
 
+@pytest.mark.parametrize("value", ["12e4567", "007", "True", 1000.0, 1, True, None, ["1e3", 1.0, True]])
+def test_a_name_that_looks_like_a_number_is_no_contradiction(value: Any) -> None:
+    for word in (str(value), json.dumps(value)):
+        assigned(sink__wandb__group=value).overrides([f"sink.wandb.group={word}"])
+    with pytest.raises(ConfigError, match="the sweep says '1e3' and the command '1000'"):
+        assigned(sink__wandb__group="1e3").overrides(['sink.wandb.group="1000"'])
+
+
 def test_the_folder_of_a_run_has_the_same_name_whenever_it_is_handed_out(tmp_path: Path) -> None:
     env = {"WANDB_SWEEP_ID": "s1", "WANDB_RUN_ID": "x/../y"}
     assert handed_out(tmp_path, {"seed": {"value": 1}}, **env).name == "s1-x-..-y"

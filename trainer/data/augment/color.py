@@ -108,17 +108,25 @@ def color_jitter(config: ColorJitter, epoch: Epoch) -> Change:
     """
     factors, orders = draw_jitter(config, epoch)
     factors = {name: epoch.send(drawn) for name, drawn in factors.items()}
-    change_batch = adjust_in_turn
-    if epoch.device.type == "cpu":
-        from trainer.data.augment.compiled_color import change_colors  # Numba takes 0.3 s to import
-
-        change_batch = change_colors
+    change_batch = changes_on(epoch.device)
 
     def change(number: int, images: Tensor) -> Tensor:
         names = orders[number]
         return change_batch(images, names, [factors[name][epoch.batch(number)] for name in names])
 
     return change
+
+
+def changes_on(device: torch.device) -> Callable[[Tensor, Sequence[str], Sequence[Tensor]], Tensor]:
+    """Return what changes batches on a device: `adjust_in_turn`, compiled for a CPU.
+
+    The first call for a CPU takes some two seconds.
+    """
+    if device.type != "cpu":
+        return adjust_in_turn
+    from trainer.data.augment.compiled_color import change_colors  # Numba is imported by runs with jitter alone
+
+    return change_colors
 
 
 def adjust_in_turn(images: Tensor, names: Sequence[str], factors: Sequence[Tensor]) -> Tensor:

@@ -1,8 +1,8 @@
 """Colour jitter of images in a CPU's memory: all changes of one image while its pixels are in the nearest cache.
 
 The functions of `trainer.data.augment.color` take an operation of torch for each step of the arithmetic. On a CPU these
-cost more than the arithmetic (docs/lab-notes.md, 2026-11-30, compiled jitter). Numba compiles the same steps once per
-process, and calls of it run side by side without Python's lock. The bits are the same on every processor.
+cost more than the arithmetic (docs/lab-notes.md, 2026-11-30, compiled jitter). Numba compiles the same steps when this
+is imported, and calls of it run side by side without Python's lock. The bits are the same on every processor.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,22 @@ def change_colors(images: Tensor, names: Sequence[str], factors: Sequence[Tensor
     return rows.permute(0, 3, 1, 2)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(inline="always")
+def _between(level: np.float32, low: np.float32, high: np.float32) -> np.float32:
+    return np.floor(min(max(level, low), high))
+
+
+@njit(inline="always")
+def _cut(level: np.float32) -> np.float32:
+    return _between(level, _0, _255)
+
+
+@njit(inline="always")
+def _grey(red: np.float32, green: np.float32, blue: np.float32) -> np.float32:
+    return np.floor(red * _OF_RED + green * _OF_GREEN + blue * _OF_BLUE)
+
+
+@njit("void(uint8[:, :, ::1], float32[:, ::1], int64[::1])", nogil=True, error_model="numpy")
 def _change(images: NDArray[np.uint8], factors: NDArray[np.float32], numbers: NDArray[np.int64]) -> None:
     """Change images [N, H * W, C] in place, each by its factors [N, K] of the K changes `numbers`."""
     count, pixels, channels = images.shape
@@ -78,18 +93,3 @@ def _change(images: NDArray[np.uint8], factors: NDArray[np.float32], numbers: ND
         for channel in range(channels):
             for i in range(pixels):
                 images[image, i, channel] = np.uint8(np.int32(levels[channel, i]))
-
-
-@njit(inline="always")
-def _grey(red: np.float32, green: np.float32, blue: np.float32) -> np.float32:
-    return np.floor(red * _OF_RED + green * _OF_GREEN + blue * _OF_BLUE)
-
-
-@njit(inline="always")
-def _cut(level: np.float32) -> np.float32:
-    return _between(level, _0, _255)
-
-
-@njit(inline="always")
-def _between(level: np.float32, low: np.float32, high: np.float32) -> np.float32:
-    return np.floor(min(max(level, low), high))

@@ -8,7 +8,7 @@ from typing import Literal
 
 from trainer.report.configurations import MARKS
 from trainer.report.decided import Decided
-from trainer.report.pages.lengths import without_cost
+from trainer.report.pages.lengths import lengths_of, without_cost
 from trainer.report.pages.outcome import lead
 from trainer.report.pages.sentences import margin_text, mean_of, metric_name, p_value, several, unmeasured_text
 from trainer.report.published.comparisons import Comparison
@@ -101,6 +101,7 @@ def _certainty(table: Table) -> Certainty:
     pooled = table.asked is not None and table.asked.outcome.over is not None
     owners = [each.siblings if pooled and each.siblings else each for each in table.configurations]
     survivors = any("survivors only" in each.marks for each in owners)
+    survivors |= any(each.cut for each in lengths_of(table).values())
     if (survivors or table.stopped) and not counts_them:
         return "survivors only"
     if table.decided:

@@ -33,6 +33,8 @@ def why_without(lengths: Lengths) -> str:
             return f"{target} is passed by the shortest runs, {accuracy:.2f}% after {epochs:g} epochs; run shorter ones"
         case "flat":
             return "the accuracy does not rise enough with the length for every seed"
+        case "one length" if lengths.cut:
+            return f"too few lengths, {_cut(lengths)}"
         case "one length":
             return f"runs of one length only; give {EPOCHS} more values" if lengths.runs else ""
         case "within":
@@ -49,8 +51,15 @@ def _needed(lengths: Lengths, longest: float) -> str:
     return f"extrapolated, it takes about {needed:.3g}, {times:.2g} times as many"
 
 
+def _cut(lengths: Lengths) -> str:
+    count = "1 run" if lengths.cut == 1 else f"{lengths.cut} runs"
+    return f"without {count} that ended before {EPOCHS}"
+
+
 def without_cost(table: Table) -> Iterable[str]:
-    """Yield a sentence for each configuration that has runs and no cost."""
+    """Yield a sentence for each configuration that has runs and no cost, or runs that ended too soon to be in it."""
     for label, lengths in lengths_of(table).items():
         if why := why_without(lengths):
             yield f"For {label}, {why}."
+        elif lengths.cut:
+            yield f"The cost for {label} is {_cut(lengths)}."

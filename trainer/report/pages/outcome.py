@@ -6,7 +6,7 @@ Positive quantities are compared by the ratio of runs of one seed, others by the
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from trainer.report.asked import Measured
+from trainer.report.asked import Measured, siblings_of
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.lengths import epochs_text, lengths_of, why_without
 from trainer.report.pages.sentences import both_ways, p_value, several
@@ -15,6 +15,7 @@ from trainer.statistics.seedwise import Contrast, Scale, factor, smallest_found
 from trainer.text import NONE, number, spread
 
 _MOST_BESIDE = 5  # other measures in the answer
+_MOST_LEFT_OUT = 5  # rates or steps that are named
 
 
 def amount(contrast: Contrast) -> str:
@@ -134,6 +135,8 @@ def outcome(table: Table) -> Grid:
         f"The outcome that the sweep's file names: {asked.outcome.words} ({asked.outcome.name}), {better} is better."
         f" Mean ± sample standard deviation over seeds, {_method(asked)}"
     )
+    if left_out := _left_out(table, asked):
+        caption += f". Compared is what all have, so without {several(left_out)}"
     if lengths:
         caption += (
             ". Of each seed it is read off a straight line of test accuracy against the logarithm of the cost, through"
@@ -141,6 +144,16 @@ def outcome(table: Table) -> Grid:
         )
     texts = [place for place, title in enumerate(header) if title in (name, "finding", "top group")]
     return Grid(caption, header, rows, tuple(texts))
+
+
+def _left_out(table: Table, asked: Measured) -> list[str]:
+    """Return the rates and steps that a band was not compared at."""
+    groups = siblings_of(table.configurations)
+    if not asked.outcome.over_rates or not groups or groups[0].table is None:
+        return []
+    said = groups[0].table.left_out(asked.outcome.key)
+    more = [f"{len(said) - _MOST_LEFT_OUT} more such"] if len(said) > _MOST_LEFT_OUT else []
+    return [*said[:_MOST_LEFT_OUT], *more]
 
 
 def _found(contrast: Contrast | None, *, highest: bool) -> str:
