@@ -18,8 +18,9 @@ Targets = Annotated[
     list[str] | None,
     Argument(
         metavar="SWEEP_OR_FOLDER",
-        help="A sweep file or its name, a folder of runs, run folders, or archives. `index` writes the whole catalogue"
-        " instead. `pack` and then folders or archives adds their runs to an archive.",
+        help="A sweep's name, or its file, which is read as it is now. Or a folder of runs, run folders, or archives."
+        " `index` writes the whole catalogue instead. `pack` and then folders or archives adds their runs to an"
+        " archive.",
     ),
 ]
 ArchivesFlag = Annotated[

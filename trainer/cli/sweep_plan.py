@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -95,7 +96,7 @@ def _power(sweep: "LocalSweep", noise: str | None, difference: float | None, run
     comparison = comparison_of(sweep.checked.sweep, [entry.point for entry in sweep.entries])
     if comparison is None:
         return None
-    known = _noise(sweep, comparison, noise, runs)
+    comparison, known = _noise(sweep, comparison, noise, runs)
     if difference is None:
         return Power(comparison, known)
     if known is None:
@@ -103,29 +104,36 @@ def _power(sweep: "LocalSweep", noise: str | None, difference: float | None, run
     return Power(comparison, known, comparison.read(difference))
 
 
-def _noise(sweep: "LocalSweep", comparison: "Comparison", noise: str | None, runs: Path) -> "Noise | None":
-    from trainer.report.forecast import Noise, noise_of
-    from trainer.report.tables import archives_beside, read_tables
+def _noise(
+    sweep: "LocalSweep", comparison: "Comparison", noise: str | None, runs: Path
+) -> "tuple[Comparison, Noise | None]":
+    """Return the comparison on the scale of the runs that measure its noise, and the noise, None if not known."""
+    from trainer.report.forecast import Noise, as_measured, noise_of
+    from trainer.report.sources import source_of
+    from trainer.report.tables import archives_beside, read_table_of, read_tables
 
     with suppress(ValueError):
         if (std := float(noise or "")) <= 0 or not math.isfinite(std):
             raise SweepError(f"--noise: {noise}: expected a standard deviation above 0, such as 0.3")
         if comparison.test != "pairs":
-            return Noise(std, std, std, "as given")
+            return comparison, Noise(std, std, std, "as given")
         pair = math.sqrt(2) * std  # of two runs that have nothing but the seed in common
-        return Noise(pair, pair, pair, f"{std:g} of a seed, as given")
-    source = noise or sweep.name
-    try:
-        tables = read_tables([source], runs, archives_beside(runs))
-    except CheckpointError as error:
-        if noise is None:  # none of its runs has ended
-            return None
-        raise UserError(*(f"--noise: {problem}" for problem in error.problems)) from error
-    found = noise_of(comparison, tables[0], source)
+        return comparison, Noise(pair, pair, pair, f"{std:g} of a seed, as given")
+    if noise is None:  # the runs of its own name, by the file that is planned
+        own = source_of(sweep.name, runs, archives_beside(runs))
+        if own is None:
+            return comparison, None
+        measuring = read_table_of(replace(own, given=sweep.checked.sweep.path))
+    else:
+        try:
+            measuring, *_ = read_tables([noise], runs, archives_beside(runs))
+        except CheckpointError as error:
+            raise UserError(*(f"--noise: {problem}" for problem in error.problems)) from error
+    found = noise_of(comparison, measuring, noise or sweep.name)
     if found is None and noise is not None:
         name = comparison.outcome.name
         raise SweepError(f"--noise: {noise}: no configuration in it has two seeds with {name} that differ")
-    return found
+    return as_measured(comparison, measuring), found
 
 
 def _forecast(

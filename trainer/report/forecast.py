@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -85,30 +85,47 @@ def comparison_of(sweep: Sweep, points: Sequence[Point]) -> Comparison | None:
     return Comparison(outcome, test, others, control, bool(asked) and outcome.scale == "ratio", asked is not None)
 
 
+def as_measured(comparison: Comparison, runs: Table) -> Comparison:
+    """Return the comparison on the scale that these runs allow: differences where not all values have a ratio."""
+    return replace(comparison, ratio=comparison.ratio and _told(comparison, runs).scale == "ratio")
+
+
 def noise_of(comparison: Comparison, runs: Table, source: str) -> Noise | None:
     """Return the noise of what is compared, measured by the runs of a table. None if they have no two seeds of one.
 
-    The noise of a pair is that of the table's own pairs, or else what independent runs have.
+    It is on the scale of `as_measured`. The noise of a pair is that of the table's own pairs, or else what independent
+    runs have.
     """
-    outcome = comparison.outcome
-    if comparison.asked:
-        samples = measured(outcome, runs.configurations, by_rates=outcome.over_rates)
-    else:
-        samples = {each.label: each.sample(outcome.name) for each in runs.configurations}
-    told = Measured(outcome, samples)
-    floor = noise_floor(told.scaled if comparison.ratio else samples)
+    told = _told(comparison, runs)
+    floor = noise_floor(told.scaled if comparison.asked else told.samples)
     if floor is None or not floor.largest:
         return None
+    by_differences = comparison.asked and told.scale != comparison.outcome.scale
+    how = ", by differences, since not all values have a ratio" if by_differences else ""
     if not floor.equal:  # the page takes it in this case, too
-        std, low, high, source = floor.largest, floor.largest, floor.largest, f"{source}: the largest, spreads differ"
+        std, low, high, source = (
+            floor.largest,
+            floor.largest,
+            floor.largest,
+            f"{source}: the largest, spreads differ{how}",
+        )
     else:
-        std, low, high, source = floor.std, floor.low, floor.high, f"{source}: {floor.df} degrees of freedom"
+        std, low, high, source = floor.std, floor.low, floor.high, f"{source}: {floor.df} degrees of freedom{how}"
     if comparison.test == "pairs":
         pairs = [(each.std, each.n - 1) for each in told.contrasts.values() if each.paired and each.std]
         df = sum(each for _, each in pairs)
         pair = math.sqrt(sum(each * s**2 for s, each in pairs) / df) if df else math.sqrt(2) * std
         std, low, high = pair, low * pair / std, high * pair / std
     return Noise(std, low, high, source)
+
+
+def _told(comparison: Comparison, runs: Table) -> Measured:
+    """Return what the runs of a table have of what is compared."""
+    outcome = comparison.outcome
+    if comparison.asked:
+        samples = measured(outcome, runs.configurations, by_rates=outcome.over_rates)
+        return Measured(outcome, samples, control=comparison.control)  # the page's pairs are with the control
+    return Measured(outcome, {each.label: each.sample(outcome.name) for each in runs.configurations})
 
 
 @dataclass(frozen=True)

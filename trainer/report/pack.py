@@ -8,7 +8,7 @@ from trainer.config.yaml_text import read_whole
 from trainer.errors import ArchiveError, ConfigError
 from trainer.files import alone_in, make_folder
 from trainer.report.folders import Problem, read_results, run_folders
-from trainer.report.sources import find_sources, sweep_text
+from trainer.report.sources import Source, find_sources, read_given, sweep_text
 from trainer.runs.archive import (
     SUFFIX,
     Archive,
@@ -23,7 +23,7 @@ from trainer.runs.archive import (
 from trainer.runs.archive_lines import Entry, entry_of, read_entry
 from trainer.runs.outcomes import Outcome
 from trainer.runs.private import public_sweep
-from trainer.sweep.header import read_header
+from trainer.sweep.header import read_header, with_until
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ def pack(targets: Sequence[str], to: Path, runs: Path) -> Packed:
     if not is_archive(to):
         raise ConfigError(f"--to: {to}: an archive is called NAME{SUFFIX}, after its sweep")
     sources = find_sources(targets, runs, None)
-    if wrong := [source for source in sources if source.sweep_file and source.name != stem_of(to)]:
+    if wrong := [each for each in sources if (each.given or each.sweep_file) and each.name != stem_of(to)]:
         raise ArchiveError(*(
             f"{source.folder}: the runs of a sweep go into an archive of its name: --to"
             f" {to.with_name(source.name + SUFFIX)}"
             for source in wrong
         ))  # fmt: skip
     others = [read_archive(path) for source in sources for path in source.archives if path.resolve() != to.resolve()]
-    files = [_text_of(path) for source in sources if (path := source.sweep_file)]
+    files = [text for source in sources if (text := _text_of(source)) is not None]
     make_folder(to.parent)
     with alone_in(to.parent):  # or two that pack at once would each write what it had read, without the other's runs
         before = read_archive(to) if to.exists() else Archive(None, ())
@@ -74,7 +74,17 @@ def pack(targets: Sequence[str], to: Path, runs: Path) -> Packed:
     return Packed(to, len(entries), added, to.stat().st_size, tuple(left_out), tuple(warnings))
 
 
-def _text_of(sweep_file: Path) -> str:
+def _text_of(source: Source) -> str | None:
+    """Return the text of the sweep's file: the one that somebody named, or else the folder's own, or None."""
+    kept = _read(source.sweep_file) if source.sweep_file else None
+    if source.given is None:
+        return kept
+    text = _read(source.given)
+    until = read_given(source.given, kept).header.until
+    return with_until(text, str(until or ""))
+
+
+def _read(sweep_file: Path) -> str:
     try:
         return read_whole(sweep_file)
     except ValueError as error:

@@ -10,7 +10,8 @@ from trainer.report.folders import Problem, Read, read_results, run_folders
 from trainer.runs.archive import SUFFIX, is_archive, merged, read_archive, stem_of
 from trainer.runs.archive_lines import entry_of
 from trainer.runs.results import Result, read_result
-from trainer.sweep.file import parse_sweep
+from trainer.sweep.file import Sweep, parse_sweep, read_sweep
+from trainer.sweep.header import read_header
 from trainer.sweep.points import points_of
 
 
@@ -20,6 +21,7 @@ class Source:
 
     folder: Path | None
     archives: tuple[Path, ...] = ()
+    given: Path | None = None  # the sweep's file that somebody named, which is read in place of theirs
 
     @property
     def name(self) -> str:
@@ -63,6 +65,17 @@ def read_source(source: Source, read: Read = read_result) -> Contents:
     return Contents(tuple(results), tuple(problems), text, file)
 
 
+def read_given(file: Path, kept: str | None) -> Sweep:
+    """Return the sweep of a file that somebody named. `kept` is the text of the sweep's own file, or None.
+
+    A file says nothing of seeds that were added until decided: `trainer sweep run` writes that beside the runs only.
+    Raises SweepError.
+    """
+    sweep = read_sweep(file)
+    until = read_header(kept or "")[0].until or sweep.header.until
+    return replace(sweep, header=replace(sweep.header, until=until))
+
+
 def sweep_text(texts: Iterable[str | None]) -> str | None:
     """Return the text of a sweep's file that asks for most points, of equal ones that which says most in its header.
 
@@ -95,8 +108,9 @@ def source_of(name: str, runs: Path, archives: Path | None) -> Source | None:
 def find_sources(targets: Sequence[str], runs: Path, archives: Path | None) -> list[Source]:
     """Return the source of each target. Those of one name are one source, unless they are two folders.
 
-    A target is a sweep file or the name of a sweep, whose runs are in `runs` and in `archives`. Or it is a folder with
-    runs, a run folder or an archive. Raises CheckpointError for each target that is none of these.
+    A target is a sweep file or the name of a sweep, whose runs are in `runs` and in `archives`. A file is read itself,
+    not the copy beside the runs. Or a target is a folder with runs, a run folder or an archive. Raises CheckpointError
+    for each target that is none of these, and for two files of one name.
     """
     found: list[Source] = []
     problems: list[str] = []
@@ -107,6 +121,10 @@ def find_sources(targets: Sequence[str], runs: Path, archives: Path | None) -> l
             problems += error.problems
             continue
         place = next((place for place, other in enumerate(found) if _are_one(source, other)), len(found))
+        files = {each.given.resolve(): each.given for each in (*found[place : place + 1], source) if each.given}
+        if len(files) > 1:
+            named = " and ".join(map(str, files.values()))
+            problems.append(f"{named}: a file's name is its sweep's, and these have one; rename one")
         found[place:] = [_joined(source, *found[place : place + 1]), *found[place + 1 :]]
     if problems:
         raise CheckpointError(*problems)
@@ -118,8 +136,9 @@ def source_to_watch(target: str, runs: Path, archives: Path | None) -> Source:
 
     Raises CheckpointError for a target that is nothing of that, or a single run.
     """
-    path = Path(target) if Path(target).is_dir() else runs / Path(target).stem
-    begun = Source(path)
+    given = _given(target, runs, archives)
+    path = Path(target) if Path(target).is_dir() else runs / (given.stem if given else target)
+    begun = Source(path, given=given)
     if path.is_dir() and begun.sweep_file and not run_folders(path):
         return begun
     (source,) = find_sources([target], runs, archives)
@@ -138,7 +157,7 @@ def _are_one(source: Source, other: Source) -> bool:
 def _joined(source: Source, *others: Source) -> Source:
     for other in others:
         packed = dict.fromkeys((*other.archives, *source.archives))
-        source = Source(other.folder or source.folder, tuple(packed))
+        source = Source(other.folder or source.folder, tuple(packed), other.given or source.given)
     return source
 
 
@@ -148,15 +167,17 @@ def _find(target: str, runs: Path, archives: Path | None) -> Source:
         if not path.is_file():
             raise CheckpointError(f"{target}: no such archive")
         return Source(None, (path,))
-    if path.suffix in (".yaml", ".yml") or not path.is_dir():
-        name = path.stem if path.suffix in (".yaml", ".yml") else target
+    given = _given(target, runs, archives)
+    if given or not path.is_dir():
+        name = given.stem if given else target
         path = runs / name
         if not (path / "config.yaml").is_file() and (source := source_of(name, runs, archives)):
-            return source
+            return replace(source, given=given)
+    if given and (path / "config.yaml").is_file():
+        raise CheckpointError(f"{target}: {path} is the folder of a run, not of this sweep")
     if not path.is_dir():
-        begun = [each.parent.name for each in runs.glob("*/*.yaml") if each.stem == each.parent.name]
-        begun += [stem_of(each) for each in archives.glob(f"*{SUFFIX}")] if archives else []
-        raise CheckpointError(f"{target}: no such folder, and no such sweep in {runs}{did_you_mean(path.name, begun)}")
+        what = f"no run of it in {runs}" if given else f"no such folder, and no such sweep in {runs}"
+        raise CheckpointError(f"{target}: {what}{did_you_mean(path.name, _begun(runs, archives))}")
     if (path / "config.yaml").is_file() or run_folders(path):
         return Source(path)
     inside = sorted(str(each.parent) for each in path.glob("*/*.yaml") if each.stem == each.parent.name)
@@ -164,9 +185,31 @@ def _find(target: str, runs: Path, archives: Path | None) -> Source:
     raise CheckpointError(f"{target}: not a run folder, and contains none{hint}")
 
 
+def _given(target: str, runs: Path, archives: Path | None) -> Path | None:
+    """Return the sweep file that a target is, None for a target that is something else."""
+    path = Path(target)
+    if path.suffix not in (".yaml", ".yml") or path.is_dir():
+        return None
+    if path.is_file():
+        return path
+    begun, there = _begun(runs, archives), [each.stem for each in path.parent.glob(f"*{path.suffix}")]
+    if path.stem in begun:
+        hint = f"; did you mean {path.stem!r}, the sweep of this name?"
+    else:
+        beside = "" if path.parent == Path() else f"{path.parent}/"
+        hint = did_you_mean(path.stem, there, prefix=beside, suffix=path.suffix) or did_you_mean(path.stem, begun)
+    raise CheckpointError(f"{target}: no such file{hint}")
+
+
+def _begun(runs: Path, archives: Path | None) -> list[str]:
+    """Return the names of all sweeps with a folder or an archive."""
+    names = [each.parent.name for each in runs.glob("*/*.yaml") if each.stem == each.parent.name]
+    return [*names, *(stem_of(each) for each in archives.glob(f"*{SUFFIX}"))] if archives else names
+
+
 def beside(source: Source, name: str) -> Source | None:
     """Return the runs of another name in the same places. None if there are none."""
     folder = source.folder.parent / name if source.folder else None
     packed = tuple(path for each in source.archives if (path := each.with_name(f"{name}{SUFFIX}")).is_file())
-    found = replace(source, folder=folder if folder and folder.is_dir() else None, archives=packed)
+    found = Source(folder if folder and folder.is_dir() else None, packed)
     return found if found.folder or found.archives else None

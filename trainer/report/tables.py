@@ -1,7 +1,7 @@
 """Reading tables from folders of runs, archives and sweep files.
 
-The configurations of a sweep are known from the file in its folder. Those of other folders follow from the keys in
-which the configs differ.
+The configurations of a sweep are known from its file: the one that is named, or else that in its folder. Those of other
+folders follow from the keys in which the configs differ.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +20,7 @@ from trainer.report.planned import networks_too
 from trainer.report.published.comparisons import Answer, answers_of, authors_answers_of
 from trainer.report.published.filed import resolved
 from trainer.report.published.readings import read_otherwise_by, readings_of
-from trainer.report.sources import Contents, Source, beside, find_sources, read_source
+from trainer.report.sources import Contents, Source, beside, find_sources, read_given, read_source
 from trainer.report.table import Table
 from trainer.runs import groups
 from trainer.runs.archive import SUFFIX, is_archive
@@ -64,15 +64,24 @@ def read_table(path: Path) -> Table:
 
 
 def read_table_of(source: Source, read: Read = read_result) -> Table:
-    """Return the table of a folder and archives together. Raises ArchiveError for a damaged archive."""
+    """Return the table of a folder and archives together.
+
+    Raises ArchiveError for a damaged archive, and SweepError for a wrong file that somebody named. Another wrong one is
+    a problem of the table.
+    """
     contents, name = read_source(source, read), source.name
     folder = source.folder or source.archives[0]
-    if contents.sweep is None:
+    if contents.sweep is None and source.given is None:
         return replace(_plain_table(name, folder, contents), source=source)
-    text, path = contents.sweep, contents.file or Path(f"{name}.yaml")
+    path = contents.file or Path(f"{name}.yaml")
     try:
-        sweep = read_sweep(path) if contents.file else parse_sweep(text, path)
+        if source.given:
+            sweep = read_given(source.given, contents.sweep)
+        else:
+            sweep = read_sweep(path) if contents.file else parse_sweep(contents.sweep or "", path)
     except UserError as error:
+        if source.given:
+            raise
         broken = [Problem("unreadable", str(path), problem.removeprefix(f"{path}: ")) for problem in error.problems]
         table = _plain_table(name, folder, contents)
         return replace(table, problems=(*broken, *table.problems), source=source)

@@ -25,12 +25,12 @@ class Watched:
     seconds: Mapping[str, float]  # wall time of each point that finished here in one attempt, by its key
 
 
-def watched(path: Path, storage: str | None = None) -> Watched | None:
-    """Return what the ledger of a sweep says, None if it has none. `path` is the file in the sweep's folder.
+def watched(path: Path, storage: str | None = None, folder: Path | None = None) -> Watched | None:
+    """Return what the ledger of a sweep says, None if it has none. `path` is its file, by default in its folder.
 
     Raises SweepError if the file or the database cannot be read.
     """
-    folder = path.parent
+    folder = folder or path.parent
     if storage is None and not (folder / "ledger.db").is_file():
         return None
     sweep = read_sweep(path)

@@ -113,6 +113,39 @@ def test_two_seeds_have_an_interval_and_no_verdict(write_landscape) -> None:
     assert said.certainty == "too few runs"
 
 
+def test_an_answer_of_two_before_the_planned_seeds_says_so(write_landscape) -> None:
+    """Before: `so vgg_a_bn is, and the difference is significant`, word for word as with every seed."""
+    text = finding(read_table(write_landscape(sweep="bn_lipschitz"))).text  # all five
+    assert "Lower is better, so vgg_a_bn is, and the difference is significant (p" in text
+    some = {name: [each[0], each[1], each[2], each[4]] for name, each in WIDTHS.items()}
+    said = finding(read_table(write_landscape(some, sweep="bn_landscape")))
+    assert "Lower is better, so vgg_a_bn is. So far the difference is significant (p = 0.0" in said.text
+    assert said.certainty == "interim"
+    alike = {"vgg_a": [0.4, 0.5, 0.6], "vgg_a_bn": [0.5, 0.4, 0.61]}
+    said = finding(read_table(write_landscape(alike, sweep="bn_landscape_adam")))
+    assert "The interval contains 1: the difference is not significant" in said.text  # three are planned
+    said = finding(read_table(write_landscape(alike, sweep="bn_landscape_small_lr")))
+    assert "The interval contains 1: so far the difference is not significant" in said.text
+
+
+def test_an_answer_of_two_among_survivors_is_marked(write_landscape) -> None:
+    def accuracy(model: str, rate: float, _: int) -> float:
+        return 0.1 if model == "vgg_a" and rate > 5e-4 else 0.8
+
+    said = finding(read_table(write_landscape(sweep="loss_range", accuracy=accuracy)))
+    assert said.certainty == "survivors only"
+    assert "so vgg_a_bn is, and the difference is significant, survivors only (p = " in said.text
+
+
+def test_an_answer_of_two_without_some_numbers_is_marked(write_landscape) -> None:
+    folder = write_landscape(sweep="bn_lipschitz")
+    rows = (folder / "vgg_a-0.1-s4" / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (folder / "vgg_a-0.1-s4" / "metrics.jsonl").write_text("".join(row for row in rows if "runs/" not in row))
+    said = finding(read_table(folder))
+    assert said.certainty == "incomplete"
+    assert "the difference is significant, incomplete (p = " in said.text
+
+
 def test_an_outcome_of_single_runs_is_compared_by_configuration(write_landscape) -> None:
     """Cosines may be negative, so they have a difference."""
     table = read_table(write_landscape(sweep="bn_gradient_cosine", cosine=-1.0))

@@ -1,12 +1,14 @@
 """What a sweep will cost and tell: which test, which noise, how long."""
 
 from pathlib import Path
+from statistics import stdev
 
 import pytest
 import yaml
 
 from trainer.errors import SweepError
-from trainer.report.forecast import Comparison, Forecast, Noise, Power, chart_of, comparison_of
+from trainer.report.forecast import Comparison, Forecast, Noise, Power, as_measured, chart_of, comparison_of, noise_of
+from trainer.report.tables import read_table
 from trainer.runs.outcomes import Outcome
 from trainer.statistics.seedwise import smallest_found
 from trainer.sweep.cost import Cost, duration
@@ -92,6 +94,24 @@ def test_a_ratio_is_shown_and_read_as_one() -> None:
         band.read(1.0)
     power = Power(band, Noise(0.2, 0.1, 0.3, "given"))
     assert power.smallest(5) == smallest_found(0.2, 5)
+
+
+@pytest.mark.parametrize("head", ["", "# Control: vgg_a\n"], ids=["the best", "a control"])
+def test_a_pilot_with_a_value_of_0_is_told_in_differences(write_landscape, head: str) -> None:
+    """Before: `standard deviation of a pair's difference 0.05 in logarithms`, and `1.02 times`."""
+    pilot = read_table(write_landscape({"vgg_a": [1.5, 1.6, 1.55], "vgg_a_bn": [0.0, 0.1, 0.02]}, sweep="bn_lipschitz"))
+    parameters = {"model.name": {"values": ["vgg_a", "vgg_a_bn"]}, "seed": {"values": [0, 1, 2]}}
+    planned = asked(f"# Which?\n{head}# Outcome: probe/beta/median, lower\n", parameters)
+    assert planned is not None and planned.ratio
+    comparison, noise = as_measured(planned, pilot), noise_of(planned, pilot, "pilot")
+    assert noise is not None and not comparison.ratio
+    moves = [5 * (a - b) for a, b in zip([1.5, 1.6, 1.55], [0.0, 0.1, 0.02], strict=True)]
+    assert noise.std == pytest.approx(stdev(moves))
+    text = forecast(Power(comparison, noise, comparison.read(1.0))).as_text()
+    assert "logarithm" not in text and " times" not in text and "A difference of 1 takes" in text
+    assert "(pilot: 4 degrees of freedom, by differences, since not all values have a ratio)" in text
+    positive = read_table(write_landscape(sweep="bn_gradient_cosine"))
+    assert as_measured(planned, positive) == planned
 
 
 def test_a_chart_has_one_unit(tmp_path: Path) -> None:

@@ -177,3 +177,18 @@ def test_a_sweep_over_lengths_is_warned_of_what_ends_runs_before(tmp_path: Path,
 def test_a_run_that_is_exactly_at_the_accuracy_reaches_it(asked: str, percent: float) -> None:
     """Before: 100 times 0.55 is more than 55 in binary."""
     assert Siblings("a", (), ()).lengths(read_outcome(f"lengths/epochs@{asked}")).target == percent
+
+
+def test_a_plan_reads_the_noise_by_the_file_that_is_planned(
+    write_arms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: by the copy beside the runs. Here that asked for no cost, so the noise was not known."""
+    _, _, rest = SWEEP.partition("# Control:  vgg_adam\n")
+    write_arms({"vgg_adam": (9, 10), "vgg_sgd": (12, 10), "vgg_adagrad": (9.5, 12)}, rest)
+    (tmp_path / "ideas.yaml").write_text(SWEEP)
+    monkeypatch.setattr("trainer.sweep.child.warm_up", lambda: None)
+    monkeypatch.setattr("trainer.sweep.pilot.Pilot.seconds", lambda *_: 60.0)
+    assert run_here(["sweep", "plan", str(tmp_path / "ideas.yaml"), "--runs", str(tmp_path / "runs")]) == 0
+    # Pairs have 0.3 and 0.24: vgg_adagrad takes 9.5 * 12 s, 24 more than 9 * 10 s, times 1, 1.01 and 1.02.
+    std = f"{math.sqrt((0.3**2 + 0.24**2) / 2):.3g}"
+    assert f"standard deviation of a pair's difference {std}," in capsys.readouterr().out

@@ -10,9 +10,10 @@ import pytest
 
 from trainer.config import load_config
 from trainer.config.overrides import flatten, read_overrides
-from trainer.errors import CheckpointError
+from trainer.errors import CheckpointError, SweepError
 from trainer.published import experiments, runs_of
 from trainer.report.configurations import Configuration
+from trainer.report.pack import pack
 from trainer.report.pages.answer import finding
 from trainer.report.pages.export import as_csv, as_json
 from trainer.report.pages.grids import configurations
@@ -23,6 +24,7 @@ from trainer.report.table import Table
 from trainer.report.tables import read_table, read_tables
 from trainer.runs.groups import identity
 from trainer.sweep.file import read_sweep
+from trainer.sweep.header import with_until
 from trainer.sweep.points import points_of
 from trainer.training.network_arguments import complete_parts
 
@@ -266,6 +268,75 @@ def test_a_target_that_is_not_there_is_a_line_with_the_nearest(write_schedules) 
     first, second = error.value.problems
     assert "did you mean 'lr_scheduler'?" in first
     assert second == f"{folder.parent}: not a run folder, and contains none; its sweeps are {folder}"
+
+
+def edited(folder: Path, place: Path, *changes: tuple[str, str]) -> str:
+    """Return the path of a changed copy of a sweep's file, elsewhere."""
+    text = (folder / f"{folder.name}.yaml").read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    place.mkdir()
+    (place / f"{folder.name}.yaml").write_text(text)
+    return str(place / f"{folder.name}.yaml")
+
+
+def test_a_file_that_is_named_is_read_itself(write_schedules, tmp_path: Path) -> None:
+    """Before: only its stem counted, and the copy beside the runs was read."""
+    folder = write_schedules({name: [0.9, 0.91, 0.92, 0.93, 0.94] for name in NAMES})
+    control = ("# Control:  constant\n", "# Control: step\n# Margin: 0.7\n")
+    file = edited(folder, tmp_path / "edit", control, ("[0, 1, 2, 3, 4]", "[0, 1, 2, 3, 4, 5]"), ("cosine, ", ""))
+    (table,) = read_tables([file], folder.parent)
+    assert (table.control, table.margin, table.interim, table.expected) == ("step", 0.7, True, 30)
+    assert "cosine" in [Path(each.where).name.partition("-")[0] for each in table.problems if "not in" in each.kind]
+    for joined in ([file, str(folder)], [str(folder), file]):
+        assert [each.control for each in read_tables(joined, folder.parent)] == ["step"]
+    (bare,) = read_tables(["lr_scheduler"], folder.parent)
+    assert (bare.control, bare.margin, bare.interim, bare.expected) == ("constant", None, False, 30)
+    (folder / "lr_scheduler.yaml").unlink()
+    assert read_tables([file], folder.parent)[0].control == "step"
+
+
+def test_a_file_that_is_named_keeps_what_the_copy_says_of_added_seeds(write_schedules, tmp_path: Path) -> None:
+    """`# Decided:` is in the copy only: a report has no ledger."""
+    folder = write_schedules({name: [0.9, 0.91, 0.92] for name in NAMES})
+    file = edited(folder, tmp_path / "edit", ("# Control:  constant", "# Control: step"))
+    copy = folder / "lr_scheduler.yaml"
+    copy.write_text(with_until(copy.read_text(), "best, 3 to 10 seeds"))
+    (table,) = read_tables([file], folder.parent)
+    assert table.control == "step" and table.decided and table.decided.until.at_most == 10
+    packed = pack([file], tmp_path / "lr_scheduler.jsonl.gz", folder.parent)
+    (again,) = read_tables([str(packed.path)], tmp_path)
+    assert again.control == "step" and again.decided and again.decided.until.at_most == 10
+    (beside,) = read_tables([edited(folder, tmp_path / "more", ("# Decided:  best, 3 to 10 seeds\n", ""))], tmp_path,
+                            tmp_path)  # fmt: skip
+    assert beside.control == "constant" and beside.decided, "its runs are in the archive, which says the same"
+
+
+def test_a_file_that_is_named_and_wrong_is_refused(write_schedules, tmp_path: Path) -> None:
+    folder = write_schedules({"cosine": [0.9]})
+    wrong = edited(folder, tmp_path / "edit", ("# Control:  constant", "# Control: constnt"))
+    with pytest.raises(SweepError, match=r"edit/lr_scheduler\.yaml: # Control: constnt: no such .* 'constant'"):
+        read_tables([wrong], folder.parent)
+    right = edited(folder, tmp_path / "other", ("# Control:  constant", "# Control: step"))
+    with pytest.raises(CheckpointError, match=r"these have one; rename one"):
+        read_tables([wrong, right], folder.parent)
+
+
+def test_a_file_that_is_not_there_is_a_line_with_the_nearest(write_schedules, tmp_path: Path) -> None:
+    """Before: any path with the stem of a sweep was taken for its file."""
+    folder = write_schedules({"cosine": [0.9]})
+    near = edited(folder, tmp_path / "edit")
+    targets = ["no/such/lr_scheduler.yaml", f"{near[: -len('r.yaml')]}.yaml", "no/lr_schedule.yml", near]
+    with pytest.raises(CheckpointError) as error:
+        read_tables(targets, folder.parent)
+    assert error.value.problems == (
+        "no/such/lr_scheduler.yaml: no such file; did you mean 'lr_scheduler', the sweep of this name?",
+        f"{targets[1]}: no such file; did you mean {near!r}?",
+        "no/lr_schedule.yml: no such file; did you mean 'lr_scheduler'?",
+    )
+    with pytest.raises(CheckpointError, match=r"lr_scheduler\.yaml: no run of it in "):
+        read_tables([near], tmp_path / "none")
 
 
 @pytest.mark.slow

@@ -61,6 +61,20 @@ def test_seeds_that_were_asked_for_later_are_points(tmp_path: Path) -> None:
     assert found and [point.point.values["seed"] for point in found.progress.points] == [0, 1, 2, 7]
 
 
+def test_the_points_are_those_of_the_file_that_is_named(tmp_path: Path) -> None:
+    ledger, path = begun(tmp_path)
+    with ledger:
+        first = ledger.claim(entry_of)
+        assert first
+        ledger.finish(first, "finished", 0.5)
+    (tmp_path / "edit").mkdir()
+    edited = tmp_path / "edit" / path.name
+    edited.write_text(path.read_text().replace("2", "9"))
+    found = watched(edited, folder=path.parent)
+    assert found and [each.point.values["seed"] for each in found.progress.points] == [0, 1, 9]
+    assert [each.state for each in found.progress.points] == ["finished", "waiting", "missing"]
+
+
 def test_without_a_ledger_there_is_nothing_to_see(tmp_path: Path) -> None:
     path = write_sweep(tmp_path, {"seed": {"values": [0]}})
     assert watched(path) is None and not (path.parent / "ledger.db").exists()

@@ -141,8 +141,8 @@ class Keeper:
         table = read_table_of(self._source, self._read)
         if self._margin is not None:
             table = table.with_margin(self._margin)
-        file = self._source.sweep_file
-        progress = progress_of(table, watched(file, self._storage) if file else None)
+        file, folder = self._source.given or self._source.sweep_file, self._source.folder
+        progress = progress_of(table, watched(file, self._storage, folder) if file and folder else None)
         pictures = {
             writable(f"{shown.run}/{each.path.name}"): each.path
             for shown in pictures_of(table)
@@ -153,7 +153,7 @@ class Keeper:
 
     def _stamped(self) -> Stamp:
         """Return what tells whether the page would be another one."""
-        own = stamp(self._source.archives)
+        own = stamp([*self._source.archives, *([self._source.given] if self._source.given else [])])
         if folder := self._source.folder:
             own += stamp([folder / f"{self._source.name}.yaml", *(folder / f"ledger.db{end}" for end in ("", "-wal"))])
             for run in run_folders(folder):

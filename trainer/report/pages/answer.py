@@ -98,7 +98,9 @@ def _certainty(table: Table) -> Certainty:
     if table.empty or table.lost or table.unmeasured:
         return "incomplete"
     counts_them = table.asked is not None and table.asked.outcome.name == DECADES  # the failed runs are the outcome
-    survivors = any("survivors only" in each.marks for each in table.configurations)
+    pooled = table.asked is not None and table.asked.outcome.over is not None
+    owners = [each.siblings if pooled and each.siblings else each for each in table.configurations]
+    survivors = any("survivors only" in each.marks for each in owners)
     survivors |= any(each.cut for each in lengths_of(table).values())
     if (survivors or table.stopped) and not counts_them:
         return "survivors only"
@@ -120,10 +122,12 @@ def _sentences(table: Table) -> Iterable[str]:
     leads = f"{metric[:1].upper()}{metric[1:]} is {'highest' if table.best_is_highest else 'lowest'} for {best}, {mean}"
     if table.fewer:
         leads = f"Of the points with {len(filled[best])} seeds, {leads[:1].lower()}{leads[1:]}"
-    certainty = None if table.asked and len(filled) == 2 else _certainty(table)
+    certainty, of_two = _certainty(table), table.asked is not None and len(filled) == 2
+    marked = certainty in ("survivors only", "incomplete")
+    significant = f"significant, {certainty}" if marked else "significant"
     match certainty:
-        case None:
-            yield from lead(table.asked, table.measured) if table.asked else ()
+        case _ if table.asked and of_two:
+            yield from lead(table.asked, table.measured, significant=significant, interim=table.interim)
         case "one configuration":
             yield f"{metric[:1].upper()}{metric[1:]} of {best} is {mean}."
             alone = "There is no other configuration" if len(table.configurations) == 1 else "No other one has a result"
@@ -143,11 +147,11 @@ def _sentences(table: Table) -> Iterable[str]:
             )
             p = p_value(worst) if worst < 0.001 else f"at most {worst:.2g}"
             so_far = "So far the" if table.interim else "The"
-            yield f"{leads}. {so_far} difference from {rest} is significant (p {p})."
+            yield f"{leads}. {so_far} difference from {rest} is {significant} (p {p})."
         case _:
             yield from _top_group(table, leads, lower=len(filled) - len(table.top))
     yield from without_cost(table)
-    if certainty is not None:
+    if not of_two:
         yield from _control(table) if not table.decided else ()
         yield from _identical(table.pairs)
     yield from _failed(table)

@@ -41,8 +41,13 @@ def with_interval(contrast: Contrast) -> str:
     return f"{amount(contrast)}{inside}, n = {contrast.n} {unit}{'s' * (contrast.n != 1)}"
 
 
-def lead(asked: Measured, beside: Iterable[Measured] = ()) -> Iterable[str]:
-    """Yield the answer to a question about two configurations: by how much the outcome of one is that of the other."""
+def lead(
+    asked: Measured, beside: Iterable[Measured] = (), *, significant: str = "significant", interim: bool = False
+) -> Iterable[str]:
+    """Yield the answer to a question about two configurations: by how much the outcome of one is that of the other.
+
+    `significant` is the word with what it is subject to. `interim` says that runs are still to come.
+    """
     ((name, contrast),) = asked.contrasts.items()
     words, reference = asked.outcome.words, asked.reference
     if contrast.scale == "ratio":
@@ -57,7 +62,7 @@ def lead(asked: Measured, beside: Iterable[Measured] = ()) -> Iterable[str]:
     unit = asked.outcome.unit
     yield f"The means are {means[0]} and {means[1]}{'' if unit in ('', '%') else ' '}{unit}."
     yield from _how(asked)
-    yield _verdict(asked, contrast)
+    yield _verdict(asked, contrast, significant, interim)
     others = dict[str, str]()  # by key: one number says enough of a band
     for each in beside:
         found = each.contrasts.get(name)
@@ -79,7 +84,7 @@ def _how(asked: Measured) -> Iterable[str]:
         yield "A value is not above 0, or a ratio is beyond all numbers, so this is a difference in place of a ratio."
 
 
-def _verdict(asked: Measured, contrast: Contrast) -> str:
+def _verdict(asked: Measured, contrast: Contrast, significant: str, interim: bool) -> str:
     best, better = asked.ranked[0], "Higher" if asked.highest else "Lower"
     if contrast.finding == "identical":
         return "The two have identical results, seed by seed."
@@ -88,10 +93,12 @@ def _verdict(asked: Measured, contrast: Contrast) -> str:
         return f"{few}, so no difference can be tested."
     if contrast.finding == "not significant":
         none = 1 if contrast.scale == "ratio" else 0
-        why = f"The interval contains {none}: the" if contrast.low is not None else "The"
+        the = "so far the" if interim else "the"
+        why = f"The interval contains {none}: {the}" if contrast.low is not None else the.capitalize()
         return f"{why} difference is not significant (p = {p_value(contrast.p)})."
     p = p_value(contrast.p)
-    return f"{better} is better, so {best} is, and the difference is significant (p {p if p[0] == '<' else '= ' + p})."
+    the = ". So far the" if interim else ", and the"
+    return f"{better} is better, so {best} is{the} difference is {significant} (p {p if p[0] == '<' else '= ' + p})."
 
 
 def outcome(table: Table) -> Grid:

@@ -130,6 +130,28 @@ def test_a_sweep_that_has_just_begun_has_a_page(folder: Path) -> None:
     assert "0 of 30 points are done, 30 waiting" in page
 
 
+def test_a_file_that_is_named_is_served_as_it_is_now(folder: Path, tmp_path: Path) -> None:
+    """Before: the copy beside the runs was, whatever the file said."""
+    file = tmp_path / "lr_scheduler.yaml"
+    copy = (folder / "lr_scheduler.yaml").read_text()
+    file.write_text(copy.replace("[0, 1, 2, 3, 4]", "[0, 1]"))
+    said: list[str] = []
+    keeper = Keeper(source_to_watch(str(file), folder.parent, None), complain=said.append)
+    assert "2 of 12 points are done" in keeper.version.page.content.decode()
+    file.write_text(copy.replace("[0, 1, 2, 3, 4]", "[0, 1, 2]"))
+    assert keeper.look() and "2 of 18 points are done" in keeper.version.page.content.decode()
+    file.write_text("method: [")
+    assert keeper.look() and said[0].startswith(f"the page stays as it was: {file}: ")
+    assert "2 of 18 points are done" in keeper.version.page.content.decode()
+    for run in folder.glob("cosine-*"):
+        shutil.rmtree(run)
+    file.write_text(copy.replace("[0, 1, 2, 3, 4]", "[0, 1]"))
+    page = Keeper(source_to_watch(str(file), folder.parent, None)).version.page.content.decode()
+    assert "0 of 12 points are done" in page
+    with pytest.raises(CheckpointError, match="no such file"):
+        source_to_watch(str(tmp_path / "none" / "lr_scheduler.yaml"), folder.parent, None)
+
+
 @pytest.mark.parametrize("target", ["nothing", "lr_scheduler/cosine-s0"])
 def test_what_is_no_sweep_is_refused(folder: Path, target: str) -> None:
     with pytest.raises(CheckpointError):
