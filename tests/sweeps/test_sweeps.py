@@ -10,8 +10,8 @@ import torch
 from shipped_sweeps import FILES, FOLDER, points, resolved, sweep_of
 
 from trainer.config import RunConfig
+from trainer.config.doubts import doubts
 from trainer.config.overrides import nest
-from trainer.config.unreached import never_reached
 from trainer.data.sources import shape_of
 from trainer.published import rows, runs_of
 from trainer.sweep.command import COMMAND
@@ -84,7 +84,7 @@ def test_network_and_optimizer_of_each_point_can_be_built(path: Path) -> None:
 def test_each_point_reaches_all_epochs_that_it_names(path: Path) -> None:
     """Before: the shortest runs of cpu94_ideas ended before the images had grown."""
     for point in points(path):
-        assert list(never_reached(nest(point))) == []
+        assert list(doubts(nest(point))) == []
 
 
 @each_file

@@ -196,14 +196,14 @@ def _largest_batch(given: list[str], recipe: str | None, file: Path | None) -> s
 
 
 def _dry_run(config: "RunConfig", as_json: bool) -> None:
+    from trainer.config.doubts import doubts
     from trainer.config.show import to_yaml
-    from trainer.config.unreached import never_reached
     from trainer.own.quiet import says_nothing
     from trainer.training.dry_run import plan_run
 
     with says_nothing():
         plan = plan_run(config)
-    for warning in never_reached(config.model_dump()):
+    for warning in doubts(config.model_dump()):
         typer.echo(f"warning: {warning}", err=True)
     if as_json:
         return typer.echo(json.dumps({"config": config.model_dump(mode="json"), **plan}))

@@ -49,7 +49,9 @@ def read_word(key: str, text: str) -> Any:
     if not kinds:
         return value
     if isinstance(value, list | tuple):
-        items, texts = cast("list[Any]", value), _ITEM.findall(text.strip()[1:-1])
+        inside = text.strip()
+        inside = inside[1:-1] if inside[0] in "[(" else inside  # 1.50,2.5 is a list, too
+        items, texts = cast("list[Any]", value), _ITEM.findall(inside)
         if len(items) != len(texts):  # lists in it, which no field of text takes
             return items
         return [_as_typed(item, each.strip(), kinds) for item, each in zip(items, texts, strict=True)]

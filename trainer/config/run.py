@@ -48,31 +48,11 @@ class RunConfig(Section):
                 f"train.target_accuracy: {self.train.target_accuracy:g}: without a validation set the test accuracy of"
                 " the last weights ends the run, but train.early_stop.restore_best goes back to others; use one"
             )
-        if validates and (below := self._restored_below_target()):
-            raise ValueError(below)
         if getattr(self.schedule, "monitor", "auto") == "test/loss" and self.train.evaluate_every > 1:
             raise ValueError("schedule.monitor: 'test/loss' needs every epoch evaluated; set train.evaluate_every=1")
         if self.protocol != "last" and self.train.evaluate_every > 1:
             raise ValueError(f"protocol: {self.protocol!r} needs every epoch evaluated; set train.evaluate_every=1")
         return self
-
-    def _restored_below_target(self) -> str:
-        """Return why `restore_best` may go back to a network below `target_accuracy`, an empty text if it may not."""
-        stop, target = self.train.early_stop, self.train.target_accuracy
-        if target is None or not stop.restore_best:
-            return ""
-        if (monitor := stop.monitor or "val/loss") != "val/accuracy":
-            how, cure = f"restore_best goes back to the best {monitor}", "monitor=val/accuracy"
-        elif stop.mode == "min":
-            how, cure = "mode=min goes back to the lowest", "mode=max"
-        elif stop.min_delta:
-            how, cure = f"min_delta={stop.min_delta:g} may go back to one below it", "min_delta=0"
-        else:
-            return ""
-        return (
-            f"train.target_accuracy: {target:g}: val/accuracy ends the run, but train.early_stop.{how};"
-            f" set train.early_stop.{cure}, or use one"
-        )
 
     @model_validator(mode="after")
     def _what_several_devices_do(self) -> Self:

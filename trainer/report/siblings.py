@@ -4,9 +4,8 @@ The key is the learning rate, or the number of epochs where a sweep asks for a c
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from statistics import fmean
 
 import numpy as np
@@ -26,7 +25,7 @@ class Siblings:
     runs: tuple[Run, ...]  # finished and above chance
     failed: tuple[Run, ...]  # diverged or at chance
     marks: tuple[str, ...] = ()  # what a verdict on them is subject to, of `configurations.MARKS`
-    table: "Together | None" = field(default=None, compare=False, repr=False)  # None for these alone
+    together: "Together | None" = field(default=None, compare=False, repr=False)  # None for these alone
     _known: dict[str, Values] = field(default_factory=dict[str, Values], compare=False, repr=False)
 
     def sample(self, name: str) -> Values:
@@ -56,21 +55,33 @@ class Siblings:
 
     def _decades(self) -> Values:
         """Return the span of the rates that train, of the seeds with a run at each of the rates."""
-        rates = (self.table or Together([self])).rates
-        trained: dict[int, dict[float, bool]] = {}
+        rates = self._together.rates
+        by_seed = {seed: found for seed, found in self.trained(rates).items() if found.keys() == rates}
+        return {seed: decades(found) for seed, found in by_seed.items() if len(found) > 1}
+
+    def trained(self, rates: Collection[float]) -> dict[int, dict[float, bool]]:
+        """Return by seed and rate, of these rates, whether its run trained."""
+        found: dict[int, dict[float, bool]] = {}
         for runs, well in ((self.failed, False), (self.runs, True)):
             for run in runs:
                 if (rate := float(run.config[RATE])) in rates:
-                    trained.setdefault(run.seed, {})[rate] = well
-        whole = {seed: found for seed, found in sorted(trained.items()) if found.keys() == rates}
-        return {seed: decades(found) for seed, found in whole.items() if len(found) > 1}
+                    found.setdefault(run.seed, {})[rate] = well
+        return dict(sorted(found.items()))
 
     def bands(self, key: str) -> Sequence[Band]:
         """Return the bands of a key of the rows over the learning rates, one for each seed that has any.
 
         They are of the rates and steps that all siblings of the table have at that seed, so they can be compared.
         """
-        return (self.table or Together([self])).bands(key).get(self.label, ())
+        return self._together.in_common(key).bands.get(self.label, ())
+
+    @property
+    def rates(self) -> set[float]:
+        return {float(run.config[RATE]) for run in (*self.runs, *self.failed)}
+
+    @property
+    def _together(self) -> "Together":
+        return self.together or Together([self])
 
     def curves(self, key: str) -> list[Curve]:
         """Return the steps of a key of the rows, of each run that has any."""
@@ -81,82 +92,125 @@ class Siblings:
         return {seed: value for seed, value in found.items() if value is not None}
 
 
+@dataclass(frozen=True)
+class InCommon:
+    """What can be compared of a key of the rows."""
+
+    bands: Mapping[str, Sequence[Band]]  # by label, one for each seed that has any
+    left_out: tuple[str, ...]  # what not all have, such as `rate 0.3` or `seed 2 after step 28`
+
+
 @dataclass
 class Together:
-    """All siblings of a table. They are compared at the rates and steps that all of them have."""
+    """All siblings of a table. They are compared at the rates and steps that all of them have.
+
+    Who has fewer than two rates, at all or of a seed, has no band there and hinders nobody.
+    """
 
     groups: list[Siblings]
-    _bands: dict[str, dict[str, list[Band]]] = field(default_factory=dict[str, dict[str, list[Band]]])
+    _known: dict[str, InCommon] = field(default_factory=dict[str, InCommon])
 
-    @cached_property
+    @property
     def rates(self) -> set[float]:
-        """Return the learning rates at which all siblings with runs have one, of whichever seed."""
-        own = [{float(run.config[RATE]) for run in (*each.runs, *each.failed)} for each in self.groups]
-        return set[float].intersection(*filled) if (filled := [each for each in own if each]) else set[float]()
+        """Return the learning rates at which all siblings have runs, of whichever seeds."""
+        return _shared(rates for each in self.groups if len(rates := each.rates) > 1)
 
-    def bands(self, key: str) -> Mapping[str, Sequence[Band]]:
-        """Return the bands of a key of the rows by label, one for each seed that has any."""
-        if key not in self._bands:
-            curves = [curve for each in self.groups for curve in each.curves(key) if curve.rate in self.rates]
-            shared, ends = _shared_rates(curves), _ends(curves)
-            own = [_until(ends.get((each.seed, each.rate)), each) for each in curves if each.rate in shared[each.seed]]
-            whole = [band for group in _by_group(own).values() for band in bands_of(group, key).bands]
-            steps = _shared_steps(whole)
-            found: dict[str, list[Band]] = {}
-            for band in whole:
-                if len((cut := band.at(steps[band.seed])).steps):
-                    found.setdefault(band.group, []).append(cut)
-            self._bands[key] = found
-        return self._bands[key]
+    def in_common(self, key: str) -> InCommon:
+        """Return what can be compared of a key, or what spans of rates leave out for `DECADES`."""
+        if key not in self._known:
+            self._known[key] = self._spans() if key == DECADES else self._bands(key)
+        return self._known[key]
 
-    def left_out(self, key: str) -> list[str]:
-        """Return what is not compared since not all siblings have it, such as `rate 0.3` or `seed 2 after step 28`."""
-        curves = [curve for each in self.groups for curve in each.curves(key)]
-        said = [f"rate {rate:g}" for rate in sorted({curve.rate for curve in curves} - self.rates)]
-        curves = [curve for curve in curves if curve.rate in self.rates]
-        shared, ends = _shared_rates(curves), _ends(curves)
-        kept = {band.seed: int(band.steps[-1]) for bands in self.bands(key).values() for band in bands}
-        cut: dict[int, int] = {}
-        for seed in sorted(shared):
-            own = [curve for curve in curves if curve.seed == seed]
-            said += [f"seed {seed} at rate {rate:g}" for rate in sorted({curve.rate for curve in own} - shared[seed])]
-            own = [curve for curve in own if curve.rate in shared[seed]]
-            for rate in sorted({curve.rate for curve in own if curve.last > ends.get((seed, curve.rate), curve.last)}):
-                said.append(f"seed {seed} at rate {rate:g} after step {ends[seed, rate]}")
-            if seed in kept and max(ends.get((seed, curve.rate), curve.last) for curve in own) > kept[seed]:
-                cut[seed] = kept[seed]
-        if cut.keys() == kept.keys() and len({*cut.values()}) == 1:
-            return [*said, f"all steps after {next(iter(cut.values()))}"]
-        return [*said, *(f"seed {seed} after step {step}" for seed, step in cut.items())]
+    def _spans(self) -> InCommon:
+        said = self._without(self.rates, {each.label: each.rates for each in self.groups})
+        for each in self.groups:
+            lacking = {seed: self.rates - found.keys() for seed, found in each.trained(self.rates).items()}
+            said += [f"seed {seed} of {each.label}, without a run at {_list(lacks)}" for seed, lacks in lacking.items()
+                     if lacks]  # fmt: skip
+        return InCommon({}, tuple(said))
+
+    def _bands(self, key: str) -> InCommon:
+        measured = {each.label: each.curves(key) for each in self.groups}
+        by_label = {label: {curve.rate for curve in curves} for label, curves in measured.items()}
+        common = _shared(rates for rates in by_label.values() if len(rates) > 1)
+        said = self._without(common, by_label)
+        curves = [
+            curve for label, own in measured.items() if len(by_label[label]) > 1
+            for curve in own if curve.rate in common and curve.last >= 0
+        ]  # fmt: skip
+        kept: list[Curve] = []
+        for seed in sorted({curve.seed for curve in curves}):
+            groups = [own for own in _by_group(curve for curve in curves if curve.seed == seed) if len(own) > 1]
+            rates = _shared({curve.rate for curve in own} for own in groups)
+            there = {curve.rate for own in groups for curve in own}
+            said += [f"seed {seed} at rate {rate:g}" for rate in sorted(there - rates)]
+            own = [curve for own in groups for curve in own if curve.rate in rates]
+            ends = _ends(own)
+            cut = sorted({curve.rate for curve in own if curve.last > ends.get(curve.rate, curve.last)})
+            said += [f"seed {seed} at rate {rate:g} after step {ends[rate]}" for rate in cut]
+            kept += [_until(ends.get(curve.rate), curve) for curve in own]
+        whole = [band for own in _by_group(kept) for band in bands_of(own, key).bands]
+        steps = _shared_steps(whole)
+        found: dict[str, list[Band]] = {}
+        for band in whole:
+            if len((cut := band.at(steps[band.seed])).steps):
+                found.setdefault(band.group, []).append(cut)
+        return InCommon(found, (*said, *_steps_left_out(kept, whole, steps)))
+
+    def _without(self, common: set[float], rates: Mapping[str, set[float]]) -> list[str]:
+        """Return the rates, and who has one rate alone, that are not compared."""
+        alone = [f"{label}, which has one rate" for label, own in rates.items() if len(own) == 1]
+        left = set[float]().union(*(own for own in rates.values() if len(own) > 1)) - common
+        return [*(f"rate {rate:g}" for rate in sorted(left)), *alone]
 
 
-def _by_group(curves: Iterable[Curve]) -> dict[str, list[Curve]]:
+def _shared(rates: Iterable[set[float]]) -> set[float]:
+    found = [*rates]
+    return set[float].intersection(*found) if found else set[float]()
+
+
+def _list(rates: Iterable[float]) -> str:
+    return ", ".join(f"{rate:g}" for rate in sorted(rates))
+
+
+def _by_group(curves: Iterable[Curve]) -> list[list[Curve]]:
     found: dict[str, list[Curve]] = {}
     for curve in curves:
         found.setdefault(curve.group, []).append(curve)
-    return found
+    return [*found.values()]
 
 
-def _shared_rates(curves: Iterable[Curve]) -> dict[int, set[float]]:
-    """Return by seed the rates at which each group with that seed has a curve."""
-    rates: dict[int, dict[str, set[float]]] = {}
-    for curve in curves:
-        rates.setdefault(curve.seed, {}).setdefault(curve.group, set()).add(curve.rate)
-    return {seed: set[float].intersection(*groups.values()) for seed, groups in rates.items()}
+def _steps_left_out(curves: Sequence[Curve], whole: Sequence[Band], steps: Mapping[int, Steps]) -> Iterator[str]:
+    """Yield which steps of which seeds not all have: the last ones, others, or all."""
+    cut: dict[int, int] = {}
+    for seed, kept in steps.items():
+        if not len(kept):
+            yield f"seed {seed}"
+            continue
+        if max(curve.last for curve in curves if curve.seed == seed) > kept[-1]:
+            cut[seed] = int(kept[-1])
+        if any((np.setdiff1d(band.steps, kept) < kept[-1]).any() for band in whole if band.seed == seed):
+            yield f"steps of seed {seed} that not all have measured"
+    if cut.keys() == steps.keys() and len({*cut.values()}) == 1:
+        yield f"all steps after {next(iter(cut.values()))}"
+    else:
+        yield from (f"seed {seed} after step {step}" for seed, step in cut.items())
 
 
-def _ends(curves: Iterable[Curve]) -> dict[tuple[int, float], int]:
-    """Return by seed and rate the last step before a run of any group diverged."""
-    found: dict[tuple[int, float], int] = {}
+def _ends(curves: Iterable[Curve]) -> dict[float, int]:
+    """Return by rate the last step before the run of any group diverged, of curves of one seed."""
+    found: dict[float, int] = {}
     for curve in curves:
         if curve.diverged:
-            place = curve.seed, curve.rate
-            found[place] = min(curve.last, found.get(place, curve.last))
+            found[curve.rate] = min(curve.last, found.get(curve.rate, curve.last))
     return found
 
 
 def _until(end: int | None, curve: Curve) -> Curve:
-    """Return a curve as if its run had diverged after `end`, where that of another group did."""
+    """Return a curve that ends as one that diverged after `end`, where a run of another group did.
+
+    A curve whose last value is not finite counts as diverged.
+    """
     if end is None or curve.last <= end:
         return curve
     return replace(curve, values=np.where(curve.steps > end, np.nan, curve.values))

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from trainer.config.doubts import doubts
 from trainer.config.sink import ConsoleSink as Config
-from trainer.config.unreached import never_reached
 from trainer.protocols import Progress, Record, RunInfo, Status
 
 
@@ -33,7 +33,7 @@ class ConsoleSink:
             f"{how} {model} on {data}, seed {run.config['seed']}, {run.provenance['device']}, "
             f"{run.provenance['precision']}"
         )
-        for warning in never_reached(run.config):
+        for warning in doubts(run.config):
             self._say(f"warning: {warning}")
         if self._bar:
             self._task = self._bar.add_task("", total=None, note="")

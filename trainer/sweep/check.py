@@ -38,7 +38,7 @@ def check(sweep: Sweep) -> Checked:
                 stopped.setdefault(problem, []).append(point)
             continue
         validates &= config.data.val_fraction > 0
-        stoppers += [] if stoppers else _ends_before(config)
+        stoppers = stoppers or _ends_before(config)
         entries.append(_entry(point, config, sweep))
     if stopped:
         raise SweepError(*(_stopped(sweep, problem, found, len(tried)) for problem, found in stopped.items()))

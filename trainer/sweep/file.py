@@ -272,7 +272,8 @@ def _misread(tree: Any) -> Iterator[str]:
         elif outermost == "parameters" and node.style is None and text_types(swept):
             read = yaml.safe_load(node.value)
             if type(read) in (int, float) and str(read) != node.value:  # booleans are warned of
-                yield f"line {node.start_mark.line + 1}: {key}: {node.value} is a number to YAML; write {node.value!r}"
+                said = f"{node.value} is a number to YAML; write {node.value!r}, or {read} as it was read so far"
+                yield f"line {node.start_mark.line + 1}: {key}: {said}"
 
 
 def _not_for_means(file: SweepFile | None, keys: Collection[str]) -> Iterator[str]:

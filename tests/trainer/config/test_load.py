@@ -64,6 +64,7 @@ def test_a_field_of_text_is_still_read_as_json_or_python_where_that_says_more() 
     words = ['sink.wandb.project="1e3"', "sink.wandb.group=None", "sink.wandb.tags=['a,b', \"007\", 1e3, 1.10]"]
     wandb = load_config(words).config.sink.wandb
     assert (wandb.project, wandb.group, wandb.tags) == ("1e3", None, ("a,b", "007", "1e3", "1.10"))
+    assert load_config(["sink.wandb.tags=1.50,2.5"]).config.sink.wandb.tags == ("1.50", "2.5")
     assert load_config(["sink.wandb.checkpoint=true"]).config.sink.wandb.checkpoint is True
     assert read_overrides(["sink.wandb.group=2024", "sink.wandb.tags=[1, 2]"]) == {
         "sink": {"wandb": {"group": 2024, "tags": [1, 2]}}

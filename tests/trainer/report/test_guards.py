@@ -57,6 +57,12 @@ def test_the_same_mixture_for_all_confounds_nothing(two: Path) -> None:
     assert said(two, "confounding") == []
 
 
+def test_a_package_that_an_older_trainer_did_not_record_confounds_nothing(two: Path) -> None:
+    for run in two.glob("step*"):
+        changed(run, versions={**json.loads((run / "run.json").read_text())["versions"], "numba": "0.68.1"})
+    assert said(two, "confounding") == []
+
+
 def test_a_rate_that_was_searched_for_one_arm_only_is_named(two: Path, write_run) -> None:
     write_run(two / "more", ["schedule.name=cosine", "optimizer.lr=0.01", "seed=0"], accuracy=0.91)
     (line,) = said(two, "tuning budget")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from math import log10, nan
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def together(**groups: list[Run]) -> Together:
             name,
             tuple(each for each in runs if each.status != "diverged"),
             tuple(each for each in runs if each.status == "diverged"),
-            table=table,
+            together=table,
         )
         for name, runs in groups.items()
     ]
@@ -58,13 +59,13 @@ def test_a_run_that_ends_early_shortens_the_bands_of_all_networks() -> None:
                                    zip((0.1, 0.2), falling, strict=True)])  # fmt: skip
     assert samples(table, "runs/loss/level")["a"] == pytest.approx(samples(table, "runs/loss/level")["b"])
     assert samples(table, "runs/loss/level@late")["a"] == pytest.approx(samples(table, "runs/loss/level@late")["b"])
-    assert table.left_out("runs/loss") == ["all steps after 3"]
+    assert list(table.in_common("runs/loss").left_out) == ["all steps after 3"]
 
 
 def test_a_rate_that_a_network_has_no_run_at_is_left_out() -> None:
     table = together(a=[flat(rate) for rate in (0.1, 0.2, 0.9)], b=[flat(rate) for rate in (0.1, 0.2)])
     assert samples(table) == {"a": {0: pytest.approx(0.1)}, "b": {0: pytest.approx(0.1)}}
-    assert table.left_out("runs/loss") == ["rate 0.9"]
+    assert list(table.in_common("runs/loss").left_out) == ["rate 0.9"]
     assert samples(table, "rates/decades") == {name: {0: pytest.approx(log10(2))} for name in "ab"}
 
 
@@ -73,7 +74,7 @@ def test_a_rate_that_a_seed_lacks_is_left_out_of_that_seed() -> None:
     a = [flat(rate, seed=seed) for seed in (0, 1) for rate in rates]
     table = together(a=a, b=[each for each in a if (each.seed, each.config["optimizer.lr"]) != (1, 0.9)])
     assert samples(table)["a"] == samples(table)["b"] == {0: pytest.approx(0.8), 1: pytest.approx(0.1)}
-    assert table.left_out("runs/loss") == ["seed 1 at rate 0.9"]
+    assert list(table.in_common("runs/loss").left_out) == ["seed 1 at rate 0.9"]
 
 
 def test_a_span_of_rates_needs_a_run_at_each() -> None:
@@ -88,13 +89,61 @@ def test_from_where_a_run_diverged_its_rate_is_left_out_of_every_network() -> No
     b = [flat(0.1), flat(0.2), run(0.9, [0.9] * 5 + [nan], status="diverged")]
     table = together(a=a, b=b)
     assert samples(table) == {name: {0: pytest.approx((5 * 0.8 + 5 * 0.1) / 10)} for name in "ab"}
-    assert table.left_out("runs/loss") == ["seed 0 at rate 0.9 after step 4"]
+    assert list(table.in_common("runs/loss").left_out) == ["seed 0 at rate 0.9 after step 4"]
+
+
+def test_who_has_one_rate_hinders_nobody() -> None:
+    """Before: one stray run, or the first of another network, emptied the answer of all others."""
+    whole = {name: [flat(rate, seed=seed) for seed in (0, 1) for rate in (0.1, 0.2)] for name in "ab"}
+    table = together(**whole, stray=[flat(0.9)])
+    assert samples(table) == {**{name: {0: pytest.approx(0.1), 1: pytest.approx(0.1)} for name in "ab"}, "stray": {}}
+    assert table.in_common("runs/loss").left_out == ("stray, which has one rate",)
+    assert samples(table, "rates/decades")["a"].keys() == {0, 1}
+    begun = together(**whole, c=[flat(0.1), flat(0.2), flat(0.1, seed=1)])
+    assert samples(begun)["a"] == {0: pytest.approx(0.1), 1: pytest.approx(0.1)}
+    assert samples(begun)["c"] == {0: pytest.approx(0.1)}
+
+
+def test_runs_without_the_key_hinder_nobody() -> None:
+    unmeasured = [replace(each, result=replace(each.result, traces={})) for each in (flat(0.5), flat(0.6))]
+    table = together(a=[flat(0.1), flat(0.2)], b=[flat(0.1), flat(0.2)], c=unmeasured)
+    assert samples(table)["a"] == samples(table)["b"] == {0: pytest.approx(0.1)}
+
+
+def test_steps_that_not_all_measured_are_named() -> None:
+    a = [flat(rate, 11) for rate in (0.1, 0.2)]
+    b = [replace(each, result=replace(each.result, traces={"runs/loss": every_second(each)})) for each in a]
+    table = together(a=a, b=b)
+    assert [*table.in_common("runs/loss").bands["a"][0].steps] == [0, 2, 4, 6, 8, 10]
+    assert table.in_common("runs/loss").left_out == ("steps of seed 0 that not all have measured",)
+
+
+def every_second(of: Run) -> Trace:
+    trace = of.traces["runs/loss"]
+    return Trace(trace.steps[::2], trace.values[::2])
+
+
+def test_a_run_that_diverged_at_once_leaves_its_rate_out() -> None:
+    b = [flat(0.1), flat(0.2), run(0.9, [nan], status="diverged")]
+    table = together(a=[flat(rate) for rate in (0.1, 0.2, 0.9)], b=b)
+    assert samples(table) == {name: {0: pytest.approx(0.1)} for name in "ab"}
+    assert table.in_common("runs/loss").left_out == ("seed 0 at rate 0.9",)
+
+
+def test_what_spans_of_rates_leave_out_is_named() -> None:
+    rates = (0.1, 0.2, 0.4)
+    a = [flat(rate, seed=seed) for seed in (0, 1) for rate in (*rates, 0.9)]
+    b = [flat(rate, seed=seed) for seed in (0, 1) for rate in rates if (rate, seed) != (0.2, 1)]
+    assert together(a=a, b=b).in_common("rates/decades").left_out == (
+        "rate 0.9",
+        "seed 1 of b, without a run at 0.2",
+    )
 
 
 def test_networks_with_everything_in_common_lose_nothing() -> None:
     table = together(a=[flat(0.1), flat(0.2)], b=[flat(0.1), flat(0.2)])
-    assert table.left_out("runs/loss") == []
-    assert len(table.bands("runs/loss")["a"][0].steps) == STEPS
+    assert list(table.in_common("runs/loss").left_out) == []
+    assert len(table.groups[0].bands("runs/loss")[0].steps) == STEPS
 
 
 def test_the_page_names_what_is_not_compared(write_landscape) -> None:

@@ -297,10 +297,13 @@ def test_wandb_s_own_scheduler_is_the_same_search_as_none() -> None:
         ("seed: {values: [0, 010]}", "seed.values: 010 is 8 to YAML 1.1; write 10, or '010' if it is text"),
         ("train.epochs: {min: 1:30, max: 100}",
          "train.epochs.min: 1:30 is 90 to YAML 1.1; write 90, or '1:30' if it is text"),
-        ("sink.wandb.group: {value: 1.10}", "sink.wandb.group.value: 1.10 is a number to YAML; write '1.10'"),
+        ("sink.wandb.group: {value: 1.10}", "sink.wandb.group.value: 1.10 is a number to YAML; write '1.10',"
+         " or 1.1 as it was read so far"),
         ("sink: {parameters: {wandb: {parameters: {group: {values: [a, 0x10]}}}}}",
-         "sink.parameters.wandb.parameters.group.values: 0x10 is a number to YAML; write '0x10'"),
-        ("sink.wandb.tags: {value: [1.10, b]}", "sink.wandb.tags.value: 1.10 is a number to YAML; write '1.10'"),
+         "sink.parameters.wandb.parameters.group.values: 0x10 is a number to YAML; write '0x10', or 16 as it"
+         " was read so far"),
+        ("sink.wandb.tags: {value: [1.10, b]}", "sink.wandb.tags.value: 1.10 is a number to YAML; write '1.10',"
+         " or 1.1 as it was read so far"),
     ],
 )  # fmt: skip
 def test_what_yaml_reads_in_another_way_is_refused_since_wandb_would_run_it(parameters: str, line: str) -> None:

@@ -14,6 +14,7 @@ from run_ends import broken_at
 from torch import nn
 
 from trainer.config import load_config
+from trainer.config.doubts import doubts
 from trainer.config.train import EarlyStop
 from trainer.errors import ConfigError
 from trainer.runs.checkpoint import load_checkpoint
@@ -186,32 +187,36 @@ def test_the_last_row_is_of_the_restored_epoch_and_the_bests_are_of_all_epochs(
 
 
 RESTORED = ["train.target_accuracy=0.9", "train.early_stop.restore_best=true"]
-WATCHED = ["data.val_fraction=0.1", "train.early_stop.monitor=val/accuracy"]
+MONITORED = ["train.early_stop.monitor=val/accuracy"]
+
+
+def test_restored_weights_beside_a_target_need_a_validation_set() -> None:
+    with pytest.raises(
+        ConfigError, match="without a validation set the test accuracy of the last weights ends the run"
+    ):
+        load_config(RESTORED)
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "without a validation set the test accuracy of the last weights ends the run, but"),
-        (["data.val_fraction=0.1"], "val/accuracy ends the run, but train.early_stop.restore_best goes back to the best"
-         " val/loss; set train.early_stop.monitor=val/accuracy, or use one"),
-        (["data.val_fraction=0.1", "train.early_stop.monitor=train/accuracy"], "val/accuracy ends the run, but"
-         " train.early_stop.restore_best goes back to the best train/accuracy; set"),
-        ([*WATCHED, "train.early_stop.mode=min"], "train.early_stop.mode=min goes back to the lowest; set"
-         " train.early_stop.mode=max"),
-        ([*WATCHED, "train.early_stop.min_delta=0.1"], "train.early_stop.min_delta=0.1 may go back to one below it; set"
-         " train.early_stop.min_delta=0"),
+        ([], "restore_best goes back to the best val/loss; set train.early_stop.monitor=val/accuracy"),
+        (["train.early_stop.monitor=train/accuracy"], "restore_best goes back to the best train/accuracy; set"),
+        ([*MONITORED, "train.early_stop.mode=min"], "mode=min goes back to the lowest; set train.early_stop.mode=max"),
+        ([*MONITORED, "train.early_stop.min_delta=0.1"], "min_delta=0.1 may go back to one below it; set"),
     ],
-)  # fmt: skip
-def test_a_target_and_restored_weights_that_may_be_below_it_are_refused_together(words: list[str], said: str) -> None:
-    """Before: only without a validation set."""
-    with pytest.raises(ConfigError) as caught:
-        load_config([*RESTORED, *words])
-    (line,) = caught.value.problems
-    assert line.startswith("train.target_accuracy: 0.9: ")
+)
+def test_a_target_and_restored_weights_that_may_be_below_it_are_warned_of(words: list[str], said: str) -> None:
+    """Refused they would be no more of use: runs and sweeps of that kind that were trained before."""
+    config = load_config([*RESTORED, "data.val_fraction=0.1", *words]).config
+    (line,) = doubts(config.model_dump())
+    assert line.startswith("train.target_accuracy: 0.9: val/accuracy ends the run, but train.early_stop.")
     assert said in line
-    load_config([*RESTORED, *WATCHED])
-    load_config([*RESTORED, *WATCHED, "train.early_stop.mode=max"])
+
+
+def test_a_target_and_what_restores_it_raise_no_doubt() -> None:
+    for words in (MONITORED, [*MONITORED, "train.early_stop.mode=max"]):
+        assert not [*doubts(load_config([*RESTORED, "data.val_fraction=0.1", *words]).config.model_dump())]
 
 
 def test_a_run_ends_at_its_target_accuracy_and_says_when(run) -> None:

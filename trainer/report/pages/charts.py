@@ -68,10 +68,15 @@ def _band(table: Table, key: str) -> Chart | None:
 
 
 def _walks(table: Table) -> list[Chart]:
-    """Draw the walks along gradients, at one learning rate where there are several: the middle one."""
+    """Draw the walks along gradients: at one learning rate of several, the middle one of those that all have."""
     walked = [each for each in table.configurations if any(run.traces.keys() & {*WALK_KEYS} for run in each.runs)]
-    rates = sorted({rate for each in walked if (rate := rate_of(each.runs[0].config)) is not None})
-    if len(rates) > 1:
+    by_network: dict[str, set[float]] = {}
+    for each in walked:
+        if (rate := rate_of(each.runs[0].config)) is not None:
+            by_network.setdefault(each.siblings.label if each.siblings else each.label, set()).add(rate)
+    anywhere = set[float]().union(*by_network.values())
+    if len(anywhere) > 1:
+        rates = sorted(set[float].intersection(*by_network.values()) or anywhere)
         walked = [each for each in walked if rate_of(each.runs[0].config) == rates[len(rates) // 2]]
     groups = {each.label: [*map(_walk_of, each.runs)] for each in walked[:MOST_CURVES]}
     charts: list[Chart] = []

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from trainer.report.configurations import Configuration
 from trainer.report.pages.grids import Grid
-from trainer.report.pages.origins import UNKNOWN, origin_of
+from trainer.report.pages.origins import ALWAYS, UNKNOWN, origin_of
 from trainer.report.pages.sentences import several
 from trainer.report.table import Table
 from trainer.runs.groups import identity, label
@@ -46,6 +46,8 @@ def _confounding(table: Table) -> Iterator[Guard]:
         alike: dict[str, str] = {}
         for each in table.configurations:
             counts = Counter(origins[id(run)].get(name, UNKNOWN) for run in each.runs)
+            if name not in ALWAYS:  # an older trainer did not record it
+                del counts[UNKNOWN]
             if counts:
                 shares = {value: count / counts.total() for value, count in counts.items()}
                 several_values = sorted(f"{value} ({share:.0%} of runs)" for value, share in shares.items())

@@ -9,7 +9,8 @@ from trainer.report.table import Table
 from trainer.text import NONE, number
 
 UNKNOWN = "not recorded"
-_ALWAYS = ("revision", "device", "precision", "system", "Python")
+ALWAYS = ("revision", "device", "precision", "system", "Python")
+"""What every trainer has recorded."""
 
 
 def provenance(table: Table) -> Grid:
@@ -24,7 +25,7 @@ def provenance(table: Table) -> Grid:
         ("training time, all runs", number(seconds / 3600, unit=" h")),
         ("first and last date", f"{dates[0]}, {dates[-1]}" if dates else NONE),
     ]
-    names = list(dict.fromkeys([*_ALWAYS, *(name for origin in origins for name in origin)]))
+    names = list(dict.fromkeys([*ALWAYS, *(name for origin in origins for name in origin)]))
     rows += [(name, _counted(origin.get(name, UNKNOWN) for origin in origins)) for name in names]
     return Grid("Code and machines of the runs", ("property", "value"), tuple(rows), (0, 1))
 

@@ -11,6 +11,7 @@ from trainer.report.pages.grids import Grid
 from trainer.report.pages.lengths import epochs_text, lengths_of, why_without
 from trainer.report.pages.sentences import both_ways, p_value, several
 from trainer.report.table import Table
+from trainer.runs.outcomes import DECADES
 from trainer.statistics.seedwise import Contrast, Scale, factor, smallest_found
 from trainer.text import NONE, number, spread
 
@@ -149,9 +150,10 @@ def outcome(table: Table) -> Grid:
 def _left_out(table: Table, asked: Measured) -> list[str]:
     """Return the rates and steps that a band was not compared at."""
     groups = siblings_of(table.configurations)
-    if not asked.outcome.over_rates or not groups or groups[0].table is None:
+    if not asked.outcome.over_rates or not groups or groups[0].together is None:
         return []
-    said = groups[0].table.left_out(asked.outcome.key)
+    key = DECADES if asked.outcome.name == DECADES else asked.outcome.key
+    said = groups[0].together.in_common(key).left_out
     more = [f"{len(said) - _MOST_LEFT_OUT} more such"] if len(said) > _MOST_LEFT_OUT else []
     return [*said[:_MOST_LEFT_OUT], *more]
 

@@ -1,4 +1,4 @@
-"""Epochs that a config names beyond its run's end. A run with them is right, but seldom what was meant."""
+"""Warnings about a config. A run with it is right, but seldom what was meant."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -7,8 +7,34 @@ _CUTS = ("milestones", "every_epochs", "from_epochs")
 """Something new begins there, so that one at the very end changes no step."""
 
 
-def never_reached(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a warning for each key of a config, as plain values, whose epochs are beyond the run's end."""
+def doubts(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the warnings about a config, as plain values."""
+    yield from _never_reached(config)
+    yield from _below_the_target(config)
+
+
+def _below_the_target(config: Mapping[str, Any]) -> Iterator[str]:
+    """Warn where `restore_best` may go back to a network that is below `target_accuracy`."""
+    train, stop = config["train"], config["train"]["early_stop"]
+    target: float | None = train["target_accuracy"]
+    if target is None or not stop["restore_best"]:
+        return
+    if (monitor := stop["monitor"] or "val/loss") != "val/accuracy":
+        how, cure = f"restore_best goes back to the best {monitor}", "monitor=val/accuracy"
+    elif stop["mode"] == "min":
+        how, cure = "mode=min goes back to the lowest", "mode=max"
+    elif stop["min_delta"]:
+        how, cure = f"min_delta={stop['min_delta']:g} may go back to one below it", "min_delta=0"
+    else:
+        return
+    yield (
+        f"train.target_accuracy: {target:g}: val/accuracy ends the run, but train.early_stop.{how}; set"
+        f" train.early_stop.{cure}"
+    )
+
+
+def _never_reached(config: Mapping[str, Any]) -> Iterator[str]:
+    """Warn of each key whose epochs are beyond the run's end."""
     train, optimizer = config["train"], config["optimizer"]
     epochs: float = train["epochs"]
     named = {f"schedule.{key}": value for key, value in config["schedule"].items() if _is_length(key)}

@@ -2,9 +2,9 @@
 
 import pytest
 
+from trainer.config.doubts import doubts
 from trainer.config.load import load_config
 from trainer.config.recipes import recipe_names
-from trainer.config.unreached import never_reached
 
 SIDES = "augment.side.pixels=[16, 32]"
 SIZES = "train.batch_schedule.sizes=[64]"
@@ -36,7 +36,7 @@ SIZES = "train.batch_schedule.sizes=[64]"
     ],
 )
 def test_what_a_run_never_reaches_is_warned_of(overrides: list[str], keys: list[str]) -> None:
-    warnings = list(never_reached(load_config([*overrides, "train.epochs=2"]).config.model_dump(mode="json")))
+    warnings = list(doubts(load_config([*overrides, "train.epochs=2"]).config.model_dump(mode="json")))
     assert [warning.partition(":")[0] for warning in warnings] == keys
     if keys == ["schedule.epochs"]:
         assert warnings == ["schedule.epochs: the run ends after epoch 2 and never reaches 8"]
@@ -44,4 +44,4 @@ def test_what_a_run_never_reaches_is_warned_of(overrides: list[str], keys: list[
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_reaches_all_that_it_names(name: str) -> None:
-    assert list(never_reached(load_config(recipe=name).config.model_dump())) == []
+    assert list(doubts(load_config(recipe=name).config.model_dump())) == []
