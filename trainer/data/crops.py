@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from trainer.data.shared import one_copy
+
 _AT_ONCE = 5000  # images that are resized at once, to keep their floats small
 
 
@@ -13,11 +15,14 @@ class Crops:
     def __init__(self, images: Tensor, padding: int, mode: str, *, mirrored: bool) -> None:
         count, channels, self.height, self.width = images.shape
         sides = (self.height + 2 * padding, self.width + 2 * padding)
-        # Filled in place, without a copy for each step: it is the largest tensor of a run.
-        stored = images.new_empty(count, 1 + mirrored, *sides, channels)
-        stored[:, 0] = pad(images, padding, mode).permute(0, 2, 3, 1)
-        if mirrored:
-            stored[:, 1] = stored[:, 0].flip(2)
+
+        def fill(stored: Tensor) -> None:  # in place, without a copy for each step: it is the largest tensor of a run
+            stored[:, 0] = pad(images, padding, mode).permute(0, 2, 3, 1)
+            if mirrored:
+                stored[:, 1] = stored[:, 0].flip(2)
+
+        made = f"crops {images.shape} {padding} {mode} {mirrored}"
+        stored = one_copy(images, made, (count, 1 + mirrored, *sides, channels), fill)
         self._image, self._mirrored, self._row, self._column = stored.stride()[:4]  # bytes from one to the next
         self._down = torch.arange(self.height, device=images.device) * self._row  # [H]
         # A row of pixels starts at every byte. `index_select` copies a row at once, an advanced index byte by byte.

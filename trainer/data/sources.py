@@ -16,7 +16,8 @@ from trainer.config.data import (
     Shapes10,
     Svhn,
 )
-from trainer.data.images import ImageSet
+from trainer.data.images import ImageSet, Split
+from trainer.data.shared import one_copy
 from trainer.data.subset import hold_out, take
 from trainer.errors import ConfigError
 
@@ -52,8 +53,16 @@ def _kept_or_read(data: Data) -> ImageSet:
     _last = None  # there is never room for two
     image_set = _read(data)
     if _keeps:
+        image_set = replace(image_set, train=_together(image_set.train))
         _last = data, image_set
     return image_set
+
+
+def _together(split: Split) -> Split:
+    """Return the images as all processes of a sweep have them."""
+    rows = split.images.permute(0, 2, 3, 1)
+    shared = one_copy(split.images, f"images {split.images.shape}", rows.shape, lambda out: out.copy_(rows))
+    return replace(split, images=shared.permute(0, 3, 1, 2))
 
 
 def _normalised_as_asked(image_set: ImageSet, data: Data) -> ImageSet:

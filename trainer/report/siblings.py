@@ -94,7 +94,7 @@ class Siblings:
 
 @dataclass(frozen=True)
 class InCommon:
-    """What can be compared of a key of the rows."""
+    """Bands that can be compared of a key of the rows."""
 
     bands: Mapping[str, Sequence[Band]]  # by label, one for each seed that has any
     left_out: tuple[str, ...]  # what not all have, such as `rate 0.3` or `seed 2 after step 28`

@@ -4,16 +4,16 @@
 own parts in `own/`. `wandb/` has links to W&B's files of all runs.
 """
 
-import contextlib
 import math
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trainer.config.overrides import as_typed
+from trainer.data.shared import shared_images
 from trainer.errors import SweepError
 from trainer.files import disk_errors, write_whole
 from trainer.runs.have import archives_of
@@ -73,7 +73,8 @@ class LocalSweep:
         with disk_errors(self.folder, "cannot be made"):
             self.folder.mkdir(parents=True, exist_ok=True)
         keep_texts(sweep, self.folder)
-        with self._ledger() as ledger:
+        at_once = jobs > 1 and self.cluster is None and {*devices} <= {"auto", "cpu"}
+        with self._ledger() as ledger, shared_images() if at_once else nullcontext(dict[str, str]()) as shared:
             text, kept = sweep.path.read_bytes(), self.folder / f"{sweep.name}.yaml"
             until = ledger.until or str(sweep.header.until or "")
             text = with_until(text.decode("utf-8-sig"), until).encode()  # a report has no ledger
@@ -89,7 +90,7 @@ class LocalSweep:
                 entry_of=lambda point: entry_of(point, sweep),
                 jobs=jobs,
                 devices=devices,
-                env=env_of(sweep, jobs),
+                env={**env_of(sweep, jobs), **shared},
                 watch=linking(self.folder, watch),
                 wanted=self.entries if wanted is None else wanted,
                 deadline=deadline,
@@ -135,7 +136,7 @@ class LocalSweep:
 
     def _ledger_if_begun(self) -> AbstractContextManager[Ledger | None]:
         begun = self.storage is not None or (self.folder / "ledger.db").exists()
-        return self._ledger() if begun else contextlib.nullcontext()
+        return self._ledger() if begun else nullcontext()
 
 
 def open_sweep(

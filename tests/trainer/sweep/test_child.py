@@ -12,6 +12,7 @@ import pytest
 from pretend import server
 from torch._inductor import config
 
+from trainer.data.shared import FOLDER
 from trainer.sweep import local
 from trainer.sweep.child import THREADS, Child, train
 from trainer.sweep.file import read_sweep
@@ -89,6 +90,29 @@ def test_children_at_once_share_the_cores(monkeypatch: pytest.MonkeyPatch, jobs:
     assert [local.env_of(sweep, jobs).get(name) for name in THREADS] == [threads, threads]
     monkeypatch.setenv(THREADS[1], "5")  # the user's own, which children inherit
     assert THREADS[1] not in local.env_of(sweep, jobs)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "devices", "shared"), [(2, "auto", True), (2, "cpu", True), (1, "cpu", False), (2, "cuda:0", False)]
+)
+def test_children_at_once_on_a_cpu_share_their_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int, devices: str, *, shared: bool
+) -> None:
+    folders: list[str | None] = []
+
+    class Seen:
+        def __init__(self, *_: object, env: dict[str, str], **__: object) -> None:
+            folders.append(env.get(FOLDER))
+
+        def run(self, *, retry: bool) -> tuple[None, None]:
+            assert all(Path(folder).is_dir() for folder in folders if folder)
+            return None, None
+
+    monkeypatch.setattr(local, "Engine", Seen)
+    sweep = local.open_sweep(Path("sweeps/smoke.yaml"), runs=tmp_path)
+    sweep.run(devices=[devices], jobs=jobs, watch=lambda _: None)
+    assert [bool(folder) for folder in folders] == [shared]
+    assert not any(Path(folder).exists() for folder in folders if folder)
 
 
 def ended(folder: Path) -> Child:

@@ -10,7 +10,7 @@ from trainer.text import NONE, number
 
 UNKNOWN = "not recorded"
 ALWAYS = ("revision", "device", "precision", "system", "Python")
-"""What every trainer has recorded."""
+"""Parts of an origin that every trainer has recorded."""
 
 
 def provenance(table: Table) -> Grid:
