@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # the process of a sweep needs no torch
 FOLDER = "TRAINER_SHARED_IMAGES"
 """Environment variable: the folder of such files. Without it, and where it has no room, a process keeps its own."""
 
+_MOST = 4
+"""Files that are kept: with other seeds a validation set is another one, and each would stay until the sweep ends."""
+
 
 @contextmanager
 def shared_images() -> Iterator[dict[str, str]]:
@@ -43,7 +46,7 @@ def one_copy(images: "Tensor", made: str, shape: Sequence[int], fill: "Callable[
     """
     folder = os.environ.get(FOLDER)
     if folder and images.device.type == "cpu":
-        with contextlib.suppress(OSError, DiskError):  # its folder has no room, or is gone with the sweep
+        with contextlib.suppress(OSError, DiskError, RuntimeError):  # no room, or gone with the sweep
             return _mapped(images, made, shape, fill, Path(folder))
     own = images.new_empty(*shape)
     fill(own)
@@ -61,8 +64,14 @@ def _mapped(
     with alone_in(folder):
         if not file.exists():
             part = file.with_suffix(".part")  # of one that was killed, perhaps
-            with part.open("wb") as opened:
-                os.posix_fallocate(opened.fileno(), 0, size)  # or a full disk would end the process in the midst
-            fill(torch.from_file(str(part), shared=True, size=size, dtype=torch.uint8).view(*shape))
-            part.rename(file)
-    return torch.from_file(str(file), shared=False, size=size, dtype=torch.uint8).view(*shape)
+            try:
+                with part.open("wb") as opened:
+                    os.posix_fallocate(opened.fileno(), 0, size)  # or a full disk would end the process in the midst
+                fill(torch.from_file(str(part), shared=True, size=size, dtype=torch.uint8).view(*shape))
+                part.rename(file)
+            finally:
+                part.unlink(missing_ok=True)
+        os.utime(file)
+        for old in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)[:-_MOST]:
+            old.unlink()  # who maps it keeps it
+        return torch.from_file(str(file), shared=False, size=size, dtype=torch.uint8).view(*shape)

@@ -1,5 +1,6 @@
 """Images by the `data` section: one source per `data.name`, then the subsets that the section names."""
 
+import os
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -17,7 +18,7 @@ from trainer.config.data import (
     Svhn,
 )
 from trainer.data.images import ImageSet, Split
-from trainer.data.shared import one_copy
+from trainer.data.shared import FOLDER, one_copy
 from trainer.data.subset import hold_out, take
 from trainer.errors import ConfigError
 
@@ -59,7 +60,9 @@ def _kept_or_read(data: Data) -> ImageSet:
 
 
 def _together(split: Split) -> Split:
-    """Return the images as all processes of a sweep have them."""
+    """Return the images as all processes of a sweep have them, if they share any."""
+    if FOLDER not in os.environ:
+        return split
     rows = split.images.permute(0, 2, 3, 1)
     shared = one_copy(split.images, f"images {split.images.shape}", rows.shape, lambda out: out.copy_(rows))
     return replace(split, images=shared.permute(0, 3, 1, 2))

@@ -104,7 +104,8 @@ class InCommon:
 class Together:
     """All siblings of a table. They are compared at the rates and steps that all of them have.
 
-    Who has fewer than two rates, at all or of a seed, has no band there and hinders nobody.
+    Who has fewer than two rates, at all or of a seed, has no band there and hinders nobody. Who has others than the
+    rest leaves fewer to all, or none.
     """
 
     groups: list[Siblings]
@@ -123,7 +124,7 @@ class Together:
 
     def _spans(self) -> InCommon:
         said = self._without(self.rates, {each.label: each.rates for each in self.groups})
-        for each in self.groups:
+        for each in (each for each in self.groups if len(each.rates) > 1):
             lacking = {seed: self.rates - found.keys() for seed, found in each.trained(self.rates).items()}
             said += [f"seed {seed} of {each.label}, without a run at {_list(lacks)}" for seed, lacks in lacking.items()
                      if lacks]  # fmt: skip
@@ -140,7 +141,9 @@ class Together:
         ]  # fmt: skip
         kept: list[Curve] = []
         for seed in sorted({curve.seed for curve in curves}):
-            groups = [own for own in _by_group(curve for curve in curves if curve.seed == seed) if len(own) > 1]
+            everyone = _by_group(curve for curve in curves if curve.seed == seed)
+            groups = [own for own in everyone if len(own) > 1]
+            said += [f"seed {seed} of {own[0].group}" for own in everyone if len(own) == 1]
             rates = _shared({curve.rate for curve in own} for own in groups)
             there = {curve.rate for own in groups for curve in own}
             said += [f"seed {seed} at rate {rate:g}" for rate in sorted(there - rates)]

@@ -102,6 +102,9 @@ def test_who_has_one_rate_hinders_nobody() -> None:
     begun = together(**whole, c=[flat(0.1), flat(0.2), flat(0.1, seed=1)])
     assert samples(begun)["a"] == {0: pytest.approx(0.1), 1: pytest.approx(0.1)}
     assert samples(begun)["c"] == {0: pytest.approx(0.1)}
+    assert begun.in_common("runs/loss").left_out == ("seed 1 of c",)
+    alike = together(**whole, stray=[flat(0.1)])
+    assert alike.in_common("rates/decades").left_out == ("stray, which has one rate",)
 
 
 def test_runs_without_the_key_hinder_nobody() -> None:
