@@ -15,8 +15,8 @@ from torch import Tensor
 from trainer.config.augment import ColorJitter
 from trainer.data.augment.stage import Change, Epoch
 
-_GREY = (0.2989, 0.587, 0.114)  # ITU-R BT.601, with torchvision's digits
-_BYTE = 255.999 / 255  # torchvision's conversion of a float to uint8: times 255.999, then the fraction is cut off
+GREY = (0.2989, 0.587, 0.114)  # ITU-R BT.601, with torchvision's digits
+BYTE = 255.999 / 255  # torchvision's conversion of a float to uint8: times 255.999, then the fraction is cut off
 
 
 def to_levels(images: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ def adjust_hue(levels: Tensor, turns: Tensor) -> Tensor:
     """
     if levels.shape[1] != 3:
         return levels
-    channels = levels.mul_(_BYTE).transpose(0, 1)
+    channels = levels.mul_(BYTE).transpose(0, 1)
     r, g, b = channels
     high, low = torch.maximum(r, g), torch.minimum(r, g)
     torch.maximum(high, b, out=high)
@@ -141,7 +141,7 @@ def _grey(levels: Tensor) -> Tensor:
     """Return the grey [N, 1, H, W] of levels [N, C, H, W]."""
     if levels.shape[1] == 1:
         return levels
-    (r, g, b), (of_r, of_g, of_b) = levels.unbind(1), _GREY
+    (r, g, b), (of_r, of_g, of_b) = levels.unbind(1), GREY
     return r.mul(of_r).add_(g, alpha=of_g).add_(b, alpha=of_b).floor_().unsqueeze(1)
 
 

@@ -13,11 +13,13 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
-CHANGES = ("brightness", "contrast", "saturation", "hue")
+from trainer.data.augment.color import ADJUST, BYTE, GREY
+
+CHANGES = tuple(ADJUST)
 """In the order of their numbers in `_change`."""
 
-_OF_RED, _OF_GREEN, _OF_BLUE = np.float32(0.2989), np.float32(0.587), np.float32(0.114)
-_BYTE = np.float32(255.999 / 255)
+_OF_RED, _OF_GREEN, _OF_BLUE = (np.float32(share) for share in GREY)
+_BYTE = np.float32(BYTE)
 _0, _1, _3, _6, _255 = (np.float32(number) for number in (0, 1, 3, 6, 255))
 
 
