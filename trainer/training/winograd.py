@@ -92,9 +92,9 @@ def _side_of_least_work(channels: int, height: int, width: int, out_channels: in
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor, side: int) -> Tensor:
-        ctx.save_for_backward(images, weight)
-        ctx.side = side
         grid, factors = _Grid(images, side), _maps(side, images.dtype).of_weight(weight)
+        ctx.save_for_backward(images, weight, factors)
+        ctx.side = side
         output = grid.image_of(len(weight))
         for part in grid.parts():
             tiles = grid.tiles(images[part])
@@ -104,9 +104,9 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        images, weight = ctx.saved_tensors
+        images, weight, factors = ctx.saved_tensors
         if not torch.is_grad_enabled():
-            return *_gradients(images, weight, grads[0], ctx.side, *ctx.needs_input_grad[:2]), None
+            return *_gradients(images, factors, grads[0], ctx.side, *ctx.needs_input_grad[:2]), None
         # They will be differentiated again, which torch's own can be.
         return (
             conv2d_input(images.shape, weight, grads[0], padding=1) if ctx.needs_input_grad[0] else None,
@@ -116,19 +116,19 @@ class _Convolution(torch.autograd.Function):
 
 
 def _gradients(
-    images: Tensor, weight: Tensor, grad: Tensor, side: int, of_images: bool, of_weight: bool
+    images: Tensor, factors: Tensor, grad: Tensor, side: int, of_images: bool, of_weight: bool
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Return the gradients of images [N, C, H, W] and weights [O, C, 3, 3], those that are wanted."""
+    """Return the gradients of images [N, C, H, W] and weights [O, C, 3, 3], of which `factors` are, if wanted."""
     grid, maps = _Grid(images, side), _maps(side, images.dtype)
-    factors = maps.of_weight(weight).transpose(1, 2)  # [q², O, C]
     for_images = grid.image_of(images.shape[1]) if of_images else None
-    for_factors = torch.zeros_like(factors.transpose(1, 2)) if of_weight else None
+    for_factors: Tensor | None = None
     for part in grid.parts():
         products = grid.products_of(grad[part])
-        if for_factors is not None:
-            for_factors.baddbmm_(grid.tiles(images[part]).transpose(1, 2), products)
+        if of_weight:
+            pair = (products.transpose(1, 2), grid.tiles(images[part]))
+            for_factors = torch.bmm(*pair) if for_factors is None else for_factors.baddbmm_(*pair)
         if for_images is not None:
-            for_images[part] = _of_images(grid, products, factors).permute(0, 3, 1, 2)
+            for_images[part] = _of_images(grid, products, factors.transpose(1, 2)).permute(0, 3, 1, 2)
     return for_images, None if for_factors is None else maps.weight_of(for_factors)
 
 
@@ -237,8 +237,11 @@ class _Maps:
         return (self.weight @ flat).view(len(self.weight), weight.shape[1], weight.shape[0])
 
     def weight_of(self, factors: Tensor) -> Tensor:
-        """Return the gradient of weights, [O, C, 3, 3], from that of factors [q², C, O]: the transpose."""
-        return (self.weight.t() @ factors.flatten(1)).view(3, 3, *factors.shape[1:]).permute(3, 2, 0, 1)
+        """Return the gradient of weights, [O, C, 3, 3], from that of factors [q², O, C]: the transpose.
+
+        C is the last there, as in memory for weights in channels last. To copy any other order takes twice as long.
+        """
+        return (self.weight.t() @ factors.flatten(1)).view(3, 3, *factors.shape[1:]).permute(2, 3, 0, 1)
 
 
 @cache

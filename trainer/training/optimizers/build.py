@@ -51,9 +51,9 @@ def build_optimizer(
     """Build the optimizer of a run of `total_steps`, which only a ramp of lookahead needs.
 
     `fused` is for CUDA: torch's one-kernel update if there is one, and rates on the device, so that a step can be
-    recorded. Otherwise all tensors are updated at once. `dtype` is that of the matrix products, which Muon's
-    own go by. Raises ConfigError for an optimizer or an argument that timm does not know, and for a group that the
-    network does not have.
+    recorded. Otherwise all tensors are updated at once. On a CPU, Adam has its one kernel, too, since its many passes
+    over memory become one. `dtype` is that of the matrix products, which Muon's own go by. Raises ConfigError for an
+    optimizer or an argument that timm does not know, and for a group that the network does not have.
     """
     groups = parameter_groups(model, config)
     optimizer = _optimizer(groups, config, fused, dtype)
@@ -107,7 +107,9 @@ def refuse_impossible(config: Optimizer) -> None:
 
 def _optimizer(groups: Groups, config: Optimizer, fused: bool, dtype: torch.dtype) -> torch.optim.Optimizer:
     foreach: dict[str, Any] = {"lr": config.lr, "foreach": True}
-    fastest: dict[str, Any] = {"lr": config.lr, "fused": True} if fused else foreach
+    one_kernel: dict[str, Any] = {"lr": config.lr, "fused": True}
+    fastest = one_kernel if fused else foreach
+    adams = one_kernel if fused or groups[0]["params"][0].device.type == "cpu" else foreach
     recordable = {"capturable": fused}
     match config:
         case Sgd():
@@ -115,9 +117,9 @@ def _optimizer(groups: Groups, config: Optimizer, fused: bool, dtype: torch.dtyp
                 groups, momentum=config.momentum, nesterov=config.nesterov, dampening=config.dampening, **fastest
             )
         case Adam():
-            return eager.Adam(groups, betas=(config.beta1, config.beta2), eps=config.eps, **fastest, **recordable)
+            return eager.Adam(groups, betas=(config.beta1, config.beta2), eps=config.eps, **adams, **recordable)
         case AdamW():
-            return eager.AdamW(groups, betas=(config.beta1, config.beta2), eps=config.eps, **fastest, **recordable)
+            return eager.AdamW(groups, betas=(config.beta1, config.beta2), eps=config.eps, **adams, **recordable)
         case Adamax():
             return eager.Adamax(groups, betas=(config.beta1, config.beta2), eps=config.eps, **foreach, **recordable)
         case NAdam():
