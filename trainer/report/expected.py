@@ -71,7 +71,7 @@ def judge(table: Table, expectations: Sequence[Expected]) -> list[Outcome]:
     if table.decided and not table.asked:
         return [_by_decision(table, each) for each in expectations]
     tested = [each for each in expectations if can_be_tested(table.scaled[each.a], table.scaled[each.b])]
-    adjusted = holm([_p(table, each) for each in tested]).tolist() if tested else []
+    adjusted = holm([_p(table, each) for each in tested]).tolist()
     p_of = dict(zip(tested, adjusted, strict=True))
     return [_by_test(table, each, p_of.get(each)) for each in expectations]
 

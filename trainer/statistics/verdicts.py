@@ -60,7 +60,7 @@ def verdicts(
             name: _p_within(samples[name], samples[reference], noise if several else None, margin) for name in testable
         }
     )
-    within = dict(zip(tested, holm([*tested.values()]).tolist(), strict=True)) if tested else {}
+    within = dict(zip(tested, holm([*tested.values()]).tolist(), strict=True))
     found: dict[str, Verdict] = {}
     for each in comparisons:
         p = within.get(each.name)

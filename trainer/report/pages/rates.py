@@ -90,7 +90,7 @@ def best_rates(table: Table) -> Grid:
         if reference is not None and each is not reference[1]
     }
     tested = {name: found.p for name, found in gains.items() if found.p is not None}
-    corrected = dict(zip(tested, holm([*tested.values()]).tolist(), strict=True)) if tested else {}
+    corrected = dict(zip(tested, holm([*tested.values()]).tolist(), strict=True))
     for name, (rate, each) in chosen.items():
         found = gains.get(name)
         gain, bounds = (f"{found.mean:+.2f}", interval((found.low, found.high))) if found else (NONE, NONE)

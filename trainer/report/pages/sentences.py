@@ -66,11 +66,11 @@ def mean_of(table: Table, values: Values) -> str:
     return spread(values.values(), digits=digits_of(table), unit="%" * table.percent)
 
 
-def metric_name(table: Table, *, unit: bool = False) -> str:
-    """Return what the table compares in words, such as `test accuracy (%)`."""
+def metric_name(table: Table) -> str:
+    """Return what the table compares in words, such as `test accuracy`."""
     if table.asked:
         return table.asked.outcome.words
-    return table.metric.replace("/", " ").replace("_", " ") + (" (%)" if unit and table.percent else "")
+    return table.metric.replace("/", " ").replace("_", " ")
 
 
 def verdict_of(comparison: Comparison) -> str:

@@ -39,11 +39,6 @@ class Answer:
     departures: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """Differences between each configuration of the table and the sweep's file, by label."""
 
-    @property
-    def unsaid(self) -> tuple[str, ...]:
-        """Return what we chose where the report says nothing."""
-        return tuple(str(each) for each in self.open if each.said_by != "report")
-
     def sample(self, measure: str) -> Values:
         return self.configuration.sample(measure) if self.configuration else {}
 
