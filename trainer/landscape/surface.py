@@ -21,14 +21,13 @@ import torch
 from torch import Tensor, nn
 
 from trainer.errors import ConfigError
-from trainer.files import write_json
+from trainer.files import finite_or_none, write_json
 from trainer.landscape.directions import Direction
 from trainer.landscape.journal import Journal, digest
 from trainer.landscape.network import MeasuredNetwork, weights_digest
 from trainer.landscape.planes import Plane, coordinates, path_plane, random_plane
 from trainer.landscape.progress import Watched
 from trainer.probes.untouched import untouched
-from trainer.protocols import finite_or_none
 from trainer.training.evaluate import evaluate
 from trainer.training.numerics import numerics
 from trainer.training.trained import kept_epochs

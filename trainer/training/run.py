@@ -24,12 +24,12 @@ from trainer.data.second_tests import second_tests
 from trainer.data.sources import load_image_set
 from trainer.data.steps import Steps
 from trainer.errors import CheckpointError, ConfigError, UserError
-from trainer.files import make_folder, write_json, write_whole
+from trainer.files import finite_or_none, make_folder, write_json, write_whole
 from trainer.own import parts as own
 from trainer.own.quiet import says_nothing
 from trainer.own.source import remember, remember_text
 from trainer.probes.build import build_probes
-from trainer.protocols import RunInfo, Sink, Status, Supervisor, finite_or_none
+from trainer.protocols import RunInfo, Sink, Status, Supervisor
 from trainer.runs.bits import pack_bits
 from trainer.runs.checkpoint import save_checkpoint
 from trainer.runs.folder import config_hash, locked, named, new_folder, read_config, read_summary, same_run
