@@ -56,6 +56,11 @@ def spread(values: Collection[float], *, digits: int | None = 2, unit: str = "")
     return f"{number(sample.mean, digits=digits)}{deviation}{unit} (n={sample.n})"
 
 
+def metric_words(name: str) -> str:
+    """Return a metric as a reader says it: `test accuracy`."""
+    return name.replace("/", " ").replace("_", " ")
+
+
 def table(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> str:
     """Return rows of cells, the header among them, as aligned columns. Columns in `right` are aligned right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

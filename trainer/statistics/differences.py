@@ -109,6 +109,10 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
     return adjusted
 
 
+def holm_by_name(p: Mapping[str, float]) -> dict[str, float]:
+    return dict(zip(p, holm([*p.values()]).tolist(), strict=True))
+
+
 def all_pairs(samples: Mapping[str, Mapping[int, float]]) -> list[Pair]:
     """Return every pair of a table's configurations. Samples are values by seed. Empty ones are left out."""
     filled = {name: sample for name, sample in samples.items() if sample}

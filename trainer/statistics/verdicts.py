@@ -17,7 +17,7 @@ from scipy import special
 
 from trainer.statistics.comparisons import Comparison, Pooled, can_be_tested, dunnett_quantile, pooled
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL, Values, quantile
-from trainer.statistics.differences import holm, welch
+from trainer.statistics.differences import holm_by_name, welch
 from trainer.statistics.power import POWER, smallest_n
 
 Word = Literal["different", "equivalent", "identical", "undecided"]
@@ -60,7 +60,7 @@ def verdicts(
             name: _p_within(samples[name], samples[reference], noise if several else None, margin) for name in testable
         }
     )
-    within = dict(zip(tested, holm([*tested.values()]).tolist(), strict=True))
+    within = holm_by_name(tested)
     found: dict[str, Verdict] = {}
     for each in comparisons:
         p = within.get(each.name)

@@ -11,7 +11,7 @@ from trainer.report.pages.grids import Grid
 from trainer.report.pages.sections import Bar, Block, Section
 from trainer.report.table import Table
 from trainer.sweep.status import in_unit
-from trainer.text import NONE, number
+from trainer.text import NONE, metric_words, number
 
 TITLE = "Progress"
 _MOST_SEEDS = 12  # columns that can be read
@@ -114,7 +114,7 @@ def _points(table: Table, progress: Progress) -> Grid:
         cells[point.seed] = said
     rows = tuple((name, *(cells.get(seed, NONE) for seed in seeds)) for name, cells in found.items())
     unit = " (%)" if "accuracy" in table.metric else ""
-    caption = f"Every point: {table.metric.replace('/', ' ').replace('_', ' ')}{unit}, or how far it is"
+    caption = f"Every point: {metric_words(table.metric)}{unit}, or how far it is"
     return Grid(caption, ("configuration", *(f"seed {seed}" for seed in seeds)), rows, (0,))
 
 
