@@ -1,12 +1,12 @@
 """Progress of a measurement on stderr: a live bar on a terminal, otherwise a line every 15 seconds."""
 
-import datetime
 import time
 from contextlib import AbstractContextManager
 
 from rich.console import Console
 
 from trainer.sinks.console import progress_bar
+from trainer.text import duration_text
 
 _SECONDS = 15  # between two lines
 
@@ -42,7 +42,7 @@ class Watched(AbstractContextManager["Watched"]):
             self._said = now
             left = (now - self._began) / (self._done - self._before) * (self._total - self._done)
             parts = [f"{self._title}: {self._done} of {self._total} done", *([note] if note else [])]
-            self._say(", ".join([*parts, f"about {datetime.timedelta(seconds=round(left))} left"]))
+            self._say(", ".join([*parts, f"about {duration_text(left)} left"]))
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False)

@@ -24,6 +24,7 @@ from trainer.sweep.order import configuration, seed_rounds
 from trainer.sweep.pilot import PilotError
 from trainer.sweep.points import Entry, sample
 from trainer.sweep.status import Progress
+from trainer.text import duration_text
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _FOR_A_VERDICT = 3  # seeds of each configuration (docs/statistics.md)
@@ -91,8 +92,8 @@ class Round:
         count = "1 run" if self.count == 1 else f"{self.count} runs"
         method = self.sweep.checked.sweep.file.method
         if method != "grid":
-            return f"{self.sweep.name}: up to {count} of a {method} search, about {in_words(self.seconds)} each"
-        return f"{self.sweep.name}, seed {self.number + 1} of each point: {count}, about {in_words(self.seconds)}"
+            return f"{self.sweep.name}: up to {count} of a {method} search, about {duration_text(self.seconds)} each"
+        return f"{self.sweep.name}, seed {self.number + 1} of each point: {count}, about {duration_text(self.seconds)}"
 
 
 Predict = Callable[[Entry], float]
@@ -210,9 +211,9 @@ def run_for(
         chosen = next((found for found in rounds if found.seconds <= left), None)
         if chosen is None:
             if rounds and left > 0:
-                say(f"{in_words(left)} left, too little for {min(rounds, key=lambda found: found.seconds)}")
+                say(f"{duration_text(left)} left, too little for {min(rounds, key=lambda found: found.seconds)}")
             break
-        say(f"{chosen}; {in_words(left)} left")
+        say(f"{chosen}; {duration_text(left)} left")
         name = chosen.sweep.name
         run = partial(chosen.sweep.run, wanted=chosen.entries, deadline=deadline)
         with watch(chosen.sweep) as show:
@@ -220,11 +221,3 @@ def run_for(
         tried[name].add(chosen.number)
         del known[name]
     return Spent(tuple(sweep.progress() for sweep in sweeps), tuple(skipped), signal)
-
-
-def in_words(seconds: float) -> str:
-    """Return a time to two digits: `45 s`, `12 min`, `3.4 h`."""
-    for unit, size, most in (("s", 1, 90), ("min", 60, 90), ("h", 3600, float("inf"))):
-        if seconds / size < most:
-            return f"{float(f'{seconds / size:.2g}'):g} {unit}"
-    return ""
