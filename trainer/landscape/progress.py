@@ -11,7 +11,7 @@ from trainer.text import duration_text
 _SECONDS = 15  # between two lines
 
 
-class Watched(AbstractContextManager["Watched"]):
+class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
     """A progress display. Call `advance` after each of `total` steps. `done` steps were made before."""
 
     def __init__(self, title: str, total: int, *, done: int = 0) -> None:
@@ -20,7 +20,7 @@ class Watched(AbstractContextManager["Watched"]):
         self._console, self._bar = console, progress_bar(console) if console.is_terminal else None
         self._began = self._said = time.monotonic()
 
-    def __enter__(self) -> "Watched":
+    def __enter__(self) -> "ProgressDisplay":
         if self._bar:
             self._task = self._bar.add_task(self._title, total=self._total, completed=self._done, note="")
             self._bar.start()

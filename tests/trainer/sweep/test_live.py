@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trainer.landscape.progress import Watched
+from trainer.landscape.progress import ProgressDisplay
 from trainer.sweep.engine import Snapshot
 from trainer.sweep.file import parse_sweep
 from trainer.sweep.live import SweepView
@@ -55,7 +55,7 @@ def test_a_label_is_no_markup_of_the_table(
 def test_a_title_is_no_markup_of_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     monkeypatch.setenv("TERM", "xterm")
-    with Watched("surface of runs/[/a]", 2) as watched:
+    with ProgressDisplay("surface of runs/[/a]", 2) as watched:
         watched.advance("[b]")
     said = capsys.readouterr().err
     assert "surface of runs/[/a]" in said and "[b]" in said
