@@ -60,8 +60,7 @@ def measure_rate_range(config: RunConfig, *, low: float, high: float, steps: int
     Other rates, such as that of a head, rise in proportion. Raises UserError for what would keep a run from starting.
     """
     compute = choose_compute(config.train)
-    if compute.device.type == "cpu":
-        keep_freed_memory()
+    keep_freed_memory(compute.device)
     augment = config.augment.model_copy(update={"side": Side()})
     train = config.train.model_copy(update={"batch_schedule": BatchSchedule()})
     config = config.model_copy(update={"augment": augment, "train": train, "probe": Probe()})

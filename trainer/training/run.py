@@ -146,8 +146,7 @@ def _follow(ranks: Ranks, plan: Mapping[str, Any]) -> None:
     for name, text in plan["texts"]:
         remember_text(name, text)
     compute = choose_compute(config.train, ranks, begun_on(plan["state"]))
-    if compute.device.type == "cpu":
-        keep_freed_memory()
+    keep_freed_memory(compute.device)
     image_set = load_image_set(config.data, seed=config.seed)
     if image_set.fingerprint() != plan["data"]:
         raise CheckpointError(f"rank {ranks.rank}: data.name={config.data.name} has other images here than at rank 0")
@@ -268,8 +267,7 @@ def _train(
     state: dict[str, Any] | None,
     others: Sequence[Sink] = (),
 ) -> RunResult:
-    if parts.compute.device.type == "cpu":
-        keep_freed_memory()
+    keep_freed_memory(parts.compute.device)
     plain, ranks = config.model_dump(mode="json"), parts.ranks
     sinks = [*build_sinks(config.sink, folder), *others]
     supervisors = [sink for sink in sinks if isinstance(sink, Supervisor)]
