@@ -20,7 +20,7 @@ from trainer.runs.folder import read_config, read_summary
 from trainer.sweep.check import entry_of
 from trainer.sweep.engine import Watch
 from trainer.sweep.local import LocalSweep
-from trainer.sweep.order import configuration, seed_rounds
+from trainer.sweep.order import seed_rounds
 from trainer.sweep.pilot import PilotError
 from trainer.sweep.points import Entry, sample
 from trainer.sweep.status import Progress
@@ -123,7 +123,7 @@ def next_round(
     number = min(place[entry.point.key] for entry in left)
     entries = tuple(entry for entry in left if place[entry.point.key] == number)
     seconds = [
-        (measured.get(configuration(entry.point)) or predict(entry)) * _share_left(sweep, entry, state)
+        (measured.get(entry.point.configuration_key) or predict(entry)) * _share_left(sweep, entry, state)
         for entry in entries
     ]
     begun = any(place.get(key) == number and each != "waiting" for key, each in state.items())
@@ -145,7 +145,7 @@ def mean_seconds(sweep: LocalSweep) -> dict[str, float]:
     points = {entry.point.key: entry.point for entry in sweep.checked.entries}
     seconds: dict[str, list[float]] = {}
     for key, taken in sweep.seconds().items():
-        seconds.setdefault(configuration(points[key]) if key in points else key, []).append(taken)
+        seconds.setdefault(points[key].configuration_key if key in points else key, []).append(taken)
     return {key: sum(taken) / len(taken) for key, taken in seconds.items()}
 
 
