@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -105,7 +106,7 @@ def _p_within(a: Values, b: Values, noise: Pooled | None, margin: float) -> floa
     if noise is None:
         return p
     error = math.sqrt(noise.variance * (1 / len(x) + 1 / len(y)))
-    return max(p, float(p_within(math.fsum(x) / len(x) - math.fsum(y) / len(y), error, noise.df, margin)))
+    return max(p, float(p_within(fmean(x) - fmean(y), error, noise.df, margin)))
 
 
 @cache
