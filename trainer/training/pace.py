@@ -93,7 +93,7 @@ def measure_pace(config: RunConfig) -> Pace:
     config = config.model_copy(update={"augment": augment, "train": train})
     image_set = load_image_set(config.data, seed=config.seed)
     parts = build_parts(config, compute, image_set)
-    total = min(parts.batches.steps.of(config.train.epochs), config.train.max_steps or 2**63)
+    total = parts.batches.steps.of(config.train.epochs, most=config.train.max_steps)
     plain = replace(parts, probes=[])
     with tempfile.TemporaryDirectory() as folder, numerics(config.train, parts.model), compute.stream():
 
@@ -130,9 +130,9 @@ def endless_batches(parts: Parts) -> Iterator[tuple[Tensor, Tensor]]:
 
     An epoch that the run does not complete is cut short there: the network may not take the smaller batch at its end.
     """
-    total = parts.batches.steps.of(parts.config.epochs)
+    steps = parts.batches.steps.of(parts.config.epochs, most=parts.config.max_steps)
     for epoch in count():
-        yield from islice(parts.batches.epoch(epoch), min(total, parts.config.max_steps or total))
+        yield from islice(parts.batches.epoch(epoch), steps)
 
 
 def _evaluation(parts: Parts) -> float:

@@ -206,6 +206,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
     if config.model.sync_norm:
         with_sync_norms(model, ranks)
     total = batches.steps.of(train.epochs)
+    taken = batches.steps.of(train.epochs, most=train.max_steps)
     optimizer = build_optimizer(
         model, config.optimizer, fused=device.type == "cuda", total_steps=total, dtype=compute.dtype
     )
@@ -228,7 +229,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         config=train,
         compute=compute,
         model=model,
-        forward=compiled(model, train, device, min(total, train.max_steps or total), len(shapes)),
+        forward=compiled(model, train, device, taken, len(shapes)),
         ema=Ema(model, **train.ema.model_dump()) if train.ema.decay else None,
         swa=Swa(model) if train.swa.epochs else None,
         monitor=Monitor(train.early_stop, validates=image_set.val is not None),
@@ -244,7 +245,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         test=test,
         also=second_tests(config.data, image_set),
         class_names=image_set.class_names,
-        probes=build_probes(config.probe, model, total_steps=min(total, train.max_steps or total)),
+        probes=build_probes(config.probe, model, total_steps=taken),
         keep_best=train.keep_best or bool(config.sink.wandb.checkpoint),
         path_every=config.probe.path.every_epochs,
         ranks=ranks,
