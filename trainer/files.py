@@ -2,9 +2,10 @@
 
 import fcntl
 import json
+import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -60,6 +61,11 @@ def write_whole(path: Path, body: bytes) -> None:
 def write_json(path: Path, content: Any, *, indent: int | None = None) -> None:
     """Write JSON and a newline. Raises DiskError, and ValueError for a number that JSON does not have."""
     write_whole(path, (json.dumps(content, indent=indent, allow_nan=False) + "\n").encode())
+
+
+def finite_or_none(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `numbers` with None for infinite values and NaN, which JSON does not have."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in numbers.items()}
 
 
 def parse_json(text: str | bytes, **how: Any) -> Any:

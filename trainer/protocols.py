@@ -5,7 +5,6 @@ The loop knows nothing about files, terminals or W&B. It passes a frozen `View` 
 seconds. `epoch` counts finished epochs and is a fraction inside one. `step` counts optimizer updates.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,11 +76,6 @@ class RunInfo:
     provenance: Mapping[str, Any]  # git, versions, device, command: the content of run.json
     resumed: bool  # True if an earlier segment of this run was interrupted
     memory: Mapping[str, Any]  # this sink's `memory()` at the last checkpoint
-
-
-def finite_or_none(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `numbers` with None for infinite values and NaN, which JSON does not have."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in numbers.items()}
 
 
 class Probe(Protocol):

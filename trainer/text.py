@@ -56,6 +56,19 @@ def spread(values: Collection[float], *, digits: int | None = 2, unit: str = "")
     return f"{number(sample.mean, digits=digits)}{deviation}{unit} (n={sample.n})"
 
 
+def duration_text(seconds: float) -> str:
+    """Return a time to two digits: `45 s`, `12 min`, `3.4 h`."""
+    for unit, size, most in (("s", 1, 90), ("min", 60, 90), ("h", 3600, float("inf"))):
+        if seconds / size < most:
+            return f"{float(f'{seconds / size:.2g}'):g} {unit}"
+    return ""
+
+
+def metric_words(name: str) -> str:
+    """Return a metric as a reader says it: `test accuracy`."""
+    return name.replace("/", " ").replace("_", " ")
+
+
 def table(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> str:
     """Return rows of cells, the header among them, as aligned columns. Columns in `right` are aligned right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -1,11 +1,11 @@
-"""Texts that any file can hold, whatever bytes a file name has."""
+"""Texts that any file can hold, whatever bytes a file name has; times in words."""
 
 import json
 import os
 
 import pytest
 
-from trainer.text import json_text, writable
+from trainer.text import duration_text, json_text, writable
 
 NAMES = {
     b"caf\xe9": "caf\\xe9",
@@ -28,3 +28,7 @@ def test_a_text_that_json_cannot_be_made_of_is_written_out() -> None:
     half = json.loads(r'"\ud83d"')
     assert writable(half) == "\\ud83d"
     assert json.loads(json_text([half])) == ["\\ud83d"]
+
+
+def test_times_are_said_in_two_digits() -> None:
+    assert [duration_text(seconds) for seconds in (45.3, 754, 12345)] == ["45 s", "13 min", "3.4 h"]

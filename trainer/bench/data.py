@@ -42,8 +42,7 @@ def bench_data(
     (torchvision.transforms.v2 on tensors) transform one image at a time, over the first `images` in memory, in a
     DataLoader whose `workers` are already running. `ratio` is ours divided by the faster of the two.
     """
-    if compute.device.type == "cpu":
-        keep_freed_memory()  # as training does
+    keep_freed_memory(compute.device)  # as training does
     measured: dict[str, Any] = {}
     for name, augment in PIPELINES.items():
         passes = {"ours": _ours(image_set, augment, compute, batch_size)} | {

@@ -2,15 +2,13 @@
 
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trainer.bench.rounds import in_turns, ratio, result, spread
+from trainer.bench.rounds import in_turns, ratio, result, run_trainer, spread
 from trainer.config import RunConfig
 from trainer.errors import UserError
 
@@ -53,15 +51,7 @@ def _name(count: int, kind: str) -> str:
 def _images_per_second(overrides: Sequence[str], count: int, batch: int) -> float:
     with tempfile.TemporaryDirectory() as runs:
         shape = [f"train.devices={count}", f"train.batch_size={batch}", f"train.epochs={_EPOCHS}"]
-        words = ["train", *overrides, *shape, "train.evaluate_every=1", "--runs", runs]
-        done = subprocess.run(
-            [sys.executable, "-m", "trainer.cli", *words], capture_output=True, text=True, check=False
-        )
-        said = done.stderr.strip()
-        if done.returncode == 2:
-            raise UserError(said.splitlines()[-1].removeprefix("error: "))
-        if done.returncode:
-            raise RuntimeError(f"`trainer {' '.join(words)}` ended with exit code {done.returncode}: {said[-500:]}")
+        run_trainer(["train", *overrides, *shape, "train.evaluate_every=1", "--runs", runs])
         (metrics,) = Path(runs).glob("*/metrics.jsonl")
         rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     if len(rows) < 2:

@@ -74,8 +74,7 @@ def ours(network: str) -> Callable[[Path, int], Made]:
         words = [f"model.name={network}", f"train.batch_size={BATCH}", "sink.wandb.mode=disabled"]
         config = load_config(words, recipe="none").config
         compute = choose_compute(config.train)
-        if compute.device.type == "cpu":
-            keep_freed_memory()
+        keep_freed_memory(compute.device)
         parts = build_parts(config, compute, noise(images))
         loop = Loop(parts, [], keep=lambda *_: None, stop_requested=lambda: False)
 

@@ -5,9 +5,12 @@ A column's name ends with its unit: `images/s`, `s`, `ratio`, `%`.
 """
 
 import statistics
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from trainer.errors import UserError
 from trainer.runs.provenance import machine
 from trainer.text import NONE, table
 
@@ -36,6 +39,16 @@ def spread(values: Sequence[float]) -> Spread:
 def ratio(over: Sequence[float], under: Sequence[float]) -> Spread:
     """Return the spread of the ratios of two sides, round by round."""
     return spread([a / b for a, b in zip(over, under, strict=True)])
+
+
+def run_trainer(words: Sequence[str]) -> None:
+    """Run the command line in a process of its own. Raises UserError for what it refuses, RuntimeError if it fails."""
+    done = subprocess.run([sys.executable, "-m", "trainer.cli", *words], capture_output=True, text=True, check=False)
+    said = done.stderr.strip()
+    if done.returncode == 2:
+        raise UserError(said.splitlines()[-1].removeprefix("error: "))
+    if done.returncode:
+        raise RuntimeError(f"`trainer {' '.join(words)}` ended with exit code {done.returncode}: {said[-500:]}")
 
 
 def result(bench: str, measured: Measured, *, rounds: int, gpu: Mapping[str, str], **settings: Any) -> dict[str, Any]:

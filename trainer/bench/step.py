@@ -1,6 +1,5 @@
 """Speed of a bare training step, as a share of the speed of matrix products, and where its time goes."""
 
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -57,8 +56,7 @@ class BareStep:
     def __init__(self, config: RunConfig) -> None:
         self.batch = config.train.batch_size
         self.compute = choose_compute(config.train)
-        if self.compute.device.type == "cpu":
-            keep_freed_memory()  # as training does
+        keep_freed_memory(self.compute.device)  # as training does
         image_set = noise(self.batch)
         self._parts = parts = build_parts(config, self.compute, image_set)
         self.optimizer = parts.optimizer
@@ -77,7 +75,7 @@ class BareStep:
     def images_per_second(self, steps: int) -> float:
         """Return the speed over `steps` steps. One before them is not counted: it finds the caches full of others."""
         self()
-        return self.batch * steps / seconds(lambda: [self() for _ in range(steps)], self.compute)
+        return self.batch * steps / self.compute.timed(lambda: [self() for _ in range(steps)])
 
 
 def noise(count: int) -> ImageSet:
@@ -90,15 +88,7 @@ def noise(count: int) -> ImageSet:
 def products_per_second(compute: Compute, side: int = _SIDE) -> float:
     """Return the floating-point operations per second of a product of two square matrices in the run's precision."""
     a, b = (torch.ones(side, side, dtype=compute.dtype, device=compute.device) for _ in range(2))
-    return 2 * side**3 * _PRODUCTS / seconds(lambda: [a @ b for _ in range(_PRODUCTS)], compute)
-
-
-def seconds(work: Callable[[], object], compute: Compute) -> float:
-    compute.synchronize()
-    start = time.perf_counter()
-    work()
-    compute.synchronize()
-    return time.perf_counter() - start
+    return 2 * side**3 * _PRODUCTS / compute.timed(lambda: [a @ b for _ in range(_PRODUCTS)])
 
 
 def _product(name: str) -> str:

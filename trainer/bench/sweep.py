@@ -1,7 +1,5 @@
 """Points of a sweep in turn and at once, by `trainer sweep run` itself."""
 
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -11,9 +9,8 @@ from typing import Any
 
 import yaml
 
-from trainer.bench.rounds import in_turns, ratio, result, spread
+from trainer.bench.rounds import in_turns, ratio, result, run_trainer, spread
 from trainer.config import RunConfig
-from trainer.errors import UserError
 
 
 def bench_sweep(
@@ -46,13 +43,6 @@ def _points_per_minute(overrides: Sequence[str], count: int, jobs: int) -> float
         file.write_text(yaml.safe_dump({"method": "grid", "parameters": {"seed": {"values": list(range(count))}}}))
         words = ["sweep", "run", str(file), *overrides, "--runs", f"{folder}/runs", "--per-device", str(jobs)]
         start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", "trainer.cli", *words], capture_output=True, text=True, check=False
-        )
+        run_trainer(words)
         taken = time.perf_counter() - start
-    said = done.stderr.strip()
-    if done.returncode == 2:
-        raise UserError(said.splitlines()[-1].removeprefix("error: "))
-    if done.returncode:
-        raise RuntimeError(f"`trainer {' '.join(words)}` ended with exit code {done.returncode}: {said[-500:]}")
     return 60 * count / taken

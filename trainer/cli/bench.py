@@ -49,7 +49,7 @@ def bench_step(
     as_json: JsonFlag = False,
 ) -> None:
     """Measure bare training steps: images/s, the share of the speed of matrix products, where the time goes."""
-    typed = overrides_of([_QUIET, *(overrides or [])], False, device)
+    typed = overrides_of([_QUIET, *(overrides or [])], device)
     if not model and (recipe or any(word.startswith(("recipe=", "model.name=")) for word in typed)):
         configs = [load(typed, recipe).config]
     else:
@@ -71,7 +71,7 @@ def bench_data(
 
     torchvision's transforms run under a DataLoader with two workers. `full` adds colour jitter and erasing.
     """
-    config = load(overrides_of(overrides, False, data, device)).config
+    config = load(overrides_of(overrides, data, device)).config
     from trainer.bench.data import bench_data as measure
     from trainer.data.sources import load_image_set
     from trainer.training.device import choose_compute
@@ -90,7 +90,7 @@ def bench_epoch(
     as_json: JsonFlag = False,
 ) -> None:
     """Compare whole epochs with bare steps: data, evaluation, logging and checkpoints included."""
-    config = load(overrides_of([_QUIET, *(overrides or [])], False, model, data, device)).config
+    config = load(overrides_of([_QUIET, *(overrides or [])], model, data, device)).config
     from trainer.bench.epoch import bench_epoch as measure
 
     _print(measure(config, rounds=rounds), as_json)
@@ -117,7 +117,7 @@ def bench_sweep(
     as_json: JsonFlag = False,
 ) -> None:
     """Compare K points of a sweep in turn with K at once on one device, starts included."""
-    typed = [_QUIET, *overrides_of(overrides, False, model, data)]
+    typed = [_QUIET, *overrides_of(overrides, model, data)]
     config = load(typed).config
     from trainer.bench.sweep import bench_sweep as measure
 
@@ -137,7 +137,7 @@ def bench_devices(
     as_json: JsonFlag = False,
 ) -> None:
     """Compare one run on N devices with the same on one: with the same batch, and with N times the batch."""
-    typed = [_QUIET, *overrides_of(overrides, False, model, data)]
+    typed = [_QUIET, *overrides_of(overrides, model, data)]
     config = load(typed).config
     from trainer.bench.devices import bench_devices as measure
 
@@ -209,7 +209,7 @@ def bench_accuracy(
         raise UserError(
             f"--target {target:g}: {script}, which --against runs, is for {AIRBENCH_TARGET:g}; leave --against out"
         )
-    config = load(overrides_of([_QUIET, *(overrides or [])], False, data, device), recipe).config
+    config = load(overrides_of([_QUIET, *(overrides or [])], data, device), recipe).config
     name = recipe or config.model.name
     from trainer.bench.accuracy import bench_accuracy as measure
 

@@ -27,8 +27,8 @@ def evaluate(
     """Measure a trained network on its test set, and on second ones."""
     path = run if run.is_file() else run_folder(run, runs)
     from trainer.errors import ConfigError
+    from trainer.files import finite_or_none
     from trainer.own.quiet import says_nothing
-    from trainer.protocols import finite_or_none
     from trainer.runs.folder import read_config
     from trainer.runs.kept import run_of
     from trainer.training.trained import evaluate_trained

@@ -59,7 +59,7 @@ def lr_find(
         raise ConfigError(f"--to: {to}: a chart is written as .png, .svg or .html")
     if to is not None and not to.parent.is_dir():
         raise ConfigError(f"--to: {to}: there is no folder {to.parent}")
-    given = options.overrides_of(overrides, False, model, batch_size, seed, data, device)
+    given = options.overrides_of(overrides, model, batch_size, seed, data, device)
     config = options.load(given, recipe, file).config
     from trainer.own.quiet import says_nothing
     from trainer.training.rate_range import measure_rate_range

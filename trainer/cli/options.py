@@ -80,7 +80,7 @@ HaveFlag = Annotated[
 JsonFlag = Annotated[bool, Option("--json", help="Print one JSON object on stdout and nothing else.")]
 
 
-def overrides_of(typed: list[str] | None, offline: bool, *flags: str | None) -> list[str]:
+def overrides_of(typed: list[str] | None, *flags: str | None, offline: bool = False) -> list[str]:
     """Return what was typed, flags included, as `KEY=VALUE` overrides."""
     return [flag for flag in flags if flag] + (["sink.wandb.mode=offline"] if offline else []) + (typed or [])
 

@@ -33,7 +33,7 @@ def preview_data(
 
     With augment keys, each row shows one image, augmented.
     """
-    loaded = load(overrides_of(overrides, False, data))
+    loaded = load(overrides_of(overrides, data))
     from trainer.data.drawn import channels_note
     from trainer.data.preview import write_preview
     from trainer.data.sources import load_image_set
@@ -58,7 +58,7 @@ def preview_schedule(
     out: Annotated[Path, Option(help="The PNG, SVG or HTML to write.", metavar="FILE")] = Path("schedule.png"),
 ) -> None:
     """Draw the learning rate over a run."""
-    config = load(overrides_of(overrides, False, model, epochs, lr), recipe, file).config
+    config = load(overrides_of(overrides, model, epochs, lr), recipe, file).config
     from trainer.training.dry_run import steps_of
     from trainer.training.schedule_chart import draw_schedule
 

@@ -65,7 +65,7 @@ def show_config(
         return typer.echo(json.dumps(RunConfig.model_json_schema(), indent=2))
     from trainer.config.show import with_origins
 
-    given = options.overrides_of(overrides, offline, model, epochs, lr, batch_size, seed, data, device)
+    given = options.overrides_of(overrides, model, epochs, lr, batch_size, seed, data, device, offline=offline)
     return typer.echo(with_origins(options.load(given, recipe, file)), nl=False)
 
 

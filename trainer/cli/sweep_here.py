@@ -279,7 +279,7 @@ def run_decided(
 def _run_decided(
     paths: Sequence[Path],
     sweeps: "Sequence[LocalSweep]",
-    designs: "Sequence[tuple[Design, str]]",
+    designs: "Sequence[Design]",
     place: Place,
     as_json: bool,
 ) -> int:
@@ -288,13 +288,12 @@ def _run_decided(
 
     code = 0
     said: dict[str, object] = {}
-    for sweep, (design, margin) in zip(sweeps, designs, strict=True):
+    for sweep, design in zip(sweeps, designs, strict=True):
         warn_of(sweep.checked)
         with SweepView(sweep.name) as view:
             end = run_until_decided(
                 sweep,
                 design,
-                margin=margin,
                 jobs=place.jobs,
                 devices=place.devices,
                 watch=view.show,

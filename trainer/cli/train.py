@@ -77,7 +77,7 @@ def train(
         if here.rank:
             return 0 if dry_run else _follow()
     measured, batch_size = batch_size == options.AUTO, None if batch_size == options.AUTO else batch_size
-    given = options.overrides_of(overrides, offline, model, epochs, lr, batch_size, seed, data, device)
+    given = options.overrides_of(overrides, model, epochs, lr, batch_size, seed, data, device, offline=offline)
     if resume is not None and (recipe is not None or name is not None or dry_run):
         raise ConfigError("--resume: goes with overrides and --config, not with --recipe, --name or --dry-run")
     if measured and (size := [word for word in given if word.lstrip("-").startswith("train.batch_size=")]):

@@ -41,17 +41,17 @@ class Steps:
                 if (rest := self.images % size) and not self.drop_last and self._before(epoch + 1) <= steps:
                     yield epoch, rest
 
-    def of(self, epochs: float) -> int:
-        """Return the steps of so many epochs, the last of which may be cut off."""
+    def of(self, epochs: float, *, most: int | None = None) -> int:
+        """Return the steps of so many epochs, the last of which may be cut off, but not more than `most`."""
         # An exact fraction: 1.1 * 10 is 11.000000000000002, which would be 12 steps.
         exact = Fraction(epochs).limit_denominator(10**9)
         whole = math.floor(exact)
-        return self._before(whole) + math.ceil((exact - whole) * self.in_epoch(whole))
+        steps = self._before(whole) + math.ceil((exact - whole) * self.in_epoch(whole))
+        return min(steps, most or steps)
 
     def seen(self, epochs: float, *, max_steps: int | None, swa_epochs: int) -> int:
         """Return how many batches a run trains on, and computes the norms of averaged weights on."""
-        total = self.of(epochs)
-        trained = min(total, max_steps or total)
+        trained = self.of(epochs, most=max_steps)
         end = self.epochs_at(trained)
         averages = math.ceil(epochs) - math.ceil(end) < swa_epochs
         return self.of(math.floor(end) + 1) if averages else trained  # norms see the epoch that the last step leads to

@@ -24,7 +24,7 @@ from trainer.landscape.curvature import Lanczos, Ritz, mean_and_error, rademache
 from trainer.landscape.journal import Journal, StepsFile, digest
 from trainer.landscape.mean_loss import MeanLoss, build_mean_loss
 from trainer.landscape.network import MeasuredNetwork, weights_digest
-from trainer.landscape.progress import Watched
+from trainer.landscape.progress import ProgressDisplay
 from trainer.runs.folder import config_hash
 from trainer.runs.measured import read_measured
 from trainer.seeds import generator
@@ -150,15 +150,15 @@ def _spectrum(
         lanczos.put(*step)
     samples: list[float] = [row["sample"] for row in journal.rows]
     done, count = len(lanczos.alphas) + len(samples), settings["trace_samples"]
-    with Watched(title, lanczos.steps + count, done=done) as watched:
+    with ProgressDisplay(title, lanczos.steps + count, done=done) as display:
         while len(lanczos.alphas) < lanczos.steps:
             steps.add(*lanczos.step())
-            watched.advance(f"largest eigenvalue {lanczos.ritz().values[0]:.4g}")
+            display.advance(f"largest eigenvalue {lanczos.ritz().values[0]:.4g}")
         while len(samples) < count:
             v = rademacher(mean_loss.size, generator(seed, "hutchinson", len(samples))).to(like)
             samples.append(torch.dot(v.double(), mean_loss.hessian_product(v).double()).item())
             journal.add({"sample": samples[-1]})
-            watched.advance(f"trace {mean_and_error(samples)[0]:.4g}")
+            display.advance(f"trace {mean_and_error(samples)[0]:.4g}")
     return lanczos.ritz(), samples
 
 

@@ -21,14 +21,13 @@ import torch
 from torch import Tensor, nn
 
 from trainer.errors import ConfigError
-from trainer.files import write_json
+from trainer.files import finite_or_none, write_json
 from trainer.landscape.directions import Direction
 from trainer.landscape.journal import Journal, digest
 from trainer.landscape.network import MeasuredNetwork, weights_digest
 from trainer.landscape.planes import Plane, coordinates, path_plane, random_plane
-from trainer.landscape.progress import Watched
+from trainer.landscape.progress import ProgressDisplay
 from trainer.probes.untouched import untouched
-from trainer.protocols import finite_or_none
 from trainer.training.evaluate import evaluate
 from trainer.training.numerics import numerics
 from trainer.training.trained import kept_epochs
@@ -98,13 +97,13 @@ def _measure_points(network: MeasuredNetwork, plane: Plane, journal: Journal) ->
     with (
         numerics(network.config.train),
         untouched(network.model),
-        Watched(title, len(plane.points), done=done) as watched,
+        ProgressDisplay(title, len(plane.points), done=done) as display,
     ):
         for point in plane.points[done:]:
             move(parameters, start, plane.directions, point)
             measured = loss_and_accuracy(network)
             journal.add(finite_or_none({**coordinates(point), **measured}))
-            watched.advance(f"loss {measured['loss']:.4f}")
+            display.advance(f"loss {measured['loss']:.4f}")
 
 
 def loss_and_accuracy(network: MeasuredNetwork) -> dict[str, float]:

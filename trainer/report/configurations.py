@@ -17,7 +17,7 @@ from trainer.runs.chance import at_guessing
 from trainer.runs.groups import decisive, differing_keys, identity, label, one_of_each_seed, value_text
 from trainer.runs.history import is_finite
 from trainer.runs.outcomes import EPOCHS, Outcome
-from trainer.runs.results import origin_of, same_numbers
+from trainer.runs.results import origin_text, same_numbers
 from trainer.statistics.describe import Values
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import points_of
@@ -278,7 +278,7 @@ def cut_short_in(configurations: Iterable[Configuration]) -> list[Problem]:
 def _repeated(run: Run, first: Run) -> Problem:
     same = "with the same figures"
     if not same_numbers(run.history, first.history):
-        same = f"with other figures. Here: {origin_of(run.provenance)}. There: {origin_of(first.provenance)}"
+        same = f"with other figures. Here: {origin_text(run.provenance)}. There: {origin_text(first.provenance)}"
     return Problem("repeated seed", str(run.history.folder), f"seed {run.seed} as {first.name}, {same}")
 
 

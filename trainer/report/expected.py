@@ -38,7 +38,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Judged:
     expected: Expected
     met: bool
     why: str
@@ -66,12 +66,12 @@ def read_expected(text: str, table: Table) -> Expected:
     return Expected(a, sign, b)  # pyright: ignore[reportArgumentType] - it is one of three
 
 
-def judge(table: Table, expectations: Sequence[Expected]) -> list[Outcome]:
+def judge(table: Table, expectations: Sequence[Expected]) -> list[Judged]:
     """Return whether each expectation is met, at the 5 % level for all of them together."""
     if table.decided and not table.asked:
         return [_by_decision(table, each) for each in expectations]
     tested = [each for each in expectations if can_be_tested(table.scaled[each.a], table.scaled[each.b])]
-    adjusted = holm([_p(table, each) for each in tested]).tolist() if tested else []
+    adjusted = holm([_p(table, each) for each in tested]).tolist()
     p_of = dict(zip(tested, adjusted, strict=True))
     return [_by_test(table, each, p_of.get(each)) for each in expectations]
 
@@ -93,25 +93,25 @@ def _p(table: Table, expected: Expected) -> float:
     return 1.0 if p is None else p
 
 
-def _by_test(table: Table, expected: Expected, p: float | None) -> Outcome:
+def _by_test(table: Table, expected: Expected, p: float | None) -> Judged:
     """Return the outcome of a test, which is no verdict while runs or numbers are missing: docs/statistics.md."""
     a, b = (table.scaled[label] for label in (expected.a, expected.b))
     marks = _marks(table, expected)
     subject = "".join(f", {mark}" for mark in marks)
     final = not {"interim", _NO_NUMBER} & set(marks)
     if identical(a, b):
-        return Outcome(expected, final and expected.sign == "~", f"identical results{subject}")
+        return Judged(expected, final and expected.sign == "~", f"identical results{subject}")
     if p is None:
         said = ", ".join(f"{label} has {len(table.samples[label])}" for label in (expected.a, expected.b))
         why = f"a test needs {FEWEST_FOR_A_VERDICT} runs each, and runs that vary: {said}{subject}"
-        return Outcome(expected, False, why)
+        return Judged(expected, False, why)
     difference = fmean(a.values()) - fmean(b.values())
     said = f"difference {difference:+.4g}"
     if table.asked:
         found = seedwise(table.samples[expected.a], table.samples[expected.b], table.asked.scale)
         difference, said = found.log[0], with_interval(found)
     right = expected.sign == "~" or (difference > 0) == (expected.sign == ">")
-    return Outcome(expected, final and right and p < LEVEL, f"{said}, p {p:.2g}{subject}")
+    return Judged(expected, final and right and p < LEVEL, f"{said}, p {p:.2g}{subject}")
 
 
 def _marks(table: Table, expected: Expected) -> list[str]:
@@ -123,15 +123,15 @@ def _marks(table: Table, expected: Expected) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _by_decision(table: Table, expected: Expected) -> Outcome:
+def _by_decision(table: Table, expected: Expected) -> Judged:
     assert table.decided is not None
     pair = {expected.a, expected.b}
     found = next((each for each in table.decided.decisions if {each.a, each.b} == pair), None)
     if found is None:
-        return Outcome(expected, False, f"the design does not compare them: {table.decided.until}")
+        return Judged(expected, False, f"the design does not compare them: {table.decided.until}")
     within = f" within {table.decided.until.margin:g}" if found.verdict == "equivalent" else ""
     marks = [mark for mark in _marks(table, expected) if mark == "survivors only"]
     said = ", ".join([f"the sequential test says {found.verdict}{within}", *marks])
     higher = expected.a if expected.sign == ">" else expected.b
     different = found.verdict == "different" and found.higher == higher
-    return Outcome(expected, found.verdict == "equivalent" if expected.sign == "~" else different, said)
+    return Judged(expected, found.verdict == "equivalent" if expected.sign == "~" else different, said)

@@ -17,11 +17,10 @@ from trainer.runs.outcomes import Outcome, read_outcome
 from trainer.statistics.planned import Test, seeds_for, smallest_difference
 from trainer.statistics.seedwise import LARGEST, factor
 from trainer.statistics.table import noise_floor
-from trainer.sweep.budget import in_words
 from trainer.sweep.cost import Cost, duration
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import Point
-from trainer.text import table
+from trainer.text import duration_text, table
 
 SEEDS = (2, 3, 5, 10, 20)  # of each configuration, in the table
 _TESTS = {"best": "the best one leads {} by", "control": "one differs from {} by", "pairs": "one differs from {} by"}
@@ -230,7 +229,7 @@ class Forecast:
         on = {kind: "" if len(kinds) == 1 else f" on {kind}" for kind in kinds}
         header = ("", "runs", "epochs", *(f"a run{on[kind]}" for kind in kinds))
         rows = [
-            (c.label or "all", str(c.runs), f"{c.epochs:g}", *(in_words(c.seconds[kind]) for kind in kinds))
+            (c.label or "all", str(c.runs), f"{c.epochs:g}", *(duration_text(c.seconds[kind]) for kind in kinds))
             for c in self.costs
         ]
         done = f", {self.points - self.left} of them done" if self.left < self.points else ""
@@ -239,19 +238,19 @@ class Forecast:
         return "\n".join([
             f"{self.sweep.path}: {self.points} points{done}",
             table([header, *rows], right=range(1, len(header))),
-            f"{self.left} runs with {self.epochs:,.12g} epochs take about {in_words(self.seconds)} on {place}, "
+            f"{self.left} runs with {self.epochs:,.12g} epochs take about {duration_text(self.seconds)} on {place}, "
             f"{at_once}",
         ])  # fmt: skip
 
     def _power_text(self, power: Power) -> str:
         asked, count = power.asked, len(self.costs)
         header = ("seeds", "runs", "time", f"found with 80% power if {_TESTS[asked.test].format(asked.against)}")
-        rows = [(str(n), str(n * count), in_words(self.seconds_of(n)), power.shown(n)) for n in SEEDS]
+        rows = [(str(n), str(n * count), duration_text(self.seconds_of(n)), power.shown(n)) for n in SEEDS]
         lines = [f"{asked.outcome.words}; noise: {power.noise_text}", table([header, *rows], right=range(3))]
         if power.wanted is not None:
             cost = "more than 10,000 seeds of each configuration"
             if n := power.needed:
-                cost = f"{n} seeds of each configuration: {n * count} runs, {in_words(self.seconds_of(n))}"
+                cost = f"{n} seeds of each configuration: {n * count} runs, {duration_text(self.seconds_of(n))}"
             lines.append(f"A difference of {asked.shown(power.wanted)} takes {cost}")
         return "\n".join(lines)
 

@@ -22,7 +22,7 @@ def networks_too() -> Complete:
     return remembered(complete_parts)
 
 
-def loaded(point: Point, sweep: Sweep, complete: Complete | None = None) -> LoadedConfig | None:
+def loaded(point: Point, sweep: Sweep) -> LoadedConfig | None:
     """Return what a point resolves to, or None if it is not valid or has own parts.
 
     Their text is not here to be run, and a hash keeps versions apart.
@@ -31,7 +31,7 @@ def loaded(point: Point, sweep: Sweep, complete: Complete | None = None) -> Load
     if any(own_sections(read_overrides(words))):
         return None
     try:
-        return load_config(words, complete=complete or networks_too())
+        return load_config(words, complete=networks_too())
     except UserError:
         return None
 

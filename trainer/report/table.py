@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 
 from trainer.errors import UserError
 from trainer.published import Experiment
@@ -168,6 +169,14 @@ class Table:
     def ranked(self) -> list[str]:
         """Return the configurations with values, the best first."""
         return self.asked.ranked if self.asked else top_group(self.scaled, [], highest=self.best_is_highest)
+
+    @property
+    def ranked_configurations(self) -> list[Configuration]:
+        """Return all configurations, the best first by the metric. Those without a number of it are last."""
+        means = {each.label: fmean(sample.values()) for each in self.configurations if (sample := each.sample())}
+        measured = [each for each in self.configurations if each.label in means]
+        others = [each for each in self.configurations if each.label not in means]
+        return [*sorted(measured, key=lambda each: means[each.label], reverse=self.highest), *others]
 
     @cached_property
     def floor(self) -> NoiseFloor | None:

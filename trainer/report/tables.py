@@ -16,7 +16,6 @@ from trainer.report.configurations import Configuration, cut_short_in, of_sweep,
 from trainer.report.controls import control_among
 from trainer.report.decided import decided_of, still_missing
 from trainer.report.folders import Problem, Read, read_results, runs_of
-from trainer.report.planned import networks_too
 from trainer.report.published.comparisons import Answer, answers_of, authors_answers_of
 from trainer.report.published.filed import resolved
 from trainer.report.published.readings import read_otherwise_by, readings_of
@@ -157,8 +156,7 @@ def _answered(table: Table, sweep: Sweep, read: Read = read_result) -> Table:
     answered = tuple(experiment for experiment in experiments() if experiment.sweep == sweep.name)
     if not answered and not read_otherwise_by(sweep.name):
         return table
-    complete = networks_too()
-    filed = {each.label: resolved(each, sweep, complete) for each in table.configurations}
+    filed = {each.label: resolved(each, sweep) for each in table.configurations}
     configurations = [
         each if each.config else replace(each, config=filed[each.label].config) for each in table.configurations
     ]
@@ -170,7 +168,7 @@ def _answered(table: Table, sweep: Sweep, read: Read = read_result) -> Table:
         configurations=tuple(configurations),
         answers=tuple(answers),
         readings=tuple(readings_of(sweep.name, configurations, filed)),
-        authors=tuple(_planned(authors_answers_of(answered, [*theirs, *configurations], complete), answers)),
+        authors=tuple(_planned(authors_answers_of(answered, [*theirs, *configurations]), answers)),
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from trainer.errors import ArchiveError
 from trainer.files import disk_errors, make_folder, write_whole
 from trainer.runs.archive_lines import Entry, read_entry
-from trainer.runs.results import origin_of, same_numbers, strictly
+from trainer.runs.results import origin_text, same_numbers, strictly
 
 SUFFIX = ".jsonl.gz"
 _KIND = "runs of cifar-sweeps"
@@ -114,7 +114,7 @@ def conflicts(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
 
 def conflict_text(entry: Entry, first: Entry) -> str:
     """Return a conflict as a line."""
-    here, there = origin_of(entry.result.provenance), origin_of(first.result.provenance)
+    here, there = origin_text(entry.result.provenance), origin_text(first.result.provenance)
     return (
         f"config {entry.hash}, seed {entry.result.seed}, has two results: {first.result.name} ({there}) counts,"
         f" {entry.result.name} ({here}) has other numbers"

@@ -4,7 +4,6 @@ The hash is that of `config`, whose keys change numbers. So a later trainer, whi
 """
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from trainer.files import finite_or_none
 from trainer.runs.bits import pack_bits, unpack_bits
 from trainer.runs.folder import hash_of
 from trainer.runs.groups import SEED, decisive
@@ -89,7 +89,7 @@ def entry_of(result: Result, asked: Iterable[Outcome] = ()) -> Entry:
             key: [row.get(key) for row in history.rows] for key in CURVES if any(key in row for row in history.rows)
         },
         "measures": measures,
-        "summary": public(_finite(history.summary)),
+        "summary": public(finite_or_none(history.summary)),
         "confusion": history.confusion,
         "classes": history.classes,
         "correct": None if history.correct is None else pack_bits(history.correct.tolist()),
@@ -170,10 +170,3 @@ def _why(error: ValidationError) -> str:
             return f"{key}: format {FORMATS[-1]} has no such key"
         case _:
             return f"{key}: {first['msg'][:1].lower()}{first['msg'][1:]}, and not {first['input']!r:.60}"
-
-
-def _finite(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a summary with null in place of what JSON does not have."""
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in summary.items()
-    }

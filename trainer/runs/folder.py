@@ -106,13 +106,19 @@ def _is_trained(folder: Path) -> CheckpointError:
     return CheckpointError(f"{folder}: another process is training this run")
 
 
-def read_config(folder: Path) -> RunConfig:
-    """Return the config of a run. Raises CheckpointError if the folder has none, DiskError if it cannot be read."""
+def config_file(folder: Path) -> Path:
+    """Return the file with a run's config. Raises CheckpointError if there is none, DiskError if that is not known."""
     path = folder / "config.yaml"
     with disk_errors(folder, "cannot be read"):
         there = path.is_file()
     if not there:
         raise CheckpointError(f"{folder}: not a run folder (no config.yaml in it)")
+    return path
+
+
+def read_config(folder: Path) -> RunConfig:
+    """Return the config of a run. Raises CheckpointError if the folder has none, DiskError if it cannot be read."""
+    path = config_file(folder)
     settings = read_stored_file(path)
     if not settings:
         raise CheckpointError(f"{path}: empty, so the run cannot be continued")

@@ -18,7 +18,7 @@ from trainer.config.recipes import read_stored_file
 from trainer.errors import CheckpointError
 from trainer.files import disk_errors
 from trainer.runs.bits import unpack_bits
-from trainer.runs.folder import named, object_of, read_summary
+from trainer.runs.folder import config_file, named, object_of, read_summary
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,7 @@ def read_history(folder: Path) -> History:
     Raises CheckpointError if the folder is not a run folder, or has files with content that no run writes, DiskError if
     a file cannot be read.
     """
-    config = folder / "config.yaml"
-    with disk_errors(folder, "cannot be read"):
-        is_run = config.is_file()
-    if not is_run:
-        raise CheckpointError(f"{folder}: not a run folder (no config.yaml in it)")
-    settings, rows = flatten(as_stored(read_stored_file(config))), _rows(folder / "metrics.jsonl")
+    settings, rows = flatten(as_stored(read_stored_file(config_file(folder)))), _rows(folder / "metrics.jsonl")
     summary, confusion = read_summary(folder), object_of(folder / "confusion.json")
     if problems := [f"{folder}/{problem}" for problem in oddities(settings, rows, summary)]:
         raise CheckpointError(*problems)

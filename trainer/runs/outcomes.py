@@ -25,6 +25,7 @@ from trainer.errors import UserError
 from trainer.runs.bands import RATE, Band
 from trainer.runs.history import is_finite
 from trainer.statistics.seedwise import Scale
+from trainer.text import metric_words
 
 SUMMARY = (
     "train/loss",
@@ -167,7 +168,7 @@ class Outcome:
         if self.name == DECADES:
             return "span of the learning rates that train"
         if self.of_summary:
-            return self.name.replace("/", " ").replace("_", " ")
+            return metric_words(self.name)
         if self.over_lengths:
             return f"cost of {100 * self.target:g}% test accuracy in {LENGTHS[self.name.partition('@')[0]]}"
         key, how, window = self._parts

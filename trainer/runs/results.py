@@ -94,7 +94,7 @@ def read_result(folder: Path) -> Result:
     return Result(replace(history, rows=kept), measures, provenance, tuple(notes), traces)
 
 
-def origin_of(provenance: Mapping[str, Any]) -> str:
+def origin_text(provenance: Mapping[str, Any]) -> str:
     """Return where a run comes from, in a phrase: `started 2026-11-28T12:07:15+00:00, revision d593140, H100`."""
     git, versions = provenance.get("git"), provenance.get("versions")
     revision = str(git.get("revision", ""))[:7] if isinstance(git, Mapping) else ""

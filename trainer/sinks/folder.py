@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.files import disk_errors, parse_json, write_json
-from trainer.protocols import Progress, Record, RunInfo, Status, finite_or_none
+from trainer.files import disk_errors, finite_or_none, parse_json, write_json
+from trainer.protocols import Progress, Record, RunInfo, Status
 
 ROWS = "metrics.jsonl"
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,4 +164,4 @@ def _deviations(df: int) -> NDArray[np.float64]:
 
 
 def _mean(sample: Values) -> float:
-    return math.fsum(sample.values()) / len(sample)
+    return fmean(sample.values())

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -41,7 +42,7 @@ def describe(values: Sequence[float]) -> Sample | None:
     """Return the mean, spread and interval, or None for no values."""
     if not values:
         return None
-    n, mean = len(values), math.fsum(values) / len(values)
+    n, mean = len(values), fmean(values)
     if n < 2:
         return Sample(n, mean, None, None, None)
     std = std_of(values)
@@ -70,7 +71,7 @@ def p_above(border: float, values: Sequence[float]) -> float | None:
     if not can_be_judged(values):
         return None
     error = std_of(values) / math.sqrt(len(values))
-    return float(special.stdtr(len(values) - 1, (border - math.fsum(values) / len(values)) / error))
+    return float(special.stdtr(len(values) - 1, (border - fmean(values)) / error))
 
 
 def prediction_half_width(std: ArrayLike, n: int) -> NDArray[np.float64]:
@@ -85,7 +86,7 @@ def prediction_interval(values: Sequence[float], *, rounding: float = 0.0) -> tu
     """
     if len(values) < 2:
         return None
-    mean = math.fsum(values) / len(values)
+    mean = fmean(values)
     half = float(prediction_half_width(std_of(values), len(values))) + rounding
     return mean - half, mean + half
 
@@ -97,7 +98,7 @@ def prediction_p(published: float, values: Sequence[float], *, rounding: float =
     """
     if len(values) < 2 or std_of(values) == 0:
         return None
-    distance = max(0.0, abs(published - math.fsum(values) / len(values)) - rounding)
+    distance = max(0.0, abs(published - fmean(values)) - rounding)
     error = std_of(values) * math.sqrt(1 + 1 / len(values))
     return float(2 * special.stdtr(len(values) - 1, -distance / error))
 
@@ -110,7 +111,7 @@ def prediction_of_difference(a: Sequence[float], b: Sequence[float]) -> tuple[fl
     if min(len(a), len(b)) < 2:
         return None
     shares = [std_of(each) ** 2 * (1 + 1 / len(each)) for each in (a, b)]
-    mean, error = math.fsum(a) / len(a) - math.fsum(b) / len(b), sum(shares)
+    mean, error = fmean(a) - fmean(b), sum(shares)
     if error == 0:
         return mean, mean
     df = 1 / sum((share / error) ** 2 / (len(each) - 1) for share, each in zip(shares, (a, b), strict=True))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -90,7 +91,7 @@ def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
     differences = [a[seed] - b[seed] for seed in shared]
     if len(differences) < FEWEST_FOR_A_VERDICT:
         return None
-    n, mean, std = len(differences), math.fsum(differences) / len(differences), std_of(differences)
+    n, mean, std = len(differences), fmean(differences), std_of(differences)
     if std <= ROUNDING * max(abs(sample[seed]) for sample in (a, b) for seed in shared):
         return Difference(mean, None, None, None, 1.0 if not any(differences) else None)
     half = quantile(n - 1) * std / math.sqrt(n)
@@ -107,6 +108,10 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
     adjusted = np.empty_like(p)
     np.put_along_axis(adjusted, order, np.minimum(stepped, 1.0), -1)
     return adjusted
+
+
+def holm_by_name(p: Mapping[str, float]) -> dict[str, float]:
+    return dict(zip(p, holm([*p.values()]).tolist(), strict=True))
 
 
 def all_pairs(samples: Mapping[str, Mapping[int, float]]) -> list[Pair]:

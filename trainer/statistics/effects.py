@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from scipy import optimize, special
 
@@ -33,7 +34,7 @@ def effect(a: Sequence[float], b: Sequence[float]) -> Effect | None:
     if std == 0:
         return None
     unit = math.sqrt(1 / na + 1 / nb)
-    d = (math.fsum(a) / na - math.fsum(b) / nb) / std
+    d = (fmean(a) - fmean(b)) / std
     correction = math.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) / math.sqrt(df / 2)
     low, high = (_noncentral(df, quantile, d / unit) * unit * correction for quantile in (1 - LEVEL / 2, LEVEL / 2))
     return Effect(d * correction, low, high)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from trainer.statistics.describe import LEVEL
-from trainer.statistics.differences import holm
+from trainer.statistics.differences import holm_by_name
 
 CHANCE_LEVEL = 0.001
 """Level of the test whether an accuracy is above chance."""
@@ -52,7 +52,7 @@ def failures(counts: Mapping[str, tuple[int, int]]) -> list[Failures]:
         return []
     reference = min(ended, key=lambda name: (ended[name][0] / ended[name][1], -ended[name][1]))
     tests = {name: exact_p(ended[name], ended[reference]) for name in ended if name != reference}
-    corrected = dict(zip(tests, holm(list(tests.values())).tolist(), strict=True))
+    corrected = holm_by_name(tests)
     found: list[Failures] = []
     for name, (failed, n) in ended.items():
         # The quantiles that scipy.stats.binomtest searches for, which takes seconds to load.

@@ -8,6 +8,7 @@ and its logarithm is what is averaged. A quantity that may be 0 or below, as a c
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 from scipy import special
@@ -81,7 +82,7 @@ def seedwise(a: Values, b: Values, scale: Scale, *, comparisons: int = 1) -> Con
 
 def _paired(moves: list[float], scale: Scale, comparisons: int, rounding: float) -> Contrast:
     """Compare by the differences of pairs. A spread up to `rounding` is none: quotients differ in their last bit."""
-    n, mean = len(moves), math.fsum(moves) / len(moves)
+    n, mean = len(moves), fmean(moves)
     std = std_of(moves) if n > 1 else None
     if std is None or std <= rounding:
         same = n > 1 and not any(moves)

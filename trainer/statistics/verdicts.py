@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from scipy import special
 
 from trainer.statistics.comparisons import Comparison, Pooled, can_be_tested, dunnett_quantile, pooled
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL, Values, quantile
-from trainer.statistics.differences import holm, welch
+from trainer.statistics.differences import holm_by_name, welch
 from trainer.statistics.power import POWER, smallest_n
 
 Word = Literal["different", "equivalent", "identical", "undecided"]
@@ -60,7 +61,7 @@ def verdicts(
             name: _p_within(samples[name], samples[reference], noise if several else None, margin) for name in testable
         }
     )
-    within = dict(zip(tested, holm([*tested.values()]).tolist(), strict=True)) if tested else {}
+    within = holm_by_name(tested)
     found: dict[str, Verdict] = {}
     for each in comparisons:
         p = within.get(each.name)
@@ -105,7 +106,7 @@ def _p_within(a: Values, b: Values, noise: Pooled | None, margin: float) -> floa
     if noise is None:
         return p
     error = math.sqrt(noise.variance * (1 / len(x) + 1 / len(y)))
-    return max(p, float(p_within(math.fsum(x) / len(x) - math.fsum(y) / len(y), error, noise.df, margin)))
+    return max(p, float(p_within(fmean(x) - fmean(y), error, noise.df, margin)))
 
 
 @cache

@@ -20,10 +20,11 @@ from trainer.runs.folder import read_config, read_summary
 from trainer.sweep.check import entry_of
 from trainer.sweep.engine import Watch
 from trainer.sweep.local import LocalSweep
-from trainer.sweep.order import configuration, seed_rounds
+from trainer.sweep.order import seed_rounds
 from trainer.sweep.pilot import PilotError
 from trainer.sweep.points import Entry, sample
 from trainer.sweep.status import Progress
+from trainer.text import duration_text
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _FOR_A_VERDICT = 3  # seeds of each configuration (docs/statistics.md)
@@ -91,8 +92,8 @@ class Round:
         count = "1 run" if self.count == 1 else f"{self.count} runs"
         method = self.sweep.checked.sweep.file.method
         if method != "grid":
-            return f"{self.sweep.name}: up to {count} of a {method} search, about {in_words(self.seconds)} each"
-        return f"{self.sweep.name}, seed {self.number + 1} of each point: {count}, about {in_words(self.seconds)}"
+            return f"{self.sweep.name}: up to {count} of a {method} search, about {duration_text(self.seconds)} each"
+        return f"{self.sweep.name}, seed {self.number + 1} of each point: {count}, about {duration_text(self.seconds)}"
 
 
 Predict = Callable[[Entry], float]
@@ -122,7 +123,7 @@ def next_round(
     number = min(place[entry.point.key] for entry in left)
     entries = tuple(entry for entry in left if place[entry.point.key] == number)
     seconds = [
-        (measured.get(configuration(entry.point)) or predict(entry)) * _share_left(sweep, entry, state)
+        (measured.get(entry.point.configuration_key) or predict(entry)) * _share_left(sweep, entry, state)
         for entry in entries
     ]
     begun = any(place.get(key) == number and each != "waiting" for key, each in state.items())
@@ -144,7 +145,7 @@ def mean_seconds(sweep: LocalSweep) -> dict[str, float]:
     points = {entry.point.key: entry.point for entry in sweep.checked.entries}
     seconds: dict[str, list[float]] = {}
     for key, taken in sweep.seconds().items():
-        seconds.setdefault(configuration(points[key]) if key in points else key, []).append(taken)
+        seconds.setdefault(points[key].configuration_key if key in points else key, []).append(taken)
     return {key: sum(taken) / len(taken) for key, taken in seconds.items()}
 
 
@@ -210,9 +211,9 @@ def run_for(
         chosen = next((found for found in rounds if found.seconds <= left), None)
         if chosen is None:
             if rounds and left > 0:
-                say(f"{in_words(left)} left, too little for {min(rounds, key=lambda found: found.seconds)}")
+                say(f"{duration_text(left)} left, too little for {min(rounds, key=lambda found: found.seconds)}")
             break
-        say(f"{chosen}; {in_words(left)} left")
+        say(f"{chosen}; {duration_text(left)} left")
         name = chosen.sweep.name
         run = partial(chosen.sweep.run, wanted=chosen.entries, deadline=deadline)
         with watch(chosen.sweep) as show:
@@ -220,11 +221,3 @@ def run_for(
         tried[name].add(chosen.number)
         del known[name]
     return Spent(tuple(sweep.progress() for sweep in sweeps), tuple(skipped), signal)
-
-
-def in_words(seconds: float) -> str:
-    """Return a time to two digits: `45 s`, `12 min`, `3.4 h`."""
-    for unit, size, most in (("s", 1, 90), ("min", 60, 90), ("h", 3600, float("inf"))):
-        if seconds / size < most:
-            return f"{float(f'{seconds / size:.2g}'):g} {unit}"
-    return ""

@@ -70,7 +70,7 @@ def resolve(point: Point, sweep: Sweep, complete: Complete = complete_parts) -> 
 
 def _of_seed(point: Point, sweep: Sweep, complete: Complete, resolved: dict[str, RunConfig]) -> RunConfig:
     """Resolve a point, or take what was resolved for another seed."""
-    key, seed = identity({key: value for key, value in point.values.items() if key != SEED}), point.values.get(SEED)
+    key, seed = point.configuration_key, point.values.get(SEED)
     if key in resolved and type(seed) is int and 0 <= seed < 2**63:
         return resolved[key].model_copy(update={SEED: seed})
     config = resolve(point, sweep, complete)

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from trainer.runs.groups import SEED
 from trainer.sweep.budget import any_points, mean_seconds
 from trainer.sweep.check import remembered, resolve
 from trainer.sweep.local import LocalSweep
-from trainer.sweep.order import configuration
 from trainer.sweep.points import Entry
 from trainer.training.network_arguments import complete_parts
 
@@ -35,15 +35,15 @@ def costs_of(sweep: LocalSweep, predict: Predict, devices: Sequence[str]) -> lis
     kinds = list(dict.fromkeys(devices))
     state, complete = sweep.state(), remembered(complete_parts)
     measured = mean_seconds(sweep) if len(kinds) == 1 else {}
-    first = {configuration(entry.point): entry for entry in reversed(sweep.entries)}
-    left = Counter(configuration(entry.point) for entry in sweep.entries if state.get(entry.point.key) not in _ENDED)
+    first = {entry.point.configuration_key: entry for entry in reversed(sweep.entries)}
+    left = Counter(entry.point.configuration_key for entry in sweep.entries if state.get(entry.point.key) not in _ENDED)
     if sweep.checked.sweep.file.method != "grid":
         entry = next(iter(sweep.entries), None) or any_points(sweep)[0]
         known = [*measured.values()]
         count = sweep.progress().total - sum(each in _ENDED for each in state.values())
         first, left = {"": entry}, Counter({"": count})
         measured = {"": sum(known) / len(known)} if known else {}
-    keys = [key for key in sweep.checked.sweep.varied if key != "seed"]
+    keys = [key for key in sweep.checked.sweep.varied if key != SEED]
     return [
         Cost(
             entry.point.label(keys) if name else "a point of the search",

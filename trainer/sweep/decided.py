@@ -17,6 +17,7 @@ from trainer.errors import SweepError
 from trainer.runs.groups import SEED
 from trainer.statistics.sequential import Decision, Design, decide
 from trainer.sweep.engine import Watch
+from trainer.sweep.file import Metric
 from trainer.sweep.header import Until, seeds_tried
 from trainer.sweep.local import LocalSweep
 from trainer.sweep.order import Plan
@@ -36,7 +37,7 @@ class Decided:
     failed: Mapping[str, int]  # number of failed runs of each configuration that has some
     design: Mapping[str, Any]  # as the ledger has it
     signal: int | None
-    margin: str  # as it is shown
+    until: Until  # the design in the words of the sweep's file, which a report reads
 
     @property
     def runs(self) -> int:
@@ -77,8 +78,8 @@ def plan_for(plan: Plan, design: Design) -> Plan:
     return replace(plan, count=seeds_tried(design.at_most))
 
 
-def design_of(sweep: LocalSweep, question: str, numbers: Design) -> tuple[Design, str]:
-    """Return (the design, its margin as text). `question` is best, all-pairs, against or against=LABEL.
+def design_of(sweep: LocalSweep, question: str, numbers: Design) -> Design:
+    """Return the design. `question` is best, all-pairs, against or against=LABEL.
 
     `numbers` has everything else. Its margin, by default the file's, is in the unit of the shown metric: points. Raises
     SweepError if nothing can be decided: a search, no metric or one that is not logged, one configuration, or no such
@@ -109,23 +110,20 @@ def design_of(sweep: LocalSweep, question: str, numbers: Design) -> tuple[Design
         raise SweepError(f"--question: against what? Write against=LABEL, such as against={labels[0]}")
     if kind == "against" and control not in labels:
         raise SweepError(f"--question: {control!r} is no configuration{did_you_mean(control, labels)}")
-    percent = "accuracy" in file.metric.name
     margin = sweep.checked.sweep.header.margin if numbers.margin is None else numbers.margin
-    design = replace(
+    return replace(
         numbers,
         question=kind,
         control=labels.index(control) if control else None,
-        margin=margin / 100 if margin is not None and percent else margin,
+        margin=margin / 100 if margin is not None and _in_points(file.metric) else margin,
         highest=file.metric.goal == "maximize",
     )
-    return design, "" if margin is None else f"{margin:g}{' points' if percent else ''}"
 
 
 def run_until_decided(
     sweep: LocalSweep,
     design: Design,
     *,
-    margin: str = "",
     jobs: int,
     devices: Sequence[str],
     watch: Watch,
@@ -143,7 +141,8 @@ def run_until_decided(
         "configurations": sorted(labels),  # Holm's correction counts their pairs
         "seeds": list(sweep.seeds),  # looks are taken in their order
     }
-    sweep.note_design(noted, str(_until(design, control, margin)))
+    until = _until(design, control, sweep.checked.sweep.file.metric)
+    sweep.note_design(noted, str(until))
     entries = {entry.point.key: entry for entry in sweep.entries}
     tried = set[str]()
     signal: int | None = None
@@ -153,7 +152,7 @@ def run_until_decided(
         decisions, still = decide(outcomes.samples, design, spent=outcomes.spent)
         wanted = [entries[key] for key in _wanted(outcomes, list(entries), still, design) if key not in tried]
         if signal or not wanted:
-            return Decided(_begun(progress), tuple(decisions), tuple(still), outcomes.failed, noted, signal, margin)
+            return Decided(_begun(progress), tuple(decisions), tuple(still), outcomes.failed, noted, signal, until)
         _refuse_no_metric(sweep, progress)
         running = {status.point.key for status in progress.points if status.state == "running"}
         if all(entry.point.key in running for entry in wanted):  # by another controller
@@ -173,10 +172,13 @@ def _refuse_no_metric(sweep: LocalSweep, progress: Progress) -> None:
         raise SweepError(f"--until decided: {metric.name} is in none of {len(finished)} finished runs of {sweep.name}")
 
 
-def _until(design: Design, control: str | None, margin: str) -> Until:
-    """Return the design in the words of the sweep's file, which a report reads. `margin` is as it is shown."""
-    shown = float(margin.partition(" ")[0]) if margin else None
-    return Until(design.question, control or "", design.at_least, design.at_most, shown)
+def _until(design: Design, control: str | None, metric: Metric | None) -> Until:
+    margin = 100 * design.margin if design.margin is not None and _in_points(metric) else design.margin
+    return Until(design.question, control or "", design.at_least, design.at_most, margin)
+
+
+def _in_points(metric: Metric | None) -> bool:
+    return metric is not None and "accuracy" in metric.name
 
 
 def _needed(sweep: LocalSweep, begun: Collection[str], wanted: Sequence[Entry]) -> LocalSweep:
@@ -262,6 +264,7 @@ def _sentence(decision: Decision, end: Decided) -> str:
             other = b if decision.higher == a else a
             return f"{decision.higher} is higher than {other}: different, {after}"
         case "equivalent":
-            return f"{a} and {b}: equivalent within {end.margin}, {after}"
+            points = " points" * _in_points(end.progress.metric)
+            return f"{a} and {b}: equivalent within {end.until.margin:g}{points}, {after}"
         case "open":
             return f"{a} and {b}: undecided {after}"

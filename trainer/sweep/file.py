@@ -140,7 +140,7 @@ class Sweep:
     def varied(self) -> list[str]:
         """Return the keys that take more than one value, `seed` last."""
         keys = [key for key, parameter in self.space.items() if not isinstance(parameter, Constant)]
-        return sorted(keys, key=lambda key: (key == "seed", key))
+        return sorted(keys, key=lambda key: (key == SEED, key))
 
     @property
     def seeds_per_point(self) -> int:
@@ -241,7 +241,7 @@ def with_overrides(sweep: Sweep, overrides: Sequence[str]) -> Sweep:
 
 
 def _warnings(file: SweepFile, space: Mapping[str, Parameter], tree: Any, ignored: Sequence[str]) -> Iterator[str]:
-    if "seed" not in space:
+    if SEED not in space:
         yield "seed: not a parameter, so every point is run once; add seed: {values: [0, 1, 2]}"
     if file.project is None:
         yield "project: not named, so that W&B files the sweep under `uncategorized`"

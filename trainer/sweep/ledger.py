@@ -1,7 +1,8 @@
 """The attempts at the points of a sweep: an Optuna study in which a trial is one attempt.
 
 No point is run twice: of the trials of a point that have not failed, the one with the lowest number counts, and a
-controller that has claimed another one gives it back. So two controllers may enqueue the same point at once.
+controller that has claimed another one gives it back. Controllers decide under a common lock, where they have one. Two
+that share only an SQLite file may enqueue the same point at once.
 """
 
 import contextlib

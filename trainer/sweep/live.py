@@ -1,6 +1,5 @@
 """Display of a running sweep on stderr: a live table on a terminal, a line for each change elsewhere."""
 
-import datetime
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from trainer.sweep.engine import Snapshot, Watch
 from trainer.sweep.status import PointStatus, in_unit, rows
-from trainer.text import number
+from trainer.text import duration_text, number
 
 
 class SweepView(AbstractContextManager["SweepView"]):
@@ -93,7 +92,7 @@ def _foot(snapshot: Snapshot) -> str:
     if snapshot.stopping:
         parts.append("stopping: children finish their step and save")
     elif snapshot.seconds_left:
-        parts.append(f"about {datetime.timedelta(seconds=round(snapshot.seconds_left))} left")
+        parts.append(f"about {duration_text(snapshot.seconds_left)} left")
     return ", ".join(parts)
 
 

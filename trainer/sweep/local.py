@@ -15,7 +15,7 @@ from typing import Any
 from trainer.config.overrides import as_typed
 from trainer.data.shared import shared_images
 from trainer.errors import SweepError
-from trainer.files import disk_errors, write_whole
+from trainer.files import make_folder, write_whole
 from trainer.runs.have import archives_of
 from trainer.sinks.packages import refuse_missing
 from trainer.sweep.begun import begun_with
@@ -70,8 +70,7 @@ class LocalSweep:
         sweep = self.checked.sweep
         if self.cluster is None:
             refuse_missing(resolve((points_of(sweep) or sample(sweep, 1))[0], sweep).sink)
-        with disk_errors(self.folder, "cannot be made"):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         keep_texts(sweep, self.folder)
         at_once = jobs > 1 and self.cluster is None and {*devices} <= {"auto", "cpu"}
         with self._ledger() as ledger, shared_images() if at_once else nullcontext(dict[str, str]()) as shared:
@@ -120,8 +119,7 @@ class LocalSweep:
 
         Raises SweepError if it was begun with another one.
         """
-        with disk_errors(self.folder, "cannot be made"):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         with self._ledger() as ledger:
             ledger.note_design(design, said)
 

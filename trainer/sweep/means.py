@@ -12,7 +12,6 @@ from statistics import fmean
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from trainer.sweep.file import Metric
-from trainer.sweep.order import configuration
 from trainer.sweep.points import Point
 
 
@@ -67,7 +66,7 @@ def as_complete(run: FrozenTrial, value: float) -> FrozenTrial:
 def _by_point(runs: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:
     found: dict[str, list[FrozenTrial]] = {}
     for run in runs:
-        found.setdefault(configuration(Point(run.user_attrs["point"])), []).append(run)
+        found.setdefault(Point(run.user_attrs["point"]).configuration_key, []).append(run)
     return list(found.values())
 
 

@@ -11,7 +11,6 @@ from trainer.errors import ConfigError, SweepError
 from trainer.runs.groups import identity
 from trainer.sweep.check import remembered, resolve
 from trainer.sweep.local import LocalSweep
-from trainer.sweep.order import configuration
 from trainer.sweep.pilot import PilotError, in_child, kind_of, of_point
 from trainer.threads import cores
 from trainer.training.network_arguments import complete_parts
@@ -114,7 +113,7 @@ def runs_at_once(sweeps: Iterable[LocalSweep], env: Mapping[str, str], say: Say)
     for sweep in sweeps:
         if sweep.checked.sweep.file.method != "grid":
             raise SweepError(f"--per-device: auto: {sweep.name} is a search, whose points are not known; give a number")
-        first = {configuration(entry.point): entry for entry in reversed(sweep.entries)}
+        first = {entry.point.configuration_key: entry for entry in reversed(sweep.entries)}
         for entry in first.values():
             kind = identity(kind_of(resolve(entry.point, sweep.checked.sweep, complete)))
             if kind not in found:

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 from trainer.config.explain import did_you_mean
 from trainer.config.overrides import canonical, flatten, read_overrides
 from trainer.errors import SweepError
-from trainer.runs.groups import SEED, identity
+from trainer.runs.groups import SEED
 from trainer.sweep.file import Sweep
 from trainer.sweep.header import seeds_until
 from trainer.sweep.points import Entry, Point
@@ -104,18 +104,13 @@ def ordered(entries: Sequence[Entry], plan: Plan, sweep: Sweep) -> tuple[Entry, 
     return tuple(sorted(found, key=lambda entry: not any(_has(entry.point, each) for each in wanted)))
 
 
-def configuration(point: Point) -> str:
-    """Return a text that identifies the configuration of a point: its values without the seed."""
-    return identity({key: value for key, value in point.values.items() if key != SEED})
-
-
 def seed_rounds(points: Sequence[Point]) -> dict[str, int]:
     """Return how many points of its configuration come before each point, by the point's key."""
     seen = Counter[str]()
     rounds: dict[str, int] = {}
     for point in points:
-        rounds[point.key] = seen[configuration(point)]
-        seen[configuration(point)] += 1
+        rounds[point.key] = seen[point.configuration_key]
+        seen[point.configuration_key] += 1
     return rounds
 
 

@@ -1,13 +1,12 @@
 """The points of a sweep. A point is one value for each key, and becomes one run."""
 
-import json
 import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.config.overrides import canonical, write_override
+from trainer.config.overrides import write_override
 from trainer.errors import SweepError
 from trainer.runs.groups import SEED, identity, label
 from trainer.sweep.file import Sweep
@@ -23,7 +22,12 @@ class Point:
     @property
     def key(self) -> str:
         """Return a text that identifies the point. It is the same after JSON has made 1 of 1.0."""
-        return json.dumps({key: canonical(value) for key, value in self.values.items()}, sort_keys=True)
+        return identity(self.values)
+
+    @property
+    def configuration_key(self) -> str:
+        """Return a text that identifies the configuration of the point: its values without the seed."""
+        return identity({key: value for key, value in self.values.items() if key != SEED})
 
     @property
     def overrides(self) -> list[str]:
@@ -36,7 +40,7 @@ class Point:
 
     def slug(self, varied: list[str]) -> str:
         """Return what distinguishes this point as a file name: `cosine-s2`."""
-        parts = [("s" if key == "seed" else "") + _short(self.values[key]) for key in varied if key in self.values]
+        parts = [("s" if key == SEED else "") + _short(self.values[key]) for key in varied if key in self.values]
         parts = [re.sub(r"(?<=\d)e\+", "e", re.sub(r"(?<![\w.])-(?=[\d.])", "minus", part)) for part in parts]
         return re.sub(r"[^A-Za-z0-9.]+", "-", "_".join(parts).replace("_", "-")).strip("-.")[:60] or "point"
 

@@ -6,7 +6,6 @@ from trainer.config import RunConfig
 from trainer.errors import SweepError
 from trainer.sweep.check import remembered, resolve
 from trainer.sweep.local import LocalSweep
-from trainer.sweep.order import configuration
 from trainer.sweep.ray_cluster import RayCluster
 from trainer.training.network_arguments import complete_parts
 
@@ -32,7 +31,7 @@ def refuse_what_does_not_fit(sweeps: Sequence[LocalSweep], cluster: RayCluster, 
 def _configs(sweep: LocalSweep) -> list[tuple[str, RunConfig]]:
     """Return a label and the config of each configuration that is known."""
     complete = remembered(complete_parts)
-    first = {configuration(entry.point): entry for entry in reversed(sweep.entries)}
+    first = {entry.point.configuration_key: entry for entry in reversed(sweep.entries)}
     return [(entry.run, resolve(entry.point, sweep.checked.sweep, complete)) for entry in reversed(first.values())]
 
 

@@ -134,15 +134,22 @@ def distributions_of(sweep: Sweep) -> dict[str, BaseDistribution]:
                 pass
             case Choice():
                 found[key] = CategoricalDistribution([json.dumps(value) for value in parameter.choices])
-            case Range("int_uniform", low, high) if low > -_EXACT and high < _EXACT:
-                found[key] = IntDistribution(int(low), int(high))
-            case Range("log_uniform_values", low, high):
-                found[key] = FloatDistribution(low, high, log=True)
-            case Range("uniform", low, high):
-                found[key] = FloatDistribution(low, high)
-            case _:
-                found[key] = FloatDistribution(0, 1)
+            case Range():
+                found[key] = _native(parameter) or FloatDistribution(0, 1)
     return found
+
+
+def _native(parameter: Range) -> BaseDistribution | None:
+    """Return Optuna's own distribution of a range, or None if it has none."""
+    match parameter:
+        case Range("int_uniform", low, high) if low > -_EXACT and high < _EXACT:
+            return IntDistribution(int(low), int(high))
+        case Range("log_uniform_values", low, high):
+            return FloatDistribution(low, high, log=True)
+        case Range("uniform", low, high):
+            return FloatDistribution(low, high)
+        case _:
+            return None
 
 
 def shown_distributions(sweep: Sweep, trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
@@ -154,17 +161,9 @@ def shown_distributions(sweep: Sweep, trials: Sequence[FrozenTrial]) -> dict[str
     return {
         key: distribution
         for key, distribution in distributions_of(sweep).items()
-        if _is_native(sweep.space[key], distribution)
+        if (not isinstance(parameter := sweep.space[key], Range) or _native(parameter))
         and all(trial.distributions.get(key, distribution) == distribution for trial in trials)
     }
-
-
-def _is_native(parameter: Parameter, distribution: BaseDistribution) -> bool:
-    """Return whether Optuna has values of a parameter themselves, and not their quantiles."""
-    if not isinstance(parameter, Range):
-        return True
-    numbers = ("uniform", "log_uniform_values")
-    return parameter.distribution in numbers or isinstance(distribution, IntDistribution)
 
 
 def shown_params(values: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
@@ -191,11 +190,7 @@ def values_of(params: Mapping[str, Any], sweep: Sweep) -> dict[str, Any]:
                 return known
             case Choice():
                 return json.loads(params[key])
-            case Range("int_uniform", low, high) if low > -_EXACT and high < _EXACT:
-                return params[key]
-            case Range("uniform" | "log_uniform_values"):
-                return params[key]
-            case _:
-                return quantile(parameter, params[key])
+            case Range():
+                return params[key] if _native(parameter) else quantile(parameter, params[key])
 
     return {key: value(key, parameter) for key, parameter in sweep.searched.items()}

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from trainer.config.overrides import flatten, read_overrides
 from trainer.runs.chance import TestSet, at_guessing, tests_named
+from trainer.runs.groups import SEED
 from trainer.sweep.file import Metric, Sweep
 from trainer.sweep.points import Point
 from trainer.text import spread, table
@@ -145,7 +146,7 @@ def progress(points: Sequence[Point], attempts: Sequence[Attempt], *, sweep: Swe
 
 def configurations(progress: Progress) -> dict[str, list[PointStatus]]:
     """Return the points of each configuration by its label, in the file's order."""
-    keys = [key for key in progress.varied if key != "seed"]
+    keys = [key for key in progress.varied if key != SEED]
     groups: dict[str, list[PointStatus]] = {}
     for status in progress.points:
         groups.setdefault(status.point.label(keys), []).append(status)

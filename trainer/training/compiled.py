@@ -50,10 +50,10 @@ def pass_ahead(parts: Parts) -> float:
     """
     begun = time.perf_counter()
     config, compute = parts.config, parts.compute
-    total = parts.batches.steps.of(config.epochs)
+    steps = parts.batches.steps.of(config.epochs, most=config.max_steps)
     with untouched(parts.model):
         parts.model.train()
-        for shape in parts.batches.shapes(min(total, config.max_steps or total)):
+        for shape in parts.batches.shapes(steps):
             (images,) = parts.ranks.part(torch.zeros(shape, dtype=torch.uint8, device=compute.device))
             images = parts.normalize(images, compute.memory_format)
             for part in images.tensor_split(min(config.accumulate, len(images))):

@@ -6,7 +6,8 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -114,6 +115,14 @@ class Compute:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
+    def timed(self, work: Callable[[], object]) -> float:
+        """Return the seconds that `work` takes, the device included."""
+        self.synchronize()
+        start = time.perf_counter()
+        work()
+        self.synchronize()
+        return time.perf_counter() - start
+
 
 @cache
 def _own_stream(device: torch.device) -> torch.cuda.Stream:
@@ -151,14 +160,14 @@ def describe_device(device: torch.device) -> str:
     return f"{processor()}, {threads} thread{'' if threads == 1 else 's'}"
 
 
-def keep_freed_memory() -> None:
-    """Make glibc keep the memory that a step frees for the next step, instead of returning it to the kernel.
+def keep_freed_memory(device: torch.device) -> None:
+    """Make glibc keep the memory that a step on a CPU frees for the next, instead of returning it to the kernel.
 
     The activations of a batch exceed malloc's limit for separate mappings. By default every step therefore faults in
     all of its memory again: a quarter of FastResNet9's time on two cores (docs/lab-notes.md, 2026-11-21). Without
     glibc this does nothing.
     """
-    if platform.libc_ver()[0] == "glibc":
+    if device.type == "cpu" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, -1)  # never

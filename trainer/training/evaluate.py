@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -130,10 +131,8 @@ def _least_certain(logits: Tensor, share: float) -> Tensor:
     return certainty.topk(count, largest=False).indices.sort().values
 
 
-def _views(raw: Tensor, tta: Tta) -> list[tuple[float, Tensor]]:
+def _views(raw: Tensor, tta: Literal["hflip", "hflip_translate"]) -> list[tuple[float, Tensor]]:
     """Return (weight, images) of each view, the unchanged images first. The weights sum to 1."""
-    if tta == "none":
-        return [(1.0, raw)]
     if tta == "hflip":
         return [(1 / 2, raw), (1 / 2, raw.flip(-1))]
     height, width = raw.shape[-2:]

@@ -87,19 +87,12 @@ def _without_norm(net: nn.Module, model: Model) -> list[str]:
     return [f"model.norm_momentum: {model.name} has no BatchNorm; leave it out"]
 
 
-def initial_network(model: Model, image_set: ImageSet, *, seed: int, sides: Sequence[int] = ()) -> nn.Module:
-    """Return the network at the start of training, on the CPU.
-
-    Its weights depend on `seed` alone, its whitening is computed from the training images. Raises ConfigError if the
-    network does not take them, or not with one of `sides`, or makes no logits of them.
-    """
-    net = drawn_network(model, image_set, seed=seed, sides=sides)
-    fit_whitening(net, image_set)
-    return net
-
-
 def drawn_network(model: Model, image_set: ImageSet, *, seed: int, sides: Sequence[int] = ()) -> nn.Module:
-    """Return the same without its whitening, which `fit_whitening` computes."""
+    """Return the network at the start of training, on the CPU, without its whitening, which `fit_whitening` computes.
+
+    Its weights depend on `seed` alone. Raises ConfigError if the network does not take the images, or not with one of
+    `sides`, or makes no logits of them.
+    """
     seed_shared(seed)
     net = build_network(model, image_set)
     if is_own("model", model.name):

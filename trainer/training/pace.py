@@ -3,7 +3,7 @@
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import count, islice
 from pathlib import Path
@@ -85,8 +85,7 @@ def measure_pace(config: RunConfig) -> Pace:
     """
     begun = time.perf_counter()
     compute = choose_compute(config.train)
-    if compute.device.type == "cpu":
-        keep_freed_memory()
+    keep_freed_memory(compute.device)
     # Timed at the whole side, since images that grow begin with quicker steps, and at the first batch size, since as
     # many images in larger batches take about as long.
     train = config.train.model_copy(update={"batch_schedule": BatchSchedule()})
@@ -94,19 +93,12 @@ def measure_pace(config: RunConfig) -> Pace:
     config = config.model_copy(update={"augment": augment, "train": train})
     image_set = load_image_set(config.data, seed=config.seed)
     parts = build_parts(config, compute, image_set)
-    total = min(parts.batches.steps.of(config.train.epochs), config.train.max_steps or 2**63)
+    total = parts.batches.steps.of(config.train.epochs, most=config.train.max_steps)
     plain = replace(parts, probes=[])
     with tempfile.TemporaryDirectory() as folder, numerics(config.train, parts.model), compute.stream():
 
         def keep(name: str, content: Mapping[str, Any]) -> None:
             save_checkpoint(Path(folder) / f"{name}.pt", {"config": config.model_dump(mode="json"), **content})
-
-        def timed(piece: Callable[[], object]) -> float:
-            compute.synchronize()
-            start = time.perf_counter()
-            piece()
-            compute.synchronize()
-            return time.perf_counter() - start
 
         loop = Loop(plain, [], keep=keep, stop_requested=lambda: False, steps=source_of_steps(config, plain))
         batches = endless_batches(parts)
@@ -115,17 +107,17 @@ def measure_pace(config: RunConfig) -> Pace:
             loop.train_batch(images, targets)
         compute.synchronize()
         start = time.perf_counter() - begun
-        steps = [timed(lambda: loop.train_batch(*next(batches))) for _ in range(_STEPS)]
+        steps = [compute.timed(lambda: loop.train_batch(*next(batches))) for _ in range(_STEPS)]
         step = sorted(steps)[_STEPS // 2]
-        epoch = max(0.0, timed(lambda: next(iter(parts.batches.epoch(1)))))
+        epoch = max(0.0, compute.timed(lambda: next(iter(parts.batches.epoch(1)))))
         return Pace(
             start=start,
             step=step,
             epoch=epoch,
-            evaluation=_evaluation(parts, timed),
-            checkpoint=timed(loop.save_checkpoint),
+            evaluation=_evaluation(parts),
+            checkpoint=compute.timed(loop.save_checkpoint),
             apart=seconds_between_checkpoints(config.train, compute.device),
-            probes=sum(_probes(parts, images, targets, total, timed)),
+            probes=sum(_probes(parts, images, targets, total)),
             steps_per_epoch=parts.batches.steps.in_epoch(0),
             evaluated=len(parts.val) if parts.val else 0,
             tested=len(parts.test),
@@ -138,12 +130,12 @@ def endless_batches(parts: Parts) -> Iterator[tuple[Tensor, Tensor]]:
 
     An epoch that the run does not complete is cut short there: the network may not take the smaller batch at its end.
     """
-    total = parts.batches.steps.of(parts.config.epochs)
+    steps = parts.batches.steps.of(parts.config.epochs, most=parts.config.max_steps)
     for epoch in count():
-        yield from islice(parts.batches.epoch(epoch), min(total, parts.config.max_steps or total))
+        yield from islice(parts.batches.epoch(epoch), steps)
 
 
-def _evaluation(parts: Parts, timed: Callable[[Callable[[], object]], float]) -> float:
+def _evaluation(parts: Parts) -> float:
     """Return seconds for each image: of one batch of the test set, after one that is not timed."""
     size = min(parts.config.eval_batch_size or evaluated_at_once(parts.test.images), len(parts.test))
     part = replace(parts.test, images=parts.test.images[:size], labels=parts.test.labels[:size])
@@ -161,16 +153,14 @@ def _evaluation(parts: Parts, timed: Callable[[Callable[[], object]], float]) ->
         )
 
     once()
-    return timed(once) / size
+    return parts.compute.timed(once) / size
 
 
-def _probes(
-    parts: Parts, images: Tensor, targets: Tensor, total: int, timed: Callable[[Callable[[], object]], float]
-) -> Iterator[float]:
+def _probes(parts: Parts, images: Tensor, targets: Tensor, total: int) -> Iterator[float]:
     """Yield the seconds of each probe in a run of `total` steps."""
     for probe in parts.probes:
         step = Step(parts, parts.normalize(images, parts.compute.memory_format), targets, watched=True)
         view = step.view(step.backward(), step=0, epoch=0.0, lr=float(parts.optimizer.param_groups[0]["lr"]))
         due = sum(probe.due(number) for number in range(total))
         if due:
-            yield due * timed(lambda probe=probe, view=view: probe.measure(view))
+            yield due * parts.compute.timed(lambda probe=probe, view=view: probe.measure(view))

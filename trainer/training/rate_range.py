@@ -14,6 +14,7 @@ from trainer.config.augment import Side
 from trainer.config.probe import Probe
 from trainer.config.train import BatchSchedule
 from trainer.data.sources import load_image_set
+from trainer.files import finite_or_none
 from trainer.training.device import choose_compute, keep_freed_memory
 from trainer.training.numerics import numerics
 from trainer.training.pace import endless_batches
@@ -50,9 +51,7 @@ class RateRange:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, with null for what is not finite."""
-        points = [{key: value if math.isfinite(value) else None for key, value in asdict(point).items()}
-                  for point in self.points]  # fmt: skip
-        return {**asdict(self), "points": points}
+        return {**asdict(self), "points": [finite_or_none(asdict(point)) for point in self.points]}
 
 
 def measure_rate_range(config: RunConfig, *, low: float, high: float, steps: int) -> RateRange:
@@ -61,8 +60,7 @@ def measure_rate_range(config: RunConfig, *, low: float, high: float, steps: int
     Other rates, such as that of a head, rise in proportion. Raises UserError for what would keep a run from starting.
     """
     compute = choose_compute(config.train)
-    if compute.device.type == "cpu":
-        keep_freed_memory()
+    keep_freed_memory(compute.device)
     augment = config.augment.model_copy(update={"side": Side()})
     train = config.train.model_copy(update={"batch_schedule": BatchSchedule()})
     config = config.model_copy(update={"augment": augment, "train": train, "probe": Probe()})

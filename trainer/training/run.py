@@ -24,12 +24,12 @@ from trainer.data.second_tests import second_tests
 from trainer.data.sources import load_image_set
 from trainer.data.steps import Steps
 from trainer.errors import CheckpointError, ConfigError, UserError
-from trainer.files import make_folder, write_json, write_whole
+from trainer.files import finite_or_none, make_folder, write_json, write_whole
 from trainer.own import parts as own
 from trainer.own.quiet import says_nothing
 from trainer.own.source import remember, remember_text
 from trainer.probes.build import build_probes
-from trainer.protocols import RunInfo, Sink, Status, Supervisor, finite_or_none
+from trainer.protocols import RunInfo, Sink, Status, Supervisor
 from trainer.runs.bits import pack_bits
 from trainer.runs.checkpoint import save_checkpoint
 from trainer.runs.folder import config_hash, locked, named, new_folder, read_config, read_summary, same_run
@@ -146,8 +146,7 @@ def _follow(ranks: Ranks, plan: Mapping[str, Any]) -> None:
     for name, text in plan["texts"]:
         remember_text(name, text)
     compute = choose_compute(config.train, ranks, begun_on(plan["state"]))
-    if compute.device.type == "cpu":
-        keep_freed_memory()
+    keep_freed_memory(compute.device)
     image_set = load_image_set(config.data, seed=config.seed)
     if image_set.fingerprint() != plan["data"]:
         raise CheckpointError(f"rank {ranks.rank}: data.name={config.data.name} has other images here than at rank 0")
@@ -207,6 +206,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
     if config.model.sync_norm:
         with_sync_norms(model, ranks)
     total = batches.steps.of(train.epochs)
+    taken = batches.steps.of(train.epochs, most=train.max_steps)
     optimizer = build_optimizer(
         model, config.optimizer, fused=device.type == "cuda", total_steps=total, dtype=compute.dtype
     )
@@ -229,7 +229,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         config=train,
         compute=compute,
         model=model,
-        forward=compiled(model, train, device, min(total, train.max_steps or total), len(shapes)),
+        forward=compiled(model, train, device, taken, len(shapes)),
         ema=Ema(model, **train.ema.model_dump()) if train.ema.decay else None,
         swa=Swa(model) if train.swa.epochs else None,
         monitor=Monitor(train.early_stop, validates=image_set.val is not None),
@@ -245,7 +245,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         test=test,
         also=second_tests(config.data, image_set),
         class_names=image_set.class_names,
-        probes=build_probes(config.probe, model, total_steps=min(total, train.max_steps or total)),
+        probes=build_probes(config.probe, model, total_steps=taken),
         keep_best=train.keep_best or bool(config.sink.wandb.checkpoint),
         path_every=config.probe.path.every_epochs,
         ranks=ranks,
@@ -268,8 +268,7 @@ def _train(
     state: dict[str, Any] | None,
     others: Sequence[Sink] = (),
 ) -> RunResult:
-    if parts.compute.device.type == "cpu":
-        keep_freed_memory()
+    keep_freed_memory(parts.compute.device)
     plain, ranks = config.model_dump(mode="json"), parts.ranks
     sinks = [*build_sinks(config.sink, folder), *others]
     supervisors = [sink for sink in sinks if isinstance(sink, Supervisor)]

@@ -13,7 +13,7 @@ import torch
 from command_line import run_here
 from torch import nn
 
-from trainer.bench import devices, peer, peers, step, sweep
+from trainer.bench import devices, peer, peers, rounds, step, sweep
 from trainer.bench.devices import bench_devices
 from trainer.bench.epoch import bench_epoch
 from trainer.bench.peers import bench_peers
@@ -130,7 +130,7 @@ def test_a_sweep_that_fails_is_not_measured_and_one_that_is_refused_is_one_line(
     code: int, said: str, error: type[Exception], line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = subprocess.CompletedProcess([], code, "", said)
-    monkeypatch.setattr(sweep.subprocess, "run", lambda *_, **__: ended)
+    monkeypatch.setattr(rounds.subprocess, "run", lambda *_, **__: ended)
     with pytest.raises(error, match=line):
         bench_sweep([], load_config(TINY).config, rounds=1)
 
@@ -144,7 +144,7 @@ def test_a_run_on_devices_of_one_epoch_is_not_measured(monkeypatch: pytest.Monke
         (folder / "metrics.jsonl").write_text('{"epoch": 1, "time/images_per_second": 9}\n')
         return subprocess.CompletedProcess(words, 0, "", "")
 
-    monkeypatch.setattr(devices.subprocess, "run", train)
+    monkeypatch.setattr(rounds.subprocess, "run", train)
     with pytest.raises(UserError, match="bench devices: the run finished within its first epoch; nothing is measured"):
         bench_devices(["train.max_steps=1"], load_config(TINY).config, rounds=1)
 

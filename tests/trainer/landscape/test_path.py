@@ -9,7 +9,7 @@ from run_ends import broken_at
 from trainer.config import load_config
 from trainer.data.sources import load_image_set
 from trainer.runs.checkpoint import load_checkpoint
-from trainer.training.networks import initial_network
+from trainer.training.networks import drawn_network, fit_whitening
 from trainer.training.run import resume_run, start_run
 
 
@@ -25,7 +25,9 @@ def test_first_last_and_every_second_epoch_are_kept_as_they_were_evaluated(
     epochs = kept(folder)
     assert epochs.keys() == {"0", "2", "2.6666666666666665"}  # 16 steps of 6 an epoch
     assert [epochs[name]["epoch"] for name in sorted(epochs)] == [0, 2, 2 + 4 / 6]
-    initial = initial_network(config.model, load_image_set(config.data, seed=config.seed), seed=config.seed)
+    image_set = load_image_set(config.data, seed=config.seed)
+    initial = drawn_network(config.model, image_set, seed=config.seed)
+    fit_whitening(initial, image_set)
     for found, expected in (
         (epochs["0"]["evaluated"], initial.state_dict()),
         (epochs["2.6666666666666665"]["evaluated"], load_checkpoint(folder / "checkpoint.pt")["evaluated"]),

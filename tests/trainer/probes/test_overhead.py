@@ -27,8 +27,7 @@ def step_seconds() -> Timed:
              "probe.drift.every=1", "probe.walk.every=1"]  # fmt: skip
     config = load_config(overrides).config
     compute = choose_compute(config.train)
-    if compute.device.type == "cpu":
-        keep_freed_memory()
+    keep_freed_memory(compute.device)
     parts = build_parts(config, compute, load_image_set(config.data, seed=0))
     loop = Loop(parts, [], keep=lambda *_: None, stop_requested=lambda: False)
     loop.parts.model.train()

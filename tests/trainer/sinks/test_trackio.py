@@ -18,7 +18,8 @@ from run_ends import broken_at, rows_of
 
 from trainer.config import load_config
 from trainer.config.sink import TrackioSink as Config
-from trainer.protocols import Record, RunInfo, finite_or_none
+from trainer.files import finite_or_none
+from trainer.protocols import Record, RunInfo
 from trainer.sinks.trackio import TrackioSink
 from trainer.training.run import resume_run, start_run
 

@@ -17,7 +17,7 @@ from pretend.watch import write_sweep
 
 from trainer.errors import SweepError
 from trainer.sweep import budget, engine, local
-from trainer.sweep.budget import Round, in_words, most_rows_an_hour, next_round, read_duration, run_for, seconds_until
+from trainer.sweep.budget import Round, most_rows_an_hour, next_round, read_duration, run_for, seconds_until
 from trainer.sweep.local import LocalSweep, open_sweep
 from trainer.sweep.pilot import Pilot, PilotError
 from trainer.sweep.status import Progress
@@ -255,10 +255,6 @@ def test_a_time_of_day_is_what_the_clock_shows_also_when_it_is_changed(
     text: str, now: str, fold: int, hours: float
 ) -> None:
     assert hours_until(text, now, fold=fold) == pytest.approx(hours)
-
-
-def test_times_are_said_in_two_digits() -> None:
-    assert [in_words(seconds) for seconds in (45.3, 754, 12345)] == ["45 s", "13 min", "3.4 h"]
 
 
 def test_a_pilot_predicts_from_a_few_steps_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,13 +39,11 @@ def opened(
 
 
 def design_for(sweep: LocalSweep, question: str = "best", **numbers: Any) -> Design:
-    return design_of(sweep, question, Design(**{**NUMBERS, **numbers}))[0]
+    return design_of(sweep, question, Design(**{**NUMBERS, **numbers}))
 
 
-def run(sweep: LocalSweep, design: Design, margin: str = "") -> Decided:
-    return run_until_decided(
-        sweep, design, margin=margin, jobs=2, devices=["auto"], watch=lambda _: None, say=lambda _: None
-    )
+def run(sweep: LocalSweep, design: Design) -> Decided:
+    return run_until_decided(sweep, design, jobs=2, devices=["auto"], watch=lambda _: None, say=lambda _: None)
 
 
 def test_a_beaten_configuration_gets_no_further_seed(tmp_path: Path) -> None:
@@ -115,8 +113,8 @@ def test_failed_runs_are_replaced_by_further_seeds_and_named(tmp_path: Path) -> 
 def test_the_file_beside_the_runs_says_how_the_seeds_were_chosen(tmp_path: Path) -> None:
     """A report has no ledger. Before: it took all seeds as planned ones. A later plain run does not forget it."""
     sweep = opened(tmp_path)
-    design, margin = design_of(sweep, "against=lr=0.4", Design(**NUMBERS, margin=40.0))
-    run(sweep, design, margin=margin)
+    end = run(sweep, design_for(sweep, "against=lr=0.4", margin=40.0))
+    assert "lr=0.4 and lr=0.41: equivalent within 40 points, after 3 seeds" in end.as_text()
     kept = tmp_path / "s" / "s.yaml"
     assert read_sweep(kept).header.until == Until("against", "lr=0.4", 3, 6, 40.0)
     open_sweep(tmp_path / "s.yaml", runs=tmp_path).run(jobs=1, devices=["auto"], watch=lambda _: None)
@@ -124,16 +122,13 @@ def test_the_file_beside_the_runs_says_how_the_seeds_were_chosen(tmp_path: Path)
     assert read_sweep(tmp_path / "s.yaml").header.until is None, "your own file stays as it is"
 
 
-@pytest.mark.parametrize(("asked", "margin", "shown"), [(None, 0.003, "0.3 points"), (0.5, 0.005, "0.5 points")])
-def test_the_margin_is_by_default_that_of_the_file(
-    tmp_path: Path, asked: float | None, margin: float, shown: str
-) -> None:
+@pytest.mark.parametrize(("asked", "margin"), [(None, 0.003), (0.5, 0.005)])
+def test_the_margin_is_by_default_that_of_the_file(tmp_path: Path, asked: float | None, margin: float) -> None:
     opened(tmp_path)
     path = tmp_path / "s.yaml"
     path.write_text(f"# Which one?\n# Margin:   0.3\n{path.read_text()}")
     sweep = open_sweep(path, runs=tmp_path / "more")
-    design, said = design_of(sweep, "best", Design(**NUMBERS, margin=asked))
-    assert (design.margin, said) == (pytest.approx(margin), shown)
+    assert design_for(sweep, margin=asked).margin == pytest.approx(margin)
 
 
 def test_another_design_is_refused_once_a_sweep_has_begun(tmp_path: Path) -> None:

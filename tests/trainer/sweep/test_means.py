@@ -19,7 +19,6 @@ from trainer.sweep.file import Metric, parse_sweep, read_sweep
 from trainer.sweep.have import runs_in
 from trainer.sweep.ledger import Claim, Ledger
 from trainer.sweep.means import merged, next_seed
-from trainer.sweep.order import configuration
 from trainer.sweep.points import Entry, Point
 from trainer.sweep.search import propose
 from trainer.sweep.status import Attempt, as_text, progress
@@ -61,9 +60,9 @@ def test_a_good_point_gets_all_its_seeds_and_a_bad_one_fewer(tmp_path: Path, met
     assert len(claims) == 12, "run_cap counts runs"
     seeds: dict[str, list[int]] = {}
     for claim in claims:
-        seeds.setdefault(configuration(claim.point), []).append(claim.point.values["seed"])
+        seeds.setdefault(claim.point.configuration_key, []).append(claim.point.values["seed"])
     assert all(each == list(range(len(each))) for each in seeds.values())
-    rates = {key: claim.point.values["optimizer.lr"] for claim in claims for key in [configuration(claim.point)]}
+    rates = {key: claim.point.values["optimizer.lr"] for claim in claims for key in [claim.point.configuration_key]}
     assert len(seeds[max(rates, key=lambda key: rates[key])]) == 3
     assert len(seeds[min(rates, key=lambda key: rates[key])]) < 3
     assert len(seeds) > 4, "what bad points leave is spent on new ones"
@@ -271,7 +270,7 @@ def _simulated(folder: Path, method: str, *, seeds: int, search: int, noise: flo
         if proposal is None:
             break
         values = proposal.point.values
-        key = configuration(proposal.point)
+        key = proposal.point.configuration_key
         truth[key] = (
             -((math.log10(values["optimizer.lr"]) - best[0]) ** 2) - (values["optimizer.weight_decay"] - best[1]) ** 2
         )

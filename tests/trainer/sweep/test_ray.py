@@ -106,10 +106,8 @@ def opened(folder: Path, cluster: Any = None) -> LocalSweep:
 
 
 def decided(sweep: LocalSweep) -> Decided:
-    design, margin = design_of(sweep, "all-pairs", Design(at_least=3, at_most=4))
-    return run_until_decided(
-        sweep, design, margin=margin, jobs=2, devices=["auto"], watch=lambda _: None, say=lambda _: None
-    )
+    design = design_of(sweep, "all-pairs", Design(at_least=3, at_most=4))
+    return run_until_decided(sweep, design, jobs=2, devices=["auto"], watch=lambda _: None, say=lambda _: None)
 
 
 @pytest.mark.slow

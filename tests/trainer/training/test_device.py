@@ -21,7 +21,7 @@ def step():
 for mode in ("keep", "leave"):
     if not os.fork():  # a process of its own for each, with one import of torch
         if mode == "keep":
-            keep_freed_memory()
+            keep_freed_memory(torch.device("cpu"))
         for _ in range(30 if mode == "keep" else 1):  # until holes have the right sizes, which took from 2 to 6 steps
             warm = step()
         for _ in range(10):

@@ -18,7 +18,7 @@ from trainer.errors import ConfigError
 from trainer.runs.folder import config_hash
 from trainer.training import network_tables
 from trainer.training.network_arguments import complete_arguments, complete_parts, options_of, table
-from trainer.training.networks import build_network, initial_network, refuse_impossible, refuse_one_image
+from trainer.training.networks import build_network, drawn_network, fit_whitening, refuse_impossible, refuse_one_image
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def some_images(n: int = 60, size: int = 16) -> ImageSet:
 
 def test_an_image_too_small_is_one_line() -> None:
     with pytest.raises(ConfigError, match=r"model.name: resnet9 does not take images of 3x4x4: ") as caught:
-        initial_network(Model(name="resnet9"), some_images(size=4), seed=0)
+        drawn_network(Model(name="resnet9"), some_images(size=4), seed=0)
     assert len(caught.value.problems) == 1
 
 
@@ -158,13 +158,13 @@ def test_a_network_that_makes_no_logits_is_one_line() -> None:
     tokens = Model.model_validate({"name": "timm/test_vit", "global_pool": "", "img_size": 32})
     said = r"^model: timm/test_vit makes a tensor \[1, 5, 2\] of 1 image, not logits \[1, 2\]$"
     with pytest.raises(ConfigError, match=said):
-        initial_network(tokens, some_images(size=32), seed=0)
+        drawn_network(tokens, some_images(size=32), seed=0)
 
 
 def test_a_side_that_the_network_does_not_take_is_one_line() -> None:
-    initial_network(Model.model_validate({"name": "airbench94"}), some_images(size=32), seed=0, sides=[24, 28])
+    drawn_network(Model.model_validate({"name": "airbench94"}), some_images(size=32), seed=0, sides=[24, 28])
     with pytest.raises(ConfigError, match=r"model.name: lenet5 does not take images of 3x24x24: "):
-        initial_network(Model(name="lenet5"), some_images(size=32), seed=0, sides=[24])
+        drawn_network(Model(name="lenet5"), some_images(size=32), seed=0, sides=[24])
 
 
 def test_one_image_is_refused_at_the_side_at_which_a_network_cannot_be_trained_on_it() -> None:
@@ -176,7 +176,7 @@ def test_one_image_is_refused_at_the_side_at_which_a_network_cannot_be_trained_o
 
 def test_initial_weights_depend_on_the_seed_alone() -> None:
     first, again, other = (
-        initial_network(Model.model_validate({"name": "resnet9", "width": 2}), some_images(), seed=seed).state_dict()
+        drawn_network(Model.model_validate({"name": "resnet9", "width": 2}), some_images(), seed=seed).state_dict()
         for seed in (0, 0, 1)
     )
     torch.testing.assert_close(again, first, rtol=0, atol=0)
@@ -289,14 +289,16 @@ def test_whitening_sees_images_from_all_over_the_set(monkeypatch: pytest.MonkeyP
     labelled = some_images()
     images = torch.arange(60, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 16, 16)
     labelled = replace(labelled, train=Split(images, labelled.train.labels), mean=(0.0,) * 3, std=(1 / 255,) * 3)
-    initial_network(Model.model_validate({"name": "fastresnet9", "width": 2}), labelled, seed=0)
+    fit_whitening(build_network(Model.model_validate({"name": "fastresnet9", "width": 2}), labelled), labelled)
     assert seen == pytest.approx([0, 10, 20, 30, 40, 50])
 
 
 def test_the_whitening_is_frozen_and_computed_before_training() -> None:
     model = Model.model_validate({"name": "fastresnet9", "width": 2})
     torch.manual_seed(0)
-    drawn, fitted = build_network(model, some_images()), initial_network(model, some_images(), seed=0)
-    before, after = (net.get_parameter("features.stem.0.weight") for net in (drawn, fitted))
+    net = build_network(model, some_images())
+    before = net.get_parameter("features.stem.0.weight").detach().clone()
+    fit_whitening(net, some_images())
+    after = net.get_parameter("features.stem.0.weight")
     assert not torch.equal(before, after)
     assert not after.requires_grad

@@ -15,7 +15,8 @@ from trainer.config import load_config
 from trainer.config.overrides import flatten
 from trainer.config.sink import WandbSink as Config
 from trainer.errors import CheckpointError, SweepError
-from trainer.protocols import Record, RunInfo, finite_or_none
+from trainer.files import finite_or_none
+from trainer.protocols import Record, RunInfo
 from trainer.report.table import Table
 from trainer.report.tables import read_table
 from trainer.runs.history import History, read_history

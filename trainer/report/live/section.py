@@ -1,6 +1,5 @@
 """First section of a page that is served: progress, what runs where, curves as they grow, what failed and why."""
 
-import datetime
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ from trainer.report.pages.grids import Grid
 from trainer.report.pages.sections import Bar, Block, Section
 from trainer.report.table import Table
 from trainer.sweep.status import in_unit
-from trainer.text import NONE, number
+from trainer.text import NONE, duration_text, metric_words, number
 
 TITLE = "Progress"
 _MOST_SEEDS = 12  # columns that can be read
@@ -33,8 +32,7 @@ def _sentences(progress: Progress) -> Iterator[str]:
     rest = [f"{count} {_VERBS[state]}" for state, count in others if count]
     yield f"{done} of {progress.total} points are done{''.join(f', {part}' for part in rest)}."
     if progress.seconds_left is not None:
-        left = datetime.timedelta(seconds=round(progress.seconds_left))
-        yield f"About {left} left, at the pace so far."
+        yield f"About {duration_text(progress.seconds_left)} left, at the pace so far."
     elif progress.running:
         yield "The time left is known once a first epoch has ended."
     elif progress.waiting:
@@ -114,7 +112,7 @@ def _points(table: Table, progress: Progress) -> Grid:
         cells[point.seed] = said
     rows = tuple((name, *(cells.get(seed, NONE) for seed in seeds)) for name, cells in found.items())
     unit = " (%)" if "accuracy" in table.metric else ""
-    caption = f"Every point: {table.metric.replace('/', ' ').replace('_', ' ')}{unit}, or how far it is"
+    caption = f"Every point: {metric_words(table.metric)}{unit}, or how far it is"
     return Grid(caption, ("configuration", *(f"seed {seed}" for seed in seeds)), rows, (0,))
 
 

@@ -41,7 +41,7 @@ class Chart:
 
 def charts_of(table: Table) -> list[Chart]:
     """Return the charts that have something to draw."""
-    ranked = _ranked(table)
+    ranked = [each for each in table.ranked_configurations if each.runs]
     charts = [*landscape_charts(table), _ablation(table, ranked), _curves(ranked), _cost(ranked)]
     return [chart for chart in charts if chart is not None]
 
@@ -96,14 +96,6 @@ def _walk_of(run: Run) -> History:
             for step, value in zip(trace.steps.tolist(), trace.values.tolist(), strict=True):
                 rows.setdefault(step, {"step": step})[key] = value
     return replace(run.history, rows=[rows[step] for step in sorted(rows)])
-
-
-def _ranked(table: Table) -> list[Configuration]:
-    """Return the configurations that have runs, the best first. Those without a number of the metric are last."""
-    means = {each.label: fmean(sample.values()) for each in table.configurations if (sample := each.sample())}
-    measured = [each for each in table.configurations if each.label in means]
-    others = [each for each in table.configurations if each.runs and each.label not in means]
-    return [*sorted(measured, key=lambda each: means[each.label], reverse=table.highest), *others]
 
 
 def _groups(configurations: Sequence[Configuration]) -> Histories:

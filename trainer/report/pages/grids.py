@@ -25,7 +25,7 @@ from trainer.statistics.effects import effect
 from trainer.statistics.images import image_error, image_error_of_difference
 from trainer.statistics.power import MOST_SEEDS
 from trainer.statistics.verdicts import Verdict
-from trainer.text import NONE, number, spread
+from trainer.text import NONE, metric_words, number, spread
 
 _TOP_GROUP = (
     ". The top group is the best configuration and every other whose difference from it is not significant. In 95 of"
@@ -48,7 +48,7 @@ def configurations(table: Table) -> Grid:
     """Return the configurations, the best first and those without runs last."""
     percent = "accuracy" in table.metric
     digits = 2 if percent else None
-    metric = table.metric.replace("/", " ").replace("_", " ") + " (%)" * percent
+    metric = metric_words(table.metric) + " (%)" * percent
     columns: list[tuple[str, Callable[[Configuration], str]]] = [
         ("configuration", lambda each: each.label),
         (metric, lambda each: spread(each.sample().values(), digits=digits)),
@@ -79,7 +79,7 @@ def configurations(table: Table) -> Grid:
     caption = "Mean ± sample standard deviation over n runs"
     beside = ", for comparison: the question is about the outcome above"
     caption += (_top_group_of(table) if table.asked is None else beside) + memory + _second_tests_of(table)
-    rows = tuple(tuple(cell(each) for _, cell in columns) for each in _ranked(table))
+    rows = tuple(tuple(cell(each) for _, cell in columns) for each in table.ranked_configurations)
     names = tuple(name for name, _ in columns)
     return Grid(caption, names, rows, (0, names.index("top group")) if table.asked is None else (0,))
 
@@ -137,12 +137,6 @@ def _gain(configuration: Configuration) -> str:
     last, best = configuration.sample("test_acc"), configuration.sample("best_test_acc")
     gains = [best[seed] - last[seed] for seed in best.keys() & last.keys()]
     return f"{fmean(gains):+.2f}" if gains else NONE
-
-
-def _ranked(table: Table) -> list[Configuration]:
-    means = {each.label: fmean(sample.values()) for each in table.configurations if (sample := each.sample())}
-    sign = -1 if table.highest else 1
-    return sorted(table.configurations, key=lambda each: (each.label not in means, sign * means.get(each.label, 0.0)))
 
 
 def pairs(table: Table) -> Grid:
@@ -211,7 +205,7 @@ def two_noises(table: Table) -> Grid:
     if best is None or table.metric != "test/accuracy":
         return Grid("", (), ())
     rows: list[tuple[str, ...]] = []
-    for each in _ranked(table):
+    for each in table.ranked_configurations:
         correct = each.correct
         alone = image_error(correct)
         against = image_error_of_difference(correct, best.correct) if each is not best else None

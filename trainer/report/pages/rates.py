@@ -14,7 +14,7 @@ from trainer.report.table import Table
 from trainer.runs.bands import RATE
 from trainer.runs.groups import label, value_text
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL
-from trainer.statistics.differences import contrast, holm, welch
+from trainer.statistics.differences import contrast, holm, holm_by_name, welch
 from trainer.text import NONE, spread
 
 Arms = Mapping[str, Mapping[str, Configuration]]  # by label, then by rate, in the file's order
@@ -90,7 +90,7 @@ def best_rates(table: Table) -> Grid:
         if reference is not None and each is not reference[1]
     }
     tested = {name: found.p for name, found in gains.items() if found.p is not None}
-    corrected = dict(zip(tested, holm([*tested.values()]).tolist(), strict=True)) if tested else {}
+    corrected = holm_by_name(tested)
     for name, (rate, each) in chosen.items():
         found = gains.get(name)
         gain, bounds = (f"{found.mean:+.2f}", interval((found.low, found.high))) if found else (NONE, NONE)

@@ -12,7 +12,7 @@ from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, Values, describe
 from trainer.statistics.failures import two_humped
 from trainer.statistics.power import difference_needed, lead_needed, power_if_skewed
 from trainer.statistics.seedwise import Scale, factor, smallest_found
-from trainer.text import NONE, number, spread
+from trainer.text import NONE, metric_words, number, spread
 
 _MOST_NAMED = 5  # configurations in a sentence
 
@@ -66,11 +66,11 @@ def mean_of(table: Table, values: Values) -> str:
     return spread(values.values(), digits=digits_of(table), unit="%" * table.percent)
 
 
-def metric_name(table: Table, *, unit: bool = False) -> str:
-    """Return what the table compares in words, such as `test accuracy (%)`."""
+def metric_name(table: Table) -> str:
+    """Return what the table compares in words, such as `test accuracy`."""
     if table.asked:
         return table.asked.outcome.words
-    return table.metric.replace("/", " ").replace("_", " ") + (" (%)" if unit and table.percent else "")
+    return metric_words(table.metric)
 
 
 def verdict_of(comparison: Comparison) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from trainer.config.load import Complete
 from trainer.config.overrides import flatten, read_overrides
 from trainer.published import Experiment, PublishedRow, runs_of
 from trainer.report.configurations import FAILED, Configuration
@@ -38,11 +37,6 @@ class Answer:
     words: tuple[str, ...] = ()  # that start a run of the authors' reading; empty for ours
     departures: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """Differences between each configuration of the table and the sweep's file, by label."""
-
-    @property
-    def unsaid(self) -> tuple[str, ...]:
-        """Return what we chose where the report says nothing."""
-        return tuple(str(each) for each in self.open if each.said_by != "report")
 
     def sample(self, measure: str) -> Values:
         return self.configuration.sample(measure) if self.configuration else {}
@@ -125,17 +119,12 @@ def answers_of(
     return answers
 
 
-def authors_answers_of(
-    answered: Sequence[Experiment], configurations: Sequence[Configuration], complete: Complete | None = None
-) -> list[Answer]:
-    """Return the rows that have an authors' reading, each with the configuration that has exactly its settings, if any.
-
-    `complete` is that of `load_config`.
-    """
+def authors_answers_of(answered: Sequence[Experiment], configurations: Sequence[Configuration]) -> list[Answer]:
+    """Return the rows with an authors' reading, each with the configuration that has exactly its settings, if any."""
     answers: list[Answer] = []
     for experiment in answered:
         for name, row in zip(row_names(experiment), experiment.rows, strict=True):
-            if run := authors_run(row, complete):
+            if run := authors_run(row):
                 fits = [each for each in configurations if each.config and not _departs(each.config, run)]
                 opened = left_open(row, run.config, run.origins)
                 grade, theirs = grade_of(row, opened), fits[0] if fits else None

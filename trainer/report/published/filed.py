@@ -1,6 +1,5 @@
 """Configs that a sweep's file resolves to, which the settings of its runs are compared with."""
 
-from trainer.config.load import Complete
 from trainer.config.overrides import flatten
 from trainer.report.configurations import Configuration
 from trainer.report.planned import loaded
@@ -10,7 +9,7 @@ from trainer.sweep.file import Sweep
 from trainer.sweep.points import points_of
 
 
-def resolved(configuration: Configuration, sweep: Sweep, complete: Complete) -> Filed:
+def resolved(configuration: Configuration, sweep: Sweep) -> Filed:
     """Return what the sweep's file resolves to for a configuration, empty if the file does not have it.
 
     It is empty with own parts, too.
@@ -22,5 +21,5 @@ def resolved(configuration: Configuration, sweep: Sweep, complete: Complete) -> 
     )
     if first is None:
         return Filed()
-    found = loaded(first, sweep, complete)
+    found = loaded(first, sweep)
     return Filed(flatten(found.config.model_dump(mode="json")), found.origins) if found else Filed()

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from trainer.config import load_config
-from trainer.config.load import Complete
 from trainer.config.overrides import flatten, read_overrides
 from trainer.published import PublishedRow, printed_keys, runs_of
+from trainer.report.planned import networks_too
 from trainer.report.published.authors import Fact, facts_of, recipe_of, why_unrun
 from trainer.runs.groups import differing_keys, identity, value_text
 
@@ -174,7 +174,7 @@ class AuthorsRun:
     origins: Mapping[str, str]
 
 
-def authors_run(row: PublishedRow, complete: Complete | None = None) -> AuthorsRun | None:
+def authors_run(row: PublishedRow) -> AuthorsRun | None:
     """Return the run of the authors' reading of a row, or None if there is no such reading."""
     recipe = recipe_of(row.experiment, row.settings)
     if recipe is None:
@@ -187,7 +187,7 @@ def authors_run(row: PublishedRow, complete: Complete | None = None) -> AuthorsR
     asked |= {key: fact.set[key] for key, fact in coded.items() if key not in refused}
     words: list[str] = []
     while True:  # a new name drops the knobs of the old choice, so that more is to be said
-        loaded = load_config(words, recipe=recipe, complete=complete)
+        loaded = load_config(words, recipe=recipe, complete=networks_too())
         config = flatten(loaded.config.model_dump(mode="json"))
         missing = differing_keys([{key: config.get(key) for key in asked}, asked])
         new = [f"{key}={value_text(asked[key])}" for key in missing]

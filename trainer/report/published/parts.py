@@ -260,7 +260,7 @@ def _ratio(a: Sequence[float], b: Sequence[float], part: Mapping[str, Any], *, e
     times = float(part["times"]) if "times" in part else 1 + part["percent"] / 100
     unit = 1.0 if "times" in part else 0.01
     rounding = _rounding(part, part.get("times", part.get("percent"))) * unit
-    ours = (math.fsum(a) / len(a)) / (math.fsum(b) / len(b))
+    ours = fmean(a) / fmean(b)
     said = f"{ours:.2f} times" if "times" in part else f"{100 * (ours - 1):+.3g}%"
     if exact:
         return Part("holds" if abs(ours - times) <= rounding + 1e-12 else "does not hold", said)

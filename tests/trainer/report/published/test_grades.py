@@ -157,7 +157,7 @@ def test_code_that_does_what_no_run_here_does_is_only_close(
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row.experiment}-{number}" for number, row in enumerate(ROWS)])
 def test_a_run_of_the_authors_reading_has_what_the_report_prints_and_their_code_says(row: Any) -> None:
-    if run := authors_run(row, complete_parts):
+    if run := authors_run(row):
         assert {key: identity(run.config.get(key)) for key in run.asked} == {
             key: identity(value) for key, value in run.asked.items()
         }
