@@ -47,7 +47,7 @@ class WandbSink:
         self._memory = {"id": secrets.token_hex(4), **run.memory}
         with self._client.reported("nothing is recorded"):
             self._run, self.sync_hint = self._client.begin(
-                run.folder, lambda mode, settings: self._init(run, mode, settings)
+                run.folder, self._memory["id"], lambda mode, settings: self._init(run, mode, settings)
             )
             if self._run is not None:
                 self._memory = {"id": self._run.id}

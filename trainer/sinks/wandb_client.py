@@ -25,6 +25,7 @@ _STOPPED = """query RunStopped($entity: String, $project: String, $run: String!)
   project(name: $project, entityName: $entity) { run(name: $run) { stopped } }
 }"""
 _STOPPED_TIMEOUT = 5  # seconds; an agent kills 30 s after its SIGTERM
+_UNSENT = "unsent"  # a file in the folder of an online segment that the server does not have whole
 
 
 class WandbClient(Said):
@@ -37,16 +38,19 @@ class WandbClient(Said):
         self._held: list[str] | None = None  # the client's messages while it finishes
 
     def begin(
-        self, folder: Path, init: Callable[[Mode, wandb.Settings], wandb.Run]
+        self, folder: Path, id: str, init: Callable[[Mode, wandb.Settings], wandb.Run]
     ) -> tuple[wandb.Run | None, str | None]:
         """Return (the run that `init` begins, None if W&B is disabled; the command that sends it if it is offline).
 
-        It is offline if there is no API key, or if the server does not take it. One line says so. The client keeps its
-        files in `folder` where the user's home cannot be written.
+        It is offline if there is no API key, or if the server does not take it. So is the rest of a run, `id` unless
+        the environment has another, of which a part is not sent: the server keeps what comes last. One line says so.
+        The client keeps its files in `folder` where the user's home cannot be written.
         """
         _need_no_home(folder)
         settings = self._start()
         mode, why = _mode(settings)
+        if mode == "online" and _unsent(folder / "wandb", settings.run_id or id):
+            mode, why = "offline", "an earlier part of this run is not on the server yet"
         if mode == "disabled":
             return None, None
         if mode == "online":
@@ -77,8 +81,11 @@ class WandbClient(Said):
             self._held = [first_line(error)]
             with suppress(Exception, SystemExit):
                 wandb.teardown()  # a client that has died would fail once more when Python ends
-        command = _sync_command(run) if self._incomplete else None
-        if command:
+        command = None
+        if self._incomplete:
+            command = _sync_command(run)
+            with suppress(OSError):
+                Path(run.sync_dir, _UNSENT).touch()
             self._held = [f"{' '.join(self._held[:1]) or 'not all is sent'}; `{command}` sends what is on disk"]
         for message in self._held:
             self.say(message)
@@ -161,13 +168,19 @@ def _need_no_home(folder: Path) -> None:
             os.environ[name] = str(folder.resolve() / "wandb" / name.removeprefix("WANDB_").lower())
 
 
+def _unsent(segments: Path, id: str) -> set[Path]:
+    """Return the segments of a run that are only on disk: offline ones, and those that could not be sent whole."""
+    offline, online = segments.glob(f"offline-run-*-{id}*"), segments.glob(f"run-*-{id}*")
+    only_here = {*offline, *(path for path in online if (path / _UNSENT).exists())}
+    return {path for path in only_here if not any(path.glob("*.synced"))}
+
+
 def _sync_command(run: wandb.Run) -> str:
-    """Return the command that sends the segments of a run that are only on disk: offline ones, and the latest one."""
+    """Return the command that sends the latest segment of a run and the earlier ones that are only on disk."""
     latest = Path(run.sync_dir)
-    offline = latest.parent.glob(f"offline-run-*-{run.id}*")
-    unsent = {latest} | {path for path in offline if not any(path.glob("*.synced"))}
+    unsent = {latest} | _unsent(latest.parent, run.id)
     oldest_first = sorted(unsent, key=lambda path: path.name.removeprefix("offline-"))
-    flags = [] if latest.name.startswith("offline-") else ["--include-online"]
+    flags = [] if all(path.name.startswith("offline-") for path in unsent) else ["--include-online"]
     return shlex.join(["wandb", "sync", *flags, *map(_from_here, oldest_first)])
 
 

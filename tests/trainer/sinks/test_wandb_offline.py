@@ -160,6 +160,40 @@ def test_the_hint_names_every_offline_segment_of_a_resumed_run(server: Standin, 
     assert epochs_of(server) == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("first_part", ["offline", "lost"])
+def test_a_resume_stays_offline_behind_a_part_that_is_not_sent(
+    server: Standin, run: RunInfo, first_part: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first = sink(mode="offline") if first_part == "offline" else sink(finish_timeout=2)
+    second, third = sink(mode="online"), sink(mode="online")
+    first.start(run)
+    if first_part == "lost":
+        server.fail("file_stream", 404)
+    log_epochs(first, range(1, 3))
+    first.finish("interrupted", {})
+    server.stop()
+    server.heal()
+    server.start()
+    capfd.readouterr()
+
+    second.start(replace(run, resumed=True, memory=first.memory()))
+    log_epochs(second, range(3, 5))
+    second.finish("interrupted", {})
+    said = f"an earlier part of this run is not on the server yet; recording offline, `{second.sync_hint}` sends it"
+    assert capfd.readouterr().err == f"wandb: {said} later\n"
+    assert second.sync_hint
+    type_in(second.sync_hint)
+    assert epochs_of(server) == [1, 2, 3, 4]
+    assert server.only_run.state == "preempted"
+
+    third.start(replace(run, resumed=True, memory=second.memory()))
+    log_epochs(third, range(5, 6))
+    third.finish("finished", SUMMARY)
+    assert third.sync_hint is None
+    assert epochs_of(server) == [1, 2, 3, 4, 5]
+    assert server.only_run.state == "finished"
+
+
 def test_dropped_connections_lose_no_row_and_do_not_slow_the_run(server: Standin, run: RunInfo) -> None:
     it = sink()
     it.start(run)
