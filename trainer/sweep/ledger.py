@@ -35,6 +35,7 @@ from trainer.sweep.trials import (
     archived,
     attempts_in,
     attributes_of,
+    deleted,
     histories_of,
     is_due,
     is_open,
@@ -81,6 +82,7 @@ class Ledger:
                     load_if_exists=True,
                 )
                 begun.check_definition(self._study, sweep, folder, overrides)
+                self._deleted = deleted(self._trials(), folder) if self.database.is_own else frozenset[int]()
         except BaseException:
             self.database.close()
             raise
@@ -277,14 +279,14 @@ class Ledger:
 
     @patient
     def entries(self) -> list[Entry]:
-        """Return the points that a search has proposed so far."""
-        kept = {key: trials[0].user_attrs for key, trials in self._by_point().items()}
+        """Return the points that a search has proposed so far, also those of deleted runs."""
+        kept = {key: trials[0].user_attrs for key, trials in _by_point(self._trials()).items()}
         return [Entry(Point(known["point"]), known["run"], known["config"]) for known in kept.values()]
 
     @patient
     def attempts(self) -> list[Attempt]:
         """Return every attempt at every point so far."""
-        return attempts_in(self._trials(), self.database.is_dead)
+        return attempts_in(self._kept(), self.database.is_dead)
 
     @patient
     def seconds(self) -> dict[str, float]:
@@ -301,16 +303,16 @@ class Ledger:
             self._read_at = version  # as it was before: what is written meanwhile is read the next time
         return [trial for trial in self._read if not states or trial.state in states]
 
+    def _kept(self) -> list[FrozenTrial]:
+        """Return the trials, without those whose run folder had been deleted when this ledger was opened."""
+        return [trial for trial in self._trials() if trial._trial_id not in self._deleted]
+
     def _shown(self) -> dict[str, BaseDistribution]:
         """Return what new trials show as params. Those that were proposed have them."""
         return {} if self._sweep.proposes else shown_distributions(self._sweep, self._trials())
 
     def _by_point(self) -> dict[str, list[FrozenTrial]]:
-        found: dict[str, list[FrozenTrial]] = {}
-        for trial in self._trials():
-            if "point" in trial.user_attrs:  # otherwise a proposal that was cut off, or a repetition
-                found.setdefault(Point(trial.user_attrs["point"]).key, []).append(trial)
-        return found
+        return _by_point(self._kept())
 
     def _end(self, trial: int, outcome: Mapping[str, Any]) -> None:
         state = ENDS.get(outcome["state"], TrialState.FAIL)
@@ -329,3 +331,11 @@ class Ledger:
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             return self._storage.set_trial_state_values(trial, state)
         return False
+
+
+def _by_point(trials: Iterable[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
+    found: dict[str, list[FrozenTrial]] = {}
+    for trial in trials:
+        if "point" in trial.user_attrs:  # otherwise a proposal that was cut off, or a repetition
+            found.setdefault(Point(trial.user_attrs["point"]).key, []).append(trial)
+    return found

@@ -14,7 +14,8 @@ from trainer.sweep.file import read_sweep
 from trainer.sweep.have import Had
 from trainer.sweep.ledger import Claim, Ledger
 from trainer.sweep.points import Entry, Point, points_of
-from trainer.sweep.status import Attempt
+from trainer.sweep.status import Attempt, State
+from trainer.sweep.watched import watched
 
 SEARCH = {"optimizer.lr": {"min": 0.1, "max": 1.0}, "seed": {"value": 0}}
 
@@ -32,8 +33,10 @@ def begun(folder: Path, parameters: dict[str, Any] | None = None, **more: Any) -
 
 
 def claimed(ledger: Ledger) -> Claim:
+    """The next claim, with the folder that its run makes."""
     claim = ledger.claim(entry_of)
     assert claim
+    (ledger.database.folder / claim.run).mkdir(exist_ok=True)
     return claim
 
 
@@ -129,6 +132,50 @@ def test_a_point_that_has_left_the_file_is_not_run_though_it_waits(tmp_path: Pat
         assert ledger.claim(entry_of) is None
     with begun(tmp_path) as ledger:
         assert claimed(ledger).point.values["seed"] in (0, 1, 2), "back in the file, it is run"
+
+
+@pytest.mark.parametrize("state", ["finished", "stopped"])
+def test_a_run_whose_folder_was_deleted_is_missing_and_run_again(tmp_path: Path, state: State) -> None:
+    """Before: the ledger called it done, and no command trained it again. The report called it missing."""
+    with begun(tmp_path, {"seed": {"values": [0, 1, 2]}}) as ledger:
+        first, claim = claimed(ledger), claimed(ledger)
+        for each in (first, claim):
+            ledger.finish(each, state, 0.5)
+        entry = entry_of(Point({"seed": 2}))
+        ledger.take([Had(entry, Attempt(entry.point, "finished", 0.5, "a/r", archive="a"), {})])
+    (tmp_path / "s" / claim.run).rmdir()
+    (tmp_path / "s" / "s.yaml").write_text((tmp_path / "s.yaml").read_text())
+    found = watched(tmp_path / "s" / "s.yaml")
+    assert found and [each.state for each in found.progress.points] == [state, "missing", "finished"]
+    with begun(tmp_path) as ledger:
+        assert [attempt.state for attempt in ledger.attempts()] == [state, "finished", "waiting"]
+        again = claimed(ledger)
+        assert (again.point, again.run) == (claim.point, claim.run)
+        assert ledger.claim(entry_of) is None
+        ledger.finish(again, state, 0.5)
+        assert [attempt.state for attempt in ledger.attempts()] == [state, "finished", state]
+
+
+def test_a_search_runs_a_deleted_point_again_and_proposes_no_other(tmp_path: Path) -> None:
+    with begun(tmp_path, SEARCH, method="bayes", run_cap=2) as ledger:
+        first, second = claimed(ledger), claimed(ledger)
+        for claim in (first, second):
+            ledger.finish(claim, "finished", 0.5)
+    (tmp_path / "s" / first.run).rmdir()
+    with begun(tmp_path, SEARCH, method="bayes", run_cap=2) as ledger:
+        ledger.enqueue(ledger.entries())
+        assert claimed(ledger).run == first.run
+        assert ledger.claim(entry_of) is None
+
+
+def test_a_shared_database_says_nothing_of_folders(tmp_path: Path) -> None:
+    sweep = read_sweep(write_sweep(tmp_path, {"seed": {"values": [0]}}))
+    shared = f"sqlite:///{tmp_path}/shared.db"
+    with Ledger(sweep, tmp_path / "a" / "s", shared, overrides=[]) as one:
+        one.enqueue([entry_of(point) for point in points_of(sweep)])
+        one.finish(claimed(one), "finished", 0.5)
+    with Ledger(sweep, tmp_path / "b" / "s", shared, overrides=[]) as other:
+        assert [attempt.state for attempt in other.attempts()] == ["finished"]
 
 
 def test_a_proposal_that_was_cut_off_leaves_the_ledger_readable(
