@@ -82,6 +82,7 @@ def _bring(artifact: Any, run_id: str, runs: Path, name: str | None) -> Path:
 def _replace(folder: Path, aside: Path, run_id: str, fetched: int) -> None:
     """Move what was fetched over an earlier state of the same run. Raises CheckpointError if it is another run's."""
     if read_summary(folder).get("status") == "finished":
+        _state(folder, run_id)  # raises if it is another run's
         return
     with locked(folder):
         if (folder / "checkpoint.pt").exists() and _state(folder, run_id) >= fetched:

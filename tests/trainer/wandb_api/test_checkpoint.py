@@ -107,6 +107,17 @@ def test_a_damaged_or_missing_checkpoint_is_one_line_and_leaves_nothing(
     assert list((tmp_path / "there").iterdir()) == []
 
 
+def test_another_finished_run_of_that_name_is_not_the_answer(
+    server: Standin, tmp_path: Path, small_run: list[str], moving: list[str]
+) -> None:
+    """Before: it was taken for the run that had been asked for, which seemed to have finished."""
+    broken(moving, tmp_path / "here")
+    id = server.only_run.id
+    start_run(load_config([*small_run, "seed=7"]).config, runs=tmp_path / "other", name="broken")
+    with pytest.raises(CheckpointError, match=f"is not W&B's run {id} but one that W&B does not have"):
+        fetch_checkpoint(f"standin/p/{id}", tmp_path / "other")
+
+
 def resume_elsewhere(runs: Path, id: str) -> None:
     """Fetch into a folder that another run has, which has not finished."""
     (runs / "broken" / "summary.json").unlink()
