@@ -22,7 +22,7 @@ import typer
 import wandb
 import yaml
 
-from trainer.config.overrides import flatten
+from trainer.config.base import is_settings
 from trainer.errors import SweepError
 from trainer.own.travel import as_parameters
 from trainer.signals import LEASH, SECONDS_TO_SAVE
@@ -168,14 +168,30 @@ def _own_programs() -> dict[str, str]:
 
 def _attempt(run: Any, sweep: Sweep) -> Attempt | None:
     """Return the attempt of a run, or None if its config lacks swept values: it never began, or is of another file."""
-    config, summary = flatten(run.config), run.summary_metrics
+    config, summary = _with_sections(run.config), run.summary_metrics
     if not sweep.space.keys() <= config.keys():
         return None
     value = summary.get(sweep.file.metric.name) if sweep.file.metric else None
     number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
     state = _state(run.state, summary.get("status"))
     message = f"W&B's state of it is {run.state}" if state == "crashed" else ""
-    return Attempt(Point({key: config[key] for key in sweep.space}), state, number, run.id, message)
+    point = Point({key: _as_written(config[key], choice.choices) for key, choice in sweep.space.items()})
+    return Attempt(point, state, number, run.id, message)
+
+
+def _with_sections(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return every value under its dotted key, a section as it was sent and each of its own values."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found[f"{prefix}{key}"] = value
+        if is_settings(value):
+            found |= _with_sections(value, f"{prefix}{key}.")
+    return found
+
+
+def _as_written(value: Any, choices: Sequence[Any]) -> Any:
+    """Return a swept section with the numbers of the file, where W&B may have made 1 of 1.0."""
+    return next((choice for choice in choices if choice == value), value) if is_settings(value) else value
 
 
 def _state(of_run: str, said: Any) -> State:
