@@ -13,11 +13,12 @@ from typing import Any, Literal
 import wandb
 from pydantic import ValidationError
 from wandb.env import CACHE_DIR, DATA_DIR, get_cache_dir, get_data_dir
+from wandb.errors import UsageError
 
 from trainer.config.explain import explain
 from trainer.errors import ConfigError, first_line
 from trainer.protocols import Status
-from trainer.sinks.mirrors import Said
+from trainer.sinks.mirrors import Said, reason
 
 Mode = Literal["online", "offline", "disabled"]
 
@@ -59,7 +60,7 @@ class WandbClient(Said):
                 self.say(run.url or run.id)
                 return run, None
             except Exception as error:  # wandb's, its service's, requests': training goes on without a server
-                why = f"{settings.base_url}: {first_line(error)}"
+                why = f"{settings.base_url}: {reason(error)}"
                 with suppress(SystemExit):
                     wandb.teardown()  # otherwise the client continues its attempt, and the id stays taken
                 settings = self._start()
@@ -116,12 +117,20 @@ class WandbClient(Said):
 
 
 def refuse_bad_environment() -> None:
-    """Raise ConfigError for a WANDB_ variable that the client cannot read, such as WANDB_MODE=ofline."""
+    """Raise ConfigError for each WANDB_ variable that the client cannot read, such as WANDB_MODE=ofline."""
+    if problems := [line for name in os.environ if name.startswith("WANDB_") for line in _refused(name)]:
+        raise ConfigError(*problems)
+
+
+def _refused(name: str) -> list[str]:
+    """Return what the client says against a variable of the environment."""
     try:
-        wandb.Settings().update_from_env_vars(dict(os.environ))
+        wandb.Settings().update_from_env_vars({name: os.environ[name]})
     except ValidationError as error:
-        lines = (line.partition(":") for line in explain(error, wandb.Settings))
-        raise ConfigError(*(f"WANDB_{key.upper()}:{rest}" for key, _, rest in lines)) from error
+        return [f"{name}:{line.partition(':')[2]}" for line in explain(error, wandb.Settings)]
+    except UsageError as error:  # the client's own, for names of projects and runs
+        return [f"{name}: {first_line(error)}"]
+    return []
 
 
 def is_stopped(run: wandb.Run) -> bool:
