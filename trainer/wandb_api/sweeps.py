@@ -35,11 +35,11 @@ from trainer.sweep.points import Checked, Point, points_of
 from trainer.sweep.status import Attempt, Progress, State, as_text, progress
 from trainer.wandb_api.client import asking
 
-_AGENT = {
+PATIENT = {
     "WANDB_AGENT_DISABLE_FLAPPING": "true",  # three points that diverge in the first minute must not end it,
     "WANDB_AGENT_MAX_INITIAL_FAILURES": "1000000000",  # nor must the first five. Every config is checked before
-    "WANDB_AGENT_KILL_DELAY": str(SECONDS_TO_SAVE),
 }
+"""Environment of an agent that does not give up on a sweep with runs that diverge."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ def start(path: Path, *, agents: int, devices: Sequence[str], warn: Callable[[Ch
         str(SECONDS_TO_SAVE),
         str(place),
     ]
-    return _tell(place, _run_all([Task(agent, {**_AGENT, **_own_programs()})] * agents, envs))
+    env = {**PATIENT, "WANDB_AGENT_KILL_DELAY": str(SECONDS_TO_SAVE), **_own_programs()}
+    return _tell(place, _run_all([Task(agent, env)] * agents, envs))
 
 
 def progress_of(id: str) -> tuple[Sweep, Progress]:
