@@ -164,8 +164,10 @@ def without_password(url: str) -> str:
 def _address(folder: Path, url: str | None) -> str:
     if url is None:
         return f"sqlite:///{folder / 'ledger.db'}"
+    if not re.match(r"(postgres(ql)?|sqlite)(\+\w+)?://", url):  # `Database.locked` knows no other
+        raise SweepError(f"--storage: {without_password(url)}: expected postgresql://USER@HOST/NAME or sqlite:///FILE")
     # SQLAlchemy's own driver for the plain name changed between its versions 2.0 and 2.1; ours is the `postgres` extra.
-    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
 
 
 def _open(url: str, file: Path | None) -> RDBStorage:
@@ -194,6 +196,7 @@ def _open(url: str, file: Path | None) -> RDBStorage:
             return storage
     except ImportError as error:
         cure = "pip install 'cifar-sweeps[postgres]'"
+        cure += "" if "+psycopg:" in url else ", and write postgresql://"
         raise SweepError(f"--storage: {without_password(url)}: needs its driver: {cure}") from error
     except Exception as error:  # SQLAlchemy's, the driver's, Optuna's: each has its own
         raise SweepError(f"--storage: {without_password(url)}: {first_line(error)}") from error

@@ -289,6 +289,31 @@ def test_a_password_is_not_shown(tmp_path: Path, url: str, shown: str) -> None:
     assert f"--storage: {shown}: " in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://me:secret@h/db", "mysql://me:***@h/db: expected postgresql://USER@HOST/NAME or sqlite:///FILE"),
+        ("nosuch://h/db", "nosuch://h/db: expected postgresql://USER@HOST/NAME or sqlite:///FILE"),
+        ("h/db", "h/db: expected postgresql://USER@HOST/NAME or sqlite:///FILE"),
+        (
+            "postgresql+asyncpg://h/db",
+            "needs its driver: pip install 'cifar-sweeps[postgres]', and write postgresql://",
+        ),
+    ],
+)
+def test_a_database_that_is_not_ours_is_named_with_those_that_are(tmp_path: Path, url: str, said: str) -> None:
+    with pytest.raises(SweepError) as caught:
+        begun_with(read_sweep(write_sweep(tmp_path)), tmp_path / "s", url)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_postgres_is_short_for_postgresql(tmp_path: Path, scheme: str) -> None:
+    with pytest.raises(SweepError) as caught:
+        begun_with(read_sweep(write_sweep(tmp_path)), tmp_path / "s", f"{scheme}://me:secret@127.0.0.1:1/db")
+    assert "onnection refused" in str(caught.value) and "secret" not in str(caught.value)
+
+
 def test_optuna_s_importances_are_those_of_a_grid(tmp_path: Path) -> None:
     """Of the rate, on which the values depend, and not of the activation. A dashboard reads the same params."""
     rates = [0.1, 0.2, 0.3, 0.4]
