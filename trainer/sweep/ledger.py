@@ -81,7 +81,7 @@ class Ledger:
                     direction=sweep.file.metric.goal if sweep.file.metric else "minimize",
                     load_if_exists=True,
                 )
-                begun.check_definition(self._study, sweep, folder, overrides)
+                begun.check_definition(self._study, sweep, self.database, overrides)
                 self._deleted = deleted(self._trials(), folder) if self.database.is_own else frozenset[int]()
         except BaseException:
             self.database.close()
@@ -112,7 +112,7 @@ class Ledger:
             known = self._by_point()
             changed = [
                 f"{entry.run}: was begun as config {before} and is {entry.config} now, since an own part, a recipe or a"
-                " default has changed; give --runs another folder"
+                f" default has changed; {self.database.another}"
                 for entry in entries
                 for before in {trial.user_attrs["config"] for trial in known.get(entry.point.key, [])} - {entry.config}
                 if self._has_changed(entry)
@@ -155,7 +155,7 @@ class Ledger:
 
         Raises SweepError for another one than it was begun with.
         """
-        begun.note_design(self._study, self._folder, design, said)
+        begun.note_design(self._study, self.database, design, said)
 
     @property
     def until(self) -> str:

@@ -1,5 +1,6 @@
 """The ledger: what is refused, what a kill between two writes leaves, and what early termination asks."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from trainer.sweep.begun import Begun, begun_with
 from trainer.sweep.file import read_sweep
 from trainer.sweep.have import Had
 from trainer.sweep.ledger import Claim, Ledger
+from trainer.sweep.local import overrides_of
 from trainer.sweep.points import Entry, Point, points_of
 from trainer.sweep.status import Attempt, State
 from trainer.sweep.watched import watched
@@ -66,6 +68,32 @@ def test_overrides_in_another_order_are_the_same(tmp_path: Path) -> None:
             pass
     with pytest.raises(SweepError, match="was begun with overrides"):
         Ledger(sweep, tmp_path / "s", None, overrides=["data.val_fraction=0.1", "train.epochs=2"])
+
+
+def test_a_sweep_of_that_name_in_a_shared_database_says_what_helps(tmp_path: Path) -> None:
+    """Before: it advised another --runs, under which the same study refused again."""
+    path = write_sweep(tmp_path, {"seed": {"values": [0]}})
+    sweep, shared = read_sweep(path), f"sqlite:///{tmp_path}/shared.db"
+    cure = "give the sweep file another name, or --storage another database"
+    with Ledger(sweep, tmp_path / "s", shared, overrides=[]) as ledger:
+        ledger.note_design({"pairs": 1}, "1 pair")
+        with pytest.raises(SweepError, match=rf"^{shared}: s: was begun with pairs 1, not 2; .*; {cure}$"):
+            ledger.note_design({"pairs": 2}, "2 pairs")
+        entry = entry_of(Point({"seed": 0}))
+        ledger.enqueue([entry])
+        with pytest.raises(SweepError, match=cure):
+            ledger.enqueue([replace(entry, config="1")])
+    with pytest.raises(SweepError, match=rf"^{shared}: s: was begun with overrides \[\], not \['seed=1'\]; {cure}$"):
+        Ledger(sweep, tmp_path / "s", shared, overrides=["seed=1"])
+
+
+def test_a_sweep_that_was_run_in_a_database_asks_for_it(tmp_path: Path) -> None:
+    """Before: it was never begun, in the folder of its runs."""
+    path = write_sweep(tmp_path, {"seed": {"values": [0]}})
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "s.yaml").write_text(path.read_text())
+    with pytest.raises(SweepError, match=r"no ledger is here; give the --storage that it was run with, or begin it by"):
+        overrides_of(path, runs=tmp_path, storage=None)
 
 
 def test_a_controller_of_another_folder_that_shares_an_sqlite_file_keeps_its_runs(tmp_path: Path) -> None:
