@@ -148,6 +148,13 @@ def test_the_commands_are_ours(name: str) -> None:
     assert {word for word in words if word.startswith("--")} <= flags
 
 
+def test_the_agents_do_not_give_up_on_runs_that_diverge() -> None:
+    from trainer.wandb_api.sweeps import PATIENT
+
+    (agent,) = read("kubernetes")["spec"]["template"]["spec"]["containers"]
+    assert PATIENT.items() <= {each["name"]: each.get("value") for each in agent["env"]}.items()
+
+
 def test_every_mounted_folder_is_a_volume() -> None:
     job = read("rayjob")["spec"]["rayClusterSpec"]
     pods = [job["headGroupSpec"], *job["workerGroupSpecs"], read("kubernetes")["spec"]]

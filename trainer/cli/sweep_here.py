@@ -93,6 +93,20 @@ def run_each(
         return _run_each(paths, placed, place, retry, as_json)
 
 
+def note_other_machines(sweep: "LocalSweep", progress: "Progress") -> None:
+    """Print a line if runs that a shared database calls done have no folder here, where a report looks for them."""
+    attempts = [attempt for status in progress.points for attempt in status.attempts]
+    done = [each for each in attempts if each.state in ("finished", "stopped") and not each.archive]
+    away = [each for each in done if not (sweep.folder / each.where).is_dir()]
+    if sweep.storage is not None and away:
+        pack = shlex.join(["trainer", "report", "pack", str(sweep.folder), "--to", f"{sweep.name}.jsonl.gz"])
+        typer.echo(
+            f"on another machine, and not in {sweep.folder}: {len(away)} of {len(done)} runs that are done; pack each"
+            f" machine's runs for one report: `{pack}`",
+            err=True,
+        )
+
+
 def rerun_of(path: Path, place: Place) -> str:
     """Return the command that runs the failed points of a sweep again, without the password of its storage."""
     from trainer.sweep.storage import without_password
@@ -116,6 +130,7 @@ def _run_each(paths: Sequence[Path], sweeps: "Sequence[LocalSweep]", place: Plac
         if not as_json:
             print_progress(progress, False)
         failed, left = progress.count("crashed", "diverged"), sweep.left(progress)
+        note_other_machines(sweep, progress)
         again = rerun_of(path, place)
         if failed and not signal and place.ray:
             typer.echo(f"{failed} points failed; the same command with --retry runs them again", err=True)
@@ -239,6 +254,8 @@ def run_for(
         for sweep, each in zip(sweeps, spent.progress, strict=True):
             typer.echo(f"{sweep.checked.sweep.path}")
             print_progress(each, as_json)
+    for sweep, each in zip(sweeps, spent.progress, strict=True):
+        note_other_machines(sweep, each)
     failed = spent.skipped or any(each.count("crashed", "diverged") for each in spent.progress)
     return 128 + spent.signal if spent.signal else int(bool(failed))
 
@@ -303,6 +320,7 @@ def _run_decided(
         if not as_json:
             print_progress(end.progress, False)
             typer.echo(end.as_text())
+        note_other_machines(sweep, end.progress)
         if end.left and not end.signal:
             typer.echo("continue with the same command", err=True)
         code = 128 + end.signal if end.signal else max(code, int(bool(end.failed or end.left)))

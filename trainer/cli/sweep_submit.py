@@ -58,5 +58,7 @@ def command_of(
 
 
 def agent_of(sweep: str) -> list[str]:
-    """Return the command of an agent for a W&B sweep."""
-    return ["wandb", "agent", "-f", "-t", "60", sweep]
+    """Return the command of an agent for a W&B sweep, which does not give up on runs that diverge."""
+    from trainer.wandb_api.sweeps import PATIENT
+
+    return ["env", *(f"{name}={value}" for name, value in PATIENT.items()), "wandb", "agent", "-f", "-t", "60", sweep]

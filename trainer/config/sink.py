@@ -14,16 +14,37 @@ def _whether_or_how_often(value: bool | str) -> bool | str:
     return value
 
 
+_NOT_IN_A_PROJECT = "/\\#?%:"
+
+
+def _project(name: str) -> str:
+    if found := next((mark for mark in _NOT_IN_A_PROJECT if mark in name), None):
+        raise ValueError(f"{name!r} has a {found!r}; W&B takes no project with one of {' '.join(_NOT_IN_A_PROJECT)}")
+    if len(name) > 128:
+        raise ValueError(f"has {len(name)} characters; W&B takes 128")
+    return name
+
+
+def _tag(tag: str) -> str:
+    if not 1 <= len(tag) <= 64:
+        raise ValueError(f"has {len(tag)} characters; a tag of W&B's has 1 to 64")
+    return tag
+
+
+WandbProject = Annotated[str, AfterValidator(_project)]
+"""A name that W&B's client takes, which otherwise refuses it when the run begins."""
+
+
 class WandbSink(Section):
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
     """auto is online if an API key is configured, otherwise offline. disabled does not import wandb."""
-    project: str = "cifar-sweeps"
+    project: WandbProject = "cifar-sweeps"
     """W&B project. The environment variable WANDB_PROJECT replaces this default."""
     entity: str | None = None
     """W&B user or team. null is the account's default."""
     group: str | None = None
     """W&B group of this run."""
-    tags: tuple[str, ...] = ()
+    tags: tuple[Annotated[str, AfterValidator(_tag)], ...] = ()
     """W&B tags of this run."""
     panels: str | None = None
     """Entity to which `trainer panels push` has pushed the panels. null draws the tables with W&B's own charts."""

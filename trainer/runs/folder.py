@@ -55,10 +55,8 @@ def named(folder: Path) -> Path:
 
 def refuse_bad_name(runs: Path, name: str | None) -> None:
     """Raise ConfigError for a name that cannot be a new folder's, DiskError for a directory that cannot be made."""
-    if name is not None and not re.fullmatch(r"[\w][\w.@+-]*", name):
-        raise ConfigError(f"--name: {name!r}: use only letters, digits and . _ - @ +")
-    if name is not None and (size := len(os.fsencode(name))) > _LONGEST_NAME:
-        raise ConfigError(f"--name: {name!r}: has {size} bytes; a folder's name has at most {_LONGEST_NAME}")
+    if name is not None:
+        refuse_malformed_name(name)
     if name is not None and (runs / name).is_dir() and has_begun(runs / name):
         raise _exists(runs / name)
     there = next(place for place in (runs, *runs.absolute().parents) if place.exists())
@@ -66,6 +64,14 @@ def refuse_bad_name(runs: Path, name: str | None) -> None:
         raise DiskError(f"{runs}: cannot be made: {there} is not a directory")
     if not os.access(there, os.W_OK | os.X_OK):
         raise DiskError(f"{runs}: cannot be written: Permission denied")
+
+
+def refuse_malformed_name(name: str) -> None:
+    """Raise ConfigError for a name that can be no folder's in `runs`."""
+    if not re.fullmatch(r"[\w][\w.@+-]*", name):
+        raise ConfigError(f"--name: {name!r}: use only letters, digits and . _ - @ +")
+    if (size := len(os.fsencode(name))) > _LONGEST_NAME:
+        raise ConfigError(f"--name: {name!r}: has {size} bytes; a folder's name has at most {_LONGEST_NAME}")
 
 
 def has_begun(folder: Path) -> bool:

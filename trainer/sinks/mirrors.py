@@ -6,6 +6,9 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
+from trainer.config.explain import explain
 from trainer.errors import first_line
 from trainer.protocols import Record, RunInfo
 from trainer.runs.history import read_history
@@ -30,7 +33,7 @@ class Said:
         try:
             yield
         except Exception as error:  # of any kind: no figure that cannot be shown may end a run
-            self.say(f"{consequence}: {first_line(error)}")
+            self.say(f"{consequence}: {reason(error)}")
 
     def say_what_is_not_drawn(self, run: RunInfo) -> None:
         """Tell a user who has turned a probe on where its panel is: here are only the curves of its numbers."""
@@ -39,6 +42,11 @@ class Said:
         on = [name for name, value in due.items() if value]
         if on:
             self.say(f"curves only: `trainer preview panel NAME {run.folder}` draws the panels of probe.{on[0]}")
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of what was raised. Pydantic's only counts the mistakes, so each is named."""
+    return "; ".join(explain(error, BaseModel)) if isinstance(error, ValidationError) else first_line(error)
 
 
 def records_since(run: RunInfo, step: int) -> Iterator[Record]:

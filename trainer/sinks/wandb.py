@@ -15,6 +15,7 @@ import wandb
 from trainer.config.overrides import flatten
 from trainer.config.sink import WandbSink as Config
 from trainer.protocols import Progress, Record, RunInfo, Status
+from trainer.sinks.mirrors import records_since
 from trainer.sinks.tables import PanelTable, panel_tables
 from trainer.sinks.wandb_checkpoint import CheckpointMirror
 from trainer.sinks.wandb_client import Mode, WandbClient, is_stopped
@@ -42,17 +43,25 @@ class WandbSink:
         self._memory: Mapping[str, Any] = {}
 
     def start(self, run: RunInfo) -> None:
-        """Begin or continue the W&B run, offline if there is no API key or no server."""
+        """Begin or continue the W&B run, offline if there is no API key or no server.
+
+        A run that it has nothing of yet gets the rows of the run folder.
+        """
         self._folder = run.folder
         self._memory = {"id": secrets.token_hex(4), **run.memory}
         with self._client.reported("nothing is recorded"):
             self._run, self.sync_hint = self._client.begin(
-                run.folder, lambda mode, settings: self._init(run, mode, settings)
+                run.folder, self._memory["id"], lambda mode, settings: self._init(run, mode, settings)
             )
             if self._run is not None:
                 self._memory = {"id": self._run.id}
                 self._send_provenance(self._run)
                 self._mirror = self._mirror_of(self._run)
+        if self._run is None:
+            self._memory = run.memory
+        elif run.memory.get("id") != self._run.id:  # it was off before this resume
+            for record in records_since(run, 0):
+                self.log(record)
 
     def progress(self, progress: Progress) -> None:
         if self._mirror:

@@ -13,11 +13,12 @@ from typing import Any, Literal
 import wandb
 from pydantic import ValidationError
 from wandb.env import CACHE_DIR, DATA_DIR, get_cache_dir, get_data_dir
+from wandb.errors import UsageError
 
 from trainer.config.explain import explain
 from trainer.errors import ConfigError, first_line
 from trainer.protocols import Status
-from trainer.sinks.mirrors import Said
+from trainer.sinks.mirrors import Said, reason
 
 Mode = Literal["online", "offline", "disabled"]
 
@@ -25,6 +26,7 @@ _STOPPED = """query RunStopped($entity: String, $project: String, $run: String!)
   project(name: $project, entityName: $entity) { run(name: $run) { stopped } }
 }"""
 _STOPPED_TIMEOUT = 5  # seconds; an agent kills 30 s after its SIGTERM
+_UNSENT = "unsent"  # a file in the folder of an online segment that the server does not have whole
 
 
 class WandbClient(Said):
@@ -37,16 +39,19 @@ class WandbClient(Said):
         self._held: list[str] | None = None  # the client's messages while it finishes
 
     def begin(
-        self, folder: Path, init: Callable[[Mode, wandb.Settings], wandb.Run]
+        self, folder: Path, id: str, init: Callable[[Mode, wandb.Settings], wandb.Run]
     ) -> tuple[wandb.Run | None, str | None]:
         """Return (the run that `init` begins, None if W&B is disabled; the command that sends it if it is offline).
 
-        It is offline if there is no API key, or if the server does not take it. One line says so. The client keeps its
-        files in `folder` where the user's home cannot be written.
+        It is offline if there is no API key, or if the server does not take it. So is the rest of a run, `id` unless
+        the environment has another, of which a part is not sent: the server keeps what comes last. One line says so.
+        The client keeps its files in `folder` where the user's home cannot be written.
         """
         _need_no_home(folder)
         settings = self._start()
         mode, why = _mode(settings)
+        if mode == "online" and _unsent(folder / "wandb", settings.run_id or id):
+            mode, why = "offline", "an earlier part of this run is not on the server yet"
         if mode == "disabled":
             return None, None
         if mode == "online":
@@ -55,7 +60,7 @@ class WandbClient(Said):
                 self.say(run.url or run.id)
                 return run, None
             except Exception as error:  # wandb's, its service's, requests': training goes on without a server
-                why = f"{settings.base_url}: {first_line(error)}"
+                why = f"{settings.base_url}: {reason(error)}"
                 with suppress(SystemExit):
                     wandb.teardown()  # otherwise the client continues its attempt, and the id stays taken
                 settings = self._start()
@@ -77,8 +82,11 @@ class WandbClient(Said):
             self._held = [first_line(error)]
             with suppress(Exception, SystemExit):
                 wandb.teardown()  # a client that has died would fail once more when Python ends
-        command = _sync_command(run) if self._incomplete else None
-        if command:
+        command = None
+        if self._incomplete:
+            command = _sync_command(run)
+            with suppress(OSError):
+                Path(run.sync_dir, _UNSENT).touch()
             self._held = [f"{' '.join(self._held[:1]) or 'not all is sent'}; `{command}` sends what is on disk"]
         for message in self._held:
             self.say(message)
@@ -109,12 +117,20 @@ class WandbClient(Said):
 
 
 def refuse_bad_environment() -> None:
-    """Raise ConfigError for a WANDB_ variable that the client cannot read, such as WANDB_MODE=ofline."""
+    """Raise ConfigError for each WANDB_ variable that the client cannot read, such as WANDB_MODE=ofline."""
+    if problems := [line for name in os.environ if name.startswith("WANDB_") for line in _refused(name)]:
+        raise ConfigError(*problems)
+
+
+def _refused(name: str) -> list[str]:
+    """Return what the client says against a variable of the environment."""
     try:
-        wandb.Settings().update_from_env_vars(dict(os.environ))
+        wandb.Settings().update_from_env_vars({name: os.environ[name]})
     except ValidationError as error:
-        lines = (line.partition(":") for line in explain(error, wandb.Settings))
-        raise ConfigError(*(f"WANDB_{key.upper()}:{rest}" for key, _, rest in lines)) from error
+        return [f"{name}:{line.partition(':')[2]}" for line in explain(error, wandb.Settings)]
+    except UsageError as error:  # the client's own, for names of projects and runs
+        return [f"{name}: {first_line(error)}"]
+    return []
 
 
 def is_stopped(run: wandb.Run) -> bool:
@@ -161,13 +177,19 @@ def _need_no_home(folder: Path) -> None:
             os.environ[name] = str(folder.resolve() / "wandb" / name.removeprefix("WANDB_").lower())
 
 
+def _unsent(segments: Path, id: str) -> set[Path]:
+    """Return the segments of a run that are only on disk: offline ones, and those that could not be sent whole."""
+    offline, online = segments.glob(f"offline-run-*-{id}*"), segments.glob(f"run-*-{id}*")
+    only_here = {*offline, *(path for path in online if (path / _UNSENT).exists())}
+    return {path for path in only_here if not any(path.glob("*.synced"))}
+
+
 def _sync_command(run: wandb.Run) -> str:
-    """Return the command that sends the segments of a run that are only on disk: offline ones, and the latest one."""
+    """Return the command that sends the latest segment of a run and the earlier ones that are only on disk."""
     latest = Path(run.sync_dir)
-    offline = latest.parent.glob(f"offline-run-*-{run.id}*")
-    unsent = {latest} | {path for path in offline if not any(path.glob("*.synced"))}
+    unsent = {latest} | _unsent(latest.parent, run.id)
     oldest_first = sorted(unsent, key=lambda path: path.name.removeprefix("offline-"))
-    flags = [] if latest.name.startswith("offline-") else ["--include-online"]
+    flags = [] if all(path.name.startswith("offline-") for path in unsent) else ["--include-online"]
     return shlex.join(["wandb", "sync", *flags, *map(_from_here, oldest_first)])
 
 

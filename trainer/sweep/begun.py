@@ -47,7 +47,7 @@ def note_seeds(study: Study, seeds: Sequence[int]) -> None:
         study.set_user_attr("seeds", [*known, *more])
 
 
-def note_design(study: Study, folder: Path, design: Mapping[str, Any], said: str) -> None:
+def note_design(study: Study, database: Database, design: Mapping[str, Any], said: str) -> None:
     """Remember the design of a sequential sweep, also as its file says it.
 
     Raises SweepError for another one than it was begun with.
@@ -56,8 +56,8 @@ def note_design(study: Study, folder: Path, design: Mapping[str, Any], said: str
     for key, asked in design.items():
         if begun.get(key, asked) != asked:
             raise SweepError(
-                f"{folder}: was begun {_change(key, begun[key], asked)}; a design that changes errs more often; give"
-                " --runs another one"
+                f"{database.where}: was begun {_change(key, begun[key], asked)}; a design that changes errs more often;"
+                f" {database.another}"
             )
     if design != begun:
         study.set_user_attr("design", dict(design))
@@ -76,7 +76,7 @@ def _listed(values: Sequence[Any]) -> str:
     return ", ".join(map(str, values))
 
 
-def check_definition(study: Study, sweep: Sweep, folder: Path, overrides: Sequence[str]) -> None:
+def check_definition(study: Study, sweep: Sweep, database: Database, overrides: Sequence[str]) -> None:
     """Remember what a study asks. Raises SweepError if it was begun with other overrides or as another search."""
     file = sweep.file
     metric = [file.metric.name, file.metric.goal] if file.metric else None
@@ -95,8 +95,8 @@ def check_definition(study: Study, sweep: Sweep, folder: Path, overrides: Sequen
         called = {OVERRIDES: "overrides"}
         more = "a larger run_cap asks for more points; " if differing == ["run_cap"] else ""
         raise SweepError(*(
-            f"{folder}: was begun with {called.get(key, key)} {begun.get(key)!r}, not {asked[key]!r}; "
-            f"{more}give --runs another one"
+            f"{database.where}: was begun with {called.get(key, key)} {begun.get(key)!r}, not {asked[key]!r}; "
+            f"{more}{database.another}"
             for key in differing
         ))  # fmt: skip
 

@@ -36,6 +36,7 @@ from trainer.sweep.trials import (
     archived,
     attempts_in,
     attributes_of,
+    deleted,
     histories_of,
     is_due,
     is_open,
@@ -81,7 +82,8 @@ class Ledger:
                     direction=sweep.file.metric.goal if sweep.file.metric else "minimize",
                     load_if_exists=True,
                 )
-                begun.check_definition(self._study, sweep, folder, overrides)
+                begun.check_definition(self._study, sweep, self.database, overrides)
+                self._deleted = deleted(self._trials(), folder) if self.database.is_own else frozenset[int]()
         except BaseException:
             self.database.close()
             raise
@@ -111,7 +113,7 @@ class Ledger:
             known = self._by_point()
             changed = [
                 f"{entry.run}: was begun as config {before} and is {entry.config} now, since an own part, a recipe or a"
-                " default has changed; give --runs another folder"
+                f" default has changed; {self.database.another}"
                 for entry in entries
                 for before in {trial.user_attrs["config"] for trial in known.get(entry.point.key, [])} - {entry.config}
                 if self._has_changed(entry)
@@ -154,7 +156,7 @@ class Ledger:
 
         Raises SweepError for another one than it was begun with.
         """
-        begun.note_design(self._study, self._folder, design, said)
+        begun.note_design(self._study, self.database, design, said)
 
     @property
     def until(self) -> str:
@@ -278,14 +280,14 @@ class Ledger:
 
     @patient
     def entries(self) -> list[Entry]:
-        """Return the points that a search has proposed so far."""
-        kept = {key: trials[0].user_attrs for key, trials in self._by_point().items()}
+        """Return the points that a search has proposed so far, also those of deleted runs."""
+        kept = {key: trials[0].user_attrs for key, trials in _by_point(self._trials()).items()}
         return [Entry(Point(known["point"]), known["run"], known["config"]) for known in kept.values()]
 
     @patient
     def attempts(self) -> list[Attempt]:
         """Return every attempt at every point so far."""
-        return attempts_in(self._trials(), self.database.is_dead)
+        return attempts_in(self._kept(), self.database.is_dead)
 
     @patient
     def seconds(self) -> dict[str, float]:
@@ -302,16 +304,16 @@ class Ledger:
             self._read_at = version  # as it was before: what is written meanwhile is read the next time
         return [trial for trial in self._read if not states or trial.state in states]
 
+    def _kept(self) -> list[FrozenTrial]:
+        """Return the trials, without those whose run folder had been deleted when this ledger was opened."""
+        return [trial for trial in self._trials() if trial._trial_id not in self._deleted]
+
     def _shown(self) -> dict[str, BaseDistribution]:
         """Return what new trials show as params. Those that were proposed have them."""
         return {} if self._sweep.proposes else shown_distributions(self._sweep, self._trials())
 
     def _by_point(self) -> dict[str, list[FrozenTrial]]:
-        found: dict[str, list[FrozenTrial]] = {}
-        for trial in self._trials():
-            if "point" in trial.user_attrs:  # otherwise a proposal that was cut off, or a repetition
-                found.setdefault(Point(trial.user_attrs["point"]).key, []).append(trial)
-        return found
+        return _by_point(self._kept())
 
     def _end(self, trial: int, outcome: Mapping[str, Any]) -> None:
         state = ENDS.get(outcome["state"], TrialState.FAIL)
@@ -330,3 +332,11 @@ class Ledger:
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             return self._storage.set_trial_state_values(trial, state)
         return False
+
+
+def _by_point(trials: Iterable[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
+    found: dict[str, list[FrozenTrial]] = {}
+    for trial in trials:
+        if "point" in trial.user_attrs:  # otherwise a proposal that was cut off, or a repetition
+            found.setdefault(Point(trial.user_attrs["point"]).key, []).append(trial)
+    return found

@@ -173,8 +173,10 @@ def overrides_of(path: Path, *, runs: Path, storage: str | None) -> list[str]:
     folder = runs / sweep.name
     if begun := begun_with(sweep, folder, storage):
         return list(begun.overrides)
-    where = without_password(storage) if storage else folder
-    raise SweepError(f"{where}: no sweep was begun here; begin it by `{as_typed('trainer', 'sweep', 'run', path)}`")
+    begin = f"begin it by `{as_typed('trainer', 'sweep', 'run', path)}`"
+    if storage is None and (folder / f"{sweep.name}.yaml").exists():
+        raise SweepError(f"{folder}: no ledger is here; give the --storage that it was run with, or {begin}")
+    raise SweepError(f"{without_password(storage) if storage else folder}: no sweep was begun here; {begin}")
 
 
 def progress_here(path: Path, *, runs: Path, storage: str | None, have: Sequence[Path] = ()) -> Progress:

@@ -24,6 +24,7 @@ BEAT_SECONDS = 20
 """Time between two signs of life of a controller."""
 LOST_SECONDS = 120
 """Silence after which a controller on another machine counts as dead."""
+_ANOTHER = "the sweep file another name, or --storage another database"
 _WAIT_SECONDS = 60  # for another writer of an SQLite file
 _PATIENCE_SECONDS = 90  # less than LOST_SECONDS: a controller that has waited does not count as dead yet
 _fitting = set[tuple[Path, str]]()  # storages whose tables this process has found to be those of its Optuna
@@ -49,6 +50,16 @@ class Database:
     @property
     def is_sqlite(self) -> bool:
         return self.storage.engine.dialect.name == "sqlite"
+
+    @property
+    def where(self) -> str:
+        """The place of the study in a message."""
+        return str(self.folder) if self.is_own else f"{without_password(self.address)}: {self._study}"
+
+    @property
+    def another(self) -> str:
+        """Advice that gives another sweep a study of its own, whose name is that of the file."""
+        return f"give {'--runs another one' if self.is_own else _ANOTHER}"
 
     def version(self) -> int | None:
         """Return a number that stays the same until anybody writes, or None where nothing tells that.
@@ -164,8 +175,10 @@ def without_password(url: str) -> str:
 def _address(folder: Path, url: str | None) -> str:
     if url is None:
         return f"sqlite:///{folder / 'ledger.db'}"
+    if not re.match(r"(postgres(ql)?|sqlite)(\+\w+)?://", url):  # `Database.locked` knows no other
+        raise SweepError(f"--storage: {without_password(url)}: expected postgresql://USER@HOST/NAME or sqlite:///FILE")
     # SQLAlchemy's own driver for the plain name changed between its versions 2.0 and 2.1; ours is the `postgres` extra.
-    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
 
 
 def _open(url: str, file: Path | None) -> RDBStorage:
@@ -194,6 +207,7 @@ def _open(url: str, file: Path | None) -> RDBStorage:
             return storage
     except ImportError as error:
         cure = "pip install 'cifar-sweeps[postgres]'"
+        cure += "" if "+psycopg:" in url else ", and write postgresql://"
         raise SweepError(f"--storage: {without_password(url)}: needs its driver: {cure}") from error
     except Exception as error:  # SQLAlchemy's, the driver's, Optuna's: each has its own
         raise SweepError(f"--storage: {without_password(url)}: {first_line(error)}") from error

@@ -1,6 +1,7 @@
 """The state of an attempt at a point, read from an Optuna trial."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -84,6 +85,16 @@ def attempts_in(trials: Iterable[FrozenTrial], is_dead: Callable[[str], bool]) -
                 state = "interrupted"  # although nobody has noted it yet
             found.append(attempt_of(trial, state))
     return found
+
+
+def deleted(trials: Iterable[FrozenTrial], folder: Path) -> frozenset[int]:
+    """Return the ids of trials that ended well in a run folder in `folder` that is gone. Those of archives never are.
+
+    Only the ledger that lies in `folder` can say so: machines that share a database share no folders.
+    """
+    here = {path.name for path in folder.iterdir()}
+    ended = (trial for trial in trials if state_of(trial) in ENDS and "archive" not in trial.user_attrs)
+    return frozenset(trial._trial_id for trial in ended if trial.user_attrs["run"] not in here)
 
 
 def seconds_in(trials: Iterable[FrozenTrial]) -> dict[str, float]:

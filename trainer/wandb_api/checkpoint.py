@@ -11,7 +11,7 @@ from wandb.errors import CommError
 from trainer.errors import CheckpointError, SweepError
 from trainer.files import disk_errors
 from trainer.runs.checkpoint import load_checkpoint
-from trainer.runs.folder import locked, read_config, read_summary, refuse_bad_name
+from trainer.runs.folder import locked, read_config, read_summary, refuse_bad_name, refuse_malformed_name
 from trainer.sinks.wandb_checkpoint import TYPE, artifact_name
 from trainer.wandb_api.client import asking
 
@@ -58,6 +58,7 @@ def _latest(api: wandb.Api, path: str) -> Any:
 def _bring(artifact: Any, run_id: str, runs: Path, name: str | None) -> Path:
     name = name or str(artifact.metadata.get("folder") or run_id)
     folder, aside = runs / name, runs / f".{name}.fetched-{os.getpid()}"
+    refuse_malformed_name(name)
     if not folder.is_dir():
         refuse_bad_name(runs, name)
     if outside := [path for path in artifact.manifest.entries if not _is_inside(path)]:
@@ -82,6 +83,7 @@ def _bring(artifact: Any, run_id: str, runs: Path, name: str | None) -> Path:
 def _replace(folder: Path, aside: Path, run_id: str, fetched: int) -> None:
     """Move what was fetched over an earlier state of the same run. Raises CheckpointError if it is another run's."""
     if read_summary(folder).get("status") == "finished":
+        _state(folder, run_id)  # raises if it is another run's
         return
     with locked(folder):
         if (folder / "checkpoint.pt").exists() and _state(folder, run_id) >= fetched:

@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -40,7 +40,8 @@ def bring(path: str, into: Path, *, say: Say = lambda _: None) -> list[Path]:
     """Fetch the runs of ENTITY/PROJECT, or of one sweep ENTITY/PROJECT/SWEEP, and return their folders.
 
     The folders are `into`/NAME for each sweep, with its file, and `into`/PROJECT for runs of no sweep. Runs that have
-    not changed on W&B are not fetched again. `say` gets a line for each run that is left out, and one at the end.
+    not changed on W&B are not fetched again, and those that were deleted there are removed. `say` gets a line for each
+    run that is left out or removed, and one at the end.
     Raises SweepError if W&B cannot be asked or does not know the path, CheckpointError if no run is the trainer's.
     """
     from trainer.wandb_api.client import asking  # loads wandb
@@ -169,10 +170,25 @@ def _bring_runs(runs: Sequence[Any], folder: Path, say: Say) -> int:
             raise
     for line in left_out:
         say(line)
+    _remove_deleted(runs, there.values(), say)
     held = len(runs) - len(left_out)
     if held:
         say(f"{folder}: {held} runs, {len(wanted) - len(left_out)} of them fetched")
     return held
+
+
+def _remove_deleted(runs: Sequence[Any], there: Iterable[tuple[Path, Mapping[str, Any]]], say: Say) -> None:
+    """Remove the folders of runs that were fetched from the same project and are not in its listing any more."""
+    ids, project = {run.id for run in runs}, _project_page(runs[0].url)
+    for path, mark in there:
+        if mark["id"] not in ids and _project_page(mark["url"]) == project:
+            with disk_errors(path, "cannot be removed"):
+                shutil.rmtree(path)
+            say(f"{path}: removed, since W&B no longer has it")
+
+
+def _project_page(run_page: str) -> str:
+    return run_page.rpartition("/runs/")[0]
 
 
 def _bring_run(run: Any, target: Path, aside: Path) -> str | None:

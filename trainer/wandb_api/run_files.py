@@ -47,7 +47,7 @@ def rows_of(told: Iterable[Mapping[str, Any]]) -> list[Row]:
         for row in told
         if "epoch" in row and "step" in row and (metrics := _numbers(row, without=("epoch", "step")))
     ]
-    return _as_if_once(rows)
+    return _as_if_once(_in_order(rows))
 
 
 def _numbers(told: Mapping[str, Any], without: Iterable[str]) -> Row:
@@ -68,6 +68,20 @@ def _finite(value: Any) -> Any:
     if value in ("NaN", "Infinity", "-Infinity"):
         return None
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _in_order(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows with each part that lies wholly before the others at its place: offline rows can be sent late."""
+    parts: list[list[Row]] = []
+    for row in rows:
+        if not parts or row["step"] < parts[-1][-1]["step"]:
+            parts.append([])
+        parts[-1].append(row)
+    ordered: list[Row] = []
+    for part in parts:
+        late = ordered and part[-1]["step"] < ordered[0]["step"]
+        ordered = [*part, *ordered] if late else [*ordered, *part]
+    return ordered
 
 
 def _as_if_once(rows: Iterable[Row]) -> list[Row]:

@@ -22,7 +22,7 @@ import typer
 import wandb
 import yaml
 
-from trainer.config.overrides import flatten
+from trainer.config.base import is_settings
 from trainer.errors import SweepError
 from trainer.own.travel import as_parameters
 from trainer.signals import LEASH, SECONDS_TO_SAVE
@@ -35,11 +35,11 @@ from trainer.sweep.points import Checked, Point, points_of
 from trainer.sweep.status import Attempt, Progress, State, as_text, progress
 from trainer.wandb_api.client import asking
 
-_AGENT = {
+PATIENT = {
     "WANDB_AGENT_DISABLE_FLAPPING": "true",  # three points that diverge in the first minute must not end it,
     "WANDB_AGENT_MAX_INITIAL_FAILURES": "1000000000",  # nor must the first five. Every config is checked before
-    "WANDB_AGENT_KILL_DELAY": str(SECONDS_TO_SAVE),
 }
+"""Environment of an agent that does not give up on a sweep with runs that diverge."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ def start(path: Path, *, agents: int, devices: Sequence[str], warn: Callable[[Ch
         str(SECONDS_TO_SAVE),
         str(place),
     ]
-    return _tell(place, _run_all([Task(agent, {**_AGENT, **_own_programs()})] * agents, envs))
+    env = {**PATIENT, "WANDB_AGENT_KILL_DELAY": str(SECONDS_TO_SAVE), **_own_programs()}
+    return _tell(place, _run_all([Task(agent, env)] * agents, envs))
 
 
 def progress_of(id: str) -> tuple[Sweep, Progress]:
@@ -168,14 +169,30 @@ def _own_programs() -> dict[str, str]:
 
 def _attempt(run: Any, sweep: Sweep) -> Attempt | None:
     """Return the attempt of a run, or None if its config lacks swept values: it never began, or is of another file."""
-    config, summary = flatten(run.config), run.summary_metrics
+    config, summary = _with_sections(run.config), run.summary_metrics
     if not sweep.space.keys() <= config.keys():
         return None
     value = summary.get(sweep.file.metric.name) if sweep.file.metric else None
     number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
     state = _state(run.state, summary.get("status"))
     message = f"W&B's state of it is {run.state}" if state == "crashed" else ""
-    return Attempt(Point({key: config[key] for key in sweep.space}), state, number, run.id, message)
+    point = Point({key: _as_written(config[key], choice.choices) for key, choice in sweep.space.items()})
+    return Attempt(point, state, number, run.id, message)
+
+
+def _with_sections(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return every value under its dotted key, a section as it was sent and each of its own values."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found[f"{prefix}{key}"] = value
+        if is_settings(value):
+            found |= _with_sections(value, f"{prefix}{key}.")
+    return found
+
+
+def _as_written(value: Any, choices: Sequence[Any]) -> Any:
+    """Return a swept section with the numbers of the file, where W&B may have made 1 of 1.0."""
+    return next((choice for choice in choices if choice == value), value) if is_settings(value) else value
 
 
 def _state(of_run: str, said: Any) -> State:

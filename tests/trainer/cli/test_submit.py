@@ -1,6 +1,7 @@
 """`trainer sweep submit`, with a program in the place of sbatch."""
 
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from command_line import run_here
+
+from trainer.wandb_api.sweeps import PATIENT
 
 SWEEP = """project: p
 command: ["${env}", trainer, train, "${args_no_hyphens}"]
@@ -122,7 +125,9 @@ def test_a_cluster_of_ray_on_the_nodes_of_one_job(
 def test_a_sweep_of_wandb_gets_agents(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for target in ("me/cifar/abc123", "https://wandb.ai/me/cifar/sweeps/abc123"):
         assert run_here(["sweep", "submit", target, "--slurm", "--print"]) == 0
-        assert capsys.readouterr().out.endswith("\nexec wandb agent -f -t 60 me/cifar/abc123\n")
+        *_, last = capsys.readouterr().out.splitlines()
+        patient = [f"{name}={value}" for name, value in PATIENT.items()]
+        assert last == shlex.join(["exec", "env", *patient]) + " wandb agent -f -t 60 me/cifar/abc123"
 
 
 @pytest.mark.parametrize(

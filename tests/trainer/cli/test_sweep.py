@@ -10,7 +10,9 @@ from pretend import server
 from pretend import train as pretended
 
 from trainer.cli.main import main
+from trainer.cli.sweep_here import Place, note_other_machines, opened
 from trainer.sweep import engine, gpus, local
+from trainer.sweep.ledger import Ledger
 from trainer.sweep.live import SweepView
 
 SWEEP = """
@@ -80,6 +82,29 @@ def test_a_sweep_that_was_never_begun_is_one_line(trainer, capsys: pytest.Captur
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert trainer("list") == 0
     assert capsys.readouterr().out == ""
+
+
+def test_runs_of_other_machines_are_told_with_what_brings_them_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: a database called the sweep done, the report on this machine called half of it missing."""
+    (tmp_path / "good.yaml").write_text(SWEEP)
+    for storage in (f"sqlite:///{tmp_path}/shared.db", None):
+        place = Place(tmp_path / str(storage is None), storage, ["cpu"], 1)
+        (sweep,) = opened([tmp_path / "good.yaml"], [], place, [], None)
+        with Ledger(sweep.checked.sweep, sweep.folder, storage, overrides=[]) as ledger:
+            ledger.enqueue(sweep.entries)
+            for number in range(3):
+                claim = ledger.claim(lambda point: pytest.fail("a grid proposes nothing"))
+                assert claim
+                ledger.finish(claim, "diverged" if number == 2 else "finished", 0.5)
+                if number == 0:
+                    (sweep.folder / claim.run).mkdir()
+        note_other_machines(sweep, sweep.progress())
+    assert capsys.readouterr().err == (
+        f"on another machine, and not in {tmp_path}/False/good: 1 of 2 runs that are done; pack each machine's runs"
+        f" for one report: `trainer report pack {tmp_path}/False/good --to good.jsonl.gz`\n"
+    )
 
 
 def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.CaptureFixture[str]) -> None:

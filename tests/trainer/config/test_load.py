@@ -71,6 +71,25 @@ def test_a_field_of_text_is_still_read_as_json_or_python_where_that_says_more() 
     }  # as points of sweeps that were begun have them
 
 
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        (
+            "sink.wandb.project=a/b",
+            "sink.wandb.project: 'a/b' has a '/'; W&B takes no project with one of / \\ # ? % :",
+        ),
+        (f"sink.wandb.project={129 * 'p'}", "sink.wandb.project: has 129 characters; W&B takes 128"),
+        (f"sink.wandb.tags=[a, {70 * 't'}]", "sink.wandb.tags.1: has 70 characters; a tag of W&B's has 1 to 64"),
+        ("sink.wandb.tags=['']", "sink.wandb.tags.0: has 0 characters; a tag of W&B's has 1 to 64"),
+    ],
+)
+def test_a_name_that_wandb_forbids_is_refused_before_the_run(word: str, said: str) -> None:
+    """Before: the run trained to its end, and nothing was recorded."""
+    with pytest.raises(ConfigError) as caught:
+        load_config([word])
+    assert caught.value.problems == (said,)
+
+
 OLD_YAML = ["0123456", "010", "1:30", "190:20:30.15", "1_000", "0x10", "0b11", "1.10", "1e3", ".inf", "yes", "off"]
 
 
@@ -78,11 +97,11 @@ OLD_YAML = ["0123456", "010", "1:30", "190:20:30.15", "1_000", "0x10", "0b11", "
 def test_a_field_of_text_gets_what_is_written_in_a_file(text: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(
-        f"sink.wandb: {{project: {text}, tags: [{text}, a]}}\nsink: {{wandb.group: {text}}}\ndata.root: {text}"
+        f"sink.wandb: {{entity: {text}, tags: [{text}, a]}}\nsink: {{wandb.group: {text}}}\ndata.root: {text}"
     )
     config = load_config(file=file).config
     wandb = config.sink.wandb
-    assert (wandb.project, wandb.group, wandb.tags) == (text, text, (text, "a"))
+    assert (wandb.entity, wandb.group, wandb.tags) == (text, text, (text, "a"))
     assert config.model_dump()["data"]["root"] == Path(text)
     file.write_text("sink: {wandb: {group: null, entity: ~, project: !!str 1, panels: '007'}, console: {mode: off}}")
     sink = load_config(file=file).config.sink
@@ -120,7 +139,7 @@ def test_numbers_with_zeros_before_them_that_mean_the_same_are_taken(tmp_path: P
 
 @given(st.text())
 def test_any_text_comes_into_a_field_of_text_as_it_was_written(text: str) -> None:
-    assert load_config([write_override("sink.wandb.project", text)]).config.sink.wandb.project == text
+    assert load_config([write_override("sink.wandb.entity", text)]).config.sink.wandb.entity == text
 
 
 def test_both_forms_of_a_word_mean_the_same() -> None:

@@ -121,6 +121,31 @@ def test_a_resumed_run_keeps_its_id_and_shows_the_new_config(server: Standin, ru
     assert server.only_run.state == "finished"
 
 
+@pytest.mark.parametrize("before", ["off", "disabled"])
+def test_turned_on_at_a_resume_it_gets_the_rows_from_before(
+    server: Standin, run: RunInfo, before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: W&B never had them."""
+    memory: Any = {}
+    if before == "disabled":
+        monkeypatch.setenv("WANDB_MODE", "disabled")
+        first = sink()
+        first.start(run)
+        memory = first.memory()
+        monkeypatch.delenv("WANDB_MODE")
+    (run.folder / "config.yaml").write_text("seed: 3\n")
+    rows = ({"epoch": epoch, "step": 10 * epoch, "test/accuracy": None} for epoch in (1, 2))
+    (run.folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    second, third = sink(mode="online"), sink(mode="online")
+    second.start(replace(run, resumed=True, memory=memory))
+    log_epochs(second, range(3, 4))
+    second.finish("interrupted", {})
+    assert epochs_of(server) == [1, 2, 3]
+    third.start(replace(run, resumed=True, memory=second.memory()))
+    third.finish("finished", SUMMARY)
+    assert epochs_of(server) == [1, 2, 3], "what it has is not sent again"
+
+
 @pytest.mark.filterwarnings("ignore:.*parameters.yaml:pytest.PytestUnraisableExceptionWarning")  # W&B leaves it open
 def test_in_a_sweep_the_agents_id_and_values_win_without_a_warning(
     server: Standin, run: RunInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -21,6 +21,7 @@ from standin.sinks import SUMMARY, epochs_of, log_epochs, sink
 from trainer.config import load_config
 from trainer.errors import ConfigError
 from trainer.protocols import RunInfo
+from trainer.sinks.wandb_client import WandbClient
 from trainer.training.network_arguments import complete_parts
 from trainer.training.run import start_run
 
@@ -104,6 +105,13 @@ def test_auto_follows_wandb_mode(server: Standin, run: RunInfo, monkeypatch: pyt
         ("WANDB_MODE", "ofline", "WANDB_MODE: 'ofline' is not a choice; did you mean 'offline'?"),
         ("WANDB_MODE", "bogus", "WANDB_MODE: 'bogus' is not a choice; one of disabled, dryrun, offline, online, run"),
         ("WANDB_INIT_TIMEOUT", "x", "WANDB_INIT_TIMEOUT: 'x': input should be a valid number"),
+        ("WANDB_PROJECT", "lr: sweep", "WANDB_PROJECT: Invalid project name 'lr: sweep': cannot contain"),
+        ("WANDB_RUN_ID", "a/b", "WANDB_RUN_ID: Run ID cannot contain the characters"),
+        (
+            "WANDB_TAGS",
+            f"a,{70 * 'x'}",
+            "WANDB_TAGS: Tag 'xxxxxxxxxxxxxxxxxxxx...xxxxxxxxxxxxxxxxxxxx' is 70 characters",
+        ),
     ],
 )
 def test_an_environment_that_wandb_cannot_read_is_one_line_and_leaves_nothing(
@@ -160,6 +168,40 @@ def test_the_hint_names_every_offline_segment_of_a_resumed_run(server: Standin, 
     assert epochs_of(server) == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("first_part", ["offline", "lost"])
+def test_a_resume_stays_offline_behind_a_part_that_is_not_sent(
+    server: Standin, run: RunInfo, first_part: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first = sink(mode="offline") if first_part == "offline" else sink(finish_timeout=2)
+    second, third = sink(mode="online"), sink(mode="online")
+    first.start(run)
+    if first_part == "lost":
+        server.fail("file_stream", 404)
+    log_epochs(first, range(1, 3))
+    first.finish("interrupted", {})
+    server.stop()
+    server.heal()
+    server.start()
+    capfd.readouterr()
+
+    second.start(replace(run, resumed=True, memory=first.memory()))
+    log_epochs(second, range(3, 5))
+    second.finish("interrupted", {})
+    said = f"an earlier part of this run is not on the server yet; recording offline, `{second.sync_hint}` sends it"
+    assert capfd.readouterr().err == f"wandb: {said} later\n"
+    assert second.sync_hint
+    type_in(second.sync_hint)
+    assert epochs_of(server) == [1, 2, 3, 4]
+    assert server.only_run.state == "preempted"
+
+    third.start(replace(run, resumed=True, memory=second.memory()))
+    log_epochs(third, range(5, 6))
+    third.finish("finished", SUMMARY)
+    assert third.sync_hint is None
+    assert epochs_of(server) == [1, 2, 3, 4, 5]
+    assert server.only_run.state == "finished"
+
+
 def test_dropped_connections_lose_no_row_and_do_not_slow_the_run(server: Standin, run: RunInfo) -> None:
     it = sink()
     it.start(run)
@@ -195,6 +237,15 @@ def test_the_hint_sends_what_a_lost_server_did_not_get(
     type_in(it.sync_hint)
     assert epochs_of(server) == [1, 2, 3]
     assert server.only_run.summary["test/accuracy"] == 0.5
+
+
+def test_what_the_client_refuses_is_named_with_its_key(capfd: pytest.CaptureFixture[str]) -> None:
+    """Before: only that there was 1 validation error for Settings."""
+    with WandbClient("offline").reported("nothing is recorded"):
+        wandb.Settings(run_tags=("",), init_timeout="soon")  # pyright: ignore[reportArgumentType] - the mistake
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("wandb: nothing is recorded: init_timeout: 'soon': input should be a valid number")
+    assert "; run_tags: Tag at index 0 is empty" in line
 
 
 def test_a_failing_client_is_one_line_and_does_not_end_the_run(

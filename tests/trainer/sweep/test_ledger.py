@@ -1,5 +1,6 @@
 """The ledger: what is refused, what a kill between two writes leaves, and what early termination asks."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from trainer.sweep.begun import Begun, begun_with
 from trainer.sweep.file import read_sweep
 from trainer.sweep.have import Had
 from trainer.sweep.ledger import Claim, Ledger
+from trainer.sweep.local import overrides_of
 from trainer.sweep.points import Entry, Point, points_of
-from trainer.sweep.status import Attempt
+from trainer.sweep.status import Attempt, State
+from trainer.sweep.watched import watched
 
 SEARCH = {"optimizer.lr": {"min": 0.1, "max": 1.0}, "seed": {"value": 0}}
 
@@ -32,8 +35,10 @@ def begun(folder: Path, parameters: dict[str, Any] | None = None, **more: Any) -
 
 
 def claimed(ledger: Ledger) -> Claim:
+    """The next claim, with the folder that its run makes."""
     claim = ledger.claim(entry_of)
     assert claim
+    (ledger.database.folder / claim.run).mkdir(exist_ok=True)
     return claim
 
 
@@ -63,6 +68,32 @@ def test_overrides_in_another_order_are_the_same(tmp_path: Path) -> None:
             pass
     with pytest.raises(SweepError, match="was begun with overrides"):
         Ledger(sweep, tmp_path / "s", None, overrides=["data.val_fraction=0.1", "train.epochs=2"])
+
+
+def test_a_sweep_of_that_name_in_a_shared_database_says_what_helps(tmp_path: Path) -> None:
+    """Before: it advised another --runs, under which the same study refused again."""
+    path = write_sweep(tmp_path, {"seed": {"values": [0]}})
+    sweep, shared = read_sweep(path), f"sqlite:///{tmp_path}/shared.db"
+    cure = "give the sweep file another name, or --storage another database"
+    with Ledger(sweep, tmp_path / "s", shared, overrides=[]) as ledger:
+        ledger.note_design({"pairs": 1}, "1 pair")
+        with pytest.raises(SweepError, match=rf"^{shared}: s: was begun with pairs 1, not 2; .*; {cure}$"):
+            ledger.note_design({"pairs": 2}, "2 pairs")
+        entry = entry_of(Point({"seed": 0}))
+        ledger.enqueue([entry])
+        with pytest.raises(SweepError, match=cure):
+            ledger.enqueue([replace(entry, config="1")])
+    with pytest.raises(SweepError, match=rf"^{shared}: s: was begun with overrides \[\], not \['seed=1'\]; {cure}$"):
+        Ledger(sweep, tmp_path / "s", shared, overrides=["seed=1"])
+
+
+def test_a_sweep_that_was_run_in_a_database_asks_for_it(tmp_path: Path) -> None:
+    """Before: it was never begun, in the folder of its runs."""
+    path = write_sweep(tmp_path, {"seed": {"values": [0]}})
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "s.yaml").write_text(path.read_text())
+    with pytest.raises(SweepError, match=r"no ledger is here; give the --storage that it was run with, or begin it by"):
+        overrides_of(path, runs=tmp_path, storage=None)
 
 
 def test_a_controller_of_another_folder_that_shares_an_sqlite_file_keeps_its_runs(tmp_path: Path) -> None:
@@ -129,6 +160,50 @@ def test_a_point_that_has_left_the_file_is_not_run_though_it_waits(tmp_path: Pat
         assert ledger.claim(entry_of) is None
     with begun(tmp_path) as ledger:
         assert claimed(ledger).point.values["seed"] in (0, 1, 2), "back in the file, it is run"
+
+
+@pytest.mark.parametrize("state", ["finished", "stopped"])
+def test_a_run_whose_folder_was_deleted_is_missing_and_run_again(tmp_path: Path, state: State) -> None:
+    """Before: the ledger called it done, and no command trained it again. The report called it missing."""
+    with begun(tmp_path, {"seed": {"values": [0, 1, 2]}}) as ledger:
+        first, claim = claimed(ledger), claimed(ledger)
+        for each in (first, claim):
+            ledger.finish(each, state, 0.5)
+        entry = entry_of(Point({"seed": 2}))
+        ledger.take([Had(entry, Attempt(entry.point, "finished", 0.5, "a/r", archive="a"), {})])
+    (tmp_path / "s" / claim.run).rmdir()
+    (tmp_path / "s" / "s.yaml").write_text((tmp_path / "s.yaml").read_text())
+    found = watched(tmp_path / "s" / "s.yaml")
+    assert found and [each.state for each in found.progress.points] == [state, "missing", "finished"]
+    with begun(tmp_path) as ledger:
+        assert [attempt.state for attempt in ledger.attempts()] == [state, "finished", "waiting"]
+        again = claimed(ledger)
+        assert (again.point, again.run) == (claim.point, claim.run)
+        assert ledger.claim(entry_of) is None
+        ledger.finish(again, state, 0.5)
+        assert [attempt.state for attempt in ledger.attempts()] == [state, "finished", state]
+
+
+def test_a_search_runs_a_deleted_point_again_and_proposes_no_other(tmp_path: Path) -> None:
+    with begun(tmp_path, SEARCH, method="bayes", run_cap=2) as ledger:
+        first, second = claimed(ledger), claimed(ledger)
+        for claim in (first, second):
+            ledger.finish(claim, "finished", 0.5)
+    (tmp_path / "s" / first.run).rmdir()
+    with begun(tmp_path, SEARCH, method="bayes", run_cap=2) as ledger:
+        ledger.enqueue(ledger.entries())
+        assert claimed(ledger).run == first.run
+        assert ledger.claim(entry_of) is None
+
+
+def test_a_shared_database_says_nothing_of_folders(tmp_path: Path) -> None:
+    sweep = read_sweep(write_sweep(tmp_path, {"seed": {"values": [0]}}))
+    shared = f"sqlite:///{tmp_path}/shared.db"
+    with Ledger(sweep, tmp_path / "a" / "s", shared, overrides=[]) as one:
+        one.enqueue([entry_of(point) for point in points_of(sweep)])
+        one.finish(claimed(one), "finished", 0.5)
+    with Ledger(sweep, tmp_path / "b" / "s", shared, overrides=[]) as other:
+        assert [attempt.state for attempt in other.attempts()] == ["finished"]
 
 
 def test_a_proposal_that_was_cut_off_leaves_the_ledger_readable(
@@ -240,6 +315,31 @@ def test_a_password_is_not_shown(tmp_path: Path, url: str, shown: str) -> None:
         begun_with(sweep, tmp_path / "s", url)
     assert "secret" not in str(caught.value) and "ret@" not in str(caught.value)
     assert f"--storage: {shown}: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://me:secret@h/db", "mysql://me:***@h/db: expected postgresql://USER@HOST/NAME or sqlite:///FILE"),
+        ("nosuch://h/db", "nosuch://h/db: expected postgresql://USER@HOST/NAME or sqlite:///FILE"),
+        ("h/db", "h/db: expected postgresql://USER@HOST/NAME or sqlite:///FILE"),
+        (
+            "postgresql+asyncpg://h/db",
+            "needs its driver: pip install 'cifar-sweeps[postgres]', and write postgresql://",
+        ),
+    ],
+)
+def test_a_database_that_is_not_ours_is_named_with_those_that_are(tmp_path: Path, url: str, said: str) -> None:
+    with pytest.raises(SweepError) as caught:
+        begun_with(read_sweep(write_sweep(tmp_path)), tmp_path / "s", url)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_postgres_is_short_for_postgresql(tmp_path: Path, scheme: str) -> None:
+    with pytest.raises(SweepError) as caught:
+        begun_with(read_sweep(write_sweep(tmp_path)), tmp_path / "s", f"{scheme}://me:secret@127.0.0.1:1/db")
+    assert "onnection refused" in str(caught.value) and "secret" not in str(caught.value)
 
 
 def test_optuna_s_importances_are_those_of_a_grid(tmp_path: Path) -> None:

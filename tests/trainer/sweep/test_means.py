@@ -43,6 +43,7 @@ def searched(path: Path, folder: Path, value: Callable[[Point], float | None]) -
     with Ledger(read_sweep(path), folder, None, overrides=[]) as ledger:
         while claim := ledger.claim(entry_of):
             claims.append(claim)
+            (folder / claim.run).mkdir()
             found = value(claim.point)
             ledger.finish(claim, "diverged" if found is None else "finished", found)
     return claims

@@ -33,6 +33,7 @@ def test_it_sees_what_the_controller_does(tmp_path: Path) -> None:
     with ledger:
         first = ledger.claim(entry_of)
         assert first
+        (path.parent / first.run).mkdir()
         ledger.finish(first, "finished", 0.5)
         second = ledger.claim(entry_of)
         assert second
@@ -66,6 +67,7 @@ def test_the_points_are_those_of_the_file_that_is_named(tmp_path: Path) -> None:
     with ledger:
         first = ledger.claim(entry_of)
         assert first
+        (path.parent / first.run).mkdir()
         ledger.finish(first, "finished", 0.5)
     (tmp_path / "edit").mkdir()
     edited = tmp_path / "edit" / path.name

@@ -1,6 +1,7 @@
 """A run that moves: its last checkpoint at W&B, taken up on another machine to the bit."""
 
 import itertools
+import json
 import shutil
 import signal
 from pathlib import Path
@@ -13,7 +14,7 @@ from run_ends import broken_at, differing, rows_of
 from standin import Standin
 
 from trainer.config import load_config
-from trainer.errors import CheckpointError, SweepError
+from trainer.errors import CheckpointError, ConfigError, SweepError
 from trainer.runs.checkpoint import load_checkpoint
 from trainer.training.run import resume_run, start_run
 from trainer.wandb_api.checkpoint import fetch_checkpoint
@@ -105,6 +106,34 @@ def test_a_damaged_or_missing_checkpoint_is_one_line_and_leaves_nothing(
         fetch_checkpoint(f"standin/p/{id}", tmp_path / "there")
     assert len(caught.value.problems) == 1
     assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_another_finished_run_of_that_name_is_not_the_answer(
+    server: Standin, tmp_path: Path, small_run: list[str], moving: list[str]
+) -> None:
+    """Before: it was taken for the run that had been asked for, which seemed to have finished."""
+    broken(moving, tmp_path / "here")
+    id = server.only_run.id
+    start_run(load_config([*small_run, "seed=7"]).config, runs=tmp_path / "other", name="broken")
+    with pytest.raises(CheckpointError, match=f"is not W&B's run {id} but one that W&B does not have"):
+        fetch_checkpoint(f"standin/p/{id}", tmp_path / "other")
+
+
+@pytest.mark.parametrize("name", ["../victim", "/victim", ".", "..", "a/b"])
+def test_a_folder_outside_of_runs_is_refused_though_it_is_there(
+    server: Standin, tmp_path: Path, moving: list[str], name: str
+) -> None:
+    """Before: a folder beside `runs` got the files of the run."""
+    broken(moving, tmp_path / "here")
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (tmp_path / "there").mkdir()
+    for artifact in server.store.artifacts.values():
+        if artifact["artifactTypeName"] == "checkpoint":
+            artifact["metadata"] = json.dumps({"folder": name})
+    with pytest.raises(ConfigError, match="use only letters"):
+        fetch_checkpoint(f"standin/p/{server.only_run.id}", tmp_path / "there")
+    assert [*victim.iterdir(), *(tmp_path / "there").iterdir()] == []
 
 
 def resume_elsewhere(runs: Path, id: str) -> None:

@@ -272,6 +272,20 @@ def test_what_is_there_and_has_not_changed_is_not_fetched_again(server: Standin,
     assert server.seen("/download/a") == 2
 
 
+def test_a_run_that_was_deleted_on_wandb_is_removed_here(server: Standin, rates: Path, tmp_path: Path) -> None:
+    """Before: reports went on counting it. What did not come from that project's page stays."""
+    (folder,) = bring(f"{ENTITY}/p/s1", tmp_path / "brought")
+    folder_of(folder / "mine")
+    other = folder_of(folder / "other") / "run.json"
+    mark = {"id": "r9", "url": f"{server.url}/somebody/p/runs/r9"}
+    other.write_text(json.dumps(json.loads(other.read_text()) | {"wandb": mark}))
+    del server.runs["r1"]
+    lines: list[str] = []
+    bring(f"{ENTITY}/p/s1", tmp_path / "brought", say=lines.append)
+    assert lines == [f"{folder / 'run1'}: removed, since W&B no longer has it", f"{folder}: 2 runs, 0 of them fetched"]
+    assert sorted(path.name for path in folder.iterdir()) == ["mine", "other", "rates.yaml", "run0", "run2"]
+
+
 def test_names_are_those_of_the_runs_as_far_as_a_disk_takes_them(server: Standin, tmp_path: Path) -> None:
     for id, name in (("r1", "a"), ("r2", "a"), ("r3", "../b c"), ("r4", "...")):
         put(server, folder_of(tmp_path / "runs" / id), id=id).name = name

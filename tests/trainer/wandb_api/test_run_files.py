@@ -23,6 +23,10 @@ def test_a_run_begun_again_from_the_start_has_its_last_attempt() -> None:
     assert rows_of(REPEATED + REPEATED[:2]) == REPEATED[:2]
 
 
+def test_a_first_part_that_was_sent_last_comes_first() -> None:
+    assert rows_of([*REPEATED[7:], *REPEATED[:2]]) == [*REPEATED[:2], *REPEATED[7:]]
+
+
 def test_what_is_measured_again_differently_is_cut_where_its_step_begins() -> None:
     other = {"epoch": 1.2, "step": 12, "val/loss": 0.5}
     assert rows_of([*REPEATED[:5], other]) == [*REPEATED[:4], other]

@@ -68,6 +68,20 @@ def test_the_points_are_the_files_and_their_states_those_of_the_runs(server: Sta
     assert (sweep.name, progress.varied) == ("s1", ["optimizer.lr", "seed"])
 
 
+def test_sections_that_are_swept_are_values(server: Standin) -> None:
+    """Before: no point of such a sweep was ever done."""
+    schedules = [{"name": "step", "gamma": 1.0}, {"name": "cosine"}]
+    parameters = {"schedule": {"values": schedules}, "augment": {"parameters": {"crop": {"values": [{"padding": 1}]}}}}
+    server.store.sweeps["s1"] = Sweep("s1", "p", yaml.safe_dump({"method": "grid", "parameters": parameters}))
+    for id, schedule in (("a", {"name": "step", "gamma": 1}), ("b", {"name": "cosine"})):  # JSON makes 1 of 1.0
+        sent = flatten({"schedule": {**schedule, "warmup_epochs": 0}, "augment": {"crop": {"padding": 1, "mode": "x"}}})
+        config = {"schedule": schedule, "augment": {"crop": {"padding": 1}}, **sent}
+        raw = {key: {"value": value} for key, value in config.items()}
+        server.runs[id] = Run(id, "p", sweep="s1", state="finished", raw_config=raw, upserts=1)
+    _, progress = remote.progress_of(f"{ENTITY}/p/s1")
+    assert states(progress) == ["finished", "finished"] and progress.foreign == ()
+
+
 def test_a_point_that_was_run_again_counts_by_its_best_run_and_one_run_twice_is_duplicated(server: Standin) -> None:
     add(server, "a", "crashed", lr=1.0, seed=0)
     for id in ("b", "c"):

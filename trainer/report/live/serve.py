@@ -43,7 +43,7 @@ def server_of(keeper: Keeper, names: Sequence[str]) -> uvicorn.Server:
     """Return the server, which has no log and no other protocol."""
     return uvicorn.Server(
         uvicorn.Config(
-            application(keeper, names),
+            application(keeper, [_in_address(name) for name in names]),
             log_level="error",
             access_log=False,
             server_header=False,

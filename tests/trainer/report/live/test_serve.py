@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 from command_line import run_here
 
 from trainer.errors import UserError
-from trainer.report.live.serve import listen, names_of
+from trainer.report.live.keeper import Keeper
+from trainer.report.live.serve import listen, names_of, server_of
+from trainer.report.sources import Source
 
 
 def test_a_port_in_use_is_a_line(write_schedules: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,6 +60,24 @@ def test_it_answers_under_its_own_names_only() -> None:
     assert names_of("127.0.0.1") == ["127.0.0.1", "localhost", "::1"]
     assert names_of("192.0.2.7") == ["192.0.2.7", "127.0.0.1", "localhost", "::1"]
     assert {socket.gethostname(), "localhost"} <= set(names_of("0.0.0.0")) and "*" not in names_of("0.0.0.0")
+
+
+def test_it_answers_at_an_address_with_colons(write_schedules: Callable[..., Path]) -> None:
+    """Before: 400 to every request, since a browser puts brackets around ::1."""
+    try:
+        listening = listen("::1", 0)
+    except UserError:
+        pytest.skip("this machine has no IPv6")
+    server = server_of(Keeper(Source(write_schedules({"cosine": [0.9]}))), names_of("::1"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        with urllib.request.urlopen(f"http://[::1]:{listening.getsockname()[1]}/", timeout=60) as answer:
+            assert b"1 of 30 points are done" in answer.read()
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
 
 
 @pytest.mark.slow
