@@ -25,6 +25,7 @@ from trainer.training.losses import build_loss
 from trainer.training.networks import build_network
 from trainer.training.numerics import numerics
 from trainer.training.second_tests import measure_second_tests
+from trainer.training.stored import normalised_as_trained
 
 _NUMBER = re.compile(r"\d+(\.\d+)?(e-?\d+)?", re.ASCII)  # as `name_of` writes an epoch
 
@@ -46,15 +47,18 @@ def load_trained(path: Path, changes: Mapping[str, object] | None = None) -> Tra
     """Load the network of a run folder or checkpoint file, and its data. Raises UserError.
 
     `changes` are dotted config keys to use instead of the run's, such as `data.root`. A line on stderr says so if the
-    images are then others.
+    images are others than those of the training. They have the mean and std of the training all the same.
     """
     state = load_checkpoint(_file(path))
     for folder in (path, path.parent, path.parent.parent):  # of a run, its best.pt, or its path/EPOCH.pt
         remember(folder)
     config = validate(lay_over(as_stored(state["config"]), nest(changes or {})))
     image_set = load_image_set(config.data, seed=config.seed)
-    if changes and "data" in state and state["data"] != image_set.fingerprint():
-        print(f"{config.data.name}: these are not the images that {path} was trained with", file=sys.stderr)
+    if "data" in state and state["data"] != image_set.fingerprint():
+        said = f"{config.data.name}: these are not the images that {path} was trained with"
+        risk = "; it has not kept their mean and std, so its numbers can be wrong"
+        print(said if "normalisation" in state else said + risk, file=sys.stderr)
+    image_set = normalised_as_trained(image_set, state)
     model = build_network(config.model, image_set)
     _load_evaluated(model, state, path)
     compute = choose_compute(config.train)

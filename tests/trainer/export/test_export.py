@@ -64,6 +64,31 @@ def test_no_folder_of_yours_is_in_a_file(exported_runs: Path, tmp_path: Path) ->
     assert settings["data.also_test"] == ["other.npz"]
 
 
+def test_an_export_has_the_normalisation_of_the_training_and_not_that_of_other_images(
+    exported_runs: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: it had that of `--data-root`, and so did the logits that it was compared with."""
+    run, others = tmp_path / "ghost", tmp_path / "others"
+    shutil.copytree(exported_runs / "ghost", run)
+    shutil.copytree(image_folder, others)
+    for path in (others / "train" / "dark").iterdir():
+        shutil.copy(others / "train" / "bright" / "0.png", path)
+    right = load_network(run, {}, check=3).description()
+    moved = {"data.root": str(others)}
+    assert load_network(run, moved, check=3).description() == right
+    config = config_of(load_network(run, moved, check=3))["pretrained_cfg"]
+    assert (config["mean"], config["std"]) == (right["mean"], right["std"])
+    state = load_checkpoint(run / "checkpoint.pt")
+    del state["normalisation"]
+    save_checkpoint(run / "checkpoint.pt", state)
+    assert load_network(run, {}, check=3).description() == right
+    capsys.readouterr()
+    typed = ["--to", "timm", "--data-root", str(others), "--out", str(tmp_path / "exported")]
+    assert run_here(["export", str(run), *typed]) == 2
+    said = f"error: {run}: an older checkpoint, which has not kept the mean and std of its images; export it with those"
+    assert capsys.readouterr().err.splitlines()[-1] == said and not (tmp_path / "exported").exists()
+
+
 def test_json_and_a_number_of_images(exported_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "elsewhere"
     typed = ["ghost", "--runs", str(exported_runs), "--to", "timm", "--out", str(out), "--check", "5", "--json"]
