@@ -5,11 +5,12 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from trainer.errors import UserError
+from trainer.errors import DataError, UserError
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,14 @@ class ImageSet:
         for part in tensors:
             digest.update(part.contiguous().numpy().data)
         return digest.hexdigest()
+
+
+def in_full(path: str | Path) -> Path:
+    """Return a path with `~` and the current directory in full. Raises DataError for the home of nobody."""
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise DataError(f"{path}: no such home directory is known here; write the path in full") from error
 
 
 def class_names(given: Sequence[str] | None, labels: Tensor, mistake: Callable[[str], UserError]) -> tuple[str, ...]:
