@@ -101,5 +101,12 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
             act(tmp_path / ("a" * 300))
     with pytest.raises(SweepError, match="no sweep of the catalogue has this name; did you mean 'loss'"):
         run_sweep("loss_")
+    with pytest.raises(SweepError, match="jobs: 0: expected 1 or more"):  # before: nothing was trained
+        run_sweep("smoke", runs=tmp_path, jobs=0)
+    with pytest.raises(SweepError, match="devices: none is given"):  # before: a ZeroDivisionError
+        run_sweep("smoke", runs=tmp_path, devices=[])
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ConfigError, match=r"^train: \{'seed': 1\} is a dict, not a config; make one by load_config$"):
+        train({"seed": 1})  # pyright: ignore[reportArgumentType] - as a person may write it
     with pytest.raises(AttributeError, match="module 'trainer' has no attribute 'fit'"):
         _ = trainer.fit
