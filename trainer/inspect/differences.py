@@ -9,6 +9,7 @@ from typing import Any
 from scipy import stats
 from torch import Tensor
 
+from trainer.files import finite_or_none
 from trainer.runs.chance import that_learned
 from trainer.runs.folder import named
 from trainer.runs.groups import SEED, decisive, differing_keys, grouped, one_of_each_seed
@@ -36,7 +37,8 @@ def told_apart(folders: Sequence[Path]) -> list[str]:
 
 def headlines(histories: Sequence[History]) -> dict[str, list[Any]]:
     """Return the main numbers of the summaries by key, with None for a run that does not have it."""
-    values = {key: [history.summary.get(key) for history in histories] for key in _HEADLINES}
+    summaries = [finite_or_none(history.summary) for history in histories]
+    values = {key: [summary.get(key) for summary in summaries] for key in _HEADLINES}
     return {key: row for key, row in values.items() if any(value is not None for value in row)}
 
 

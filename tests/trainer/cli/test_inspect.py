@@ -294,6 +294,18 @@ def test_runs_that_do_not_count_are_told_apart_by_their_paths(
     assert said in capsys.readouterr().out.splitlines()
 
 
+def test_a_number_in_a_summary_that_is_none_is_null(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: a traceback, because JSON does not have it."""
+    for name in ("ghost0", "ghost1"):
+        shutil.copytree(runs / name, tmp_path / name)
+    path = tmp_path / "ghost1" / "summary.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "test/loss": float("nan")}))
+    assert run_here(["compare", "ghost0", "ghost1", "--runs", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["results"]["test/loss"][1] is None
+
+
 def test_without_a_checkpoint_predictions_are_not_compared_and_a_line_says_so(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
