@@ -19,7 +19,7 @@ from trainer import config as configs
 from trainer.config import RunConfig
 from trainer.config.load import read_settings
 from trainer.config.overrides import write_override
-from trainer.errors import UserError
+from trainer.errors import ConfigError, SweepError, UserError
 from trainer.report.pages.answer import finding
 from trainer.report.pages.charts import Chart, charts_of
 from trainer.report.pages.export import as_json
@@ -101,6 +101,8 @@ def train(config: RunConfig, *, runs: str | Path = "runs", name: str | None = No
 
     Raises UserError if it cannot start.
     """
+    if not isinstance(config, RunConfig):  # pyright: ignore[reportUnnecessaryIsInstance] - settings, as of load_config
+        raise ConfigError(f"train: {config!r} is a {type(config).__name__}, not a config; make one by load_config")
     return load_run(start_run(config, runs=Path(runs), name=name).folder)
 
 
@@ -129,6 +131,10 @@ def run_sweep(
 
     `settings` are the same at every point. `seeds` are run instead of the file's. Raises SweepError.
     """
+    if jobs < 1:
+        raise SweepError(f"jobs: {jobs}: expected 1 or more")
+    if not devices:
+        raise SweepError('devices: none is given; write ["auto"] for the best one')
     found = open_sweep(sweep_file(sweep), _words(settings), runs=Path(runs), plan=Plan(seeds=tuple(seeds)))
     warm_up()
     with SweepView(found.name) as view, _main_is_left_alone():

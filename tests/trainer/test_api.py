@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from pretend import server
 from pretend.watch import write_sweep
 
@@ -38,6 +40,19 @@ def test_settings_are_a_mapping_or_words() -> None:
     assert load_config(recipe="fastresnet9").model.name == "fastresnet9"
     with pytest.raises(ConfigError, match="did you mean 'lr'"):
         load_config({"optimizer.lrr": 0.1})
+
+
+def test_settings_are_paths_and_numbers_of_numpy_too() -> None:
+    """Before: a traceback, as for everything else that JSON does not know."""
+    given = {"data.root": Path("a b"), "optimizer.lr": np.float64(0.1), "train.batch_size": np.int64(20),
+             "data.std": np.array([0.5, 0.25, 0.5]), "data.also_test": [Path("x.npz")]}  # fmt: skip
+    words = ["data.root=a b", "optimizer.lr=0.1", "train.batch_size=20", "data.std=[0.5, 0.25, 0.5]"]
+    assert load_config(given) == load_config([*words, "data.also_test=[x.npz]"])
+    assert load_config({"optimizer.lr": np.float32(0.5), "data.mean": torch.ones(3)}).data.mean == (1, 1, 1)
+    with pytest.raises(ConfigError, match=r"^optimizer\.lr: \{0\.1\} is a set, not text, a number or a list of these$"):
+        load_config({"optimizer.lr": {0.1}})
+    with pytest.raises(ConfigError, match=r"^seed: \[b'1'\] is a list, not text, a number or a list of these$"):
+        load_config({"seed": [b"1"]})
 
 
 @pytest.mark.slow
@@ -86,5 +101,12 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
             act(tmp_path / ("a" * 300))
     with pytest.raises(SweepError, match="no sweep of the catalogue has this name; did you mean 'loss'"):
         run_sweep("loss_")
+    with pytest.raises(SweepError, match="jobs: 0: expected 1 or more"):  # before: nothing was trained
+        run_sweep("smoke", runs=tmp_path, jobs=0)
+    with pytest.raises(SweepError, match="devices: none is given"):  # before: a ZeroDivisionError
+        run_sweep("smoke", runs=tmp_path, devices=[])
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ConfigError, match=r"^train: \{'seed': 1\} is a dict, not a config; make one by load_config$"):
+        train({"seed": 1})  # pyright: ignore[reportArgumentType] - as a person may write it
     with pytest.raises(AttributeError, match="module 'trainer' has no attribute 'fit'"):
         _ = trainer.fit

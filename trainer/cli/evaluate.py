@@ -25,7 +25,7 @@ def evaluate(
     as_json: JsonFlag = False,
 ) -> None:
     """Measure a trained network on its test set, and on second ones."""
-    path = run if run.is_file() else run_folder(run, runs)
+    path = run_folder(run, runs)
     from trainer.errors import ConfigError
     from trainer.files import finite_or_none
     from trainer.own.quiet import says_nothing

@@ -38,7 +38,7 @@ def export(
     from trainer.export.formats import place_of, read_format
 
     form = read_format(to)
-    path = run if run.is_file() else run_folder(run, runs)
+    path = run_folder(run, runs)
     place = place_of(path, form, out)
     from trainer.export.network import load_network
     from trainer.own.quiet import says_nothing

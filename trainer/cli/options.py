@@ -94,13 +94,16 @@ def load(overrides: list[str], recipe: str | None = None, file: Path | None = No
 
 
 def run_folder(run: Path, runs: Path, *, needs: str = "checkpoint.pt") -> Path:
-    """Return the folder that `run` names: a path, or the name of a folder in `runs`.
+    """Return the folder or file that `run` names: a path, or the name of a folder in `runs`.
 
-    Raises CheckpointError if there is none, or if the file `needs` is not in it: before torch is imported to read it.
+    Whatever else is called so, such as a folder of the same name here, gives way to a run. Raises CheckpointError if
+    there is none, or if the file `needs` is not in it: before torch is imported to read it.
     """
-    path = next((path for path in (run, runs / run) if path.exists()), None)
-    if path is None:
+    there = [path for path in (run, runs / run) if path.exists()]
+    if not there:
         raise CheckpointError(f"{run}: there is no such run or checkpoint")
+    runs_there = [path for path in there if (path / needs).exists() or (path.suffix == ".pt" and path.is_file())]
+    path = (runs_there or there)[0]
     if path.is_dir() and not (path / needs).exists():
         raise CheckpointError(f"{path}: no {needs} in it")
     return path

@@ -19,6 +19,7 @@ from trainer.cli.options import (
     load,
     overrides_of,
 )
+from trainer.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Draw images, a learning rate or a panel.")
 
@@ -34,6 +35,8 @@ def preview_data(
     With augment keys, each row shows one image, augmented.
     """
     loaded = load(overrides_of(overrides, data))
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"--out: {out}: a sheet of images is written as .png")
     from trainer.data.drawn import channels_note
     from trainer.data.preview import write_preview
     from trainer.data.sources import load_image_set

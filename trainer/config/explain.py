@@ -61,6 +61,8 @@ def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
             return f"{key}: {value!r} is not a choice{did_you_mean(value, choices)}"
         case "tuple_type":
             return f"{key}: {value!r} is not a list" + (f"; write {key}=[{value}]" if _is_plain(value) else "")
+        case "path_type":
+            return f"{key}: {value!r} is not a path"
         case "missing":
             return f"{key}: needs a value, and none was given"
         case "value_error":

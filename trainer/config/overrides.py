@@ -6,6 +6,7 @@ plain text. All of them are read here, and the config's field decides the type.
 
 import ast
 import json
+import os
 import re
 import shlex
 import warnings
@@ -99,10 +100,26 @@ def as_typed(*parts: object) -> str:
 def write_override(key: str, value: Any) -> str:
     """Return the `KEY=VALUE` from which `read_overrides` reads exactly this value: `act=gelu`, `stem=[3, 3]`.
 
-    For a field of text it may be the text that the field makes of a number.
+    For a field of text it may be the text that the field makes of a number. A path is text, and values of NumPy and
+    torch are those of Python. Raises ConfigError for anything else.
     """
-    text = value if isinstance(value, str) else json.dumps(value)
-    return f"{key}={text if _is(read_word(key, text), value) else json.dumps(value)}"
+    if isinstance(value, os.PathLike):
+        value = os.fspath(cast("os.PathLike[str]", value))
+    if isinstance(value, str) and _is(read_word(key, value), value):
+        return f"{key}={value}"
+    try:
+        return f"{key}={json.dumps(value, default=_of_python)}"
+    except (TypeError, ValueError) as error:
+        what = type(value).__name__
+        raise ConfigError(f"{key}: {value!r} is a {what}, not text, a number or a list of these") from error
+
+
+def _of_python(value: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.fspath(cast("os.PathLike[str]", value))
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError
 
 
 def _is(read: Any, value: Any) -> bool:

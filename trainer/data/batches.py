@@ -59,6 +59,7 @@ class Normalize:
         self, mean: Sequence[float], std: Sequence[float], device: torch.device | Literal["cpu"] = "cpu"
     ) -> None:
         """`mean` and `std` [C] are fractions of white. They are on the device, so that no step waits for a copy."""
+        self.mean, self.std = tuple(mean), tuple(std)
         centre, spread = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
         self._scale = (1 / (255 * spread)).to(device)
         self._shift = (-centre / spread).to(device)

@@ -19,7 +19,7 @@ from torchvision.datasets import CIFAR10, CIFAR100
 from torchvision.datasets.utils import check_integrity, download_and_extract_archive, extract_archive
 
 from trainer.data.download import quiet_and_impatient
-from trainer.data.images import ImageSet, Split
+from trainer.data.images import ImageSet, Split, in_full
 from trainer.errors import DataError
 
 
@@ -44,7 +44,7 @@ def read_cifar(cifar: Cifar, root: Path, *, download: bool) -> ImageSet:
     Missing files are unpacked from the archive in `root`, or else downloaded if `download` allows it. Raises DataError
     if neither is possible, and for damaged files, which are named and not changed.
     """
-    root = root.expanduser().absolute()
+    root = in_full(root)
     files, folder = cifar.files, root / cifar.files.base_folder
     if not _holds_anything(folder):
         _bring(cifar, root, download=download)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from trainer.data.folder_files import Files, Listed, list_files, paths_of
-from trainer.data.images import ImageSet, Split, mean_and_std
+from trainer.data.images import ImageSet, Split, in_full, mean_and_std
 from trainer.data.pixels import Encoded, cached, decode_all, fingerprint
 from trainer.data.tiny_imagenet import is_tiny_imagenet, list_tiny_imagenet
 
@@ -18,7 +18,7 @@ def read_folder(root: Path, image_size: int) -> ImageSet:
     those of train. Raises DataError for another layout, for fewer than two classes, for classes that differ between
     train and test, and for files that are not readable images.
     """
-    root = root.expanduser().absolute()
+    root = in_full(root)
     listed = _list(root)
     parts = [paths_of(listed.train), paths_of(listed.test)]
     cache = root / f".cifar-sweeps-{image_size}.pt"
@@ -34,7 +34,7 @@ def read_folder(root: Path, image_size: int) -> ImageSet:
 
 def count_folder(root: Path) -> tuple[int, int]:
     """Return (classes, training images) below `root` without opening an image. Raises DataError for another layout."""
-    listed = _list(root.expanduser().absolute())
+    listed = _list(in_full(root))
     return len(listed.class_names), len(paths_of(listed.train))
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trainer.config.data import HuggingFace
-from trainer.data.images import ImageSet, Split, class_names, mean_and_std
+from trainer.data.images import ImageSet, Split, class_names, in_full, mean_and_std
 from trainer.data.pixels import Encoded, cached, decode_all, fingerprint
 from trainer.errors import ConfigError, DataError
 
@@ -43,7 +43,7 @@ def read_huggingface(data: HuggingFace) -> ImageSet:
     Raises DataError for a missing split and for images that cannot be read, and ConfigError for columns that are not
     there or of another kind.
     """
-    root = data.root.expanduser().absolute()
+    root = in_full(data.root)
     splits = (data.train_split, data.test_split)
     files = {split: split_files(root, split) for split in splits}
     tables = {split: _table(files[split], split) for split in splits}
@@ -64,7 +64,7 @@ def read_huggingface(data: HuggingFace) -> ImageSet:
 
 def count_huggingface(data: HuggingFace) -> tuple[int, int]:
     """Return (classes, training images) without decoding an image. Raises DataError and ConfigError."""
-    table = _table(split_files(data.root.expanduser().absolute(), data.train_split), data.train_split)
+    table = _table(split_files(in_full(data.root), data.train_split), data.train_split)
     columns = _columns(table.schema, data, data.train_split)
     names, _ = _labels(columns, [table.column(columns.label).to_pylist()])
     return len(names), table.num_rows

@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from trainer.errors import UserError
+from trainer.errors import DataError, UserError
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,18 @@ class ImageSet:
         return digest.hexdigest()
 
 
+def in_full(path: str | Path) -> Path:
+    """Return a path with `~` and the current directory in full. Raises DataError for the home of nobody."""
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise DataError(f"{path}: no such home directory is known here; write the path in full") from error
+
+
 def class_names(given: Sequence[str] | None, labels: Tensor, mistake: Callable[[str], UserError]) -> tuple[str, ...]:
     """Return the names of the classes of labels [N]: those given, or else their numbers.
 
+    Of classes of one name, each has its number beside it: `a (0)`, `a (1)`.
     Raises what `mistake` makes of a line for fewer than two classes, too few names, or labels that number something
     else: a network has an output for each class.
     """
@@ -78,6 +89,8 @@ def class_names(given: Sequence[str] | None, labels: Tensor, mistake: Callable[[
         raise mistake(f"{len(names)} class{'es' * (len(names) != 1)}, but a label is {classes - 1}")
     if len(names) < 2:
         raise mistake("only one class")
+    while often := {name for name, count in Counter(names).items() if count > 1}:
+        names = tuple(f"{name} ({label})" if name in often else name for label, name in enumerate(names))
     return names
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from trainer.data.arrays import Array, described, labels_of, read_arrays, split_of
-from trainer.data.images import ImageSet, Split, class_names, mean_and_std
+from trainer.data.images import ImageSet, Split, class_names, in_full, mean_and_std
 from trainer.errors import DataError
 
 Keys = tuple[tuple[str, str], ...]
@@ -72,7 +72,7 @@ def _text(name: str | bytes | int) -> str:
 
 def _files(root: Path) -> tuple[tuple[Path, Keys], tuple[Path, Keys]]:
     """Return the files of train and of test, which may be one, and what their arrays may be called."""
-    root = root.expanduser().absolute()
+    root = in_full(root)
     if root.is_file():
         return (root, _TRAIN), (root, _TEST)
     files = root / "train.npz", root / "test.npz"

@@ -40,6 +40,8 @@ def _split(source: Source, part: Any, where: str) -> Split:
     if images is None or images.ndim != 4 or images.dtype != torch.uint8 or images.shape[2] != images.shape[3]:
         shown = f"{own.described(part[0])}{f' {images.dtype}' if images is not None else ''}"
         raise source.mistake(f"its {where} images are {shown}, not [N, C, H, H] uint8 in 0..255")
+    if 0 in images.shape[1:]:
+        raise source.mistake(f"its {where} images are {'x'.join(map(str, images.shape[1:]))}, which has no pixels")
     if labels is None or labels.ndim != 1 or not _is_whole(labels):
         raise source.mistake(f"its {where} labels are {own.described(part[1])}, not [N] whole numbers")
     if not len(images):

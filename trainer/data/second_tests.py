@@ -15,7 +15,7 @@ from numpy.lib.format import open_memmap
 
 from trainer.config.data import CORRUPTED, NEW_TEST, Data, second_test_name
 from trainer.data.arrays import Array, described, labels_of, split_of
-from trainer.data.images import ImageSet, Split
+from trainer.data.images import ImageSet, Split, in_full
 from trainer.data.npz import read_test_npz
 from trainer.errors import DataError
 
@@ -66,7 +66,7 @@ def _second_test(name: str, data: Data, image_set: ImageSet) -> SecondTest:
         split = split_of(images, labels, size, str(paths[0]))
         _refuse_other_classes(name, int(split.labels.max()) + 1, image_set)
     else:
-        split, names = read_test_npz(Path(name).expanduser(), size)
+        split, names = read_test_npz(in_full(name), size)
         _refuse_other_classes(name, len(names) if names else int(split.labels.max()) + 1, image_set)
         if names and names != image_set.class_names and set(names) == set(image_set.class_names):
             raise DataError(f"{name} has the classes of {image_set.name} in another order; number them as there")
@@ -75,7 +75,7 @@ def _second_test(name: str, data: Data, image_set: ImageSet) -> SecondTest:
 
 def _root(data: Data) -> Path:
     root = data.also_root or getattr(data, "root", None) or "data"
-    return Path(root).expanduser().absolute()
+    return in_full(root)
 
 
 def _corrupted(folder: Path, image_set: ImageSet) -> SecondTest:

@@ -17,7 +17,7 @@ from torchvision.datasets.mnist import read_image_file, read_label_file
 from torchvision.datasets.utils import check_integrity
 
 from trainer.data.download import quiet_and_impatient
-from trainer.data.images import ImageSet, Split, mean_and_std
+from trainer.data.images import ImageSet, Split, in_full, mean_and_std
 from trainer.errors import DataError
 
 _DOWNLOAD_ERRORS = (OSError, RuntimeError, ValueError, EOFError, HTTPException)
@@ -32,7 +32,7 @@ def read_svhn(root: Path, *, download: bool) -> ImageSet:
     Missing files are downloaded to `root` if `download` allows it. Raises DataError if that is not possible, and for
     damaged files, which are named and not changed.
     """
-    root = root.expanduser().absolute()
+    root = in_full(root)
     train, test = (_svhn_split(root, part, download=download) for part in ("train", "test"))
     return ImageSet("svhn", _DIGITS, *mean_and_std(train.images), train, test)
 
@@ -60,7 +60,7 @@ def read_mnist(name: str, files: type[MNIST], root: Path, *, download: bool) -> 
     Missing files are unpacked from those with .gz beside them, or else downloaded if `download` allows it. Raises
     DataError if neither is possible, and for damaged files, which are named and not changed.
     """
-    folder = root.expanduser().absolute() / files.__name__ / "raw"
+    folder = in_full(root) / files.__name__ / "raw"
     zipped = [(folder / zipped, md5) for zipped, md5 in files.resources]
     if not all(path.with_suffix("").is_file() for path, _ in zipped):
         _unpack(name, files, folder, zipped, download=download)

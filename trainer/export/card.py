@@ -20,6 +20,7 @@ def card_of(network: ExportedNetwork, seeds: Seeds | None, largest: float) -> st
         f"---\n{_header(network)}\n---",
         f"# {network.name}",
         f"`{network.title}` with {_parameters(network):,} parameters, trained on {_data(network)}.",
+        *([f"This run {network.unfinished}."] if network.unfinished else []),
         "## Accuracy",
         "\n".join(_accuracy(network)),
         *_over_seeds(network, seeds),
@@ -83,7 +84,8 @@ def _accuracy(network: ExportedNetwork) -> Iterator[str]:
     if is_finite(own):
         views = network.config.train.tta
         seen = "one view of each image" if views == "none" else f"mean over views `{views}`"
-        yield f"| as the run measured it at its end, {seen} | {own:.2%} |"
+        when = "last" if network.unfinished else "at its end"
+        yield f"| as the run measured it {when}, {seen} | {own:.2%} |"
 
 
 def _over_seeds(network: ExportedNetwork, seeds: Seeds | None) -> Iterator[str]:

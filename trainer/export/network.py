@@ -170,12 +170,17 @@ def load_network(path: Path, changes: Mapping[str, object], *, check: int | None
 
     `changes` are dotted config keys to use instead of the run's, such as `data.root`.
     """
-    settings = load_checkpoint(path / "checkpoint.pt" if path.is_dir() else path)["config"]
+    state = load_checkpoint(path / "checkpoint.pt" if path.is_dir() else path)
     trained = load_trained(path, {**changes, **_AS_EXPORTED})
+    if "normalisation" not in state and state.get("data") not in (None, trained.image_set.fingerprint()):
+        raise ExportError(
+            f"{path}: an older checkpoint, which has not kept the mean and std of its images; export it with those"
+        )
     one = trained.image_set.train.select(torch.tensor([0]))  # only its shape is needed, and the others take memory
     trained = replace(trained, image_set=replace(trained.image_set, train=one, val=None))
     images = len(trained.image_set.test)
-    public = {key: _without_folders(key, value) for key, value in public_config(flatten(as_stored(settings))).items()}
+    settings = public_config(flatten(as_stored(state["config"])))
+    public = {key: _without_folders(key, value) for key, value in settings.items()}
     return ExportedNetwork(**vars(trained), path=path, checked=min(check or images, images), settings=public)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import UserError
-from trainer.inspect.differences import config_differences, headlines, mcnemar, welch_between_groups
+from trainer.inspect.differences import config_differences, headlines, mcnemar, told_apart, welch_between_groups
 from trainer.inspect.network import load_network
 from trainer.panels.registry import panel
 from trainer.panels.render import render
@@ -57,7 +57,7 @@ def _compare_predictions(folders: Sequence[Path], changes: dict[str, object]) ->
 
 def as_text(comparison: dict[str, Any]) -> str:
     """Return tables for a terminal. The last lines say how certain a difference is."""
-    names = [Path(run).resolve().name for run in comparison["runs"]]
+    names = told_apart([Path(run) for run in comparison["runs"]])
     config, results = comparison["config"], comparison["results"]
     parts = [
         _table("config", names, config, lambda _, value: value_text(value)) if config else "config: no difference",

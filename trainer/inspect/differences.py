@@ -1,13 +1,17 @@
 """Differences between runs for `trainer compare`, and tests of their significance."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from scipy import stats
 from torch import Tensor
 
+from trainer.files import finite_or_none
 from trainer.runs.chance import that_learned
+from trainer.runs.folder import named
 from trainer.runs.groups import SEED, decisive, differing_keys, grouped, one_of_each_seed
 from trainer.runs.history import History, is_finite
 from trainer.statistics.differences import all_pairs
@@ -24,9 +28,17 @@ def config_differences(histories: Sequence[History]) -> dict[str, list[Any]]:
     return {key: [config.get(key, "absent") for config in configs] for key in differing_keys(configs)}
 
 
+def told_apart(folders: Sequence[Path]) -> list[str]:
+    """Return the names of run folders, in place of one that two have their paths."""
+    paths = [named(folder) for folder in folders]
+    often = Counter(path.name for path in paths)
+    return [path.name if often[path.name] == 1 else str(path) for path in paths]
+
+
 def headlines(histories: Sequence[History]) -> dict[str, list[Any]]:
     """Return the main numbers of the summaries by key, with None for a run that does not have it."""
-    values = {key: [history.summary.get(key) for history in histories] for key in _HEADLINES}
+    summaries = [finite_or_none(history.summary) for history in histories]
+    values = {key: [summary.get(key) for summary in summaries] for key in _HEADLINES}
     return {key: row for key, row in values.items() if any(value is not None for value in row)}
 
 
@@ -57,11 +69,12 @@ def welch_between_groups(histories: Sequence[History], key: str = "headline/accu
     others. Returns None without two configurations of at least two such runs each.
     """
     samples: dict[str, Mapping[int, float]] = {}
+    shown = {id(run): name for run, name in zip(histories, told_apart([run.folder for run in histories]), strict=True)}
     repeats: list[str] = []
     counting: dict[str, list[History]] = {}
     for label, runs in grouped(histories).items():
         counting[label], others = one_of_each_seed([run for run in runs if run.status == "finished"])
-        repeats += [f"{other.name} repeats seed {other.seed} of {first.name}" for other, first in others]
+        repeats += [f"{shown[id(other)]} repeats seed {other.seed} of {shown[id(first)]}" for other, first in others]
     every = [run for runs in counting.values() for run in runs]
     learned = {id(run) for run in that_learned(every)}
     for label, runs in counting.items():
@@ -76,5 +89,5 @@ def welch_between_groups(histories: Sequence[History], key: str = "headline/accu
         "groups": {label: dict(sample) for label, sample in samples.items()},
         "pairs": [asdict(pair) for pair in all_pairs(samples)],
         "repeats": repeats,
-        "at_chance": [run.name for run in every if id(run) not in learned],
+        "at_chance": [shown[id(run)] for run in every if id(run) not in learned],
     }

@@ -54,7 +54,14 @@ from trainer.training.ranks import ALONE, RankLostError, Ranks
 from trainer.training.recorded import source_of_steps
 from trainer.training.schedules import RateSchedule
 from trainer.training.spawned import Meeting
-from trainer.training.stored import begun_on, read_state, refuse_other_ranks, tell_of_another_machine, trained_on
+from trainer.training.stored import (
+    begun_on,
+    normalised_as_trained,
+    read_state,
+    refuse_other_ranks,
+    tell_of_another_machine,
+    trained_on,
+)
 from trainer.training.sync_norm import with_sync_norms
 
 
@@ -127,6 +134,7 @@ def resume_run(folder: Path, settings: Mapping[str, Any] | None = None) -> RunRe
                 f"{folder}: data.name={config.data.name} no longer has the images, labels and classes that this run "
                 "was trained on; bring them back, or start a new run"
             )
+        image_set = normalised_as_trained(image_set, state)
         with ranks.started(_help_out), memory_in_a_line(config.train, compute):
             return _train(config, build_parts(config, compute, image_set, ranks), folder, fingerprint, state)
 
@@ -150,7 +158,7 @@ def _follow(ranks: Ranks, plan: Mapping[str, Any]) -> None:
     image_set = load_image_set(config.data, seed=config.seed)
     if image_set.fingerprint() != plan["data"]:
         raise CheckpointError(f"rank {ranks.rank}: data.name={config.data.name} has other images here than at rank 0")
-    parts = build_parts(config, compute, image_set, ranks)
+    parts = build_parts(config, compute, normalised_as_trained(image_set, plan["state"]), ranks)
     # Under torchrun, a Ctrl-C goes to its processes. Else it is for rank 0, which tells the others.
     with numerics(config.train, parts.model), StopRequest(ctrl_c=launched() is not None) as stop:
         loop = Loop(parts, [], keep=lambda *_: None, stop_requested=stop)
@@ -278,6 +286,7 @@ def _train(
         path = folder / f"{name}.pt"
         make_folder(path.parent)  # for `path/EPOCH`
         about = {"config": plain, "sinks": memory, "data": fingerprint, "compute": parts.compute.kept}
+        about["normalisation"] = {"mean": parts.normalize.mean, "std": parts.normalize.std}
         save_checkpoint(path, {**about, **content})
 
     with numerics(config.train, parts.model), StopRequest() as stop:

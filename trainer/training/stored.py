@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,8 @@ def refuse_other_ranks(config: RunConfig, count: int, state: Mapping[str, Any]) 
 def trained_on(state: Mapping[str, Any], image_set: ImageSet, fingerprint: str) -> bool:
     """Return whether a checkpoint is of a run on this data. Those of 0.1.0 know only the number of training images."""
     return state["data"] == fingerprint if "data" in state else state.get("images") == len(image_set.train.labels)
+
+
+def normalised_as_trained(image_set: ImageSet, state: Mapping[str, Any] | None) -> ImageSet:
+    """Return the images with the mean and std of a checkpoint: its weights are for those. An older one has none."""
+    return replace(image_set, **(state or {}).get("normalisation", {}))

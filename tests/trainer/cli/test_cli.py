@@ -15,6 +15,7 @@ from pretend.watch import wait_for
 from run_ends import rows_of
 
 from trainer.cli.main import app
+from trainer.cli.options import run_folder
 
 TRAIN_FLAGS = {
     "--model", "--epochs", "--lr", "--batch-size", "--seed", "--data", "--device", "--offline", "--recipe", "--config",
@@ -158,6 +159,34 @@ def test_a_bad_input_is_one_clear_line_and_exit_code_2(
     assert all(line.startswith("error: ") for line in err.splitlines())
     assert len(err.splitlines()) <= 2  # `--epocs 3` is two words that say nothing
     assert _tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("beside", [None, "folder", "file", "checkpoint"])
+def test_a_run_is_found_by_name_whatever_else_is_called_so_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: str | None
+) -> None:
+    """Before: any file or folder of that name hid the run."""
+    monkeypatch.chdir(tmp_path)
+    run, here = Path("runs", "z"), Path("z")
+    run.mkdir(parents=True)
+    (run / "checkpoint.pt").touch()
+    if beside in ("folder", "checkpoint"):
+        here.mkdir()
+    if beside == "file":
+        here.touch()
+    if beside == "checkpoint":
+        (here / "checkpoint.pt").touch()
+    assert run_folder(Path("z"), Path("runs")) == (here if beside == "checkpoint" else run)
+
+
+def test_a_checkpoint_is_a_file_that_no_run_is_called_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("z", "z.pt"):
+        Path(name).touch()
+        assert run_folder(Path(name), Path("runs")) == Path(name)
+    Path("runs", "z.pt").mkdir(parents=True)
+    Path("runs", "z.pt", "checkpoint.pt").touch()
+    assert run_folder(Path("z.pt"), Path("runs")) == Path("z.pt")
 
 
 def _tree(folder: Path) -> set[Path]:

@@ -267,6 +267,45 @@ def test_groups_of_seeds_are_compared_by_welch(runs: Path, tmp_path: Path, capsy
     assert len(found["welch"]["pairs"]) == 1
 
 
+def test_two_runs_of_one_name_are_told_apart_by_their_paths(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: `ok alone is right on 0, ok alone on 2`."""
+    for name, place in {"ghost0": "a/ok", "ghost1": "b/ok", "plain0": "a/plain", "plain1": "b/plain"}.items():
+        shutil.copytree(runs / name, tmp_path / place)
+    first, second = str(tmp_path / "a" / "ok"), str(tmp_path / "b" / "ok")
+    assert run_here(["compare", first, second]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].split() == ["config", first, second] and f"images: {first} alone is right on" in out
+    assert run_here(["compare", first, second, str(tmp_path / "a" / "plain")]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split() == ["config", first, second, "plain"]
+
+
+def test_runs_that_do_not_count_are_told_apart_by_their_paths(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, place in {"ghost0": "a/ok", "ghost1": "a/x", "plain0": "a/y", "plain1": "a/z"}.items():
+        shutil.copytree(runs / name, tmp_path / place)
+        path = tmp_path / place / "summary.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "test/accuracy": 0.75, "headline/accuracy": 0.75}))
+    shutil.copytree(tmp_path / "a" / "ok", tmp_path / "b" / "ok")
+    assert run_here(["compare", *(str(path) for path in sorted(tmp_path.glob("*/*")))]) == 0
+    said = f"not counted: {tmp_path}/b/ok repeats seed 0 of {tmp_path}/a/ok"
+    assert said in capsys.readouterr().out.splitlines()
+
+
+def test_a_number_in_a_summary_that_is_none_is_null(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: a traceback, because JSON does not have it."""
+    for name in ("ghost0", "ghost1"):
+        shutil.copytree(runs / name, tmp_path / name)
+    path = tmp_path / "ghost1" / "summary.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "test/loss": float("nan")}))
+    assert run_here(["compare", "ghost0", "ghost1", "--runs", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["results"]["test/loss"][1] is None
+
+
 def test_without_a_checkpoint_predictions_are_not_compared_and_a_line_says_so(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -263,6 +263,7 @@ def test_a_layer_that_repeats_a_name_keeps_the_knobs() -> None:
         (["optimizer.nesterov=true", "optimizer.momentum=0"], ["nesterov=true needs momentum > 0"]),
         (["schedule.name=piecewise", "schedule.epochs=[0, 2, 1]", "schedule.factors=[0, 1, 1]"], ["epochs must rise"]),
         (["data.name=folder"], ["data.root: needs a value"]),
+        (["data.root=null"], ["data.root: None is not a path"]),
         (["model.name=fastresnet"], ["did you mean 'fastresnet9'?"]),
         (["optimizer.lr=nan"], ["optimizer.lr:"]),
         (["optimizer.lr=1e300"], ["optimizer.lr: 1e+300: input should be less than or equal to 10000000000"]),

@@ -11,7 +11,9 @@ from data_refused import levels, load, refusal
 from numpy.typing import NDArray
 
 from trainer.config.data import Npz
+from trainer.data.images import class_names
 from trainer.data.sources import shape_of
+from trainer.errors import DataError
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -26,6 +28,19 @@ def keras(**changes: NDArray[Any]) -> Arrays:
 def npz(path: Path, **arrays: NDArray[Any]) -> Npz:
     np.savez(path, **arrays)  # pyright: ignore[reportArgumentType] - its stub takes a flag for a name
     return Npz(name="npz", root=path)
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        (["a", "a", "b"], ("a (0)", "a (1)", "b")),
+        (["a", "a", "a (0)"], ("a (0) (0)", "a (1)", "a (0) (2)")),
+        (["a", "b", "c"], ("a", "b", "c")),
+    ],
+)
+def test_classes_of_one_name_have_their_number_beside_it(given: list[str], names: tuple[str, ...]) -> None:
+    """Before: a table and a chart by name mixed them up, and only the first could be asked for."""
+    assert class_names(given, torch.tensor([0, 1, 2]), DataError) == names
 
 
 def test_arrays_as_keras_has_them_are_read_without_a_change(tmp_path: Path) -> None:

@@ -65,6 +65,17 @@ def test_the_command_says_which_channels_it_draws(
     assert capsys.readouterr().err == said
 
 
+@pytest.mark.parametrize("out", [".", "x.svg", "sheet"])
+def test_a_sheet_is_written_as_a_png_alone(
+    out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: a traceback for a folder, and a PNG called x.svg."""
+    monkeypatch.chdir(tmp_path)
+    assert run_here(["preview", "data", "--data", "shapes10", "--out", out]) == 2
+    assert capsys.readouterr().err == f"error: --out: {out}: a sheet of images is written as .png\n"
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_name_with_a_line_break_is_drawn_in_one_line(tmp_path: Path) -> None:
     """Before: a traceback, because Pillow does not measure several lines."""
     split = Split(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 1]))

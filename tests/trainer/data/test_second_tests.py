@@ -65,6 +65,8 @@ def test_a_file_of_another_side_is_resized_and_has_its_own_name(tmp_path: Path) 
 
 
 def test_files_that_are_not_there_are_lines_with_their_paths(tmp_path: Path) -> None:
+    (line,) = refusals(tmp_path, "~nobody-here/photos.npz")  # before: a traceback
+    assert line.startswith("data.also_test: ~nobody-here/photos.npz: no such home directory")
     said = refusals(tmp_path, "cifar10.1", "cifar10-c", f"{tmp_path}/photos.npz")
     assert len(said) == 3 and all(line.startswith("data.also_test: ") for line in said)
     for line, parts in zip(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import data_refused
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from command_line import run_here
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
+from trainer.config import load_config
 from trainer.config.data import Cifar10, Folder, Shapes10
 from trainer.data.images import Split
 from trainer.data.preview import write_preview
@@ -253,6 +255,19 @@ def named(tmp_path: Path) -> Path:
         for name in NAMES:
             write_images(tmp_path / split / os.fsdecode(name))
     return tmp_path
+
+
+ROOTED = ["cifar10", "cifar100", "svhn", "mnist", "fashion_mnist", "folder", "npz", "huggingface"]
+
+
+@pytest.mark.parametrize("name", ROOTED)
+def test_the_home_of_nobody_is_one_line(name: str) -> None:
+    """Before: a traceback."""
+    data = load_config([f"data.name={name}", "data.root=~nobody-here/x"]).config.data
+    said = "~nobody-here/x: no such home directory is known here; write the path in full"
+    assert data_refused.refusal(data) == said
+    if name in ("folder", "npz", "huggingface"):
+        assert data_refused.refusal(data, shape_of) == said
 
 
 def test_class_names_of_any_bytes_are_text(named: Path) -> None:

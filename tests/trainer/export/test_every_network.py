@@ -52,7 +52,7 @@ def untrained(name: str, folder: Path) -> ExportedNetwork:
         model.train()(normalize(images.train.images))
     loss = build_loss(config.loss, 10)
     return ExportedNetwork(
-        config, model.eval(), 0.0, images, compute, normalize, loss, path=folder, checked=8, settings={}
+        config, model.eval(), 0.0, images, compute, normalize, loss, "", path=folder, checked=8, settings={}
     )
 
 

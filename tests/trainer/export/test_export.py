@@ -18,6 +18,7 @@ from safetensors import safe_open
 
 import models
 from models.layers import batch_norms
+from trainer.config import load_config
 from trainer.errors import ExportError
 from trainer.export import formats
 from trainer.export.formats import place_of
@@ -29,6 +30,7 @@ from trainer.export.timm import config_of, write_timm
 from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
 from trainer.runs.history import read_history
 from trainer.statistics.describe import describe
+from trainer.training.run import start_run
 from trainer.training.trained import evaluate_trained
 
 
@@ -62,6 +64,31 @@ def test_no_folder_of_yours_is_in_a_file(exported_runs: Path, tmp_path: Path) ->
     settings = load_network(run, {"data.also_test": []}).settings
     assert settings["data.root"] == Path(root).name and settings["data.also_root"] == "ann"
     assert settings["data.also_test"] == ["other.npz"]
+
+
+def test_an_export_has_the_normalisation_of_the_training_and_not_that_of_other_images(
+    exported_runs: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: it had that of `--data-root`, and so did the logits that it was compared with."""
+    run, others = tmp_path / "ghost", tmp_path / "others"
+    shutil.copytree(exported_runs / "ghost", run)
+    shutil.copytree(image_folder, others)
+    for path in (others / "train" / "dark").iterdir():
+        shutil.copy(others / "train" / "bright" / "0.png", path)
+    right = load_network(run, {}, check=3).description()
+    moved = {"data.root": str(others)}
+    assert load_network(run, moved, check=3).description() == right
+    config = config_of(load_network(run, moved, check=3))["pretrained_cfg"]
+    assert (config["mean"], config["std"]) == (right["mean"], right["std"])
+    state = load_checkpoint(run / "checkpoint.pt")
+    del state["normalisation"]
+    save_checkpoint(run / "checkpoint.pt", state)
+    assert load_network(run, {}, check=3).description() == right
+    capsys.readouterr()
+    typed = ["--to", "timm", "--data-root", str(others), "--out", str(tmp_path / "exported")]
+    assert run_here(["export", str(run), *typed]) == 2
+    said = f"error: {run}: an older checkpoint, which has not kept the mean and std of its images; export it with those"
+    assert capsys.readouterr().err.splitlines()[-1] == said and not (tmp_path / "exported").exists()
 
 
 def test_json_and_a_number_of_images(exported_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,6 +276,30 @@ def test_a_run_without_other_seeds_says_so(exported_runs: Path, tmp_path: Path) 
     for name in ("README.md", "config.json", "model.safetensors"):
         body = (own / name).read_bytes()
         assert str(exported_runs).encode() not in body and b"/images" not in body, name
+
+
+def test_whoever_loads_a_run_that_has_not_finished_is_told(
+    exported_runs: Path, small_run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: weights from before the first step were measured, compared and exported as trained ones."""
+    run, ended = tmp_path / "high", str(exported_runs / "ghost")
+    result = start_run(load_config([*small_run, "optimizer.lr=1e6"]).config, runs=tmp_path, name="high")
+    (run / "summary.json").write_text(json.dumps({**result.summary, "test/accuracy": 0.5}))
+    capsys.readouterr()
+    for typed in (["evaluate", str(run)], ["compare", ended, str(run)], ["export", str(run), "--to", "hub-folder"]):
+        assert run_here(typed) == 0
+        assert capsys.readouterr().err == f"{run}: this run diverged: these are its weights of epoch 0 of 3\n"
+    card = (run / "export" / "high-hub" / "README.md").read_text(encoding="utf-8")
+    assert (
+        "This run diverged: these are its weights of epoch 0 of 3." in card and "as the run measured it last, " in card
+    )
+    (run / "summary.json").unlink()  # as if it had been killed
+    shutil.copy(run / "checkpoint.pt", run / "best.pt")
+    evaluate_trained(run / "checkpoint.pt")
+    said = f"{run}/checkpoint.pt: this run has not ended: these are its weights of epoch 0 of 3\n"
+    assert capsys.readouterr().err == said
+    evaluate_trained(run / "best.pt")  # which is chosen, and not where the run is
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,8 @@ def test_a_probe_that_measures_no_numbers_is_refused_before_training(
         ("(x, y), (x, y), 'abcd'", "its names of the classes are a value of type str, not a list of texts"),
         ("(x, y.cfloat()), (x, y)", "its training labels are a tensor [4], not [N] whole numbers"),
         ("(x, y), (x[:0], y[:0])", "it has no test images"),
+        ("(x[..., :0, :0], y), (x, y)", "its training images are 3x0x0, which has no pixels"),
+        ("(x, y), (x[:, :0], y)", "its test images are 0x8x8, which has no pixels"),
     ],
 )
 def test_data_that_are_no_images_and_labels_are_refused(here: Path, made: str, line: str) -> None:

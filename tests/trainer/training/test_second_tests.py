@@ -14,7 +14,7 @@ from second_test_files import write_corrupted, write_new_test, write_npz
 from trainer.config import load_config
 from trainer.data.second_tests import CORRUPTIONS
 from trainer.errors import ConfigError, SweepError
-from trainer.runs.checkpoint import load_checkpoint
+from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
 from trainer.runs.folder import config_hash
 from trainer.sweep.check import check
 from trainer.sweep.file import read_sweep
@@ -131,6 +131,31 @@ def test_evaluate_says_that_the_images_are_others(ten_classes: Path, capsys: pyt
     for root, said in ((same, ""), (other, f"npz: these are not the images that {run} was trained with\n")):
         assert run_here(["evaluate", str(run), "--data-root", str(root)]) == 0
         assert capsys.readouterr().err == said
+
+
+def with_brighter_training_images(path: Path) -> None:
+    with np.load(path) as arrays:
+        np.savez(path, **{**arrays, "x_train": 128 + arrays["x_train"] // 2})
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_network_keeps_the_normalisation_that_it_was_trained_with(
+    ten_classes: Path, capsys: pytest.CaptureFixture[str], older: bool
+) -> None:
+    """Before: images that had changed in place were normalised by their new mean and std, without a word."""
+    result = start_run(load_config(words_of(ten_classes)).config, runs=ten_classes, name="a")
+    if older:
+        state = load_checkpoint(result.folder / "checkpoint.pt")
+        del state["normalisation"]
+        save_checkpoint(result.folder / "checkpoint.pt", state)
+    capsys.readouterr()
+    again = evaluate_trained(result.folder)
+    assert again == {key: result.summary[key] for key in again} and capsys.readouterr().err == ""
+    with_brighter_training_images(ten_classes / "ten.npz")
+    assert (evaluate_trained(result.folder) == again) != older
+    said = f"npz: these are not the images that {result.folder} was trained with"
+    told = "; it has not kept their mean and std, so its numbers can be wrong" if older else ""
+    assert capsys.readouterr().err == f"{said}{told}\n"
 
 
 def test_other_classes_end_a_run_before_it_trains(
