@@ -16,6 +16,7 @@ from trainer.config.model import Model
 from trainer.config.overrides import Settings, flatten, lay_over, nest, read_overrides
 from trainer.config.recipes import read_recipe, read_settings_file, recipe_names
 from trainer.config.run import RunConfig
+from trainer.config.sink import forbidden_names
 from trainer.errors import ConfigError
 
 Complete = Callable[[Mapping[str, Any], RunConfig | None], tuple[list[str], dict[str, Any]]]
@@ -57,6 +58,8 @@ def load_config(
             flatten(layer), origin
         )
     config = validate(merged, complete)
+    if forbidden := forbidden_names(config.sink.wandb):
+        raise ConfigError(*forbidden)
     return LoadedConfig(config, {key: origins.get(key, "default") for key in flatten(config.model_dump())})
 
 

@@ -17,34 +17,16 @@ def _whether_or_how_often(value: bool | str) -> bool | str:
 _NOT_IN_A_PROJECT = "/\\#?%:"
 
 
-def _project(name: str) -> str:
-    if found := next((mark for mark in _NOT_IN_A_PROJECT if mark in name), None):
-        raise ValueError(f"{name!r} has a {found!r}; W&B takes no project with one of {' '.join(_NOT_IN_A_PROJECT)}")
-    if len(name) > 128:
-        raise ValueError(f"has {len(name)} characters; W&B takes 128")
-    return name
-
-
-def _tag(tag: str) -> str:
-    if not 1 <= len(tag) <= 64:
-        raise ValueError(f"has {len(tag)} characters; a tag of W&B's has 1 to 64")
-    return tag
-
-
-WandbProject = Annotated[str, AfterValidator(_project)]
-"""A name that W&B's client takes, which otherwise refuses it when the run begins."""
-
-
 class WandbSink(Section):
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
     """auto is online if an API key is configured, otherwise offline. disabled does not import wandb."""
-    project: WandbProject = "cifar-sweeps"
+    project: str = "cifar-sweeps"
     """W&B project. The environment variable WANDB_PROJECT replaces this default."""
     entity: str | None = None
     """W&B user or team. null is the account's default."""
     group: str | None = None
     """W&B group of this run."""
-    tags: tuple[Annotated[str, AfterValidator(_tag)], ...] = ()
+    tags: tuple[str, ...] = ()
     """W&B tags of this run."""
     panels: str | None = None
     """Entity to which `trainer panels push` has pushed the panels. null draws the tables with W&B's own charts."""
@@ -86,3 +68,25 @@ class Sink(Section):
     trackio: TrackioSink = Field(default_factory=TrackioSink)
     tensorboard: TensorboardSink = Field(default_factory=TensorboardSink)
     console: ConsoleSink = Field(default_factory=ConsoleSink)
+
+
+def forbidden_project(name: str) -> str | None:
+    """Return why W&B takes no project of this name, or None."""
+    if found := next((mark for mark in _NOT_IN_A_PROJECT if mark in name), None):
+        return f"{name!r} has a {found!r}; W&B takes no project with one of {' '.join(_NOT_IN_A_PROJECT)}"
+    return f"has {len(name)} characters; W&B takes 128" if len(name) > 128 else None
+
+
+def forbidden_names(wandb: WandbSink) -> list[str]:
+    """Return a line for each name that W&B's client refuses when a run begins.
+
+    What is stored is read all the same: its run may have had W&B off.
+    """
+    problem = forbidden_project(wandb.project)
+    lines = [f"sink.wandb.project: {problem}"] if problem else []
+    sizes = [len(tag) for tag in wandb.tags]
+    return lines + [
+        f"sink.wandb.tags.{place}: has {size} characters; a tag of W&B's has 1 to 64"
+        for place, size in enumerate(sizes)
+        if not 1 <= size <= 64
+    ]

@@ -28,6 +28,7 @@ from trainer.runs.kept import run_of
 from trainer.runs.private import public_config
 from trainer.training.evaluate import predict
 from trainer.training.networks import one_line_for_wrong_images
+from trainer.training.stored import knows_normalisation
 from trainer.training.trained import TrainedNetwork, load_trained
 
 TOLERANCE = 1e-4
@@ -172,7 +173,7 @@ def load_network(path: Path, changes: Mapping[str, object], *, check: int | None
     """
     state = load_checkpoint(path / "checkpoint.pt" if path.is_dir() else path)
     trained = load_trained(path, {**changes, **_AS_EXPORTED})
-    if "normalisation" not in state and state.get("data") not in (None, trained.image_set.fingerprint()):
+    if not knows_normalisation(state) and state.get("data") not in (None, trained.image_set.fingerprint()):
         raise ExportError(
             f"{path}: an older checkpoint, which has not kept the mean and std of its images; export it with those"
         )

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from trainer.config.sink import Sink
+from trainer.config.sink import Sink, forbidden_names
 from trainer.errors import ConfigError
 
 
@@ -18,9 +18,11 @@ def refuse_missing(config: Sink) -> None:
 
 
 def refuse_unusable(config: Sink) -> None:
-    """Raise ConfigError for a package that is not installed, or an environment that W&B cannot read."""
+    """Raise ConfigError for a package that is not installed, or names or an environment that W&B does not take."""
     refuse_missing(config)
     if config.wandb.mode != "disabled":
+        if forbidden := forbidden_names(config.wandb):
+            raise ConfigError(*forbidden)
         from trainer.sinks.wandb_client import refuse_bad_environment
 
         refuse_bad_environment()

@@ -6,6 +6,7 @@ from typing import Any
 from trainer.config import RunConfig, load_config
 from trainer.config.explain import did_you_mean
 from trainer.config.load import Complete
+from trainer.config.sink import forbidden_project
 from trainer.errors import ConfigError, SweepError
 from trainer.own.parts import own_sections
 from trainer.runs.bands import RATE
@@ -23,6 +24,8 @@ def check(sweep: Sweep) -> Checked:
     if (metric := sweep.file.metric) and metric.name.startswith("also/"):
         cure = "a second test set is reported and never chosen on; use val/accuracy"
         raise SweepError(f"{sweep.path}: metric.name: {metric.name}: {cure}")
+    if (project := sweep.file.project) and (problem := forbidden_project(project)):
+        raise SweepError(f"{sweep.path}: project: {problem}")
     points = points_of(sweep)
     tried = points or sample(sweep, 50)
     entries: list[Entry] = []

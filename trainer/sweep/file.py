@@ -17,7 +17,6 @@ from trainer.config.base import is_settings
 from trainer.config.explain import explain
 from trainer.config.overrides import flatten, read_overrides, read_value
 from trainer.config.recipes import given_twice
-from trainer.config.sink import WandbProject
 from trainer.config.text_keys import text_types
 from trainer.config.yaml_text import misread, read_tree, read_whole, scalars
 from trainer.errors import ConfigError, SweepError
@@ -76,7 +75,7 @@ class SweepFile(StrictSection):
 
     name: str | None = None
     description: str | None = None
-    project: WandbProject | None = None
+    project: str | None = None
     entity: str | None = None
     program: str | None = None
     method: Literal["grid", "random", "bayes"]

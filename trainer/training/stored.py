@@ -72,6 +72,12 @@ def trained_on(state: Mapping[str, Any], image_set: ImageSet, fingerprint: str) 
     return state["data"] == fingerprint if "data" in state else state.get("images") == len(image_set.train.labels)
 
 
+def knows_normalisation(state: Mapping[str, Any]) -> bool:
+    """Return whether a checkpoint says by which mean and std its images were normalised: it, or else its config."""
+    data = state["config"]["data"]
+    return "normalisation" in state or bool(data.get("mean") and data.get("std"))
+
+
 def normalised_as_trained(image_set: ImageSet, state: Mapping[str, Any] | None) -> ImageSet:
     """Return the images with the mean and std of a checkpoint: its weights are for those. An older one has none."""
     return replace(image_set, **(state or {}).get("normalisation", {}))

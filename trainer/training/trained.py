@@ -27,7 +27,7 @@ from trainer.training.losses import build_loss
 from trainer.training.networks import build_network
 from trainer.training.numerics import numerics
 from trainer.training.second_tests import measure_second_tests
-from trainer.training.stored import normalised_as_trained
+from trainer.training.stored import knows_normalisation, normalised_as_trained
 
 _NUMBER = re.compile(r"\d+(\.\d+)?(e-?\d+)?", re.ASCII)  # as `name_of` writes an epoch
 _SAID = {"running": "has not ended", "stopped": "was stopped", "interrupted": "was interrupted"}  # of a run's status
@@ -62,7 +62,7 @@ def load_trained(path: Path, changes: Mapping[str, object] | None = None) -> Tra
     if "data" in state and state["data"] != image_set.fingerprint():
         said = f"{config.data.name}: these are not the images that {path} was trained with"
         risk = "; it has not kept their mean and std, so its numbers can be wrong"
-        print(said if "normalisation" in state else said + risk, file=sys.stderr)
+        print(said if knows_normalisation(state) else said + risk, file=sys.stderr)
     image_set = normalised_as_trained(image_set, state)
     model = build_network(config.model, image_set)
     _load_evaluated(model, state, path)

@@ -17,6 +17,7 @@ from trainer.config.overrides import flatten, lay_over, nest, read_overrides, re
 from trainer.config.recipes import read_settings_file, read_stored_file, recipe_names
 from trainer.config.show import with_origins
 from trainer.errors import ConfigError
+from trainer.sinks.packages import refuse_unusable
 from trainer.training.network_arguments import complete_parts
 
 
@@ -88,6 +89,15 @@ def test_a_name_that_wandb_forbids_is_refused_before_the_run(word: str, said: st
     with pytest.raises(ConfigError) as caught:
         load_config([word])
     assert caught.value.problems == (said,)
+
+
+def test_a_stored_config_with_such_a_name_is_read_and_resumed_with_another() -> None:
+    """Before: with W&B off the name was no trouble, and then the run's weights could not be read any more."""
+    stored = validate(nest({"sink.wandb.project": "me/cifar", "sink.wandb.mode": "offline"}))
+    with pytest.raises(ConfigError, match=r"^sink\.wandb\.project: 'me/cifar' has a '/'"):
+        refuse_unusable(stored.sink)
+    for cure in ({"sink.wandb.mode": "disabled"}, {"sink.wandb.project": "cifar"}):
+        refuse_unusable(validate(lay_over(stored.model_dump(mode="json"), nest(cure))).sink)
 
 
 OLD_YAML = ["0123456", "010", "1:30", "190:20:30.15", "1_000", "0x10", "0b11", "1.10", "1e3", ".inf", "yes", "off"]

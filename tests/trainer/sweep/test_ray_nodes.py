@@ -115,7 +115,7 @@ def test_what_does_not_fit_a_gpu_is_refused_before_anything_starts(
     machines: Machines, cluster: Callable[..., RayCluster], words: list[str], per_device: int, gib: int, said: list[str]
 ) -> None:
     machines.add("n", 64, 1, answer=SHARED | {"GPU bytes": str(gib * 2**30)})
-    entry = SimpleNamespace(run="a", point=SimpleNamespace(values={}, overrides=words))
+    entry = SimpleNamespace(run="a", point=SimpleNamespace(configuration_key="", overrides=words))
     sweep: Any = SimpleNamespace(entries=[entry], checked=SimpleNamespace(sweep=SimpleNamespace(fixed=[], texts=())))
     found = cluster(per_device=per_device)
     if not said:

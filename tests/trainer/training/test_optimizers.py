@@ -76,6 +76,22 @@ def test_three_steps_equal_torchs(name: str, knobs: dict[str, Any], reference: C
     torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_one_kernel_of_adam_equals_all_tensors_at_once_for_channels_last(name: str) -> None:
+    """torch's takes a gradient that lies in memory otherwise than its weight for another gradient."""
+    ours, theirs = (small().to(memory_format=torch.channels_last) for _ in range(2))  # pyright: ignore[reportCallIssue]
+    optimizer, reference = (build_optimizer(net, config_of(name), fused=False) for net in (ours, theirs))
+    for group in reference.param_groups:
+        group |= {"fused": False, "foreach": True}
+    steps(ours, optimizer, range(3))
+    again = build_optimizer(ours, config_of(name), fused=False)
+    again.load_state_dict(optimizer.state_dict())
+    steps(ours, again, range(3, 6))
+    steps(theirs, reference, range(6))
+    assert {group["fused"] for group in again.param_groups} == {True}
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
+
+
 def test_the_head_and_the_first_bias_get_a_rate_a_decay_and_an_end_of_their_own() -> None:
     net = small()
     own = {"head": {"lr_scale": 3, "weight_decay": 0.7}, "first_bias": {"end_epoch": 2.5}}
