@@ -184,6 +184,34 @@ def test_a_run_whose_folder_was_deleted_is_missing_and_run_again(tmp_path: Path,
         assert [attempt.state for attempt in ledger.attempts()] == [state, "finished", state]
 
 
+def test_a_deleted_run_stays_deleted_when_its_point_has_a_folder_again(tmp_path: Path) -> None:
+    """Before: the old number counted again as soon as the new run had made its folder, and nothing resumed that one."""
+    seeds = {"seed": {"values": [0, 1]}}
+    with begun(tmp_path, seeds) as ledger:
+        for claim in (claimed(ledger), claimed(ledger)):
+            ledger.finish(claim, "finished", 0.5)
+    (tmp_path / "s" / "s.yaml").write_text((tmp_path / "s.yaml").read_text())
+    with begun(tmp_path, seeds) as earlier:
+        for run in ("lr-0.000000-s0", "lr-0.000000-s1"):
+            (tmp_path / "s" / run).rmdir()
+        with begun(tmp_path, seeds) as later:
+            claims = [claimed(later), claimed(earlier)]
+            for opened in (earlier, later):
+                assert [attempt.state for attempt in opened.attempts()] == ["running", "running"]
+            later.finish(claims[0], "interrupted")
+            found = watched(tmp_path / "s" / "s.yaml")
+            assert found and [each.state for each in found.progress.points] == ["interrupted", "running"]
+            earlier.finish(claims[1], "finished", 0.7)
+    with begun(tmp_path, seeds) as ledger:
+        again = claimed(ledger)
+        assert again.point == claims[0].point
+        ledger.finish(again, "finished", 0.6)
+        assert [attempt.value for attempt in ledger.attempts() if attempt.state == "finished"] == [0.7, 0.6]
+    shared = f"sqlite:///{tmp_path}/s/ledger.db"
+    with Ledger(read_sweep(tmp_path / "s.yaml"), tmp_path / "elsewhere" / "s", shared, overrides=[]) as ledger:
+        assert [attempt.value for attempt in ledger.attempts() if attempt.state == "finished"] == [0.7, 0.6]
+
+
 def test_a_search_runs_a_deleted_point_again_and_proposes_no_other(tmp_path: Path) -> None:
     with begun(tmp_path, SEARCH, method="bayes", run_cap=2) as ledger:
         first, second = claimed(ledger), claimed(ledger)
