@@ -262,7 +262,7 @@ class Ledger:
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another controller has taken it over
             self._storage.set_trial_intermediate_value(claim.trial, epoch, value)
             if early and metric:
-                histories = histories_of(self._trials())
+                histories = histories_of(self._kept())
                 return is_hopeless(
                     histories[claim.run], list(histories.values()), early, maximize=metric.goal == "maximize"
                 )

@@ -94,13 +94,20 @@ def attempts_in(trials: Iterable[FrozenTrial], is_dead: Callable[[str], bool]) -
 
 
 def deleted(trials: Iterable[FrozenTrial], folder: Path) -> frozenset[int]:
-    """Return the numbers of trials that ended well in a run folder in `folder` that is gone, but none of an archive.
+    """Return the numbers of trials whose run ended well in a run folder in `folder` that is gone.
 
-    Only the ledger that lies in `folder` can say so: machines that share a database share no folders.
+    Earlier attempts at it were in the same folder. Runs of archives are never gone. Only the ledger that lies in
+    `folder` can say so: machines that share a database share no folders.
     """
     here = {path.name for path in folder.iterdir()}
-    ended = (trial for trial in trials if state_of(trial) in ENDS and "archive" not in trial.user_attrs)
-    return frozenset(trial.number for trial in ended if trial.user_attrs["run"] not in here)
+    ended = [
+        trial
+        for trial in trials
+        if trial.state.is_finished() and "run" in trial.user_attrs and "archive" not in trial.user_attrs
+    ]
+    last = {trial.user_attrs["run"]: trial.number for trial in ended if state_of(trial) in ENDS}
+    gone = {run: number for run, number in last.items() if run not in here}
+    return frozenset(trial.number for trial in ended if trial.number <= gone.get(trial.user_attrs["run"], -1))
 
 
 def replaced(trials: Iterable[FrozenTrial]) -> frozenset[int]:

@@ -212,6 +212,24 @@ def test_a_deleted_run_stays_deleted_when_its_point_has_a_folder_again(tmp_path:
         assert [attempt.value for attempt in ledger.attempts() if attempt.state == "finished"] == [0.7, 0.6]
 
 
+@pytest.mark.parametrize("first", ["crashed", "interrupted"])
+def test_a_deleted_run_takes_its_earlier_attempts_with_it(tmp_path: Path, first: State) -> None:
+    """Before: one that had crashed first was not run again, and early termination judged the new run by old values."""
+    early = {"type": "hyperband", "min_iter": 1}
+    with begun(tmp_path, early_terminate=early) as ledger:
+        claim = claimed(ledger)
+        ledger.report(claim, 1, 0.1)
+        ledger.finish(claim, first)
+        ledger.enqueue([entry_of(claim.point)], retry=True)
+        ledger.finish(claimed(ledger), "finished", 0.1)
+        ledger.report(claimed(ledger), 1, 0.5)
+    (tmp_path / "s" / claim.run).rmdir()
+    with begun(tmp_path, early_terminate=early) as ledger:
+        again = claimed(ledger)
+        assert (again.point, again.last_epoch) == (claim.point, 0)
+        assert not ledger.report(again, 1, 0.6)
+
+
 def test_a_search_runs_a_deleted_point_again_and_proposes_no_other(tmp_path: Path) -> None:
     with begun(tmp_path, SEARCH, method="bayes", run_cap=2) as ledger:
         first, second = claimed(ledger), claimed(ledger)
