@@ -35,6 +35,8 @@ def waiting(
     """
     known = {REPLACES: [trial.number for trial in gone], **attributes_of(entry)} if gone else attributes_of(entry)
     past: dict[str, Any] = _params(entry, shown)
+    if gone:  # with what a search's sampler learns from, but none of the values
+        past = {name: getattr(gone[-1], name) for name in ("params", "distributions")}
     if like:  # with its brackets, so that early termination does not pass them twice
         past = {
             name: getattr(like, name) for name in ("params", "distributions", "system_attrs", "intermediate_values")

@@ -238,8 +238,13 @@ def test_a_search_runs_a_deleted_point_again_and_proposes_no_other(tmp_path: Pat
     (tmp_path / "s" / first.run).rmdir()
     with begun(tmp_path, SEARCH, method="bayes", run_cap=2) as ledger:
         ledger.enqueue(ledger.entries())
-        assert claimed(ledger).run == first.run
+        again = claimed(ledger)
+        assert again.run == first.run
         assert ledger.claim(entry_of) is None
+        ledger.finish(again, "finished", 0.5)
+    study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/s/ledger.db")
+    was, _, now = study.trials
+    assert now.params and (now.params, now.distributions) == (was.params, was.distributions), "the sampler learns of it"
 
 
 def test_a_shared_database_says_nothing_of_folders(tmp_path: Path) -> None:
