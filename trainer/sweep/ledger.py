@@ -40,6 +40,7 @@ from trainer.sweep.trials import (
     histories_of,
     is_due,
     is_open,
+    replaced,
     seconds_in,
     waiting,
 )
@@ -110,7 +111,7 @@ class Ledger:
         with self.database.locked():
             for entry in entries:
                 self._wanted.setdefault(entry.point.key, len(self._wanted))
-            known = self._by_point()
+            known, every = self._by_point(), _by_point(self._trials())
             changed = [
                 f"{entry.run}: was begun as config {before} and is {entry.config} now, since an own part, a recipe or a"
                 f" default has changed; {self.database.another}"
@@ -124,7 +125,9 @@ class Ledger:
             for entry in entries:
                 before = known.get(entry.point.key, [])
                 if is_due(before, retry=retry):
-                    self._study.add_trial(waiting(entry, like=before[-1] if before else None, shown=shown))
+                    kept = {trial.number for trial in before}
+                    gone = [trial for trial in every.get(entry.point.key, []) if trial.number not in kept]
+                    self._study.add_trial(waiting(entry, like=before[-1] if before else None, gone=gone, shown=shown))
 
     @patient
     def take(self, runs: Iterable[Had]) -> None:
@@ -259,7 +262,7 @@ class Ledger:
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another controller has taken it over
             self._storage.set_trial_intermediate_value(claim.trial, epoch, value)
             if early and metric:
-                histories = histories_of(self._trials())
+                histories = histories_of(self._kept())
                 return is_hopeless(
                     histories[claim.run], list(histories.values()), early, maximize=metric.goal == "maximize"
                 )
@@ -305,8 +308,9 @@ class Ledger:
         return [trial for trial in self._read if not states or trial.state in states]
 
     def _kept(self) -> list[FrozenTrial]:
-        """Return the trials, without those whose run folder had been deleted when this ledger was opened."""
-        return [trial for trial in self._trials() if trial._trial_id not in self._deleted]
+        """Return the trials, without those whose run folder was deleted before this ledger was opened."""
+        gone = self._deleted | replaced(self._trials())
+        return [trial for trial in self._trials() if trial.number not in gone]
 
     def _shown(self) -> dict[str, BaseDistribution]:
         """Return what new trials show as params. Those that were proposed have them."""

@@ -15,6 +15,8 @@ from trainer.sweep.search import shown_params
 from trainer.sweep.status import Attempt, State
 
 INTERRUPTED: Mapping[str, Any] = {"state": "interrupted"}
+REPLACES = "replaces"
+"""The attribute of a trial that names deleted ones of its point, by number."""
 ENDS: Mapping[str, TrialState] = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}  # others have failed
 
 
@@ -23,17 +25,23 @@ def attributes_of(entry: Entry) -> dict[str, Any]:
     return {"run": entry.run, "config": entry.config, "point": dict(entry.point.values)}
 
 
-def waiting(entry: Entry, *, like: FrozenTrial | None, shown: Mapping[str, BaseDistribution]) -> FrozenTrial:
+def waiting(
+    entry: Entry, *, like: FrozenTrial | None, gone: Sequence[FrozenTrial], shown: Mapping[str, BaseDistribution]
+) -> FrozenTrial:
     """Return a point to run as a trial, with `shown` of its values as params.
 
-    `like` is an earlier attempt at the same point.
+    `like` is an earlier attempt at the same point. `gone` are those whose folder was deleted. The new trial names them,
+    since its run makes the same folder again.
     """
+    known = {REPLACES: [trial.number for trial in gone], **attributes_of(entry)} if gone else attributes_of(entry)
     past: dict[str, Any] = _params(entry, shown)
+    if gone:  # with what a search's sampler learns from, but none of the values
+        past = {name: getattr(gone[-1], name) for name in ("params", "distributions")}
     if like:  # with its brackets, so that early termination does not pass them twice
         past = {
             name: getattr(like, name) for name in ("params", "distributions", "system_attrs", "intermediate_values")
         }
-    return optuna.trial.create_trial(state=TrialState.WAITING, user_attrs=attributes_of(entry), **past)
+    return optuna.trial.create_trial(state=TrialState.WAITING, user_attrs=known, **past)
 
 
 def archived(had: Had, *, worst: float, shown: Mapping[str, BaseDistribution]) -> FrozenTrial:
@@ -88,13 +96,25 @@ def attempts_in(trials: Iterable[FrozenTrial], is_dead: Callable[[str], bool]) -
 
 
 def deleted(trials: Iterable[FrozenTrial], folder: Path) -> frozenset[int]:
-    """Return the ids of trials that ended well in a run folder in `folder` that is gone. Those of archives never are.
+    """Return the numbers of trials whose run ended well in a run folder in `folder` that is gone.
 
-    Only the ledger that lies in `folder` can say so: machines that share a database share no folders.
+    Earlier attempts at it were in the same folder. Runs of archives are never gone. Only the ledger that lies in
+    `folder` can say so: machines that share a database share no folders.
     """
     here = {path.name for path in folder.iterdir()}
-    ended = (trial for trial in trials if state_of(trial) in ENDS and "archive" not in trial.user_attrs)
-    return frozenset(trial._trial_id for trial in ended if trial.user_attrs["run"] not in here)
+    ended = [
+        trial
+        for trial in trials
+        if trial.state.is_finished() and "run" in trial.user_attrs and "archive" not in trial.user_attrs
+    ]
+    last = {trial.user_attrs["run"]: trial.number for trial in ended if state_of(trial) in ENDS}
+    gone = {run: number for run, number in last.items() if run not in here}
+    return frozenset(trial.number for trial in ended if trial.number <= gone.get(trial.user_attrs["run"], -1))
+
+
+def replaced(trials: Iterable[FrozenTrial]) -> frozenset[int]:
+    """Return the numbers of trials that were deleted before another one ran their point again."""
+    return frozenset(number for trial in trials for number in trial.user_attrs.get(REPLACES, ()))
 
 
 def seconds_in(trials: Iterable[FrozenTrial]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from trainer.sweep.order import with_seeds
 from trainer.sweep.points import points_of
 from trainer.sweep.status import Progress, progress
 from trainer.sweep.storage import Database, quiet, without_password
-from trainer.sweep.trials import attempts_in, deleted, seconds_in
+from trainer.sweep.trials import attempts_in, deleted, replaced, seconds_in
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ def watched(path: Path, storage: str | None = None, folder: Path | None = None) 
             study = optuna.load_study(study_name=sweep.name, storage=database.storage)
             sweep = with_seeds(sweep, study.user_attrs.get("seeds", ()))
             trials = study.get_trials(deepcopy=False)
-            gone = deleted(trials, folder) if database.is_own else frozenset[int]()
-            kept = [trial for trial in trials if trial._trial_id not in gone]
+            gone = replaced(trials) | (deleted(trials, folder) if database.is_own else frozenset())
+            kept = [trial for trial in trials if trial.number not in gone]
             found = progress(points_of(sweep), attempts_in(kept, database.is_dead), sweep=sweep)
             return Watched(found, seconds_in(trials))
     except KeyError:  # such as a database without this study

@@ -184,6 +184,52 @@ def test_a_run_whose_folder_was_deleted_is_missing_and_run_again(tmp_path: Path,
         assert [attempt.state for attempt in ledger.attempts()] == [state, "finished", state]
 
 
+def test_a_deleted_run_stays_deleted_when_its_point_has_a_folder_again(tmp_path: Path) -> None:
+    """Before: the old number counted again as soon as the new run had made its folder, and nothing resumed that one."""
+    seeds = {"seed": {"values": [0, 1]}}
+    with begun(tmp_path, seeds) as ledger:
+        for claim in (claimed(ledger), claimed(ledger)):
+            ledger.finish(claim, "finished", 0.5)
+    (tmp_path / "s" / "s.yaml").write_text((tmp_path / "s.yaml").read_text())
+    with begun(tmp_path, seeds) as earlier:
+        for run in ("lr-0.000000-s0", "lr-0.000000-s1"):
+            (tmp_path / "s" / run).rmdir()
+        with begun(tmp_path, seeds) as later:
+            claims = [claimed(later), claimed(earlier)]
+            for opened in (earlier, later):
+                assert [attempt.state for attempt in opened.attempts()] == ["running", "running"]
+            later.finish(claims[0], "interrupted")
+            found = watched(tmp_path / "s" / "s.yaml")
+            assert found and [each.state for each in found.progress.points] == ["interrupted", "running"]
+            earlier.finish(claims[1], "finished", 0.7)
+    with begun(tmp_path, seeds) as ledger:
+        again = claimed(ledger)
+        assert again.point == claims[0].point
+        ledger.finish(again, "finished", 0.6)
+        assert [attempt.value for attempt in ledger.attempts() if attempt.state == "finished"] == [0.7, 0.6]
+    shared = f"sqlite:///{tmp_path}/s/ledger.db"
+    with Ledger(read_sweep(tmp_path / "s.yaml"), tmp_path / "elsewhere" / "s", shared, overrides=[]) as ledger:
+        assert [attempt.value for attempt in ledger.attempts() if attempt.state == "finished"] == [0.7, 0.6]
+
+
+@pytest.mark.parametrize("first", ["crashed", "interrupted"])
+def test_a_deleted_run_takes_its_earlier_attempts_with_it(tmp_path: Path, first: State) -> None:
+    """Before: one that had crashed first was not run again, and early termination judged the new run by old values."""
+    early = {"type": "hyperband", "min_iter": 1}
+    with begun(tmp_path, early_terminate=early) as ledger:
+        claim = claimed(ledger)
+        ledger.report(claim, 1, 0.1)
+        ledger.finish(claim, first)
+        ledger.enqueue([entry_of(claim.point)], retry=True)
+        ledger.finish(claimed(ledger), "finished", 0.1)
+        ledger.report(claimed(ledger), 1, 0.5)
+    (tmp_path / "s" / claim.run).rmdir()
+    with begun(tmp_path, early_terminate=early) as ledger:
+        again = claimed(ledger)
+        assert (again.point, again.last_epoch) == (claim.point, 0)
+        assert not ledger.report(again, 1, 0.6)
+
+
 def test_a_search_runs_a_deleted_point_again_and_proposes_no_other(tmp_path: Path) -> None:
     with begun(tmp_path, SEARCH, method="bayes", run_cap=2) as ledger:
         first, second = claimed(ledger), claimed(ledger)
@@ -192,8 +238,13 @@ def test_a_search_runs_a_deleted_point_again_and_proposes_no_other(tmp_path: Pat
     (tmp_path / "s" / first.run).rmdir()
     with begun(tmp_path, SEARCH, method="bayes", run_cap=2) as ledger:
         ledger.enqueue(ledger.entries())
-        assert claimed(ledger).run == first.run
+        again = claimed(ledger)
+        assert again.run == first.run
         assert ledger.claim(entry_of) is None
+        ledger.finish(again, "finished", 0.5)
+    study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/s/ledger.db")
+    was, _, now = study.trials
+    assert now.params and (now.params, now.distributions) == (was.params, was.distributions), "the sampler learns of it"
 
 
 def test_a_shared_database_says_nothing_of_folders(tmp_path: Path) -> None:
