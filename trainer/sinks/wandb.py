@@ -60,8 +60,9 @@ class WandbSink:
         if self._run is None:
             self._memory = run.memory
         elif run.memory.get("id") != self._run.id:  # it was off before this resume
-            for record in records_since(run, 0):
-                self.log(record)
+            with self._client.reported("the rows from before are not sent"):
+                for record in records_since(run, 0):
+                    self.log(record)
 
     def progress(self, progress: Progress) -> None:
         if self._mirror:

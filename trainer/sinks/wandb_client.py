@@ -26,7 +26,8 @@ _STOPPED = """query RunStopped($entity: String, $project: String, $run: String!)
   project(name: $project, entityName: $entity) { run(name: $run) { stopped } }
 }"""
 _STOPPED_TIMEOUT = 5  # seconds; an agent kills 30 s after its SIGTERM
-_UNSENT = "unsent"  # a file in the folder of an online segment that the server does not have whole
+_UNSENT = "unsent"  # a file in the folder of an online segment that is to be sent, whole or once more
+_BEHIND = "an earlier part of this run is not on the server yet"
 
 
 class WandbClient(Said):
@@ -45,20 +46,22 @@ class WandbClient(Said):
 
         It is offline if there is no API key, or if the server does not take it. So is the rest of a run, `id` unless
         the environment has another, of which a part is not sent: the server keeps what comes last. One line says so.
+        In a sweep it stays online, because the sweep waits for its value: the command then sends this part once more.
         The client keeps its files in `folder` where the user's home cannot be written.
         """
         _need_no_home(folder)
         settings = self._start()
         mode, why = _mode(settings)
-        if mode == "online" and _unsent(folder / "wandb", settings.run_id or id):
-            mode, why = "offline", "an earlier part of this run is not on the server yet"
+        behind = mode == "online" and bool(_unsent(folder / "wandb", settings.run_id or id))
+        if behind and not settings.sweep_id:
+            mode, why = "offline", _BEHIND
         if mode == "disabled":
             return None, None
         if mode == "online":
             try:
                 run = init(mode, settings)
                 self.say(run.url or run.id)
-                return run, None
+                return run, self._send_again_later(run) if behind else None
             except Exception as error:  # wandb's, its service's, requests': training goes on without a server
                 why = f"{settings.base_url}: {reason(error)}"
                 with suppress(SystemExit):
@@ -90,6 +93,14 @@ class WandbClient(Said):
             self._held = [f"{' '.join(self._held[:1]) or 'not all is sent'}; `{command}` sends what is on disk"]
         for message in self._held:
             self.say(message)
+        return command
+
+    def _send_again_later(self, run: wandb.Run) -> str:
+        """Return the command that sends the earlier parts of an online run, and then this one once more."""
+        with suppress(OSError):
+            Path(run.sync_dir, _UNSENT).touch()
+        command = _sync_command(run)
+        self.say(f"{_BEHIND}; once the run has ended, `{command}` sends it all")
         return command
 
     def info(self, msg: str) -> None:
@@ -178,7 +189,7 @@ def _need_no_home(folder: Path) -> None:
 
 
 def _unsent(segments: Path, id: str) -> set[Path]:
-    """Return the segments of a run that are only on disk: offline ones, and those that could not be sent whole."""
+    """Return the segments of a run that are only on disk: offline ones, and those that are marked."""
     offline, online = segments.glob(f"offline-run-*-{id}*"), segments.glob(f"run-*-{id}*")
     only_here = {*offline, *(path for path in online if (path / _UNSENT).exists())}
     return {path for path in only_here if not any(path.glob("*.synced"))}

@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 
@@ -47,8 +49,10 @@ def bring(path: str, into: Path, *, say: Say = lambda _: None) -> list[Path]:
     from trainer.wandb_api.client import asking  # loads wandb
 
     entity, project, sweep_id = _read_path(path)
+    seen: list[Path] = []
     folders: list[Path] = []
     with asking() as api:
+        page = api.project(project, entity).url.rpartition("/")[0]
         sweeps = {sweep_id: api.sweep(f"{entity}/{project}/{sweep_id}")} if sweep_id else {}
         by_sweep: dict[str | None, list[Any]] = {}
         for run in api.runs(f"{entity}/{project}", filters={"sweep": sweep_id} if sweep_id else None):
@@ -62,8 +66,13 @@ def bring(path: str, into: Path, *, say: Say = lambda _: None) -> list[Path]:
                     say(f"{sweep.url}: its command is not `trainer train`; {len(runs)} runs left out")
                     continue
                 folder = _sweep_folder(into, sweep)
+            seen.append(folder)
+            _remove_deleted(folder, runs, page, say)
             if _bring_runs(runs, folder, say):
                 folders.append(folder)
+        places = [_sweep_place(into, sweep) for sweep in sweeps.values()] or [*into.glob("*"), *into.glob("*/*")]
+        for folder in sorted({*places}.difference(seen)):  # all runs of a sweep may be gone
+            _remove_deleted(folder, chain(*by_sweep.values()), page, say)
     if not folders:
         raise CheckpointError(f"{path}: no run of this trainer's on W&B")
     return folders
@@ -98,8 +107,8 @@ def _sweep_folder(into: Path, sweep: Any) -> Path:
 
     A report finds what was published by the file's name.
     """
-    name = _file_name(sweep.config.get("name") or sweep.name)
-    folder = _free_folder(into, name, sweep)
+    name = _sweep_name(sweep)
+    folder = _sweep_place(into, sweep)
     asked = sweep.config.get("parameters") or {}
     texts = texts_of(asked)
     config = {**sweep.config, "parameters": {key: value for key, value in asked.items() if not is_text(key)}}
@@ -110,6 +119,14 @@ def _sweep_folder(into: Path, sweep: Any) -> Path:
         write_whole(folder / "own" / _file_name(file), own.encode())
     write_whole(folder / f"{name}.yaml", f"{text}{_mark(sweep)}\n".encode())
     return folder
+
+
+def _sweep_name(sweep: Any) -> str:
+    return _file_name(sweep.config.get("name") or sweep.name)
+
+
+def _sweep_place(into: Path, sweep: Any) -> Path:
+    return _free_folder(into, _sweep_name(sweep), sweep)
 
 
 def _free_folder(into: Path, name: str, sweep: Any = None) -> Path:
@@ -170,25 +187,29 @@ def _bring_runs(runs: Sequence[Any], folder: Path, say: Say) -> int:
             raise
     for line in left_out:
         say(line)
-    _remove_deleted(runs, there.values(), say)
     held = len(runs) - len(left_out)
     if held:
         say(f"{folder}: {held} runs, {len(wanted) - len(left_out)} of them fetched")
     return held
 
 
-def _remove_deleted(runs: Sequence[Any], there: Iterable[tuple[Path, Mapping[str, Any]]], say: Say) -> None:
-    """Remove the folders of runs that were fetched from the same project and are not in its listing any more."""
-    ids, project = {run.id for run in runs}, _project_page(runs[0].url)
-    for path, mark in there:
-        if mark["id"] not in ids and _project_page(mark["url"]) == project:
-            with disk_errors(path, "cannot be removed"):
-                shutil.rmtree(path)
-            say(f"{path}: removed, since W&B no longer has it")
+def _remove_deleted(folder: Path, listed: Iterable[Any], page: str, say: Say) -> None:
+    """Remove the runs in a folder that were fetched from the project of this page and are not listed any more."""
+    ids = {run.id for run in listed}
+    for path in sorted(folder.glob("*/run.json")):
+        mark = _mark_in(path)
+        if mark and mark["id"] not in ids and unquote(mark["url"].rpartition("/runs/")[0]) == page:
+            with disk_errors(path.parent, "cannot be removed"):
+                _remove(path.parent)
+            say(f"{path.parent}: removed, since W&B no longer has it")
 
 
-def _project_page(run_page: str) -> str:
-    return run_page.rpartition("/runs/")[0]
+def _remove(folder: Path) -> None:
+    """Remove a folder, or the link in its place."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder)
 
 
 def _bring_run(run: Any, target: Path, aside: Path) -> str | None:
@@ -221,7 +242,8 @@ def _bring_run(run: Any, target: Path, aside: Path) -> str | None:
         for name, body in content.items():
             (folder / name).write_bytes(body)
         target.parent.mkdir(exist_ok=True)
-        shutil.rmtree(target, ignore_errors=True)
+        with suppress(OSError):  # what is in the way then is an error of the next line
+            _remove(target)
         folder.rename(target)
     return None
 

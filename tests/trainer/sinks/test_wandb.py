@@ -146,6 +146,19 @@ def test_turned_on_at_a_resume_it_gets_the_rows_from_before(
     assert epochs_of(server) == [1, 2, 3], "what it has is not sent again"
 
 
+def test_rows_from_before_that_cannot_be_read_do_not_end_the_run(
+    server: Standin, run: RunInfo, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (run.folder / "config.yaml").write_text("seed: 3\n")
+    (run.folder / "metrics.jsonl").write_text('{"epoch": 1, "step": "x"}\n')
+    it = sink()
+    it.start(replace(run, resumed=True, memory={}))
+    log_epochs(it, range(2, 4))
+    it.finish("interrupted", {})
+    assert epochs_of(server) == [2, 3]
+    assert capfd.readouterr().err.splitlines()[-1].startswith("wandb: the rows from before are not sent: ")
+
+
 @pytest.mark.filterwarnings("ignore:.*parameters.yaml:pytest.PytestUnraisableExceptionWarning")  # W&B leaves it open
 def test_in_a_sweep_the_agents_id_and_values_win_without_a_warning(
     server: Standin, run: RunInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -24,6 +24,7 @@ from trainer.protocols import RunInfo
 from trainer.sinks.wandb_client import WandbClient
 from trainer.training.network_arguments import complete_parts
 from trainer.training.run import start_run
+from trainer.wandb_api.run_files import rows_of
 
 
 def type_in(command: str) -> str:
@@ -200,6 +201,44 @@ def test_a_resume_stays_offline_behind_a_part_that_is_not_sent(
     assert third.sync_hint is None
     assert epochs_of(server) == [1, 2, 3, 4, 5]
     assert server.only_run.state == "finished"
+
+
+@pytest.mark.parametrize("first_part", ["offline", "lost"])
+@pytest.mark.filterwarnings("ignore:.*parameters.yaml:pytest.PytestUnraisableExceptionWarning")  # W&B leaves it open
+def test_in_a_sweep_a_resume_is_online_also_behind_a_part_that_is_not_sent(
+    server: Standin, run: RunInfo, first_part: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Before: it went offline, and neither its value nor a stop passed between it and the sweep."""
+    monkeypatch.setenv("WANDB_SWEEP_ID", "s1")
+    monkeypatch.setenv("WANDB_RUN_ID", "point7")
+    first = sink(mode="offline") if first_part == "offline" else sink(finish_timeout=2)
+    second, third = sink(mode="online"), sink(mode="online")
+    first.start(run)
+    if first_part == "lost":
+        server.fail("file_stream", 404)
+    log_epochs(first, range(1, 3))
+    first.finish("interrupted", {})
+    server.heal()
+    second.start(replace(run, resumed=True, memory=first.memory()))
+    log_epochs(second, range(3, 5))
+    assert not second.has_stopped()
+    second.finish("interrupted", {})
+    capfd.readouterr()
+
+    third.start(replace(run, resumed=True, memory=second.memory()))
+    said = f"an earlier part of this run is not on the server yet; once the run has ended, `{third.sync_hint}` sends it"
+    assert capfd.readouterr().err.endswith(f"wandb: {said} all\n")
+    log_epochs(third, range(5, 7))
+    server.only_run.stop = True
+    assert third.has_stopped()
+    third.finish("finished", SUMMARY)
+    for send in (False, True):
+        if send:
+            assert third.sync_hint
+            type_in(third.sync_hint)
+            assert [row["epoch"] for row in rows_of(server.only_run.history)] == [1, 2, 3, 4, 5, 6]
+        assert (server.only_run.sweep, server.only_run.state) == ("s1", "finished")
+        assert server.only_run.summary["test/accuracy"] == SUMMARY["test/accuracy"]
 
 
 def test_dropped_connections_lose_no_row_and_do_not_slow_the_run(server: Standin, run: RunInfo) -> None:

@@ -286,6 +286,38 @@ def test_a_run_that_was_deleted_on_wandb_is_removed_here(server: Standin, rates:
     assert sorted(path.name for path in folder.iterdir()) == ["mine", "other", "rates.yaml", "run0", "run2"]
 
 
+@pytest.mark.parametrize("asked", ["p/s1", "p"])
+def test_the_last_runs_that_were_deleted_on_wandb_are_removed_here(
+    server: Standin, rates: Path, tmp_path: Path, asked: str
+) -> None:
+    """Before: the copies of a sweep without runs stayed. What lies beside an asked sweep stays."""
+    put(server, folder_of(tmp_path / "runs" / "alone"), id="alone")
+    folder, beside = sorted(bring(f"{ENTITY}/p", tmp_path / "brought"), reverse=True)
+    folder_of(folder / "mine")
+    server.runs.clear()
+    lines: list[str] = []
+    with pytest.raises(CheckpointError, match="no run of this trainer's on W&B"):
+        bring(f"{ENTITY}/{asked}", tmp_path / "brought", say=lines.append)
+    assert sorted(path.name for path in folder.iterdir()) == ["mine", "rates.yaml"]
+    assert (beside / "alone").exists() == (asked == "p/s1")
+    assert len(lines) == (3 if asked == "p/s1" else 4)
+
+
+def test_a_link_in_the_place_of_a_run_does_not_end_the_fetch(server: Standin, rates: Path, tmp_path: Path) -> None:
+    """Before: each fetch ended at it. Only the link is removed, or replaced."""
+    (folder,) = bring(f"{ENTITY}/p/s1", tmp_path / "brought")
+    for name in ("run0", "run1"):
+        (folder / name).rename(tmp_path / name)
+        (folder / name).symlink_to(tmp_path / name)
+    server.runs["r0"].state = "crashed"  # resumed since, and killed
+    del server.runs["r1"]
+    lines: list[str] = []
+    bring(f"{ENTITY}/p/s1", tmp_path / "brought", say=lines.append)
+    assert lines == [f"{folder / 'run1'}: removed, since W&B no longer has it", f"{folder}: 2 runs, 1 of them fetched"]
+    assert sorted(path.name for path in folder.iterdir()) == ["rates.yaml", "run0", "run2"]
+    assert (tmp_path / "run1" / "run.json").exists()
+
+
 def test_names_are_those_of_the_runs_as_far_as_a_disk_takes_them(server: Standin, tmp_path: Path) -> None:
     for id, name in (("r1", "a"), ("r2", "a"), ("r3", "../b c"), ("r4", "...")):
         put(server, folder_of(tmp_path / "runs" / id), id=id).name = name
