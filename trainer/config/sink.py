@@ -78,10 +78,12 @@ def forbidden_project(name: str) -> str | None:
 
 
 def forbidden_names(wandb: WandbSink) -> list[str]:
-    """Return a line for each name that W&B's client refuses when a run begins.
+    """Return a line for each name that W&B's client refuses when a run begins, none if W&B is off.
 
-    What is stored is read all the same: its run may have had W&B off.
+    What is stored is read all the same.
     """
+    if wandb.mode == "disabled":
+        return []
     problem = forbidden_project(wandb.project)
     lines = [f"sink.wandb.project: {problem}"] if problem else []
     sizes = [len(tag) for tag in wandb.tags]

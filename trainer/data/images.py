@@ -60,9 +60,7 @@ class ImageSet:
         tensors = [
             part for split in (self.train, self.val, self.test) if split for part in (split.images, split.labels)
         ]
-        digest = hashlib.sha256(
-            json.dumps([_as_given(self.class_names), [list(part.shape) for part in tensors]]).encode()
-        )
+        digest = hashlib.sha256(json.dumps([self.class_names, [list(part.shape) for part in tensors]]).encode())
         for part in tensors:
             digest.update(part.contiguous().numpy().data)
         return digest.hexdigest()
@@ -94,13 +92,6 @@ def class_names(given: Sequence[str] | None, labels: Tensor, mistake: Callable[[
     while often := {name for name, count in Counter(names).items() if count > 1}:
         names = tuple(f"{name} ({label})" if name in often else name for label, name in enumerate(names))
     return names
-
-
-def _as_given(names: Sequence[str]) -> list[str]:
-    """Return names without the numbers that `class_names` puts beside those of one name: runs were begun without."""
-    bare = [name.removesuffix(f" ({label})") for label, name in enumerate(names)]
-    count = Counter(bare)
-    return [short if count[short] > 1 else name for short, name in zip(bare, names, strict=True)]
 
 
 def mean_and_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

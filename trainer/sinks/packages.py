@@ -20,9 +20,9 @@ def refuse_missing(config: Sink) -> None:
 def refuse_unusable(config: Sink) -> None:
     """Raise ConfigError for a package that is not installed, or names or an environment that W&B does not take."""
     refuse_missing(config)
+    if forbidden := forbidden_names(config.wandb):
+        raise ConfigError(*forbidden)
     if config.wandb.mode != "disabled":
-        if forbidden := forbidden_names(config.wandb):
-            raise ConfigError(*forbidden)
         from trainer.sinks.wandb_client import refuse_bad_environment
 
         refuse_bad_environment()

@@ -24,13 +24,11 @@ def check(sweep: Sweep) -> Checked:
     if (metric := sweep.file.metric) and metric.name.startswith("also/"):
         cure = "a second test set is reported and never chosen on; use val/accuracy"
         raise SweepError(f"{sweep.path}: metric.name: {metric.name}: {cure}")
-    if (project := sweep.file.project) and (problem := forbidden_project(project)):
-        raise SweepError(f"{sweep.path}: project: {problem}")
     points = points_of(sweep)
     tried = points or sample(sweep, 50)
     entries: list[Entry] = []
     stopped: dict[str, list[Point]] = {}
-    validates, stoppers = True, list[str]()
+    validates, on_wandb, stoppers = True, False, list[str]()
     complete = remembered(complete_parts)
     resolved: dict[str, RunConfig] = {}
     for point in tried:
@@ -41,10 +39,13 @@ def check(sweep: Sweep) -> Checked:
                 stopped.setdefault(problem, []).append(point)
             continue
         validates &= config.data.val_fraction > 0
+        on_wandb |= config.sink.wandb.mode != "disabled"
         stoppers = stoppers or _ends_before(config)
         entries.append(_entry(point, config, sweep))
     if stopped:
         raise SweepError(*(_stopped(sweep, problem, found, len(tried)) for problem, found in stopped.items()))
+    if on_wandb and (problem := forbidden_project(sweep.file.project or "")):
+        raise SweepError(f"{sweep.path}: project: {problem}")
     warnings = [*sweep.warnings, *_metric_warnings(sweep, validates=validates), *_twins(sweep, entries)]
     if (asked := sweep.header.outcome) and asked.over and asked.over not in sweep.varied:
         what = "learning rates" if asked.over == RATE else "lengths"

@@ -111,7 +111,8 @@ class Ledger:
         with self.database.locked():
             for entry in entries:
                 self._wanted.setdefault(entry.point.key, len(self._wanted))
-            known, every = self._by_point(), _by_point(self._trials())
+            trials = self._trials()  # once, so that what is added meanwhile does not look deleted
+            known, every = _by_point(self._kept(trials)), _by_point(trials)
             changed = [
                 f"{entry.run}: was begun as config {before} and is {entry.config} now, since an own part, a recipe or a"
                 f" default has changed; {self.database.another}"
@@ -307,10 +308,11 @@ class Ledger:
             self._read_at = version  # as it was before: what is written meanwhile is read the next time
         return [trial for trial in self._read if not states or trial.state in states]
 
-    def _kept(self) -> list[FrozenTrial]:
+    def _kept(self, trials: Sequence[FrozenTrial] | None = None) -> list[FrozenTrial]:
         """Return the trials, without those whose run folder was deleted before this ledger was opened."""
-        gone = self._deleted | replaced(self._trials())
-        return [trial for trial in self._trials() if trial.number not in gone]
+        trials = self._trials() if trials is None else trials
+        gone = self._deleted | replaced(trials)
+        return [trial for trial in trials if trial.number not in gone]
 
     def _shown(self) -> dict[str, BaseDistribution]:
         """Return what new trials show as params. Those that were proposed have them."""

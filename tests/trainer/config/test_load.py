@@ -96,6 +96,7 @@ def test_a_stored_config_with_such_a_name_is_read_and_resumed_with_another() -> 
     stored = validate(nest({"sink.wandb.project": "me/cifar", "sink.wandb.mode": "offline"}))
     with pytest.raises(ConfigError, match=r"^sink\.wandb\.project: 'me/cifar' has a '/'"):
         refuse_unusable(stored.sink)
+    assert load_config(["sink.wandb.project=me/cifar", "sink.wandb.mode=disabled"])
     for cure in ({"sink.wandb.mode": "disabled"}, {"sink.wandb.project": "cifar"}):
         refuse_unusable(validate(lay_over(stored.model_dump(mode="json"), nest(cure))).sink)
 

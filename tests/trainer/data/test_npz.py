@@ -1,6 +1,5 @@
 """Images in .npz files, and what is wrong with others."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +41,6 @@ def npz(path: Path, **arrays: NDArray[Any]) -> Npz:
 def test_classes_of_one_name_have_their_number_beside_it(given: list[str], names: tuple[str, ...]) -> None:
     """Before: a table and a chart by name mixed them up, and only the first could be asked for."""
     assert class_names(given, torch.tensor([0, 1, 2]), DataError) == names
-
-
-def test_runs_on_classes_of_one_name_that_were_begun_before_these_had_numbers_are_of_the_same_images(
-    tmp_path: Path,
-) -> None:
-    ours = load(npz(tmp_path / "set.npz", **keras(class_names=np.array(["a", "a", "b"]))))
-    assert ours.class_names == ("a (0)", "a (1)", "b")
-    assert replace(ours, class_names=("a", "a", "b")).fingerprint() == ours.fingerprint()
-    assert replace(ours, class_names=("a", "c", "b")).fingerprint() != ours.fingerprint()
 
 
 def test_arrays_as_keras_has_them_are_read_without_a_change(tmp_path: Path) -> None:
