@@ -49,11 +49,10 @@ def after_the_authors_code(table: Table, experiment: Experiment) -> Grid:
 
 def _compared(each: Comparison, headlines: bool) -> tuple[str, ...]:
     figure, answer = each.figure, each.answer
-    digits = 0 if figure.measure in ("params", "seconds_total") else 2
     unit = f" {figure.unit}" if figure.unit not in ("", "%", "points") else ""
     name = answer.name if not headlines or figure.name == "test accuracy" else f"{answer.name}, {figure.name}"
-    ours = spread(each.sample.values(), digits=digits, unit=unit)
-    cells = [f"{figure.printed}{unit}", ours, interval(each.interval, digits=digits), verdict_of(each)]
+    ours = spread(each.sample.values(), digits=figure.digits, unit=unit)
+    cells = [f"{figure.printed}{unit}", ours, interval(each.interval, digits=figure.digits), verdict_of(each)]
     return (name, *([] if headlines else [figure.name]), *cells)
 
 

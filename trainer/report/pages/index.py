@@ -19,7 +19,7 @@ from trainer.report.tables import read_table_of, unrun_table
 from trainer.statistics.describe import LEVEL
 from trainer.statistics.joint import joint
 from trainer.statistics.table import noise_floor
-from trainer.text import NONE, spread
+from trainer.text import NONE, number, spread
 
 PICTURE = "published.svg"
 """Name of the picture of all rows, beside the page."""
@@ -257,7 +257,8 @@ def _noise(lines: Sequence[Line]) -> Iterable[str]:
     for line, floor in floors:
         if floor:
             figure, n = line.comparison.figure, len(line.comparison.sample)
-            std, low, high = (f"{value:.2f}" for value in (floor.std, floor.low, floor.high))
+            shown = 2 if figure.digits is not None else None
+            std, low, high = (number(value, digits=shown) for value in (floor.std, floor.low, floor.high))
             row = f"{line.report} {line.comparison.answer.name}"
             yield f"| {row} | {figure.name} | {f'{std} {figure.unit}'.strip()} | [{low}, {high}] | {n} |"
     yield ""
@@ -308,7 +309,7 @@ def _crossed(reading: str, rows: Sequence[tuple[str, Grade | None, tuple[str, ..
 
 def _row(line: Line, *, both: bool) -> str:
     comparison = line.comparison
-    digits = 0 if comparison.figure.measure == "params" else 2
+    digits = comparison.figure.digits
     cells = [
         comparison.answer.name,
         comparison.figure.name,
@@ -320,7 +321,7 @@ def _row(line: Line, *, both: bool) -> str:
         line.grade.text.removeprefix("settings ") if line.grade else "not known here",
     ]
     if both:
-        cells.append(_authors_cell(line.authors, digits))
+        cells.append(_authors_cell(line.authors))
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
@@ -330,10 +331,10 @@ def _by_best_epoch(comparison: Comparison) -> list[str]:
     return [] if best in (None, comparison.verdict) else [f"by the best epoch {best}"]
 
 
-def _authors_cell(comparison: Comparison | None, digits: int) -> str:
+def _authors_cell(comparison: Comparison | None) -> str:
     if comparison is None:
         return NONE
-    found = f"{spread(comparison.sample.values(), digits=digits)}, " if comparison.sample else ""
+    found = f"{spread(comparison.sample.values(), digits=comparison.figure.digits)}, " if comparison.sample else ""
     grade = comparison.answer.grade
     said = ", ".join([_state(comparison), *_marks(comparison), *_by_best_epoch(comparison)])
     return f"{found}{said}{f', {grade.text}' if grade else ''}"

@@ -20,8 +20,8 @@ def other_readings(table: Table) -> Iterator[Grid | str]:
             (
                 each.answer.configuration.label if each.answer.configuration else NONE,
                 readings.printed,
-                spread(each.sample.values()),
-                interval(each.interval),
+                spread(each.sample.values(), digits=each.figure.digits),
+                interval(each.interval, digits=each.figure.digits),
                 verdict_of(each),
             )
             for each in readings.comparisons

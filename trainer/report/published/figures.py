@@ -26,6 +26,13 @@ class Figure:
     why: str = ""  # why it is not judged, or our definition of it
     bound: bool = False  # printed as "above": runs above it agree with it
 
+    @property
+    def digits(self) -> int | None:
+        """The decimals of our runs beside it, None for as many as they need: a cosine varies in its third one."""
+        if self.measure in ("params", "seconds_total"):
+            return 0
+        return 2 if self.unit else None
+
 
 ACCURACIES = {
     "test_acc": "test accuracy",
