@@ -21,6 +21,7 @@ from standin.sinks import SUMMARY, epochs_of, log_epochs, sink
 from trainer.config import load_config
 from trainer.errors import ConfigError
 from trainer.protocols import RunInfo
+from trainer.sinks.wandb import WandbSink
 from trainer.sinks.wandb_client import WandbClient
 from trainer.training.network_arguments import complete_parts
 from trainer.training.run import start_run
@@ -169,17 +170,23 @@ def test_the_hint_names_every_offline_segment_of_a_resumed_run(server: Standin, 
     assert epochs_of(server) == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("first_part", ["offline", "lost"])
-def test_a_resume_stays_offline_behind_a_part_that_is_not_sent(
-    server: Standin, run: RunInfo, first_part: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def interrupted_behind(server: Standin, run: RunInfo, first_part: str) -> WandbSink:
+    """Return the sink of a run's first two epochs, which the server does not have: `offline`, or `lost` on the way."""
     first = sink(mode="offline") if first_part == "offline" else sink(finish_timeout=2)
-    second, third = sink(mode="online"), sink(mode="online")
     first.start(run)
     if first_part == "lost":
         server.fail("file_stream", 404)
     log_epochs(first, range(1, 3))
     first.finish("interrupted", {})
+    return first
+
+
+@pytest.mark.parametrize("first_part", ["offline", "lost"])
+def test_a_resume_stays_offline_behind_a_part_that_is_not_sent(
+    server: Standin, run: RunInfo, first_part: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first = interrupted_behind(server, run, first_part)
+    second, third = sink(mode="online"), sink(mode="online")
     server.stop()
     server.heal()
     server.start()
@@ -211,13 +218,8 @@ def test_in_a_sweep_a_resume_is_online_also_behind_a_part_that_is_not_sent(
     """Before: it went offline, and neither its value nor a stop passed between it and the sweep."""
     monkeypatch.setenv("WANDB_SWEEP_ID", "s1")
     monkeypatch.setenv("WANDB_RUN_ID", "point7")
-    first = sink(mode="offline") if first_part == "offline" else sink(finish_timeout=2)
+    first = interrupted_behind(server, run, first_part)
     second, third = sink(mode="online"), sink(mode="online")
-    first.start(run)
-    if first_part == "lost":
-        server.fail("file_stream", 404)
-    log_epochs(first, range(1, 3))
-    first.finish("interrupted", {})
     server.heal()
     second.start(replace(run, resumed=True, memory=first.memory()))
     log_epochs(second, range(3, 5))

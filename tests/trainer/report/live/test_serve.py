@@ -67,7 +67,7 @@ def test_it_answers_at_an_address_with_colons(write_schedules: Callable[..., Pat
     try:
         listening = listen("::1", 0)
     except UserError:
-        pytest.skip("this machine has no IPv6")
+        pytest.skip("this machine has no IPv6")  # as in some containers: nothing there can ask for such an address
     server = server_of(Keeper(Source(write_schedules({"cosine": [0.9]}))), names_of("::1"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
