@@ -8,9 +8,9 @@ from statistics import fmean
 from trainer.report.configurations import Configuration
 from trainer.report.siblings import Siblings, pooled_over_rates
 from trainer.runs.outcomes import STANDARD, Outcome
-from trainer.statistics.comparisons import Comparison, with_best
+from trainer.statistics.comparisons import Comparison, with_best, with_control
 from trainer.statistics.describe import Values
-from trainer.statistics.seedwise import Contrast, Scale, scale_of, scaled, seedwise
+from trainer.statistics.seedwise import Contrast, Scale, scale_of, scaled, seedwise, unpaired
 
 _OF_ONE_RATE = "runs/beta/mean"
 """Says less of several rates than their `runs/beta/high` does."""
@@ -42,7 +42,7 @@ class Measured:
     def ranked(self) -> list[str]:
         """Return the labels with values, the best first. Two are ranked by the seeds at which they are compared."""
         means = {label: fmean(self.scaled[label].values()) for label in self.filled}
-        if len(means) == 2:
+        if len(means) == 2 and self.outcome.seedwise:
             a, b = means
             means = {a: seedwise(self.filled[a], self.filled[b], self.scale).log[0], b: 0.0}
         return sorted(means, key=lambda label: means[label], reverse=self.highest)
@@ -54,7 +54,14 @@ class Measured:
 
     @cached_property
     def contrasts(self) -> dict[str, Contrast]:
-        """Return each other sample over the reference, or minus it, in the order of the samples."""
+        """Return each other sample over the reference, or minus it, in the order of the samples.
+
+        Seed by seed, or else by Dunnett's and Welch's tests, as accuracies are compared.
+        """
+        if not self.outcome.seedwise:
+            n = {label: min(len(sample), len(self.filled[self.reference])) for label, sample in self.filled.items()}
+            found = with_control(self.filled, self.reference)
+            return {each.name: unpaired(each, n[each.name]) for each in found}
         others = [label for label in self.filled if label != self.reference]
         return {
             label: seedwise(
@@ -66,7 +73,7 @@ class Measured:
     @cached_property
     def against_best(self) -> list[Comparison]:
         """Return the comparisons with the best: seed by seed for two samples, Hsu's and Welch's for more."""
-        if len(self.filled) != 2:
+        if len(self.filled) != 2 or not self.outcome.seedwise:
             return with_best(self.scaled, highest=self.highest)
         best, other = self.ranked
         found = seedwise(self.filled[other], self.filled[best], self.scale)
@@ -74,15 +81,15 @@ class Measured:
 
     @cached_property
     def against_control(self) -> list[Comparison]:
-        """Return the comparisons with the control, seed by seed; none if the file names none or it has no value."""
+        """Return the comparisons with the control, none if the file names none or it has no value."""
         if self.control not in self.filled:
             return []
         return [Comparison(label, *found.log, found.p, found.finding) for label, found in self.contrasts.items()]
 
     @property
     def unpaired(self) -> bool:
-        """Return whether some seeds could not be paired."""
-        return any(not each.paired for each in self.contrasts.values())
+        """Return whether some seeds could not be paired that should be."""
+        return self.outcome.seedwise and any(not each.paired for each in self.contrasts.values())
 
 
 def siblings_of(configurations: Sequence[Configuration]) -> list[Siblings]:

@@ -80,7 +80,8 @@ def comparison_of(sweep: Sweep, points: Sequence[Point]) -> Comparison | None:
     labels = list(dict.fromkeys(point.label(keys) for point in points))
     others = max(1, len(labels) - 1)
     control = sweep.header.control if sweep.header.control in labels else ""
-    test: Test = "pairs" if asked and (control or others == 1) else "control" if control else "best"
+    in_pairs = asked and outcome.seedwise and (control or others == 1)
+    test: Test = "pairs" if in_pairs else "control" if control else "best"
     return Comparison(outcome, test, others, control, bool(asked) and outcome.scale == "ratio", asked is not None)
 
 

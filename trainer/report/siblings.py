@@ -15,7 +15,7 @@ from trainer.runs.bands import RATE, Band, Curve, Steps, bands_of
 from trainer.runs.charged import charged_seconds
 from trainer.runs.outcomes import DECADES, EPOCHS, Outcome, decades
 from trainer.statistics.describe import Values
-from trainer.statistics.lengths import Lengths, Trained
+from trainer.statistics.lengths import Lengths, Trained, in_common
 from trainer.statistics.seedwise import scale_of
 
 
@@ -40,6 +40,10 @@ class Siblings:
         return self._known[name]
 
     def lengths(self, outcome: Outcome) -> Lengths:
+        """Return the whole runs by seed and length, and how all of the table are read at the accuracy asked for."""
+        return self._together.lengths(outcome)[self.label]
+
+    def own_lengths(self, outcome: Outcome) -> Lengths:
         """Return the whole runs by seed and length, and the accuracy that is asked for, in percent.
 
         A run that was cut short is none of its length: its schedule did not end.
@@ -121,6 +125,11 @@ class Together:
         if key not in self._known:
             self._known[key] = self._spans() if key == DECADES else self._bands(key)
         return self._known[key]
+
+    def lengths(self, outcome: Outcome) -> dict[str, Lengths]:
+        """Return the lengths of each, by label."""
+        found = in_common([each.own_lengths(outcome) for each in self.groups])
+        return {each.label: lengths for each, lengths in zip(self.groups, found, strict=True)}
 
     def _spans(self) -> InCommon:
         said = self._without(self.rates, {each.label: each.rates for each in self.groups})

@@ -151,6 +151,14 @@ class Outcome:
         return "difference" if signed else "ratio"
 
     @property
+    def seedwise(self) -> bool:
+        """Return whether two of these numbers rise and fall together where their runs have the same seed.
+
+        What probes measure step by step does, by the order of the data. An accuracy does not, nor a cost read off it.
+        """
+        return not (self.percent or self.over_lengths)
+
+    @property
     def percent(self) -> bool:
         return self.of_summary and "accuracy" in self.name
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from scipy import special
 
+from trainer.statistics.comparisons import Comparison
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL, Values, quantile, std_of
 from trainer.statistics.differences import ROUNDING, Split, welch
 from trainer.statistics.power import POWER
@@ -78,6 +79,13 @@ def seedwise(a: Values, b: Values, scale: Scale, *, comparisons: int = 1) -> Con
         rounding = ROUNDING * (max(1.0, size) if scale == "ratio" else size)  # that of a logarithm is of 1, near 0 too
         return _paired([ours[seed] - theirs[seed] for seed in shared], scale, comparisons, rounding)
     return _unpaired(ours, theirs, scale, comparisons)
+
+
+def unpaired(found: Comparison, n: int) -> Contrast:
+    """Return a difference that was not compared seed by seed, n runs of the smaller sample."""
+    return Contrast(
+        "difference", found.difference, found.low, found.high, found.p, n, paired=False, std=None, finding=found.finding
+    )
 
 
 def _paired(moves: list[float], scale: Scale, comparisons: int, rounding: float) -> Contrast:

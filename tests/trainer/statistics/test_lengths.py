@@ -1,10 +1,11 @@
 """Cost at equal accuracy, where the answer is known: accuracies on a line over the logarithm of the length."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import pytest
 
-from trainer.statistics.lengths import Lengths, Trained
+from trainer.statistics.lengths import Lengths, Trained, in_common
 
 
 def runs(epochs_at_target: float, *lengths: float, gain: float = 2.0, per_epoch: float = 10.0) -> list[Trained]:
@@ -79,3 +80,66 @@ def test_an_accuracy_that_does_not_rise_has_no_cost() -> None:
     assert (both.state, both.costs("epochs")) == ("flat", {})
     assert Lengths(94, {0: runs(9, 9)}).state == "one length"
     assert Lengths(94, {}).costs("seconds") == {}
+
+
+def one_slope(*arms: Mapping[int, Sequence[Trained]], target: float = 94) -> list[Lengths]:
+    return in_common([Lengths(target, arm) for arm in arms])
+
+
+def test_who_has_one_length_is_read_along_the_slope_of_who_has_several() -> None:
+    control = {0: runs(8, 7, 12), 1: runs(9, 7, 12)}
+    found, arm, unrun = one_slope(control, {0: runs(10, 7), 1: runs(11, 7)}, {})
+    assert (found.state, arm.state, unrun.state) == ("within", "within", "one length")
+    assert found.costs("epochs") == pytest.approx({0: 8, 1: 9})
+    assert arm.costs("epochs") == pytest.approx({0: 10, 1: 11})
+    assert arm.costs("seconds") == pytest.approx({0: 100, 1: 110})
+    assert arm.along and arm.along.slopes["epochs"].gain == pytest.approx(2)
+
+
+def test_everyone_is_read_at_the_lengths_that_all_have() -> None:
+    """So the runs of 12 epochs tell the slope alone: here they are 0.2 points below the line of the others."""
+    low = [run._replace(accuracy=run.accuracy - 0.2) for run in runs(8, 12)]
+    found, _ = one_slope({0: [*runs(8, 7), *low]}, {0: runs(10, 7)})
+    slope = 2 - 0.2 / math.log(12 / 7)
+    assert found.costs("epochs") == pytest.approx({0: 7 * math.exp(2 * math.log(8 / 7) / slope)})
+
+
+def test_a_wrong_slope_is_only_a_factor_of_the_difference() -> None:
+    """Whatever accuracy is asked for: two arms of equal runs are equal, also where the line is read far from them."""
+    control = {seed: runs(8 + seed, 7, 12) for seed in range(3)}
+    for target in (93.8, 94, 94.2):
+        found, same, slower = one_slope(
+            control, {seed: runs(8 + seed, 7) for seed in range(3)}, {0: runs(9.5, 7)}, target=target
+        )
+        assert found.costs("epochs") == pytest.approx(same.costs("epochs"))
+        assert slower.costs("epochs")[0] / same.costs("epochs")[0] == pytest.approx(9.5 / 8)
+
+
+def test_along_one_slope_an_accuracy_beyond_the_lengths_has_no_cost() -> None:
+    control = {0: runs(8, 7, 12), 1: runs(9, 7, 12)}
+    _, far, near = one_slope(control, {0: runs(16, 7)}, {0: runs(5, 7)})
+    assert (far.state, far.costs("seconds"), far.needed) == ("not reached", {}, pytest.approx(16))
+    assert far.longest == (7, pytest.approx(94 - 2 * math.log(16 / 7)))
+    assert (near.state, near.shortest[0]) == ("passed", 7)
+
+
+def test_a_slope_that_may_be_0_tells_no_cost() -> None:
+    """The seeds gain 2, 2 and -3 points: 0.33 on average, and the interval of it is far wider."""
+    control = {0: runs(8, 7, 12), 1: runs(8, 7, 12), 2: runs(8, 7, 12, gain=-3)}
+    assert [each.state for each in one_slope(control, {0: runs(8, 7)})] == ["flat", "flat"]
+    alike = one_slope({0: runs(8, 7, 12), 1: runs(8, 7, 12, gain=2.2)}, {0: runs(8, 7)})
+    slope = alike[1].along and alike[1].along.slopes["epochs"]
+    # Pooled within seeds 2.1. Residuals of 0.1 times half the distance of the logarithms, on four runs with one degree
+    # of freedom left: the standard error of the slope is 0.1, t of 1 degree of freedom 12.706.
+    assert slope and (slope.gain, slope.half) == (pytest.approx(2.1), pytest.approx(12.706 * 0.1, rel=1e-4))
+
+
+def test_without_a_length_that_all_have_there_is_no_cost() -> None:
+    found = one_slope({0: runs(8, 7, 12)}, {0: runs(8, 9)})
+    assert [each.state for each in found] == ["one length", "one length"]
+
+
+def test_tables_whose_configurations_have_several_lengths_are_read_as_before() -> None:
+    both = [Lengths(94, {0: runs(8, 7, 12)}), Lengths(94, {0: runs(8, 9, 12)}), Lengths(94, {})]
+    assert in_common(both) == both
+    assert in_common([Lengths(94, {0: runs(8, 7)})])[0].along is None

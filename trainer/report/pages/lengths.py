@@ -1,12 +1,13 @@
 """Sentences about the cost of an accuracy, where a sweep asks for it by runs of several lengths."""
 
+import math
 from collections.abc import Iterable
 
-from trainer.report.asked import siblings_of
+from trainer.report.asked import Measured, siblings_of
+from trainer.report.pages.sentences import several
 from trainer.report.table import Table
-from trainer.runs.outcomes import EPOCHS
-from trainer.statistics.lengths import Lengths
-from trainer.text import spread
+from trainer.runs.outcomes import EPOCHS, Outcome
+from trainer.statistics.lengths import Cost, Lengths
 
 
 def lengths_of(table: Table) -> dict[str, Lengths]:
@@ -16,9 +17,39 @@ def lengths_of(table: Table) -> dict[str, Lengths]:
     return {each.label: each.lengths(table.asked.outcome) for each in siblings_of(table.configurations)}
 
 
-def epochs_text(lengths: Lengths) -> str:
-    """Return the epochs that reach the accuracy: mean, standard deviation and number of seeds."""
-    return spread(lengths.costs("epochs").values(), digits=None)
+def twin_of(table: Table) -> Measured | None:
+    """Return the cost of the accuracy in epochs where seconds are asked for, or the other way round.
+
+    Epochs do not depend on the machine, nor on what ran beside. Seconds do.
+    """
+    if table.asked is None or not (lengths := lengths_of(table)):
+        return None
+    cost: Cost = "epochs" if table.asked.outcome.unit == "s" else "seconds"
+    outcome = Outcome(f"lengths/{cost}@{table.asked.outcome.target:g}")
+    samples = {label: each.costs(cost) for label, each in lengths.items()}
+    return Measured(outcome, samples, control=table.asked.reference, highest=False)
+
+
+def how_read(lengths: Iterable[Lengths]) -> str:
+    """Return how the cost of an accuracy is read off the runs of a table."""
+    along = next((each.along for each in lengths if each.along), None)
+    if along is None:
+        return (
+            "Of each seed it is read off a straight line of test accuracy against the logarithm of the cost, through"
+            " its runs of all lengths"
+        )
+    slope = along.slopes["epochs"]
+    gain, half = slope.gain * math.log(2), (slope.half or 0) * math.log(2)
+    interval = "" if slope.half is None else f", 95% interval {gain - half:.2f} to {gain + half:.2f}"
+    return (
+        f"Some have runs of one length alone. So all are read at {_epochs(along.at)} epochs, which all have, along one"
+        f" slope, that of those with several: {gain:.2f} points for twice the epochs{interval}. A difference is in"
+        " proportion to the slope, and its interval takes the slope as known"
+    )
+
+
+def _epochs(lengths: Iterable[float]) -> str:
+    return several([f"{each:g}" for each in sorted(lengths)])
 
 
 def why_without(lengths: Lengths) -> str:
@@ -31,10 +62,14 @@ def why_without(lengths: Lengths) -> str:
         case "passed":
             epochs, accuracy = lengths.shortest
             return f"{target} is passed by the shortest runs, {accuracy:.2f}% after {epochs:g} epochs; run shorter ones"
+        case "flat" if lengths.along:
+            return "the accuracy does not rise significantly with the length"
         case "flat":
             return "the accuracy does not rise enough with the length for every seed"
         case "one length" if lengths.cut:
             return f"too few lengths, {_cut(lengths)}"
+        case "one length" if lengths.along and lengths.runs:
+            return f"no runs of a length that all have; run {EPOCHS} of the others"
         case "one length":
             return f"runs of one length only; give {EPOCHS} more values" if lengths.runs else ""
         case "within":

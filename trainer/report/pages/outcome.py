@@ -8,7 +8,7 @@ from statistics import fmean
 
 from trainer.report.asked import Measured, siblings_of
 from trainer.report.pages.grids import Grid
-from trainer.report.pages.lengths import epochs_text, lengths_of, why_without
+from trainer.report.pages.lengths import how_read, lengths_of, twin_of, why_without
 from trainer.report.pages.sentences import both_ways, p_value, several
 from trainer.report.table import Table
 from trainer.runs.outcomes import DECADES
@@ -109,13 +109,15 @@ def outcome(table: Table) -> Grid:
         return Grid("", (), ())
     unit = f" ({asked.outcome.unit})" if asked.outcome.unit else ""
     kind = "ratio to" if asked.scale == "ratio" else "difference from"
+    against = asked.reference or asked.control
     name = "network" if asked.outcome.over_rates else "configuration"
-    lengths = lengths_of(table)
+    lengths, beside = lengths_of(table), twin_of(table)
+    twin = beside.outcome.unit if beside else ""
     header = (
         name,
         f"outcome{unit}",
-        *(["epochs"] if lengths else []),
-        f"{kind} {asked.reference or asked.control}",
+        *([twin, f"{kind} it in {twin}"] if lengths else []),
+        f"{kind} {against}",
         "95% interval",
     )
     header += ("p", "n", "finding", *(["top group"] if len(asked.filled) > 2 else []))
@@ -124,7 +126,7 @@ def outcome(table: Table) -> Grid:
         (
             label,
             spread(asked.samples[label].values(), digits=None),
-            *([epochs_text(lengths[label])] if lengths else []),
+            *(_in_twin(beside, label) if beside else []),
             *_cells(contrast := asked.contrasts.get(label)),
             (why_without(lengths[label]) if lengths else "") or _found(contrast, highest=asked.highest),
             *([_in_top(table, label, asked)] if len(asked.filled) > 2 else []),
@@ -139,12 +141,17 @@ def outcome(table: Table) -> Grid:
     if left_out := _left_out(table, asked):
         caption += f". Compared is what all have, so without {several(left_out)}"
     if lengths:
-        caption += (
-            ". Of each seed it is read off a straight line of test accuracy against the logarithm of the cost, through"
-            " its runs of all lengths. Charged are preparation and training"
-        )
+        caption += f". {how_read(lengths.values())}. Charged are preparation and training"
     texts = [place for place, title in enumerate(header) if title in (name, "finding", "top group")]
     return Grid(caption, header, rows, tuple(texts))
+
+
+def _in_twin(beside: Measured, label: str) -> tuple[str, str]:
+    """Return the other cost of an accuracy, and how far it is from the reference's with its interval."""
+    contrast = beside.contrasts.get(label)
+    return spread(beside.samples[label].values(), digits=None), (
+        NONE if contrast is None else f"{amount(contrast)} ({bounds(contrast)})"
+    )
 
 
 def _left_out(table: Table, asked: Measured) -> list[str]:
@@ -184,6 +191,9 @@ def _method(asked: Measured) -> str:
     several = ", corrected after Bonferroni" if len(asked.contrasts) > 1 else ""
     sizes = {len(each) for each in asked.filled.values()} | {each.n for each in asked.contrasts.values()}
     shared = " that both have" if len(sizes) > 1 else ""
+    if not asked.outcome.seedwise:
+        test = "Dunnett's and Welch's tests" if len(asked.contrasts) > 1 else "Welch's test"
+        return f"and the interval of differences by {test}, of all runs: seeds make no pairs here"
     if asked.unpaired:
         return f"and Welch's interval of {what}, because the seeds cannot be paired{several}"
     return f"and the t-interval of {what} of runs of one seed{shared}{several}"

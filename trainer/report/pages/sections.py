@@ -79,7 +79,7 @@ def _sections(table: Table, charts: Sequence[Chart]) -> Iterator[Section]:
 
 def _significant(table: Table) -> list[Block]:
     """Return the noise and the tests. Two that are compared by an outcome have their test beside it."""
-    if table.asked and len(table.asked.filled) == 2:
+    if table.asked and table.asked.outcome.seedwise and len(table.asked.filled) == 2:
         return [outcome.noise_of_pairs(table.asked)]
     every = grids.pairs(table)
     noise: list[Block] = [floor_text(table)] if table.pairs or table.floor else []

@@ -215,10 +215,11 @@ def _power(table: Table, std: float, at: str) -> Iterator[str]:
     )
     if not table.against_control:
         return
-    if table.asked:  # its control is compared seed by seed
+    if table.asked and table.asked.outcome.seedwise:
         yield from _power_of_pairs(table.asked)
         return
-    sizes = (sum(len(table.samples[name]) > 1 for name in family.members) for family in table.families)
+    compared = [table.asked.samples] if table.asked else [family.members for family in table.families]
+    sizes = (sum(len(table.samples[name]) > 1 for name in members) for members in compared)
     own = (std,) * max(2, *sizes, 0)
     if least := difference_needed(own, seeds):
         tail = _if_skewed(power_if_skewed(least, own, seeds, from_control=True))
