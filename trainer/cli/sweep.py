@@ -22,6 +22,7 @@ from trainer.cli.sweep_flags import (
     FirstFlag,
     JobsFlag,
     MarginFlag,
+    OnlyFlag,
     OrderFlag,
     PerDeviceFlag,
     PerDeviceOrAutoFlag,
@@ -98,6 +99,7 @@ _RUN_EXAMPLES = """Examples:
   trainer sweep run sweeps/loss.yaml --devices cuda:0,cuda:1 --per-device 2
   trainer sweep run sweeps/loss.yaml --have docs/results/runs/loss.jsonl.gz
   trainer sweep run sweeps/loss.yaml --seeds 5-9 --first loss.name=mse
+  trainer sweep run sweeps/loss.yaml --only loss.name=mse --only loss.name=huber
   trainer sweep run sweeps/loss.yaml sweeps/activation.yaml --for 1h30m
   trainer sweep run sweeps/loss.yaml --until decided --margin 0.3
   trainer sweep run sweeps/loss.yaml --ray auto --per-device 4
@@ -117,6 +119,7 @@ def run(
     have: HaveFlag = None,
     order: OrderFlag = "seeds-first",
     first: FirstFlag = None,
+    only: OnlyFlag = None,
     seeds: SeedsFlag = None,
     time: TimeFlag = None,
     until: UntilFlag = None,
@@ -137,7 +140,8 @@ def run(
     if catalogue and time is None and until is None:
         raise SweepError("--catalogue: runs for weeks; say how long, by --for 4h or --until 04:30")
     paths, overrides = here.files_and_overrides(files or [], catalogue)
-    plan = Plan(read_order(order), tuple(first or ()), read_seeds(seeds) if seeds is not None else ())
+    asked = read_seeds(seeds) if seeds is not None else ()
+    plan = Plan(read_order(order), tuple(first or ()), asked, only=tuple(only or ()))
     if ray is not None and (devices != "auto" or time is not None or until not in (None, "decided")):
         raise SweepError("--ray: it gives out the devices, and times of runs are known for this machine only; leave out"
                          " --devices, --for and --until HH:MM")  # fmt: skip
@@ -150,9 +154,9 @@ def run(
         place = here.filled(place, here.opened(paths, overrides, place, have or (), plan))
     wish = _wish(until, question, at_least, at_most, margin)
     if wish is not None:
-        if time is not None or seeds is not None or catalogue or retry:
-            others = "--for, --seeds, --catalogue and --retry"
-            raise SweepError(f"--until decided: it chooses the seeds itself; leave {others} out")
+        if time is not None or seeds is not None or only or catalogue or retry:
+            others = "--for, --seeds, --only, --catalogue and --retry"
+            raise SweepError(f"--until decided: it chooses the points itself; leave {others} out")
         return here.run_decided(paths, overrides, place, plan, wish, have or (), as_json)
     if time is not None or until is not None:
         return here.run_for(

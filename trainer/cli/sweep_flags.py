@@ -58,6 +58,14 @@ OrderFlag = Annotated[
 FirstFlag = Annotated[
     list[str] | None, Option("--first", help="Run points with this value before all others.", metavar="KEY=VALUE")
 ]
+OnlyFlag = Annotated[
+    list[str] | None,
+    Option(
+        "--only",
+        help="Run no point without this value. Give a key again for another of its values.",
+        metavar="KEY=VALUE",
+    ),
+]
 SeedsFlag = Annotated[
     str | None, Option(help="Run these seeds, such as 0-9 or 0-4,7. Default: the file's.", metavar="SEEDS")
 ]

@@ -13,7 +13,7 @@ from typer import Option
 
 from trainer.cli import sweep_here as here
 from trainer.cli.options import HaveFlag, JsonFlag, RunsFlag, print_json
-from trainer.cli.sweep_flags import DevicesFlag, Files, JobsFlag, PerDeviceFlag, SeedsFlag, StorageFlag
+from trainer.cli.sweep_flags import DevicesFlag, Files, JobsFlag, OnlyFlag, PerDeviceFlag, SeedsFlag, StorageFlag
 from trainer.errors import CheckpointError, SweepError, UserError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def plan(
     devices: DevicesFlag = "auto",
     per_device: PerDeviceFlag = None,
     have: HaveFlag = None,
+    only: OnlyFlag = None,
     seeds: SeedsFlag = None,
     noise: NoiseFlag = None,
     difference: DifferenceFlag = None,
@@ -67,7 +68,7 @@ def plan(
     if to is not None and to.suffix.lower() not in (".html", ".svg", ".png"):
         raise SweepError(f"--to: {to}: a chart is written as .html, .svg or .png")
     paths, overrides = here.files_and_overrides(files or [], catalogue=False)
-    wish = Plan(seeds=read_seeds(seeds) if seeds is not None else ())
+    wish = Plan(seeds=read_seeds(seeds) if seeds is not None else (), only=tuple(only or ()))
     chosen = devices_of(devices)
     place = here.Place(runs, storage, chosen, here.jobs_of(chosen, jobs, per_device))
     sweeps = here.opened(paths, overrides, place, have or (), wish)

@@ -32,6 +32,7 @@ class Plan:
     first: tuple[str, ...] = ()  # `KEY=VALUE`: such points run before all others
     seeds: tuple[int, ...] = ()  # these instead of the file's
     count: int = 0  # or so many: the file's, then the next whole numbers
+    only: tuple[str, ...] = ()  # `KEY=VALUE`: only points with one of its values of each key
 
     def seeds_for(self, sweep: Sweep) -> tuple[int, ...]:
         """Return the seeds that are asked for, none for those of the file. A search draws its own."""
@@ -89,9 +90,14 @@ def _seeds_of(sweep: Sweep) -> Sequence[int]:
 
 
 def ordered(entries: Sequence[Entry], plan: Plan, sweep: Sweep) -> tuple[Entry, ...]:
-    """Return the points of the plan in the order in which they run. Raises SweepError if `first` names no point."""
+    """Return the points of the plan in the order in which they run.
+
+    Raises SweepError if `first` or `only` names no point.
+    """
     if seeds := plan.seeds_for(sweep):
         entries = [entry for entry in entries if entry.point.values[SEED] in seeds]
+    for alternatives in _by_key("--only", plan.only, entries, sweep):
+        entries = [entry for entry in entries if any(_has(entry.point, each) for each in alternatives)]
     rounds = seed_rounds([entry.point for entry in entries])
     match plan.order:
         case "seeds-first":
@@ -100,7 +106,7 @@ def ordered(entries: Sequence[Entry], plan: Plan, sweep: Sweep) -> tuple[Entry, 
             found = list(entries)
         case "shuffled":
             found = random.Random(sweep.name).sample(list(entries), len(entries))
-    wanted = [_wanted(word, [entry.point for entry in entries], sweep) for word in plan.first]
+    wanted = [_wanted("--first", word, entries, sweep) for word in plan.first]
     return tuple(sorted(found, key=lambda entry: not any(_has(entry.point, each) for each in wanted)))
 
 
@@ -114,15 +120,27 @@ def seed_rounds(points: Sequence[Point]) -> dict[str, int]:
     return rounds
 
 
-def _wanted(word: str, points: Sequence[Point], sweep: Sweep) -> Mapping[str, object]:
+def _by_key(
+    flag: str, words: Sequence[str], entries: Sequence[Entry], sweep: Sweep
+) -> list[list[Mapping[str, object]]]:
+    """Return the values that are asked for, those of one key together. Raises SweepError if one names no point."""
+    found: dict[tuple[str, ...], list[Mapping[str, object]]] = {}
+    for word in words:
+        values = _wanted(flag, word, entries, sweep)
+        found.setdefault(tuple(values), []).append(values)
+    return [*found.values()]
+
+
+def _wanted(flag: str, word: str, entries: Sequence[Entry], sweep: Sweep) -> Mapping[str, object]:
+    points = [entry.point for entry in entries]
     values = flatten(read_overrides([word]))
     for key in values:
         if key not in sweep.varied:
-            raise SweepError(f"--first: {key}: {sweep.path} does not vary it{did_you_mean(key, sweep.varied)}")
+            raise SweepError(f"{flag}: {key}: {sweep.path} does not vary it{did_you_mean(key, sweep.varied)}")
     if not any(_has(point, values) for point in points):
         known = sorted({str(point.values[key]) for point in points for key in values if key in point.values})
         hint = did_you_mean(word.partition("=")[2], known)
-        raise SweepError(f"--first: {word}: {sweep.path} has no such point{hint}")
+        raise SweepError(f"{flag}: {word}: {sweep.path} has no such point{hint}")
     return values
 
 

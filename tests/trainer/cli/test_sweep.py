@@ -126,7 +126,7 @@ def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.Ca
         (["run", "good.yaml", "--until", "decided", "--margin", "inf"], "--margin: inf: expected a difference above 0"),
         (["run", "good.yaml", "--until", "decided", "--at-most", "2"], "--at-most: 2 is under --at-least 3"),
         (["run", "good.yaml", "--until", "decided", "--at-most", "100000000"], "expected 1000 seeds or fewer"),
-        (["run", "good.yaml", "--until", "decided", "--seeds", "0-3"], "it chooses the seeds itself"),
+        (["run", "good.yaml", "--until", "decided", "--seeds", "0-3"], "it chooses the points itself"),
         (["run", "good.yaml", "--until", "decided", "--question", "all"], "--question: 'all' is not a question"),
         (["run", "--catalogue"], "--catalogue: runs for weeks"),
         (["run", "--catalogue", "good.yaml", "--for", "1h"], "leave good.yaml out"),
@@ -240,11 +240,11 @@ def test_a_plan_has_cost_power_and_a_chart(
     assert "8 runs with 16 epochs take about 8 min on this machine, one at a time" in said
     assert said.splitlines()[-1] == "plan.svg"
     assert "standard deviation of a seed 0.30 points (as given)" in said
-    text = SWEEP.replace("method", "# Outcome: test/accuracy, higher\nmethod", 1)
+    text = SWEEP.replace("method", "# Outcome: runs/grad_cosine/mean, higher\nmethod", 1)
     (tmp_path / "asked.yaml").write_text(text)
     assert trainer("plan", "asked.yaml", "--noise", "0.3") == 0
     # Before: 0.30, as if two runs of one seed were alike.
-    assert "standard deviation of a pair's difference 0.42 points (0.3 of a seed, as given)" in capsys.readouterr().out
+    assert "standard deviation of a pair's difference 0.424 (0.3 of a seed, as given)" in capsys.readouterr().out
     drawn = (tmp_path / "plan.svg").read_text()
     assert "Smallest difference that so many seeds find" in drawn
     assert "Dashed: the difference that is wanted." in drawn

@@ -39,6 +39,11 @@ def test_what_is_wanted_first_runs_first(tmp_path: Path) -> None:
     assert noted(tmp_path) == ["0.001-s0", "0.1-s1", "0.01-s1", "0.001-s1", "0.1-s0", "0.01-s0"]
 
 
+def test_only_what_has_a_value_runs(tmp_path: Path) -> None:
+    run(write_sweep(tmp_path), tmp_path, plan=Plan(only=("seed=1", "optimizer.lr=0.001", "optimizer.lr=0.1")))
+    assert noted(tmp_path) == ["0.1-s1", "0.001-s1"]
+
+
 def test_a_shuffled_order_is_the_same_each_time_and_not_that_of_the_grid(tmp_path: Path) -> None:
     seen: list[list[str]] = []
     for name in ("one", "other"):
@@ -140,6 +145,14 @@ def test_an_order_that_is_none_is_refused_with_the_nearest() -> None:
 def test_a_wish_for_what_is_no_point_is_refused(tmp_path: Path, word: str, line: str) -> None:
     with pytest.raises(SweepError, match=line):
         open_sweep(write_sweep(tmp_path, TWO_RATES), runs=tmp_path, plan=Plan(first=(word,)))
+    with pytest.raises(SweepError, match=line.replace("--first", "--only")):
+        open_sweep(write_sweep(tmp_path, TWO_RATES), runs=tmp_path, plan=Plan(only=(word,)))
+
+
+def test_a_part_of_the_seeds_that_run_is_one_of_these(tmp_path: Path) -> None:
+    plan = Plan(seeds=(1,), only=("seed=0",))
+    with pytest.raises(SweepError, match=r"--only: seed=0: .* has no such point"):
+        open_sweep(write_sweep(tmp_path, TWO_RATES), runs=tmp_path, plan=plan)
 
 
 def test_seeds_of_a_search_and_of_a_command_are_refused(tmp_path: Path) -> None:
