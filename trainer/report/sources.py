@@ -9,6 +9,7 @@ from trainer.errors import CheckpointError, SweepError
 from trainer.report.folders import Problem, Read, read_results, run_folders
 from trainer.runs.archive import SUFFIX, is_archive, merged, read_archive, stem_of
 from trainer.runs.archive_lines import entry_of
+from trainer.runs.have import brought_into
 from trainer.runs.results import Result, read_result
 from trainer.sweep.file import Sweep, parse_sweep, read_sweep
 from trainer.sweep.header import read_header
@@ -22,6 +23,11 @@ class Source:
     folder: Path | None
     archives: tuple[Path, ...] = ()
     given: Path | None = None  # the sweep's file that somebody named, which is read in place of theirs
+
+    @property
+    def packed(self) -> tuple[Path, ...]:
+        """Return the archives, with that of the folder, which has the runs that `--have` brought into the sweep."""
+        return (*self.archives, *_brought(self.folder)) if self.folder else self.archives
 
     @property
     def name(self) -> str:
@@ -54,7 +60,7 @@ def read_source(source: Source, read: Read = read_result) -> Contents:
 
     Raises ArchiveError for a damaged archive.
     """
-    archives = [read_archive(path) for path in source.archives]
+    archives = [read_archive(path) for path in source.packed]
     results, problems = read_results(run_folders(source.folder) if source.folder else (), read)
     if archives:
         entries = [*map(entry_of, results), *(entry for archive in archives for entry in archive.entries)]
@@ -100,9 +106,17 @@ def source_of(name: str, runs: Path, archives: Path | None) -> Source | None:
     folder = runs / name
     packed = archives / f"{name}{SUFFIX}" if archives else None
     found = Source(
-        folder if folder.is_dir() and run_folders(folder) else None, (packed,) if packed and packed.is_file() else ()
+        folder if folder.is_dir() and _has_runs(folder) else None, (packed,) if packed and packed.is_file() else ()
     )
     return found if found.folder or found.archives else None
+
+
+def _has_runs(folder: Path) -> bool:
+    return bool(run_folders(folder) or _brought(folder))
+
+
+def _brought(folder: Path) -> list[Path]:
+    return [path for path in [brought_into(folder.resolve())] if path.is_file()]
 
 
 def find_sources(targets: Sequence[str], runs: Path, archives: Path | None) -> list[Source]:
@@ -139,7 +153,7 @@ def source_to_watch(target: str, runs: Path, archives: Path | None) -> Source:
     given = _given(target, runs, archives)
     path = Path(target) if Path(target).is_dir() else runs / (given.stem if given else target)
     begun = Source(path, given=given)
-    if path.is_dir() and begun.sweep_file and not run_folders(path):
+    if path.is_dir() and begun.sweep_file and not _has_runs(path):
         return begun
     (source,) = find_sources([target], runs, archives)
     if source.single:
@@ -178,7 +192,7 @@ def _find(target: str, runs: Path, archives: Path | None) -> Source:
     if not path.is_dir():
         what = f"no run of it in {runs}" if given else f"no such folder, and no such sweep in {runs}"
         raise CheckpointError(f"{target}: {what}{did_you_mean(path.name, _begun(runs, archives))}")
-    if (path / "config.yaml").is_file() or run_folders(path):
+    if (path / "config.yaml").is_file() or _has_runs(path):
         return Source(path)
     inside = sorted(str(each.parent) for each in path.glob("*/*.yaml") if each.stem == each.parent.name)
     hint = f"; its sweeps are {', '.join(inside)}" if inside else ""

@@ -13,6 +13,11 @@ from trainer.runs.archive_lines import Entry
 from trainer.runs.folder import config_hash
 
 
+def brought_into(folder: Path) -> Path:
+    """Return the archive in a sweep's folder of the runs that other archives brought into the sweep."""
+    return folder / f"{folder.name}{SUFFIX}"
+
+
 def archives_of(paths: Sequence[Path]) -> list[Path]:
     """Return archives as they are, and all archives in each folder. Raises ArchiveError for a folder without any."""
     found: list[Path] = []

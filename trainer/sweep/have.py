@@ -4,11 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.config.yaml_text import read_whole
 from trainer.errors import SweepError
+from trainer.files import alone_in
+from trainer.runs.archive import Archive, merged, read_archive, write_archive
 from trainer.runs.archive_lines import Entry as Line
 from trainer.runs.chance import tests_of
-from trainer.runs.have import runs_in_archives
+from trainer.runs.have import brought_into, runs_in_archives
 from trainer.runs.history import is_finite
+from trainer.runs.private import public_sweep
+from trainer.sweep.file import Sweep
 from trainer.sweep.points import Checked, Entry
 from trainer.sweep.status import Attempt, State
 
@@ -27,6 +32,7 @@ class Packed:
     """Points of a sweep that archives have runs of."""
 
     had: tuple[Had, ...]
+    runs: tuple[Line, ...]  # those that count for these points
     unmeasured: tuple[Entry, ...]  # points with runs, none of which measured the sweep's outcome
 
 
@@ -52,8 +58,10 @@ def runs_in(archives: Sequence[Path], checked: Checked) -> Packed:
         else:
             unmeasured.add(run.hash)
     metric = sweep.file.metric.name if sweep.file.metric else None
+    found = [(entry, *by_hash[entry.config]) for entry in checked.entries if entry.config in by_hash]
     return Packed(
-        tuple(_had(entry, *by_hash[entry.config], metric) for entry in checked.entries if entry.config in by_hash),
+        tuple(_had(*each, metric) for each in found),
+        tuple(run for _, _, run in found),
         tuple(entry for entry in checked.entries if entry.config in unmeasured - by_hash.keys()),
     )
 
@@ -70,3 +78,17 @@ def _had(entry: Entry, path: Path, run: Line, metric: str | None) -> Had:
     tests = tests_of(result.history)
     attempt = Attempt(entry.point, state, value if is_finite(value) else None, where, message, str(path), tests)
     return Had(entry, attempt, curve)
+
+
+def keep(runs: Sequence[Line], sweep: Sweep, folder: Path) -> None:
+    """Copy the runs into the sweep's folder: reports find them there, whatever the archives that have them are called.
+
+    Raises ArchiveError for a damaged copy, DiskError.
+    """
+    if not runs:
+        return
+    path = brought_into(folder.resolve())
+    with alone_in(folder):
+        before = read_archive(path).entries if path.exists() else ()
+        text = public_sweep(read_whole(sweep.path))
+        write_archive(path, Archive(text, tuple(merged([*before, *runs]))))

@@ -23,7 +23,7 @@ from trainer.sweep.check import check, entry_of, resolve
 from trainer.sweep.child import THREADS
 from trainer.sweep.engine import Cluster, Engine, Watch, progress_of
 from trainer.sweep.file import Sweep, read_sweep, with_overrides
-from trainer.sweep.have import Packed, runs_in
+from trainer.sweep.have import Packed, keep, runs_in
 from trainer.sweep.header import with_until
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.order import Plan, ordered, with_seeds
@@ -82,6 +82,7 @@ class LocalSweep:
             ledger.release_lost()
             ledger.note_seeds(self.seeds)
             ledger.take(self.packed.had)
+            keep(self.packed.runs, sweep, self.folder)
             engine = Engine(
                 self.checked,
                 ledger,

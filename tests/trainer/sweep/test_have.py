@@ -107,6 +107,28 @@ def test_an_archive_of_another_sweep_is_told(
     assert capsys.readouterr().err == "note: --have: no run of it is a point of rates\n"
 
 
+def test_a_report_has_the_runs_of_an_archive_of_another_name(
+    sweep: Path, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: `status` counted them, and a sweep whose runs are all in another sweep's archive had no report."""
+    other = archive.rename(archive.with_name("other.jsonl.gz"))
+    runs = tmp_path / "second"
+    command = ["sweep", "run", str(sweep), "--runs", str(runs), "--devices", "cpu", "--have", str(other)]
+    had = {entry.result.name for entry in read_archive(other).entries}
+    seeds = ["--only", "seed=0", "--only", "optimizer.lr=0.01"]
+    for _ in range(2):
+        assert run_here([*command, *seeds]) == 0
+    other.unlink()
+    assert not list(runs.glob("rates/*/config.yaml"))
+    capsys.readouterr()
+    assert run_here(["report", "rates", "--runs", str(runs), "--json"]) == 0
+    (table,) = json.loads(capsys.readouterr().out)
+    assert {run["run"] for point in table["points"] for run in point["runs"]} == had
+    assert run_here(["report", "pack", "rates", "--runs", str(runs), "--to", str(tmp_path / "rates.jsonl.gz")]) == 0
+    packed = read_archive(tmp_path / "rates.jsonl.gz")
+    assert {entry.result.name for entry in packed.entries} == had and packed.sweep
+
+
 @pytest.mark.parametrize(
     ("storage", "said"),
     [(None, ""), ("sqlite:///a b.db", " --storage 'sqlite:///a b.db'"), ("known", ""),
