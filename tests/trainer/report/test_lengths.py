@@ -78,7 +78,7 @@ def test_an_idea_is_worth_the_difference_in_seconds_at_the_accuracy(write_arms) 
     assert (found.low, found.high) == pytest.approx((oracle.low[0], oracle.high[0]), abs=0.05)
     grid = outcome.outcome(table)
     assert grid.header[:5] == (
-        "configuration", "outcome (s)", "epochs", "difference from it in epochs", "difference from vgg_adam"
+        "configuration", "outcome (s)", "epochs", "difference in epochs", "difference from vgg_adam"
     )  # fmt: skip
     rows = {row[0]: row[1:] for row in grid.rows}
     assert rows["vgg_sgd"][:2] == ("121.2 ± 1.2 (n=3)", "12.12 ± 0.12 (n=3)")
@@ -112,8 +112,11 @@ def test_the_others_need_one_length_where_the_control_has_several(write_arms, tm
     assert table.samples["vgg_sgd"] == pytest.approx({0: 120, 1: 121.2, 2: 122.4})
     rows = {row[0]: row[1:] for row in outcome.outcome(table).rows}
     assert rows["vgg_sgd"][7] == "worse, higher"
-    said = "So all are read at 8 epochs, which all have, along one slope, that of those with several: 1.39 points"
-    assert said in write_report(table, tmp_path / "out")[0].read_text()
+    page = write_report(table, tmp_path / "out")[0].read_text()
+    assert (
+        "So all are read at 8 epochs, which all have, along one slope, that of those with several: 1.39 points" in page
+    )
+    assert "Each configuration minus the control, vgg_adam: the larger p of Dunnett&#x27;s comparison" in page
     assert "So far, compared with the control, vgg_adam: vgg_sgd and vgg_adagrad are" in finding(table).text
 
 

@@ -116,7 +116,7 @@ def outcome(table: Table) -> Grid:
     header = (
         name,
         f"outcome{unit}",
-        *([twin, f"{kind} it in {twin}"] if lengths else []),
+        *([twin, f"difference in {twin}"] if lengths else []),
         f"{kind} {against}",
         "95% interval",
     )
