@@ -94,7 +94,7 @@ def plan(
 def _power(sweep: "LocalSweep", noise: str | None, difference: float | None, runs: Path) -> "Power | None":
     from trainer.report.forecast import Power, comparison_of
 
-    comparison = comparison_of(sweep.checked.sweep, [entry.point for entry in sweep.entries])
+    comparison = comparison_of(sweep.checked.sweep, [entry.point for entry in sweep.checked.entries])
     if comparison is None:
         return None
     comparison, known = _noise(sweep, comparison, noise, runs)

@@ -15,7 +15,7 @@ from trainer.runs.bands import RATE, Band, Curve, Steps, bands_of
 from trainer.runs.charged import charged_seconds
 from trainer.runs.outcomes import DECADES, EPOCHS, Outcome, decades
 from trainer.statistics.describe import Values
-from trainer.statistics.lengths import Lengths, Trained, in_common
+from trainer.statistics.lengths import Lengths, Trained, along_one_slope
 from trainer.statistics.seedwise import scale_of
 
 
@@ -128,7 +128,7 @@ class Together:
 
     def lengths(self, outcome: Outcome) -> dict[str, Lengths]:
         """Return the lengths of each, by label."""
-        found = in_common([each.own_lengths(outcome) for each in self.groups])
+        found = along_one_slope([each.own_lengths(outcome) for each in self.groups])
         return {each.label: lengths for each, lengths in zip(self.groups, found, strict=True)}
 
     def _spans(self) -> InCommon:

@@ -2,15 +2,16 @@
 
 A schedule ends with its run, so the curve of a long run does not say what a shorter one reaches. Each length is a run
 of its own. A straight line of accuracy against the logarithm of cost is fitted to the runs of one seed by least
-squares, and read at the accuracy. So each seed has a number, and two configurations are compared seed by seed.
+squares, and read at the accuracy. So each seed has a number.
 
 The mean accuracy lies within the lengths, but a single seed's line may be read beyond its own: as far as its lengths
 are apart on the axis of the logarithm, so of 5 and 10 epochs from 2.5 to 20. There the line of two runs has sqrt(5)
 times the noise of one. Further out only the noise is read, such as 1e44 seconds of a seed that is almost flat.
 
 A second length doubles the cost of a study. So one configuration may have several and the others one. Then all runs at
-the lengths that everyone has are read along one slope, that of the configurations with several. A wrong slope moves
-all of them alike: it enters a difference only as a factor of it, and no difference becomes one by it.
+the lengths that everyone has are read along one slope, that of the configurations with several. Where is read does not
+matter: of two configurations with the same cost of an epoch, a wrong slope only scales the difference. It weighs
+accuracy against quicker epochs, so it has an interval, and a slope that may be 0 tells no cost.
 """
 
 import math
@@ -47,7 +48,7 @@ class Slope:
 
     @property
     def rises(self) -> bool:
-        return self.gain > (self.half or 0.0)
+        return self.half is not None and self.gain > self.half
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,9 @@ class Lengths:
         """Return the runs by seed that tell the cost, the shortest first."""
         if self.along is None:
             return self.of_several
-        found = {seed: sorted(run for run in runs if run.epochs in self.along.at) for seed, runs in self.runs.items()}
-        return {seed: runs for seed, runs in found.items() if runs}
+        at = self.along.at
+        found = {seed: sorted(run for run in runs if run.epochs in at) for seed, runs in self.runs.items()}
+        return {seed: runs for seed, runs in found.items() if {run.epochs for run in runs} == at}
 
     @property
     def shortest(self) -> tuple[float, float]:
@@ -147,16 +149,19 @@ class Lengths:
         return math.exp(min(700.0, (self.target - start) / slope)) if slope > 0 else None
 
 
-def in_common(table: Sequence[Lengths]) -> list[Lengths]:
+def along_one_slope(table: Sequence[Lengths]) -> list[Lengths]:
     """Return what a table's configurations have, each to be read along one slope if some have one length alone.
 
-    Nothing changes where all have several lengths, or none has. Who has no runs hinders nobody.
+    Nothing changes where all have several lengths, or none has, or no length is one that all have. Who has no runs
+    hinders nobody.
     """
     begun = [each for each in table if each.runs]
     several = [runs for each in begun for runs in each.of_several.values()]
     if not several or all(each.of_several for each in begun):
         return [*table]
     shared = frozenset.intersection(*(frozenset(run.epochs for run in _all(each.runs.values())) for each in begun))
+    if not shared:
+        return [*table]
     epochs = [run.epochs for run in _all(several)]
     along = Along({cost: _within_seeds(several, cost) for cost in COSTS}, shared, min(epochs), max(epochs))
     return [replace(each, along=along) for each in table]

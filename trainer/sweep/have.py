@@ -9,6 +9,7 @@ from trainer.errors import SweepError
 from trainer.files import alone_in
 from trainer.runs.archive import Archive, merged, read_archive, write_archive
 from trainer.runs.archive_lines import Entry as Line
+from trainer.runs.archive_lines import read_entry
 from trainer.runs.chance import tests_of
 from trainer.runs.have import brought_into, runs_in_archives
 from trainer.runs.history import is_finite
@@ -90,5 +91,6 @@ def keep(runs: Sequence[Line], sweep: Sweep, folder: Path) -> None:
     path = brought_into(folder.resolve())
     with alone_in(folder):
         before = read_archive(path).entries if path.exists() else ()
+        fresh = [read_entry(run.text, path) for run in runs]  # with the hash that the line has, and not today's
         text = public_sweep(read_whole(sweep.path))
-        write_archive(path, Archive(text, tuple(merged([*before, *runs]))))
+        write_archive(path, Archive(text, tuple(merged([*before, *fresh]))))

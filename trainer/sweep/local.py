@@ -1,7 +1,7 @@
 """A sweep without a server: its folder, its ledger, and the engine.
 
-`RUNS/NAME/` contains NAME.yaml (the file as it was last run), ledger.db, a run folder for each point, and the texts of
-own parts in `own/`. `wandb/` has links to W&B's files of all runs.
+`RUNS/NAME/` contains NAME.yaml (the file as it was last run), ledger.db, a run folder for each point, the texts of
+own parts in `own/`, and in NAME.jsonl.gz the runs that `--have` brought. `wandb/` has links to W&B's files of all runs.
 """
 
 import math
@@ -81,8 +81,8 @@ class LocalSweep:
                 write_whole(kept, text)
             ledger.release_lost()
             ledger.note_seeds(self.seeds)
+            keep(self.packed.runs, sweep, self.folder)  # before the ledger knows of them, which a live page watches
             ledger.take(self.packed.had)
-            keep(self.packed.runs, sweep, self.folder)
             engine = Engine(
                 self.checked,
                 ledger,

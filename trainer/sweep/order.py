@@ -96,8 +96,11 @@ def ordered(entries: Sequence[Entry], plan: Plan, sweep: Sweep) -> tuple[Entry, 
     """
     if seeds := plan.seeds_for(sweep):
         entries = [entry for entry in entries if entry.point.values[SEED] in seeds]
-    for alternatives in _by_key("--only", plan.only, entries, sweep):
+    wanted = [_wanted("--first", word, entries, sweep) for word in plan.first]
+    for alternatives in _by_key(plan.only, entries, sweep):
         entries = [entry for entry in entries if any(_has(entry.point, each) for each in alternatives)]
+    if plan.only and not entries:
+        raise SweepError(f"--only: {sweep.path} has no point with all of {', '.join(plan.only)}")
     rounds = seed_rounds([entry.point for entry in entries])
     match plan.order:
         case "seeds-first":
@@ -106,7 +109,6 @@ def ordered(entries: Sequence[Entry], plan: Plan, sweep: Sweep) -> tuple[Entry, 
             found = list(entries)
         case "shuffled":
             found = random.Random(sweep.name).sample(list(entries), len(entries))
-    wanted = [_wanted("--first", word, entries, sweep) for word in plan.first]
     return tuple(sorted(found, key=lambda entry: not any(_has(entry.point, each) for each in wanted)))
 
 
@@ -120,13 +122,11 @@ def seed_rounds(points: Sequence[Point]) -> dict[str, int]:
     return rounds
 
 
-def _by_key(
-    flag: str, words: Sequence[str], entries: Sequence[Entry], sweep: Sweep
-) -> list[list[Mapping[str, object]]]:
-    """Return the values that are asked for, those of one key together. Raises SweepError if one names no point."""
+def _by_key(words: Sequence[str], entries: Sequence[Entry], sweep: Sweep) -> list[list[Mapping[str, object]]]:
+    """Return the values of `--only`, those of one key together. Raises SweepError if one names no point."""
     found: dict[tuple[str, ...], list[Mapping[str, object]]] = {}
     for word in words:
-        values = _wanted(flag, word, entries, sweep)
+        values = _wanted("--only", word, entries, sweep)
         found.setdefault(tuple(values), []).append(values)
     return [*found.values()]
 

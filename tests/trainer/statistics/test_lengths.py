@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from trainer.statistics.lengths import Lengths, Trained, in_common
+from trainer.statistics.lengths import Lengths, Trained, along_one_slope
 
 
 def runs(epochs_at_target: float, *lengths: float, gain: float = 2.0, per_epoch: float = 10.0) -> list[Trained]:
@@ -83,7 +83,7 @@ def test_an_accuracy_that_does_not_rise_has_no_cost() -> None:
 
 
 def one_slope(*arms: Mapping[int, Sequence[Trained]], target: float = 94) -> list[Lengths]:
-    return in_common([Lengths(target, arm) for arm in arms])
+    return along_one_slope([Lengths(target, arm) for arm in arms])
 
 
 def test_who_has_one_length_is_read_along_the_slope_of_who_has_several() -> None:
@@ -99,13 +99,13 @@ def test_who_has_one_length_is_read_along_the_slope_of_who_has_several() -> None
 def test_everyone_is_read_at_the_lengths_that_all_have() -> None:
     """So the runs of 12 epochs tell the slope alone: here they are 0.2 points below the line of the others."""
     low = [run._replace(accuracy=run.accuracy - 0.2) for run in runs(8, 12)]
-    found, _ = one_slope({0: [*runs(8, 7), *low]}, {0: runs(10, 7)})
+    found, _ = one_slope({seed: [*runs(8, 7), *low] for seed in (0, 1)}, {0: runs(10, 7)})
     slope = 2 - 0.2 / math.log(12 / 7)
-    assert found.costs("epochs") == pytest.approx({0: 7 * math.exp(2 * math.log(8 / 7) / slope)})
+    assert found.costs("epochs") == pytest.approx(dict.fromkeys((0, 1), 7 * math.exp(2 * math.log(8 / 7) / slope)))
 
 
-def test_a_wrong_slope_is_only_a_factor_of_the_difference() -> None:
-    """Whatever accuracy is asked for: two arms of equal runs are equal, also where the line is read far from them."""
+def test_runs_that_are_alike_cost_alike_wherever_they_are_read() -> None:
+    """Also far from their accuracies, where a line of each one's own would be a guess."""
     control = {seed: runs(8 + seed, 7, 12) for seed in range(3)}
     for target in (93.8, 94, 94.2):
         found, same, slower = one_slope(
@@ -134,12 +134,25 @@ def test_a_slope_that_may_be_0_tells_no_cost() -> None:
     assert slope and (slope.gain, slope.half) == (pytest.approx(2.1), pytest.approx(12.706 * 0.1, rel=1e-4))
 
 
-def test_without_a_length_that_all_have_there_is_no_cost() -> None:
-    found = one_slope({0: runs(8, 7, 12)}, {0: runs(8, 9)})
-    assert [each.state for each in found] == ["one length", "one length"]
+def test_one_seed_tells_no_slope_of_all() -> None:
+    """Nothing is left of its two runs to tell the noise."""
+    assert [each.state for each in one_slope({0: runs(8, 7, 12)}, {0: runs(8, 7)})] == ["flat", "flat"]
+
+
+def test_without_a_length_that_all_have_each_is_read_alone() -> None:
+    alone, other = one_slope({0: runs(8, 7, 12)}, {0: runs(8, 9)})
+    assert alone.costs("epochs") == pytest.approx({0: 8})
+    assert other.state == "one length"
+
+
+def test_a_seed_without_all_of_the_lengths_is_read_nowhere() -> None:
+    """Or else it would be read at another place of a line that is not its own."""
+    control = {0: runs(9, 7, 12), 1: runs(9, 7, 12)}
+    _, arm = one_slope(control, {0: runs(9, 7), 1: runs(9, 12)})
+    assert arm.costs("epochs") == {} and arm.state == "one length"
 
 
 def test_tables_whose_configurations_have_several_lengths_are_read_as_before() -> None:
     both = [Lengths(94, {0: runs(8, 7, 12)}), Lengths(94, {0: runs(8, 9, 12)}), Lengths(94, {})]
-    assert in_common(both) == both
-    assert in_common([Lengths(94, {0: runs(8, 7)})])[0].along is None
+    assert along_one_slope(both) == both
+    assert along_one_slope([Lengths(94, {0: runs(8, 7)})])[0].along is None

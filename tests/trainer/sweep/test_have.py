@@ -15,6 +15,7 @@ from command_line import run_here
 from trainer.cli.sweep_here import Place, opened, rerun_of
 from trainer.config.overrides import nest
 from trainer.runs.archive import read_archive
+from trainer.runs.folder import hash_of
 from trainer.runs.outcomes import Trace
 from trainer.runs.trace_text import pack_trace
 from trainer.sweep.check import check
@@ -65,6 +66,14 @@ def keep(archive: Path, of_runs) -> None:
     archive.write_bytes(gzip.compress("".join([header, *of_runs(lines)]).encode()))
 
 
+def older(line: str) -> str:
+    """Return a run's line as a trainer with a key less wrote it."""
+    content = json.loads(line)
+    assert content["config"].pop("train.clip_grad_norm") == 0
+    assert "train" in nest(content["config"])
+    return json.dumps({**content, "hash": hash_of(content["config"])}) + "\n"
+
+
 def test_an_empty_folder_gets_only_the_runs_that_the_archive_lacks(
     sweep: Path, first: Path, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,6 +114,17 @@ def test_an_archive_of_another_sweep_is_told(
     assert capsys.readouterr().err == ""
     opened([sweep], ["model.width=3"], place, [archive], None)
     assert capsys.readouterr().err == "note: --have: no run of it is a point of rates\n"
+
+
+def test_the_copy_of_an_older_archive_can_be_read_again(
+    sweep: Path, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its lines have the hash of another trainer's keys. Before: the second command wrote each line twice."""
+    keep(archive, lambda lines: [*map(older, lines)])
+    command = ["sweep", "run", str(sweep), "--runs", str(tmp_path / "r"), "--devices", "cpu", "--have", str(archive)]
+    for _ in range(2):
+        assert run_here([*command, "--only", "seed=0", "--only", "optimizer.lr=0.01"]) == 0
+    assert len(read_archive(tmp_path / "r/rates/rates.jsonl.gz").entries) == 3
 
 
 def test_a_report_has_the_runs_of_an_archive_of_another_name(
@@ -219,14 +239,6 @@ def test_a_run_without_the_outcome_of_the_sweep_does_not_count(
 
 def test_a_config_that_lacks_a_newer_key_is_still_found(sweep: Path, archive: Path) -> None:
     """An older trainer stored fewer keys. Today's defaults fill them in."""
-    from trainer.runs.folder import hash_of
-
-    def older(line: str) -> str:
-        content = json.loads(line)
-        assert content["config"].pop("train.clip_grad_norm") == 0
-        assert "train" in nest(content["config"])
-        return json.dumps({**content, "hash": hash_of(content["config"])}) + "\n"
-
     keep(archive, lambda lines: [*map(older, lines)])
     assert len(had_of(sweep, [archive])[1]) == 3
 

@@ -149,6 +149,18 @@ def test_a_wish_for_what_is_no_point_is_refused(tmp_path: Path, word: str, line:
         open_sweep(write_sweep(tmp_path, TWO_RATES), runs=tmp_path, plan=Plan(only=(word,)))
 
 
+def test_a_part_without_a_point_is_refused(tmp_path: Path) -> None:
+    """A random search has no point for every pair of values. Before: nothing ran, and nothing was said."""
+    rates = {"optimizer.lr": {"values": [0.1, 0.2, 0.3]}, "seed": {"values": [0, 1, 2, 3, 4, 5, 6, 7]}}
+    path = write_sweep(tmp_path, rates, method="random", run_cap=5)
+    there = {(e.point.values["optimizer.lr"], e.point.values["seed"]) for e in open_sweep(path, runs=tmp_path).entries}
+    rate, seed = next(
+        (rate, seed) for rate, _ in sorted(there) for _, seed in sorted(there) if (rate, seed) not in there
+    )
+    with pytest.raises(SweepError, match="has no point with all of"):
+        open_sweep(path, runs=tmp_path, plan=Plan(only=(f"optimizer.lr={rate}", f"seed={seed}")))
+
+
 def test_a_part_of_the_seeds_that_run_is_one_of_these(tmp_path: Path) -> None:
     plan = Plan(seeds=(1,), only=("seed=0",))
     with pytest.raises(SweepError, match=r"--only: seed=0: .* has no such point"):

@@ -43,8 +43,8 @@ def how_read(lengths: Iterable[Lengths]) -> str:
     interval = "" if slope.half is None else f", 95% interval {gain - half:.2f} to {gain + half:.2f}"
     return (
         f"Some have runs of one length alone. So all are read at {_epochs(along.at)} epochs, which all have, along one"
-        f" slope, that of those with several: {gain:.2f} points for twice the epochs{interval}. A difference is in"
-        " proportion to the slope, and its interval takes the slope as known"
+        f" slope, that of those with several: {gain:.2f} points for twice the epochs{interval}. Intervals of"
+        " differences take the slope as known, and as that of all"
     )
 
 
@@ -63,13 +63,15 @@ def why_without(lengths: Lengths) -> str:
             epochs, accuracy = lengths.shortest
             return f"{target} is passed by the shortest runs, {accuracy:.2f}% after {epochs:g} epochs; run shorter ones"
         case "flat" if lengths.along:
-            return "the accuracy does not rise significantly with the length"
+            return (
+                "the accuracy does not rise surely enough with the length; give those with several lengths more seeds"
+            )
         case "flat":
             return "the accuracy does not rise enough with the length for every seed"
         case "one length" if lengths.cut:
             return f"too few lengths, {_cut(lengths)}"
         case "one length" if lengths.along and lengths.runs:
-            return f"no runs of a length that all have; run {EPOCHS} of the others"
+            return f"no seed with runs of {_epochs(lengths.along.at)} epochs"
         case "one length":
             return f"runs of one length only; give {EPOCHS} more values" if lengths.runs else ""
         case "within":
