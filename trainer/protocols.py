@@ -39,7 +39,8 @@ class View:
     since it changes norm statistics, generators and `.grad`."""
     gradients_of_parts: Callable[[int], list[tuple[Tensor, ...]]]
     """Gradients of the objective on K equal parts of this batch, by parameter, each scaled as that of the whole batch.
-    Images left over by the division are in none. Call this inside `probes.untouched`, too."""
+    Images left over by the division are in none. A part is processed at once if it is not larger than the pieces of the
+    step (`train.accumulate`), otherwise in pieces of about their size. Call this inside `probes.untouched`, too."""
     next_parameters: Callable[[], tuple[Tensor, ...]]
     """Parameters after the step's update, with the optimizer's own step and clipping. Changes nothing."""
 
