@@ -29,7 +29,6 @@ Keep = Callable[[str, Mapping[str, Any]], None]
 `path/EPOCH` those of a kept epoch."""
 
 
-
 @dataclass(frozen=True)
 class Outcome:
     """The status and step at the end of a run."""

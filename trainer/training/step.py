@@ -18,9 +18,9 @@ Seen = Callable[[Tensor, Tensor], None]
 class Step:
     """A batch of images [N, C, H, W] and targets [N] or [N, K]: its gradient, then its update.
 
-    They may be a part `of` a batch of so many images. They are processed in `pieces`, by default `train.accumulate`, and
-    never in more than there are images. If the step is `watched`, a probe asks for its `view`. So the
-    state of the generators is kept, to draw the same numbers again, and all parameters get a gradient, as for clipping.
+    They may be a part `of` a batch of so many images. They are processed in `pieces`, by default `train.accumulate`,
+    and never in more than there are images. If the step is `watched`, a probe asks for its `view`. So the state of the
+    generators is kept, to draw the same numbers again, and all parameters get a gradient, as for clipping.
     Otherwise those whose rate has ended get none: for a first bias it would cost the gradient of the whole second
     layer's input.
     """
