@@ -8,7 +8,7 @@ seconds. `epoch` counts finished epochs and is a fraction inside one. `step` cou
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -39,7 +39,8 @@ class View:
     since it changes norm statistics, generators and `.grad`."""
     gradients_of_parts: Callable[[int], list[tuple[Tensor, ...]]]
     """Gradients of the objective on K equal parts of this batch, by parameter, each scaled as that of the whole batch.
-    Images left over by the division are in none. Call this inside `probes.untouched`, too."""
+    Images left over by the division are in none. A part is processed at once if it is not larger than the pieces of the
+    step (`train.accumulate`), otherwise in pieces of about their size. Call this inside `probes.untouched`, too."""
     next_parameters: Callable[[], tuple[Tensor, ...]]
     """Parameters after the step's update, with the optimizer's own step and clipping. Changes nothing."""
 
@@ -78,6 +79,17 @@ class RunInfo:
     memory: Mapping[str, Any]  # this sink's `memory()` at the last checkpoint
 
 
+class Ratio(NamedTuple):
+    """A quotient of tensors []. It is absent if its divisor is 0, which the device may be the first to know."""
+
+    dividend: Tensor
+    divisor: Tensor
+
+
+Measured = Mapping[str, Tensor | Ratio | float]
+"""Metrics by their paths. Tensors [] are read later, all together, so that nothing waits for them."""
+
+
 class Probe(Protocol):
     """A measurement of a training step that changes nothing: the run is bit-identical without it."""
 
@@ -87,9 +99,7 @@ class Probe(Protocol):
 
     def due(self, step: int) -> bool: ...
 
-    def measure(self, view: View) -> Mapping[str, Tensor | float]:
-        """Return metrics by their paths. Tensors [] are read later, all together, so that nothing waits for them."""
-        ...
+    def measure(self, view: View) -> Measured: ...
 
     def state_dict(self) -> Mapping[str, Any]:
         """Return the memory from step to step, for the checkpoint: tensors and plain values."""

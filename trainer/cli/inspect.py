@@ -23,7 +23,12 @@ def inspect(
     ] = None,
     images: Annotated[int, Option(help="Mistakes on the contact sheet, surest first.", metavar="N", min=1)] = 24,
     picture: Annotated[
-        str | None, Option(help="Test image: its number, or a class for its first image.", metavar="INDEX|CLASS")
+        str | None,
+        Option(
+            help="Test image: its number, or a class for its first image. A class that is called by a number: class:7."
+            " Default: the first cat, or 0.",
+            metavar="INDEX|CLASS",
+        ),
     ] = None,
     layers: Annotated[
         str | None, Option(help="Layers whose maps to draw, such as features.stem,features.stage1.", metavar="A,B")

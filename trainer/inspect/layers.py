@@ -44,15 +44,47 @@ def watched(net: nn.Module, see: Callable[[str, nn.Module, Tensor], None]) -> It
             hook.remove()
 
 
+class _Channels:
+    """Where the channels of outputs are, which come in the order in which layers and containers finish.
+
+    Maps are [N, C, H, W] by default. In some of timm's networks they are [N, H, W, C]: everywhere but in convolutions
+    (Swin), or inside a block that ends in linear layers (ConvNeXt). What has no layout of its own, such as an
+    activation, has that of what came before it in the same shape.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        self._default = -1 if getattr(net, "output_fmt", "NCHW") == "NHWC" else 1
+        self._before: tuple[torch.Size, int] | None = None
+
+    def axis(self, layer: nn.Module, output: Tensor) -> int:
+        """Return the axis of an output's channels: 1 or -1."""
+        if output.ndim != 4:
+            axis = -1
+        elif type(layer).__name__.endswith("2d"):  # Conv2d, and timm's LayerNorm2d, which is a LayerNorm
+            axis = 1
+        elif isinstance(layer, nn.Linear | nn.LayerNorm):
+            axis = -1
+        elif self._before and self._before[0] == output.shape:
+            axis = self._before[1]
+        else:
+            axis = self._default
+        self._before = output.shape, axis
+        return axis
+
+
 @torch.no_grad()
 def output_shapes(net: nn.Module, images: Tensor) -> dict[str, tuple[int, ...]]:
-    """Return the output shape of each layer and container, in the order in which they finish `images`."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    tokens = getattr(net, "output_fmt", "NCHW") == "NHWC"  # the layout of some of timm's transformers
+    """Return the output shape of each layer and container, in the order in which they finish `images`.
 
-    def see(name: str, _: nn.Module, output: Tensor) -> None:
+    An output [N, H, W, C] is tokens [N, H W, C].
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    channels = _Channels(net)
+
+    def see(name: str, layer: nn.Module, output: Tensor) -> None:
         shapes.pop(name, None)
-        shapes[name] = tuple((output.flatten(1, 2) if tokens and output.ndim == 4 else output).shape)
+        last = channels.axis(layer, output) == -1 and output.ndim == 4
+        shapes[name] = tuple((output.flatten(1, 2) if last else output).shape)
 
     with watched(net.eval(), see):
         net(images)
@@ -62,6 +94,11 @@ def output_shapes(net: nn.Module, images: Tensor) -> dict[str, tuple[int, ...]]:
 def has_maps(shape: tuple[int, ...]) -> bool:
     """Return whether an output is maps [N, C, h, w] of more than one pixel."""
     return len(shape) == 4 and shape[2] * shape[3] > 1
+
+
+def _places(shape: tuple[int, ...]) -> int:
+    """Return the number of tokens [N, L, C] or of pixels [N, C, h, w]. An output without places is 1."""
+    return shape[1] if len(shape) == 3 else prod(shape[2:])
 
 
 def stages(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
@@ -87,7 +124,7 @@ def last_maps(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> str | No
     It is the last part of a sequence. None if there are no maps, or if tokens come last, as in a vision transformer.
     """
     layers = dict(net.named_modules())
-    last = next((name for name in reversed(list(shapes)) if len(shapes[name]) > 2 and prod(shapes[name][2:]) > 1), None)
+    last = next((name for name in reversed(list(shapes)) if _places(shapes[name]) > 1), None)
     if last is None or not has_maps(shapes[last]):
         return None
     while isinstance(layers[last], nn.Sequential):
@@ -144,17 +181,19 @@ def statistics(net: nn.Module, images: Tensor) -> list[dict[str, Any]]:
     """Return a row for each layer without inner layers, in the order in which `images` pass them.
 
     Statistics are over all images, positions and channels of its outputs, and over its weights without biases. Standard
-    deviations are a population's. A missing value is null. `dead` is the share of channels (the second axis of maps,
-    the last axis of other outputs) that are 0 for every image at every position.
+    deviations are a population's. A missing value is null. `dead` is the share of channels (the second axis of maps
+    [N, C, H, W], the last axis of other outputs) that are 0 for every image at every position.
     """
     rows: dict[str, dict[str, Any]] = {}
+    where = _Channels(net)
     lowest = {name for name, layer in net.named_modules() if not any(True for _ in layer.children())}
 
     def see(name: str, layer: nn.Module, output: Tensor) -> None:
+        axis = where.axis(layer, output)
         if name not in lowest or not output.is_floating_point() or output.ndim < 2:
             return
         values, weight = output.double(), getattr(layer, "weight", None)
-        channels = values.transpose(-1, 1 if values.ndim == 4 else -1).flatten(0, -2)  # [positions, channels]
+        channels = values.transpose(-1, axis).flatten(0, -2)  # [positions, channels]
         own = weight.double() if isinstance(weight, Tensor) else None
         rows[name] = {  # the last use of a layer that is used twice
             "layer": name,

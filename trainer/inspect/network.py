@@ -64,21 +64,32 @@ class InspectedNetwork(TrainedNetwork):
     def find_picture(self, asked: str | None) -> int:
         """Return the index in the test set of what the user asks for: a number, or a class for its first image.
 
-        None is the first cat, or the first image of a data set without cats. Raises ConfigError.
+        A whole number is always that of an image. A class may be given as `class:NAME`, which one that is called by a
+        number needs. None is the first cat, or image 0 of a test set without cats. Raises ConfigError.
         """
         labels, names = self.image_set.test.labels, self.classes
         if asked is None:
-            asked = "cat" if "cat" in names else "0"
-        if asked.removeprefix("-").isdecimal() and asked not in names:
+            cats = self._of_class("cat")
+            return cats[0] if cats else 0
+        if asked.removeprefix("-").isdecimal():
             if 0 <= int(asked) < len(labels):
                 return int(asked)
-            raise ConfigError(f"--picture: {asked}: the test set has {len(labels)} pictures, 0 to {len(labels) - 1}")
-        if asked not in names:
-            raise ConfigError(f"--picture: no class is called {asked!r}{did_you_mean(asked, names)}")
-        index = (labels == names.index(asked)).nonzero()
-        if not len(index):
-            raise ConfigError(f"--picture: no test image is of class {asked!r}")
-        return int(index[0])
+            cure = f"; its class {asked} is class:{asked}" if asked in names else ""
+            raise ConfigError(
+                f"--picture: {asked}: the test set has {len(labels)} pictures, 0 to {len(labels) - 1}{cure}"
+            )
+        name = asked if asked in names else asked.removeprefix("class:")
+        if name not in names:
+            raise ConfigError(f"--picture: no class is called {name!r}{did_you_mean(name, names)}")
+        if not (found := self._of_class(name)):
+            raise ConfigError(f"--picture: no test image is of class {name!r}")
+        return found[0]
+
+    def _of_class(self, name: str) -> list[int]:
+        """Return the indices of the test images of a class, none if there is no such class."""
+        if name not in self.classes:
+            return []
+        return (self.image_set.test.labels == self.classes.index(name)).nonzero().flatten().tolist()
 
 
 def load_network(path: Path, changes: dict[str, object]) -> InspectedNetwork:

@@ -1,7 +1,6 @@
 """The mean loss of a network as a function of its parameters, to be differentiated twice."""
 
 import copy
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -61,7 +60,7 @@ def build_mean_loss(network: MeasuredNetwork, *, chunk: int, batch_statistics: b
         inputs = network.normalize(images, network.compute.memory_format).to(dtype)
         return loss_fn(model(inputs), labels).sum() / n
 
-    pieces = math.ceil(n / chunk)  # sizes differ by at most one: no small last batch
+    pieces = -(-n // chunk)  # sizes differ by at most one: no small last batch
     if batch_statistics and n // pieces == 1:
         try:
             with torch.no_grad():

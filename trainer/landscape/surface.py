@@ -34,6 +34,7 @@ from trainer.training.trained import kept_epochs
 
 PlaneName = Literal["random", "path"]
 _BATCH = 500  # images at once
+_MOST_POINTS = 1_000_000
 
 
 def measure_surface(
@@ -50,6 +51,11 @@ def measure_surface(
         raise ConfigError(f"--reach: {reach:g} is no distance; take a finite number, such as 1")
     if plane == "random" and not reach:
         raise ConfigError("--reach: 0 measures only the network itself; take a number above 0, such as 1")
+    if points**dims > _MOST_POINTS:
+        most = _MOST_POINTS if dims == 1 else math.isqrt(_MOST_POINTS)
+        raise ConfigError(
+            f"--points: {points} along each direction are more than {_MOST_POINTS:,} in all; take at most {most:,}"
+        )
     settings = {
         **network.settings,
         "epoch": network.epoch,
@@ -67,6 +73,9 @@ def measure_surface(
         return result
     build = random_plane if plane == "random" else path_plane
     spanned = build(network, dims, points, reach)
+    furthest = torch.finfo(torch.float32).max
+    if not all(abs(place) <= furthest for axis in spanned.axes for place in axis):  # False for NaN
+        raise ConfigError(f"--reach: {reach:g} goes further than float32 numbers do; take a smaller one, such as 1")
     with Journal(folder / f"{name}.jsonl", settings) as journal:
         _measure_points(network, spanned, journal)
         write_json(result, {"settings": settings, **spanned.facts, "rows": journal.rows})

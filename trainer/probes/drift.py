@@ -19,7 +19,7 @@ from torch import Tensor
 
 from trainer.probes.due import ProbeAtSteps, Steps
 from trainer.probes.gradients import change, distance, flat, norm
-from trainer.protocols import View
+from trainer.protocols import Measured, Ratio, View
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,16 @@ class DriftProbe(ProbeAtSteps):
         self._device = device
         self._before: Moment | None = None
 
-    def measure(self, view: View) -> Mapping[str, Tensor | float]:
+    def measure(self, view: View) -> Measured:
         """Return the change from the previous measured step t' to t. The first one has only loss and norm.
 
         runs/loss           L(t), the objective on the step's batch
         runs/grad_norm      ||g(t)||
         runs/grad_distance  ||g(t) - g(t')||
         runs/grad_cosine    cosine of g(t) and g(t')
-        runs/beta           ||g(t) - g(t')|| / (lr(t') ||g(t')||), with the rate of the weights; absent if that was 0
-        runs/lipschitz      ||g(t) - g(t')|| / ||w(t) - w(t')||; absent if lr(t') was 0 and no later step moved them
+        runs/beta           ||g(t) - g(t')|| / (lr(t') ||g(t')||), with the rate of the weights; absent if that or
+                            g(t') was 0
+        runs/lipschitz      ||g(t) - g(t')|| / ||w(t) - w(t')||; absent if the weights have not moved
         """
         before = self._before
         gradient, weights = flat(view.gradient), flat(p for p in view.model.parameters() if p.requires_grad)
@@ -60,17 +61,15 @@ class DriftProbe(ProbeAtSteps):
             return {"runs/loss": view.loss, "runs/grad_norm": self._before.grad_norm}
         moved = change(gradient, before.gradient, before.grad_norm)
         self._before = Moment(view.lr, weights, gradient, moved.norm)
-        metrics: dict[str, Tensor | float] = {
+        metrics: dict[str, Tensor | Ratio] = {
             "runs/loss": view.loss,
             "runs/grad_norm": moved.norm,
             "runs/grad_distance": moved.distance,
             "runs/grad_cosine": moved.cosine,
+            "runs/lipschitz": Ratio(moved.distance, distance(weights, before.weights)),
         }
-        way = distance(weights, before.weights)
-        if before.lr or way.item():  # waits for the device only after a rate of 0
-            metrics["runs/lipschitz"] = moved.distance / way
         if before.lr:
-            metrics["runs/beta"] = moved.distance / (before.lr * before.grad_norm)
+            metrics["runs/beta"] = Ratio(moved.distance, before.lr * before.grad_norm)
         return metrics
 
     def state_dict(self) -> Mapping[str, Any]:

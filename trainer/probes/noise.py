@@ -26,7 +26,8 @@ class NoiseProbe(ProbeAtSteps):
 
         probe/grad_variance     trace of the covariance of g over batches of N images, without bias for a network
                                 without batch statistics: (m / N) sum_k ||g_k - mean||^2 / (K - 1), parts of m images.
-                                With BatchNorm each part has the statistics of its own m images.
+                                With BatchNorm each part has the statistics of its own m images, or, where m is more
+                                than the step has at once (`train.accumulate`), of as many as it has.
         probe/grad_noise_scale  the batch size at which gradient and noise are equally long: N times this variance,
                                 divided by ||E g||^2 (McCandlish et al. 2018, equation 2.9). Absent where the estimate
                                 of ||E g||^2, ||g||^2 minus the variance, is not positive.

@@ -219,13 +219,10 @@ def _ends(curves: Iterable[Curve]) -> dict[float, int]:
 
 
 def _until(end: int | None, curve: Curve) -> Curve:
-    """Return a curve that ends as one that diverged after `end`, where a run of another group did.
-
-    A curve whose last value is not finite counts as diverged.
-    """
+    """Return a curve that ends as one that diverged after `end`, where a run of another group did."""
     if end is None or curve.last <= end:
         return curve
-    return replace(curve, values=np.where(curve.steps > end, np.nan, curve.values))
+    return replace(curve, values=np.where(curve.steps > end, np.nan, curve.values), cut=True)
 
 
 def _shared_steps(bands: Iterable[Band]) -> dict[int, Steps]:

@@ -22,6 +22,8 @@ from trainer.runs.history import History, is_finite
 Floats = NDArray[np.float64]
 Steps = NDArray[np.int64]
 
+_MOST = np.iinfo(np.int64).max
+
 RATE = "optimizer.lr"
 """The key in which the runs of a band differ."""
 
@@ -81,6 +83,7 @@ class Curve:
     rate: float
     steps: Steps  # [T] of the rows that have the metric at all
     values: Floats  # [T], NaN where it is not finite
+    cut: bool = False  # counts as diverged after its last finite value
 
     @property
     def name(self) -> str:
@@ -102,8 +105,14 @@ class Curve:
 
     @property
     def diverged(self) -> bool:
-        """Return whether the run has the status `diverged`, or its values end in one that is not finite."""
-        return self.history.summary.get("status") == "diverged" or not np.isfinite(self.values[-1:]).all()
+        """Return whether the run has the status `diverged`, or had no time to say so.
+
+        The values of one that has not finished then end in one that is not finite. A finished run may end so, too: a
+        cosine with a gradient of 0 is no number.
+        """
+        status = self.history.summary.get("status")
+        said_by_values = status != "finished" and not np.isfinite(self.values[-1:]).all()
+        return self.cut or status == "diverged" or said_by_values
 
     def covers(self, steps: Steps) -> NDArray[np.bool_]:
         """Return [S] at which of `steps` the run has a value or has already diverged."""
@@ -154,9 +163,10 @@ def bands_of(
     """Return the bands of curves of one metric, as `bands` does, with more notes. There must be a curve."""
     notes = [*notes]
     whole = [curve for curve in curves if not curve.diverged]
-    end = min((curve.last for curve in whole), default=None)
-    if end is not None and end < max(curve.last for curve in whole):
-        shortest = next(curve for curve in whole if curve.last == end)
+    ends = [int(curve.steps[-1]) for curve in whole]
+    end = min(ends, default=None)
+    if end is not None and end < max(ends):
+        shortest = whole[ends.index(end)]
         how = shortest.history.summary.get("status", "has not ended")
         notes.append(f"cut to step {end}, the last step of {shortest}: {how}")
     siblings: dict[tuple[str, int], list[Curve]] = defaultdict(list)
@@ -231,7 +241,7 @@ def _is_of_the_paper(key: str) -> bool:
 
 def _band(runs: Sequence[Curve], *, end: int | None, from_step: int, gap: int) -> Band:
     steps = np.unique(np.concatenate([curve.steps for curve in runs]))
-    steps = steps[(steps >= from_step) & (steps % gap == 0)]
+    steps = steps[(steps >= from_step) & (steps % min(gap, _MOST) == 0)]
     if end is not None:
         steps = steps[steps <= end]
     steps = steps[np.all([curve.covers(steps) for curve in runs], axis=0)]

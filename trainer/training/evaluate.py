@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from trainer.config.train import Tta
 from trainer.data.batches import Normalize
 from trainer.data.crops import pad
-from trainer.data.images import Split
+from trainer.data.images import ImageSet, Split
+from trainer.errors import ConfigError
 from trainer.training.device import Compute
 from trainer.training.ranks import ALONE, Ranks
 
@@ -108,6 +109,15 @@ def predict(
         (weight, _), *others = _views(images[part], tta)
         averaged[part] = sum((share * logits_of(view) for share, view in others), weight * plain[part])
     return plain, averaged
+
+
+def refuse_views(tta: Tta, image_set: ImageSet) -> None:
+    """Raise ConfigError for views that the test images do not have: one that is a pixel high cannot move by one."""
+    height, width = image_set.test.images.shape[-2:]
+    if tta == "hflip_translate" and min(height, width) < 2:
+        raise ConfigError(
+            f"train.tta: hflip_translate moves images by a pixel, and these are {height}x{width}; set none or hflip"
+        )
 
 
 def evaluated_at_once(images: Tensor) -> int:

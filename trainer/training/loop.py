@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from trainer.config.train import Train
 from trainer.data.images import Split
-from trainer.protocols import Probe, Progress, Record, Sink, Status, View
+from trainer.protocols import Measured, Probe, Progress, Ratio, Record, Sink, Status, View
 from trainer.runs.kept import name_of
 from trainer.training.compiled import needs_a_pass, pass_ahead
 from trainer.training.counters import Clock, Counters, Sums
@@ -27,8 +27,6 @@ _READ_EVERY = 20  # steps between two reads of a GPU's running sums, for the pro
 Keep = Callable[[str, Mapping[str, Any]], None]
 """Writes a state to disk under a name: `checkpoint` is all that a resume needs, `best` the weights of the best epoch,
 `path/EPOCH` those of a kept epoch."""
-
-Measured = Mapping[str, Tensor | float]
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,7 @@ class Loop:
 
     def run_probes(self, due: Sequence[Probe], view: View) -> None:
         """Measure a step with the probes that are due, between its gradient and its update."""
-        metrics: dict[str, Tensor | float] = {}
+        metrics: dict[str, Tensor | Ratio | float] = {}
         for probe in due:
             with self._clock.paused() if probe.clocked_apart else contextlib.nullcontext():
                 metrics |= probe.measure(view)
@@ -164,10 +162,14 @@ class Loop:
     def flush_probes(self) -> None:
         """Read all that the probes have measured from the device at once, and log it."""
         measured, self._measured = self._measured, []
-        waiting = [value for *_, metrics in measured for value in metrics.values() if isinstance(value, Tensor)]
+        waiting = [each for *_, metrics in measured for value in metrics.values() for each in _tensors(value)]
         read = iter(torch.stack([value.float() for value in waiting]).tolist() if waiting else [])
         for epoch, step, metrics in measured:
-            numbers = {key: next(read) if isinstance(value, Tensor) else value for key, value in metrics.items()}
+            numbers: dict[str, float] = {}
+            for key, value in metrics.items():
+                number = value if isinstance(value, int | float) else next(read)
+                if not isinstance(value, Ratio) or next(read) != 0:
+                    numbers[key] = number
             for sink in self.sinks:
                 sink.log(Record(epoch, step, numbers))
 
@@ -391,3 +393,14 @@ def all_finite(model: nn.Module) -> bool:
     # The largest magnitude of each. A sum of squares would overflow for large weights that are finite.
     largest = torch._foreach_norm(values, math.inf)  # pyright: ignore[reportPrivateImportUsage]
     return bool(torch.stack(largest).isfinite().all())
+
+
+def _tensors(value: Tensor | Ratio | float) -> tuple[Tensor, ...]:
+    """Return what is to be read from the device: of a ratio, its value and its divisor."""
+    match value:
+        case Ratio(dividend, divisor):
+            return dividend / divisor, divisor
+        case Tensor():
+            return (value,)
+        case _:
+            return ()

@@ -41,6 +41,7 @@ from trainer.training.averages import Ema, Swa
 from trainer.training.compiled import compiled
 from trainer.training.device import Compute, choose_compute, keep_freed_memory
 from trainer.training.early_stop import Monitor
+from trainer.training.evaluate import refuse_views
 from trainer.training.launched import launched
 from trainer.training.loop import Loop, Outcome
 from trainer.training.losses import build_loss, build_penalty, refuse_loss_over_images
@@ -193,6 +194,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
     train, device = config.train, compute.device
     if train.devices != ranks.size:
         raise ConfigError(f"train.devices: {train.devices}: `trainer train` alone takes several; set train.devices=1")
+    refuse_views(train.tta, image_set)
     model = drawn_network(config.model, image_set, seed=config.seed, sides=config.augment.side.pixels)
     torch.zeros(1, device=device)  # a GPU begins with its first tensor, which is no preparation of images
     compute.synchronize()

@@ -18,27 +18,35 @@ Seen = Callable[[Tensor, Tensor], None]
 class Step:
     """A batch of images [N, C, H, W] and targets [N] or [N, K]: its gradient, then its update.
 
-    They may be a part `of` a batch of so many images. If the step is `watched`, a probe asks for its `view`. So the
-    state of the generators is kept, to draw the same numbers again, and all parameters get a gradient, as for clipping.
+    They may be a part `of` a batch of so many images. They are processed in `pieces`, by default `train.accumulate`,
+    and never in more than there are images. If the step is `watched`, a probe asks for its `view`. So the state of the
+    generators is kept, to draw the same numbers again, and all parameters get a gradient, as for clipping.
     Otherwise those whose rate has ended get none: for a first bias it would cost the gradient of the whole second
     layer's input.
     """
 
     def __init__(
-        self, parts: Parts, images: Tensor, targets: Tensor, *, of: int | None = None, watched: bool = False
+        self,
+        parts: Parts,
+        images: Tensor,
+        targets: Tensor,
+        *,
+        of: int | None = None,
+        watched: bool = False,
+        pieces: int | None = None,
     ) -> None:
         self._parts, self._images, self._targets = parts, images, targets
         self._of = len(targets) if of is None else of
+        self._pieces = min(parts.config.accumulate if pieces is None else pieces, len(targets))
         self._generators = random_state(parts.compute.device) if watched else None
         self._learning = None if watched or parts.config.clip_grad_norm else parts.learning
 
     def backward(self, seen: Seen | None = None) -> Tensor:
-        """Return the objective [] and add its scaled gradient to `.grad`, in `accumulate` parts.
+        """Return the objective [] and add its scaled gradient to `.grad`, piece by piece.
 
-        `seen` is told of each part, without waiting for the device.
+        `seen` is told of each piece, without waiting for the device.
         """
-        parts = self._parts
-        pieces = min(parts.config.accumulate, len(self._targets))
+        parts, pieces = self._parts, self._pieces
         objective = torch.zeros((), device=parts.compute.device)
         parts.optimizer.zero_grad(set_to_none=True)
         for x, y in zip(self._images.tensor_split(pieces), self._targets.tensor_split(pieces), strict=True):
@@ -96,7 +104,7 @@ class Step:
             for images, targets in zip(
                 self._images.split(size)[:count], self._targets.split(size)[:count], strict=True
             ):
-                part = Step(parts, images, targets, watched=True)
+                part = Step(parts, images, targets, watched=True, pieces=self._pieces_of(size))
                 part.backward()
                 times = len(self._targets) / size if parts.reduction == "sum" else 1.0
                 found.append(tuple(times * g for g in part.gradient()))
@@ -122,6 +130,16 @@ class Step:
             step, epoch, lr, parts.model, images, targets, loss, ours, loss_and_gradient, gradients_of_parts,
             next_parameters,
         )  # fmt: skip
+
+    def _pieces_of(self, images: int) -> int:
+        """Return the number of pieces in which so many of this step's images are processed by themselves.
+
+        One if they fit into a piece of the step, so that they share their batch statistics. No piece is larger than the
+        step's, for memory. None is a single image where the step has none, since BatchNorm may refuse it: of 3 images
+        in a step of pairs, the piece is all 3.
+        """
+        largest, smallest = -(-len(self._targets) // self._pieces), len(self._targets) // self._pieces
+        return max(1, min(-(-images // largest), images // min(2, smallest)))
 
     def _found(self) -> list[Tensor | None]:
         """Return the scaled gradient of each trained parameter, None for one that the objective does not depend on."""

@@ -22,7 +22,7 @@ from trainer.runs.checkpoint import load_checkpoint
 from trainer.runs.folder import read_summary
 from trainer.runs.kept import run_of, suffix_of
 from trainer.training.device import Compute, choose_compute
-from trainer.training.evaluate import Evaluation, evaluate
+from trainer.training.evaluate import Evaluation, evaluate, refuse_views
 from trainer.training.losses import build_loss
 from trainer.training.networks import build_network
 from trainer.training.numerics import numerics
@@ -59,6 +59,7 @@ def load_trained(path: Path, changes: Mapping[str, object] | None = None) -> Tra
         remember(folder)
     config = validate(lay_over(as_stored(state["config"]), nest(changes or {})))
     image_set = load_image_set(config.data, seed=config.seed)
+    refuse_views(config.train.tta, image_set)
     if "data" in state and state["data"] != image_set.fingerprint():
         said = f"{config.data.name}: these are not the images that {path} was trained with"
         risk = "; it has not kept their mean and std, so its numbers can be wrong"

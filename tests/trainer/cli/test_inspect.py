@@ -12,8 +12,9 @@ from PIL import Image
 from standin import Standin
 
 from trainer.config import load_config
+from trainer.errors import ConfigError
 from trainer.inspect import comparison
-from trainer.inspect.network import InspectedNetwork
+from trainer.inspect.network import InspectedNetwork, load_network
 from trainer.runs.checkpoint import load_checkpoint, save_checkpoint
 from trainer.training.run import start_run
 from trainer.training.trained import evaluate_trained
@@ -97,6 +98,39 @@ def test_several_networks_are_drawn_side_by_side(
 
 
 @pytest.mark.parametrize(
+    ("asked", "names", "index"),
+    [
+        ("0", ("3", "2", "1", "0"), 0),
+        ("3", ("3", "2", "1", "0"), 3),
+        (None, ("3", "2", "1", "0"), 0),
+        ("class:3", ("3", "2", "1", "0"), 1),
+        ("class:cat", ("dog", "cat", "class:cat", "owl"), 5),  # a name as it is comes first
+        ("class:owl", ("dog", "cat", "class:cat", "owl"), 0),
+        ("cat", ("dog", "cat", "class:cat", "owl"), 3),
+        (None, ("dog", "cat", "class:cat", "owl"), 3),
+        (None, ("dog", "fox", "owl", "hen", "cat"), 0),  # no test image is of a cat
+    ],
+)
+def test_a_whole_number_is_always_that_of_an_image(
+    runs: Path, asked: str | None, names: tuple[str, ...], index: int
+) -> None:
+    """Before: with classes called by numbers it was the class, also where no picture was asked for."""
+    network = load_network(runs / "ghost0", {})
+    test = replace(network.image_set.test, labels=torch.tensor([3, 0, 3, 1, 3, 2]))
+    named = replace(network, image_set=replace(network.image_set, test=test, class_names=names))
+    assert named.find_picture(asked) == index
+
+
+def test_a_number_beyond_the_test_set_that_is_a_class_says_how_to_ask_for_it(runs: Path) -> None:
+    network = load_network(runs / "ghost0", {})
+    named = replace(network, image_set=replace(network.image_set, class_names=("1998", "2024")))
+    with pytest.raises(
+        ConfigError, match=r"^--picture: 2024: the test set has 16 pictures, 0 to 15; its class 2024 is c"
+    ):
+        named.find_picture("2024")
+
+
+@pytest.mark.parametrize(
     ("flags", "said"),
     [
         (["--layers", "features.blok1"], "--layers: no layer is called 'features.blok1'; did you mean 'features.block"),
@@ -104,6 +138,7 @@ def test_several_networks_are_drawn_side_by_side(
         (["--picture", "-1"], "--picture: -1: the test set has 16 pictures, 0 to 15"),
         (["--picture=--5"], "--picture: no class is called '--5'"),
         (["--picture", "drak"], "--picture: no class is called 'drak'; did you mean 'dark'?"),
+        (["--picture", "class:drak"], "--picture: no class is called 'drak'; did you mean 'dark'?"),
     ],
 )
 def test_unknown_layers_and_pictures_are_one_line(

@@ -2,9 +2,11 @@
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,6 +19,7 @@ from trainer.inspect.layers import (
     check_layers,
     feature_maps,
     first_filters,
+    has_maps,
     last_maps,
     output_shapes,
     stages,
@@ -150,6 +153,42 @@ def test_statistics_of_a_layer_that_is_known() -> None:
     assert conv["activation_mean"] == -0.75 and conv["dead"] == 0
     assert conv["activation_std"] == pytest.approx(math.sqrt((9 + 36 + 16 + 64) / 4 - 0.75**2))
     assert relu["dead"] == 0.5 and relu["weight_norm"] is None
+
+
+def swin() -> tuple[nn.Module, nn.Module]:
+    sizes = {"depths": (1, 1, 1, 1), "embed_dim": 24, "num_heads": (1, 2, 3, 4)}
+    net: Any = timm.create_model("swin_tiny_patch4_window7_224", img_size=32, num_classes=10, **sizes).eval()
+    return net, net.layers[0].blocks[0].norm1
+
+
+def convnext() -> tuple[nn.Module, nn.Module]:
+    net: Any = timm.create_model("convnext_tiny", depths=(1, 1, 1, 1), dims=(10, 12, 16, 20), num_classes=10).eval()
+    return net, net.stages[0].blocks[0].norm
+
+
+@pytest.mark.parametrize("build", [swin, convnext])
+def test_dead_channels_of_outputs_with_channels_last_are_those_of_the_last_axis(
+    build: Callable[[], tuple[nn.Module, Any]],
+) -> None:
+    """Before: their second axis was taken, which is the height, and none was dead."""
+    net, norm = build()
+    with torch.no_grad():
+        norm.weight[: len(norm.weight) // 2] = 0
+        norm.bias[: len(norm.weight) // 2] = 0
+    (name,) = [name for name, layer in net.named_modules() if layer is norm]
+    rows = {row["layer"]: row for row in statistics(net, drawn(4, 3, 32, 32))}
+    assert rows[name]["dead"] == 0.5
+    assert {row["dead"] for other, row in rows.items() if other != name and row["kind"] != "Identity"} == {0}
+
+
+def test_maps_inside_a_block_with_channels_last_are_no_maps() -> None:
+    """Before: a linear layer's output [N, 1, 1, C] was the last one with maps, of one channel, for Grad-CAM."""
+    net, _ = convnext()
+    shapes = output_shapes(net, drawn(2, 3, 32, 32))
+    assert shapes["stages.0.blocks.0.mlp.act"] == (2, 64, 40)
+    assert shapes["stages.0"] == (2, 10, 8, 8) and shapes["stages.1.blocks.0.conv_dw"] == (2, 12, 4, 4)
+    last = last_maps(net, shapes)
+    assert last and has_maps(shapes[last]) and "mlp" not in last
 
 
 def test_statistics_of_a_network_of_nan_are_null() -> None:

@@ -92,6 +92,11 @@ def test_eigenvalues_and_trace_are_those_of_the_whole_hessian(
     assert abs(row["trace"] - whole.trace().item()) < 3 * row["trace_error"]
 
 
+def test_a_chunk_of_more_than_all_images_is_all_however_large(network: MeasuredNetwork) -> None:
+    """Before: 10^400 was a traceback."""
+    assert len(build_mean_loss(network, chunk=10**400, batch_statistics=False, dtype=torch.float32).parts) == 1
+
+
 def test_a_chunk_is_memory_alone_but_a_batch_where_norms_use_its_statistics(
     network: MeasuredNetwork, tmp_path: Path
 ) -> None:

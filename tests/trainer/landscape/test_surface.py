@@ -212,6 +212,25 @@ def test_a_reach_that_spans_nothing_is_refused(
         measured(network, tmp_path, dims=1, reach=reach)
 
 
+@pytest.mark.parametrize("plane", ["random", "path"])
+@pytest.mark.parametrize("reach", [1e40, 1e308])
+def test_a_reach_beyond_float32_is_one_line_before_anything_is_measured(
+    network: MeasuredNetwork, tmp_path: Path, plane: str, reach: float
+) -> None:
+    """Before: 1e40 was a traceback, 1e308 a result whose places were null, which no panel could draw."""
+    with pytest.raises(ConfigError, match=r"--reach: 1e\+\d+ goes further than float32 numbers do"):
+        measured(network, tmp_path, plane=plane, dims=1, reach=reach)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("dims", "points", "most"), [(1, 10**30 + 1, "1,000,000"), (2, 1001, "1,000")])
+def test_more_points_than_memory_has_room_for_are_one_line(
+    network: MeasuredNetwork, tmp_path: Path, dims: int, points: int, most: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"--points: {points} along .* take at most {most}"):
+        measured(network, tmp_path, dims=dims, points=points)
+
+
 def test_the_plane_of_a_path_may_end_with_the_path(network: MeasuredNetwork, tmp_path: Path) -> None:
     found = measured(network, tmp_path, plane="path", reach=0)
     assert min(row["alpha"] for row in found["rows"]) == min(place["alpha"] for place in found["path"])

@@ -85,6 +85,20 @@ def test_weights_that_have_not_moved_have_no_ratio_to_the_way_they_went(
     assert all(isfinite(value) for row in rows.values() for value in row.values())
 
 
+def test_a_step_that_moves_no_weight_has_no_ratio_to_the_way_at_any_rate(watch: Callable[..., Any]) -> None:
+    """A rate of 1e-30 is lost in float32. Before: `runs/lipschitz` was infinite."""
+    _, rows = watch([*HANDMADE, "probe.drift.every=1", "optimizer.name=sgd", "optimizer.lr=1e-30", "train.max_steps=3"])
+    assert "runs/grad_distance" in rows[1] and "runs/beta" in rows[1]
+    assert not any("runs/lipschitz" in row for row in rows.values())
+
+
+def test_a_gradient_of_zero_has_no_ratio_to_its_length(descend: Callable[..., Any], bowl: type) -> None:
+    flat = bowl(torch.tensor(2.0), torch.tensor([0.0, 0.0]))
+    rows = descend(flat, 0.1, 3, ["probe.drift.every=1"])
+    assert "runs/grad_distance" in rows[1]
+    assert not {"runs/beta", "runs/lipschitz"} & rows[1].keys()
+
+
 def test_walk(watch: Callable[..., Any], overrides: list[str]) -> None:
     steps, rows = watch([*overrides, "probe.walk.every=2", "probe.walk.points=3", "train.max_steps=3"])
     for seen in steps[::2]:

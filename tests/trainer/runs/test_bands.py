@@ -109,6 +109,21 @@ def test_values_that_end_in_null_have_diverged_also_where_the_run_had_no_time_to
     assert (band.high.tolist(), band.diverged) == ([3, 2, 2, 2], {0.3: 0})
 
 
+def test_a_finished_run_whose_values_end_in_null_has_not_diverged() -> None:
+    """Before: it was left out after step 1, as diverged. A cosine with a gradient of 0 is no number."""
+    found = bands([history([1.0] * 4, lr=0.1), history([2.0, 2.0, None, None], lr=0.2), history([3.0] * 4, lr=0.3)])
+    (band,) = found.bands
+    assert (band.steps.tolist(), band.high.tolist(), band.diverged, found.notes) == ([0, 1], [3, 3], {}, ())
+
+
+@pytest.mark.parametrize("huge", [10**30, 10**400])
+def test_a_gap_beyond_all_steps_leaves_the_first_and_a_start_beyond_them_none(huge: int) -> None:
+    """Before: numpy's OverflowError."""
+    runs = [history([1.0] * 4, lr=0.1), history([2.0] * 4, lr=0.2)]
+    assert bands(runs, gap=huge).bands[0].steps.tolist() == [0]
+    assert bands(runs, from_step=huge).bands == ()
+
+
 def test_a_null_that_is_followed_by_numbers_takes_its_step_out_of_the_band() -> None:
     (band,) = bands([history([1.0] * 4, lr=0.1), history([2.0, None, 2.0, 2.0], lr=0.2)]).bands
     assert (band.steps.tolist(), band.diverged) == ([0, 2, 3], {})

@@ -1,5 +1,8 @@
 """Accuracy and views, with a network whose answers are known."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -8,9 +11,12 @@ from trainer.config import load_config
 from trainer.config.train import Train
 from trainer.data.batches import Normalize
 from trainer.data.images import Split
+from trainer.errors import ConfigError
 from trainer.runs.folder import config_hash
 from trainer.training.device import choose_compute
 from trainer.training.evaluate import evaluate, evaluated_at_once, predict
+from trainer.training.run import start_run
+from trainer.training.trained import evaluate_trained
 
 COMPUTE = choose_compute(Train(device="cpu", precision="float32"))
 PLAIN = Normalize((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -45,6 +51,23 @@ def test_views_are_averaged_as_written(tta) -> None:
     plain, averaged = predict(net, split.images, PLAIN, COMPUTE, tta=tta, batch_size=3)
     torch.testing.assert_close(plain, net(x))
     torch.testing.assert_close(averaged, expected)
+
+
+def test_views_that_images_of_one_pixel_do_not_have_are_one_line_at_the_start(tmp_path: Path) -> None:
+    """Before: a traceback after the first epoch."""
+    draw = np.random.default_rng(0)
+    x, y = draw.integers(0, 255, (16, 1, 1, 3), dtype=np.uint8), np.arange(16) % 2
+    np.savez(tmp_path / "one.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    words = ["data.name=npz", f"data.root={tmp_path}/one.npz", "data.image_size=1",
+             "model.name=handmade_mlp", "model.hidden=[2]", "train.epochs=1", "train.batch_size=8", "train.device=cpu",
+             "augment.crop.padding=0", "sink.wandb.mode=disabled", "sink.console.mode=off"]  # fmt: skip
+    said = "^train.tta: hflip_translate moves images by a pixel, and these are 1x1; set none or hflip$"
+    with pytest.raises(ConfigError, match=said):
+        start_run(load_config([*words, "train.tta=hflip_translate"]).config, runs=tmp_path / "runs", name="views")
+    run = start_run(load_config([*words, "train.tta=hflip"]).config, runs=tmp_path / "runs", name="mirror").folder
+    assert [each.name for each in (tmp_path / "runs").iterdir()] == ["mirror"]
+    with pytest.raises(ConfigError, match=said):
+        evaluate_trained(run, {"train.tta": "hflip_translate"})
 
 
 @pytest.mark.parametrize("tta", ["none", "hflip"])
