@@ -45,7 +45,7 @@ def watched(net: nn.Module, see: Callable[[str, nn.Module, Tensor], None]) -> It
 
 
 class _Channels:
-    """Where the channels of outputs are, which come in the order in which layers and containers finish.
+    """Finder of the channels of outputs, which come in the order in which layers and containers finish.
 
     Maps are [N, C, H, W] by default. In some of timm's networks they are [N, H, W, C]: everywhere but in convolutions
     (Swin), or inside a block that ends in linear layers (ConvNeXt). What has no layout of its own, such as an
