@@ -146,6 +146,7 @@ def run_until_decided(
     entries = {entry.point.key: entry for entry in sweep.entries}
     tried = set[str]()
     signal: int | None = None
+    _needed(sweep, ()).begin()  # archives may decide it without a run
     while True:
         progress = sweep.progress()
         outcomes = _outcomes(progress, sweep.seeds)
@@ -161,8 +162,7 @@ def run_until_decided(
         say(f"{len(still)} configurations in question, {len(wanted)} run{'s' * (len(wanted) > 1)}")
         wanted = [entry for entry in wanted if entry.point.key not in running]
         tried |= {entry.point.key for entry in wanted}
-        part = _needed(sweep, {status.point.key for status in _begun(progress).points}, wanted)
-        _, signal = part.run(wanted=wanted, jobs=jobs, devices=devices, watch=watch)
+        _, signal = _needed(sweep, wanted).run(wanted=wanted, jobs=jobs, devices=devices, watch=watch)
 
 
 def _refuse_no_metric(sweep: LocalSweep, progress: Progress) -> None:
@@ -181,13 +181,15 @@ def _in_points(metric: Metric | None) -> bool:
     return metric is not None and "accuracy" in metric.name
 
 
-def _needed(sweep: LocalSweep, begun: Collection[str], wanted: Sequence[Entry]) -> LocalSweep:
-    """Return the part of a sweep that is begun or wanted. The seeds that are wanted are noted in its ledger."""
+def _needed(sweep: LocalSweep, wanted: Sequence[Entry]) -> LocalSweep:
+    """Return the part of a sweep that is begun or wanted. Its seeds are noted in the ledger."""
+    begun = [status.point.key for status in _begun(sweep.progress()).points]
     keys = {*begun, *(entry.point.key for entry in wanted)}
-    used = {entry.point.values[SEED] for entry in wanted}
+    entries = tuple(entry for entry in sweep.checked.entries if entry.point.key in keys)
+    used = {entry.point.values[SEED] for entry in entries}
     return replace(
         sweep,
-        checked=replace(sweep.checked, entries=tuple(e for e in sweep.checked.entries if e.point.key in keys)),
+        checked=replace(sweep.checked, entries=entries),
         seeds=tuple(seed for seed in sweep.seeds if seed in used),
     )
 
