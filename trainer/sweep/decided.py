@@ -15,7 +15,7 @@ from typing import Any
 from trainer.config.explain import did_you_mean
 from trainer.errors import SweepError
 from trainer.runs.groups import SEED
-from trainer.statistics.sequential import Decision, Design, decide
+from trainer.statistics.sequential import Decision, Design, decide, runs_taken
 from trainer.sweep.engine import Watch
 from trainer.sweep.file import Metric
 from trainer.sweep.header import Until, seeds_tried
@@ -38,11 +38,7 @@ class Decided:
     design: Mapping[str, Any]  # as the ledger has it
     signal: int | None
     until: Until  # the design in the words of the sweep's file, which a report reads
-
-    @property
-    def runs(self) -> int:
-        """Return the number of runs that were made or taken from archives."""
-        return sum(bool(status.attempts) and status.state != "waiting" for status in self.progress.points)
+    runs: int  # that this took, made or from archives
 
     @property
     def left(self) -> int:
@@ -153,7 +149,10 @@ def run_until_decided(
         decisions, still = decide(outcomes.samples, design, spent=outcomes.spent)
         wanted = [entries[key] for key in _wanted(outcomes, list(entries), still, design) if key not in tried]
         if signal or not wanted:
-            return Decided(_begun(progress), tuple(decisions), tuple(still), outcomes.failed, noted, signal, until)
+            runs = runs_taken(outcomes.had, decisions, still, design)
+            return Decided(
+                _begun(progress), tuple(decisions), tuple(still), outcomes.failed, noted, signal, until, runs
+            )
         _refuse_no_metric(sweep, progress)
         running = {status.point.key for status in progress.points if status.state == "running"}
         if all(entry.point.key in running for entry in wanted):  # by another controller
@@ -212,6 +211,14 @@ class _Outcomes:
         return [label for label, group in self.groups.items() if all(map(_has_ended, group))]
 
     @property
+    def had(self) -> dict[str, list[bool]]:
+        """Return which runs have an outcome, of those of each configuration that were begun."""
+        return {
+            label: [_has_ended(status) and not self.has_failed(status) for status in group if _was_begun(status)]
+            for label, group in self.groups.items()
+        }
+
+    @property
     def failed(self) -> dict[str, int]:
         counts = {label: sum(map(self.has_failed, group)) for label, group in self.groups.items()}
         return {label: count for label, count in counts.items() if count}
@@ -251,6 +258,10 @@ def _wanted(outcomes: _Outcomes, order: Sequence[str], still: Sequence[str], des
 
 def _has_ended(status: PointStatus) -> bool:
     return status.state in ("finished", "crashed", "diverged")
+
+
+def _was_begun(status: PointStatus) -> bool:
+    return bool(status.attempts) and status.state != "waiting"
 
 
 def _begun(progress: Progress) -> Progress:
