@@ -26,8 +26,9 @@ FAILED = "failed"
 """The measure of a run that is 1 if it diverged or stayed at chance, else 0."""
 
 MARKS = ("interim", "survivors only", "seeds until decided")
-"""Marks of a verdict, each something that it is subject to: planned seeds are missing, runs failed or were stopped
-early, seeds were added until something was decided, which the test of a fixed number of seeds does not know."""
+"""Marks of a verdict, each something that it is subject to: planned seeds or runs of a search are missing, runs failed
+or were stopped early, seeds were added until something was decided, which the test of a fixed number of seeds does not
+know."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Configuration:
     failed: tuple[Run, ...] = ()  # diverged or at chance, one of each seed that has no counting run
     stopped: tuple[int, ...] = ()  # seeds whose run the sweep stopped early, and that have no other
     planned: tuple[int, ...] = ()  # seeds that the sweep's file asks for, empty if it does not say
+    searched: bool = False  # by a search that is to make further runs, of any configuration
     until_decided: bool = False  # seeds were added until the sweep was decided, so `planned` has those that are there
     siblings: Siblings | None = None  # with the runs at all other learning rates, or of all other lengths
     stored: Mapping[str, Any] = field(default_factory=dict)  # `values` as runs have them, where those differ
@@ -52,7 +54,7 @@ class Configuration:
     def marks(self) -> tuple[str, ...]:
         """Return what a verdict on this configuration is subject to, of `MARKS`."""
         ended = self.ended
-        interim = ended and not ended.issuperset(self.planned)
+        interim = ended and (self.searched or not ended.issuperset(self.planned))
         found = (interim, self.runs and (self.failed or self.stopped), self.until_decided and ended)
         return tuple(mark for mark, is_so in zip(MARKS, found, strict=True) if is_so)
 
@@ -217,6 +219,17 @@ def settled(
             (split if number else kept).append(replace(own, runs=tuple(counting), failed=tuple(diverged)))
     learned, at_chance = _without_those_at_chance(_with_own_labels([*kept, *split]))
     return learned, [*aside, *at_chance], [*problems, *map(_no_better_than_chance, at_chance)]
+
+
+def with_search(
+    configurations: Sequence[Configuration], unfinished: Iterable[Run], expected: int | None
+) -> list[Configuration]:
+    """Return the configurations, marked if they are of a search with fewer runs that ended than are expected."""
+    if expected is None or any(each.planned for each in configurations):
+        return [*configurations]
+    runs = [*(run for each in configurations for run in each.runs), *unfinished]
+    ended = sum(run.status in ("finished", "stopped", "diverged") for run in runs)
+    return [replace(each, searched=ended < expected) for each in configurations]
 
 
 def _kinds(configuration: Configuration) -> list[list[Run]]:

@@ -6,11 +6,12 @@ runs are passed over.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from trainer.report.configurations import Configuration
 from trainer.report.folders import Problem, Run
 from trainer.runs.groups import decisive, identity
-from trainer.statistics.sequential import Decision, Design, decide
+from trainer.statistics.sequential import Decision, Design, decide, runs_taken
 from trainer.sweep.header import Until, seeds_tried, seeds_until
 
 _STILL_TO_COME = ("running", "interrupted", "stopped")
@@ -21,6 +22,7 @@ class Decided:
     until: Until
     decisions: tuple[Decision, ...]  # one for each pair that is tested
     open: tuple[str, ...]  # labels of configurations that need another seed
+    runs: int  # that this took
 
     def about(self, name: str) -> list[Decision]:
         """Return the decisions that the question is about: those with this configuration if that is which is best."""
@@ -45,37 +47,35 @@ def decided_of(
     labels = [each.label for each in asked]
     crashed = {(_identity(run), run.seed) for run in unfinished if run.status not in _STILL_TO_COME}
     samples: dict[str, list[float]] = {}
+    had: dict[str, list[bool]] = {}
     next_seed: dict[str, int | None] = {}
     for each in asked:
         lost = {seed for config, seed in crashed if config == identity(decisive(each.config))}
         seeds = seeds_until(each.planned, seeds_tried(until.at_most))
-        samples[each.label], next_seed[each.label] = _in_order(each, seeds, lost, metric)
+        ended = _in_order(each, seeds, lost, metric)
+        next_seed[each.label] = next((seed for seed in seeds if seed not in ended), None)
+        before = [ended[seed] for seed in takewhile(ended.__contains__, seeds)]
+        samples[each.label] = [value for value in before if value is not None]
+        had[each.label] = [value is not None for value in ended.values()]
     try:
         control = labels.index(until.control) if until.control else None
         design = Design(until.question, control, until.at_least, until.at_most, until.margin, highest)
         spent = [label for label, seed in next_seed.items() if seed is None]
         decisions, still = decide(samples, design, spent=spent)
+        runs = runs_taken(had, decisions, still, design)
     except ValueError:
-        decisions, still = [], []
-    found = Decided(until, tuple(decisions), tuple(still))
+        decisions, still, runs = [], [], sum(map(len, had.values()))
+    found = Decided(until, tuple(decisions), tuple(still), runs)
     return found, [_planned(each, next_seed.get(each.label), still) for each in configurations]
 
 
-def _in_order(
-    each: Configuration, seeds: Sequence[int], lost: Collection[int], metric: str
-) -> tuple[list[float], int | None]:
-    """Return (the outcomes in the order of the seeds, the first seed that is still to come or None)."""
+def _in_order(each: Configuration, seeds: Sequence[int], lost: Collection[int], metric: str) -> dict[int, float | None]:
+    """Return the outcomes of the seeds that ended, in the order of the seeds, None of a run that has none."""
     ended = {run.seed: run.measure("metric") for run in each.runs}
     for run in each.failed:  # a sweep knows what is at chance from its metric alone
         counts = run.status == "finished" and metric != "test/accuracy"
         ended[run.seed] = run.measure("metric") if counts else None
-    outcomes: list[float] = []
-    for seed in seeds:
-        if seed not in ended and seed not in lost:
-            return outcomes, seed
-        if (value := ended.get(seed)) is not None:
-            outcomes.append(value)
-    return outcomes, None
+    return {seed: ended.get(seed) for seed in seeds if seed in ended or seed in lost}
 
 
 def _planned(each: Configuration, next_seed: int | None, still: Collection[str]) -> Configuration:

@@ -225,10 +225,9 @@ class Table:
     @property
     def interim(self) -> bool:
         """Return whether runs are still to come: planned seeds of a grid, or runs of a search."""
-        if not any(each.planned for each in self.configurations):
-            ended = sum(run.status in ("finished", "stopped", "diverged") for run in self.runs)
-            return self.expected is not None and ended < self.expected
-        return any(not each.ended.issuperset(each.planned) for each in self.configurations)
+        if not self.configurations:  # of a search without runs
+            return bool(self.expected)
+        return any(each.searched or not each.ended.issuperset(each.planned) for each in self.configurations)
 
     @cached_property
     def lost(self) -> list[Run]:

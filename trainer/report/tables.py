@@ -12,7 +12,7 @@ from pathlib import Path
 from trainer.errors import UserError
 from trainer.published import experiments
 from trainer.report.asked import asked_of
-from trainer.report.configurations import Configuration, cut_short_in, of_sweep, settled, with_siblings
+from trainer.report.configurations import Configuration, cut_short_in, of_sweep, settled, with_search, with_siblings
 from trainer.report.controls import control_among
 from trainer.report.decided import decided_of, still_missing
 from trainer.report.folders import Problem, Read, read_results, runs_of
@@ -95,6 +95,7 @@ def read_table_of(source: Source, read: Read = read_result) -> Table:
         decided, configurations = decided_of(header.until, configurations, unfinished, metric=metric, highest=highest)
         missing = still_missing(missing, configurations)
         expected = sum(len(each.planned) for each in configurations)
+    configurations = with_search(configurations, unfinished, expected)
     over = header.outcome.over if header.outcome else None
     if over == EPOCHS:
         others = [*others, *cut_short_in(configurations)]

@@ -9,6 +9,9 @@ from scipy import optimize, special
 
 from trainer.statistics.describe import LEVEL, std_of
 
+_FAR = 1e4
+"""t beyond which the noise of the means is nothing beside that of the spread. scipy's function ends at some 5e4."""
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -20,7 +23,9 @@ class Effect:
 
 
 def effect(a: Sequence[float], b: Sequence[float]) -> Effect | None:
-    """Return the standardized difference a - b. None for fewer than two values of one, and if neither varies.
+    """Return the standardized difference a - b.
+
+    None for fewer than two values of one, if neither varies, and if it is beyond all numbers.
 
     The standard deviation is pooled over both. g is Cohen's d times the correction for small samples, gamma(f / 2) /
     (sqrt(f / 2) gamma((f - 1) / 2)) with f degrees of freedom (Hedges 1981). The interval inverts the noncentral
@@ -31,17 +36,22 @@ def effect(a: Sequence[float], b: Sequence[float]) -> Effect | None:
         return None
     df = na + nb - 2
     std = math.sqrt(((na - 1) * std_of(a) ** 2 + (nb - 1) * std_of(b) ** 2) / df)
-    if std == 0:
-        return None
     unit = math.sqrt(1 / na + 1 / nb)
-    d = (fmean(a) - fmean(b)) / std
+    d = (fmean(a) - fmean(b)) / std if std else math.inf
+    if not math.isfinite(d / unit):
+        return None
     correction = math.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) / math.sqrt(df / 2)
     low, high = (_noncentral(df, quantile, d / unit) * unit * correction for quantile in (1 - LEVEL / 2, LEVEL / 2))
     return Effect(d * correction, low, high)
 
 
 def _noncentral(df: int, quantile: float, t: float) -> float:
-    """Return the noncentrality with which t is this quantile. scipy's inverse has no negative ones."""
+    """Return the noncentrality with which t is this quantile. scipy's inverse has no negative ones.
+
+    Far away t is the noncentrality over the standard deviation, whose square is chi-squared over `df`.
+    """
+    if abs(t) > _FAR:
+        return t * math.sqrt(float(special.chdtri(df, quantile if t > 0 else 1 - quantile)) / df)
     bracket = t - 10 - abs(t), t + 10 + abs(t)
     return optimize.root_scalar(lambda shift: _below(t, df, shift) - quantile, bracket=bracket, method="brentq").root
 

@@ -1,6 +1,6 @@
 """Failure as an outcome of a run: which runs are at chance, the share that failed, and samples with two humps."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from trainer.statistics.describe import LEVEL
-from trainer.statistics.differences import holm_by_name
+from trainer.statistics.differences import ROUNDING, holm_by_name
 
 CHANCE_LEVEL = 0.001
 """Level of the test whether an accuracy is above chance."""
@@ -77,14 +77,32 @@ def _boschloo_p(a: int, n: int, b: int, m: int) -> float:
     return min(1.0, float(stats.boschloo_exact([[a, b], [n - a, m - b]]).pvalue))
 
 
-def two_humped(values: Mapping[int, float]) -> bool:
+def resolution_of(values: Iterable[float]) -> float:
+    """Return the grid that values may be rounded to, such as one test image: their smallest difference.
+
+    It is at most 1 of whole numbers, and 0 of values without ties.
+    """
+    ordered = np.sort(np.asarray([*values], dtype=float))
+    steps = np.diff(ordered)
+    own = steps[steps > ROUNDING * np.abs(ordered[1:])]
+    if len(own) == len(steps) or not len(own):
+        return 0.0
+    return min(float(own.min()), 1.0) if (ordered == ordered.round()).all() else float(own.min())
+
+
+def two_humped(values: Mapping[int, float], *, resolution: float = 0.0) -> bool:
     """Return whether the largest gap between neighbours fills more of the range than in 99 % of normal samples.
 
-    Fewer than four values cannot show it. The border is simulated with a fixed seed.
+    Fewer than four values cannot show it. The border is simulated with a fixed seed. It is that of numbers without
+    ties, so of values that are rounded to a `resolution` the smallest share counts that they can have had before.
     """
-    if len(values) < _FEWEST_FOR_HUMPS or len(set(values.values())) == 1:
+    if len(values) < _FEWEST_FOR_HUMPS:
         return False
-    return bool(_gap_share(np.asarray([*values.values()])) > _gap_border(len(values)))
+    ordered = np.sort(np.asarray([*values.values()]))
+    spread = ordered[-1] - ordered[0]
+    if spread <= ROUNDING * np.abs(ordered).max():
+        return False
+    return bool((np.diff(ordered).max() - resolution) / (spread + resolution) > _gap_border(len(values)))
 
 
 def _gap_share(values: np.ndarray) -> np.ndarray:

@@ -259,3 +259,20 @@ def decide(
         for (a, b), code, at in zip(design.pairs(len(names)), course.verdicts[0], course.decided_at[0], strict=True)
     ]
     return decisions, [name for name, active in zip(names, course.active[0], strict=True) if active]
+
+
+def runs_taken(
+    had: Mapping[str, Sequence[bool]], decisions: Collection[Decision], still: Collection[str], design: Design
+) -> int:
+    """Return how many runs the decisions took, and the next look of what is in question. Others were there already.
+
+    `had` says of the runs of each configuration, in the order of their seeds, which had an outcome. The next seed
+    replaced one that had none.
+    """
+    total = 0
+    for name, outcomes in had.items():
+        looked = max((each.seeds for each in decisions if name in (each.a, each.b)), default=0)
+        needed = max(design.at_least, looked + (name in still))
+        places = [place for place, has_one in enumerate(outcomes, 1) if has_one]
+        total += places[needed - 1] if len(places) > needed else len(outcomes)
+    return total

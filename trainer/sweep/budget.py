@@ -196,6 +196,9 @@ def run_for(
     known: dict[str, Round | None] = {}
     skipped: list[str] = []
     signal: int | None = None
+    for sweep in sweeps:
+        if sweep.packed.had:  # which may be all of it, or no round may fit
+            sweep.begin()
     while not signal:
         for sweep in sweeps:
             if sweep.name not in known:

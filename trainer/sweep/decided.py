@@ -15,7 +15,7 @@ from typing import Any
 from trainer.config.explain import did_you_mean
 from trainer.errors import SweepError
 from trainer.runs.groups import SEED
-from trainer.statistics.sequential import Decision, Design, decide
+from trainer.statistics.sequential import Decision, Design, decide, runs_taken
 from trainer.sweep.engine import Watch
 from trainer.sweep.file import Metric
 from trainer.sweep.header import Until, seeds_tried
@@ -38,11 +38,7 @@ class Decided:
     design: Mapping[str, Any]  # as the ledger has it
     signal: int | None
     until: Until  # the design in the words of the sweep's file, which a report reads
-
-    @property
-    def runs(self) -> int:
-        """Return the number of runs that were made or taken from archives."""
-        return sum(bool(status.attempts) and status.state != "waiting" for status in self.progress.points)
+    runs: int  # that this took, made or from archives
 
     @property
     def left(self) -> int:
@@ -146,13 +142,17 @@ def run_until_decided(
     entries = {entry.point.key: entry for entry in sweep.entries}
     tried = set[str]()
     signal: int | None = None
+    _needed(sweep, ()).begin()  # archives may decide it without a run
     while True:
         progress = sweep.progress()
         outcomes = _outcomes(progress, sweep.seeds)
         decisions, still = decide(outcomes.samples, design, spent=outcomes.spent)
         wanted = [entries[key] for key in _wanted(outcomes, list(entries), still, design) if key not in tried]
         if signal or not wanted:
-            return Decided(_begun(progress), tuple(decisions), tuple(still), outcomes.failed, noted, signal, until)
+            runs = runs_taken(outcomes.had, decisions, still, design)
+            return Decided(
+                _begun(progress), tuple(decisions), tuple(still), outcomes.failed, noted, signal, until, runs
+            )
         _refuse_no_metric(sweep, progress)
         running = {status.point.key for status in progress.points if status.state == "running"}
         if all(entry.point.key in running for entry in wanted):  # by another controller
@@ -161,8 +161,7 @@ def run_until_decided(
         say(f"{len(still)} configurations in question, {len(wanted)} run{'s' * (len(wanted) > 1)}")
         wanted = [entry for entry in wanted if entry.point.key not in running]
         tried |= {entry.point.key for entry in wanted}
-        part = _needed(sweep, {status.point.key for status in _begun(progress).points}, wanted)
-        _, signal = part.run(wanted=wanted, jobs=jobs, devices=devices, watch=watch)
+        _, signal = _needed(sweep, wanted).run(wanted=wanted, jobs=jobs, devices=devices, watch=watch)
 
 
 def _refuse_no_metric(sweep: LocalSweep, progress: Progress) -> None:
@@ -181,13 +180,15 @@ def _in_points(metric: Metric | None) -> bool:
     return metric is not None and "accuracy" in metric.name
 
 
-def _needed(sweep: LocalSweep, begun: Collection[str], wanted: Sequence[Entry]) -> LocalSweep:
-    """Return the part of a sweep that is begun or wanted. The seeds that are wanted are noted in its ledger."""
+def _needed(sweep: LocalSweep, wanted: Sequence[Entry]) -> LocalSweep:
+    """Return the part of a sweep that is begun or wanted. Its seeds are noted in the ledger."""
+    begun = [status.point.key for status in _begun(sweep.progress()).points]
     keys = {*begun, *(entry.point.key for entry in wanted)}
-    used = {entry.point.values[SEED] for entry in wanted}
+    entries = tuple(entry for entry in sweep.checked.entries if entry.point.key in keys)
+    used = {entry.point.values[SEED] for entry in entries}
     return replace(
         sweep,
-        checked=replace(sweep.checked, entries=tuple(e for e in sweep.checked.entries if e.point.key in keys)),
+        checked=replace(sweep.checked, entries=entries),
         seeds=tuple(seed for seed in sweep.seeds if seed in used),
     )
 
@@ -208,6 +209,14 @@ class _Outcomes:
     def spent(self) -> list[str]:
         """Return the configurations without a seed that is still to come."""
         return [label for label, group in self.groups.items() if all(map(_has_ended, group))]
+
+    @property
+    def had(self) -> dict[str, list[bool]]:
+        """Return which runs have an outcome, of those of each configuration that were begun."""
+        return {
+            label: [_has_ended(status) and not self.has_failed(status) for status in group if _was_begun(status)]
+            for label, group in self.groups.items()
+        }
 
     @property
     def failed(self) -> dict[str, int]:
@@ -249,6 +258,10 @@ def _wanted(outcomes: _Outcomes, order: Sequence[str], still: Sequence[str], des
 
 def _has_ended(status: PointStatus) -> bool:
     return status.state in ("finished", "crashed", "diverged")
+
+
+def _was_begun(status: PointStatus) -> bool:
+    return bool(status.attempts) and status.state != "waiting"
 
 
 def _begun(progress: Progress) -> Progress:

@@ -6,8 +6,8 @@ own parts in `own/`, and in NAME.jsonl.gz the runs that `--have` brought. `wandb
 
 import math
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,19 +70,8 @@ class LocalSweep:
         sweep = self.checked.sweep
         if self.cluster is None:
             refuse_missing(resolve((points_of(sweep) or sample(sweep, 1))[0], sweep).sink)
-        make_folder(self.folder)
-        keep_texts(sweep, self.folder)
         at_once = jobs > 1 and self.cluster is None and {*devices} <= {"auto", "cpu"}
-        with self._ledger() as ledger, shared_images() if at_once else nullcontext(dict[str, str]()) as shared:
-            text, kept = sweep.path.read_bytes(), self.folder / f"{sweep.name}.yaml"
-            until = ledger.until or str(sweep.header.until or "")
-            text = with_until(text.decode("utf-8-sig"), until).encode()  # a report has no ledger
-            if not kept.exists() or kept.read_bytes() != text:
-                write_whole(kept, text)
-            ledger.release_lost()
-            ledger.note_seeds(self.seeds)
-            keep(self.packed.runs, sweep, self.folder)  # before the ledger knows of them, which a live page watches
-            ledger.take(self.packed.had)
+        with self._begun() as ledger, shared_images() if at_once else nullcontext(dict[str, str]()) as shared:
             engine = Engine(
                 self.checked,
                 ledger,
@@ -97,6 +86,31 @@ class LocalSweep:
                 cluster=self.cluster,
             )
             return engine.run(retry=retry)
+
+    def begin(self) -> None:
+        """Write down what is known before a run: the file, its seeds, and what archives have, also if it is all.
+
+        Raises SweepError if an own part has changed since the sweep began.
+        """
+        with self._begun():
+            pass
+
+    @contextmanager
+    def _begun(self) -> Iterator[Ledger]:
+        sweep = self.checked.sweep
+        make_folder(self.folder)
+        keep_texts(sweep, self.folder)
+        with self._ledger() as ledger:
+            text, kept = sweep.path.read_bytes(), self.folder / f"{sweep.name}.yaml"
+            until = ledger.until or str(sweep.header.until or "")
+            text = with_until(text.decode("utf-8-sig"), until).encode()  # a report has no ledger
+            if not kept.exists() or kept.read_bytes() != text:
+                write_whole(kept, text)
+            ledger.release_lost()
+            ledger.note_seeds(self.seeds)
+            keep(self.packed.runs, sweep, self.folder)  # before the ledger knows of them, which a live page watches
+            ledger.take(self.packed.had)
+            yield ledger
 
     def progress(self) -> Progress:
         """Return the progress by the ledger, if there is one, and by the archives."""

@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree, rmtree
 from typing import Any
@@ -15,6 +16,7 @@ from scipy import stats
 
 from trainer.errors import SweepError
 from trainer.published import experiments
+from trainer.report.asked import Measured
 from trainer.report.pages import grids, outcome
 from trainer.report.pages.answer import finding
 from trainer.report.pages.export import as_json_text
@@ -22,7 +24,7 @@ from trainer.report.pages.sentences import floor_text, verdict_of
 from trainer.report.pages.write import write_report
 from trainer.report.table import Table
 from trainer.report.tables import read_table
-from trainer.runs.outcomes import read_outcome
+from trainer.runs.outcomes import Outcome, read_outcome
 from trainer.statistics.seedwise import smallest_found
 from trainer.sweep.file import read_sweep
 
@@ -177,6 +179,23 @@ def test_seeds_that_differ_are_said_not_to_be_paired(write_landscape) -> None:
         path.write_text(path.read_text().replace("seed: ", "seed: 1", 1))
     said = finding(read_table(folder)).text
     assert "The seeds cannot be paired, so this is Welch's interval of unpaired runs." in said
+
+
+def test_a_table_says_which_seeds_are_not_paired() -> None:
+    """Before: the caption said it of all."""
+    control, shared = {0: 1.0, 1: 1.1, 2: 0.9}, {0: 2.0, 1: 2.1, 2: 1.9}
+    samples = {"control": control, "shared": shared, "other": {7: 3.0, 8: 3.2, 9: 3.1}}
+    asked = Measured(Outcome("test/loss"), samples, "control", highest=False)
+    table = Table("t", Path("t"), "?", "test/accuracy", True, (), (), (), (), (), None, "control", asked=asked)
+    grid = outcome.outcome(table)
+    assert "runs of one seed, or Welch's interval of all runs where too few seeds make pairs" in grid.caption
+    how = grid.header.index("how")
+    assert {row[0]: row[how] for row in grid.rows} == {"control": "-", "shared": "seeds paired", "other": "unpaired"}
+    assert how in grid.text and grid.header[how + 1] == "finding"
+    paired = outcome.outcome(replace(table, asked=replace(asked, samples={"control": control, "shared": shared})))
+    assert "how" not in paired.header and "Welch" not in paired.caption
+    none = outcome.outcome(replace(table, asked=replace(asked, samples=samples | {"shared": {5: 2.0, 6: 2.1}})))
+    assert "Welch's interval of log ratios, because the seeds cannot be paired" in none.caption
 
 
 def test_the_page_and_its_numbers_are_written(write_landscape, tmp_path: Path) -> None:

@@ -82,6 +82,14 @@ def test_what_two_seeds_decide_is_not_called_untestable(decided) -> None:
     assert said.certainty == "decided" and "The sequential test finds it higher than linear." in said.text
 
 
+def test_seeds_beyond_the_decisions_are_not_counted(decided) -> None:
+    """Before: *It took 13 runs*, also where an archive had them and the design looked at 3 and 4 of each."""
+    long, short = [0.62, 0.61, 0.6, 0.61, 0.62, 0.61], [0.9, 0.902, 0.1, 0.901, 0.9, 0.899, 0.9]
+    table = read_table(decided("best, 3 to 4 seeds", cosine=short, linear=long))
+    assert table.decided is not None and [each.seeds for each in table.decided.decisions] == [3]
+    assert "It took 7 runs. 4 seeds for each of 2 are 8" in grids.decisions(table).caption
+
+
 def test_what_is_in_question_is_interim_and_needs_the_next_seed(decided) -> None:
     table = read_table(decided("best, 3 to 5 seeds", cosine=NEAR[:4], step=NEAR[:4], linear=[0.6, 0.62, 0.61]))
     assert table.decided is not None and set(table.decided.open) == {"cosine", "step"}

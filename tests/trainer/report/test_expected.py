@@ -114,7 +114,7 @@ def test_expectations_are_corrected_for_each_other(folder: Path) -> None:
 def test_where_seeds_were_added_until_decided_its_decisions_count(folder: Path) -> None:
     until = Until("best", "", 3, 10, 0.5)
     decisions = (Decision("cosine", "step", "equivalent", None, 4), Decision("cosine", "linear", "open", None, 4))
-    table = replace(read_table(folder), decided=Decided(until, decisions, ()), margin=0.5)
+    table = replace(read_table(folder), decided=Decided(until, decisions, (), 0), margin=0.5)
     found = judge(table, [read_expected(text, table) for text in ("cosine ~ step", "cosine > linear", "step > linear")])
     assert [each.met for each in found] == [True, False, False]
     assert found[0].why == "the sequential test says equivalent within 0.5"

@@ -6,6 +6,7 @@ import pytest
 
 from trainer.report.expected import judge, read_expected
 from trainer.report.live.now import progress_of
+from trainer.report.pages import grids
 from trainer.report.pages.answer import finding
 from trainer.report.pages.guards import guards
 from trainer.report.table import Table
@@ -147,6 +148,22 @@ def test_a_search_of_a_small_space_awaits_no_more_than_that_has(tmp_path: Path, 
     )
     table = read_table(folder)
     assert (table.expected, table.interim, table.problems) == (4, False, ())
+
+
+@pytest.mark.parametrize("cap", [7, 6])
+def test_a_search_that_goes_on_is_interim_everywhere(tmp_path: Path, write_run, cap: int) -> None:
+    """Before: its answer was, and a verdict of its table and an expectation were not."""
+    table_at_rates(tmp_path, write_run, [*at(0.1, 0.9, 0.91, 0.92), *at(1, 0.8, 0.81, 0.82)])
+    path = tmp_path / "asked" / "asked.yaml"
+    text = path.read_text().replace("method: grid", f"method: random\nrun_cap: {cap}").replace("0, 1, 2", "0, 1, 2, 3")
+    path.write_text(text)
+    table = read_table(tmp_path / "asked")
+    goes_on = cap > 6
+    assert (table.expected, table.interim) == (cap, goes_on)
+    (outcome,) = judge(table, [read_expected("lr=0.1 > lr=1", table)])
+    assert (outcome.met, "interim" in outcome.why) == (not goes_on, goes_on)
+    ((*_, verdict),) = grids.with_best(table).rows
+    assert verdict.startswith("different") and ("interim" in verdict) == goes_on
 
 
 def test_finished_runs_whose_metric_is_not_finite_are_named_and_leave_the_answer_open(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from trainer.statistics.effects import effect
 
@@ -37,3 +38,23 @@ def test_the_bounds_invert_the_noncentral_t() -> None:
 def test_far_samples_have_a_finite_interval(far: float) -> None:
     found = effect([far, far + 1, far + 2], [0.0, 1.0, 2.5])
     assert found is not None and found.low < found.g < found.high and np.isfinite([found.low, found.high]).all()
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+@pytest.mark.parametrize("gap", [1e3, 1e5, 1e7, 1e10])
+def test_the_interval_of_very_far_samples_is_that_of_the_spread(n: int, gap: float) -> None:
+    """Before: scipy's noncentral t ended at about 5e4 standard deviations, so g was outside of its interval."""
+    one = [float(value) for value in range(n)]
+    found = effect([value + gap for value in one], one)
+    assert found is not None
+    # Only the spread is then in doubt: its square is of the chi-squared distribution.
+    low, high = (found.g * np.sqrt(stats.chi2.ppf(share, 2 * n - 2) / (2 * n - 2)) for share in (0.025, 0.975))
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-4)
+    assert found.low < found.g < found.high
+
+
+def test_the_interval_is_continuous_where_its_formula_changes() -> None:
+    unit = np.sqrt(2 / 3)  # three runs each, with a variance of 1
+    near, far = (effect([t * unit + each for each in (-1.0, 0.0, 1.0)], [-1.0, 0.0, 1.0]) for t in (9999.9, 10000.1))
+    assert near is not None and far is not None
+    assert (far.low, far.high) == pytest.approx((near.low, near.high), rel=3e-5)

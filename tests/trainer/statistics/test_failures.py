@@ -1,10 +1,12 @@
 """Failure as an outcome: at chance, shares with exact intervals and tests, two humps."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from trainer.statistics.failures import at_chance, failures, two_humped
+from trainer.statistics.failures import at_chance, failures, resolution_of, two_humped
 
 
 @pytest.mark.parametrize(("failed", "n"), [(0, 5), (3, 7), (5, 5)])
@@ -36,6 +38,10 @@ def test_configurations_are_compared_by_an_exact_test() -> None:
     assert failures({}) == []
 
 
+def of_runs(runs: Sequence[float]) -> bool:
+    return two_humped(dict(enumerate(runs)), resolution=resolution_of(runs))
+
+
 def test_two_humps_are_a_gap_that_normal_samples_do_not_have() -> None:
     assert two_humped(dict(enumerate([45.0, 45.2, 91.0, 91.3, 91.1])))
     assert not two_humped(dict(enumerate([90.8, 91.0, 91.3, 91.1, 90.7])))
@@ -48,3 +54,31 @@ def test_one_normal_sample_in_a_hundred_is_called_two_humped(n: int) -> None:
     draw = np.random.default_rng(7).normal(size=(4000, n))
     found = np.mean([two_humped(dict(enumerate(row))) for row in draw.tolist()])
     assert found == pytest.approx(0.01, abs=4 * np.sqrt(0.01 * 0.99 / 4000))
+
+
+@pytest.mark.parametrize("n", [4, 5, 10])
+@pytest.mark.parametrize(("std", "images"), [(0.1, 10_000), (0.03, 10_000), (0.1, 2000), (0.05, 2000), (0.02, 2000)])
+def test_no_more_samples_of_whole_images_are_called_so(n: int, std: float, images: int) -> None:
+    """Before: the border is that of numbers without ties, and 1 to 52 in a hundred of these samples were."""
+    right = np.random.default_rng(3).normal(0.9 * images, std / 100 * images, size=(2000, n)).round()
+    assert np.mean([of_runs(runs) for runs in (100 * right / images).tolist()]) < 0.01 + 4 * np.sqrt(0.01 * 0.99 / 2000)
+
+
+def test_values_next_to_each_other_on_their_grid_are_one_group() -> None:
+    assert not of_runs([3, 4, 3, 4]) and not of_runs([3, 5, 3, 5]) and not of_runs([90.1, 90.1, 90.1, 90.11])
+    assert not of_runs([90.1, 90.1, 90.1, 90.1 + 1e-13]), "a last bit is no gap"
+
+
+def test_two_groups_are_found_on_a_grid() -> None:
+    assert of_runs([3, 3, 3, 80]) and of_runs([10.0, 10.0, 91.0, 91.3, 91.1])
+    assert of_runs([45.0, 45.2, 91.0, 91.3, 91.1]) and of_runs([0.31, 0.312, 2.302585, 2.302585])
+    draw = np.random.default_rng(5)
+    left = draw.normal(80, 0.1, size=(500, 5)), draw.normal(90, 0.1, size=(500, 5))
+    assert np.mean([of_runs(runs) for runs in np.hstack(left).round(2).tolist()]) == 1.0
+
+
+def test_the_grid_of_values_is_their_smallest_difference() -> None:
+    assert resolution_of([90.1, 90.13, 90.1, 90.15]) == pytest.approx(0.02)
+    assert resolution_of([3, 40, 3, 40]) == 1, "whole numbers"
+    assert resolution_of([0.2, 0.5, 0.7]) == 0, "without ties there is no grid"
+    assert resolution_of([]) == resolution_of([1.5, 1.5]) == 0

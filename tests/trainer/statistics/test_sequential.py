@@ -7,7 +7,7 @@ import pytest
 from scipy import special
 from sequential_tables import fixed_seeds, outcomes, rate_of_errors, sequential
 
-from trainer.statistics.sequential import EQUIVALENT, Design, boundary, decide, follow
+from trainer.statistics.sequential import EQUIVALENT, Decision, Design, boundary, decide, follow, runs_taken
 
 SEVERAL = ("normal", "exponential", "t, 3 df", "spreads 1 to 3")
 
@@ -151,3 +151,14 @@ def test_a_design_that_cannot_decide_is_refused(wish: dict[str, Any], line: str)
 def test_one_configuration_has_nothing_to_decide() -> None:
     with pytest.raises(ValueError, match="a sweep with one configuration has nothing to decide"):
         decide({"a": [1.0, 2.0, 3.0]}, Design())
+
+
+def test_the_runs_that_decisions_took_are_those_that_were_looked_at() -> None:
+    yes = [True] * 9
+    decisions = [Decision("a", "b", "different", "a", 3), Decision("a", "c", "open", None, 5)]
+    design = Design(at_least=3, at_most=6)
+    assert runs_taken({"a": yes, "b": yes, "c": yes}, decisions, [], design) == 5 + 3 + 5
+    assert runs_taken({"a": yes, "b": yes, "c": yes[:5]}, decisions, ["a", "c"], design) == 6 + 3 + 5
+    failed = [True, False, True, True, True, False, True, True]
+    assert runs_taken({"a": failed, "b": failed, "c": [*yes[:5], False]}, decisions, [], design) == 7 + 4 + 6
+    assert runs_taken({"a": yes, "b": []}, [], ["a", "b"], design) == 3, "for a first look"

@@ -21,6 +21,7 @@ from trainer.runs.trace_text import pack_trace
 from trainer.sweep.check import check
 from trainer.sweep.file import read_sweep
 from trainer.sweep.have import Had, runs_in
+from trainer.sweep.header import Until
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.points import Checked
 
@@ -59,6 +60,14 @@ def first(made_once, small_run: list[str]) -> Path:
 def archive(first: Path, tmp_path: Path) -> Path:
     (tmp_path / "packed").mkdir()
     return Path(shutil.copy(first / ARCHIVE, tmp_path / "packed"))
+
+
+@pytest.fixture
+def whole(first: Path, tmp_path: Path) -> Path:
+    """An archive of all four points, under another name than the sweep's."""
+    packed = tmp_path / ARCHIVE
+    assert run_here(["report", "pack", str(first / "rates"), "--to", str(packed)]) == 0
+    return packed.rename(packed.with_name("whole.jsonl.gz"))
 
 
 def keep(archive: Path, of_runs) -> None:
@@ -147,6 +156,42 @@ def test_a_report_has_the_runs_of_an_archive_of_another_name(
     assert run_here(["report", "pack", "rates", "--runs", str(runs), "--to", str(tmp_path / "rates.jsonl.gz")]) == 0
     packed = read_archive(tmp_path / "rates.jsonl.gz")
     assert {entry.result.name for entry in packed.entries} == had and packed.sweep
+
+
+@pytest.mark.parametrize(
+    "until", [["--until", "decided", "--at-least", "2", "--at-most", "2"], ["--for", "1h"]], ids=["decided", "for"]
+)
+def test_a_sweep_that_an_archive_has_whole_is_begun(
+    sweep: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], until: list[str]
+) -> None:
+    """Before: the command said what was decided, and nobody knew of it afterwards."""
+    runs = tmp_path / "second"
+    command = ["sweep", "run", str(sweep), "--runs", str(runs), "--devices", "cpu", *until, "--have", str(whole)]
+    assert run_here(command) == 0
+    assert not list(runs.glob("rates/*/config.yaml"))
+    capsys.readouterr()
+    assert run_here(["sweep", "status", str(sweep), "--runs", str(runs)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "4 of 4 points are done"
+    design = read_sweep(runs / "rates" / "rates.yaml").header.until
+    assert design == (Until("best", "", 2, 2, None) if "decided" in until else None)
+    whole.unlink()
+    assert run_here(["report", "rates", "--runs", str(runs), "--json"]) == 0
+    (table,) = json.loads(capsys.readouterr().out)
+    assert sum(len(point["runs"]) for point in table["points"]) == 4
+
+
+def test_later_commands_know_the_further_seeds_of_an_archive(
+    sweep: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: of seeds beyond the file's, they knew those that were run and not those that an archive had."""
+    runs = tmp_path / "second"
+    sweep.write_text(sweep.read_text().replace("    - 0\n    - 1\n", "    - 0\n"))
+    assert read_sweep(sweep).file.parameters["seed"] == {"values": [0]}
+    design = ["--until", "decided", "--at-least", "2", "--at-most", "3"]
+    assert run_here(["sweep", "run", str(sweep), "--runs", str(runs), *design, "--have", str(whole)]) == 0
+    capsys.readouterr()
+    assert run_here(["sweep", "status", str(sweep), "--runs", str(runs), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["archives"] == {str(whole): 4}
 
 
 @pytest.mark.parametrize(

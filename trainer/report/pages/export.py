@@ -17,7 +17,7 @@ from trainer.runs.groups import decisive
 from trainer.statistics.describe import describe
 from trainer.statistics.differences import Pair
 from trainer.statistics.effects import effect
-from trainer.statistics.failures import two_humped
+from trainer.statistics.failures import resolution_of, two_humped
 from trainer.text import json_text
 
 MEASURES = ("metric", "headline", "test_acc", "best_test_acc", "train_acc", "best_val_acc", "gap_points",
@@ -29,6 +29,7 @@ MEASURES = ("metric", "headline", "test_acc", "best_test_acc", "train_acc", "bes
 def as_json(table: Table) -> dict[str, Any]:
     """Return plain values. No number is NaN or infinite."""
     answer = finding(table)
+    grid = resolution_of(value for each in table.configurations for value in each.sample().values())
     return {
         "format": 2,
         "name": table.name,
@@ -40,7 +41,7 @@ def as_json(table: Table) -> dict[str, Any]:
         "outcome": _measured(table.asked) if table.asked else None,
         "measured": [_measured(each) for each in table.measured],
         "runs_expected": table.expected,
-        "points": [_configuration(configuration, table.second_tests) for configuration in table.configurations],
+        "points": [_configuration(configuration, table.second_tests, grid) for configuration in table.configurations],
         "top_group": table.top,
         "margin": table.margin,
         "against_best": [asdict(each) | asdict(table.verdicts[each.name]) for each in table.against_best],
@@ -110,14 +111,14 @@ def _effect(table: Table, pair: Pair) -> dict[str, float] | None:
     return None if found is None else asdict(found)
 
 
-def _configuration(configuration: Configuration, second_tests: Sequence[str]) -> dict[str, Any]:
+def _configuration(configuration: Configuration, second_tests: Sequence[str], grid: float) -> dict[str, Any]:
     measured = {measure: configuration.sample(measure) for measure in (*MEASURES, *second_tests)}
     return {
         "label": configuration.label,
         "values": dict(configuration.values),
         "runs": [{"run": run.name, "seed": run.seed, **run.values} for run in configuration.runs],
         "failed": [{"run": run.name, "seed": run.seed, "status": run.status} for run in configuration.failed],
-        "two_humped": two_humped(configuration.sample()),
+        "two_humped": two_humped(configuration.sample(), resolution=grid),
         "summary": {
             measure: asdict(described)
             for measure, sample in measured.items()

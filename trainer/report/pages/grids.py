@@ -328,9 +328,8 @@ def decisions(table: Table) -> Grid:
         f" sweeps of equal configurations, over all looks and pairs. Its design: {decided.until if decided else ''}"
     )
     if decided:
-        began = [len(each.runs) + len(each.failed) for each in table.configurations if each.until_decided]
-        most = decided.until.at_most
-        caption += f". It took {sum(began)} runs. {most} seeds for each of {len(began)} are {most * len(began)}"
+        count, most = sum(each.until_decided for each in table.configurations), decided.until.at_most
+        caption += f". It took {decided.runs} runs. {most} seeds for each of {count} are {most * count}"
     return Grid(caption, header, rows, (0, 1))
 
 

@@ -120,7 +120,8 @@ def outcome(table: Table) -> Grid:
         f"{kind} {against}",
         "95% interval",
     )
-    header += ("p", "n", "finding", *(["top group"] if len(asked.filled) > 2 else []))
+    header += ("p", "n", *(["how"] if asked.unpaired else []), "finding")
+    header += ("top group",) if len(asked.filled) > 2 else ()
     labels = [*asked.ranked, *(label for label in asked.samples if label not in asked.filled)]
     rows = tuple(
         (
@@ -128,6 +129,7 @@ def outcome(table: Table) -> Grid:
             spread(asked.samples[label].values(), digits=None),
             *(_in_twin(beside, label) if beside else []),
             *_cells(contrast := asked.contrasts.get(label)),
+            *([_paired(contrast)] if asked.unpaired else []),
             (why_without(lengths[label]) if lengths else "") or _found(contrast, highest=asked.highest),
             *([_in_top(table, label, asked)] if len(asked.filled) > 2 else []),
         )
@@ -142,7 +144,7 @@ def outcome(table: Table) -> Grid:
         caption += f". Compared is what all have, so without {several(left_out)}"
     if lengths:
         caption += f". {how_read(lengths.values())}. Charged are preparation and training"
-    texts = [place for place, title in enumerate(header) if title in (name, "finding", "top group")]
+    texts = [place for place, title in enumerate(header) if title in (name, "how", "finding", "top group")]
     return Grid(caption, header, rows, tuple(texts))
 
 
@@ -186,6 +188,10 @@ def _cells(contrast: Contrast | None) -> tuple[str, ...]:
     return amount(contrast), bounds(contrast), p, str(contrast.n)
 
 
+def _paired(contrast: Contrast | None) -> str:
+    return NONE if contrast is None else "seeds paired" if contrast.paired else "unpaired"
+
+
 def _method(asked: Measured) -> str:
     what = "log ratios" if asked.scale == "ratio" else "differences"
     several = ", corrected after Bonferroni" if len(asked.contrasts) > 1 else ""
@@ -194,9 +200,10 @@ def _method(asked: Measured) -> str:
     if not asked.outcome.seedwise:
         test = "Dunnett's and Welch's tests" if len(asked.contrasts) > 1 else "Welch's test"
         return f"and the interval of differences by {test}, of all runs: seeds make no pairs here"
-    if asked.unpaired:
+    if not any(each.paired for each in asked.contrasts.values()) and asked.unpaired:
         return f"and Welch's interval of {what}, because the seeds cannot be paired{several}"
-    return f"and the t-interval of {what} of runs of one seed{shared}{several}"
+    rest = ", or Welch's interval of all runs where too few seeds make pairs (unpaired)" * asked.unpaired
+    return f"and the t-interval of {what} of runs of one seed{shared}{rest}{several}"
 
 
 def measured(measures: Sequence[Measured]) -> Grid:
@@ -212,7 +219,7 @@ def measured(measures: Sequence[Measured]) -> Grid:
             *([] if len(pairs) == 1 else [each.reference]),
             spread(each.samples[each.reference].values(), digits=None),
             *_cells(contrast),
-            *(["seeds paired" if contrast.paired else "unpaired"] if unpaired else []),
+            *([_paired(contrast)] if unpaired else []),
         )
         for each in measures
         for label, contrast in each.contrasts.items()

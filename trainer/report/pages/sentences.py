@@ -9,7 +9,7 @@ from trainer.report.configurations import MARKS
 from trainer.report.published.comparisons import Comparison
 from trainer.report.table import Table
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, Values, describe
-from trainer.statistics.failures import two_humped
+from trainer.statistics.failures import resolution_of, two_humped
 from trainer.statistics.power import difference_needed, lead_needed, power_if_skewed
 from trainer.statistics.seedwise import Scale, factor, smallest_found
 from trainer.text import NONE, metric_words, number, spread
@@ -132,7 +132,8 @@ def best_epoch_of(table: Table, experiment: Experiment) -> str:
 
 def two_humps_of(table: Table) -> str:
     """Return which configurations have runs in two groups, which no mean describes, or an empty string."""
-    names = [label for label, sample in table.samples.items() if two_humped(sample)]
+    grid = resolution_of(value for sample in table.samples.values() for value in sample.values())
+    names = [label for label, sample in table.samples.items() if two_humped(sample, resolution=grid)]
     return (
         f"Runs in two groups, with a wide gap between them: {several(names)}. A mean and a standard deviation describe"
         " neither group. Look at the single runs."
