@@ -133,6 +133,23 @@ def test_the_truly_best_is_in_the_top_group_in_95_percent(k: int, n: int) -> Non
     assert np.mean(lost) <= allowed(FEW)
 
 
+@pytest.mark.parametrize(("k", "n", "lead"), [(3, 5, 0.0), (6, 5, 0.0), (6, 5, 1.5), (13, 5, 0.0), (13, 10, 1.0)])
+def test_what_is_said_of_the_others_is_wrong_in_at_most_five_percent(k: int, n: int, lead: float) -> None:
+    """Before, each was *different* from the best in the data: wrong in 10 to 35 % of tables of equal ones.
+
+    The first is truly best, by this lead. It is wrongly called *not the best*, or a bound does not hold.
+    """
+    sweeps, missed, lost = 400, 0, 0
+    means = np.where(np.arange(k) == 0, lead, 0.0)
+    for runs in draw("normal", np.ones(k), means, n, sweeps, seed=4):
+        found = with_best({str(name): dict(enumerate(row)) for name, row in enumerate(runs.tolist())})
+        true = {each.name: means[int(each.name)] - np.delete(means, int(each.name)).max() for each in found}
+        assert {each.finding for each in found} <= {"not the best", "not significant"}
+        lost += any(each.name == "0" and each.finding == "not the best" for each in found)
+        missed += any(not (each.low or 0) <= true[each.name] <= (each.high or 0) for each in found)
+    assert lost / sweeps <= allowed(sweeps) and missed / sweeps <= allowed(sweeps)
+
+
 @pytest.mark.parametrize(("k", "n"), [(2, 3), (2, 10), (6, 5), (13, 3), (13, 10)])
 def test_the_printed_lead_is_found_with_the_printed_power(k: int, n: int) -> None:
     """Before: Student's formula promised 80 %, and the test that was used had 44 to 73 %."""
