@@ -190,10 +190,10 @@ class Table:
 
     @cached_property
     def failures(self) -> list[Failures]:
-        """Return the share of failed runs of each configuration with an ended run."""
-        return failures(
-            {each.label: (len(each.failed), len(each.runs) + len(each.failed)) for each in self.configurations}
-        )
+        """Return the share of failed runs of each configuration with an ended run, compared with the control's."""
+        counts = {each.label: (len(each.failed), len(each.runs) + len(each.failed)) for each in self.configurations}
+        families = families_of(self.control, self.configurations) if self.control else []
+        return failures(counts, {name: each.control for each in families for name in each.members})
 
     @property
     def empty(self) -> list[str]:
