@@ -14,7 +14,7 @@ from typing import Literal
 
 from trainer.config.explain import did_you_mean
 from trainer.errors import UserError
-from trainer.report.asked import siblings_of
+from trainer.report.configurations import siblings_of
 from trainer.report.pages.outcome import with_interval
 from trainer.report.table import Table
 from trainer.statistics.comparisons import can_be_tested

@@ -211,7 +211,8 @@ def with_control(table: Table) -> Grid:
     """Return the difference of each configuration from the control that the sweep's file names."""
     pairs_only = all(len(family.members) == 2 for family in table.families)
     how = "Welch's test" if pairs_only else "the larger p of Dunnett's comparison and Welch's"
-    how = "seed by seed, corrected after Bonferroni" if table.asked else how
+    if table.asked and table.asked.in_pairs:
+        how = "seed by seed" if pairs_only else "seed by seed, corrected after Bonferroni"
     caption = f"Each configuration {'over' if table.by_ratio else 'minus'} the control, {table.control_words}: {how}"
     of_family = {name: family.control for family in table.families for name in family.members}
     controls = {name: of_family.get(name, table.control) for name in table.verdicts_on_control}
