@@ -1,12 +1,14 @@
 """The outcome that a sweep's file names, and everything that the runs' probes measured, compared seed by seed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean
 
-from trainer.report.configurations import Configuration
-from trainer.report.siblings import Siblings, pooled_over_rates
+from trainer.report.configurations import Configuration, siblings_of
+from trainer.report.controls import Family, arms_of, families_of
+from trainer.report.siblings import pooled_over_rates
+from trainer.runs.bands import RATE
 from trainer.runs.outcomes import STANDARD, Outcome
 from trainer.statistics.comparisons import Comparison, with_best, with_control
 from trainer.statistics.describe import Values
@@ -22,8 +24,9 @@ class Measured:
 
     outcome: Outcome
     samples: Mapping[str, Values]  # by label
-    control: str = ""  # label of what all others are compared with
+    control: str = ""  # that the file names: a label, or a choice that makes families
     highest: bool = True  # is best
+    named: tuple[Family, ...] = ()  # which are compared with which control; all with the control if it is a label
 
     @cached_property
     def filled(self) -> dict[str, Values]:
@@ -48,27 +51,55 @@ class Measured:
         return sorted(means, key=lambda label: means[label], reverse=self.highest)
 
     @cached_property
+    def families(self) -> list[Family]:
+        """Return who is compared with which control, of all with values. None is, if no control has any."""
+        named = self.named or ((Family(self.control, (*self.samples,)),) if self.control in self.samples else ())
+        filled = (replace(each, members=tuple(name for name in each.members if name in self.filled)) for each in named)
+        return [each for each in filled if each.control in self.filled and len(each.members) > 1]
+
+    @cached_property
+    def references(self) -> dict[str, str]:
+        """Return what each is compared with, by label: its control, or else the best."""
+        if not self.families:
+            return dict.fromkeys(
+                (label for label in self.filled if label != self.ranked[0]), next(iter(self.ranked), "")
+            )
+        return {label: each.control for each in self.families for label in each.members if label != each.control}
+
+    @cached_property
     def reference(self) -> str:
-        """Return what the others are compared with: the control if it has values, or else the best."""
-        return self.control if self.control in self.filled else next(iter(self.ranked), "")
+        """Return what all others are compared with: one label, or the choice that is the control."""
+        found = {*self.references.values()} or {*self.ranked[:1]}
+        return self.control if len(found) > 1 else next(iter(found), "")
+
+    @property
+    def in_pairs(self) -> bool:
+        """Return whether the contrasts are seed by seed, as those with a control are, and those of two."""
+        return self.outcome.seedwise and (bool(self.families) or len(self.filled) <= 2)
 
     @cached_property
     def contrasts(self) -> dict[str, Contrast]:
-        """Return each other sample over the reference, or minus it, in the order of the samples.
+        """Return each other sample over its reference, or minus it, by label.
 
-        Seed by seed, or else by Dunnett's and Welch's tests, as accuracies are compared.
+        Seed by seed, or else by Dunnett's and Welch's tests, as accuracies are compared. Without a control the
+        reference of more than two was picked by their runs, and it is compared with the best (Hsu's and Welch's tests).
         """
-        if not self.outcome.seedwise:
-            n = {label: min(len(sample), len(self.filled[self.reference])) for label, sample in self.filled.items()}
-            found = with_control(self.filled, self.reference)
-            return {each.name: unpaired(each, n[each.name]) for each in found}
-        others = [label for label in self.filled if label != self.reference]
+        if not self.in_pairs:
+            families = [{name: self.scaled[name] for name in each.members} for each in self.families]
+            found = [
+                with_control(samples, each.control) for each, samples in zip(self.families, families, strict=True)
+            ] or [with_best(self.scaled, highest=self.highest)]
+            return {
+                each.name: unpaired(each, self._smaller(each.name), self.scale) for family in found for each in family
+            }
+        sizes = {name: len(each.members) - 1 for each in self.families for name in each.members}
         return {
-            label: seedwise(
-                self.filled[label], self.filled[self.reference], self.scale, comparisons=max(1, len(others))
-            )
-            for label in others
+            label: seedwise(self.filled[label], self.filled[reference], self.scale, comparisons=sizes.get(label, 1))
+            for label, reference in self.references.items()
         }
+
+    def _smaller(self, label: str) -> int:
+        return min(len(self.filled[label]), len(self.filled[self.references[label]]))
 
     @cached_property
     def against_best(self) -> list[Comparison]:
@@ -82,19 +113,14 @@ class Measured:
     @cached_property
     def against_control(self) -> list[Comparison]:
         """Return the comparisons with the control, none if the file names none or it has no value."""
-        if self.control not in self.filled:
+        if not self.families:
             return []
         return [Comparison(label, *found.log, found.p, found.finding) for label, found in self.contrasts.items()]
 
     @property
     def unpaired(self) -> bool:
         """Return whether some seeds could not be paired that should be."""
-        return self.outcome.seedwise and any(not each.paired for each in self.contrasts.values())
-
-
-def siblings_of(configurations: Sequence[Configuration]) -> list[Siblings]:
-    """Return the runs of each network, or so, at all learning rates or of all lengths, in the table's order."""
-    return list({each.siblings.label: each.siblings for each in configurations if each.siblings}.values())
+        return self.in_pairs and any(not each.paired for each in self.contrasts.values())
 
 
 def measured(outcome: Outcome, configurations: Sequence[Configuration], *, by_rates: bool) -> dict[str, Values]:
@@ -116,8 +142,9 @@ def asked_of(
     """Return what the file asks for, or None if it names no outcome."""
     if outcome is None:
         return None
+    samples = measured(outcome, configurations, by_rates=outcome.over_rates)
     return Measured(
-        outcome, measured(outcome, configurations, by_rates=outcome.over_rates), control=control, highest=highest
+        outcome, samples, control, highest, tuple(families_of(control, arms_of(configurations, outcome.over)))
     )
 
 
@@ -129,6 +156,7 @@ def all_measured(configurations: Sequence[Configuration], asked: Measured | None
     if not any(run.result.measures for each in configurations for run in each.runs):
         return []
     by_rates = asked.outcome.over_rates if asked else bool(siblings_of(configurations))
+    named = tuple(families_of(control, arms_of(configurations, RATE if by_rates else None)))
     found: list[Measured] = []
     for name in STANDARD:
         outcome = Outcome(name)
@@ -138,5 +166,6 @@ def all_measured(configurations: Sequence[Configuration], asked: Measured | None
         samples = measured(outcome, configurations, by_rates=by_rates)
         filled = [label for label, sample in samples.items() if sample]
         if len(filled) > 1:
-            found.append(Measured(outcome, samples, control if control in filled else filled[0]))
+            own = Measured(outcome, samples, control, named=named)
+            found.append(own if own.families else Measured(outcome, samples, filled[0]))
     return found

@@ -72,6 +72,11 @@ class Configuration:
         return [run.history.correct for run in self.runs if run.history.correct is not None]
 
 
+def siblings_of(configurations: Sequence[Configuration]) -> list[Siblings]:
+    """Return the runs of each network, or so, at all learning rates or of all lengths, in the table's order."""
+    return list({each.siblings.label: each.siblings for each in configurations if each.siblings}.values())
+
+
 def with_siblings(configurations: Sequence[Configuration], key: str = RATE) -> list[Configuration]:
     """Return the configurations, each with all runs that differ from its own in seed and `key` only.
 

@@ -5,11 +5,11 @@ last case each configuration is compared with the one that has this choice and i
 comparisons for each combination of the other choices.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-from trainer.report.asked import siblings_of
-from trainer.report.configurations import Configuration
+from trainer.report.configurations import Configuration, siblings_of
 from trainer.runs.groups import identity, label
 
 
@@ -19,13 +19,40 @@ class Family:
     members: tuple[str, ...]  # labels of all that are compared with it, and its own
 
 
+class Named(Protocol):
+    """What is compared: a configuration, or a network at all learning rates or of all lengths."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def values(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Arm:
+    label: str
+    values: Mapping[str, Any]  # of the keys that distinguish the arms
+
+
+def arms_of(configurations: Sequence[Configuration], over: str | None) -> Sequence[Named]:
+    """Return what is compared of an outcome that runs have together that differ in the key `over`, or each alone."""
+    if over is None:
+        return configurations
+    arms = {
+        each.siblings.label: {key: value for key, value in each.values.items() if key != over}
+        for each in configurations
+        if each.siblings
+    }
+    return [Arm(label, values) for label, values in arms.items()]
+
+
 def control_among(name: str, configurations: Sequence[Configuration]) -> str:
     """Return the control that a file names if there is such a configuration, network or choice, or ""."""
     networks = {each.label for each in siblings_of(configurations)}
     return name if name in networks or families_of(name, configurations) else ""
 
 
-def families_of(name: str, configurations: Sequence[Configuration]) -> list[Family]:
+def families_of(name: str, configurations: Sequence[Named]) -> list[Family]:
     """Return the families of a control: one if it is a configuration, none if nothing is so called."""
     labels = tuple(each.label for each in configurations)
     if name in labels:
@@ -33,7 +60,7 @@ def families_of(name: str, configurations: Sequence[Configuration]) -> list[Fami
     key = _key_of(name, configurations)
     if key is None:
         return []
-    grouped: dict[str, list[Configuration]] = {}
+    grouped: dict[str, list[Named]] = {}
     for each in configurations:
         rest = {other: value for other, value in each.values.items() if other != key}
         grouped.setdefault(identity(rest), []).append(each)
@@ -44,7 +71,7 @@ def families_of(name: str, configurations: Sequence[Configuration]) -> list[Fami
     ]
 
 
-def in_words(name: str, configurations: Sequence[Configuration]) -> str:
+def in_words(name: str, configurations: Sequence[Named]) -> str:
     """Return a control, and what is the same as in it: `order=[linear,norm,act] with the same recipe`."""
     key = _key_of(name, configurations)
     if key is None or any(each.label == name for each in configurations):
@@ -54,7 +81,7 @@ def in_words(name: str, configurations: Sequence[Configuration]) -> str:
     return f"{name} with the same {' and '.join(words)}"
 
 
-def _key_of(name: str, configurations: Sequence[Configuration]) -> str | None:
+def _key_of(name: str, configurations: Sequence[Named]) -> str | None:
     """Return the key of a choice that is so called, if the configurations vary others, too."""
     return next(
         (

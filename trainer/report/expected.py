@@ -1,9 +1,9 @@
 """Expectations of a table, for a check by a machine: `cosine > constant`, `gelu < relu`, `step ~ cosine`.
 
 Each names two configurations. Their difference is tested by Welch's test, or seed by seed if it is of an outcome that
-the sweep's file names. `~`, equivalent within the margin, takes two one-sided tests. Holm's correction is for all
-expectations at once. Where seeds were added until a sweep was decided, its sequential decisions count in place of these
-tests.
+the sweep's file names, and that makes pairs. `~`, equivalent within the margin, takes two one-sided tests. Holm's
+correction is for all expectations at once. Where seeds were added until a sweep was decided, its sequential decisions
+count in place of these tests.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Literal
 
 from trainer.config.explain import did_you_mean
 from trainer.errors import UserError
-from trainer.report.asked import siblings_of
+from trainer.report.configurations import siblings_of
 from trainer.report.pages.outcome import with_interval
 from trainer.report.table import Table
 from trainer.statistics.comparisons import can_be_tested
@@ -89,7 +89,8 @@ def _p(table: Table, expected: Expected) -> float:
     if expected.sign == "~":
         assert table.margin is not None
         return p_of_equivalence([*a.values()], [*b.values()], table.margin)
-    p = seedwise(a, b, "difference").p if table.asked else welch([*a.values()], [*b.values()]).p
+    in_pairs = table.asked and table.asked.outcome.seedwise
+    p = seedwise(a, b, "difference").p if in_pairs else welch([*a.values()], [*b.values()]).p
     return 1.0 if p is None else p
 
 
@@ -107,7 +108,7 @@ def _by_test(table: Table, expected: Expected, p: float | None) -> Judged:
         return Judged(expected, False, why)
     difference = fmean(a.values()) - fmean(b.values())
     said = f"difference {difference:+.4g}"
-    if table.asked:
+    if table.asked and table.asked.outcome.seedwise:
         found = seedwise(table.samples[expected.a], table.samples[expected.b], table.asked.scale)
         difference, said = found.log[0], with_interval(found)
     right = expected.sign == "~" or (difference > 0) == (expected.sign == ">")

@@ -10,7 +10,8 @@ from trainer.errors import SweepError
 from trainer.panels.panel import Row
 from trainer.panels.registry import panel
 from trainer.panels.rows_plan import of_noise
-from trainer.report.asked import Measured, measured
+from trainer.report.asked import Measured, asked_of
+from trainer.report.controls import Arm, families_of, in_words
 from trainer.report.table import Table
 from trainer.runs.groups import SEED
 from trainer.runs.outcomes import Outcome, read_outcome
@@ -32,14 +33,15 @@ class Comparison:
 
     outcome: Outcome
     test: Test
-    others: int  # configurations without the best one, or the control
+    others: int  # configurations without the best one, or the control; of the largest family of a choice
     control: str  # or ""
     ratio: bool  # differences are of logarithms
     asked: bool  # by the file's `# Outcome:`; else it is the metric
+    words: str = ""  # of a control that is one choice
 
     @property
     def against(self) -> str:
-        return self.control or ("the other" if self.others == 1 else f"the {self.others} others")
+        return self.words or self.control or ("the other" if self.others == 1 else f"the {self.others} others")
 
     def shown(self, difference: float | None) -> str:
         """Return a difference on the scale of the test as a user reads it."""
@@ -77,12 +79,18 @@ def comparison_of(sweep: Sweep, points: Sequence[Point]) -> Comparison | None:
     asked = sweep.header.outcome
     outcome = asked or read_outcome(sweep.file.metric.name if sweep.file.metric else "test/accuracy")
     keys = [key for key in sweep.varied if key != SEED and not (asked and key == asked.over)]
-    labels = list(dict.fromkeys(point.label(keys) for point in points))
-    others = max(1, len(labels) - 1)
-    control = sweep.header.control if sweep.header.control in labels else ""
+    arms = [*{(arm := _arm(point, keys)).label: arm for point in points}.values()]
+    families = families_of(sweep.header.control, arms) if sweep.header.control else []
+    control, words = (sweep.header.control, in_words(sweep.header.control, arms)) if families else ("", "")
+    others = max(1, max(len(each.members) for each in families) - 1 if families else len(arms) - 1)
     in_pairs = asked and outcome.seedwise and (control or others == 1)
     test: Test = "pairs" if in_pairs else "control" if control else "best"
-    return Comparison(outcome, test, others, control, bool(asked) and outcome.scale == "ratio", asked is not None)
+    ratio = bool(asked) and outcome.scale == "ratio"
+    return Comparison(outcome, test, others, control, ratio, asked is not None, "" if words == control else words)
+
+
+def _arm(point: Point, keys: list[str]) -> Arm:
+    return Arm(point.label(keys), {key: point.values[key] for key in keys if key in point.values})
 
 
 def as_measured(comparison: Comparison, runs: Table) -> Comparison:
@@ -122,9 +130,8 @@ def noise_of(comparison: Comparison, runs: Table, source: str) -> Noise | None:
 def _told(comparison: Comparison, runs: Table) -> Measured:
     """Return what the runs of a table have of what is compared."""
     outcome = comparison.outcome
-    if comparison.asked:
-        samples = measured(outcome, runs.configurations, by_rates=outcome.over_rates)
-        return Measured(outcome, samples, control=comparison.control)  # the page's pairs are with the control
+    if comparison.asked and (found := asked_of(outcome, runs.configurations, control=comparison.control, highest=True)):
+        return found  # the page's pairs are with the control
     return Measured(outcome, {each.label: each.sample(outcome.name) for each in runs.configurations})
 
 

@@ -11,7 +11,7 @@ from trainer.errors import UserError
 from trainer.published import Experiment
 from trainer.report.asked import Measured, all_measured
 from trainer.report.configurations import Configuration
-from trainer.report.controls import Family, families_of, in_words
+from trainer.report.controls import Family, arms_of, families_of, in_words
 from trainer.report.decided import Decided
 from trainer.report.folders import Problem, Run, is_second_test
 from trainer.report.planned import of_run
@@ -131,35 +131,35 @@ class Table:
     @cached_property
     def verdicts(self) -> Mapping[str, Verdict]:
         """Return what may be concluded of each comparison with the best, by label."""
-        return self._verdicts(self.scaled, self.against_best, two_sided=False)
+        reference = next(iter(self.ranked), "")
+        return self._verdicts(self.scaled, self.against_best, reference, two_sided=False)
 
     @cached_property
     def verdicts_on_control(self) -> Mapping[str, Verdict]:
         """Return what may be concluded of each comparison with the control, by label."""
-        if self.asked:
-            return self._verdicts(self.scaled, self.against_control, two_sided=True)
         found: dict[str, Verdict] = {}
         for family in self.families:
-            samples = {name: self.samples[name] for name in family.members}
-            found |= self._verdicts(samples, with_control(samples, family.control), two_sided=True)
+            samples = {name: self.scaled[name] for name in family.members}
+            own = [each for each in self.against_control if each.name in samples]
+            found |= self._verdicts(samples, own, family.control, two_sided=True)
         return found
 
     def _verdicts(
-        self, samples: Mapping[str, Values], comparisons: Sequence[Against], *, two_sided: bool
+        self, samples: Mapping[str, Values], comparisons: Sequence[Against], reference: str, *, two_sided: bool
     ) -> dict[str, Verdict]:
-        compared = {each.name for each in comparisons}
-        reference = next((name for name, sample in samples.items() if sample and name not in compared), "")
         margin = None if self.asked else self.margin
         return verdicts(samples, comparisons, reference, margin=margin, two_sided=two_sided)
 
     @property
     def families(self) -> list[Family]:
-        """Return which configurations are compared with which control. An outcome has its own comparisons."""
-        return families_of(self.control, self.configurations) if self.control and not self.asked else []
+        """Return which configurations, or networks of an outcome over rates, are compared with which control."""
+        if self.asked:
+            return self.asked.families
+        return families_of(self.control, self.configurations) if self.control else []
 
     @property
     def control_words(self) -> str:
-        return self.control if self.asked else in_words(self.control, self.configurations)
+        return in_words(self.control, arms_of(self.configurations, self.asked.outcome.over if self.asked else None))
 
     @cached_property
     def top(self) -> list[str]:
@@ -190,10 +190,10 @@ class Table:
 
     @cached_property
     def failures(self) -> list[Failures]:
-        """Return the share of failed runs of each configuration with an ended run."""
-        return failures(
-            {each.label: (len(each.failed), len(each.runs) + len(each.failed)) for each in self.configurations}
-        )
+        """Return the share of failed runs of each configuration with an ended run, compared with the control's."""
+        counts = {each.label: (len(each.failed), len(each.runs) + len(each.failed)) for each in self.configurations}
+        families = families_of(self.control, self.configurations) if self.control else []
+        return failures(counts, {name: each.control for each in families for name in each.members})
 
     @property
     def empty(self) -> list[str]:

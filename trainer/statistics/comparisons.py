@@ -3,13 +3,18 @@
 A difference is significant if two tests say so. The first takes one pooled variance for the table and corrects for the
 number of comparisons. The second, Welch's, takes each pair's own variances. The first alone is wrong in up to 21 % of
 tables whose spreads differ, the second alone is not corrected. docs/simulations.md has the simulations.
+
+Which one is best is seen in the same runs. So a difference from it, as from a control, is not shown to be one: of equal
+configurations the worst one of thirteen would be called lower than the best in a third of tables. What is shown is that
+a configuration is not the best, because another one is at least as good.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from statistics import fmean
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +23,10 @@ from scipy import special
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL, Values, quantile, std_of
 from trainer.statistics.differences import Split, identical, welch
 
+Finding = Split | Literal["not the best"]
+"""not the best: another one is at least as good. It is said of three and more configurations, in place of higher or
+lower than the one that looks best."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -25,10 +34,10 @@ class Comparison:
 
     name: str
     difference: float
-    low: float | None  # 95 % for all comparisons at once; with the best: of the direction that was seen only
-    high: float | None
+    low: float | None  # 95 % for all comparisons at once. With the best one of several they are Hsu's constrained ones:
+    high: float | None  # of the difference from the best of all others, and 0 where it is not the best
     p: float | None  # the larger one of the two tests'
-    finding: Split
+    finding: Finding
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,9 @@ def with_best(samples: Mapping[str, Values], *, highest: bool = True) -> list[Co
     if not filled:
         return []
     best = (max if highest else min)(filled, key=lambda name: _mean(filled[name]))
-    return _compared(filled, best, two_sided=False)
+    tests = _Tests.of(filled, best, two_sided=False)
+    found = _compared(filled, best, tests)
+    return _not_the_best(found, filled, best, tests, highest=highest) if tests and tests.several else found
 
 
 def with_control(samples: Mapping[str, Values], control: str) -> list[Comparison]:
@@ -65,26 +76,93 @@ def with_control(samples: Mapping[str, Values], control: str) -> list[Comparison
     Samples without values are left out.
     """
     filled = {name: sample for name, sample in samples.items() if sample}
-    return _compared(filled, control, two_sided=True) if control in filled else []
+    return _compared(filled, control, _Tests.of(filled, control, two_sided=True)) if control in filled else []
 
 
-def _compared(filled: Mapping[str, Values], reference: str, *, two_sided: bool) -> list[Comparison]:
+@dataclass(frozen=True)
+class _Tests:
+    """Both tests of a pair, with what they take from the table."""
+
+    noise: Pooled
+    shares: tuple[float, ...]  # sqrt(n / (n + n_reference)) of each that can be tested
+    two_sided: bool
+
+    @classmethod
+    def of(cls, filled: Mapping[str, Values], reference: str, *, two_sided: bool) -> "_Tests | None":
+        ours = filled[reference]
+        sizes = [len(each) for name, each in filled.items() if name != reference and can_be_tested(each, ours)]
+        noise = pooled({name: sample for name, sample in filled.items() if len(sample) >= FEWEST_FOR_A_VERDICT})
+        shares = tuple(math.sqrt(n / (n + len(ours))) for n in sizes)
+        return cls(noise, shares, two_sided) if noise else None
+
+    @property
+    def several(self) -> bool:
+        """Return whether there is anything to correct for: with two configurations the test is Welch's alone."""
+        return len(self.shares) > 1
+
+    def p(self, a: Values, b: Values) -> float:
+        own = welch([*a.values()], [*b.values()])
+        assert own.p is not None  # one of the two varies
+        if not self.several:
+            return own.p
+        return max(
+            own.p, dunnett_p(abs(own.mean) / self._error(a, b), self.shares, self.noise.df, two_sided=self.two_sided)
+        )
+
+    def half(self, a: Values, b: Values) -> float:
+        """Return half the width of the wider one of both intervals of a - b."""
+        own = welch([*a.values()], [*b.values()])
+        half = 0.0 if own.low is None or own.high is None else (own.high - own.low) / 2
+        if not self.several:
+            return half
+        return max(half, dunnett_quantile(self.shares, self.noise.df, two_sided=self.two_sided) * self._error(a, b))
+
+    def _error(self, a: Values, b: Values) -> float:
+        return math.sqrt(self.noise.variance * (1 / len(a) + 1 / len(b)))
+
+
+def _compared(filled: Mapping[str, Values], reference: str, tests: _Tests | None) -> list[Comparison]:
     """Return the comparisons in the order of the samples."""
     ours = filled[reference]
-    others = {name: sample for name, sample in filled.items() if name != reference}
-    testable = [name for name, sample in others.items() if can_be_tested(sample, ours)]
-    shares = tuple(math.sqrt(len(filled[name]) / (len(filled[name]) + len(ours))) for name in testable)
-    noise = pooled({name: sample for name, sample in filled.items() if len(sample) >= FEWEST_FOR_A_VERDICT})
     found: list[Comparison] = []
-    for name, sample in others.items():
+    for name, sample in filled.items():
         difference = _mean(sample) - _mean(ours)
+        if name == reference:
+            continue
         if identical(sample, ours):
             found.append(Comparison(name, difference, None, None, 1.0, "identical"))
-        elif name not in testable or noise is None:
+        elif tests is None or not can_be_tested(sample, ours):
             found.append(Comparison(name, difference, None, None, None, "undecided"))
         else:
-            found.append(_tested(name, sample, ours, noise, shares, two_sided))
+            mean = welch([*sample.values()], [*ours.values()]).mean
+            p, half = tests.p(sample, ours), tests.half(sample, ours)
+            finding: Split = "not significant" if p >= LEVEL else "higher" if mean > 0 else "lower"
+            found.append(Comparison(name, mean, mean - half, mean + half, p, finding))
     return found
+
+
+def _not_the_best(
+    found: Sequence[Comparison], filled: Mapping[str, Values], best: str, tests: _Tests, *, highest: bool
+) -> list[Comparison]:
+    """Return the comparisons with what they show, where the best one was seen in the runs (Hsu 1984).
+
+    The bounds are of a configuration minus the best one of all others, whichever that is. It may be each one of the top
+    group. Towards the better they are 0 or beyond, and 0 says that it is not the best.
+    """
+    better = 1 if highest else -1
+    rivals = [best, *(each.name for each in found if each.finding == "not significant")]
+    said: list[Comparison] = []
+    for each in found:
+        if each.p is None or each.finding == "identical":
+            said.append(each)
+            continue
+        ours, others = filled[each.name], [filled[name] for name in rivals if name != each.name]
+        apart = each.finding != "not significant"
+        gain = 0.0 if apart else better * each.difference + tests.half(ours, filled[best])
+        loss = max(better * (_mean(other) - _mean(ours)) + tests.half(ours, other) for other in others)
+        low, high = (-loss, gain) if highest else (0.0 - gain, loss)
+        said.append(replace(each, low=low, high=high, finding="not the best" if apart else each.finding))
+    return said
 
 
 def can_be_tested(sample: Values, ours: Values) -> bool:
@@ -94,27 +172,10 @@ def can_be_tested(sample: Values, ours: Values) -> bool:
     return len(set(sample.values())) > 1 or len(set(ours.values())) > 1
 
 
-def _tested(
-    name: str, sample: Values, ours: Values, noise: Pooled, shares: tuple[float, ...], two_sided: bool
-) -> Comparison:
-    own = welch(list(sample.values()), list(ours.values()))
-    assert own.p is not None and own.low is not None and own.high is not None  # one of the two varies
-    p, half = own.p, (own.high - own.low) / 2
-    if len(shares) > 1:  # with two configurations there is nothing to correct for, and little to pool
-        error = math.sqrt(noise.variance * (1 / len(sample) + 1 / len(ours)))
-        p = max(p, dunnett_p(abs(own.mean) / error, shares, noise.df, two_sided=two_sided))
-        half = max(half, dunnett_quantile(shares, noise.df, two_sided=two_sided) * error)
-    finding: Split = "not significant" if p >= LEVEL else "higher" if own.mean > 0 else "lower"
-    low, high = own.mean - half, own.mean + half
-    if not two_sided and len(shares) > 1:
-        low, high = (None, high) if own.mean < 0 else (low, None)
-    return Comparison(name, own.mean, low, high, p, finding)
-
-
 def top_group(samples: Mapping[str, Values], comparisons: Sequence[Comparison], *, highest: bool = True) -> list[str]:
-    """Return the configuration with the best mean and all that are not significantly worse, best first."""
+    """Return the configuration with the best mean and all that may be the best as well, best first."""
     means = {name: _mean(sample) for name, sample in samples.items() if sample}
-    apart = {each.name for each in comparisons if each.finding in ("higher", "lower")}
+    apart = {each.name for each in comparisons if each.finding in ("higher", "lower", "not the best")}
     return sorted((name for name in means if name not in apart), key=lambda name: means[name], reverse=highest)
 
 

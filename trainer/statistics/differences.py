@@ -99,19 +99,22 @@ def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
     return Difference(mean, mean - half, mean + half, n - 1, p)
 
 
-def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """Return p-values adjusted along the last axis (Holm 1979), so that 5 % is the family-wise error of a table."""
+def holm(p: ArrayLike, *, of: int | None = None) -> NDArray[np.float64]:
+    """Return p-values adjusted along the last axis (Holm 1979), so that 5 % is the family-wise error of a table.
+
+    `of` is the number of comparisons if others were possible than these: a few that were picked after the runs.
+    """
     p = np.asarray(p, dtype=float)
     m = p.shape[-1]
     order = np.argsort(p, axis=-1)
-    stepped = np.maximum.accumulate(np.take_along_axis(p, order, -1) * (m - np.arange(m)), axis=-1)
+    stepped = np.maximum.accumulate(np.take_along_axis(p, order, -1) * ((of or m) - np.arange(m)), axis=-1)
     adjusted = np.empty_like(p)
     np.put_along_axis(adjusted, order, np.minimum(stepped, 1.0), -1)
     return adjusted
 
 
-def holm_by_name(p: Mapping[str, float]) -> dict[str, float]:
-    return dict(zip(p, holm([*p.values()]).tolist(), strict=True))
+def holm_by_name(p: Mapping[str, float], *, of: int | None = None) -> dict[str, float]:
+    return dict(zip(p, holm([*p.values()], of=of).tolist(), strict=True))
 
 
 def all_pairs(samples: Mapping[str, Mapping[int, float]]) -> list[Pair]:

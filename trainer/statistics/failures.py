@@ -1,5 +1,6 @@
 """Failure as an outcome of a run: which runs are at chance, the share that failed, and samples with two humps."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -27,7 +28,10 @@ class Failures:
     n: int
     low: float  # 95 % interval of the share (Clopper & Pearson 1934)
     high: float
-    p: float | None  # exact test against the configuration with the smallest share, after Holm; None for that one
+    against: (
+        str  # what it is compared with: the control, or the configuration of the smallest share; empty for that one
+    )
+    p: float | None  # of the exact test, after Holm; None for what the others are compared with
 
 
 def at_chance(accuracy: float, *, images: int, classes: int) -> bool:
@@ -41,24 +45,33 @@ def at_chance(accuracy: float, *, images: int, classes: int) -> bool:
     return p >= CHANCE_LEVEL
 
 
-def failures(counts: Mapping[str, tuple[int, int]]) -> list[Failures]:
+def failures(counts: Mapping[str, tuple[int, int]], controls: Mapping[str, str] | None = None) -> list[Failures]:
     """Return the share of failed runs of each configuration from (failed, ended), without those of no run.
 
-    Each is compared with the one of the smallest share by Boschloo's exact test (1970), which is never weaker than
-    Fisher's. p-values are corrected after Holm.
+    Each is compared by Boschloo's exact test (1970), which is never weaker than Fisher's. `controls` has, by name, what
+    each is compared with, if that was named before the runs: p is after Holm for all with one control. Else it is the
+    one of the smallest share. The runs have picked it among all pairs, so p is after Holm for all of them.
     """
     ended = {name: (failed, n) for name, (failed, n) in counts.items() if n}
     if not ended:
         return []
-    reference = min(ended, key=lambda name: (ended[name][0] / ended[name][1], -ended[name][1]))
-    tests = {name: exact_p(ended[name], ended[reference]) for name in ended if name != reference}
-    corrected = holm_by_name(tests)
+    if controls:
+        against = {name: control for name, control in controls.items() if {name, control} <= ended.keys()}
+    else:
+        smallest = min(ended, key=lambda name: (ended[name][0] / ended[name][1], -ended[name][1]))
+        against = dict.fromkeys(ended, smallest)
+    against = {name: other for name, other in against.items() if name != other}
+    pairs = None if controls else math.comb(len(ended), 2)
+    corrected: dict[str, float] = {}
+    for other in dict.fromkeys(against.values()):
+        tests = {name: exact_p(ended[name], ended[other]) for name in against if against[name] == other}
+        corrected |= holm_by_name(tests, of=pairs)
     found: list[Failures] = []
     for name, (failed, n) in ended.items():
         # The quantiles that scipy.stats.binomtest searches for, which takes seconds to load.
         low = float(special.betaincinv(failed, n - failed + 1, LEVEL / 2)) if failed else 0.0
         high = float(special.betaincinv(failed + 1, n - failed, 1 - LEVEL / 2)) if failed < n else 1.0
-        found.append(Failures(name, failed, n, low, high, corrected.get(name)))
+        found.append(Failures(name, failed, n, low, high, against.get(name, ""), corrected.get(name)))
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from scipy import special
 
-from trainer.statistics.comparisons import Comparison
+from trainer.statistics.comparisons import Comparison, Finding
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL, Values, quantile, std_of
 from trainer.statistics.differences import ROUNDING, Split, welch
 from trainer.statistics.power import POWER
@@ -36,7 +36,7 @@ class Contrast:
     n: int  # seeds that both have if paired, or else runs of the smaller sample
     paired: bool
     std: float | None  # over seeds, of the log ratios or the differences; None if unpaired
-    finding: Split
+    finding: Finding
 
     @property
     def log(self) -> tuple[float, float | None, float | None]:
@@ -81,11 +81,13 @@ def seedwise(a: Values, b: Values, scale: Scale, *, comparisons: int = 1) -> Con
     return _unpaired(ours, theirs, scale, comparisons)
 
 
-def unpaired(found: Comparison, n: int) -> Contrast:
-    """Return a difference that was not compared seed by seed, n runs of the smaller sample."""
-    return Contrast(
-        "difference", found.difference, found.low, found.high, found.p, n, paired=False, std=None, finding=found.finding
-    )
+def unpaired(found: Comparison, n: int, scale: Scale) -> Contrast:
+    """Return a comparison on the scale of the test that was not made seed by seed, n runs of the smaller sample."""
+    low, high = found.low, found.high
+    if low is not None and high is not None:
+        low, high = _ends(low, high, scale)
+    estimate = _back(found.difference, scale)
+    return Contrast(scale, estimate, low, high, found.p, n, paired=False, std=None, finding=found.finding)
 
 
 def _paired(moves: list[float], scale: Scale, comparisons: int, rounding: float) -> Contrast:
@@ -144,9 +146,13 @@ def _back(value: float, scale: Scale) -> float:
 
 def _bounds(mean: float, half: float, scale: Scale) -> tuple[float | None, float | None]:
     """Return the interval, or none if an end of it is a ratio that no float holds."""
-    if scale == "ratio" and abs(mean) + half > LARGEST:
+    return _ends(mean - half, mean + half, scale)
+
+
+def _ends(low: float, high: float, scale: Scale) -> tuple[float | None, float | None]:
+    if scale == "ratio" and max(-low, high) > LARGEST:
         return None, None
-    return _back(mean - half, scale), _back(mean + half, scale)
+    return _back(low, scale), _back(high, scale)
 
 
 def _log(value: float | None) -> float | None:

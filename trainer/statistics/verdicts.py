@@ -21,7 +21,7 @@ from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL, Values, qua
 from trainer.statistics.differences import holm_by_name, welch
 from trainer.statistics.power import POWER, smallest_n
 
-Word = Literal["different", "equivalent", "identical", "undecided"]
+Word = Literal["different", "not the best", "equivalent", "identical", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ def _word(comparison: Comparison, inside: bool) -> Word:
     match comparison.finding:
         case "higher" | "lower":
             return "different"
+        case "not the best":
+            return "not the best"
         case "identical":
             return "identical"
         case _:
@@ -111,7 +113,7 @@ def _p_within(a: Values, b: Values, noise: Pooled | None, margin: float) -> floa
 
 @cache
 def seeds_to_decide(difference: float, comparisons: int, margin: float | None, *, two_sided: bool) -> int | None:
-    """Return about how many runs each find a pair different or equivalent in 80 % of sweeps.
+    """Return about how many runs each find a pair different, one not the best, or a pair equivalent in 80 % of sweeps.
 
     `difference` and `margin` are in standard deviations of a run. The sweep has `comparisons` with one configuration.
     None if more than 10,000 are needed. The noncentral t-distribution is taken to be a shifted one.

@@ -218,12 +218,14 @@ def parse_sweep(text: str, path: Path) -> Sweep:
 def labels_of(sweep: Sweep) -> set[str]:
     """Return what a control may be: a grid's configurations, those without their learning rate or length, and choices.
 
-    A choice is a value of one key.
+    A choice is a value of one key. An outcome that runs have together that differ in a key has no label with that key.
     """
     if sweep.file.method != "grid":
         return set()
     values = {key: parameter.choices for key in sweep.varied
               if key != SEED and not isinstance(parameter := sweep.space[key], Range)}  # fmt: skip
+    together = sweep.header.outcome.over if sweep.header.outcome else None
+    values = {key: each for key, each in values.items() if key != together}
     points = [dict(zip(values, each, strict=True)) for each in product(*values.values())]
     without = [
         {key: value for key, value in point.items() if key != over} for over in (RATE, EPOCHS) for point in points

@@ -124,6 +124,17 @@ def test_where_seeds_were_added_until_decided_its_decisions_count(folder: Path) 
     assert found[2].why.startswith("the design does not compare them")
 
 
+def test_an_accuracy_as_an_outcome_makes_no_pairs_as_on_its_page(folder: Path) -> None:
+    """Before: the paired t-test, p 0.001, where the page has Welch's, p 0.41."""
+    samples = {
+        "cosine": {seed: 90.0 + seed for seed in range(5)},
+        "step": {seed: 89.0 + 1.01 * seed for seed in range(5)},
+    }
+    table = replace(read_table(folder), asked=Measured(Outcome("test/accuracy"), samples))
+    (found,) = judge(table, [read_expected("cosine > step", table)])
+    assert not found.met and found.why.startswith("difference +0.98, p 0.36")
+
+
 def test_an_outcome_that_the_file_names_is_compared_seed_by_seed_as_on_its_page(folder: Path) -> None:
     """Seeds spread by a factor of 16, and each is about twice the other."""
     samples = {

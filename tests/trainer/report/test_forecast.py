@@ -12,7 +12,7 @@ from trainer.report.tables import read_table
 from trainer.runs.outcomes import Outcome
 from trainer.statistics.seedwise import smallest_found
 from trainer.sweep.cost import Cost, duration
-from trainer.sweep.file import Sweep, parse_sweep
+from trainer.sweep.file import Sweep, parse_sweep, read_sweep
 from trainer.sweep.points import points_of
 
 LOSSES = {"loss.name": {"values": ["cross_entropy", "mse", "focal"]}, "seed": {"values": [0, 1]}}
@@ -36,6 +36,18 @@ def test_the_test_is_that_of_the_page() -> None:
     assert asked("# Which?\n# Outcome: test/loss, lower\n") == Comparison(loss, "best", 2, "", ratio=True, asked=True)
     head = "# Which?\n# Control: mse\n# Outcome: test/loss, lower\n"
     assert asked(head) == Comparison(loss, "pairs", 2, "mse", ratio=True, asked=True)
+
+
+@pytest.mark.parametrize(("outcome", "test"), [("", "control"), ("# Outcome: test/loss, lower\n", "pairs")])
+def test_a_control_that_is_one_choice_is_planned_by_its_families(outcome: str, test: str) -> None:
+    """Before: it was no configuration, so the test was that of the best of all six."""
+    parameters = {"model.name": {"values": ["lenet5", "vgg_a"]}, **LOSSES}
+    found = asked(f"# Which?\n# Control: mse\n{outcome}", parameters)
+    assert found is not None and (found.test, found.others, found.control) == (test, 2, "mse")
+    assert "if one differs from mse with the same model by" in forecast(Power(found, None)).as_text()
+    handmade = read_sweep(Path(__file__).parents[3] / "sweeps" / "handmade.yaml")
+    own = comparison_of(handmade, points_of(handmade))
+    assert own is not None and (own.test, own.others) == ("control", 5)
 
 
 def test_networks_at_several_rates_are_one_each_where_the_outcome_is_a_band() -> None:

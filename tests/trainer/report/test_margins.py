@@ -1,4 +1,4 @@
-"""Verdicts on a page: different, equivalent within a margin, undecided and how many more seeds; effect sizes."""
+"""Verdicts on a page: not the best, different, equivalent, undecided and how many more seeds; effect sizes."""
 
 import json
 from dataclasses import replace
@@ -34,13 +34,20 @@ def verdicts(table: Table, *, control: bool = False) -> dict[str, str]:
     return {row[0]: row[-1] for row in grid.rows}
 
 
-def test_a_page_says_different_equivalent_or_undecided_and_how_many_more_seeds(table: Table) -> None:
+def test_a_page_says_not_the_best_equivalent_or_undecided_and_how_many_more_seeds(table: Table) -> None:
     found = verdicts(replace(table, margin=0.8))
-    assert found["constant"] == "different, interim"  # one of five planned seeds is missing
+    assert found["constant"] == "not the best, interim"  # one of five planned seeds is missing
     assert found["step"] == "equivalent within 0.8 points, interim"
     assert verdicts(table)["step"].startswith("undecided (about ") and "more seeds each" in verdicts(table)["step"]
     assert "Equivalent: two one-sided tests" in grids.with_best(replace(table, margin=0.8)).caption
     assert "one-sided" not in grids.with_best(table).caption
+    assert "Not the best: another one is at least as good" in grids.with_best(table).caption
+    near = verdicts(replace(table, margin=20.0))["constant"]
+    assert near == f"not the best, within 20 points of {table.ranked[0]}, interim"
+    two = replace(
+        table, configurations=tuple(each for each in table.configurations if each.label in ("cosine", "constant"))
+    )
+    assert verdicts(two)["constant"] == "different, interim" and "at least as good" not in grids.with_best(two).caption
 
 
 def test_with_a_control_the_side_is_said_and_a_difference_may_be_below_the_margin(table: Table) -> None:
@@ -66,7 +73,7 @@ def test_every_pair_has_an_effect_size(table: Table) -> None:
     assert low < g < high and g > 10
     content = as_json(replace(table, margin=0.8))
     assert content["margin"] == 0.8 and all(pair["effect"]["low"] < pair["effect"]["g"] for pair in content["pairs"])
-    assert {each["word"] for each in content["against_best"]} == {"different", "equivalent"}
+    assert {each["word"] for each in content["against_best"]} == {"not the best", "equivalent"}
 
 
 def test_a_sweeps_file_names_its_margin(tmp_path: Path, table: Table) -> None:

@@ -12,6 +12,7 @@ from trainer.published import experiments
 from trainer.report.configurations import Configuration, with_siblings
 from trainer.report.folders import Run
 from trainer.report.pages import beside, grids
+from trainer.report.pages import outcome as outcomes
 from trainer.report.pages.answer import finding
 from trainer.report.pages.index import catalogue
 from trainer.report.pages.sentences import best_epoch_of, floor_text, two_humps_of, verdict_of
@@ -238,13 +239,14 @@ def test_a_sweep_that_asks_what_a_change_gains_names_what_it_is_a_change_of(swee
     assert file.header.control == control
 
 
-def test_a_control_that_is_one_choice_makes_a_family_of_each_network(tmp_path: Path, write_run) -> None:
+@pytest.mark.parametrize("outcome", ["", "# Outcome: test/accuracy, higher\n"])
+def test_a_control_that_is_one_choice_makes_a_family_of_each_network(tmp_path: Path, write_run, outcome: str) -> None:
     """Before: the file of `handmade` named its first order as the reference, and each was compared with the best of
-    both networks."""
+    both networks. Then a file with an outcome was compared so, still."""
     folder = tmp_path / "runs" / "twice"
     folder.mkdir(parents=True)
     (folder / "twice.yaml").write_text(
-        "# Q?\n# Control:  lr=0.01\nmethod: grid\nmetric: {name: test/accuracy, goal: maximize}\n"
+        f"# Q?\n{outcome}# Control:  lr=0.01\nmethod: grid\nmetric: {{name: test/accuracy, goal: maximize}}\n"
         'command: ["${env}", trainer, train, "${args_no_hyphens}"]\nparameters:\n'
         "  model.name: {values: [resnet18, resnet34]}\n  optimizer.lr: {values: [0.01, 0.02, 0.03]}\n"
         "  seed: {values: [0, 1, 2, 3, 4]}\n"
@@ -263,6 +265,16 @@ def test_a_control_that_is_one_choice_makes_a_family_of_each_network(tmp_path: P
     }
     family = {name: table.samples[name] for name in (f"resnet18, lr=0.0{n}" for n in (1, 2, 3))}
     assert table.against_control[:2] == with_control(family, "resnet18, lr=0.01")
+    assert {each.word for each in table.verdicts_on_control.values()} == {"different"}
+    assert {row[0]: row[-1] for row in grids.with_control(table).rows} == {
+        f"{network}, lr={rate}": f"different, {side}"
+        for network in ("resnet18", "resnet34")
+        for rate, side in ((0.02, "higher"), (0.03, "lower"))
+    }
+    if outcome:
+        said = outcomes.outcome(table)
+        assert said.header[2] == "difference from its control" and "lr=0.01 with the same model" in said.caption
+        assert {row[0] for row in said.rows if row[2] == "-"} == {"resnet18, lr=0.01", "resnet34, lr=0.01"}
     assert "Compared with the control, lr=0.01 with the same model: " in finding(table).text
     assert table.floor is not None
     difference = difference_needed((table.floor.std,) * 3, 5)

@@ -54,7 +54,7 @@ def test_thirteen_configurations_of_three_seeds_have_an_answer_if_one_leads_by_f
     """Before: 78 pairs after Holm, and `sure` in 1 % of tables with a lead of ten standard deviations."""
     samples = table(10.0, *[0.0] * 12)
     assert top_group(samples, with_best(samples)) == ["a"]
-    assert all(each.finding == "lower" and each.high is not None and each.high < 0 for each in with_best(samples))
+    assert all((each.finding, each.high) == ("not the best", 0) for each in with_best(samples))
 
 
 def test_p_is_the_larger_one_of_two_tests() -> None:
@@ -81,14 +81,47 @@ def test_two_runs_or_no_spread_are_undecided_in_a_table_too() -> None:
 
 def test_identical_results_are_one_observation_and_no_loser() -> None:
     samples = table(5.0, 5.0, 0.0)
-    assert {each.name: each.finding for each in with_best(samples)} == {"b": "identical", "c": "lower"}
+    assert {each.name: each.finding for each in with_best(samples)} == {"b": "identical", "c": "lower"}  # of two
     noise = pooled(samples)
     assert noise and noise.df == 4
 
 
 def test_the_lowest_is_best_where_that_is_asked() -> None:
     samples = table(0.0, 9.0, 9.5)
-    assert {each.name: each.finding for each in with_best(samples, highest=False)} == {"b": "higher", "c": "higher"}
+    assert {each.name: each.finding for each in with_best(samples, highest=False)} == {
+        "b": "not the best",
+        "c": "not the best",
+    }
+    assert [each.low for each in with_best(samples, highest=False)] == [0, 0]
+
+
+def test_of_several_configurations_the_best_in_the_data_is_not_called_different() -> None:
+    """It was found in the same runs. What is shown is that another one is at least as good as the others."""
+    samples = table(5.0, 4.8, 0.0, 0.4, n=5)
+    found = {each.name: each for each in with_best(samples)}
+    assert {name: each.finding for name, each in found.items()} == {
+        "b": "not significant",
+        "c": "not the best",
+        "d": "not the best",
+    }
+    assert {each.finding for each in with_best({name: samples[name] for name in "ac"})} == {"lower"}
+
+
+def test_bounds_are_hsus_constrained_ones() -> None:
+    """Of a configuration minus the best of all others, which may be each of the top group: Hsu 1984."""
+    samples = table(5.0, 4.5, 0.0, 1.0, n=5)
+    error = math.sqrt(2.5 * 2 / 5)
+    half = {each.name: each for each in with_best(samples)}
+    critical = dunnett_quantile((EQUAL,) * 3, 16, two_sided=False) * error
+    width = max(critical, stats.t.ppf(0.975, 8) * error)  # Welch's, of two equal spreads
+    assert (half["b"].low, half["b"].high) == (pytest.approx(-0.5 - width), pytest.approx(-0.5 + width))
+    assert (half["c"].low, half["c"].high) == (pytest.approx(-5.0 - width), 0)
+    mirrored = {name: {seed: -value for seed, value in each.items()} for name, each in samples.items()}
+    for each in with_best(mirrored, highest=False):
+        assert (each.low, each.high) == (
+            pytest.approx(-(half[each.name].high or 0)),
+            pytest.approx(-(half[each.name].low or 0)),
+        )
 
 
 def test_a_control_is_compared_in_both_directions() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from trainer.statistics.failures import at_chance, failures, resolution_of, two_humped
+from trainer.statistics.failures import at_chance, exact_p, failures, resolution_of, two_humped
 
 
 @pytest.mark.parametrize(("failed", "n"), [(0, 5), (3, 7), (5, 5)])
@@ -34,12 +34,35 @@ def test_configurations_are_compared_by_an_exact_test() -> None:
     assert found.keys() == {"none", "all"}
     assert found["all"].p == pytest.approx(2 * 0.5**10, rel=0.01) and found["none"].p is None
     corrected = {each.name: each.p for each in failures({"none": (0, 5), "all": (5, 5), "half": (2, 5)})}
-    assert corrected["all"] == pytest.approx(4 * 0.5**10, rel=0.01)
+    assert corrected["all"] == pytest.approx(6 * 0.5**10, rel=0.01)  # of three pairs
     assert failures({}) == []
 
 
 def of_runs(runs: Sequence[float]) -> bool:
     return two_humped(dict(enumerate(runs)), resolution=resolution_of(runs))
+
+
+def test_a_control_that_was_named_before_is_what_shares_are_compared_with() -> None:
+    counts = {"none": (0, 5), "all": (5, 5), "control": (1, 5), "other": (4, 5)}
+    found = {each.name: each for each in failures(counts, dict.fromkeys(counts, "control"))}
+    assert found["all"].p == pytest.approx(3 * exact_p((5, 5), (1, 5)))
+    assert {each.against for name, each in found.items() if name != "control"} == {"control"}
+    assert (found["control"].p, found["control"].against) == (None, "")
+    families = {"all": "none", "none": "none", "other": "control", "control": "control"}
+    found = {each.name: each for each in failures(counts, families)}
+    assert found["all"].p == exact_p((5, 5), (0, 5)) and found["other"].p == exact_p((4, 5), (1, 5))
+    del counts["control"]
+    assert {each.p for each in failures(counts, dict.fromkeys(counts, "control"))} == {None}
+
+
+@pytest.mark.parametrize(("k", "n", "share"), [(6, 10, 0.4), (13, 10, 0.3), (13, 20, 0.3)])
+def test_of_equal_shares_one_is_called_another_in_at_most_five_percent(k: int, n: int, share: float) -> None:
+    """Before, the smallest share was picked from the runs and p was for k - 1 pairs: 8 to 16 % of tables."""
+    sweeps, wrong = 400, 0
+    for failed in np.random.default_rng(1).binomial(n, share, size=(sweeps, k)).tolist():
+        found = failures({str(name): (count, n) for name, count in enumerate(failed)})
+        wrong += any(each.p is not None and each.p < 0.05 for each in found)
+    assert wrong / sweeps <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / sweeps)
 
 
 def test_two_humps_are_a_gap_that_normal_samples_do_not_have() -> None:

@@ -34,6 +34,17 @@ def test_without_a_margin_nothing_is_equivalent() -> None:
     assert found["same"].word == "undecided" and found["same"].p_within is None
 
 
+def test_of_several_with_the_best_the_words_are_not_the_best() -> None:
+    found = verdicts(TABLE, with_best(TABLE), "a", margin=0.3, two_sided=False)
+    assert {name: each.word for name, each in found.items()} == {
+        "same": "equivalent", "near": "undecided", "far": "not the best", "twin": "identical",
+    }  # fmt: skip
+    two = {name: TABLE[name] for name in ("a", "far")}
+    assert [each.word for each in verdicts(two, with_best(two), "a", margin=None, two_sided=False).values()] == [
+        "different"
+    ]
+
+
 def test_a_difference_may_be_significant_and_smaller_than_the_margin() -> None:
     samples = {"a": TABLE["a"], "lower": dict(enumerate([89.8, 89.9, 90.0, 89.7]))}
     (found,) = verdicts(samples, with_control(samples, "a"), "a", margin=2.0, two_sided=True).values()
@@ -100,5 +111,5 @@ def test_so_many_seeds_decide_eighty_percent(
         against = with_control(samples, "0") if two_sided else with_best(samples)
         reference = "0" if two_sided else next(name for name in "01" if name not in {each.name for each in against})
         found = verdicts(samples, against, reference, margin=margin, two_sided=two_sided)
-        decided += found["1" if reference == "0" else "0"].word in ("different", "equivalent")
+        decided += found["1" if reference == "0" else "0"].word in ("different", "not the best", "equivalent")
     assert decided / 300 == pytest.approx(0.80, abs=0.09)  # n is a whole number

@@ -50,6 +50,8 @@ RATES = (
         ("Control:  cosin", SCHEDULES, "Control: cosin: no such configuration; did you mean 'cosine'?"),
         ("Control:  step", SCHEDULES, "Control: step: no such configuration; one of constant, cosine"),
         ("Control:  vgg_b", RATES, "Control: vgg_b: no such configuration; did you mean 'vgg_a'?"),
+        ("Control:  lr=0.1\n# Outcome:  rates/decades, higher", RATES,
+         "Control: lr=0.1: no such configuration; one of vgg_a, vgg_a_bn"),
         ("Control:", SCHEDULES, "Control: it names nothing"),
         ("Control:  cosine\n# Control:  constant", SCHEDULES, "Control: given twice"),
         ("Controls:  cosine", SCHEDULES, "Controls: cosine: no such key; did you mean 'Control'?"),

@@ -14,8 +14,8 @@ Address = Callable[[Path], str]
 """Address of a picture, seen from a page, by its path."""
 
 _GOOD = ("better", "consistent", "holds", "compatible", "the first is", "different", "equivalent")
-_BAD = ("worse", "higher", "lower", "does not hold", "diverged", "at chance", "all runs failed", "failed", "unreadable",
-        "crashed")  # fmt: skip
+_BAD = ("worse", "not the best", "higher", "lower", "does not hold", "diverged", "at chance", "all runs failed",
+        "failed", "unreadable", "crashed")  # fmt: skip
 _OPEN = ("undecided", "by our definition", "no runs", "not compared", "not significant", "identical")
 
 _MARKED = ("verdict on our runs", "outcome", "finding", "problem", "state")

@@ -10,8 +10,7 @@ from trainer.panels.registry import panel
 from trainer.panels.render import as_svg
 from trainer.panels.rows_curves import ablation
 from trainer.panels.rows_probes import in_stretches
-from trainer.report.asked import siblings_of
-from trainer.report.configurations import Configuration
+from trainer.report.configurations import Configuration, siblings_of
 from trainer.report.folders import Run
 from trainer.report.table import Table
 from trainer.runs.bands import rate_of, rows_of

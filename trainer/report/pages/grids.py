@@ -1,11 +1,13 @@
 """Tables of a report, as plain text in cells."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from trainer.report.configurations import MARKS, Configuration
+from trainer.report.controls import in_words
 from trainer.report.pages.sentences import (
     difference,
     differences,
@@ -28,8 +30,8 @@ from trainer.statistics.verdicts import Verdict
 from trainer.text import NONE, metric_words, number, spread
 
 _TOP_GROUP = (
-    ". The top group is the best configuration and every other whose difference from it is not significant. In 95 of"
-    " 100 tables the truly best one is in it"
+    ". The top group is the best configuration and every other that may be the best as well. In 95 of 100 tables the"
+    " truly best one is in it"
 )
 _NOT_FIXED = ". Seeds were added until the sweep was decided, so this test errs more often than at 5%"
 MOST_PAIRS = 36
@@ -122,9 +124,17 @@ def trained(table: Table) -> Grid:
         )
         for each in shown
     )
+    others = {each.against for each in shown if each.against}
+    if table.control and others:
+        against = f"against the control, {in_words(table.control, table.configurations)}, corrected after Holm"
+    else:
+        pairs = math.comb(len(shown), 2)
+        against = "against the configuration with the smallest share"
+        if len(shown) > 2:
+            against += f", corrected after Holm for all {pairs} pairs, since the runs have picked it"
     caption = (
         "Runs that diverged or stayed at chance, of those that ended. The interval is Clopper and Pearson's. p is of"
-        " Boschloo's exact test against the configuration with the smallest share, corrected after Holm"
+        f" Boschloo's exact test {against}"
     )
     return Grid(caption, ("configuration", "failed", "95% interval of the share", "p (Holm)"), rows)
 
@@ -182,15 +192,27 @@ def with_best(table: Table) -> Grid:
     best = table.ranked[0] if table.ranked else NONE
     how = "Welch's test" if len(table.against_best) == 1 else "the larger p of Hsu's comparison and Welch's"
     caption = f"Each configuration {'over' if table.by_ratio else 'minus'} the best, {best}: {how}"
+    if sum(each.low is not None for each in table.against_best) > 1:
+        caption += f". {bounds_of_the_best(ratio=table.by_ratio)}"
     return _against(table, table.against_best, caption, dict.fromkeys(table.verdicts, best))
+
+
+def bounds_of_the_best(*, ratio: bool) -> str:
+    """Return what bounds and verdicts of comparisons with the best say, where it is the best one of several."""
+    over = "over" if ratio else "minus"
+    return (
+        f"The bounds are of each one {over} the best of all the others, whichever is truly that, and stop at"
+        f" {1 if ratio else 0}. Not the best: another one is at least as good, which need not be the one with the best"
+        " mean"
+    )
 
 
 def with_control(table: Table) -> Grid:
     """Return the difference of each configuration from the control that the sweep's file names."""
-    families = [len(family.members) for family in table.families] or [len(table.against_control) + 1]
-    pairs_only = set(families) == {2}
+    pairs_only = all(len(family.members) == 2 for family in table.families)
     how = "Welch's test" if pairs_only else "the larger p of Dunnett's comparison and Welch's"
-    how = "seed by seed, corrected after Bonferroni" if table.asked and table.asked.outcome.seedwise else how
+    if table.asked and table.asked.in_pairs:
+        how = "seed by seed" if pairs_only else "seed by seed, corrected after Bonferroni"
     caption = f"Each configuration {'over' if table.by_ratio else 'minus'} the control, {table.control_words}: {how}"
     of_family = {name: family.control for family in table.families for name in family.members}
     controls = {name: of_family.get(name, table.control) for name in table.verdicts_on_control}
@@ -260,7 +282,7 @@ def _against(
     for each in comparisons:
         reference = references[each.name]
         said = _conclusion(table, each, reference, verdicts[each.name], side=side)
-        if verdicts[each.name].word in ("different", "equivalent"):
+        if verdicts[each.name].word in ("different", "not the best", "equivalent"):
             of_both = {*marks.get(each.name, ()), *marks.get(reference, ())}
             said = ", ".join([said, *(mark for mark in MARKS if mark in of_both)])
         rows.append(
@@ -282,6 +304,8 @@ def _conclusion(table: Table, comparison: Against, reference: str, verdict: Verd
         case "different":
             which = f"different, {comparison.finding}" if side else "different"
             return f"{which}, by less than {margin_text(table)}" if verdict.within else which
+        case "not the best":
+            return f"not the best, within {margin_text(table)} of {reference}" if verdict.within else "not the best"
         case "equivalent":
             return f"equivalent within {margin_text(table)}"
         case "identical":

@@ -42,7 +42,9 @@ _READING = (
     " be negative, are compared by differences.",
     "Each configuration is compared with the best one, by two tests that must both find the difference: Hsu's for one"
     " spread and all comparisons at once, and Welch's for the spreads of the two. If none is better than all others,"
-    " one is called so in at most 5 of 100 tables.",
+    " one is called so in at most 5 of 100 tables. Of three and more, the others are at most not the best: another one"
+    " is at least as good. They are not shown to differ from the one with the best mean, which the runs themselves"
+    " have picked.",
 )
 
 

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterable
 
-from trainer.report.asked import Measured, siblings_of
+from trainer.report.asked import Measured
+from trainer.report.configurations import siblings_of
 from trainer.report.pages.sentences import several
 from trainer.report.table import Table
 from trainer.runs.outcomes import EPOCHS, Outcome
@@ -27,7 +28,8 @@ def twin_of(table: Table) -> Measured | None:
     cost: Cost = "epochs" if table.asked.outcome.unit == "s" else "seconds"
     outcome = Outcome(f"lengths/{cost}@{table.asked.outcome.target:g}")
     samples = {label: each.costs(cost) for label, each in lengths.items()}
-    return Measured(outcome, samples, control=table.asked.reference, highest=False)
+    asked = table.asked
+    return Measured(outcome, samples, asked.control or asked.reference, highest=False, named=asked.named)
 
 
 def how_read(lengths: Iterable[Lengths]) -> str:

@@ -6,8 +6,9 @@ Positive quantities are compared by the ratio of runs of one seed, others by the
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from trainer.report.asked import Measured, siblings_of
-from trainer.report.pages.grids import Grid
+from trainer.report.asked import Measured
+from trainer.report.configurations import siblings_of
+from trainer.report.pages.grids import Grid, bounds_of_the_best
 from trainer.report.pages.lengths import how_read, lengths_of, twin_of, why_without
 from trainer.report.pages.sentences import both_ways, p_value, several
 from trainer.report.table import Table
@@ -32,7 +33,7 @@ def bounds(contrast: Contrast) -> str:
 
 
 def _figure(value: float, scale: Scale) -> str:
-    return f"{value:.3g}" if scale == "ratio" else f"{value:+.3g}"
+    return f"{value:.3g}" if scale == "ratio" or not value else f"{value:+.3g}"
 
 
 def with_interval(contrast: Contrast) -> str:
@@ -67,7 +68,7 @@ def lead(
     others = dict[str, str]()  # by key: one number says enough of a band
     for each in beside:
         found = each.contrasts.get(name)
-        if found and found.low is not None and each.reference == reference:
+        if found and found.low is not None and each.references[name] == reference:
             others.setdefault(each.outcome.key, f"{each.outcome.words} {amount(found)} ({bounds(found)})")
     if others:
         yield f"Beside it, one by one and uncorrected: {several([*others.values()][:_MOST_BESIDE])}."
@@ -109,7 +110,8 @@ def outcome(table: Table) -> Grid:
         return Grid("", (), ())
     unit = f" ({asked.outcome.unit})" if asked.outcome.unit else ""
     kind = "ratio to" if asked.scale == "ratio" else "difference from"
-    against = asked.reference or asked.control
+    several_controls = len({*asked.references.values()}) > 1
+    against = "its control" if several_controls else asked.reference or asked.control
     name = "network" if asked.outcome.over_rates else "configuration"
     lengths, beside = lengths_of(table), twin_of(table)
     twin = beside.outcome.unit if beside else ""
@@ -140,6 +142,8 @@ def outcome(table: Table) -> Grid:
         f"The outcome that the sweep's file names: {asked.outcome.words} ({asked.outcome.name}), {better} is better."
         f" Mean ± sample standard deviation over seeds, {_method(asked)}"
     )
+    if several_controls:
+        caption += f". The control is {table.control_words}"
     if left_out := _left_out(table, asked):
         caption += f". Compared is what all have, so without {several(left_out)}"
     if lengths:
@@ -194,11 +198,15 @@ def _paired(contrast: Contrast | None) -> str:
 
 def _method(asked: Measured) -> str:
     what = "log ratios" if asked.scale == "ratio" else "differences"
-    several = ", corrected after Bonferroni" if len(asked.contrasts) > 1 else ""
+    if not asked.families and len(asked.filled) > 2:
+        bounds = bounds_of_the_best(ratio=asked.scale == "ratio")
+        return f"and bounds of {what} by Hsu's and Welch's tests, of all runs. {bounds}"
+    corrected = not asked.families or max(len(each.members) for each in asked.families) > 2
+    several = ", corrected after Bonferroni" if corrected and len(asked.contrasts) > 1 else ""
     sizes = {len(each) for each in asked.filled.values()} | {each.n for each in asked.contrasts.values()}
     shared = " that both have" if len(sizes) > 1 else ""
     if not asked.outcome.seedwise:
-        test = "Dunnett's and Welch's tests" if len(asked.contrasts) > 1 else "Welch's test"
+        test = "Dunnett's and Welch's tests" if several else "Welch's test"
         return f"and the interval of differences by {test}, of all runs: seeds make no pairs here"
     if not any(each.paired for each in asked.contrasts.values()) and asked.unpaired:
         return f"and Welch's interval of {what}, because the seeds cannot be paired{several}"
@@ -208,7 +216,7 @@ def _method(asked: Measured) -> str:
 
 def measured(measures: Sequence[Measured]) -> Grid:
     """Return everything else that the probes measured, each compared as the outcome is."""
-    pairs = {(label, each.reference) for each in measures for label in each.contrasts}
+    pairs = {(label, each.references[label]) for each in measures for label in each.contrasts}
     unpaired = any(each.unpaired for each in measures)
     one, other = next(iter(pairs)) if len(pairs) == 1 else ("mean", "its mean")
     rows = tuple(
@@ -216,8 +224,8 @@ def measured(measures: Sequence[Measured]) -> Grid:
             _named(each),
             *([] if len(pairs) == 1 else [label]),
             spread(each.samples[label].values(), digits=None),
-            *([] if len(pairs) == 1 else [each.reference]),
-            spread(each.samples[each.reference].values(), digits=None),
+            *([] if len(pairs) == 1 else [each.references[label]]),
+            spread(each.samples[each.references[label]].values(), digits=None),
             *_cells(contrast),
             *([_paired(contrast)] if unpaired else []),
         )

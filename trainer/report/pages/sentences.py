@@ -217,10 +217,9 @@ def _power(table: Table, std: float, at: str) -> Iterator[str]:
     if not table.against_control:
         return
     if table.asked and table.asked.outcome.seedwise:
-        yield from _power_of_pairs(table.asked)
+        yield from _power_of_pairs(table.asked, table.control_words)
         return
-    compared = [table.asked.samples] if table.asked else [family.members for family in table.families]
-    sizes = (sum(len(table.samples[name]) > 1 for name in members) for members in compared)
+    sizes = (sum(len(table.samples[name]) > 1 for name in family.members) for family in table.families)
     own = (std,) * max(2, *sizes, 0)
     if least := difference_needed(own, seeds):
         tail = _if_skewed(power_if_skewed(least, own, seeds, from_control=True))
@@ -230,16 +229,17 @@ def _power(table: Table, std: float, at: str) -> Iterator[str]:
         )
 
 
-def _power_of_pairs(asked: Measured) -> Iterator[str]:
+def _power_of_pairs(asked: Measured, control: str) -> Iterator[str]:
     """Yield the smallest true difference from the control that pairs of seeds find, if all of them are paired."""
     contrasts = [*asked.contrasts.values()]
     spreads = [each.std for each in contrasts if each.std]
     if len(spreads) < len(contrasts):
         return
     n = min(each.n for each in contrasts)
-    if least := smallest_found(max(spreads), n, comparisons=len(contrasts)):
+    most = max(len(family.members) - 1 for family in asked.families)
+    if least := smallest_found(max(spreads), n, comparisons=most):
         true = f"a {asked.scale} of {both_ways(least, asked.scale)}"
-        yield f"Compared seed by seed with the control, {asked.control}, {true} is found with 80% power."
+        yield f"Compared seed by seed with the control, {control}, {true} is found with 80% power."
 
 
 def both_ways(difference: float, scale: Scale) -> str:

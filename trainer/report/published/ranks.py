@@ -49,7 +49,9 @@ def is_best(part: Mapping[str, Any], best: Answer, rows: Sequence[Answer], measu
         return Part("undecided" if found.open else "holds", said)
     top = top_group(samples, with_best(samples, highest=highest), highest=highest)
     if found.label not in top:
-        return Part("does not hold", f"{top[0]} is {side}{found.note}")
+        if len(samples) == 2:
+            return Part("does not hold", f"{top[0]} is {side}{found.note}")
+        return Part("does not hold", f"another one is at least as {side[:-2]}: {extreme} is {top[0]}{found.note}")
     if found.open:
         return Part("undecided", f"{', '.join(found.open)}: it may be chance that every run failed")
     if top == [found.label]:
