@@ -1,4 +1,4 @@
-"""The outcome that a sweep's file names, and everything that the runs' probes measured, compared seed by seed."""
+"""The outcome that a sweep's file names, and everything that the runs' probes measured, compared."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -103,7 +103,7 @@ class Measured:
 
     @cached_property
     def against_best(self) -> list[Comparison]:
-        """Return the comparisons with the best: seed by seed for two samples, Hsu's and Welch's for more."""
+        """Return the comparisons with the best: of two samples seed by seed or by Welch's test, of more by Hsu's and Welch's."""
         if len(self.filled) != 2 or not self.outcome.seedwise:
             return with_best(self.scaled, highest=self.highest)
         best, other = self.ranked

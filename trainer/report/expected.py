@@ -19,7 +19,7 @@ from trainer.report.pages.outcome import with_interval
 from trainer.report.table import Table
 from trainer.statistics.comparisons import can_be_tested
 from trainer.statistics.describe import FEWEST_FOR_A_VERDICT, LEVEL
-from trainer.statistics.differences import holm, identical, welch
+from trainer.statistics.differences import holm, identical
 from trainer.statistics.seedwise import seedwise
 from trainer.statistics.verdicts import p_of_equivalence
 
@@ -89,8 +89,8 @@ def _p(table: Table, expected: Expected) -> float:
     if expected.sign == "~":
         assert table.margin is not None
         return p_of_equivalence([*a.values()], [*b.values()], table.margin)
-    in_pairs = table.asked and table.asked.outcome.seedwise
-    p = seedwise(a, b, "difference").p if in_pairs else welch([*a.values()], [*b.values()]).p
+    pairs = table.asked is not None and table.asked.outcome.seedwise
+    p = seedwise(a, b, "difference", pairs=pairs).p
     return 1.0 if p is None else p
 
 
@@ -108,8 +108,9 @@ def _by_test(table: Table, expected: Expected, p: float | None) -> Judged:
         return Judged(expected, False, why)
     difference = fmean(a.values()) - fmean(b.values())
     said = f"difference {difference:+.4g}"
-    if table.asked and table.asked.outcome.seedwise:
-        found = seedwise(table.samples[expected.a], table.samples[expected.b], table.asked.scale)
+    if table.asked:
+        samples, pairs = (table.samples[expected.a], table.samples[expected.b]), table.asked.outcome.seedwise
+        found = seedwise(*samples, table.asked.scale, pairs=pairs)
         difference, said = found.log[0], with_interval(found)
     right = expected.sign == "~" or (difference > 0) == (expected.sign == ">")
     return Judged(expected, final and right and p < LEVEL, f"{said}, p {p:.2g}{subject}")

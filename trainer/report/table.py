@@ -185,7 +185,7 @@ class Table:
     @property
     def spreads_differ(self) -> bool:
         """Return whether tests of the table rest on spreads that Bartlett's test contradicts. Pairs have only one."""
-        in_pairs = self.asked is not None and len(self.asked.filled) == 2
+        in_pairs = self.asked is not None and self.asked.in_pairs and len(self.asked.filled) == 2
         return self.floor is not None and not self.floor.equal and not in_pairs
 
     @cached_property

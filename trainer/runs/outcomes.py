@@ -154,9 +154,10 @@ class Outcome:
     def seedwise(self) -> bool:
         """Return whether two of these numbers rise and fall together where their runs have the same seed.
 
-        What probes measure step by step does, by the order of the data. An accuracy does not, nor a cost read off it.
+        What probes measure step by step does, by the order of the data. What a run ends with does not, as its accuracy,
+        nor a cost read off accuracies.
         """
-        return not (self.percent or self.over_lengths)
+        return not (self.of_summary or self.over_lengths)
 
     @property
     def percent(self) -> bool:

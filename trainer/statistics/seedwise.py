@@ -62,10 +62,11 @@ def scaled(sample: Values, scale: Scale) -> dict[int, float]:
     return {seed: math.log(value) if scale == "ratio" else value for seed, value in sample.items()}
 
 
-def seedwise(a: Values, b: Values, scale: Scale, *, comparisons: int = 1) -> Contrast:
+def seedwise(a: Values, b: Values, scale: Scale, *, comparisons: int = 1, pairs: bool = True) -> Contrast:
     """Compare a with b over the seeds that both have, by the t-test of their log ratios or differences.
 
-    If they share fewer than three seeds, and not all of them, it is Welch's test of the (logarithms of the) values.
+    If they share fewer than three seeds, and not all of them, or if seeds make no `pairs`, it is Welch's test of the
+    (logarithms of the) values.
     Level and p are corrected for the number of comparisons after Bonferroni. A ratio becomes a difference where
     `scale_of` says so. Raises ValueError for a sample without values.
     """
@@ -74,7 +75,7 @@ def seedwise(a: Values, b: Values, scale: Scale, *, comparisons: int = 1) -> Con
     scale = scale_of({"a": a, "b": b}, scale)
     ours, theirs = scaled(a, scale), scaled(b, scale)
     shared = sorted(ours.keys() & theirs.keys())
-    if len(shared) >= FEWEST_FOR_A_VERDICT or ours.keys() == theirs.keys():
+    if pairs and (len(shared) >= FEWEST_FOR_A_VERDICT or ours.keys() == theirs.keys()):
         size = max(abs(sample[seed]) for sample in (ours, theirs) for seed in shared)
         rounding = ROUNDING * (max(1.0, size) if scale == "ratio" else size)  # that of a logarithm is of 1, near 0 too
         return _paired([ours[seed] - theirs[seed] for seed in shared], scale, comparisons, rounding)

@@ -1,6 +1,6 @@
 """Sentences and tables about the outcome that its sweep's file names, and all else that probes measured.
 
-Positive quantities are compared by the ratio of runs of one seed, others by their difference.
+Positive quantities are compared by their ratio, others by their difference.
 """
 
 from collections.abc import Iterable, Sequence
@@ -207,7 +207,7 @@ def _method(asked: Measured) -> str:
     shared = " that both have" if len(sizes) > 1 else ""
     if not asked.outcome.seedwise:
         test = "Dunnett's and Welch's tests" if several else "Welch's test"
-        return f"and the interval of differences by {test}, of all runs: seeds make no pairs here"
+        return f"and the interval of {what} by {test}, of all runs: seeds make no pairs here"
     if not any(each.paired for each in asked.contrasts.values()) and asked.unpaired:
         return f"and Welch's interval of {what}, because the seeds cannot be paired{several}"
     rest = ", or Welch's interval of all runs where too few seeds make pairs (unpaired)" * asked.unpaired

@@ -190,11 +190,11 @@ def _sample(answer: Answer, measure: str, fewest: int) -> Values:
 
 def _is_higher_by_seed(a: Values, b: Values, outcome: outcomes.Outcome) -> Part:
     """Decide whether an outcome is higher, by the ratio or the difference of runs of one seed."""
-    found = seedwise(a, b, outcome.scale)
+    found = seedwise(a, b, outcome.scale, pairs=outcome.seedwise)
     if found.p is None or found.finding == "identical":
         raise UndecidedError("neither row's runs vary, so there is no noise to compare the difference with")
     times = " times" if found.scale == "ratio" else ""
-    unpaired = "" if found.paired else ", seeds unpaired"
+    unpaired = ", seeds unpaired" if outcome.seedwise and not found.paired else ""
     bounds = "" if found.low is None or found.high is None else f" [{found.low:.3g}, {found.high:.3g}]"
     said = f"{found.estimate:.3g}{times}{bounds}, p = {found.p:.2g}{unpaired}"
     if found.p >= LEVEL:
