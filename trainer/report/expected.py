@@ -1,9 +1,9 @@
 """Expectations of a table, for a check by a machine: `cosine > constant`, `gelu < relu`, `step ~ cosine`.
 
 Each names two configurations. Their difference is tested by Welch's test, or seed by seed if it is of an outcome that
-the sweep's file names, and that makes pairs. `~`, equivalent within the margin, takes two one-sided tests. Holm's correction is for all
-expectations at once. Where seeds were added until a sweep was decided, its sequential decisions count in place of these
-tests.
+the sweep's file names, and that makes pairs. `~`, equivalent within the margin, takes two one-sided tests. Holm's
+correction is for all expectations at once. Where seeds were added until a sweep was decided, its sequential decisions
+count in place of these tests.
 """
 
 import re
