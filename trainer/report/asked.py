@@ -12,7 +12,7 @@ from trainer.runs.bands import RATE
 from trainer.runs.outcomes import STANDARD, Outcome
 from trainer.statistics.comparisons import Comparison, with_best, with_control
 from trainer.statistics.describe import Values
-from trainer.statistics.seedwise import Contrast, Scale, scale_of, scaled, seedwise, unpaired
+from trainer.statistics.seedwise import Contrast, Scale, of_comparison, scale_of, scaled, seedwise
 
 _OF_ONE_RATE = "runs/beta/mean"
 """Says less of several rates than their `runs/beta/high` does."""
@@ -90,7 +90,9 @@ class Measured:
                 with_control(samples, each.control) for each, samples in zip(self.families, families, strict=True)
             ] or [with_best(self.scaled, highest=self.highest)]
             return {
-                each.name: unpaired(each, self._smaller(each.name), self.scale) for family in found for each in family
+                each.name: of_comparison(each, self._smaller(each.name), self.scale)
+                for family in found
+                for each in family
             }
         sizes = {name: len(each.members) - 1 for each in self.families for name in each.members}
         return {
@@ -103,7 +105,7 @@ class Measured:
 
     @cached_property
     def against_best(self) -> list[Comparison]:
-        """Return the comparisons with the best: of two samples seed by seed or by Welch's test, of more by Hsu's and Welch's."""
+        """Return the comparisons with the best. With two it is seed by seed or Welch's test, else Hsu's and Welch's."""
         if len(self.filled) != 2 or not self.outcome.seedwise:
             return with_best(self.scaled, highest=self.highest)
         best, other = self.ranked

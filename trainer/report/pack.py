@@ -53,7 +53,9 @@ def pack(targets: Sequence[str], to: Path, runs: Path) -> Packed:
             f" {to.with_name(source.name + SUFFIX)}"
             for source in wrong
         ))  # fmt: skip
-    others = [read_archive(path) for source in sources for path in source.packed if path.resolve() != to.resolve()]
+    others = [
+        read_archive(path) for source in sources for path in source.all_archives if path.resolve() != to.resolve()
+    ]
     files = [text for source in sources if (text := _text_of(source)) is not None]
     make_folder(to.parent)
     with alone_in(to.parent):  # or two that pack at once would each write what it had read, without the other's runs

@@ -25,7 +25,7 @@ class Source:
     given: Path | None = None  # the sweep's file that somebody named, which is read in place of theirs
 
     @property
-    def packed(self) -> tuple[Path, ...]:
+    def all_archives(self) -> tuple[Path, ...]:
         """Return the archives, with that of the folder, which has the runs that `--have` brought into the sweep."""
         return (*self.archives, *_brought(self.folder)) if self.folder else self.archives
 
@@ -60,7 +60,7 @@ def read_source(source: Source, read: Read = read_result) -> Contents:
 
     Raises ArchiveError for a damaged archive.
     """
-    archives = [read_archive(path) for path in source.packed]
+    archives = [read_archive(path) for path in source.all_archives]
     results, problems = read_results(run_folders(source.folder) if source.folder else (), read)
     if archives:
         entries = [*map(entry_of, results), *(entry for archive in archives for entry in archive.entries)]
@@ -115,8 +115,9 @@ def _has_runs(folder: Path) -> bool:
     return bool(run_folders(folder) or _brought(folder))
 
 
-def _brought(folder: Path) -> list[Path]:
-    return [path for path in [brought_into(folder.resolve())] if path.is_file()]
+def _brought(folder: Path) -> tuple[Path, ...]:
+    path = brought_into(folder.resolve())
+    return (path,) if path.is_file() else ()
 
 
 def find_sources(targets: Sequence[str], runs: Path, archives: Path | None) -> list[Source]:

@@ -82,7 +82,7 @@ def seedwise(a: Values, b: Values, scale: Scale, *, comparisons: int = 1, pairs:
     return _unpaired(ours, theirs, scale, comparisons)
 
 
-def unpaired(found: Comparison, n: int, scale: Scale) -> Contrast:
+def of_comparison(found: Comparison, n: int, scale: Scale) -> Contrast:
     """Return a comparison on the scale of the test that was not made seed by seed, n runs of the smaller sample."""
     low, high = found.low, found.high
     if low is not None and high is not None:

@@ -28,6 +28,7 @@ _POLL_SECONDS = 0.1  # longest time that a slot is empty
 _IDLE_SECONDS = 2  # after which an empty slot asks the ledger again
 _WATCH_SECONDS = 10  # between two readings of the whole ledger
 _MOST_LOSSES = 10  # of one point, after which a run is taken to be what ends its machines
+_ENDED: tuple[State, ...] = ("finished", "stopped", "crashed", "diverged")
 
 
 @dataclass(frozen=True)
@@ -286,9 +287,14 @@ class Engine:
     def _snapshot(self, *, stopping: bool) -> Snapshot:
         now = self._progress()
         each = self._seconds_a_point()
-        left = now.total - now.count("finished", "stopped", "crashed", "diverged")
+        left = now.total - now.count(*_ENDED) if self._sweep.proposes else self._left(now)
         running = {slot.run.claim.run: slot.device for slot in self._slots if slot.run}
         return Snapshot(now, running, each and each * left / max(1, len(self._slots)), stopping)
+
+    def _left(self, now: Progress) -> int:
+        """Return how many points that are wanted here have not ended."""
+        wanted = {entry.point.key for entry in self._wanted}
+        return sum(each.state not in _ENDED for each in now.points if each.point.key in wanted)
 
     def _seconds_a_point(self) -> float | None:
         seconds = self._ledger.seconds().values()

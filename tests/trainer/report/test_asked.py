@@ -25,7 +25,7 @@ from trainer.report.pages.write import write_report
 from trainer.report.table import Table
 from trainer.report.tables import read_table
 from trainer.runs.outcomes import Outcome, read_outcome
-from trainer.statistics.seedwise import smallest_found
+from trainer.statistics.power import difference_needed
 from trainer.sweep.file import read_sweep
 
 SWEEPS = Path(__file__).parents[3] / "sweeps"
@@ -185,7 +185,7 @@ def test_a_table_says_which_seeds_are_not_paired() -> None:
     """Before: the caption said it of all."""
     control, shared = {0: 1.0, 1: 1.1, 2: 0.9}, {0: 2.0, 1: 2.1, 2: 1.9}
     samples = {"control": control, "shared": shared, "other": {7: 3.0, 8: 3.2, 9: 3.1}}
-    asked = Measured(Outcome("test/loss"), samples, "control", highest=False)
+    asked = Measured(Outcome("runs/loss/mean"), samples, "control", highest=False)
     table = Table("t", Path("t"), "?", "test/accuracy", True, (), (), (), (), (), None, "control", asked=asked)
     grid = outcome.outcome(table)
     assert "runs of one seed, or Welch's interval of all runs where too few seeds make pairs" in grid.caption
@@ -228,9 +228,8 @@ def test_more_than_two_are_compared_with_the_best_and_with_the_control_by_the_ou
     assert [row[0] for row in outcome.outcome(table).rows[:3]] == ["cosine", "step", "constant"]
     assert outcome.outcome(table).rows[0][2] == "0.503 times"
     assert table.asked is not None
-    std = max(each.std or 0.0 for each in table.asked.contrasts.values())
-    least = math.exp(smallest_found(std, 5, comparisons=2) or 0.0)
-    power = f"Compared seed by seed with the control, constant, a ratio of {least:.3g} or {1 / least:.3g} is found"
+    least = difference_needed((table.floor.std,) * 3, 5) if table.floor else 0
+    power = f"One that differs from the control, constant, by {least:.4g} in logarithms is found different from it"
     assert power in floor_text(table)
 
 

@@ -35,10 +35,10 @@ def test_the_test_is_that_of_the_page() -> None:
     loss = Outcome("test/loss")
     assert asked("# Which?\n# Outcome: test/loss, lower\n") == Comparison(loss, "best", 2, "", ratio=True, asked=True)
     head = "# Which?\n# Control: mse\n# Outcome: test/loss, lower\n"
-    assert asked(head) == Comparison(loss, "pairs", 2, "mse", ratio=True, asked=True)
+    assert asked(head) == Comparison(loss, "control", 2, "mse", ratio=True, asked=True)
 
 
-@pytest.mark.parametrize(("outcome", "test"), [("", "control"), ("# Outcome: test/loss, lower\n", "pairs")])
+@pytest.mark.parametrize(("outcome", "test"), [("", "control"), ("# Outcome: runs/loss/mean, lower\n", "pairs")])
 def test_a_control_that_is_one_choice_is_planned_by_its_families(outcome: str, test: str) -> None:
     """Before: it was no configuration, so the test was that of the best of all six."""
     parameters = {"model.name": {"values": ["lenet5", "vgg_a"]}, **LOSSES}

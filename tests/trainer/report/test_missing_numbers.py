@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from trainer.report.asked import Measured
 from trainer.report.expected import judge, read_expected
 from trainer.report.pages import grids
 from trainer.report.pages.answer import Finding, finding
@@ -18,6 +19,7 @@ from trainer.report.pages.sentences import nothing_missing
 from trainer.report.pages.write import write_report
 from trainer.report.table import Table
 from trainer.report.tables import read_table
+from trainer.runs.outcomes import Outcome
 
 COMMAND = 'command: ["${env}", trainer, train, "${args_no_hyphens}"]'
 
@@ -78,18 +80,11 @@ def test_a_number_that_no_run_has_is_no_failure_of_runs(compare, header: str, me
 
 def test_two_with_other_seeds_are_ranked_as_they_are_compared(compare) -> None:
     """Before: the two seeds that only sgd has made it the best, against the test over the three that both have."""
-    diverged = {"status": "diverged"}
-    table = compare(
-        "# Outcome: train/loss, lower",
-        sgd=each("train/loss", 1.0, 1.2, 1.4, 0.2, 0.21),
-        adamw=[*each("train/loss", 0.9, 1.07, 1.27), diverged, diverged],
-    )
-    assert table.ranked == ["adamw", "sgd"] and table.top == ["adamw"]
-    text = finding(table).text
-    assert text.startswith("For sgd, the train loss is 1.11 times that of adamw: ")
-    assert "The means are 1.2 and 1.08. Lower is better, so adamw is, and the difference is significant" in text
-    found = judge(table, [read_expected(text, table) for text in ("sgd < adamw", "adamw < sgd")])
-    assert [outcome.met for outcome in found] == [False, True]
+    sgd = dict(enumerate((1.0, 1.2, 1.4, 0.2, 0.21)))
+    asked = Measured(Outcome("runs/loss/mean"), {"sgd": sgd, "adamw": {0: 0.9, 1: 1.07, 2: 1.27}}, highest=False)
+    assert asked.ranked == ["adamw", "sgd"] and asked.against_best[0].finding == "higher"
+    ended = Measured(Outcome("train/loss"), asked.samples, highest=False)
+    assert ended.ranked == ["sgd", "adamw"] and ended.against_best[0].finding == "not significant"
 
 
 def test_a_configuration_whose_runs_were_all_stopped_is_not_without_runs(compare) -> None:

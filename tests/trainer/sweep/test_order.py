@@ -129,6 +129,15 @@ def test_what_names_no_seeds_is_refused(text: str) -> None:
         read_seeds(text)
 
 
+@pytest.mark.usefixtures("pretended")
+def test_the_time_that_is_left_is_that_of_the_part_that_runs(tmp_path: Path) -> None:
+    """Before: of the whole file, which this command does not run."""
+    seen: list[Any] = []
+    part = open_sweep(write_sweep(tmp_path, TWO_RATES), runs=tmp_path, plan=Plan(only=("seed=1",)))
+    part.run(devices=["auto"], jobs=1, watch=seen.append)
+    assert seen[-1].seconds_left == 0
+
+
 def test_an_order_that_is_none_is_refused_with_the_nearest() -> None:
     with pytest.raises(SweepError, match="--order: 'seed-first' is not an order; did you mean 'seeds-first'"):
         read_order("seed-first")

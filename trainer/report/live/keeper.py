@@ -153,7 +153,7 @@ class Keeper:
 
     def _stamped(self) -> Stamp:
         """Return what tells whether the page would be another one."""
-        own = stamp([*self._source.packed, *([self._source.given] if self._source.given else [])])
+        own = stamp([*self._source.all_archives, *([self._source.given] if self._source.given else [])])
         if folder := self._source.folder:
             own += stamp([folder / f"{self._source.name}.yaml", *(folder / f"ledger.db{end}" for end in ("", "-wal"))])
             for run in run_folders(folder):
