@@ -20,7 +20,7 @@ class Family:
 
 
 class Named(Protocol):
-    """What is compared: a configuration, or a network at all learning rates or of all lengths."""
+    """Something that is compared: a configuration, or a network at all learning rates or of all lengths."""
 
     @property
     def label(self) -> str: ...
