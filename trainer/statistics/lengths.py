@@ -9,9 +9,9 @@ are apart on the axis of the logarithm, so of 5 and 10 epochs from 2.5 to 20. Th
 times the noise of one. Further out only the noise is read, such as 1e44 seconds of a seed that is almost flat.
 
 A second length doubles the cost of a study. So one configuration may have several and the others one. Then all runs at
-the lengths that everyone has are read along one slope, that of the configurations with several. Where is read does not
-matter: of two configurations with the same cost of an epoch, a wrong slope only scales the difference. It weighs
-accuracy against quicker epochs, so it has an interval, and a slope that may be 0 tells no cost.
+the lengths that everyone has are read along one slope, that of the configurations with several. A wrong
+slope only scales the logarithm of the ratio of two with the same cost of an epoch. But it weighs accuracy against
+quicker epochs, so it has an interval, and a slope that may be 0 tells no cost.
 """
 
 import math
