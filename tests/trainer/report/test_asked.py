@@ -17,7 +17,7 @@ from scipy import stats
 from trainer.errors import SweepError
 from trainer.published import experiments
 from trainer.report.asked import Measured
-from trainer.report.pages import grids, outcome
+from trainer.report.pages import grids, outcome, significance
 from trainer.report.pages.answer import finding
 from trainer.report.pages.export import as_json_text
 from trainer.report.pages.sentences import floor_text, verdict_of
@@ -260,7 +260,7 @@ def test_of_several_without_a_control_the_outcome_is_compared_with_the_best_by_o
         assert (each.p, each.finding, each.log[0]) == (
             against[label].p, against[label].finding, pytest.approx(against[label].difference),
         )  # fmt: skip
-    assert {row[0]: row[3] for row in grids.with_best(table).rows} == {
+    assert {row[0]: row[3] for row in significance.with_best(table).rows} == {
         row[0]: row[grid.header.index("p")] for row in grid.rows[1:3]
     }
 

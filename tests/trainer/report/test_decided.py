@@ -8,7 +8,7 @@ import pytest
 from command_line import run_here
 
 from trainer.errors import SweepError
-from trainer.report.pages import grids
+from trainer.report.pages import grids, significance
 from trainer.report.pages.answer import finding
 from trainer.report.pages.export import as_json
 from trainer.report.pages.sentences import floor_text, verdict_of
@@ -59,9 +59,9 @@ def test_a_beaten_configuration_is_not_interim_and_its_seeds_are_not_missing(dec
     assert "Seeds were added until decided, 3 to 5 of each configuration." in said.text
     assert "The sequential test finds it higher than linear. It leaves open whether it differs from step." in said.text
     assert "significant" not in said.text and "power" not in floor_text(table)
-    for grid in (grids.with_best(table), grids.configurations(table), grids.pairs(table)):
+    for grid in (significance.with_best(table), grids.configurations(table), significance.pairs(table)):
         assert "errs more often than at 5%" in grid.caption
-    assert len(grids.decisions(table).rows) == 3
+    assert len(significance.decisions(table).rows) == 3
 
 
 def test_verdicts_on_published_rows_are_marked(decided, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_seeds_beyond_the_decisions_are_not_counted(decided) -> None:
     long, short = [0.62, 0.61, 0.6, 0.61, 0.62, 0.61], [0.9, 0.902, 0.1, 0.901, 0.9, 0.899, 0.9]
     table = read_table(decided("best, 3 to 4 seeds", cosine=short, linear=long))
     assert table.decided is not None and [each.seeds for each in table.decided.decisions] == [3]
-    assert "It took 7 runs. 4 seeds for each of 2 are 8" in grids.decisions(table).caption
+    assert "It took 7 runs. 4 seeds for each of 2 are 8" in significance.decisions(table).caption
 
 
 def test_what_is_in_question_is_interim_and_needs_the_next_seed(decided) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from command_line import run_here
 
-from trainer.report.pages import grids
+from trainer.report.pages import grids, significance
 from trainer.report.pages.answer import finding
 from trainer.report.pages.export import as_json
 from trainer.report.pages.guards import guards
@@ -29,7 +29,7 @@ def table(write_schedules) -> Table:
 
 
 def verdicts(table: Table, *, control: bool = False) -> dict[str, str]:
-    grid = grids.with_control(table) if control else grids.with_best(table)
+    grid = significance.with_control(table) if control else significance.with_best(table)
     assert grid.header[-1] == "verdict"
     return {row[0]: row[-1] for row in grid.rows}
 
@@ -39,15 +39,18 @@ def test_a_page_says_not_the_best_equivalent_or_undecided_and_how_many_more_seed
     assert found["constant"] == "not the best, interim"  # one of five planned seeds is missing
     assert found["step"] == "equivalent within 0.8 points, interim"
     assert verdicts(table)["step"].startswith("undecided (about ") and "more seeds each" in verdicts(table)["step"]
-    assert "Equivalent: two one-sided tests" in grids.with_best(replace(table, margin=0.8)).caption
-    assert "one-sided" not in grids.with_best(table).caption
-    assert "Not the best: another one is at least as good" in grids.with_best(table).caption
+    assert "Equivalent: two one-sided tests" in significance.with_best(replace(table, margin=0.8)).caption
+    assert "one-sided" not in significance.with_best(table).caption
+    assert "Not the best: another one is at least as good" in significance.with_best(table).caption
     near = verdicts(replace(table, margin=20.0))["constant"]
     assert near == f"not the best, within 20 points of {table.ranked[0]}, interim"
     two = replace(
         table, configurations=tuple(each for each in table.configurations if each.label in ("cosine", "constant"))
     )
-    assert verdicts(two)["constant"] == "different, interim" and "at least as good" not in grids.with_best(two).caption
+    assert (
+        verdicts(two)["constant"] == "different, interim"
+        and "at least as good" not in significance.with_best(two).caption
+    )
 
 
 def test_with_a_control_the_side_is_said_and_a_difference_may_be_below_the_margin(table: Table) -> None:
@@ -67,8 +70,10 @@ def test_two_runs_have_no_verdict(write_schedules) -> None:
 
 
 def test_every_pair_has_an_effect_size(table: Table) -> None:
-    place = grids.pairs(table).header.index("effect size (Hedges' g), 95% interval")
-    (far,) = (row for row in grids.pairs(table).rows if row[0].startswith("cosine") and row[0].endswith("constant"))
+    place = significance.pairs(table).header.index("effect size (Hedges' g), 95% interval")
+    (far,) = (
+        row for row in significance.pairs(table).rows if row[0].startswith("cosine") and row[0].endswith("constant")
+    )
     g, low, high = (float(part.strip("[],")) for part in far[place].split())
     assert low < g < high and g > 10
     content = as_json(replace(table, margin=0.8))
@@ -110,7 +115,7 @@ def test_the_command_takes_a_margin(table: Table, tmp_path: Path, capsys: pytest
 
 
 def test_an_effect_size_stands_beside_each_p(table: Table) -> None:
-    grid = grids.with_best(table)
+    grid = significance.with_best(table)
     place = grid.header.index("effect size (Hedges' g), 95% interval")
     assert grid.header[place - 1] == "p"
     sizes = {row[0]: float(row[place].split()[0]) for row in grid.rows}

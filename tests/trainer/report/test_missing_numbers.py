@@ -12,7 +12,7 @@ from PIL import Image
 
 from trainer.report.asked import Measured
 from trainer.report.expected import judge, read_expected
-from trainer.report.pages import grids
+from trainer.report.pages import significance
 from trainer.report.pages.answer import Finding, finding
 from trainer.report.pages.charts import charts_of
 from trainer.report.pages.sentences import nothing_missing
@@ -98,9 +98,9 @@ def test_a_configuration_whose_runs_were_all_stopped_is_not_without_runs(compare
 def test_verdicts_in_tables_have_the_marks_of_both(compare) -> None:
     lower = [{"test/accuracy": 0.8 + seed / 1000} for seed in range(6)]
     table = compare("# Control: sgd", sgd=[*[{}] * 3, *[{"status": "diverged"}] * 3], adamw=lower)
-    (row,) = grids.with_best(table).rows
+    (row,) = significance.with_best(table).rows
     assert row[-1] == "different, survivors only"
-    (row,) = grids.with_control(table).rows
+    (row,) = significance.with_control(table).rows
     assert row[-1] == "different, lower, survivors only"
 
 
@@ -108,10 +108,10 @@ def test_ratios_are_shown_as_ratios_and_small_numbers_with_their_digits(compare)
     """Before: a difference of logarithms under the title `difference`, and `0.0000 ± 0.0000`."""
     of = {name: each("train/loss", *(1e-5 * k * (1 + s / 100) for s in range(3))) for name, k in OF.items()}
     table = compare("# Outcome: train/loss, lower\n# Control: sgd", **of)
-    grid = grids.with_control(table)
+    grid = significance.with_control(table)
     assert grid.caption.startswith("Each configuration over the control, sgd") and grid.header[1] == "ratio"
     assert {row[0]: row[1] for row in grid.rows} == {"adamw": "0.5", "rmsprop": "3"}
-    pair = grids.pairs(table).rows[0]
+    pair = significance.pairs(table).rows[0]
     assert pair[:2] == ("sgd / adamw", "2")
 
 
@@ -122,7 +122,7 @@ def test_a_metric_that_is_no_percentage_has_the_digits_that_it_needs(compare) ->
     of = {name: each("train/loss", *(1e-5 * k * (1 + s / 100) for s in range(3))) for name, k in OF.items()}
     table = compare("", "train/loss", **of)
     assert "Train loss is highest for rmsprop, 6.06e-05 ± 6e-07 (n=3)." in finding(table).text
-    assert {row[0]: row[1] for row in grids.with_best(table).rows} == {"sgd": "-4.04e-05", "adamw": "-5.05e-05"}
+    assert {row[0]: row[1] for row in significance.with_best(table).rows} == {"sgd": "-4.04e-05", "adamw": "-5.05e-05"}
 
 
 def test_a_configuration_without_the_number_is_in_the_charts_of_accuracy(compare) -> None:

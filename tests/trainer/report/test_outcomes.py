@@ -11,7 +11,7 @@ import pytest
 from trainer.published import experiments
 from trainer.report.configurations import Configuration, with_siblings
 from trainer.report.folders import Run
-from trainer.report.pages import beside, grids
+from trainer.report.pages import beside, grids, significance
 from trainer.report.pages import outcome as outcomes
 from trainer.report.pages.answer import finding
 from trainer.report.pages.index import catalogue
@@ -266,7 +266,7 @@ def test_a_control_that_is_one_choice_makes_a_family_of_each_network(tmp_path: P
     family = {name: table.samples[name] for name in (f"resnet18, lr=0.0{n}" for n in (1, 2, 3))}
     assert table.against_control[:2] == with_control(family, "resnet18, lr=0.01")
     assert {each.word for each in table.verdicts_on_control.values()} == {"different"}
-    assert {row[0]: row[-1] for row in grids.with_control(table).rows} == {
+    assert {row[0]: row[-1] for row in significance.with_control(table).rows} == {
         f"{network}, lr={rate}": f"different, {side}"
         for network in ("resnet18", "resnet34")
         for rate, side in ((0.02, "higher"), (0.03, "lower"))
@@ -379,7 +379,7 @@ def test_an_error_of_images_that_came_out_at_zero_is_not_printed_as_none(write_s
     for run in folder.glob("*-s*"):
         right = [image % 10 > 0 for image in range(1000)]  # the same images in every run
         (run / "confusion.json").write_text(json.dumps({"counts": [], "classes": [], "correct": pack_bits(right)}))
-    noises = grids.two_noises(read_table(folder))
+    noises = significance.two_noises(read_table(folder))
     (step,) = (row for row in noises.rows if row[0] == "step")
     assert step[2] == "0.95" and step[3].endswith(", none seen") and "None seen" in noises.caption
 

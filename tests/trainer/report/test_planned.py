@@ -6,7 +6,7 @@ import pytest
 
 from trainer.report.expected import judge, read_expected
 from trainer.report.live.now import progress_of
-from trainer.report.pages import grids
+from trainer.report.pages import significance
 from trainer.report.pages.answer import finding
 from trainer.report.pages.guards import guards
 from trainer.report.table import Table
@@ -162,7 +162,7 @@ def test_a_search_that_goes_on_is_interim_everywhere(tmp_path: Path, write_run, 
     assert (table.expected, table.interim) == (cap, goes_on)
     (outcome,) = judge(table, [read_expected("lr=0.1 > lr=1", table)])
     assert (outcome.met, "interim" in outcome.why) == (not goes_on, goes_on)
-    ((*_, verdict),) = grids.with_best(table).rows
+    ((*_, verdict),) = significance.with_best(table).rows
     assert verdict.startswith("different") and ("interim" in verdict) == goes_on
 
 

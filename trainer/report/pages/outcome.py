@@ -8,9 +8,10 @@ from statistics import fmean
 
 from trainer.report.asked import Measured
 from trainer.report.configurations import siblings_of
-from trainer.report.pages.grids import Grid, bounds_of_the_best
+from trainer.report.pages.grids import Grid
 from trainer.report.pages.lengths import how_read, lengths_of, twin_of, why_without
 from trainer.report.pages.sentences import both_ways, p_value, several
+from trainer.report.pages.significance import bounds_of_the_best
 from trainer.report.table import Table
 from trainer.runs.outcomes import DECADES
 from trainer.statistics.seedwise import Contrast, Scale, factor, smallest_found

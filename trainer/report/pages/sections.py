@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from trainer.report.pages import beside, grids, outcome, rates
+from trainer.report.pages import beside, grids, outcome, rates, significance
 from trainer.report.pages.charts import Chart
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.guards import warned
@@ -64,7 +64,7 @@ def _sections(table: Table, charts: Sequence[Chart]) -> Iterator[Section]:
     yield "At each learning rate", [rates.gains(table), rates.interaction(table), rates.best_rates(table)]
     yield "Charts", [*charts]
     yield "Pictures of the networks", [*pictures_of(table)]
-    yield "Which differences are significant", [*_significant(table), grids.two_noises(table)]
+    yield "Which differences are significant", [*_significant(table), significance.two_noises(table)]
     yield "What could mislead", [warned(table)]
     notes = tuple(f"{experiment.id}: {note}" for experiment in table.experiments for note in experiment.notes)
     gaps = [Bullets("Gaps and contradictions in the report", notes)] if notes else []
@@ -81,7 +81,12 @@ def _significant(table: Table) -> list[Block]:
     """Return the noise and the tests. Two that are compared by an outcome have their test beside it."""
     if table.asked and table.asked.outcome.seedwise and len(table.asked.filled) == 2:
         return [outcome.noise_of_pairs(table.asked)]
-    every = grids.pairs(table)
+    every = significance.pairs(table)
     noise: list[Block] = [floor_text(table)] if table.pairs or table.floor else []
-    noise.append(grids.decisions(table))
-    return [*noise, grids.with_best(table), grids.with_control(table), *([Folded(every)] if every.rows else [])]
+    noise.append(significance.decisions(table))
+    return [
+        *noise,
+        significance.with_best(table),
+        significance.with_control(table),
+        *([Folded(every)] if every.rows else []),
+    ]
