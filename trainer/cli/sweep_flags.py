@@ -85,7 +85,7 @@ QuestionFlag = Annotated[
     str | None,
     Option(
         help="Of --until decided. best: which is best? all-pairs: which pairs differ? against=LABEL: which differ from"
-        " this one? Default: best.",
+        " this configuration, or from this choice? Default: best.",
         metavar="QUESTION",
     ),
 ]

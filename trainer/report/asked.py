@@ -6,9 +6,10 @@ from functools import cached_property
 from statistics import fmean
 
 from trainer.report.configurations import Configuration, siblings_of
-from trainer.report.controls import Family, arms_of, families_of
+from trainer.report.controls import arms_of
 from trainer.report.siblings import pooled_over_rates
 from trainer.runs.bands import RATE
+from trainer.runs.families import Family, families_of
 from trainer.runs.outcomes import STANDARD, Outcome
 from trainer.statistics.comparisons import Comparison, with_best, with_control
 from trainer.statistics.describe import Values

@@ -10,6 +10,7 @@ from itertools import takewhile
 
 from trainer.report.configurations import Configuration
 from trainer.report.folders import Problem, Run
+from trainer.runs.families import families_of, pairs_of
 from trainer.runs.groups import decisive, identity
 from trainer.statistics.sequential import Decision, Design, decide, runs_taken
 from trainer.sweep.header import Until, seeds_tried, seeds_until
@@ -58,8 +59,10 @@ def decided_of(
         samples[each.label] = [value for value in before if value is not None]
         had[each.label] = [value is not None for value in ended.values()]
     try:
-        control = labels.index(until.control) if until.control else None
-        design = Design(until.question, control, until.at_least, until.at_most, until.margin, highest)
+        against = pairs_of(families_of(until.control, asked), labels) if until.control else ()
+        design = Design(
+            until.question, until.control, against, until.at_least, until.at_most, until.margin, highest=highest
+        )
         spent = [label for label, seed in next_seed.items() if seed is None]
         decisions, still = decide(samples, design, spent=spent)
         runs = runs_taken(had, decisions, still, design)

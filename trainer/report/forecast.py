@@ -11,8 +11,8 @@ from trainer.panels.panel import Row
 from trainer.panels.registry import panel
 from trainer.panels.rows_plan import of_noise
 from trainer.report.asked import Measured, asked_of
-from trainer.report.controls import Arm, families_of, in_words
 from trainer.report.table import Table
+from trainer.runs.families import Arm, families_of, in_words
 from trainer.runs.groups import SEED
 from trainer.runs.outcomes import Outcome, read_outcome
 from trainer.statistics.planned import Test, seeds_for, smallest_difference

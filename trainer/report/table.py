@@ -11,7 +11,7 @@ from trainer.errors import UserError
 from trainer.published import Experiment
 from trainer.report.asked import Measured, all_measured
 from trainer.report.configurations import Configuration
-from trainer.report.controls import Family, arms_of, families_of, in_words
+from trainer.report.controls import arms_of
 from trainer.report.decided import Decided
 from trainer.report.folders import Problem, Run, is_second_test
 from trainer.report.planned import of_run
@@ -20,6 +20,7 @@ from trainer.report.published.comparisons import Answer, Comparison, compared
 from trainer.report.published.readings import Readings
 from trainer.report.sources import Source
 from trainer.runs import groups
+from trainer.runs.families import Family, families_of, in_words
 from trainer.statistics.comparisons import Comparison as Against
 from trainer.statistics.comparisons import top_group, with_best, with_control
 from trainer.statistics.describe import Values

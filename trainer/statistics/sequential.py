@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 
 Question = Literal["best", "all-pairs", "against"]
-"""best: which configuration is it? all-pairs: which pairs differ? against: which configurations differ from one?"""
+"""best: which configuration is it? all-pairs: which pairs differ? against: which configurations differ from their
+control?"""
 Verdict = Literal["different", "equivalent", "open"]
 
 OPEN, EQUIVALENT = 0, 2  # of a pair in `Course.verdicts`; 1 and -1: the first is higher, lower
@@ -41,7 +42,8 @@ class Design:
     """A question, and how often it may be looked at. Raises ValueError for a design that cannot decide."""
 
     question: Question = "best"
-    control: int | None = None  # place of the configuration that the others are compared with
+    control: str = ""  # of `against`: what the others are compared with, in words
+    against: tuple[tuple[int, int], ...] = ()  # of `against`: the pairs, as places of configurations in their order
     at_least: int = 3  # seeds of each configuration before the first look
     at_most: int = 10  # seeds of each configuration
     margin: float | None = None  # difference that does not matter; None: nothing is called equivalent
@@ -49,6 +51,8 @@ class Design:
     level: float = 0.05  # probability that any pair is called different wrongly, and of any wrong equivalence
 
     def __post_init__(self) -> None:
+        if self.question == "against" and not self.against:
+            raise ValueError(f"--question: nothing is compared with {self.control or 'a control'}")
         if self.at_least < 2:
             raise ValueError(f"--at-least: {self.at_least}: a spread needs two seeds; use 2 or more")
         if self.at_most < self.at_least:
@@ -65,8 +69,7 @@ class Design:
 
     def pairs(self, count: int) -> list[tuple[int, int]]:
         """Return the pairs of `count` configurations that are tested."""
-        found = list(combinations(range(count), 2))
-        return found if self.question != "against" else [pair for pair in found if self.control in pair]
+        return [*self.against] if self.question == "against" else [*combinations(range(count), 2)]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from trainer.config.explain import did_you_mean
 from trainer.errors import SweepError
+from trainer.runs.families import Arm, choices_of, families_of, pairs_of
 from trainer.runs.groups import SEED
 from trainer.statistics.sequential import Decision, Design, decide, runs_taken
 from trainer.sweep.engine import Watch
@@ -75,7 +76,7 @@ def plan_for(plan: Plan, design: Design) -> Plan:
 
 
 def design_of(sweep: LocalSweep, question: str, numbers: Design) -> Design:
-    """Return the design. `question` is best, all-pairs, against or against=LABEL.
+    """Return the design. `question` is best, all-pairs, against or against=LABEL, a configuration's or a choice's.
 
     `numbers` has everything else. Its margin, by default the file's, is in the unit of the shown metric: points. Raises
     SweepError if nothing can be decided: a search, no metric or one that is not logged, one configuration, or no such
@@ -93,7 +94,8 @@ def design_of(sweep: LocalSweep, question: str, numbers: Design) -> Design:
     own = any(key.startswith("probe.extra") for key in sweep.checked.sweep.space)  # may log any metric
     if not own and (wrong := [each for each in sweep.checked.warnings if each.startswith("metric.name: ")]):
         raise SweepError(f"--until decided: {sweep.name}: {wrong[0]}")
-    labels = list(configurations(sweep.progress()))
+    named = _named(sweep.progress())
+    labels = [each.label for each in named]
     if len(labels) < 2:
         raise SweepError(f"--until decided: {sweep.name} has one configuration; nothing is to be decided")
     kind, _, control = question.partition("=")
@@ -104,13 +106,16 @@ def design_of(sweep: LocalSweep, question: str, numbers: Design) -> Design:
         )
     if kind == "against" and not control:
         raise SweepError(f"--question: against what? Write against=LABEL, such as against={labels[0]}")
-    if kind == "against" and control not in labels:
-        raise SweepError(f"--question: {control!r} is no configuration{did_you_mean(control, labels)}")
+    families = families_of(control, named) if control else []
+    if control and not families:
+        near = did_you_mean(control, [*labels, *choices_of(named)])
+        raise SweepError(f"--question: {control!r} is no configuration or choice{near}")
     margin = sweep.checked.sweep.header.margin if numbers.margin is None else numbers.margin
     return replace(
         numbers,
         question=kind,
-        control=labels.index(control) if control else None,
+        control=control,
+        against=pairs_of(families, labels),
         margin=margin / 100 if margin is not None and _in_points(file.metric) else margin,
         highest=file.metric.goal == "maximize",
     )
@@ -130,14 +135,13 @@ def run_until_decided(
     Raises SweepError if the sweep was begun with another design, and after the first runs if none has the metric.
     """
     labels = list(configurations(sweep.progress()))
-    control = None if design.control is None else labels[design.control]
     noted = {
-        **asdict(design),
-        "control": control,
+        **{key: value for key, value in asdict(design).items() if key != "against"},  # the places depend on the order
+        "control": design.control or None,
         "configurations": sorted(labels),  # Holm's correction counts their pairs
         "seeds": list(sweep.seeds),  # looks are taken in their order
     }
-    until = _until(design, control, sweep.checked.sweep.file.metric)
+    until = _until(design, sweep.checked.sweep.file.metric)
     sweep.note_design(noted, str(until))
     entries = {entry.point.key: entry for entry in sweep.entries}
     tried = set[str]()
@@ -164,6 +168,14 @@ def run_until_decided(
         _, signal = _needed(sweep, wanted).run(wanted=wanted, jobs=jobs, devices=devices, watch=watch)
 
 
+def _named(progress: Progress) -> list[Arm]:
+    """Return the configurations of a grid, with what distinguishes them."""
+    keys = [key for key in progress.varied if key != SEED]
+    return [
+        Arm(name, {key: group[0].point.values[key] for key in keys}) for name, group in configurations(progress).items()
+    ]
+
+
 def _refuse_no_metric(sweep: LocalSweep, progress: Progress) -> None:
     finished = [status for status in progress.points if status.state == "finished"]
     metric = sweep.checked.sweep.file.metric
@@ -171,9 +183,9 @@ def _refuse_no_metric(sweep: LocalSweep, progress: Progress) -> None:
         raise SweepError(f"--until decided: {metric.name} is in none of {len(finished)} finished runs of {sweep.name}")
 
 
-def _until(design: Design, control: str | None, metric: Metric | None) -> Until:
+def _until(design: Design, metric: Metric | None) -> Until:
     margin = 100 * design.margin if design.margin is not None and _in_points(metric) else design.margin
-    return Until(design.question, control or "", design.at_least, design.at_most, margin)
+    return Until(design.question, design.control, design.at_least, design.at_most, margin)
 
 
 def _in_points(metric: Metric | None) -> bool:

@@ -111,6 +111,30 @@ def test_the_question_may_be_about_a_control_and_equivalence(decided) -> None:
     assert {(each.a, each.b) for each in table.decided.decisions} == {("step", "cosine"), ("step", "linear")}
 
 
+def test_the_control_of_a_question_may_be_a_choice(tmp_path: Path, write_run) -> None:
+    """As the sweep itself has it: each network's other rate with its own first one, and no other pair."""
+    folder = tmp_path / "runs" / "twice"
+    folder.mkdir(parents=True)
+    (folder / "twice.yaml").write_text(
+        "# Q?\n# Decided:  against=lr=0.01, 3 to 4 seeds\nmethod: grid\n"
+        "metric: {name: test/accuracy, goal: maximize}\n"
+        'command: ["${env}", trainer, train, "${args_no_hyphens}"]\nparameters:\n'
+        "  model.name: {values: [resnet18, resnet34]}\n  optimizer.lr: {values: [0.01, 0.02]}\n"
+        "  seed: {values: [0, 1, 2]}\n"
+    )
+    for network, level in (("resnet18", 0.5), ("resnet34", 0.9)):
+        for rate, gain in ((0.01, 0.0), (0.02, 0.03)):
+            for seed, value in enumerate(NEAR[:3]):
+                words = [f"model.name={network}", f"optimizer.lr={rate}", f"seed={seed}"]
+                write_run(folder / f"{network}-{rate}-s{seed}", words, accuracy=value - 0.9 + level + gain)
+    table = read_table(folder)
+    assert table.decided is not None
+    assert {(each.a, each.b, each.higher) for each in table.decided.decisions} == {
+        (f"{network}, lr=0.01", f"{network}, lr=0.02", f"{network}, lr=0.02") for network in ("resnet18", "resnet34")
+    }
+    assert finding(table).certainty == "decided" and missing(table) == []
+
+
 def test_a_diverged_seed_is_passed_over_and_so_is_one_at_chance(decided) -> None:
     """As the sweep itself has it."""
     folder = decided("best, 3 to 5 seeds", cosine=[0.9, 0.9, 0.902, 0.901], linear=[0.1, 0.62, 0.61, 0.6])

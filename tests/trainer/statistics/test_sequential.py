@@ -101,7 +101,7 @@ def test_the_best_is_the_lowest_if_the_metric_says_so() -> None:
 
 def test_against_a_control_only_its_pairs_are_tested() -> None:
     samples = {"a": [1.0, 1.1, 0.9], "b": [5.0, 5.1, 4.9], "c": [1.0, 1.2, 0.8]}
-    decisions, still = decide(samples, Design("against", control=1))
+    decisions, still = decide(samples, Design("against", "b", ((0, 1), (1, 2))))
     assert [(d.a, d.b, d.higher) for d in decisions] == [("a", "b", "b"), ("b", "c", "b")]
     assert still == []
 

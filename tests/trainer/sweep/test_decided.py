@@ -122,6 +122,25 @@ def test_the_file_beside_the_runs_says_how_the_seeds_were_chosen(tmp_path: Path)
     assert read_sweep(tmp_path / "s.yaml").header.until is None, "your own file stays as it is"
 
 
+def test_a_control_may_be_a_choice_and_each_is_compared_with_the_one_that_is_the_same_in_all_else(
+    tmp_path: Path,
+) -> None:
+    """Before: `'constant' is no configuration`, although a file's `# Control:` may be a choice."""
+    rates = {"optimizer.lr": {"values": [0.9, 0.4]}, "schedule.name": {"values": ["cosine", "constant", "linear"]}}
+    sweep = opened(tmp_path, {**rates, "seed": {"values": [0, 1]}}, at_most=4)
+    design = design_for(sweep, "against=constant", at_most=4)
+    end = run(sweep, design)
+    assert {frozenset((each.a, each.b)) for each in end.decisions} == {
+        frozenset((f"{other}, lr={rate}", f"constant, lr={rate}"))
+        for other in ("cosine", "linear")
+        for rate in (0.9, 0.4)
+    }
+    assert end.design["control"] == "constant" and "against" not in end.design
+    turned = {key: {"values": [*reversed(each["values"])]} for key, each in rates.items()}
+    again = opened(tmp_path, {**turned, "seed": {"values": [0, 1]}}, at_most=4)
+    assert run(again, design_for(again, "against=constant", at_most=4)).runs == end.runs, "nothing is run anew"
+
+
 @pytest.mark.parametrize(("asked", "margin"), [(None, 0.003), (0.5, 0.005)])
 def test_the_margin_is_by_default_that_of_the_file(tmp_path: Path, asked: float | None, margin: float) -> None:
     opened(tmp_path)
@@ -194,7 +213,7 @@ def test_the_file_s_seeds_come_first_and_the_next_numbers_follow(tmp_path: Path)
         ("bets", "--question: 'bets' is not a question; did you mean 'best'"),
         ("best=lr=0.4", "is not a question"),
         ("against", r"--question: against what\? Write against=LABEL, such as against=lr=0\.9"),
-        ("against=lr=0.42", "--question: 'lr=0.42' is no configuration; did you mean 'lr=0.4"),
+        ("against=lr=0.42", "--question: 'lr=0.42' is no configuration or choice; did you mean 'lr=0.4"),
     ],
 )
 def test_a_question_that_is_none_is_refused(tmp_path: Path, question: str, line: str) -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from trainer.report.configurations import Configuration
-from trainer.report.controls import in_words
 from trainer.report.pages.sentences import mean_interval, p_value
 from trainer.report.published.authors import facts_of, why_unrun
 from trainer.report.published.grades import KINDS, MEANING
 from trainer.report.table import Table
+from trainer.runs.families import in_words
 from trainer.runs.groups import decisive, value_text
 from trainer.text import NONE, metric_words, number, spread
 
