@@ -155,6 +155,19 @@ def test_what_is_said_of_the_others_is_wrong_in_at_most_five_percent(k: int, n: 
         assert missed == (not held), number
 
 
+@pytest.mark.parametrize("few", [(0,), (1,), (1, 3, 5), (1, 2, 3, 4, 5)])
+def test_it_is_so_where_some_configurations_have_fewer_runs(few: Sequence[int]) -> None:
+    """The quantile is that of comparisons with the best in the data, whose number of runs is then a chance."""
+    runs = draw("normal", np.ones(6), np.zeros(6), 10, FEW, seed=6)
+    runs[:, list(few), 3:] = np.nan
+    lost, missed, _ = said_wrongly(runs, np.zeros(6))
+    assert 0 < lost <= allowed(FEW) and missed <= allowed(FEW)
+    for sweep in runs[:30]:
+        samples = {str(name): dict(enumerate(row[np.isfinite(row)].tolist())) for name, row in enumerate(sweep)}
+        lost, *_ = said_wrongly(sweep[None], np.zeros(6))
+        assert lost == any(each.name == "0" and each.finding == "not the best" for each in with_best(samples))
+
+
 @pytest.mark.parametrize(("k", "n"), [(2, 3), (2, 10), (6, 5), (13, 3), (13, 10)])
 def test_the_printed_lead_is_found_with_the_printed_power(k: int, n: int) -> None:
     """Before: Student's formula promised 80 %, and the test that was used had 44 to 73 %."""
