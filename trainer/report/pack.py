@@ -23,7 +23,7 @@ from trainer.runs.archive import (
 from trainer.runs.archive_lines import Entry, entry_of, read_entry
 from trainer.runs.outcomes import Outcome
 from trainer.runs.private import public_sweep
-from trainer.sweep.header import read_header, with_until
+from trainer.sweep.header import read_header, with_added, with_until
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ def _text_of(source: Source) -> str | None:
     if source.given is None:
         return kept
     text = _read(source.given)
-    until = read_given(source.given, kept).header.until
-    return with_until(text, str(until or ""))
+    header = read_given(source.given, kept).header
+    return with_until(with_added(text, header.added), str(header.until or ""))
 
 
 def _read(sweep_file: Path) -> str:

@@ -13,6 +13,7 @@ from trainer.runs.have import brought_into
 from trainer.runs.results import Result, read_result
 from trainer.sweep.file import Sweep, parse_sweep, read_sweep
 from trainer.sweep.header import read_header
+from trainer.sweep.order import with_seeds
 from trainer.sweep.points import points_of
 
 
@@ -74,12 +75,17 @@ def read_source(source: Source, read: Read = read_result) -> Contents:
 def read_given(file: Path, kept: str | None) -> Sweep:
     """Return the sweep of a file that somebody named. `kept` is the text of the sweep's own file, or None.
 
-    A file says nothing of seeds that were added until decided: `trainer sweep run` writes that beside the runs only.
+    A file says nothing of seeds that were added: `trainer sweep run` writes that beside the runs only.
     Raises SweepError.
     """
-    sweep = read_sweep(file)
-    until = read_header(kept or "")[0].until or sweep.header.until
-    return replace(sweep, header=replace(sweep.header, until=until))
+    sweep, said = read_sweep(file), read_header(kept or "")[0]
+    until, added = said.until or sweep.header.until, said.added or sweep.header.added
+    return replace(sweep, header=replace(sweep.header, until=until, added=added))
+
+
+def as_asked(sweep: Sweep) -> Sweep:
+    """Return a sweep with the seeds that were added to its file's. Raises SweepError if it is no grid."""
+    return with_seeds(sweep, sweep.header.added)
 
 
 def sweep_text(texts: Iterable[str | None]) -> str | None:
@@ -94,7 +100,7 @@ def sweep_text(texts: Iterable[str | None]) -> str | None:
 def _size(text: str) -> tuple[int, bool, int]:
     """Return (points, whether seeds were added until decided, how much else the header says)."""
     try:
-        sweep = parse_sweep(text, Path("sweep.yaml"))
+        sweep = as_asked(parse_sweep(text, Path("sweep.yaml")))
         said = bool(sweep.header.control) + (sweep.header.outcome is not None)
         return len(points_of(sweep)) or sweep.cap, sweep.header.until is not None, said
     except SweepError:

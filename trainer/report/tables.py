@@ -19,7 +19,7 @@ from trainer.report.folders import Problem, Read, read_results, runs_of
 from trainer.report.published.comparisons import Answer, answers_of, authors_answers_of
 from trainer.report.published.filed import resolved
 from trainer.report.published.readings import read_otherwise_by, readings_of
-from trainer.report.sources import Contents, Source, beside, find_sources, read_given, read_source
+from trainer.report.sources import Contents, Source, as_asked, beside, find_sources, read_given, read_source
 from trainer.report.table import Table
 from trainer.runs import groups
 from trainer.runs.archive import SUFFIX, is_archive
@@ -78,6 +78,7 @@ def read_table_of(source: Source, read: Read = read_result) -> Table:
             sweep = read_given(source.given, contents.sweep)
         else:
             sweep = read_sweep(path) if contents.file else parse_sweep(contents.sweep or "", path)
+        sweep = as_asked(sweep)
     except UserError as error:
         if source.given:
             raise

@@ -15,7 +15,9 @@ from trainer.errors import SweepError
 from trainer.runs.groups import identity
 from trainer.sweep.file import Sweep
 from trainer.sweep.storage import Database, quiet
+from trainer.sweep.trials import attempts_in
 
+OF_ALL = "seeds of all"
 OVERRIDES = "words"
 """Name of the overrides in every ledger.db so far: a sweep that was begun earlier is still continued."""
 
@@ -26,6 +28,7 @@ class Begun:
 
     overrides: tuple[str, ...]  # of every point
     seeds: tuple[int, ...]  # that were asked for besides the file's
+    decided: frozenset[str] | None  # keys of the points that were begun, if seeds are added until it is decided
 
 
 def begun_with(sweep: Sweep, folder: Path, storage: str | None) -> Begun | None:
@@ -34,17 +37,22 @@ def begun_with(sweep: Sweep, folder: Path, storage: str | None) -> Begun | None:
         return None
     database = Database(folder, storage, sweep.name)
     with contextlib.closing(database), quiet(), contextlib.suppress(KeyError):  # such as one without this study
-        known = optuna.load_study(study_name=sweep.name, storage=database.storage).user_attrs
+        study = optuna.load_study(study_name=sweep.name, storage=database.storage)
+        known = study.user_attrs
         if "definition" in known:  # else it was killed in its first moment
-            return Begun(tuple(known["definition"][OVERRIDES]), tuple(known.get("seeds", ())))
+            trials = study.get_trials(deepcopy=False) if "decided" in known else ()
+            begun = frozenset(attempt.point.key for attempt in attempts_in(trials, database.is_dead))
+            words, seeds = known["definition"][OVERRIDES], known.get("seeds", ())
+            return Begun(tuple(words), tuple(seeds), begun if "decided" in known else None)
     return None
 
 
-def note_seeds(study: Study, seeds: Sequence[int]) -> None:
-    """Remember seeds that were asked for besides the file's."""
-    known: list[int] = study.user_attrs.get("seeds", [])
-    if more := [seed for seed in seeds if seed not in known]:
-        study.set_user_attr("seeds", [*known, *more])
+def note_seeds(study: Study, seeds: Sequence[int], *, of_all: bool) -> None:
+    """Remember seeds that were asked for besides the file's, and whether every configuration is to have them."""
+    for name in ("seeds", OF_ALL) if of_all else ("seeds",):
+        known: list[int] = study.user_attrs.get(name, [])
+        if more := [seed for seed in seeds if seed not in known]:
+            study.set_user_attr(name, [*known, *more])
 
 
 def note_design(study: Study, database: Database, design: Mapping[str, Any], said: str) -> None:

@@ -23,7 +23,7 @@ from trainer.sweep.header import Until, seeds_tried
 from trainer.sweep.local import LocalSweep
 from trainer.sweep.order import Plan
 from trainer.sweep.points import Entry
-from trainer.sweep.status import PointStatus, Progress, configurations
+from trainer.sweep.status import PointStatus, Progress, configurations, only_begun
 
 _PATIENCE_SECONDS = 5  # between two looks at what another controller runs
 
@@ -155,7 +155,7 @@ def run_until_decided(
         if signal or not wanted:
             runs = runs_taken(outcomes.had, decisions, still, design)
             return Decided(
-                _begun(progress), tuple(decisions), tuple(still), outcomes.failed, noted, signal, until, runs
+                only_begun(progress), tuple(decisions), tuple(still), outcomes.failed, noted, signal, until, runs
             )
         _refuse_no_metric(sweep, progress)
         running = {status.point.key for status in progress.points if status.state == "running"}
@@ -194,7 +194,7 @@ def _in_points(metric: Metric | None) -> bool:
 
 def _needed(sweep: LocalSweep, wanted: Sequence[Entry]) -> LocalSweep:
     """Return the part of a sweep that is begun or wanted. Its seeds are noted in the ledger."""
-    begun = [status.point.key for status in _begun(sweep.progress()).points]
+    begun = [status.point.key for status in only_begun(sweep.progress()).points]
     keys = {*begun, *(entry.point.key for entry in wanted)}
     entries = tuple(entry for entry in sweep.checked.entries if entry.point.key in keys)
     used = {entry.point.values[SEED] for entry in entries}
@@ -274,12 +274,6 @@ def _has_ended(status: PointStatus) -> bool:
 
 def _was_begun(status: PointStatus) -> bool:
     return bool(status.attempts) and status.state != "waiting"
-
-
-def _begun(progress: Progress) -> Progress:
-    """Return the progress of the points that were begun. The others are seeds that nobody needs yet."""
-    points = tuple(status for status in progress.points if status.attempts)
-    return replace(progress, points=points, total=len(points))
 
 
 def _sentence(decision: Decision, end: Decided) -> str:

@@ -5,7 +5,11 @@
 # Outcome:  runs/loss/width, lower          what is compared, and which is better
 # Margin:   0.3                             a difference that does not matter, in points or the metric's unit
 # Seeds:    3                               a search runs each point with seeds 0, 1 and 2 and goes by their mean
-# Decided:  best, 3 to 10 seeds             its seeds were added until decided; `trainer sweep run` writes this one
+
+`trainer sweep run` writes these in the copy beside the runs, since a report has no ledger:
+
+# Decided:  best, 3 to 10 seeds             its seeds were added until decided
+# Added:    seeds 3-9, 12                   these were asked for besides the file's, in this order
 """
 
 import math
@@ -20,7 +24,8 @@ from trainer.errors import UserError
 from trainer.runs.outcomes import Outcome, read_outcome
 
 _BETTER = {"higher": True, "lower": False}
-_KEYS = ("Control", "Outcome", "Margin", "Seeds", "Decided")
+_KEYS = ("Control", "Outcome", "Margin", "Seeds", "Decided", "Added")
+_ADDED = re.compile(r"seeds (\d+(?:-\d+)?(?:, \d+(?:-\d+)?)*)")
 _UNTIL = re.compile(
     r"(best|all-pairs|against)(?:=(.+))?, (\d+) to (\d+) seeds(?:, margin (\d+(?:\.\d+)?(?:e[+-]?\d+)?))?"
 )
@@ -51,6 +56,7 @@ class Header:
     highest: bool = True  # is the best outcome
     margin: float | None = None  # difference that does not matter, in points of an accuracy, or in the metric's unit
     until: Until | None = None  # None: the file says which seeds there are
+    added: tuple[int, ...] = ()  # seeds that were asked for besides the file's
     seeds_per_point: int = 1  # of a search
 
 
@@ -82,7 +88,11 @@ def read_header(text: str) -> tuple[Header, list[str]]:
     until = read_until(decided) if (decided := _value(text, "Decided")) else None
     if decided and until is None:
         problems.append(f"# Decided: {decided}: expected words such as best, 3 to 10 seeds")
-    return Header(question, _value(text, "Control"), outcome, _BETTER.get(better, True), margin, until, seeds), problems
+    added = read_added(asked) if (asked := _value(text, "Added")) else ()
+    if asked and not added:
+        problems.append(f"# Added: {asked}: expected words such as seeds 3-9, 12")
+    control, highest = _value(text, "Control"), _BETTER.get(better, True)
+    return Header(question, control, outcome, highest, margin, until, added, seeds), problems
 
 
 def read_until(said: str) -> Until | None:
@@ -96,10 +106,33 @@ def read_until(said: str) -> Until | None:
             return None
 
 
+def read_added(said: str) -> tuple[int, ...]:
+    """Return the seeds that `# Added:` names, in its order. None if it is not of that form."""
+    found = _ADDED.fullmatch(said)
+    ranges = [part.partition("-") for part in found[1].split(", ")] if found else []
+    return tuple(dict.fromkeys(seed for low, _, high in ranges for seed in range(int(low), int(high or low) + 1)))
+
+
+def with_added(text: str, seeds: Sequence[int]) -> str:
+    """Return the text of a sweep's file with `# Added:` and these seeds below its first line, or without it if none."""
+    parts: list[list[int]] = []
+    for seed in seeds:
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    words = [f"{part[0]}-{part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts]
+    return _with_line(text, "Added", f"seeds {', '.join(words)}" if words else "")
+
+
 def with_until(text: str, said: str) -> str:
     """Return the text of a sweep's file with `# Decided: SAID` below its first line, or without it for no words."""
-    bare = re.sub(r"(?m)^#[ \t]*Decided[ \t]*:.*\n?", "", text)
-    line = f"# Decided:  {said}\n" if said else ""
+    return _with_line(text, "Decided", said)
+
+
+def _with_line(text: str, key: str, said: str) -> str:
+    bare = re.sub(rf"(?m)^#[ \t]*{key}[ \t]*:.*\n?", "", text)
+    line = f"# {key + ':':<9} {said}\n" if said else ""
     first, end, rest = bare.partition("\n")
     return f"{first}{end}{line}{rest}" if first.startswith("#") and end else f"{line}{bare}"
 

@@ -8,7 +8,7 @@ that share only an SQLite file may enqueue the same point at once.
 import contextlib
 import math
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -150,9 +150,12 @@ class Ledger:
             return True
 
     @patient
-    def note_seeds(self, seeds: Sequence[int]) -> None:
-        """Remember seeds that were asked for besides the file's, so that every later command knows their points."""
-        begun.note_seeds(self._study, seeds)
+    def note_seeds(self, seeds: Sequence[int], *, of_all: bool = True) -> None:
+        """Remember seeds that were asked for besides the file's, so that every later command knows their points.
+
+        `of_all` is False if some configurations only are to have them.
+        """
+        begun.note_seeds(self._study, seeds, of_all=of_all)
 
     @patient
     def note_design(self, design: Mapping[str, Any], said: str) -> None:
@@ -161,6 +164,12 @@ class Ledger:
         Raises SweepError for another one than it was begun with.
         """
         begun.note_design(self._study, self.database, design, said)
+
+    @property
+    def added(self) -> Collection[int]:
+        """Return the seeds that every configuration is to have, or may get until the sweep is decided."""
+        known = self._study.user_attrs
+        return known.get("seeds" if "decided" in known else begun.OF_ALL, ())
 
     @property
     def until(self) -> str:

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from trainer.config.overrides import as_typed
 from trainer.data.shared import shared_images
 from trainer.errors import SweepError
 from trainer.files import make_folder, write_whole
+from trainer.runs.groups import SEED
 from trainer.runs.have import archives_of
 from trainer.sinks.packages import refuse_missing
 from trainer.sweep.begun import begun_with
@@ -24,7 +25,7 @@ from trainer.sweep.child import THREADS
 from trainer.sweep.engine import Cluster, Engine, Watch, progress_of
 from trainer.sweep.file import Sweep, read_sweep, with_overrides
 from trainer.sweep.have import Packed, keep, runs_in
-from trainer.sweep.header import with_until
+from trainer.sweep.header import with_added, with_until
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.order import Plan, ordered, with_seeds
 from trainer.sweep.own_parts import held, keep_texts
@@ -46,6 +47,7 @@ class LocalSweep:
     storage: str | None
     packed: Packed
     seeds: tuple[int, ...] = ()  # that were asked for besides the file's
+    part: bool = False  # of the configurations alone was asked for
     cluster: Cluster | None = None  # runs them in the place of this machine
 
     @property
@@ -101,13 +103,14 @@ class LocalSweep:
         make_folder(self.folder)
         keep_texts(sweep, self.folder)
         with self._ledger() as ledger:
+            ledger.note_seeds(self.seeds, of_all=not self.part)
             text, kept = sweep.path.read_bytes(), self.folder / f"{sweep.name}.yaml"
             until = ledger.until or str(sweep.header.until or "")
-            text = with_until(text.decode("utf-8-sig"), until).encode()  # a report has no ledger
+            added = [seed for seed in sweep.added_seeds if seed in ledger.added]
+            text = with_until(with_added(text.decode("utf-8-sig"), added), until).encode()  # a report has no ledger
             if not kept.exists() or kept.read_bytes() != text:
                 write_whole(kept, text)
             ledger.release_lost()
-            ledger.note_seeds(self.seeds)
             keep(self.packed.runs, sweep, self.folder)  # before the ledger knows of them, which a live page watches
             ledger.take(self.packed.had)
             yield ledger
@@ -178,8 +181,12 @@ def open_sweep(
     sweep = held(with_seeds(sweep, seeds), folder, as_begun=as_begun)
     checked = check(sweep)
     packed = runs_in(archives_of(have), checked)
+    if begun and begun.decided is not None and not plan.count:  # what the design did not ask for is not due
+        there = begun.decided | {had.entry.point.key for had in packed.had}
+        asked = [each for each in checked.entries if each.point.key in there or each.point.values[SEED] in seeds]
+        checked = replace(checked, entries=tuple(asked))
     entries = ordered(checked.entries, plan, sweep)
-    return LocalSweep(checked, entries, tuple(overrides), folder, storage, packed, seeds)
+    return LocalSweep(checked, entries, tuple(overrides), folder, storage, packed, seeds, bool(plan.only))
 
 
 def overrides_of(path: Path, *, runs: Path, storage: str | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
 from typing import Any, Literal, get_args
@@ -142,6 +142,12 @@ def progress(points: Sequence[Point], attempts: Sequence[Attempt], *, sweep: Swe
     total = len(points) if all_known else max(len(points), sweep.cap)  # a space may have fewer points than run_cap
     fixed = flatten(read_overrides(sweep.fixed))
     return Progress(sweep.varied, sweep.file.metric, known, foreign, total, sweep.seeds_per_point > 1, fixed)
+
+
+def only_begun(progress: Progress) -> Progress:
+    """Return the progress of the points that were begun. The others are seeds that nobody needs until it is decided."""
+    points = tuple(status for status in progress.points if status.attempts)
+    return replace(progress, points=points, total=len(points))
 
 
 def configurations(progress: Progress) -> dict[str, list[PointStatus]]:

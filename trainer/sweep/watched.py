@@ -12,7 +12,7 @@ from trainer.errors import SweepError, first_line
 from trainer.sweep.file import read_sweep
 from trainer.sweep.order import with_seeds
 from trainer.sweep.points import points_of
-from trainer.sweep.status import Progress, progress
+from trainer.sweep.status import Progress, only_begun, progress
 from trainer.sweep.storage import Database, quiet, without_password
 from trainer.sweep.trials import attempts_in, deleted, replaced, seconds_in
 
@@ -43,7 +43,7 @@ def watched(path: Path, storage: str | None = None, folder: Path | None = None) 
             gone = replaced(trials) | (deleted(trials, folder) if database.is_own else frozenset())
             kept = [trial for trial in trials if trial.number not in gone]
             found = progress(points_of(sweep), attempts_in(kept, database.is_dead), sweep=sweep)
-            return Watched(found, seconds_in(trials))
+            return Watched(only_begun(found) if "decided" in study.user_attrs else found, seconds_in(trials))
     except KeyError:  # such as a database without this study
         return None
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:

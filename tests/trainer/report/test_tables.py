@@ -24,7 +24,7 @@ from trainer.report.table import Table
 from trainer.report.tables import read_table, read_tables
 from trainer.runs.groups import identity
 from trainer.sweep.file import read_sweep
-from trainer.sweep.header import with_until
+from trainer.sweep.header import with_added, with_until
 from trainer.sweep.points import points_of
 from trainer.training.network_arguments import complete_parts
 
@@ -313,6 +313,34 @@ def test_a_file_that_is_named_keeps_what_the_copy_says_of_added_seeds(write_sche
     (beside,) = read_tables([edited(folder, tmp_path / "more", ("# Decided:  best, 3 to 10 seeds\n", ""))], tmp_path,
                             tmp_path)  # fmt: skip
     assert beside.control == "constant" and beside.decided, "its runs are in the archive, which says the same"
+
+
+def test_seeds_that_were_asked_for_are_planned(write_schedules, tmp_path: Path) -> None:
+    """Before: a page took a sweep for complete as soon as it had the file's seeds, and with more on the way."""
+    folder = write_schedules({name: [0.9, 0.91, 0.92, 0.93, 0.94] for name in NAMES})
+    copy = folder / "lr_scheduler.yaml"
+    plain = copy.read_text()
+    assert not read_table(folder).interim
+    copy.write_text(with_added(plain, (7, 5, 6)))
+    table = read_table(folder)
+    assert table.interim and table.expected == 6 * 8
+    assert {each.planned for each in table.configurations} == {(0, 1, 2, 3, 4, 7, 5, 6)}
+    assert sum(each.kind == "missing" for each in table.problems) == 6
+    packed = pack([str(folder)], tmp_path / "lr_scheduler.jsonl.gz", folder.parent)
+    assert read_table(packed.path).interim, "an archive says it, too"
+    given = edited(folder, tmp_path / "edit", ("# Added:    seeds 7, 5-6\n", ""))
+    assert read_tables([given], folder.parent)[0].interim, "a file that is named says nothing of it"
+    copy.write_text(with_added(copy.read_text(), ()))
+    assert copy.read_text() == plain
+
+
+@pytest.mark.parametrize("said", ["3-9", "seeds", "seeds 3 - 9", "seeds a"])
+def test_a_line_of_added_seeds_that_says_none_is_a_problem(write_schedules, said: str) -> None:
+    folder = write_schedules({"cosine": [0.9]})
+    copy = folder / "lr_scheduler.yaml"
+    copy.write_text(f"# Q?\n# Added: {said}\n{copy.read_text()}")
+    assert any(f"# Added: {said}: expected words such as seeds 3-9, 12" in each.message
+               for each in read_table(folder).problems)  # fmt: skip
 
 
 def test_a_file_that_is_named_and_wrong_is_refused(write_schedules, tmp_path: Path) -> None:

@@ -10,13 +10,16 @@ from pretend.train import main
 from pretend.watch import noted, write_sweep
 
 from trainer.errors import SweepError, UserError
+from trainer.report.sources import as_asked
 from trainer.statistics.sequential import Design
 from trainer.sweep import engine, local
 from trainer.sweep.decided import Decided, design_of, plan_for, run_until_decided
 from trainer.sweep.file import read_sweep
-from trainer.sweep.header import Until
+from trainer.sweep.header import Until, seeds_until
 from trainer.sweep.local import LocalSweep, open_sweep
 from trainer.sweep.order import Plan
+from trainer.sweep.points import points_of
+from trainer.sweep.watched import watched
 
 THREE = {"optimizer.lr": {"values": [0.9, 0.4, 0.41]}, "seed": {"values": [0, 1]}}
 NUMBERS: dict[str, Any] = {"at_least": 3, "at_most": 6}
@@ -56,6 +59,35 @@ def test_a_beaten_configuration_gets_no_further_seed(tmp_path: Path) -> None:
     assert end.runs == 9, "three seeds of each are enough where one leads by far"
     assert f"{end.runs} runs, where 6 seeds for each configuration are 18" in end.as_text()
     assert "lr=0.9 is higher than lr=0.4: different, after 3 seeds" in end.as_text()
+
+
+def test_other_commands_know_that_what_was_not_needed_is_not_due(tmp_path: Path) -> None:
+    """Before: all seeds of the design were due for all, so `status` had 9 of 18 and a plain command ran the others."""
+    sweep = opened(tmp_path)
+    end = run(sweep, design_for(sweep, "all-pairs"))
+    plain = open_sweep(tmp_path / "s.yaml", runs=tmp_path)
+    assert (plain.progress().complete, plain.progress().total) == (True, end.runs)
+    assert {entry.point.key for entry in plain.entries} == {status.point.key for status in end.progress.points}
+    seen = watched(tmp_path / "s" / "s.yaml")
+    assert seen is not None and (seen.progress.complete, seen.progress.total) == (True, end.runs)
+    more = open_sweep(tmp_path / "s.yaml", runs=tmp_path, plan=Plan(seeds=(0, 1, 2, 3, 11)))
+    assert {entry.point.values["seed"] for entry in more.entries} == {0, 1, 2, 3, 11}, "unless they are asked for"
+    assert len(more.entries) == 3 * 5
+
+
+def test_seeds_that_were_asked_for_before_are_looked_at_in_the_order_that_a_report_replays(tmp_path: Path) -> None:
+    """Before: the copy beside the runs had the file's seeds alone, and a report took others for the next ones."""
+    opened(tmp_path)
+    first = open_sweep(tmp_path / "s.yaml", runs=tmp_path, plan=Plan(seeds=(7, 8)))
+    first.run(jobs=2, devices=["auto"], watch=lambda _: None)
+    kept = tmp_path / "s" / "s.yaml"
+    assert "# Added:    seeds 7-8\n" in kept.read_text()
+    sweep = opened(tmp_path, at_most=4)
+    end = run(sweep, design_for(sweep, "all-pairs", at_most=4))
+    assert end.design["seeds"] == [0, 1, 7, 8, 9, 10]
+    asked = points_of(as_asked(read_sweep(kept)))
+    known = list(dict.fromkeys(point.values["seed"] for point in asked))
+    assert list(seeds_until(known, 6)) == end.design["seeds"]
 
 
 def test_what_is_in_question_gets_seeds_until_they_are_spent(tmp_path: Path) -> None:
