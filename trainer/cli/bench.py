@@ -48,7 +48,10 @@ def bench_step(
     rounds: RoundsFlag = 5,
     as_json: JsonFlag = False,
 ) -> None:
-    """Measure bare training steps: images/s, the share of the speed of matrix products, where the time goes."""
+    """Measure bare training steps.
+
+    Prints images/s, the share of the speed of matrix products, and where the time goes.
+    """
     typed = overrides_of([_QUIET, *(overrides or [])], device)
     if not model and (recipe or any(word.startswith(("recipe=", "model.name=")) for word in typed)):
         configs = [load(typed, recipe).config]
@@ -67,9 +70,10 @@ def bench_data(
     rounds: RoundsFlag = 5,
     as_json: JsonFlag = False,
 ) -> None:
-    """Compare the data pipeline with torchvision's, in images/s.
+    """Compare the data pipeline with torchvision's.
 
-    torchvision's transforms run under a DataLoader with two workers. `full` adds colour jitter and erasing.
+    Prints images/s. torchvision's transforms run under a DataLoader with two workers. `full` adds colour jitter and
+    erasing.
     """
     config = load(overrides_of(overrides, data, device)).config
     from trainer.bench.data import bench_data as measure
@@ -89,7 +93,10 @@ def bench_epoch(
     rounds: RoundsFlag = 5,
     as_json: JsonFlag = False,
 ) -> None:
-    """Compare whole epochs with bare steps: data, evaluation, logging and checkpoints included."""
+    """Compare whole epochs with bare steps.
+
+    Epochs have data, evaluation, logging and checkpoints, too.
+    """
     config = load(overrides_of([_QUIET, *(overrides or [])], model, data, device)).config
     from trainer.bench.epoch import bench_epoch as measure
 
@@ -98,7 +105,10 @@ def bench_epoch(
 
 @app.command("start")
 def bench_start(rounds: RoundsFlag = 5, as_json: JsonFlag = False) -> None:
-    """Measure the processor time of starts: of answers, of refusals, of a first training step."""
+    """Measure the processor time of starts.
+
+    These are of answers, of refusals, and of a first training step.
+    """
     from trainer.bench.start import bench_start as measure
 
     _print(measure(rounds=rounds), as_json)
@@ -116,7 +126,10 @@ def bench_sweep(
     rounds: RoundsFlag = 3,
     as_json: JsonFlag = False,
 ) -> None:
-    """Compare K points of a sweep in turn with K at once on one device, starts included."""
+    """Compare points of a sweep in turn with as many at once.
+
+    Both are on one device, and starts are included.
+    """
     typed = [_QUIET, *overrides_of(overrides, model, data)]
     config = load(typed).config
     from trainer.bench.sweep import bench_sweep as measure
@@ -136,7 +149,10 @@ def bench_devices(
     rounds: RoundsFlag = 3,
     as_json: JsonFlag = False,
 ) -> None:
-    """Compare one run on N devices with the same on one: with the same batch, and with N times the batch."""
+    """Compare a run on N devices with the same on one.
+
+    It is measured with the same batch, and with N times the batch.
+    """
     typed = [_QUIET, *overrides_of(overrides, model, data)]
     config = load(typed).config
     from trainer.bench.devices import bench_devices as measure
@@ -157,7 +173,10 @@ def bench_peers(
     rounds: RoundsFlag = 5,
     as_json: JsonFlag = False,
 ) -> None:
-    """Compare our training loop with those of other repositories, on noise. Their code is imported and run."""
+    """Compare our training loop with those of other repositories.
+
+    The code of the others is imported and run, on images of noise.
+    """
     given = {"pytorch-cifar": pytorch_cifar, "airbench": airbench, "timm": timm}
     from trainer.bench.peers import bench_peers as measure
 
@@ -190,9 +209,10 @@ def bench_accuracy(
     have: HaveFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Measure seconds to an accuracy over whole runs, and test whether their mean is above it.
+    """Measure seconds to an accuracy over whole runs.
 
-    docs/records.md has the protocol, and says how to go on in another session or on another machine.
+    A test says whether their mean accuracy is above it. docs/records.md has the protocol, and says how to go on in
+    another session or on another machine.
     """
     if not 0 < target < 1:
         raise UserError(f"--target {target:g}: expected a fraction between 0 and 1, such as 0.94")

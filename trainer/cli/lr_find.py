@@ -41,7 +41,9 @@ def lr_find(
     to: Annotated[Path | None, Option("--to", help="Draw it: a .svg, .png or .html file.", metavar="FILE")] = None,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Raise the learning rate from step to step until the loss diverges, and suggest one.
+    """Suggest a learning rate by a range test.
+
+    The rate rises from step to step until the loss diverges.
 
     Nothing is kept but the picture: there is no run folder.
     """

@@ -43,7 +43,10 @@ def _short(key: str, metavar: str, **more: Any) -> Any:
 
 # What a run is.
 
-Overrides = Annotated[list[str] | None, Argument(metavar="KEY=VALUE", help="Any config key, such as optimizer.lr=0.1.")]
+Overrides = Annotated[
+    list[str] | None,
+    Argument(metavar="KEY=VALUE", help="A config key, such as optimizer.lr=0.1. `trainer config` lists all."),
+]
 ModelFlag = Annotated[str | None, _short("model.name", "NAME", autocompletion=complete_model)]
 EpochsFlag = Annotated[str | None, _short("train.epochs", "N")]
 LrFlag = Annotated[str | None, _short("optimizer.lr", "RATE")]

@@ -36,7 +36,7 @@ SETTINGS: dict[str, Any] = {
   trainer report --from-wandb ENTITY/PROJECT
   trainer report index
   trainer report pack runs/lr_scheduler --to docs/results/runs/lr_scheduler.jsonl.gz
-  trainer report docs/results/runs/lr_scheduler.jsonl.gz""",
+  trainer report docs/results/runs/handmade.jsonl.gz""",
 }
 
 

@@ -97,7 +97,7 @@ _RUN_EXAMPLES = """Examples:
   trainer sweep run sweeps/smoke.yaml
   trainer sweep run sweeps/lr_scheduler.yaml train.epochs=1
   trainer sweep run sweeps/loss.yaml --devices cuda:0,cuda:1 --per-device 2
-  trainer sweep run sweeps/loss.yaml --have docs/results/runs/loss.jsonl.gz
+  trainer sweep run sweeps/loss.yaml --have docs/results/runs
   trainer sweep run sweeps/loss.yaml --seeds 5-9 --first loss.name=mse
   trainer sweep run sweeps/loss.yaml --only loss.name=mse --only loss.name=huber
   trainer sweep run sweeps/loss.yaml sweeps/activation.yaml --for 1h30m
@@ -244,7 +244,8 @@ def start(
 def submit(
     target: Target,
     words: Annotated[
-        list[str] | None, Argument(metavar="[KEY=VALUE]...", help="Any config key, at every point.")
+        list[str] | None,
+        Argument(metavar="[KEY=VALUE]...", help="A config key, at every point. `trainer config` lists all."),
     ] = None,
     slurm: Annotated[bool, Option("--slurm", help="To Slurm: an array job, by sbatch.")] = False,
     array: Annotated[
@@ -351,7 +352,7 @@ def list_sweeps(
     storage: StorageFlag = None,
     catalogue: Annotated[bool, Option("--catalogue", help="List the sweeps that come with the trainer.")] = False,
 ) -> None:
-    """List the sweeps on this machine, in a W&B project, or of the catalogue."""
+    """List sweeps: begun here, on W&B, or of the catalogue."""
     if catalogue:
         from trainer.sweep.catalogue import questions
 

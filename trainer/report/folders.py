@@ -284,7 +284,9 @@ def _state(run: Run) -> Iterator[Problem]:
             why = run.history.summary.get("reason") or "the loss became infinite or NaN"
             yield Problem("diverged", where, f"{why}, after epoch {last:g}")
         case "interrupted":
-            yield Problem("interrupted", where, f"after epoch {last:g}; continue it with `trainer train --resume`")
+            yield Problem(
+                "interrupted", where, f"after epoch {last:g}; `trainer train --resume` continues it where its folder is"
+            )
         case other:
             yield Problem("failed", where, f"{other}, after epoch {last:g}")
 

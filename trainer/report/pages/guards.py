@@ -10,9 +10,12 @@ from trainer.report.pages.grids import Grid
 from trainer.report.pages.origins import ALWAYS, UNKNOWN, origin_of
 from trainer.report.pages.sentences import several
 from trainer.report.table import Table
+from trainer.runs.chance import tests_of
 from trainer.runs.groups import identity, label
+from trainer.runs.history import is_finite
+from trainer.statistics.failures import LEARNED
 
-Kind = Literal["confounding", "tuning budget", "selection", "missing not at random"]
+Kind = Literal["confounding", "tuning budget", "selection", "missing not at random", "nothing learned"]
 _OTHER_NUMBERS = ("system",)
 """Parts of an origin that change no number."""
 _TUNED = "optimizer."
@@ -29,13 +32,29 @@ def guards(table: Table) -> list[Guard]:
     """Return what a reader of a comparison should know. Nothing where there is no comparison."""
     if sum(bool(each.runs) for each in table.configurations) < 2:
         return []
-    return [*_confounding(table), *_tuning(table), *_selection(table), *_missing(table)]
+    return [*_unlearned(table), *_confounding(table), *_tuning(table), *_selection(table), *_missing(table)]
 
 
 def warned(table: Table) -> Grid:
     """Return the guards as a table."""
     rows = tuple((each.kind, each.what) for each in guards(table))
     return Grid("What could be behind a difference in place of what is compared", ("kind", "what is so"), rows, (0, 1))
+
+
+def _unlearned(table: Table) -> Iterator[Guard]:
+    """Yield where no run has learned: then none is called failed, and what is compared may say nothing of learning."""
+    runs = [run.history for each in table.configurations for run in each.runs]
+    reached = [
+        accuracy * tests[1]
+        for history in runs
+        if is_finite(accuracy := history.summary.get("test/accuracy")) and (tests := tests_of(history))
+    ]
+    if reached and len(reached) == len(runs) and max(reached) < LEARNED:
+        yield Guard(
+            "nothing learned",
+            f"no run has reached {LEARNED} times the accuracy of guessing, the best one {max(reached):.2f} times. Train"
+            " longer, or try other rates, before you compare",
+        )
 
 
 def _confounding(table: Table) -> Iterator[Guard]:
