@@ -129,6 +129,7 @@ class Sweep:
     warnings: tuple[str, ...]
     header: Header = field(default_factory=Header)  # what its comments say
     added_seeds: tuple[int, ...] = ()  # of the space, which the file does not have
+    added_keys: frozenset[str] = frozenset()  # constants of the space, which overrides add to the file's
     texts: tuple[Source, ...] = ()  # of own parts, to which its points are held
 
     @property
@@ -239,7 +240,8 @@ def with_overrides(sweep: Sweep, overrides: Sequence[str]) -> Sweep:
     constants = {key: Constant(value) for key, value in flatten(read_overrides(overrides)).items()}
     if varied := [key for key in constants if key in sweep.varied]:
         raise SweepError(*(f"{key}: {sweep.path} varies it; an override is the same at every point" for key in varied))
-    return replace(sweep, space={**sweep.space, **constants})
+    added = sweep.added_keys | (constants.keys() - sweep.space.keys())
+    return replace(sweep, space={**sweep.space, **constants}, added_keys=added)
 
 
 def _warnings(file: SweepFile, space: Mapping[str, Parameter], tree: Any, ignored: Sequence[str]) -> Iterator[str]:
