@@ -10,7 +10,7 @@ from trainer.config.overrides import write_override
 from trainer.errors import SweepError
 from trainer.runs.groups import SEED, identity, label
 from trainer.sweep.file import Sweep
-from trainer.sweep.space import MOST_POINTS, Choice, Constant, draw, grid, size_of
+from trainer.sweep.space import MOST_POINTS, Choice, Constant, draw, grid, size_of, whole
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Point:
 
     @property
     def key(self) -> str:
-        """Return a text that identifies the point. It is the same after JSON has made 1 of 1.0."""
-        return identity(self.values)
+        """Return a text that identifies the point. It is the same after JSON has made 1 of 1.0, and for a seed "1"."""
+        return identity({**self.values, SEED: whole(self.values[SEED])} if SEED in self.values else self.values)
 
     @property
     def configuration_key(self) -> str:
@@ -102,7 +102,9 @@ def sample(sweep: Sweep, count: int) -> list[Point]:
     A constant of the file takes a draw, as it always has. One that an override adds takes none.
     """
     drawn = {key: parameter for key, parameter in sweep.space.items() if key not in sweep.added_keys}
-    added = {key: one.value for key, one in sweep.space.items() if key in sweep.added_keys and isinstance(one, Constant)}
+    added = {
+        key: one.value for key, one in sweep.space.items() if key in sweep.added_keys and isinstance(one, Constant)
+    }
     rng = random.Random(sweep.name)
     points: dict[str, Point] = {}
     count = min(count, size_of(sweep.space) or count, MOST_POINTS)

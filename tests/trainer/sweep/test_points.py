@@ -95,6 +95,13 @@ def test_a_point_is_the_same_after_json_has_made_whole_numbers_of_floats(point: 
     assert Point(point).key == Point({key: through_json(value) for key, value in point.items()}).key
 
 
+def test_a_point_is_the_same_however_its_seed_is_written() -> None:
+    assert len({Point({"a": 1, "seed": seed}).key for seed in (0, 0.0, "0", "0.0")}) == 1
+    assert len({Point({"a": 1, "seed": seed}).key for seed in (0, 1, "a", True, None, 0.5)}) == 6
+    assert Point({"a": "0", "seed": 0}).key != Point({"a": 0, "seed": 0}).key
+    assert Point({"seed": 3, "a": 1.0}).key == '{"a": 1, "seed": 3}'
+
+
 def test_names_of_a_point_hold_what_varies() -> None:
     sweep = sweep_of("{seed: {values: [0, 1]}, model.stem: {values: [[3, 3], [7]]}, model.name: {value: simp_res9}}")
     assert sweep.varied == ["model.stem", "seed"]
