@@ -21,8 +21,11 @@ class Point:
 
     @property
     def key(self) -> str:
-        """Return a text that identifies the point. It is the same after JSON has made 1 of 1.0, and for a seed "1"."""
-        return identity({**self.values, SEED: whole(self.values[SEED])} if SEED in self.values else self.values)
+        """Return a text that identifies the point.
+
+        It is the same after JSON has made 1 of 1.0, and for a seed "1". A run without a seed has seed 0.
+        """
+        return identity({**self.values, SEED: whole(self.values.get(SEED, 0))})
 
     @property
     def configuration_key(self) -> str:
