@@ -53,7 +53,7 @@ def run(arguments: list[str]) -> int:
 
 
 def train(folder: Path, words: list[str]) -> int:
-    seed = next(int(word.removeprefix("seed=")) for word in words if word.startswith("seed="))
+    seed = next((int(word.removeprefix("seed=")) for word in words if word.startswith("seed=")), 0)
     checkpoint = folder / "checkpoint.json"
     epoch = json.loads(checkpoint.read_text()) if checkpoint.exists() else 0
     rows = [row for row in lines(folder / "metrics.jsonl") if json.loads(row)["epoch"] <= epoch]

@@ -27,7 +27,7 @@ from trainer.runs.outcomes import EPOCHS
 from trainer.sweep.command import COMMAND, read_command
 from trainer.sweep.header import Header, read_header, unknown_control
 from trainer.sweep.hyperband import Hyperband
-from trainer.sweep.space import MOST_POINTS, Choice, Constant, Parameter, Range, read_parameters, size_of
+from trainer.sweep.space import MOST_POINTS, Choice, Constant, Parameter, Range, read_parameters, size_of, whole_seeds
 from trainer.sweep.strict import StrictSection, Whole
 from trainer.text import writable
 
@@ -129,6 +129,7 @@ class Sweep:
     warnings: tuple[str, ...]
     header: Header = field(default_factory=Header)  # what its comments say
     added_seeds: tuple[int, ...] = ()  # of the space, which the file does not have
+    added_keys: frozenset[str] = frozenset()  # constants of the space, which overrides add to the file's
     texts: tuple[Source, ...] = ()  # of own parts, to which its points are held
 
     @property
@@ -209,6 +210,10 @@ def parse_sweep(text: str, path: Path) -> Sweep:
     if problems or file is None:
         raise SweepError(*(f"{path}: {problem}" for problem in problems))
     warnings = tuple(_warnings(file, space, tree, command.ignored))
+    try:
+        space = _with_whole_seeds(space, file)
+    except ValueError as error:
+        raise SweepError(f"{path}: parameters.{SEED}: {error}") from error
     sweep = Sweep(path, file, space, tuple(command.overrides), warnings, header)
     if unknown := unknown_control(header.control, labels_of(sweep) if header.control else ()):
         raise SweepError(*(f"{path}: {problem}" for problem in unknown))
@@ -239,7 +244,21 @@ def with_overrides(sweep: Sweep, overrides: Sequence[str]) -> Sweep:
     constants = {key: Constant(value) for key, value in flatten(read_overrides(overrides)).items()}
     if varied := [key for key in constants if key in sweep.varied]:
         raise SweepError(*(f"{key}: {sweep.path} varies it; an override is the same at every point" for key in varied))
-    return replace(sweep, space={**sweep.space, **constants})
+    added = sweep.added_keys | (constants.keys() - sweep.space.keys())
+    try:
+        space = _with_whole_seeds({**sweep.space, **constants}, sweep.file)
+    except ValueError as error:
+        raise SweepError(f"{SEED}: {error}") from error
+    return replace(sweep, space=space, added_keys=added)
+
+
+def _with_whole_seeds(space: Mapping[str, Parameter], file: SweepFile) -> dict[str, Parameter]:
+    """Return the space of a sweep, the seeds of a grid as whole numbers: more are added to them.
+
+    Raises ValueError for a seed that is none.
+    """
+    is_seed = file.method == "grid" and SEED in space
+    return {**space, SEED: whole_seeds(space[SEED])} if is_seed else {**space}
 
 
 def _warnings(file: SweepFile, space: Mapping[str, Parameter], tree: Any, ignored: Sequence[str]) -> Iterator[str]:

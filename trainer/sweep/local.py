@@ -183,7 +183,7 @@ def open_sweep(
     packed = runs_in(archives_of(have), checked)
     if begun and begun.decided is not None and not plan.count:  # what the design did not ask for is not due
         there = begun.decided | {had.entry.point.key for had in packed.had}
-        asked = [each for each in checked.entries if each.point.key in there or each.point.values[SEED] in seeds]
+        asked = [each for each in checked.entries if each.point.key in there or each.point.values.get(SEED) in seeds]
         checked = replace(checked, entries=tuple(asked))
     entries = ordered(checked.entries, plan, sweep)
     return LocalSweep(checked, entries, tuple(overrides), folder, storage, packed, seeds, bool(plan.only))

@@ -10,7 +10,7 @@ from trainer.config.overrides import write_override
 from trainer.errors import SweepError
 from trainer.runs.groups import SEED, identity, label
 from trainer.sweep.file import Sweep
-from trainer.sweep.space import MOST_POINTS, Choice, draw, grid, size_of
+from trainer.sweep.space import MOST_POINTS, Choice, Constant, draw, grid, size_of, whole
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,11 @@ class Point:
 
     @property
     def key(self) -> str:
-        """Return a text that identifies the point. It is the same after JSON has made 1 of 1.0."""
-        return identity(self.values)
+        """Return a text that identifies the point.
+
+        It is the same after JSON has made 1 of 1.0, and for a seed "1". A run without a seed has seed 0.
+        """
+        return identity({**self.values, SEED: whole(self.values.get(SEED, 0))})
 
     @property
     def configuration_key(self) -> str:
@@ -97,12 +100,19 @@ def _capped_with_seeds(sweep: Sweep, cap: int) -> list[Point]:
 
 
 def sample(sweep: Sweep, count: int) -> list[Point]:
-    """Return up to `count` different points, the same on every machine and every day."""
+    """Return up to `count` different points, the same on every machine and every day, and with any overrides.
+
+    A constant of the file takes a draw, as it always has. One that an override adds takes none.
+    """
+    drawn = {key: parameter for key, parameter in sweep.space.items() if key not in sweep.added_keys}
+    added = {
+        key: one.value for key, one in sweep.space.items() if key in sweep.added_keys and isinstance(one, Constant)
+    }
     rng = random.Random(sweep.name)
     points: dict[str, Point] = {}
     count = min(count, size_of(sweep.space) or count, MOST_POINTS)
     for _ in range(100 * count):  # some of the space's points may be unlikely
-        point = Point({key: draw(parameter, rng) for key, parameter in sweep.space.items()})
+        point = Point({**{key: draw(parameter, rng) for key, parameter in drawn.items()}, **added})
         points.setdefault(point.key, point)
         if len(points) == count:
             break

@@ -122,6 +122,32 @@ def size_of(space: Mapping[str, Parameter]) -> int:
     return math.prod(len(parameter.choices) for parameter in space.values())
 
 
+def whole(value: Any) -> Any:
+    """Return a seed as a whole number, as the trainer reads it: 1 for 1.0 and for "1". Any other value stays."""
+    if isinstance(value, str) and re.fullmatch(r"\d+(\.0+)?", value, re.ASCII):
+        return int(value.partition(".")[0])
+    return canonical(value)
+
+
+def whole_seeds(seeds: Parameter) -> Parameter:
+    """Return the seeds of a grid as whole numbers. Raises ValueError for a value that is none."""
+    match seeds:
+        case Range("q_uniform", low, _, 1) if float(low).is_integer():
+            return Range("int_uniform", int(low), int(low) + len(seeds.choices) - 1)  # however many
+        case Range() if len(seeds.choices) > MOST_POINTS or seeds.distribution == "int_uniform":
+            return seeds
+        case Constant(value):
+            return Constant(_whole_seed(value))
+        case _:
+            return Choice(tuple(_whole_seed(value) for value in seeds.choices))
+
+
+def _whole_seed(value: Any) -> int:
+    if type(number := whole(value)) is not int:
+        raise ValueError(f"{value!r} is not a whole number; write one, such as 0")
+    return number
+
+
 def grid(space: Mapping[str, Parameter], *, cap: int | None = None) -> Iterator[dict[str, Any]]:
     """Yield the combinations in W&B's order: the last key varies fastest. `cap` ends them early."""
     choices = {key: parameter.choices for key, parameter in space.items()}

@@ -1,6 +1,7 @@
 """The state of an attempt at a point, read from an Optuna trial."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,11 @@ def waiting(
 ) -> FrozenTrial:
     """Return a point to run as a trial, with `shown` of its values as params.
 
-    `like` is an earlier attempt at the same point. `gone` are those whose folder was deleted. The new trial names them,
-    since its run makes the same folder again.
+    `like` is an earlier attempt at the same point, which goes on in its folder. `gone` are those whose folder was
+    deleted. The new trial names them, since its run makes the same folder again.
     """
+    if like and like.user_attrs["config"] == entry.config:
+        entry = replace(entry, run=like.user_attrs["run"])  # a file that varies another key names the point otherwise
     known = {REPLACES: [trial.number for trial in gone], **attributes_of(entry)} if gone else attributes_of(entry)
     past: dict[str, Any] = _params(entry, shown)
     if gone:  # with what a search's sampler learns from, but none of the values

@@ -9,7 +9,8 @@ import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
 from trainer.errors import SweepError, first_line
-from trainer.sweep.file import read_sweep
+from trainer.sweep.begun import OVERRIDES
+from trainer.sweep.file import read_sweep, with_overrides
 from trainer.sweep.order import with_seeds
 from trainer.sweep.points import points_of
 from trainer.sweep.status import Progress, only_begun, progress
@@ -38,13 +39,14 @@ def watched(path: Path, storage: str | None = None, folder: Path | None = None) 
         database = Database(folder, storage, sweep.name)
         with contextlib.closing(database), quiet():
             study = optuna.load_study(study_name=sweep.name, storage=database.storage)
+            sweep = with_overrides(sweep, study.user_attrs["definition"][OVERRIDES])
             sweep = with_seeds(sweep, study.user_attrs.get("seeds", ()))
             trials = study.get_trials(deepcopy=False)
             gone = replaced(trials) | (deleted(trials, folder) if database.is_own else frozenset())
             kept = [trial for trial in trials if trial.number not in gone]
             found = progress(points_of(sweep), attempts_in(kept, database.is_dead), sweep=sweep)
             return Watched(only_begun(found) if "decided" in study.user_attrs else found, seconds_in(trials))
-    except KeyError:  # such as a database without this study
+    except KeyError:  # such as a database without this study, or a study that was killed in its first moment
         return None
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
         where = without_password(storage) if storage else folder / "ledger.db"

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import yaml
 
 from trainer.cli import options
 from trainer.errors import SweepError
 from trainer.sweep.check import check
 from trainer.sweep.command import FLAGS
-from trainer.sweep.file import Sweep, parse_sweep, read_sweep
+from trainer.sweep.file import Sweep, parse_sweep, read_sweep, with_overrides
+from trainer.sweep.header import seeds_until
+from trainer.sweep.order import with_seeds
+from trainer.sweep.points import points_of
 from trainer.sweep.space import grid, read_parameters
 
 BROKEN = sorted((Path(__file__).parent / "broken").glob("*.yaml"))
@@ -317,3 +321,49 @@ def test_what_yaml_reads_in_another_way_is_refused_since_wandb_would_run_it(para
 def test_a_name_that_looks_like_a_number_is_no_text_by_mistake() -> None:
     sweep = parse_sweep("method: grid\nparameters: {sink.wandb.group: {values: ['1e3', '007', 2024]}}", Path("s.yaml"))
     assert not [warning for warning in sweep.warnings if "group" in warning]
+
+
+@pytest.mark.parametrize(
+    ("spec", "seeds"),
+    [
+        ("{values: [0.0, 1.0]}", [0, 1]),
+        ("{values: ['0', 1, 2.0, '1']}", [0, 1, 2]),
+        ("{value: '3.0'}", [3]),
+        ("{distribution: q_uniform, min: 0, max: 3}", [0, 1, 2]),
+        ("{distribution: q_uniform, min: 0.0, max: 31, q: 10}", [0, 10, 20, 30]),
+        ("{min: 2, max: 4}", [2, 3, 4]),
+    ],
+)
+def test_the_seeds_of_a_grid_are_whole_numbers(spec: str, seeds: list[int]) -> None:
+    sweep = parse_sweep(f"{WHOLE}parameters: {{seed: {spec}}}", Path("s"))
+    found = [point.values["seed"] for point in points_of(sweep)]
+    assert found == seeds and {type(seed) for seed in found} == {int}
+    more = [point.values["seed"] for point in points_of(with_seeds(sweep, seeds_until(sweep.space["seed"].choices, 9)))]
+    assert len(more) == len({*more}) == 9
+
+
+@pytest.mark.parametrize("value", ["0.5", "true", "word", "null", "'-1'", "[0]", "'1e3'"])
+def test_a_seed_that_is_no_whole_number_is_a_line(value: str) -> None:
+    for spec in (f"{{values: [0, {value}]}}", f"{{value: {value}}}"):
+        with pytest.raises(SweepError) as raised:
+            parse_sweep(f"{WHOLE}parameters: {{seed: {spec}}}", Path("s.yaml"))
+        read = yaml.safe_load(value)
+        assert raised.value.problems == (
+            f"s.yaml: parameters.seed: {read!r} is not a whole number; write one, such as 0",
+        )
+    with pytest.raises(SweepError, match=r"^s: parameters.seed: 0.5 is not a whole number"):
+        parse_sweep(f"{WHOLE}parameters: {{seed: {{distribution: q_uniform, min: 0, max: 2, q: 0.5}}}}", Path("s"))
+
+
+def test_nothing_grows_with_the_number_of_a_grids_seeds() -> None:
+    wide = "parameters: {seed: {distribution: q_uniform, min: 0, max: 1000000000}}"
+    assert [point.values["seed"] for point in points_of(parse_sweep(f"{WHOLE}run_cap: 2\n{wide}", Path("s")))] == [0, 1]
+
+
+def test_a_seed_of_an_override_is_a_whole_number() -> None:
+    sweep = parse_sweep(f"{WHOLE}parameters: {{optimizer.lr: {{values: [0.1, 0.2]}}}}", Path("s"))
+    for word in ("seed=1.0", 'seed="1"'):
+        assert {point.values["seed"] for point in points_of(with_overrides(sweep, [word]))} == {1}
+        assert [type(value) for value in with_overrides(sweep, [word]).space["seed"].choices] == [int]
+    with pytest.raises(SweepError, match=r"^seed: 'a' is not a whole number"):
+        with_overrides(sweep, ["seed=a"])

@@ -82,6 +82,30 @@ def test_seeds_are_added_to_a_sweep_that_is_under_way_and_later_commands_know_th
     assert sorted(status.point.values["seed"] for status in progress.points) == [0, 0, 1, 1, 7, 7]
 
 
+@pytest.mark.usefixtures("pretended")
+def test_what_ran_without_a_seed_is_seed_0_once_there_are_seeds(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, {"optimizer.lr": {"values": [0.1, 0.01]}})
+    here: Any = {"devices": ["auto"], "jobs": 1, "watch": lambda _: None}
+    assert open_sweep(path, runs=tmp_path).run(**here)[0].complete
+    progress, _ = open_sweep(path, runs=tmp_path, plan=Plan(seeds=(0, 1))).run(**here)
+    assert (progress.count("finished"), progress.total, progress.foreign) == (4, 4, ())
+    assert [run.rpartition("-")[0] for run in noted(tmp_path)] == ["0.1", "0.01", "0.1-s1", "0.01-s1"]
+
+
+def test_what_was_interrupted_without_a_seed_goes_on_in_its_folder(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, {"optimizer.lr": {"values": [0.1]}})
+    before, after = (open_sweep(path, runs=tmp_path, plan=Plan(seeds=seeds)) for seeds in ((), (0, 1)))
+    with before._begun() as ledger:
+        ledger.enqueue(before.entries)
+        claim = ledger.claim(lambda _: before.entries[0])
+        assert claim
+        ledger.finish(claim, "interrupted")
+    with after._begun() as ledger:
+        ledger.enqueue(after.entries)
+        again = ledger.claim(lambda _: after.entries[0])
+    assert again and (again.run, again.point.values["seed"]) == (claim.run, 0)
+
+
 def test_a_sweep_without_seeds_gets_them(tmp_path: Path) -> None:
     path = write_sweep(tmp_path, {"optimizer.lr": {"values": [0.1, 0.01]}})
     entries = open_sweep(path, runs=tmp_path, plan=Plan(seeds=(3, 4))).entries

@@ -3,6 +3,7 @@
 import json
 import math
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,13 @@ def test_a_point_is_the_same_after_json_has_made_whole_numbers_of_floats(point: 
     assert Point(point).key == Point({key: through_json(value) for key, value in point.items()}).key
 
 
+def test_a_point_is_the_same_however_its_seed_is_written() -> None:
+    assert len({Point({"a": 1, "seed": seed}).key for seed in (0, 0.0, "0", "0.0")} | {Point({"a": 1}).key}) == 1
+    assert len({Point({"a": 1, "seed": seed}).key for seed in (0, 1, "a", True, None, 0.5)}) == 6
+    assert Point({"a": "0", "seed": 0}).key != Point({"a": 0, "seed": 0}).key
+    assert Point({"seed": 3, "a": 1.0}).key == '{"a": 1, "seed": 3}'
+
+
 def test_names_of_a_point_hold_what_varies() -> None:
     sweep = sweep_of("{seed: {values: [0, 1]}, model.stem: {values: [[3, 3], [7]]}, model.name: {value: simp_res9}}")
     assert sweep.varied == ["model.stem", "seed"]
@@ -164,6 +172,23 @@ def test_logarithms_are_drawn_uniformly(spec: str, of: Any) -> None:
     assert 0 <= min(draws) < 0.02
     assert 0.98 < max(draws) <= 1
     assert statistics.fmean(draws) == pytest.approx(0.5, abs=0.035)
+
+
+@pytest.mark.parametrize("head", ["", "# Seeds: 2\n"])
+def test_an_override_changes_no_draw(head: str) -> None:
+    text = f"{head}method: random\nrun_cap: 9\nmetric: {{name: val/accuracy, goal: maximize}}\nparameters: "
+    plain = parse_sweep(text + "{a: {min: 0.0, max: 1.0}, b: {value: 1}, z: {values: [2, 3, 4]}}", Path("s.yaml"))
+    before = [point.values for point in sample(replace(plain, space=plain.searched), 9)]
+    for more in ({"train.log_every": 3}, {"a.b": 1, "b": 2, "zz": 5}):
+        sweep = with_overrides(plain, [write_override(key, value) for key, value in more.items()])
+        assert [point.values for point in sample(replace(sweep, space=sweep.searched), 9)] == [
+            {**values, **more} for values in before
+        ]
+
+
+def test_the_points_of_a_search_are_those_of_earlier_versions() -> None:
+    sweep = sweep_of("{a: {min: 0.0, max: 1.0}, b: {value: 1}}", method="random", run_cap=3)
+    assert [round(point.values["a"], 4) for point in points_of(sweep)] == [0.477, 0.7599, 0.1203]
 
 
 def test_steps_are_multiples_of_q() -> None:

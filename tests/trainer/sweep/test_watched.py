@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import optuna
 import pytest
 from pretend.watch import write_sweep
 
 from trainer.errors import SweepError
-from trainer.sweep.file import read_sweep
+from trainer.sweep.file import read_sweep, with_overrides
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.points import Entry, Point, points_of
 from trainer.sweep.watched import watched
@@ -60,6 +61,29 @@ def test_seeds_that_were_asked_for_later_are_points(tmp_path: Path) -> None:
         ledger.note_seeds([7])
     found = watched(path)
     assert found and [point.point.values["seed"] for point in found.progress.points] == [0, 1, 2, 7]
+
+
+@pytest.mark.parametrize("override", ["train.epochs=2", "data.root=/elsewhere", "optimizer.lr=0.2"])
+@pytest.mark.parametrize("method", ["grid", "random", "bayes"])
+def test_the_points_are_those_it_was_begun_with(method: str, override: str, tmp_path: Path) -> None:
+    parameters = {"seed": {"values": [0, 1, 2]}, "optimizer.lr": {"value": 0.1}, "train.epochs": {"value": 1}}
+    path = write_sweep(tmp_path, parameters, method=method, run_cap=3)
+    sweep = with_overrides(read_sweep(path), [override])
+    home = tmp_path / sweep.name
+    with Ledger(sweep, home, None, overrides=[override]) as ledger:
+        ledger.enqueue([entry_of(point) for point in points_of(sweep)])
+        assert ledger.claim(entry_of)
+        ledger.note_seeds([7] if method == "grid" else [])
+        found = watched(path, folder=home)
+    assert found and not found.progress.foreign
+    states = ["running"] if method == "bayes" else ["running", "waiting", "waiting"]
+    assert [each.state for each in found.progress.points] == [*states, *(["missing"] if method == "grid" else [])]
+
+
+def test_a_ledger_whose_controller_died_in_its_first_moment_has_nothing_to_show(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path)
+    optuna.create_study(storage=f"sqlite:///{tmp_path / 'ledger.db'}", study_name="s")
+    assert watched(path) is None
 
 
 def test_the_points_are_those_of_the_file_that_is_named(tmp_path: Path) -> None:
