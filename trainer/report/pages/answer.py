@@ -102,7 +102,8 @@ def _certainty(table: Table) -> Certainty:
     owners = [each.siblings if pooled and each.siblings else each for each in table.configurations]
     survivors = any("survivors only" in each.marks for each in owners)
     survivors |= any(each.cut for each in lengths_of(table).values())
-    if (survivors or table.stopped) and not counts_them:
+    survivors |= any(each.stopped for each in table.configurations)
+    if survivors and not counts_them:
         return "survivors only"
     if table.decided:
         return "decided" if decided else "seeds until decided"
@@ -259,7 +260,7 @@ def _failed(table: Table) -> Iterable[str]:
     """Yield which configurations have runs that diverged or stayed at chance, and which train with every seed."""
     bad = [each for each in table.failures if each.failed]
     if not bad:
-        if table.failures and RATE in table.varied and not table.interim:
+        if RATE in table.varied and not table.interim and len(table.trained) == len(table.configurations) > 0:
             yield "Every run trained, at each learning rate."
         return
     counts = [f"{each.name} ({each.failed} of {each.n})" for each in bad]
@@ -267,7 +268,7 @@ def _failed(table: Table) -> Iterable[str]:
         yield f"Runs that diverged or stayed at chance: {several(counts)}. A band has them up to their last step."
     else:
         yield f"Runs that diverged or stayed at chance, and are in no mean: {several(counts)}."
-    if all_good := [each.name for each in table.failures if not each.failed]:
+    if all_good := table.trained:
         yield f"Every run trained for {several(all_good)}."
 
 
