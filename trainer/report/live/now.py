@@ -94,6 +94,8 @@ def _by_ledger(watched: Watched) -> Iterator[Seen]:
     for status in watched.progress.points:
         best = status.attempts[0] if status.attempts else None
         run, why = (best.where, best.message) if best and status.state != "waiting" else ("", "")
+        if best and best.archive:
+            run = Path(run).name  # as the report has it
         seed = status.point.values.get(SEED)
         name = status.point.label(keys) or "all"
         yield Seen(name, seed, status.state, run, best.value if best else None, why)
