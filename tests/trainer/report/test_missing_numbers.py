@@ -13,7 +13,7 @@ from PIL import Image
 
 from trainer.report.asked import Measured
 from trainer.report.expected import judge, read_expected
-from trainer.report.pages import significance
+from trainer.report.pages import origins, significance
 from trainer.report.pages.answer import Finding, finding
 from trainer.report.pages.charts import charts_of
 from trainer.report.pages.sentences import nothing_missing
@@ -213,3 +213,9 @@ def test_a_run_without_a_number_is_not_said_to_have_trained(rates, tmp_path: Pat
     assert "Every run trained" not in finding(rates()).text
     (tmp_path / "runs" / "r0.01-s0").rename(tmp_path / "runs" / "r0.1-bad")
     assert "Every run trained" not in finding(rates(bad="diverged")).text
+
+
+def test_runs_that_are_in_no_mean_are_not_said_to_count(compare) -> None:
+    """Before: `6, of which 6 count`, beside the two that do not."""
+    table = compare("", sgd=each("test/accuracy", 0.9, 0.91, math.nan), adamw=each("test/accuracy", 0.8, 0.81, None))
+    assert dict(origins.provenance(table).rows)["runs"] == "6, of which 4 count"
