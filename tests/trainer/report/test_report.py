@@ -18,6 +18,7 @@ import yaml
 from command_line import run_here
 
 from trainer.published import experiments
+from trainer.report.pages import markdown
 from trainer.report.pages.answer import finding
 from trainer.report.pages.charts import charts_of
 from trainer.report.pages.index import as_markdown, catalogue
@@ -124,10 +125,17 @@ def test_names_cannot_break_out_of_the_page(tmp_path: Path, write_run) -> None:
             where = write_run(tmp_path / "runs" / f"{seed}{len(value)}", [f"seed={seed}"])
             config = yaml.safe_load((where / "config.yaml").read_text())
             (where / "config.yaml").write_text(yaml.safe_dump({**config, "odd": value}))
-    page, markdown, *_ = write_report(read_table(tmp_path / "runs"), tmp_path / "out")
+    page, beside, *_ = write_report(read_table(tmp_path / "runs"), tmp_path / "out")
     assert "<script>alert" not in page.read_text()
     assert Outline(page.read_text()).open == []
-    assert "\\|x" in markdown.read_text()
+    assert "\\|x" in beside.read_text()
+    assert "<script" not in beside.read_text().replace("\\<", "")
+
+
+def test_names_are_no_markup_in_markdown() -> None:
+    """Before: they were, all but `|`."""
+    assert markdown.cell("a <b>b</b> *c* | [x](y) ![p](q)") == r"a \<b>b\</b> \*c\* \| \[x](y) !\[p](q)"
+    assert markdown.cell("vgg_a, p < 0.001 [91.00, 93.00] (n=3)") == "vgg_a, p < 0.001 [91.00, 93.00] (n=3)"
 
 
 def test_results_say_what_the_page_says(folder: Path, tmp_path: Path) -> None:
