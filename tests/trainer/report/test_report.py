@@ -21,6 +21,7 @@ from trainer.published import experiments
 from trainer.report.pages import markdown
 from trainer.report.pages.answer import finding
 from trainer.report.pages.charts import charts_of
+from trainer.report.pages.grids import Grid
 from trainer.report.pages.index import as_markdown, catalogue
 from trainer.report.pages.sentences import order_of
 from trainer.report.pages.write import write_report
@@ -134,8 +135,9 @@ def test_names_cannot_break_out_of_the_page(tmp_path: Path, write_run) -> None:
 
 def test_names_are_no_markup_in_markdown() -> None:
     """Before: they were, all but `|`."""
-    assert markdown.cell("a <b>b</b> *c* | [x](y) ![p](q)") == r"a \<b>b\</b> \*c\* \| \[x](y) !\[p](q)"
-    assert markdown.cell("vgg_a, p < 0.001 [91.00, 93.00] (n=3)") == "vgg_a, p < 0.001 [91.00, 93.00] (n=3)"
+    odd, usual = "a <b>b</b> *c* | [x](y) ![p](q)", "vgg_a, p < 0.001 [91.00, 93.00] (n=3)"
+    *_, row = markdown.grid_lines(Grid("", ("", ""), ((odd, usual),)))
+    assert row == rf"| a \<b>b\</b> \*c\* \| \[x](y) !\[p](q) | {usual} |"
 
 
 def test_results_say_what_the_page_says(folder: Path, tmp_path: Path) -> None:

@@ -73,15 +73,19 @@ def _block(block: Block, pictures: Mapping[str, str]) -> Iterable[str]:
 def grid_lines(grid: Grid) -> Iterable[str]:
     """Yield a table with its caption above it."""
     yield from ["", f"{plain(grid.caption)}.", ""]
-    yield f"| {' | '.join(map(cell, grid.header))} |"
+    yield f"| {' | '.join(map(_words, grid.header))} |"
     yield "|" + "|".join("---" if place in grid.text else "---:" for place in range(len(grid.header))) + "|"
     for row in grid.rows:
-        yield f"| {' | '.join(map(cell, row))} |"
+        yield f"| {' | '.join(map(_words, row))} |"
 
 
 def cell(text: str) -> str:
-    """Return a text as a cell of a Markdown table."""
-    return plain(text).replace("|", "\\|").replace("\n", " ")
+    """Return a text, which may have markup, as a cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _words(text: str) -> str:
+    return cell(plain(text))
 
 
 def plain(text: str) -> str:
