@@ -204,7 +204,25 @@ class Table:
     @property
     def stopped(self) -> list[str]:
         """Return the configurations of which the sweep stopped every run early, so that none counts."""
-        return [each.label for each in self.configurations if each.stopped and not each.runs and not each.failed]
+        stopped = {(each.label, seed) for each in self.configurations for seed in each.stopped}
+        labelled = [(self.label_of(run), run) for run in self.unfinished]
+        others = {name for name, run in labelled if run.status == "running" or (name, run.seed) not in stopped}
+        return [
+            each.label
+            for each in self.configurations
+            if each.stopped and not each.runs and not each.failed and each.ended.issuperset(each.planned)
+            if each.label not in others
+        ]
+
+    @property
+    def trained(self) -> list[str]:
+        """Return the configurations of which all runs that were begun ended above chance, with a number each."""
+        left = {self.label_of(run) for run in self.unfinished if _identity(run) not in self._ended}
+        return [
+            each.label
+            for each in self.configurations
+            if each.runs and not each.failed and each.label not in {*left, *self.unmeasured}
+        ]
 
     @property
     def fewer(self) -> list[Configuration]:
@@ -233,8 +251,11 @@ class Table:
     @cached_property
     def lost(self) -> list[Run]:
         """Return the runs that crashed, if no other run of their configuration and seed ended."""
-        ended = {_identity(run) for each in self.configurations for run in (*each.runs, *each.failed)}
-        return [run for run in self.unfinished if run.status not in _NO_CRASH and _identity(run) not in ended]
+        return [run for run in self.unfinished if run.status not in _NO_CRASH and _identity(run) not in self._ended]
+
+    @cached_property
+    def _ended(self) -> set[tuple[str, int]]:
+        return {_identity(run) for each in self.configurations for run in (*each.runs, *each.failed)}
 
     @property
     def runs(self) -> list[Run]:

@@ -9,7 +9,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from trainer.sweep.own_parts import words_at
 from trainer.sweep.points import Checked, Entry, Point
 from trainer.sweep.status import JUDGED, Attempt, Progress, State, progress
 from trainer.sweep.storage import BEAT_SECONDS
+from trainer.sweep.time_left import seconds_left
 
 _POLL_SECONDS = 0.1  # longest time that a slot is empty
 _IDLE_SECONDS = 2  # after which an empty slot asks the ledger again
@@ -66,6 +67,7 @@ class _Run:
     last_epoch: int = 0  # that the ledger knows
     last_value: float | None = None
     asked_to_stop: float | None = None  # when
+    began: float = field(default_factory=time.monotonic)
 
 
 @dataclass
@@ -286,10 +288,17 @@ class Engine:
 
     def _snapshot(self, *, stopping: bool) -> Snapshot:
         now = self._progress()
-        each = self._seconds_a_point()
-        left = now.total - now.count(*_ENDED) if self._sweep.proposes else self._left(now)
         running = {slot.run.claim.run: slot.device for slot in self._slots if slot.run}
-        return Snapshot(now, running, each and each * left / max(1, len(self._slots)), stopping)
+        return Snapshot(now, running, self._seconds_left(now), stopping)
+
+    def _seconds_left(self, now: Progress) -> float | None:
+        each = self._seconds_a_point()
+        if not each:
+            return None
+        runs = [slot.run for slot in self._slots if slot.run and not slot.run.stopped_early]
+        shares = [max(0.0, 1 - (time.monotonic() - run.began) / each) for run in runs]
+        left = now.total - now.count(*_ENDED) if self._sweep.proposes else self._left(now)
+        return seconds_left(each, shares, left - len(runs), len(self._slots))
 
     def _left(self, now: Progress) -> int:
         """Return how many points that are wanted here have not ended."""

@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 
 from trainer.report.asked import Measured
 from trainer.report.expected import judge, read_expected
-from trainer.report.pages import significance
+from trainer.report.pages import origins, significance
 from trainer.report.pages.answer import Finding, finding
 from trainer.report.pages.charts import charts_of
 from trainer.report.pages.sentences import nothing_missing
@@ -148,3 +149,73 @@ def test_a_run_whose_name_is_no_text_is_in_every_file(compare, tmp_path: Path) -
         for each in point["runs"]
     ]
     assert "caf\\xe9" in names and "caf%E9/inspect/mistakes.png" in page.read_text()
+
+
+def mark(folder: Path, **statuses: str) -> None:
+    """Set what runs ended with: `mark(folder, adamw_s0="running")`."""
+    for name, status in statuses.items():
+        run = folder / name.replace("_", "-")
+        origin = json.loads((run / "run.json").read_text())
+        (run / "run.json").write_text(json.dumps({**origin, "status": status}))
+        summary = json.loads((run / "summary.json").read_text())
+        (run / "summary.json").write_text(json.dumps({**summary, "status": status}))
+        if status == "running":
+            (run / "summary.json").unlink()
+
+
+@pytest.mark.parametrize("others", [("running", "interrupted"), ("stopped", "failed"), ("stopped", "running")])
+def test_every_run_was_stopped_only_where_no_other_is_left(compare, others: Sequence[str]) -> None:
+    """Before: `Every run was stopped early` with the first seed of three that was."""
+    table = compare("", sgd=[{}] * 3, adamw=[{"status": "stopped"}] * 3)
+    mark(table.folder, adamw_s0=others[0], adamw_s1=others[1])
+    assert "Every run was stopped early" not in finding(read_table(table.folder)).text
+    (table.folder / "optimizers.yaml").unlink()  # without the file nobody knows the seeds that are planned
+    assert "Every run was stopped early" not in finding(read_table(table.folder)).text
+
+
+def test_a_stopped_run_whose_first_attempt_was_lost_was_stopped(compare) -> None:
+    table = compare("", sgd=[{}] * 3, adamw=[{"status": "stopped"}] * 3)
+    copytree(table.folder / "adamw-s0", table.folder / "first-s0")
+    mark(table.folder, first_s0="interrupted")
+    assert "Every run was stopped early, and none is compared, of adamw." in finding(read_table(table.folder)).text
+
+
+@pytest.fixture
+def rates(tmp_path: Path, write_run):
+    """The table of a folder with three seeds of two learning rates, after `mark`."""
+    for rate in ("0.1", "0.01"):
+        for seed in range(3):
+            words = [f"optimizer.lr={rate}", f"seed={seed}"]
+            write_run(tmp_path / "runs" / f"r{rate}-s{seed}", words, accuracy=0.9 + seed / 1000 + float(rate) / 10)
+
+    def table(**statuses: str) -> Table:
+        for name, status in statuses.items():
+            (tmp_path / "runs" / f"r0.1-{name}").rename(tmp_path / "runs" / name)
+            mark(tmp_path / "runs", **{name: status})
+        return read_table(tmp_path / "runs")
+
+    return table
+
+
+@pytest.mark.parametrize("status", ["stopped", "failed", "interrupted", "running"])
+def test_every_run_trained_only_where_each_ended_with_a_number(rates, status: str) -> None:
+    """Before: it stood beside `Every run was stopped early` and `3 runs crashed`."""
+    assert "Every run trained, at each learning rate." in finding(rates()).text
+    assert "Every run trained" not in finding(rates(s0=status)).text
+    assert "Every run trained" not in finding(rates(s1=status, s2=status)).text
+
+
+def test_a_run_without_a_number_is_not_said_to_have_trained(rates, tmp_path: Path) -> None:
+    """Before: so it was, also of runs whose accuracies are all NaN."""
+    path = tmp_path / "runs" / "r0.1-s0" / "summary.json"
+    nan = dict.fromkeys(("test/accuracy", "train/accuracy", "headline/accuracy", "test/accuracy_best"), math.nan)
+    path.write_text(json.dumps(json.loads(path.read_text()) | nan))
+    assert "Every run trained" not in finding(rates()).text
+    (tmp_path / "runs" / "r0.01-s0").rename(tmp_path / "runs" / "r0.1-bad")
+    assert "Every run trained" not in finding(rates(bad="diverged")).text
+
+
+def test_runs_that_are_in_no_mean_are_not_said_to_count(compare) -> None:
+    """Before: `6, of which 6 count`, beside the two that do not."""
+    table = compare("", sgd=each("test/accuracy", 0.9, 0.91, math.nan), adamw=each("test/accuracy", 0.8, 0.81, None))
+    assert ("runs", "6, of which 4 count") in origins.provenance(table).rows

@@ -18,8 +18,10 @@ import yaml
 from command_line import run_here
 
 from trainer.published import experiments
+from trainer.report.pages import markdown
 from trainer.report.pages.answer import finding
 from trainer.report.pages.charts import charts_of
+from trainer.report.pages.grids import Grid
 from trainer.report.pages.index import as_markdown, catalogue
 from trainer.report.pages.sentences import order_of
 from trainer.report.pages.write import write_report
@@ -124,10 +126,18 @@ def test_names_cannot_break_out_of_the_page(tmp_path: Path, write_run) -> None:
             where = write_run(tmp_path / "runs" / f"{seed}{len(value)}", [f"seed={seed}"])
             config = yaml.safe_load((where / "config.yaml").read_text())
             (where / "config.yaml").write_text(yaml.safe_dump({**config, "odd": value}))
-    page, markdown, *_ = write_report(read_table(tmp_path / "runs"), tmp_path / "out")
+    page, beside, *_ = write_report(read_table(tmp_path / "runs"), tmp_path / "out")
     assert "<script>alert" not in page.read_text()
     assert Outline(page.read_text()).open == []
-    assert "\\|x" in markdown.read_text()
+    assert "\\|x" in beside.read_text()
+    assert "<script" not in beside.read_text().replace("\\<", "")
+
+
+def test_names_are_no_markup_in_markdown() -> None:
+    """Before: they were, all but `|`."""
+    odd, usual = "a <b>b</b> *c* | [x](y) ![p](q)", "vgg_a, p < 0.001 [91.00, 93.00] (n=3)"
+    *_, row = markdown.grid_lines(Grid("", ("", ""), ((odd, usual),)))
+    assert row == rf"| a \<b>b\</b> \*c\* \| \[x](y) !\[p](q) | {usual} |"
 
 
 def test_results_say_what_the_page_says(folder: Path, tmp_path: Path) -> None:
@@ -186,7 +196,8 @@ def test_the_answer_says_how_sure_it_is(write_schedules) -> None:
         ({"cosine": [0.9, 0.901], "step": [0.8, 0.801]}, "too few runs", "fewer than three runs"),
         ({"cosine": [0.9] * 3, "step": [0.8] * 3}, "too few runs", "runs that do not vary"),
         ({"cosine": [0.9, 0.92, 0.9], "step": [0.91, 0.9, 0.9]}, "not significant", "but the difference from step is"),
-        ({"cosine": [0.9, 0.9], "step": [0.9, 0.9]}, "not significant", "have identical results"),
+        ({"cosine": [0.9, 0.9], "step": [0.9, 0.9]}, "identical", "accuracy is the same for cosine and step, 90.00"),
+        ({"cosine": [0.9, 0.91, 0.9], "step": [0.9, 0.91, 0.9]}, "identical", "is the same for cosine and step, 90.33"),
         ({"cosine": [None]}, "no runs", "no answer yet"),
         ({"cosine": [0.9, 0.92, 0.94], "step": [0.8, 0.8001, 0.8002]}, "spreads differ", "is significant (p"),
     ],
@@ -237,9 +248,10 @@ def test_an_identical_twin_of_the_best_is_not_called_insignificant(tmp_path: Pat
     for name, accuracies in values.items():
         for seed, accuracy in enumerate(accuracies):
             write_run(tmp_path / f"{name}{seed}", [f"schedule.name={name}", f"seed={seed}"], accuracy=accuracy)
-    said = finding(read_table(tmp_path)).text
-    assert "not significant" not in said
-    assert "The other configuration is not the best, at the 5% level. cosine and step have identical results" in said
+    found = finding(read_table(tmp_path))
+    assert found.certainty == "significant at the 5% level"  # Before: `the difference may be due to chance`
+    assert found.text.startswith("Test accuracy is highest for cosine and step, 90.33 ± 0.58% (n=3). The other")
+    assert "configuration is not the best, at the 5% level. cosine and step have identical results" in found.text
 
 
 def test_the_choice_of_the_best_epoch_on_the_test_set_is_shown_with_what_it_buys(tmp_path: Path, write_run) -> None:

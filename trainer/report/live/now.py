@@ -15,6 +15,7 @@ from trainer.runs.groups import SEED
 from trainer.runs.history import is_finite
 from trainer.runs.private import public
 from trainer.sweep.status import State
+from trainer.sweep.time_left import seconds_left
 from trainer.sweep.watched import Watched
 
 _TAIL = 65_536  # bytes at the end of metrics.jsonl, which have its last row
@@ -93,6 +94,8 @@ def _by_ledger(watched: Watched) -> Iterator[Seen]:
     for status in watched.progress.points:
         best = status.attempts[0] if status.attempts else None
         run, why = (best.where, best.message) if best and status.state != "waiting" else ("", "")
+        if best and best.archive:
+            run = Path(run).name  # as the report has it
         seed = status.point.values.get(SEED)
         name = status.point.label(keys) or "all"
         yield Seen(name, seed, status.state, run, best.value if best else None, why)
@@ -196,8 +199,8 @@ def _seconds_left(progress: Progress, each: float | None) -> float | None:
     """Return the time until the last point has ended, if as many run at once as now."""
     if each is None or not progress.running:
         return None
-    rest = sum(1 - min(1.0, run.epoch / run.epochs) if run.epochs else 1.0 for run in progress.running)
-    return each * (rest + progress.waiting) / len(progress.running)
+    shares = [1 - min(1.0, run.epoch / run.epochs) if run.epochs else 1.0 for run in progress.running]
+    return seconds_left(each, shares, progress.waiting, len(shares))
 
 
 def counts_of(progress: Progress) -> list[tuple[str, int]]:

@@ -29,6 +29,7 @@ Certainty = Literal[
     "incomplete",
     "interim",
     "not significant",
+    "identical",
     "too few runs",
     "one configuration",
     "all runs failed",
@@ -52,6 +53,7 @@ _NOTES: dict[Certainty, str] = {
     "interim": "The planned runs are not all there. Who looks at each new seed and stops at the first significant"
     " difference finds a false one in 14% of equal pairs by the tenth, so this is no verdict yet.",
     "not significant": "With these seeds the difference may be due to chance.",
+    "identical": "These runs tell nothing apart. What varies between them may have no effect.",
     "too few runs": "A test needs at least three runs of each configuration, and runs that vary.",
     "one configuration": "This is a measurement without a comparison.",
     "all runs failed": "No run that ended has learned anything, so there is nothing to compare.",
@@ -91,10 +93,12 @@ def _certainty(table: Table) -> Certainty:
         return "too few runs"
     if decided and not table.interim and not decided.settles(table.ranked[0], highest=table.highest):
         return "undecided after the last seed"
-    if not decided and len(table.top) > 1:
+    if not decided and _rivals(table):
         return "not significant"
     if table.interim:
         return "interim"
+    if not decided and len(_equal(table)) == len(samples):
+        return "identical"
     if table.empty or table.lost or table.unmeasured:
         return "incomplete"
     counts_them = table.asked is not None and table.asked.outcome.name == DECADES  # the failed runs are the outcome
@@ -102,7 +106,8 @@ def _certainty(table: Table) -> Certainty:
     owners = [each.siblings if pooled and each.siblings else each for each in table.configurations]
     survivors = any("survivors only" in each.marks for each in owners)
     survivors |= any(each.cut for each in lengths_of(table).values())
-    if (survivors or table.stopped) and not counts_them:
+    survivors |= any(each.stopped for each in table.configurations)
+    if survivors and not counts_them:
         return "survivors only"
     if table.decided:
         return "decided" if decided else "seeds until decided"
@@ -119,7 +124,9 @@ def _sentences(table: Table) -> Iterable[str]:
     best = table.ranked[0]
     mean = mean_of(table, filled[best])
     metric = metric_name(table)
-    leads = f"{metric[:1].upper()}{metric[1:]} is {'highest' if table.best_is_highest else 'lowest'} for {best}, {mean}"
+    equal = [best] if table.decided and not table.asked else _equal(table)
+    extreme = "the same" if len(equal) == len(filled) > 1 else "highest" if table.best_is_highest else "lowest"
+    leads = f"{metric[:1].upper()}{metric[1:]} is {extreme} for {several(equal)}, {mean}"
     if table.fewer:
         leads = f"Of the points with {len(filled[best])} seeds, {leads[:1].lower()}{leads[1:]}"
     certainty, of_two = _certainty(table), table.asked is not None and len(filled) == 2
@@ -135,7 +142,8 @@ def _sentences(table: Table) -> Iterable[str]:
         case "too few runs":
             short = [name for name, sample in filled.items() if not can_be_judged([*sample.values()])]
             have = "has" if len(short) == 1 else "have"
-            yield f"{leads}. Whether it is the best of all cannot be tested: {several(short)} {have} fewer than"
+            whether = "Whether it is" if len(equal) == 1 else "Whether they are"
+            yield f"{leads}. {whether} the best of all cannot be tested: {several(short)} {have} fewer than"
             yield "three runs, or runs that do not vary."
         case _ if table.decided and not table.asked:
             yield f"{leads}."
@@ -199,10 +207,19 @@ def _decisions(decided: Decided, best: str, *, unit: str) -> Iterable[str]:
         yield f"{so_far} leaves open {whether} {several(left)}."
 
 
+def _equal(table: Table) -> list[str]:
+    """Return the best configuration, and those whose results are identical with its own."""
+    return [table.ranked[0], *(each.name for each in table.against_best if each.finding == "identical")]
+
+
+def _rivals(table: Table) -> list[str]:
+    """Return the configurations that may be as good as the best, those with identical results left out."""
+    equal = {*_equal(table)}
+    return [name for name in table.top if name not in equal]
+
+
 def _top_group(table: Table, leads: str, *, lower: int) -> Iterable[str]:
-    best = table.top[0]
-    twins = {each.name for each in table.against_best if each.finding == "identical"}
-    near = [name for name in table.top if name not in {best, *twins}]
+    near = _rivals(table)
     differences = "differences from {} are" if len(near) > 1 else "difference from {} is"
     yield f"{leads}, but the {differences.format(several(near))} not significant." if near else f"{leads}."
     if same := [name for name in near if table.verdicts[name].word == "equivalent"]:
@@ -219,8 +236,7 @@ def _top_group(table: Table, leads: str, *, lower: int) -> Iterable[str]:
 
 def _seeds_needed(table: Table) -> int | None:
     """Return the runs of each configuration with which the best one would be found, at the means that were measured."""
-    twins = {each.name for each in table.against_best if each.finding == "identical"}
-    best = table.top[0]
+    best, *twins = _equal(table)
     order = [best, *(name for name, sample in table.samples.items() if sample and name not in {best, *twins})]
     sign = 1 if table.best_is_highest else -1
     means = tuple(sign * fmean(table.scaled[name].values()) for name in order)
@@ -259,7 +275,7 @@ def _failed(table: Table) -> Iterable[str]:
     """Yield which configurations have runs that diverged or stayed at chance, and which train with every seed."""
     bad = [each for each in table.failures if each.failed]
     if not bad:
-        if table.failures and RATE in table.varied and not table.interim:
+        if RATE in table.varied and not table.interim and len(table.trained) == len(table.configurations) > 0:
             yield "Every run trained, at each learning rate."
         return
     counts = [f"{each.name} ({each.failed} of {each.n})" for each in bad]
@@ -267,7 +283,7 @@ def _failed(table: Table) -> Iterable[str]:
         yield f"Runs that diverged or stayed at chance: {several(counts)}. A band has them up to their last step."
     else:
         yield f"Runs that diverged or stayed at chance, and are in no mean: {several(counts)}."
-    if all_good := [each.name for each in table.failures if not each.failed]:
+    if all_good := table.trained:
         yield f"Every run trained for {several(all_good)}."
 
 

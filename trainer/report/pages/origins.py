@@ -17,7 +17,7 @@ def provenance(table: Table) -> Grid:
     """Return the machines and versions of code that the runs came from, with their counts."""
     runs = [run.provenance for run in table.runs]
     origins = [origin_of(run) for run in runs]
-    counted = sum(len(configuration.runs) for configuration in table.configurations)
+    counted = sum(len(each.runs) for each in table.configurations) - sum(table.unmeasured.values())
     seconds = sum(run.values.get("seconds_total", 0.0) for run in table.runs)
     dates = sorted(str(date) for origin in runs for key in ("started", "ended") if (date := origin.get(key)))
     rows: list[tuple[str, str]] = [

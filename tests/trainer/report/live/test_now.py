@@ -120,6 +120,22 @@ def test_a_run_at_chance_has_failed_with_its_reason(write_schedules) -> None:
     assert states["constant-s0"].state == "at chance" and "guessing" in states["constant-s0"].why
 
 
+def test_a_run_at_chance_of_an_archive_has_failed_too(write_schedules) -> None:
+    """Before: it was done, since its ledger names it with the archive's path."""
+    folder = write_schedules({"cosine": [0.9], "constant": [0.1]})
+    table, sweep = read_table(folder), read_sweep(folder / "lr_scheduler.yaml")
+    archive = "/home/ann/had.jsonl.gz"
+    had = [
+        Attempt(point, "finished", 0.1, f"{archive}/{point.values['schedule.name']}-s0", archive=archive)
+        for point in points_of(sweep)
+        if point.values["schedule.name"] in ("cosine", "constant") and point.values["seed"] == 0
+    ]
+    found = progress_of(table, Watched(progress(points_of(sweep), had, sweep=sweep), {}))
+    (failed,) = [point for point in found.points if point.state in FAILED]
+    assert (failed.run, failed.state, found.count("finished")) == ("constant-s0", "at chance", 1)
+    assert "guessing" in failed.why
+
+
 def test_nothing_runs_and_nothing_is_left(write_schedules) -> None:
     folder = write_schedules({"cosine": [0.9]})
     shutil.rmtree(folder / "cosine-s0")
