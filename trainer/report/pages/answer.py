@@ -221,7 +221,8 @@ def _rivals(table: Table) -> list[str]:
 def _top_group(table: Table, leads: str, *, lower: int) -> Iterable[str]:
     near = _rivals(table)
     differences = "differences from {} are" if len(near) > 1 else "difference from {} is"
-    yield f"{leads}, but the {differences.format(several(near))} not significant." if near else f"{leads}."
+    not_yet = "so far not significant" if table.interim else "not significant"
+    yield f"{leads}, but the {differences.format(several(near))} {not_yet}." if near else f"{leads}."
     if same := [name for name in near if table.verdicts[name].word == "equivalent"]:
         so_far = "So far it" if table.interim else "It"
         yield f"{so_far} is equivalent within {margin_text(table)} to {several(same)}."
