@@ -28,7 +28,7 @@ class Begun:
 
     overrides: tuple[str, ...]  # of every point
     seeds: tuple[int, ...]  # that were asked for besides the file's
-    decided: frozenset[str] | None  # keys of the points that were begun, if seeds are added until it is decided
+    decided: frozenset[str] | None = None  # keys of the points that were begun, if seeds are added until it is decided
 
 
 def begun_with(sweep: Sweep, folder: Path, storage: str | None) -> Begun | None:
