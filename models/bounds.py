@@ -20,6 +20,7 @@ class Bounds:
 
 
 AnyNumber = Annotated[float, Bounds()]
+AboveZero = Annotated[float, Bounds(gt=0)]
 Width = Annotated[int, Bounds(ge=1, le=2**16)]  # far more channels than memory has room for
 KernelSize = Annotated[int, Bounds(ge=1, tried=True)]
 Share = Annotated[float, Bounds(gt=0, le=1, tried=True)]

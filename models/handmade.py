@@ -10,7 +10,7 @@ from typing import Literal, assert_never
 
 from torch import nn
 
-from models.bounds import AnyNumber, Rate, Width
+from models.bounds import AboveZero, AnyNumber, Rate, Width
 from models.layers import Act, HandmadeBatchNorm, HandmadeDropout, NormLayer, activation
 from models.network import Network
 from models.registry import register
@@ -28,7 +28,7 @@ def handmade_mlp(
     order: tuple[Layer, ...] = ("linear", "norm", "act", "dropout"),
     hidden: tuple[Width, ...] = (512,),
     dropout: Rate = 0.25,
-    norm_eps: AnyNumber = 1e-5,
+    norm_eps: AboveZero = 1e-5,
     norm_momentum: AnyNumber = 0.1,
     unbiased_running_variance: bool = False,
     act: Act = "relu",
@@ -65,7 +65,7 @@ def handmade_cnn(
     order: tuple[Layer, ...] = ("linear", "norm", "act", "dropout"),
     channels: tuple[Width, ...] = (64, 128),
     dropout: Rate = 0.2,
-    norm_eps: AnyNumber = 1e-5,
+    norm_eps: AboveZero = 1e-5,
     norm_momentum: AnyNumber = 0.1,
     unbiased_running_variance: bool = False,
     act: Act = "relu",

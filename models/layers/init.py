@@ -16,8 +16,8 @@ def initialise(net: nn.Module, scheme: Scheme) -> None:
     variance 2 / (fan in + fan out) (Glorot & Bengio 2010). Both set biases to 0. dirac: as torch, but the first
     filters of a convolution, as many as its input channels, pass one of these on unchanged (Jordan 2024, section 3.3).
 
-    As in torch, torchvision and timm, a convolution's fan out is k * k * c_out, not divided by its groups. kaiming with
-    g groups has therefore 1 / g of the paper's variance.
+    As in torch, torchvision and the ResNets of timm, a convolution's fan out is k * k * c_out, not divided by its
+    groups. kaiming with g groups has therefore 1 / g of the paper's variance.
     """
     for layer in net.modules():
         # An empty weight has nothing to draw, and xavier would divide by zero.

@@ -11,6 +11,16 @@ def doubts(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield the warnings about a config, as plain values."""
     yield from _never_reached(config)
     yield from _below_the_target(config)
+    yield from _idle(config)
+
+
+def _idle(config: Mapping[str, Any]) -> Iterator[str]:
+    """Warn of keys that change nothing beside others, or less than they seem to: a sweep over them finds no answer."""
+    train, schedule = config["train"], config["schedule"]
+    if train["tta"] == "none" and train["tta_share"] != 1:
+        yield f"train.tta_share: {train['tta_share']:g}: no views are averaged; set train.tta, too"
+    if schedule["name"] == "one_cycle" and schedule["interval"] == "epoch" and train["epochs"] <= 1:
+        yield "schedule.interval: epoch: the run has one epoch, so one_cycle never rises; set schedule.interval=step"
 
 
 def _below_the_target(config: Mapping[str, Any]) -> Iterator[str]:

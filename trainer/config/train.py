@@ -94,7 +94,8 @@ class Train(Section):
     """Images per optimizer update."""
     batch_schedule: BatchSchedule = Field(default_factory=BatchSchedule)
     accumulate: PositiveInt = 1
-    """Number of equal parts in which a batch is processed. There is still one optimizer update per batch."""
+    """Number of parts in which a batch is processed, which differ by one image at most. There is still one optimizer
+    update per batch."""
     drop_last: bool = False
     """Leave out the last batch of an epoch if it is smaller than the others."""
     device: Annotated[str, ChangesNoNumber()] = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
@@ -128,8 +129,8 @@ class Train(Section):
     """Share of the images whose views are averaged: those that the network is least certain of. The others keep the
     logits of the image alone, which costs less."""
     eval_batch_size: Annotated[NonNegativeInt, ChangesNoNumber()] = 0
-    """Images per batch in an evaluation. It only changes the time. 0 is 500 on a CPU, and on a GPU as many as have the
-    pixels of 2,500 images of 32x32 pixels, from 500 to 2,500."""
+    """Images per batch in an evaluation. It changes the time, and results by rounding alone. 0 is 500 on a CPU, and on
+    a GPU as many as have the pixels of 2,500 images of 32x32 pixels, from 500 to 2,500."""
     evaluate_every: PositiveInt = 1
     """Epochs between evaluations on the test set. The last epoch is always evaluated."""
     checkpoint_every: Annotated[PositiveInt, ChangesNoNumber()] = 1

@@ -50,7 +50,7 @@ class Pace:
         train = config.train
         steps, share = self._steps(config)
         stepping = min(steps * share * self.step, train.max_seconds or float("inf"))
-        images = train.swa.epochs * self.trained
+        images = min(train.swa.epochs, math.ceil(train.epochs)) * self.trained
         whole = stepping + share * (self._between_steps(config) + images * self.evaluation)
         return self.start + whole + self.checkpoints(config) * self.checkpoint + self.probes
 

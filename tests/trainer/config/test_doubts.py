@@ -42,6 +42,24 @@ def test_what_a_run_never_reaches_is_warned_of(overrides: list[str], keys: list[
         assert warnings == ["schedule.epochs: the run ends after epoch 2 and never reaches 8"]
 
 
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["train.tta_share=0.5"], "train.tta_share: 0.5: no views are averaged; set train.tta, too"),
+        (["train.tta_share=0.5", "train.tta=hflip"], ""),
+        (
+            ["schedule.name=one_cycle", "schedule.interval=epoch", "train.epochs=1"],
+            "schedule.interval: epoch: the run has",
+        ),
+        (["schedule.name=one_cycle", "schedule.interval=epoch", "train.epochs=2"], ""),
+    ],
+)
+def test_a_key_that_changes_nothing_beside_others_is_warned_of(overrides: list[str], line: str) -> None:
+    found = list(doubts(load_config(overrides).config.model_dump(mode="json")))
+    assert [each for each in found if not line or not each.startswith(line)] == []
+    assert bool(found) == bool(line)
+
+
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_reaches_all_that_it_names(name: str) -> None:
     assert list(doubts(load_config(recipe=name).config.model_dump())) == []

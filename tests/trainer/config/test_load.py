@@ -269,6 +269,7 @@ def test_a_layer_that_repeats_a_name_keeps_the_knobs() -> None:
         (["train.epochs=true"], ["train.epochs: 'true': input should be a valid number"]),
         (["train.epochs=true", "train.batch_size=0"], ["train.epochs", "train.batch_size: 0"]),
         (["train.precision=bf16"], ["train.precision: 'bf16' is not a choice; did you mean 'bfloat16'?"]),
+        (["model.name=handmade_mlp", "model.norm_eps=0"], ["model.norm_eps: 0: input should be greater than 0"]),
         (["sink.wandb.mode=of"], ["sink.wandb.mode: 'of' is not a choice"]),
         (["learning_rate=1"], ["learning_rate: no such key"]),
         (["optimizer.nesterov=true", "optimizer.momentum=0"], ["nesterov=true needs momentum > 0"]),

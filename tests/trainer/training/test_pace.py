@@ -47,6 +47,16 @@ def test_checkpoints_are_counted_as_far_apart_as_they_are_made(words: list[str],
     assert paid - free == pytest.approx(7 * saves)
 
 
+def test_swa_passes_over_the_images_of_the_epochs_that_there_are() -> None:
+    """Before: 1,000 averaged epochs of a run of 5 were forecast as 1,000 passes."""
+    shape = {"steps_per_epoch": 4, "evaluated": 0, "tested": 0, "trained": 100}
+    pace = Pace(start=0, step=0.5, epoch=0, evaluation=0.01, checkpoint=0, probes=0, apart=0, **shape)
+    five, most = (
+        pace.seconds(load_config(["train.epochs=5", f"train.swa.epochs={epochs}"]).config) for epochs in (5, 1000)
+    )
+    assert most == pytest.approx(five) and most < 20
+
+
 @pytest.mark.parametrize("seconds", [0, 1e6])
 def test_as_many_checkpoints_are_counted_as_a_run_makes(small_run: list[str], seconds: float, tmp_path: Path) -> None:
     config = load_config([*small_run, f"train.checkpoint_seconds={seconds}"]).config
