@@ -8,7 +8,7 @@ from trainer.config.yaml_text import read_whole
 from trainer.errors import ArchiveError, ConfigError
 from trainer.files import alone_in, make_folder
 from trainer.report.folders import Problem, read_results, run_folders
-from trainer.report.sources import Source, find_sources, read_given, sweep_text
+from trainer.report.sources import Source, as_written, find_sources, read_given, sweep_text
 from trainer.runs.archive import (
     SUFFIX,
     Archive,
@@ -69,7 +69,7 @@ def pack(targets: Sequence[str], to: Path, runs: Path) -> Packed:
         entries = merged([*before.entries, *new])
         write_archive(to, Archive(sweep_text(texts), tuple(entries)))
     warnings = [conflict_text(*each) for each in conflicts(entries)]
-    if len({text for text in texts if text is not None}) > 1:
+    if len({as_written(text) for text in texts if text is not None}) > 1:
         warnings.append(f"{stem_of(to)}.yaml: not the same everywhere. The one with most points is kept")
     known = {entry.text for entry in before.entries}
     added = sum(entry.text not in known for entry in entries)

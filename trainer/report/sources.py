@@ -12,7 +12,7 @@ from trainer.runs.archive_lines import entry_of
 from trainer.runs.have import brought_into
 from trainer.runs.results import Result, read_result
 from trainer.sweep.file import Sweep, parse_sweep, read_sweep
-from trainer.sweep.header import read_header
+from trainer.sweep.header import read_header, with_added, with_until
 from trainer.sweep.order import with_seeds
 from trainer.sweep.points import points_of
 
@@ -92,9 +92,21 @@ def sweep_text(texts: Iterable[str | None]) -> str | None:
     """Return the text of a sweep's file that asks for most points, of equal ones that which says most in its header.
 
     A sweep that got more seeds is the same sweep, and the order of merging does not matter. If seeds were added until
-    one of them was decided, that is said of all.
+    one of them was decided, that is said of all, with its order of the seeds. So are all seeds that were asked for.
     """
-    return max((text for text in texts if text is not None), key=lambda text: (*_size(text), text), default=None)
+    known = sorted((text for text in texts if text is not None), key=lambda text: (*_size(text), text), reverse=True)
+    if not known:
+        return None
+    headers = [read_header(text)[0] for text in known]
+    decided = [each for each in headers if each.until]
+    asked = sorted({seed for each in headers for seed in each.added})
+    added = dict.fromkeys([*(decided[0].added if decided else ()), *asked])
+    return with_until(with_added(known[0], [*added]), str(decided[0].until) if decided else "")
+
+
+def as_written(text: str) -> str:
+    """Return the text of a sweep's file without what `trainer sweep run` has written into it."""
+    return with_until(with_added(text, ()), "")
 
 
 def _size(text: str) -> tuple[int, bool, int]:

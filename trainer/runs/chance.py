@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from trainer.errors import UserError
 from trainer.runs.history import History, is_finite, read_history
-from trainer.statistics.failures import LEARNED, at_chance
+from trainer.statistics.failures import at_chance, learned
 
 TestSet = tuple[int, int]  # images, classes
 Key = TypeVar("Key")
@@ -48,7 +48,7 @@ def at_guessing(results: Mapping[Key, tuple[float, TestSet]]) -> set[Key]:
 
     Where no run has learned, nothing is known to have failed: the runs may be too short for anything.
     """
-    if not any(accuracy * classes >= LEARNED for accuracy, (_, classes) in results.values()):
+    if not any(learned(accuracy, classes=classes) for accuracy, (_, classes) in results.values()):
         return set()
     return {
         key

@@ -15,6 +15,14 @@ CHANCE_LEVEL = 0.001
 """Level of the test whether an accuracy is above chance."""
 LEARNED = 2
 """Times chance that the best run of a table must reach before a run at chance is called failed."""
+
+
+def learned(accuracy: float, *, classes: int) -> bool:
+    """Return whether an accuracy, a fraction, shows that a network can learn: twice chance, or half of the way from
+    chance to 1 where that is nearer, with two classes."""
+    return accuracy * classes >= min(LEARNED, (1 + classes) / 2)
+
+
 _HUMPS_LEVEL = 0.01
 _FEWEST_FOR_HUMPS = 4
 

@@ -27,7 +27,7 @@ class Begun:
     """The beginning of a sweep."""
 
     overrides: tuple[str, ...]  # of every point
-    seeds: tuple[int, ...]  # that were asked for besides the file's
+    seeds: tuple[int, ...]  # that were asked for, or may be needed until it is decided, besides the file's
     decided: frozenset[str] | None = None  # keys of the points that were begun, if seeds are added until it is decided
 
 
@@ -42,7 +42,8 @@ def begun_with(sweep: Sweep, folder: Path, storage: str | None) -> Begun | None:
         if "definition" in known:  # else it was killed in its first moment
             trials = study.get_trials(deepcopy=False) if "decided" in known else ()
             begun = frozenset(attempt.point.key for attempt in attempts_in(trials, database.is_dead))
-            words, seeds = known["definition"][OVERRIDES], known.get("seeds", ())
+            looked = known.get("design", {}).get("seeds", ())  # in the order of the looks, before others
+            words, seeds = known["definition"][OVERRIDES], dict.fromkeys([*looked, *known.get("seeds", ())])
             return Begun(tuple(words), tuple(seeds), begun if "decided" in known else None)
     return None
 

@@ -298,7 +298,7 @@ class Engine:
         runs = [slot.run for slot in self._slots if slot.run and not slot.run.stopped_early]
         shares = [max(0.0, 1 - (time.monotonic() - run.began) / each) for run in runs]
         left = now.total - now.count(*_ENDED) if self._sweep.proposes else self._left(now)
-        return seconds_left(each, shares, left - len(runs), len(self._slots))
+        return seconds_left(each, shares, left - sum(bool(slot.run) for slot in self._slots), len(self._slots))
 
     def _left(self, now: Progress) -> int:
         """Return how many points that are wanted here have not ended."""

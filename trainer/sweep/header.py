@@ -24,7 +24,7 @@ from trainer.errors import UserError
 from trainer.runs.outcomes import Outcome, read_outcome
 
 _BETTER = {"higher": True, "lower": False}
-_KEYS = ("Control", "Outcome", "Margin", "Seeds", "Decided", "Added")
+_KEYS = ("Control", "Outcome", "Margin", "Seeds", "Decided")
 _ADDED = re.compile(r"seeds (\d+(?:-\d+)?(?:, \d+(?:-\d+)?)*)")
 _UNTIL = re.compile(
     r"(best|all-pairs|against)(?:=(.+))?, (\d+) to (\d+) seeds(?:, margin (\d+(?:\.\d+)?(?:e[+-]?\d+)?))?"
@@ -63,7 +63,7 @@ class Header:
 def read_header(text: str) -> tuple[Header, list[str]]:
     """Return (what the comments say, a line for each mistake in them)."""
     first = text.partition("\n")[0]
-    is_key = any(name in _KEYS for name, _ in _said(first))
+    is_key = any(name in _KEYS or _adds(name, what) for name, what in _said(first))
     question = first.lstrip("# ").strip() if first.startswith("#") and not is_key else ""
     said, problems = _value(text, "Outcome"), list(_misread(text))
     name, comma, better = (part.strip() for part in said.partition(","))
@@ -88,7 +88,8 @@ def read_header(text: str) -> tuple[Header, list[str]]:
     until = read_until(decided) if (decided := _value(text, "Decided")) else None
     if decided and until is None:
         problems.append(f"# Decided: {decided}: expected words such as best, 3 to 10 seeds")
-    added = read_added(asked) if (asked := _value(text, "Added")) else ()
+    asked = next((what for name, what in _said(text) if _adds(name, what)), "")
+    added = read_added(asked)
     if asked and not added:
         problems.append(f"# Added: {asked}: expected words such as seeds 3-9, 12")
     control, highest = _value(text, "Control"), _BETTER.get(better, True)
@@ -106,8 +107,13 @@ def read_until(said: str) -> Until | None:
             return None
 
 
+def _adds(name: str, what: str) -> bool:
+    """Return whether a comment is one of seeds. `# Added: dropout` is yours."""
+    return name == "Added" and what.split(maxsplit=1)[:1] == ["seeds"]
+
+
 def read_added(said: str) -> tuple[int, ...]:
-    """Return the seeds that `# Added:` names, in its order. None if it is not of that form."""
+    """Return the seeds that `# Added:` names, in its order, none if it is not of that form."""
     found = _ADDED.fullmatch(said)
     ranges = [part.partition("-") for part in found[1].split(", ")] if found else []
     return tuple(dict.fromkeys(seed for low, _, high in ranges for seed in range(int(low), int(high or low) + 1)))
@@ -122,7 +128,7 @@ def with_added(text: str, seeds: Sequence[int]) -> str:
         else:
             parts.append([seed])
     words = [f"{part[0]}-{part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts]
-    return _with_line(text, "Added", f"seeds {', '.join(words)}" if words else "")
+    return _with_line(text, "Added", f"seeds {', '.join(words)}" if words else "", only="seeds")
 
 
 def with_until(text: str, said: str) -> str:
@@ -130,8 +136,8 @@ def with_until(text: str, said: str) -> str:
     return _with_line(text, "Decided", said)
 
 
-def _with_line(text: str, key: str, said: str) -> str:
-    bare = re.sub(rf"(?m)^#[ \t]*{key}[ \t]*:.*\n?", "", text)
+def _with_line(text: str, key: str, said: str, *, only: str = "") -> str:
+    bare = re.sub(rf"(?m)^#[ \t]*{key}[ \t]*:[ \t]*{only}.*\n?", "", text)
     line = f"# {key + ':':<9} {said}\n" if said else ""
     first, end, rest = bare.partition("\n")
     return f"{first}{end}{line}{rest}" if first.startswith("#") and end else f"{line}{bare}"

@@ -169,7 +169,7 @@ class Ledger:
     def added(self) -> Collection[int]:
         """Return the seeds that every configuration is to have, or may get until the sweep is decided."""
         known = self._study.user_attrs
-        return known.get("seeds" if "decided" in known else begun.OF_ALL, ())
+        return frozenset(known["design"].get("seeds", ()) if "decided" in known else known.get(begun.OF_ALL, ()))
 
     @property
     def until(self) -> str:

@@ -103,10 +103,11 @@ class LocalSweep:
         make_folder(self.folder)
         keep_texts(sweep, self.folder)
         with self._ledger() as ledger:
-            ledger.note_seeds(self.seeds, of_all=not self.part)
+            ledger.note_seeds(self.seeds or (() if self.part else sweep.added_seeds), of_all=not self.part)
             text, kept = sweep.path.read_bytes(), self.folder / f"{sweep.name}.yaml"
             until = ledger.until or str(sweep.header.until or "")
-            added = [seed for seed in sweep.added_seeds if seed in ledger.added]
+            of_all = ledger.added
+            added = [seed for seed in sweep.added_seeds if seed in of_all]
             text = with_until(with_added(text.decode("utf-8-sig"), added), until).encode()  # a report has no ledger
             if not kept.exists() or kept.read_bytes() != text:
                 write_whole(kept, text)
@@ -181,7 +182,7 @@ def open_sweep(
     sweep = held(with_seeds(sweep, seeds), folder, as_begun=as_begun)
     checked = check(sweep)
     packed = runs_in(archives_of(have), checked)
-    if begun and begun.decided is not None and not plan.count:  # what the design did not ask for is not due
+    if begun and begun.decided and not plan.count:  # what the design did not ask for is not due
         there = begun.decided | {had.entry.point.key for had in packed.had}
         asked = [each for each in checked.entries if each.point.key in there or each.point.values.get(SEED) in seeds]
         checked = replace(checked, entries=tuple(asked))

@@ -1,7 +1,7 @@
 """Progress of a sweep: its points and the runs of them, whoever ran them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
@@ -144,9 +144,12 @@ def progress(points: Sequence[Point], attempts: Sequence[Attempt], *, sweep: Swe
     return Progress(sweep.varied, sweep.file.metric, known, foreign, total, sweep.seeds_per_point > 1, fixed)
 
 
-def only_begun(progress: Progress) -> Progress:
-    """Return the progress of the points that were begun. The others are seeds that nobody needs until it is decided."""
-    points = tuple(status for status in progress.points if status.attempts)
+def only_begun(progress: Progress, begun: Collection[str] = ()) -> Progress:
+    """Return the progress of the points that were begun. The others are seeds that nobody needs until it is decided.
+
+    `begun` has the keys of others, whose run was deleted.
+    """
+    points = tuple(status for status in progress.points if status.attempts or status.point.key in begun)
     return replace(progress, points=points, total=len(points))
 
 

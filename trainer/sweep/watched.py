@@ -45,7 +45,9 @@ def watched(path: Path, storage: str | None = None, folder: Path | None = None) 
             gone = replaced(trials) | (deleted(trials, folder) if database.is_own else frozenset())
             kept = [trial for trial in trials if trial.number not in gone]
             found = progress(points_of(sweep), attempts_in(kept, database.is_dead), sweep=sweep)
-            return Watched(only_begun(found) if "decided" in study.user_attrs else found, seconds_in(trials))
+            if "decided" in study.user_attrs:
+                found = only_begun(found, {each.point.key for each in attempts_in(trials, database.is_dead)})
+            return Watched(found, seconds_in(trials))
     except KeyError:  # such as a database without this study, or a study that was killed in its first moment
         return None
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:

@@ -10,6 +10,7 @@ from command_line import run_here
 from trainer.report.pages.export import as_json
 from trainer.report.pages.guards import guards
 from trainer.report.tables import read_table
+from trainer.statistics.failures import learned
 
 
 def said(folder: Path, kind: str) -> list[str]:
@@ -58,9 +59,15 @@ def test_a_table_in_which_nothing_has_learned_says_so(tmp_path: Path, write_run)
             words = [f"schedule.name={name}", f"seed={seed}"]
             write_run(tmp_path / "runs" / f"{name}{seed}", words, accuracy=mean + 0.001 * seed)
     (line,) = said(tmp_path / "runs", "nothing learned")
-    assert line.startswith("no run has reached 2 times the accuracy of guessing, the best one 1.11 times.")
+    assert line.startswith("the best run has 11.10%, and guessing has 10.00%. Train longer")
     write_run(tmp_path / "runs" / "step3", ["schedule.name=step", "seed=3"], accuracy=0.2)
     assert said(tmp_path / "runs", "nothing learned") == []
+
+
+def test_two_classes_that_are_told_apart_were_learned() -> None:
+    """Before: 93 % of two classes was no two times guessing."""
+    assert learned(0.76, classes=2) and not learned(0.74, classes=2)
+    assert learned(0.2, classes=10) and not learned(0.199, classes=10)
 
 
 def test_the_same_mixture_for_all_confounds_nothing(two: Path) -> None:

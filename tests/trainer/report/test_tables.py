@@ -20,11 +20,12 @@ from trainer.report.pages.grids import configurations
 from trainer.report.pages.sentences import floor_text
 from trainer.report.pages.write import write_report
 from trainer.report.published.comparisons import answers_of
+from trainer.report.sources import as_written, sweep_text
 from trainer.report.table import Table
 from trainer.report.tables import read_table, read_tables
 from trainer.runs.groups import identity
 from trainer.sweep.file import read_sweep
-from trainer.sweep.header import with_added, with_until
+from trainer.sweep.header import read_header, with_added, with_until
 from trainer.sweep.points import points_of
 from trainer.training.network_arguments import complete_parts
 
@@ -334,7 +335,26 @@ def test_seeds_that_were_asked_for_are_planned(write_schedules, tmp_path: Path) 
     assert copy.read_text() == plain
 
 
-@pytest.mark.parametrize("said", ["3-9", "seeds", "seeds 3 - 9", "seeds a"])
+def test_a_merged_sweep_says_all_that_was_asked_of_its_parts(write_schedules) -> None:
+    """Before: the text with most points won, and with it its seeds alone, without the design of the other."""
+    text = (write_schedules({"cosine": [0.9]}) / "lr_scheduler.yaml").read_text()
+    parts = [with_until(with_added(text, (9, 8)), "best, 3 to 10 seeds"), with_added(text, (5, 6, 7)), text, None]
+    for order in (parts, parts[::-1]):
+        merged = read_header(sweep_text(order) or "")[0]
+        assert merged.added == (9, 8, 5, 6, 7) and merged.until and merged.until.at_most == 10
+    assert {as_written(part) for part in parts if part} == {text}
+    assert sweep_text([None]) is None
+
+
+def test_a_comment_of_yours_may_begin_with_that_word(write_schedules) -> None:
+    folder = write_schedules({"cosine": [0.9]})
+    copy = folder / "lr_scheduler.yaml"
+    copy.write_text(f"# Q?\n# Added: dropout\n{copy.read_text()}")
+    assert "# Added: dropout" in with_added(copy.read_text(), (3,))
+    assert not any("Added" in each.message for each in read_table(folder).problems)
+
+
+@pytest.mark.parametrize("said", ["seeds", "seeds 3 - 9", "seeds a"])
 def test_a_line_of_added_seeds_that_says_none_is_a_problem(write_schedules, said: str) -> None:
     folder = write_schedules({"cosine": [0.9]})
     copy = folder / "lr_scheduler.yaml"

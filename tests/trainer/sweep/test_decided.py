@@ -90,6 +90,17 @@ def test_seeds_that_were_asked_for_before_are_looked_at_in_the_order_that_a_repo
     assert list(seeds_until(known, 6)) == end.design["seeds"]
 
 
+def test_seeds_that_are_asked_for_in_between_change_no_look(tmp_path: Path) -> None:
+    """Before: the design was refused for ever, and the copy had another order than the looks."""
+    sweep = opened(tmp_path, at_most=4)
+    end = run(sweep, design_for(sweep, "all-pairs", at_most=4))
+    assert end.design["seeds"] == [0, 1, 2, 3, 4, 5]
+    open_sweep(tmp_path / "s.yaml", runs=tmp_path, plan=Plan(seeds=(7, 8))).begin()
+    again = opened(tmp_path, at_most=4)
+    assert run(again, design_for(again, "all-pairs", at_most=4)).decisions == end.decisions
+    assert "# Added:    seeds 2-5\n" in (tmp_path / "s" / "s.yaml").read_text()
+
+
 def test_what_is_in_question_gets_seeds_until_they_are_spent(tmp_path: Path) -> None:
     sweep = opened(tmp_path)
     design = design_for(sweep, "all-pairs")

@@ -13,7 +13,7 @@ from trainer.report.table import Table
 from trainer.runs.chance import tests_of
 from trainer.runs.groups import identity, label
 from trainer.runs.history import is_finite
-from trainer.statistics.failures import LEARNED
+from trainer.statistics.failures import learned
 
 Kind = Literal["confounding", "tuning budget", "selection", "missing not at random", "nothing learned"]
 _OTHER_NUMBERS = ("system",)
@@ -45,15 +45,16 @@ def _unlearned(table: Table) -> Iterator[Guard]:
     """Yield where no run has learned: then none is called failed, and what is compared may say nothing of learning."""
     runs = [run.history for each in table.configurations for run in each.runs]
     reached = [
-        accuracy * tests[1]
+        (accuracy, tests[1])
         for history in runs
         if is_finite(accuracy := history.summary.get("test/accuracy")) and (tests := tests_of(history))
     ]
-    if reached and len(reached) == len(runs) and max(reached) < LEARNED:
+    if reached and len(reached) == len(runs) and not any(learned(each, classes=classes) for each, classes in reached):
+        best, classes = max(reached)
         yield Guard(
             "nothing learned",
-            f"no run has reached {LEARNED} times the accuracy of guessing, the best one {max(reached):.2f} times. Train"
-            " longer, or try other rates, before you compare",
+            f"the best run has {best:.2%}, and guessing has {1 / classes:.2%}. Train longer, or try other rates, before"
+            " you compare",
         )
 
 
