@@ -37,7 +37,7 @@ from trainer.runs.provenance import command_line, now, provenance
 from trainer.signals import StopRequest
 from trainer.sinks.build import build_sinks
 from trainer.sinks.packages import refuse_unusable
-from trainer.training.averages import Ema, Swa
+from trainer.training.averages import Ema, Swa, refuse_rare_updates
 from trainer.training.compiled import compiled
 from trainer.training.device import Compute, choose_compute, keep_freed_memory
 from trainer.training.early_stop import Monitor
@@ -91,6 +91,7 @@ def start_run(
         try:
             image_set = load_image_set(config.data, seed=config.seed)
             parts = build_parts(config, compute, image_set, ranks)
+            refuse_rare_updates(config.train, parts.batches.steps.of(config.train.epochs, most=config.train.max_steps))
             own.keep(own.sources_of(config), folder)
             write_whole(folder / "config.yaml", to_yaml(config).encode())
         except BaseException:
