@@ -46,7 +46,7 @@ from trainer.training.launched import launched
 from trainer.training.loop import Loop, Outcome
 from trainer.training.losses import build_loss, build_penalty, refuse_loss_over_images
 from trainer.training.memory_error import memory_in_a_line
-from trainer.training.networks import drawn_network, fit_whitening, refuse_one_image
+from trainer.training.networks import drawn_network, fit_whitening, refuse_ghost_of_one_image, refuse_one_image
 from trainer.training.numerics import numerics
 from trainer.training.optimizers import build_optimizer
 from trainer.training.parts import Parts
@@ -230,9 +230,12 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
             "; set train.drop_last=true, or another size"
         )
     if not (config.model.sync_norm and ranks.size > 1):
+        parts_of_it = train.accumulate * ranks.size
         for images, *size in shapes:
-            if images < 2 * train.accumulate * ranks.size:
+            if images < 2 * parts_of_it:
                 refuse_one_image(model, config.model.name, size)
+            for part in sorted({images // parts_of_it, -(-images // parts_of_it)}):
+                refuse_ghost_of_one_image(model, config.model.name, part, size)
     loss_fn = build_loss(config.loss, image_set.num_classes)
     if ranks.size > 1 and isinstance(config.loss, OwnLoss):
         refuse_loss_over_images(loss_fn, own.source_of("loss", config.loss), image_set.num_classes)
