@@ -234,7 +234,8 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
         for images, *size in shapes:
             if images < 2 * parts_of_it:
                 refuse_one_image(model, config.model.name, size)
-            for part in sorted({images // parts_of_it, -(-images // parts_of_it)}):
+            cuts = {parts_of_it, ranks.size} if train.swa.epochs else {parts_of_it}  # an average's norms see the whole
+            for part in sorted({each for cut in cuts for each in (images // cut, -(-images // cut))}):
                 refuse_ghost_of_one_image(model, config.model.name, part, size)
     loss_fn = build_loss(config.loss, image_set.num_classes)
     if ranks.size > 1 and isinstance(config.loss, OwnLoss):

@@ -175,6 +175,11 @@ def test_a_batch_of_one_image_is_refused_if_the_run_reaches_it_and_cannot_train_
         (["model.ghost_size=1"], "1: of a batch or part of 8 images"),
         (["model.ghost_size=2", "train.batch_size=45"], "2: of a batch or part of 3 images"),
         (["model.ghost_size=2", "train.batch_size=9", "train.accumulate=3"], "2: of a batch or part of 3 images"),
+        (["model.ghost_size=2", "train.batch_size=11", "train.accumulate=2"], None),
+        (
+            ["model.ghost_size=2", "train.batch_size=11", "train.accumulate=2", "train.swa.epochs=1"],
+            "2: of a batch or part of 11 images",
+        ),
         (["model.ghost_size=2"], None),
         (["model.ghost_size=3", "train.batch_size=5", "train.max_steps=1"], None),
         (["model.ghost_size=1", "data.image_size=16"], None),
