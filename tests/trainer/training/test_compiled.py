@@ -6,9 +6,6 @@ import pytest
 import torch
 from run_ends import differing
 from torch import Tensor, nn
-from torch._dynamo.exc import BackendCompilerFailed
-from torch._inductor import config as inductor
-from torch._inductor.exc import CppCompileError
 
 from trainer.config import load_config
 from trainer.errors import ConfigError
@@ -84,6 +81,8 @@ def test_without_compiling_a_config_has_the_hash_that_it_had() -> None:
 
 def test_no_compiler_is_a_line_before_there_is_a_run_folder(tmp_path: Path, small_run: list[str]) -> None:
     """Before: a traceback of Inductor and a failed run."""
+    from torch._inductor import config as inductor  # at the top, its bindings complain when pytest ends
+
     said = r"^train.compile: No working C\+\+ compiler .*; set train.compile=false$"
     with inductor.patch({"cpp.cxx": (None, "/nonexistent/g++")}), pytest.raises(ConfigError, match=said):
         start_run(load_config([*small_run, "train.compile=default"]).config, runs=tmp_path, name="a")
@@ -95,6 +94,8 @@ def test_kernels_that_cannot_be_compiled_are_a_line(
     tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, fails: str, said: str
 ) -> None:
     """A compiler that is there may still fail."""
+    from torch._inductor.exc import CppCompileError
+
     error = CppCompileError(["g++"], "no header") if fails == "compiler" else no_backend()
 
     def broken(*_: object, **__: object):
@@ -109,7 +110,9 @@ def test_kernels_that_cannot_be_compiled_are_a_line(
     assert len(caught.value.problems) == 1
 
 
-def no_backend() -> BackendCompilerFailed:
+def no_backend() -> Exception:
+    from torch._dynamo.exc import BackendCompilerFailed
+
     def backend() -> None: ...
 
     return BackendCompilerFailed(backend, ValueError("no kernel"), None)
