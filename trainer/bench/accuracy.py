@@ -105,7 +105,8 @@ def bench_accuracy(
 def warm_up(config: RunConfig) -> None:
     """Take three steps of a run that is not kept, since a process waits for a GPU's libraries and kernels once."""
     off = {name: {"mode": "disabled"} for name in ("wandb", "trackio", "tensorboard")} | {"console": {"mode": "off"}}
-    short = lay_over(config.model_dump(mode="json"), {"train": {"max_steps": 3}, "sink": off})
+    train = {"max_steps": 3, "ema": {"every": 1}}  # a rarer update would be refused in so few steps
+    short = lay_over(config.model_dump(mode="json"), {"train": train, "sink": off})
     with TemporaryDirectory() as folder:
         run = start_run(validate(short), runs=Path(folder), name="warm-up")
     if run.status != "finished":

@@ -8,6 +8,21 @@ import torch
 from torch import Tensor, nn
 
 from models.layers import batch_norms
+from trainer.config.train import Train
+from trainer.errors import ConfigError
+
+_OF_RECIPES = 5
+"""The recipes' own `train.ema.every`, which must not forbid a trial of fewer steps."""
+
+
+def refuse_rare_updates(train: Train, steps: int) -> None:
+    """Raise ConfigError if a moving average would be the network after the first of a run's steps, to the end."""
+    every = train.ema.every
+    if train.ema.decay and every >= steps and every > _OF_RECIPES:
+        raise ConfigError(
+            f"train.ema.every: {every}: the run has {steps} steps, so the average that is evaluated would not follow "
+            "the network after the first; set train.ema.every=1, or train.ema.decay=0"
+        )
 
 
 class Ema:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import models
-from models.layers import PatchWhitening, batch_norms, set_norm_momentum
+from models.layers import GhostBatchNorm, PatchWhitening, batch_norms, set_norm_momentum
 from trainer.config.model import Model
 from trainer.config.optimizer import Optimizer
 from trainer.config.own import is_own
@@ -159,14 +159,35 @@ def _are_logits(made: Any, images: int, shape: DataShape) -> bool:
 
 def refuse_one_image(net: nn.Module, name: str, size: Sequence[int]) -> None:
     """Raise ConfigError if a network cannot be trained on a single image [C, H, W], such as BatchNorm on a 1x1 map."""
-    try:
-        with draws_forgotten(), torch.no_grad():
-            copy.deepcopy(net).to("cpu").train()(torch.zeros(1, *size))
-    except ValueError as error:
+    if error := _error_in_training(net, 1, size):
         raise ConfigError(
             f"train.batch_size: one batch or part has a single image, on which {name} cannot be trained at "
             f"{'x'.join(map(str, size))}: {first_line(error)}; set train.drop_last=true, or another size"
         ) from error
+
+
+def refuse_ghost_of_one_image(net: nn.Module, name: str, images: int, size: Sequence[int]) -> None:
+    """Raise ConfigError if ghost norms make a group of one of `images`, and the network cannot be trained on that."""
+    sizes = {layer.ghost_size for layer in net.modules() if isinstance(layer, GhostBatchNorm) and layer.ghost_size}
+    for ghost_size in sorted(sizes):
+        if 1 == images // max(1, round(images / ghost_size)) < images and (
+            # The fewest images with such a group: of 1, or of 2 and 1. Groups of three and more never leave one.
+            error := _error_in_training(net, ghost_size + 1, size)
+        ):
+            raise ConfigError(
+                f"model.ghost_size: {ghost_size}: of a batch or part of {images} images one group has a single image, "
+                f"on which {name} cannot be trained at {'x'.join(map(str, size))}: {first_line(error)}; set "
+                "model.ghost_size=3 or more, or 0"
+            ) from error
+
+
+def _error_in_training(net: nn.Module, images: int, size: Sequence[int]) -> ValueError | None:
+    try:
+        with draws_forgotten(), torch.no_grad():
+            copy.deepcopy(net).to("cpu").train()(torch.zeros(images, *size))
+    except ValueError as error:
+        return error
+    return None
 
 
 @contextmanager

@@ -37,7 +37,7 @@ from trainer.runs.provenance import command_line, now, provenance
 from trainer.signals import StopRequest
 from trainer.sinks.build import build_sinks
 from trainer.sinks.packages import refuse_unusable
-from trainer.training.averages import Ema, Swa
+from trainer.training.averages import Ema, Swa, refuse_rare_updates
 from trainer.training.compiled import compiled
 from trainer.training.device import Compute, choose_compute, keep_freed_memory
 from trainer.training.early_stop import Monitor
@@ -46,7 +46,7 @@ from trainer.training.launched import launched
 from trainer.training.loop import Loop, Outcome
 from trainer.training.losses import build_loss, build_penalty, refuse_loss_over_images
 from trainer.training.memory_error import memory_in_a_line
-from trainer.training.networks import drawn_network, fit_whitening, refuse_one_image
+from trainer.training.networks import drawn_network, fit_whitening, refuse_ghost_of_one_image, refuse_one_image
 from trainer.training.numerics import numerics
 from trainer.training.optimizers import build_optimizer
 from trainer.training.parts import Parts
@@ -91,6 +91,7 @@ def start_run(
         try:
             image_set = load_image_set(config.data, seed=config.seed)
             parts = build_parts(config, compute, image_set, ranks)
+            refuse_rare_updates(config.train, parts.batches.steps.of(config.train.epochs, most=config.train.max_steps))
             own.keep(own.sources_of(config), folder)
             write_whole(folder / "config.yaml", to_yaml(config).encode())
         except BaseException:
@@ -229,9 +230,13 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
             "; set train.drop_last=true, or another size"
         )
     if not (config.model.sync_norm and ranks.size > 1):
+        parts_of_it = train.accumulate * ranks.size
         for images, *size in shapes:
-            if images < 2 * train.accumulate * ranks.size:
+            if images < 2 * parts_of_it:
                 refuse_one_image(model, config.model.name, size)
+            cuts = {parts_of_it, ranks.size} if train.swa.epochs else {parts_of_it}  # an average's norms see the whole
+            for part in sorted({each for cut in cuts for each in (images // cut, -(-images // cut))}):
+                refuse_ghost_of_one_image(model, config.model.name, part, size)
     loss_fn = build_loss(config.loss, image_set.num_classes)
     if ranks.size > 1 and isinstance(config.loss, OwnLoss):
         refuse_loss_over_images(loss_fn, own.source_of("loss", config.loss), image_set.num_classes)

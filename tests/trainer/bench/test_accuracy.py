@@ -63,6 +63,11 @@ def test_the_steps_that_warm_a_gpu_up_are_kept_nowhere(
     assert not list(tmp_path.iterdir()) and capsys.readouterr().out == ""
 
 
+def test_a_rare_update_of_the_average_does_not_stop_the_warm_up(small_run: list[str]) -> None:
+    """Three steps of a run that has 18 would be refused."""
+    warm_up(load_config([*small_run, "train.ema.decay=0.9", "train.ema.every=6"]).config)
+
+
 def test_runs_are_kept_and_only_missing_ones_are_trained(tmp_path: Path, config: RunConfig) -> None:
     found = bench_accuracy(config, name="tiny", target=0.05, runs=2, folder=tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.glob("seed-*/run.json")}

@@ -77,3 +77,42 @@ def test_a_mode_that_torch_lacks_and_one_that_contradicts_are_a_line_each() -> N
 def test_without_compiling_a_config_has_the_hash_that_it_had() -> None:
     """When `train.compile` was true or false."""
     assert load_config([]).config.model_dump(mode="json")["train"]["compile"] is False
+
+
+def test_no_compiler_is_a_line_before_there_is_a_run_folder(tmp_path: Path, small_run: list[str]) -> None:
+    """Before: a traceback of Inductor and a failed run."""
+    from torch._inductor import config as inductor  # at the top, its bindings complain when pytest ends
+
+    said = r"^train.compile: No working C\+\+ compiler .*; set train.compile=false$"
+    with inductor.patch({"cpp.cxx": (None, "/nonexistent/g++")}), pytest.raises(ConfigError, match=said):
+        start_run(load_config([*small_run, "train.compile=default"]).config, runs=tmp_path, name="a")
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(("fails", "said"), [("compiler", "C\\+\\+ compile error"), ("backend", "no kernel")])
+def test_kernels_that_cannot_be_compiled_are_a_line(
+    tmp_path: Path, small_run: list[str], monkeypatch: pytest.MonkeyPatch, fails: str, said: str
+) -> None:
+    """A compiler that is there may still fail."""
+    from torch._inductor.exc import CppCompileError
+
+    error = CppCompileError(["g++"], "no header") if fails == "compiler" else no_backend()
+
+    def broken(*_: object, **__: object):
+        def forward(images: Tensor) -> Tensor:
+            raise error
+
+        return forward
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.raises(ConfigError, match=rf"^train.compile: {said}; set train.compile=false$") as caught:
+        start_run(load_config([*small_run, "train.compile=default"]).config, runs=tmp_path, name="a")
+    assert len(caught.value.problems) == 1
+
+
+def no_backend() -> Exception:
+    from torch._dynamo.exc import BackendCompilerFailed
+
+    def backend() -> None: ...
+
+    return BackendCompilerFailed(backend, ValueError("no kernel"), None)

@@ -260,6 +260,21 @@ def test_what_cannot_be_watched_is_refused(overrides: list[str], said: str) -> N
     assert line.startswith(said)
 
 
+@pytest.mark.parametrize(("words", "steps"), [([], 18), (["train.max_steps=7"], 7)])
+def test_an_average_that_would_stay_at_the_first_step_is_refused_before_it(
+    run, tmp_path: Path, words: list[str], steps: int
+) -> None:
+    """Before: the network after step 1 was evaluated to the end, without a word."""
+    words = ["train.ema.decay=0.9", *words]
+    for every in (steps, 500):
+        with pytest.raises(ConfigError, match=rf"^train.ema.every: {every}: the run has {steps} steps") as caught:
+            run(*words, f"train.ema.every={every}")
+        assert len(caught.value.problems) == 1
+    assert not list(tmp_path.glob("a"))
+    run(*words, f"train.ema.every={steps - 1}")
+    run(*words, "train.ema.every=500", "train.ema.decay=0", name="b")
+
+
 def test_the_stochastic_average_is_the_mean_of_the_last_epochs_with_its_own_statistics(
     run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

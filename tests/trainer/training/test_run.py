@@ -169,6 +169,37 @@ def test_a_batch_of_one_image_is_refused_if_the_run_reaches_it_and_cannot_train_
         build_parts(config, compute, images)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["model.ghost_size=1"], "1: of a batch or part of 8 images"),
+        (["model.ghost_size=2", "train.batch_size=45"], "2: of a batch or part of 3 images"),
+        (["model.ghost_size=2", "train.batch_size=9", "train.accumulate=3"], "2: of a batch or part of 3 images"),
+        (["model.ghost_size=2", "train.batch_size=11", "train.accumulate=2"], None),
+        (
+            ["model.ghost_size=2", "train.batch_size=11", "train.accumulate=2", "train.swa.epochs=1"],
+            "2: of a batch or part of 11 images",
+        ),
+        (["model.ghost_size=2"], None),
+        (["model.ghost_size=3", "train.batch_size=5", "train.max_steps=1"], None),
+        (["model.ghost_size=1", "data.image_size=16"], None),
+    ],
+)
+def test_a_ghost_of_one_image_is_refused_if_the_network_cannot_train_on_it(
+    small_run: list[str], tmp_path: Path, words: list[str], said: str | None
+) -> None:
+    """Before: a traceback of BatchNorm at the first step with such a group. 48 images, of which 45 leave 3."""
+    config = load_config([*small_run, "train.ema.decay=0", *words]).config
+    if said is None:
+        assert start_run(config, runs=tmp_path, name="a").status == "finished"
+        return
+    with pytest.raises(
+        ConfigError, match=rf"^model.ghost_size: {said} one group has a single image, on which .* 3x8x8"
+    ):
+        start_run(config, runs=tmp_path, name="a")
+    assert not (tmp_path / "a").exists()
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_a_batch_in_parts_is_the_same_step(small_run: list[str], reduction: str) -> None:
     def after_one_step(accumulate: int) -> tuple[nn.Module, tuple[float, float]]:
