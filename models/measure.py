@@ -28,8 +28,15 @@ def count_macs(model: nn.Module, images: Tensor) -> int:
     from torch.utils.flop_counter import FlopCounterMode  # imports triton, which takes half a second
 
     counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad(), _OutlinedBatchNorm():
-        model.eval()(images)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        for parameter in trained:  # a layer that takes a view of one would have no gradient for the counter to hook
+            parameter.requires_grad_(False)
+        with counter, torch.no_grad(), _OutlinedBatchNorm():
+            model.eval()(images)
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
     return counter.get_total_flops() // 2
 
 

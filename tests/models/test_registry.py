@@ -123,6 +123,23 @@ def test_macs_of_one_convolution_are_its_closed_form() -> None:
     assert count_macs(conv, torch.empty(1, 3, 32, 32, device="meta")) == 3 * 8 * 9 * 32 * 32
 
 
+def test_a_layer_may_take_a_view_of_a_parameter_where_products_are_counted() -> None:
+    """Such as the class token of timm's pit and cait."""
+
+    class Token(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token, self.frozen = nn.Parameter(torch.zeros(1, 4)), nn.Parameter(torch.zeros(1), requires_grad=False)
+            self.layer = nn.Linear(4, 5, bias=False)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.layer(self.token.expand(len(images), -1))
+
+    net = Token().to("meta")
+    assert count_macs(net, torch.empty(1, 3, 32, 32, device="meta")) == 4 * 5
+    assert [name for name, each in net.named_parameters() if not each.requires_grad] == ["frozen"]
+
+
 def test_what_a_backward_pass_keeps_is_counted_once_and_without_weights() -> None:
     """Two linear layers keep the inputs of each, though they save a view of their weights too."""
     net = nn.Sequential(nn.Linear(1000, 1000), nn.Linear(1000, 1000)).to("meta")

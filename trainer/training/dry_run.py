@@ -3,14 +3,15 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import models
 from trainer.config import RunConfig
-from trainer.config.optimizer import OwnOptimizer
+from trainer.config.optimizer import Optimizer, OwnOptimizer, Timm
 from trainer.config.own import is_own
 from trainer.data.sources import shape_of
 from trainer.data.steps import Steps
+from trainer.errors import ConfigError
 from trainer.training.device import choose_compute
 from trainer.training.networks import build_network, one_line_for_wrong_images
 from trainer.training.optimizers import build_optimizer
@@ -39,10 +40,16 @@ def plan_run(config: RunConfig) -> dict[str, int]:
     batch = max(2, -(-largest // (config.train.accumulate * config.train.devices)))
     with one_line_for_wrong_images(config.model.name, torch.empty(1, *images, device=device)):
         size = models.measure(model, images, batch_size=batch)
-    optimizer = build_optimizer(model, config.optimizer, fused=False)
-    for parameter in model.parameters():
-        parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
-    optimizer.step()  # so that its state gets shapes; on the meta device nothing is computed
+    try:
+        optimizer = _stepped(model, config.optimizer)
+    except RuntimeError as error:
+        if device == "cpu" or not isinstance(config.optimizer, Timm):
+            raise
+        if config.optimizer.name.startswith("timm/kron"):  # its step in numbers takes minutes
+            said = f"optimizer.name: the memory of {config.optimizer.name} is known only in training"
+            raise ConfigError(said) from error
+        # Some of timm's read numbers in a step. Only the network's weights are made for them, not a batch's maps.
+        optimizer = _stepped(build_network(config.model, shape), config.optimizer)
     side = shape.image_size + 2 * config.augment.crop.padding
     views = 1 if config.augment.flip.mode == "none" else 2
     memory = {
@@ -55,6 +62,15 @@ def plan_run(config: RunConfig) -> dict[str, int]:
     }
     counts = {"model/parameters": size["parameters"], "model/trainable_parameters": size["trainable_parameters"]}
     return counts | {"model/macs": size["macs"]} | memory | {"memory/total": sum(memory.values())}
+
+
+def _stepped(model: nn.Module, config: Optimizer) -> torch.optim.Optimizer:
+    """Return the optimizer after a step, so that its state has shapes. On the meta device nothing is computed."""
+    optimizer = build_optimizer(model, config, fused=False)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+    optimizer.step()
+    return optimizer
 
 
 def _bytes(content: Any) -> int:
