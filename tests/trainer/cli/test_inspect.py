@@ -290,9 +290,9 @@ def test_networks_of_other_classes_of_the_same_images_are_not_tested(
 
 
 def test_groups_of_seeds_are_compared_by_welch(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, accuracy in {"ghost0": 0.5, "ghost1": 0.5625, "plain0": 0.75, "plain1": 0.8125}.items():
+    for name, accuracy in {"ghost0": 0.5, "ghost1": 0.5625, "plain0": 0.625, "plain1": 0.6875}.items():
         shutil.copytree(runs / name, tmp_path / name)
-        path = tmp_path / name / "summary.json"  # were one of them perfect, others would count as at chance
+        path = tmp_path / name / "summary.json"  # were one of them at 75 %, others would count as at chance
         path.write_text(json.dumps({**json.loads(path.read_text()), "test/accuracy": accuracy}))
     typed = ["compare", "ghost0", "ghost1", "plain0", "plain1", "--runs", str(tmp_path), "--json"]
     assert run_here(typed) == 0
@@ -322,7 +322,9 @@ def test_runs_that_do_not_count_are_told_apart_by_their_paths(
     for name, place in {"ghost0": "a/ok", "ghost1": "a/x", "plain0": "a/y", "plain1": "a/z"}.items():
         shutil.copytree(runs / name, tmp_path / place)
         path = tmp_path / place / "summary.json"
-        path.write_text(json.dumps({**json.loads(path.read_text()), "test/accuracy": 0.75, "headline/accuracy": 0.75}))
+        path.write_text(
+            json.dumps({**json.loads(path.read_text()), "test/accuracy": 0.6875, "headline/accuracy": 0.6875})
+        )
     shutil.copytree(tmp_path / "a" / "ok", tmp_path / "b" / "ok")
     assert run_here(["compare", *(str(path) for path in sorted(tmp_path.glob("*/*")))]) == 0
     said = f"not counted: {tmp_path}/b/ok repeats seed 0 of {tmp_path}/a/ok"
