@@ -1,5 +1,6 @@
 """Write what is made from the code, pages of docs/ and tables: `make docs`. A test compares them with the code."""
 
+import ast
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,7 +61,11 @@ def networks_page() -> str:
     header = list(rows[0].cells())
     lines = [header, ["---", "---:", "---:", "---:", "---:", "---"], *(list(row.cells().values()) for row in rows)]
     table = [f"| {' | '.join(line)} |" for line in lines]
-    text = "\n".join([_NETWORKS, *table, "", "## Descriptions and differences", "", *map(_entry, rows), ""])
+    return _linked("\n".join([_NETWORKS, *table, "", "## Descriptions and differences", "", *map(_entry, rows), ""]))
+
+
+def _linked(text: str) -> str:
+    """Return a page in which each id of a report leads to its section."""
     ids = "|".join({experiment.report for experiment in experiments()})
     return re.sub(rf"\b({ids})\b", r"[\1](reports.md#\1)", text)
 
@@ -188,8 +193,40 @@ def _about(option: type[BaseModel]) -> str:
     return re.sub(r"\s+", " ", own).strip()
 
 
+# files.md
+
+_FILES = """# Every file
+
+What each file of `trainer/` and `models/` holds, by its own first line. [Architecture](architecture.md) has the rooms
+and why they are so. `make docs` writes this page.
+"""
+
+
+def files_page() -> str:
+    """Return the text of docs/files.md: a section for each folder with code, a row for each file."""
+    parts = [_FILES]
+    root = DOCS.parent
+    for folder in sorted({path.parent for top in ("trainer", "models") for path in (root / top).rglob("*.py")}):
+        place = folder.relative_to(root).as_posix()
+        lines = {path.name: first_line(path) for path in sorted(folder.glob("*.py"))}
+        parts.append(f"## `{place}/`\n")
+        if about := lines.pop("__init__.py", ""):
+            parts.append(f"{about}\n")
+        if lines:
+            rows = [f"| [`{name}`](../{place}/{name}) | {line} |" for name, line in lines.items()]
+            parts.append("\n".join(["| file | holds |", "|---|---|", *rows, ""]))
+    return _linked("\n".join(parts))
+
+
+def first_line(path: Path) -> str:
+    """Return the first line of a module's docstring, empty if it has none."""
+    said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return said.partition("\n")[0].replace("|", "\\|")
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "choices.md": choices_page,
+    "files.md": files_page,
     "networks.md": networks_page,
     "records.md": records_page,
     "results/speed.md": speed_page,

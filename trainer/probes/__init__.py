@@ -1,0 +1,1 @@
+"""Numbers from one training step, measured without changing it."""

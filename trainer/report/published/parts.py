@@ -1,5 +1,7 @@
-"""Parts of a claim, each decided by our runs. Rows are named by their settings, and configurations of the sweep that no
-row has, such as a control, by `ours` and the values of the keys that the sweep varies:
+"""Parts of a claim, each decided by our runs.
+
+Rows are named by their settings, and configurations of the sweep that no row has, such as a control, by `ours` and the
+values of the keys that the sweep varies:
 
     of, above                  of is higher:             Welch's test
     of, exceeds, over          higher by more than that: Welch's test of the difference
