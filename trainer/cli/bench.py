@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer import Option
 
+from trainer.cli.examples import examples
 from trainer.cli.options import (
     TAKES_ANY_KEY,
     DataFlag,
@@ -32,7 +33,7 @@ _NETWORKS = ("resnet18", "resnet9", "fastresnet9", "vgg_a_bn", "wide_resnet16x8"
 _QUIET = "sink.wandb.mode=disabled"
 
 
-@app.command("step", context_settings=TAKES_ANY_KEY)
+@app.command("step", context_settings=TAKES_ANY_KEY, epilog=examples("bench step"))
 def bench_step(
     overrides: Overrides = None,
     model: Annotated[
@@ -62,7 +63,7 @@ def bench_step(
     _print(measure(configs, rounds=rounds), as_json)
 
 
-@app.command("data", context_settings=TAKES_ANY_KEY)
+@app.command("data", context_settings=TAKES_ANY_KEY, epilog=examples("bench data"))
 def bench_data(
     overrides: Overrides = None,
     data: DataFlag = None,
@@ -84,7 +85,7 @@ def bench_data(
     _print(measured, as_json)
 
 
-@app.command("epoch", context_settings=TAKES_ANY_KEY)
+@app.command("epoch", context_settings=TAKES_ANY_KEY, epilog=examples("bench epoch"))
 def bench_epoch(
     overrides: Overrides = None,
     model: ModelFlag = None,
@@ -103,7 +104,7 @@ def bench_epoch(
     _print(measure(config, rounds=rounds), as_json)
 
 
-@app.command("start")
+@app.command("start", epilog=examples("bench start"))
 def bench_start(rounds: RoundsFlag = 5, as_json: JsonFlag = False) -> None:
     """Measure the processor time of starts.
 
@@ -114,7 +115,7 @@ def bench_start(rounds: RoundsFlag = 5, as_json: JsonFlag = False) -> None:
     _print(measure(rounds=rounds), as_json)
 
 
-@app.command("sweep", context_settings=TAKES_ANY_KEY)
+@app.command("sweep", context_settings=TAKES_ANY_KEY, epilog=examples("bench sweep"))
 def bench_sweep(
     overrides: Overrides = None,
     model: ModelFlag = None,
@@ -137,7 +138,7 @@ def bench_sweep(
     _print(measure(typed, config, at_once=at_once or [2], rounds=rounds), as_json)
 
 
-@app.command("devices", context_settings=TAKES_ANY_KEY)
+@app.command("devices", context_settings=TAKES_ANY_KEY, epilog=examples("bench devices"))
 def bench_devices(
     overrides: Overrides = None,
     model: ModelFlag = None,
@@ -164,7 +165,7 @@ def _checkout(repository: str) -> Any:
     return Option(help=f"Checkout of {repository}.", metavar="DIR")
 
 
-@app.command("peers")
+@app.command("peers", epilog=examples("bench peers"))
 def bench_peers(
     pytorch_cifar: Annotated[Path | None, _checkout("kuangliu/pytorch-cifar")] = None,
     airbench: Annotated[Path | None, _checkout("KellerJordan/cifar10-airbench")] = None,
@@ -184,7 +185,7 @@ def bench_peers(
     _print(measure(checkouts, rounds=rounds, images=images), as_json)
 
 
-@app.command("accuracy", context_settings=TAKES_ANY_KEY)
+@app.command("accuracy", context_settings=TAKES_ANY_KEY, epilog=examples("bench accuracy"))
 def bench_accuracy(
     overrides: Overrides = None,
     recipe: RecipeFlag = None,

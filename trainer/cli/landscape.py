@@ -9,6 +9,7 @@ import typer
 from typer import Argument, Option
 
 from trainer.cli import options
+from trainer.cli.examples import examples
 from trainer.own.quiet import says_nothing
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ SeedFlag = Annotated[int, Option(help="Seed that draws images, directions and ve
 OutFlag = Annotated[Path | None, Option(help="Directory of the result. Default: in the run's folder.", metavar="DIR")]
 
 
-@app.command()
+@app.command(epilog=examples("landscape surface"))
 def surface(
     run: Run,
     plane: Annotated[Literal["random", "path"], Option(help="Random directions, or those of training.")] = "random",
@@ -61,7 +62,7 @@ def surface(
     _show(result, as_text, as_json)
 
 
-@app.command()
+@app.command(epilog=examples("landscape hessian"))
 def hessian(
     run: Run,
     epochs: Annotated[str, Option(help="Epochs with kept weights: 0,5,20, all or last.", metavar="LIST")] = "last",
@@ -105,7 +106,7 @@ def hessian(
     _show(result, as_text, as_json)
 
 
-@app.command()
+@app.command(epilog=examples("landscape bands"))
 def bands(
     folders: Annotated[
         list[Path], Argument(metavar="RUN_OR_SWEEP_FOLDER...", help="Runs at several rates, or their folders.")

@@ -8,6 +8,7 @@ import typer
 from typer import Option
 
 from trainer.cli import options
+from trainer.cli.examples import examples
 from trainer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,12 +16,7 @@ if TYPE_CHECKING:
 
 SETTINGS: dict[str, Any] = {
     "context_settings": options.TAKES_ANY_KEY,
-    "epilog": """Examples:
-
-\b
-  trainer lr-find --model resnet18
-  trainer lr-find --model vgg_a optimizer.name=adam --to range.svg
-  trainer lr-find --recipe speed94 --steps 200 --json""",
+    "epilog": examples("lr-find"),
 }
 _SUFFIXES = (".png", ".svg", ".html")
 _ROWS = 16  # of the table

@@ -22,6 +22,7 @@ from trainer.cli import (
     sweep,
     train,
 )
+from trainer.cli.examples import examples
 from trainer.cli.slow_start import slow_start_told
 from trainer.cli.streams import check_output, outlive_the_console
 from trainer.errors import UserError
@@ -65,19 +66,19 @@ def _options(
 
 _TRAIN, _ASK, _LOOK, _LIST = "Train a network", "Answer a question", "Look inside", "List what there is"
 app.command(rich_help_panel=_TRAIN, **train.SETTINGS)(train.train)
-app.command(rich_help_panel=_TRAIN)(evaluate.evaluate)
-app.command(rich_help_panel=_TRAIN)(export.export)
+app.command(rich_help_panel=_TRAIN, epilog=examples("evaluate"))(evaluate.evaluate)
+app.command(rich_help_panel=_TRAIN, epilog=examples("export"))(export.export)
 app.command("lr-find", rich_help_panel=_TRAIN, **lr_find.SETTINGS)(lr_find.lr_find)
 app.add_typer(preview.app, name="preview", rich_help_panel=_TRAIN)
 app.add_typer(bench.app, name="bench", rich_help_panel=_TRAIN)
 app.add_typer(sweep.app, name="sweep", rich_help_panel=_ASK)
 app.command(rich_help_panel=_ASK, **report.SETTINGS)(report.report)
-app.command(rich_help_panel=_ASK)(compare.compare)
-app.command(rich_help_panel=_LOOK)(inspect.inspect)
+app.command(rich_help_panel=_ASK, epilog=examples("compare"))(compare.compare)
+app.command(rich_help_panel=_LOOK, epilog=examples("inspect"))(inspect.inspect)
 app.add_typer(landscape.app, name="landscape", rich_help_panel=_LOOK)
 app.add_typer(panels.app, name="panels", rich_help_panel=_LOOK)
-app.command("models", rich_help_panel=_LIST)(show.list_models)
-app.command("recipes", rich_help_panel=_LIST)(show.list_recipes)
+app.command("models", rich_help_panel=_LIST, epilog=examples("models"))(show.list_models)
+app.command("recipes", rich_help_panel=_LIST, epilog=examples("recipes"))(show.list_recipes)
 app.command("config", rich_help_panel=_LIST, **show.CONFIG_SETTINGS)(show.show_config)
 
 

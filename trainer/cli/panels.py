@@ -5,12 +5,13 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from trainer.cli.examples import examples
 from trainer.cli.options import complete_panel
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List charts, and register them with W&B.")
 
 
-@app.command("list")
+@app.command("list", epilog=examples("panels list"))
 def list_panels() -> None:
     """List the panels with the columns of their tables."""
     from trainer.panels.registry import PANELS
@@ -21,7 +22,7 @@ def list_panels() -> None:
             typer.echo(f"    {column:<20} {about.meaning}")
 
 
-@app.command()
+@app.command(epilog=examples("panels push"))
 def push(
     entity: Annotated[str, Option(help="W&B user or team that will own the charts.", metavar="ENTITY")],
     names: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from trainer.cli.examples import examples
 from trainer.cli.options import (
     TAKES_ANY_KEY,
     DataFlag,
@@ -24,7 +25,7 @@ from trainer.errors import ConfigError
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Draw images, a learning rate or a panel.")
 
 
-@app.command("data", context_settings=TAKES_ANY_KEY)
+@app.command("data", context_settings=TAKES_ANY_KEY, epilog=examples("preview data"))
 def preview_data(
     overrides: Overrides = None,
     data: DataFlag = None,
@@ -50,7 +51,7 @@ def preview_data(
     typer.echo(out)
 
 
-@app.command("schedule", context_settings=TAKES_ANY_KEY)
+@app.command("schedule", context_settings=TAKES_ANY_KEY, epilog=examples("preview schedule"))
 def preview_schedule(
     overrides: Overrides = None,
     model: ModelFlag = None,
@@ -69,7 +70,7 @@ def preview_schedule(
     typer.echo(out)
 
 
-@app.command("panel")
+@app.command("panel", epilog=examples("preview panel"))
 def preview_panel(
     name: Annotated[
         str, Argument(metavar="NAME", help="A panel that `trainer panels list` shows.", autocompletion=complete_panel)

@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from trainer.cli.examples import examples
 from trainer.cli.options import JsonFlag, RunsFlag
 from trainer.cli.report_flags import (
     ArchivesFlag,
@@ -25,18 +26,7 @@ from trainer.cli.report_serve import HostFlag, PortFlag, ServeFlag, StorageFlag,
 from trainer.errors import ConfigError, UserError
 
 SETTINGS: dict[str, Any] = {
-    "epilog": """Examples:
-
-\b
-  trainer report lr_scheduler
-  trainer report lr_scheduler --serve
-  trainer report lr_scheduler --margin 0.3
-  trainer report lr_scheduler --expect "cosine > constant"
-  trainer report runs/first runs/second --out compared
-  trainer report --from-wandb ENTITY/PROJECT
-  trainer report index
-  trainer report pack runs/lr_scheduler --to docs/results/runs/lr_scheduler.jsonl.gz
-  trainer report docs/results/runs/handmade.jsonl.gz""",
+    "epilog": examples("report"),
 }
 
 

@@ -8,8 +8,9 @@ import typer
 from typer import Argument, Option
 
 from trainer.cli import options
+from trainer.cli.examples import examples
 
-CONFIG_SETTINGS: dict[str, Any] = {"context_settings": options.TAKES_ANY_KEY}
+CONFIG_SETTINGS: dict[str, Any] = {"context_settings": options.TAKES_ANY_KEY, "epilog": examples("config")}
 
 
 def list_models(

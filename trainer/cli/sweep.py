@@ -11,6 +11,7 @@ import typer
 from typer import Argument, Option
 
 from trainer.cli import sweep_here as here
+from trainer.cli.examples import examples
 from trainer.cli.options import TAKES_ANY_KEY, HaveFlag, JsonFlag, RunsFlag
 from trainer.cli.sweep_flags import (
     AtLeastFlag,
@@ -36,7 +37,6 @@ from trainer.cli.sweep_flags import (
     UntilFlag,
     sweep_path,
 )
-from trainer.cli.sweep_plan import EXAMPLES as PLAN_EXAMPLES
 from trainer.cli.sweep_plan import plan
 from trainer.errors import SweepError, UserError
 
@@ -49,7 +49,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run sweeps,
 _REMOTE = re.compile(r"https?://.*|[^/]+/[^/]+/[^/.]+")  # a page of W&B's, or ENTITY/PROJECT/SWEEP
 
 
-@app.command()
+@app.command(epilog=examples("sweep check"))
 def check(
     files: Annotated[list[Path], Argument(metavar="FILE...", help="Sweep files.", parser=sweep_path)],
     as_json: JsonFlag = False,
@@ -91,22 +91,7 @@ def _on_wandb(sweeps: Sequence["Sweep"]) -> Iterator[str]:
         yield f"under W&B each point of a search runs once, whatever `# Seeds:` says: {', '.join(named)}"
 
 
-_RUN_EXAMPLES = """Examples:
-
-\b
-  trainer sweep run sweeps/smoke.yaml
-  trainer sweep run sweeps/lr_scheduler.yaml train.epochs=1
-  trainer sweep run sweeps/loss.yaml --devices cuda:0,cuda:1 --per-device 2
-  trainer sweep run sweeps/loss.yaml --have docs/results/runs
-  trainer sweep run sweeps/loss.yaml --seeds 5-9 --first loss.name=mse
-  trainer sweep run sweeps/loss.yaml --only loss.name=mse --only loss.name=huber
-  trainer sweep run sweeps/loss.yaml sweeps/activation.yaml --for 1h30m
-  trainer sweep run sweeps/loss.yaml --until decided --margin 0.3
-  trainer sweep run sweeps/loss.yaml --ray auto --per-device 4
-  trainer sweep run --catalogue --for 4h --have docs/results/runs"""
-
-
-@app.command(context_settings=TAKES_ANY_KEY, epilog=_RUN_EXAMPLES)
+@app.command(context_settings=TAKES_ANY_KEY, epilog=examples("sweep run"))
 def run(
     files: Files = None,
     runs: RunsFlag = Path("runs"),
@@ -179,19 +164,10 @@ def _wish(
     return None
 
 
-app.command(context_settings=TAKES_ANY_KEY, epilog=PLAN_EXAMPLES)(plan)
+app.command(context_settings=TAKES_ANY_KEY, epilog=examples("sweep plan"))(plan)
 
 
-_SUBMIT_EXAMPLES = """Examples:
-
-\b
-  trainer sweep submit sweeps/lr_scheduler.yaml --slurm --gres gpu:1 --print
-  trainer sweep submit sweeps/lr_scheduler.yaml --slurm --array 8 --gres gpu:1 --time 12:00:00
-  trainer sweep submit sweeps/lr_scheduler.yaml --slurm --nodes 2 --gres gpu:4 --cpus 32 --per-device 4
-  trainer sweep submit ENTITY/PROJECT/ID --slurm --gres gpu:1 --sbatch --account=NAME"""
-
-
-@app.command()
+@app.command(epilog=examples("sweep start"))
 def start(
     file: File,
     agents: Annotated[int | None, Option(help="Agents at once. Default: one on each device.", min=1)] = None,
@@ -240,7 +216,7 @@ def start(
     raise typer.Exit(remote.start(file, agents=jobs, devices=chosen, warn=here.warn_of))
 
 
-@app.command(context_settings=TAKES_ANY_KEY, epilog=_SUBMIT_EXAMPLES)
+@app.command(context_settings=TAKES_ANY_KEY, epilog=examples("sweep submit"))
 def submit(
     target: Target,
     words: Annotated[
@@ -291,7 +267,7 @@ def submit(
     typer.echo(script if show else cluster.submit(script), nl=not show)
 
 
-@app.command()
+@app.command(epilog=examples("sweep status"))
 def status(
     target: Target,
     runs: RunsFlag = Path("runs"),
@@ -313,7 +289,7 @@ def status(
     here.print_progress(progress, as_json)
 
 
-@app.command()
+@app.command(epilog=examples("sweep rerun"))
 def rerun(
     target: Target,
     runs: RunsFlag = Path("runs"),
@@ -345,7 +321,7 @@ def rerun(
     return here.run_each([file], overrides, place, True, as_json)
 
 
-@app.command("list")
+@app.command("list", epilog=examples("sweep list"))
 def list_sweeps(
     project: Annotated[str | None, Argument(metavar="[ENTITY/PROJECT]", help="List W&B's sweeps of a project.")] = None,
     runs: RunsFlag = Path("runs"),
@@ -381,7 +357,7 @@ def list_sweeps(
         typer.echo(f"{path.parent}  {said}")
 
 
-@app.command()
+@app.command(epilog=examples("sweep copy"))
 def copy(
     name: Annotated[str, Argument(metavar="NAME", help="A name of `trainer sweep list --catalogue`.")],
     to: Annotated[Path | None, Argument(metavar="[FILE]", help="Default: NAME.yaml, here.")] = None,

@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from trainer.report.forecast import Comparison, Forecast, Noise, Power
     from trainer.sweep.local import LocalSweep
 
-EXAMPLES = """Examples:
-
-\b
-  trainer sweep plan sweeps/lr_scheduler.yaml
-  trainer sweep plan sweeps/lr_scheduler.yaml --noise seed_noise --difference 0.5
-  trainer sweep plan mine.yaml --noise 0.3 --to plan.html
-  trainer sweep plan sweeps/loss.yaml --devices cuda:0,cuda:1 --json"""
-
 NoiseFlag = Annotated[
     str | None,
     Option(

@@ -9,6 +9,7 @@ import typer
 from typer import Option
 
 from trainer.cli import options
+from trainer.cli.examples import examples
 from trainer.cli.slow_start import uncollected
 from trainer.errors import ConfigError
 
@@ -18,13 +19,7 @@ if TYPE_CHECKING:
 
 SETTINGS: dict[str, Any] = {
     "context_settings": options.TAKES_ANY_KEY,
-    "epilog": """Examples:
-
-\b
-  trainer train --model fastresnet9 --epochs 10 --name first
-  trainer train --model resnet18 optimizer.name=adamw optimizer.lr=0.001
-  trainer train --resume runs/first
-  trainer train --model vgg_a --dry-run""",
+    "epilog": examples("train"),
 }
 
 _EXIT_DIVERGED = 3
