@@ -46,6 +46,7 @@ class Measurement:
     accuracies: tuple[float, ...]  # %
     seconds: Mapping[str, Sequence[float]]  # by machine
     verdict: str
+    precision: str = NONE
 
     @property
     def records(self) -> list[Record]:
@@ -75,7 +76,8 @@ def ours(folder: Path = RECORDS) -> list[Measurement]:
                 for take in takes:  # older files have one machine, and newer ones none for seconds that do not count
                     if machine := take.get("machine", content["settings"].get("device")):
                         seconds.setdefault(machine, []).append(take["seconds"])
-                found.append(Measurement(name, accuracies, seconds, said[name].rpartition(": ")[2]))
+                precision = content["settings"].get("precision", NONE)
+                found.append(Measurement(name, accuracies, seconds, said[name].rpartition(": ")[2], precision))
     return found
 
 
@@ -97,13 +99,13 @@ def _lines(theirs: Sequence[Record], measured: Sequence[Measurement]) -> Iterato
     yield f"![{alt}; the tables have the numbers](pictures/records.svg)"
     yield ""
     if measured:
-        yield "| ours, and peers in the same run | test accuracy | charged seconds | on | verdict |"
-        yield "|---|---:|---:|---|---|"
+        yield "| ours, and peers in the same run | test accuracy | charged seconds | on | in | verdict |"
+        yield "|---|---:|---:|---|---|---|"
         for each in measured:
             accuracy = spread(each.accuracies, unit="%")
             seconds = "<br>".join(spread(some, digits=None, unit=" s") for some in each.seconds.values()) or NONE
             machines = "<br>".join(each.seconds) or NONE
-            yield f"| `{each.name}` | {accuracy} | {seconds} | {machines} | {each.verdict} |"
+            yield f"| `{each.name}` | {accuracy} | {seconds} | {machines} | {each.precision} | {each.verdict} |"
     else:
         yield _NONE
     yield ""

@@ -18,7 +18,7 @@ def measurement(*accuracies: float, seconds: float) -> dict[str, Any]:
     said = "mean test accuracy ...: above 94%, one-sided p 0.0004, level 0.01"
     return {
         "bench": "accuracy",
-        "settings": {"target": 0.94, "device": "Xeon, 2 threads"},
+        "settings": {"target": 0.94, "device": "Xeon, 2 threads", "precision": "bfloat16"},
         "machine": machine({}),
         "findings": [f"cpu94: {said}", f"airbench: {said}"],
         "runs": {"cpu94": takes, "airbench": [{**take, "seconds": 2 * take["seconds"]} for take in takes]},
@@ -35,7 +35,7 @@ def test_ours_and_the_peer_beside_it_get_rows_and_marks_once_they_can_be_judged(
     (folder / "cpu94.json").write_text(json.dumps(measurement(0.941, 0.942, 0.943, seconds=599)))
     (folder / "begun.json").write_text(json.dumps(measurement(0.941, 0.942, seconds=1)))
     page = records_page(folder)
-    verdict = "Xeon, 2 threads | above 94%, one-sided p 0.0004, level 0.01 |"
+    verdict = "Xeon, 2 threads | bfloat16 | above 94%, one-sided p 0.0004, level 0.01 |"
     assert f"| `cpu94` | 94.20 ± 0.10% (n=3) | 600 ± 1 s (n=3) | {verdict}" in page
     assert f"| `airbench` | 94.20 ± 0.10% (n=3) | 1200 ± 2 s (n=3) | {verdict}" in page
     assert "None of ours" not in page and "| fulcrum E1 |" in page
@@ -56,7 +56,7 @@ def test_seconds_of_each_machine_are_in_the_row_and_a_mark_of_their_own(folder: 
         take["machine"] = "Xeon, 4 threads"
     content["findings"].append("cpu94 to airbench: 0.5 (0.5 to 0.5) of its seconds in 5 pairs")
     (folder / "cpu94.json").write_text(json.dumps(content))
-    seconds = "599.5 ± 0.71 s (n=2)<br>601.5 ± 0.71 s (n=2) | EPYC, 2 threads<br>Xeon, 4 threads"
+    seconds = "599.5 ± 0.71 s (n=2)<br>601.5 ± 0.71 s (n=2) | EPYC, 2 threads<br>Xeon, 4 threads | bfloat16"
     assert f"| `cpu94` | 94.30 ± 0.16% (n=5) | {seconds} | above 94%, one-sided p 0.0004, level 0.01 |" in (
         page := records_page(folder)
     )
@@ -67,7 +67,7 @@ def test_seconds_of_each_machine_are_in_the_row_and_a_mark_of_their_own(folder: 
     for take in content["runs"]["cpu94"]:
         take["machine"] = None
     (folder / "cpu94.json").write_text(json.dumps(content))
-    assert "| `cpu94` | 94.30 ± 0.16% (n=5) | - | - | above 94%" in records_page(folder)
+    assert "| `cpu94` | 94.30 ± 0.16% (n=5) | - | - | bfloat16 | above 94%" in records_page(folder)
 
 
 def test_without_measurements_the_page_says_so(folder: Path) -> None:

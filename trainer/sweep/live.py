@@ -45,13 +45,13 @@ class SweepView(AbstractContextManager["SweepView"]):
             table.add_column(Text(head), no_wrap=True)
         for row in rows(snapshot.progress):
             table.add_row(*map(Text, row))  # a label such as order=[a] is no markup
-        running = [Text(f"{run}  {where}", style="dim") for run, where in snapshot.running.items()]
+        running = [Text(f"{run}  runs{_on(where)}", style="dim") for run, where in snapshot.running.items()]
         return Group(table, *running, Text(_foot(snapshot)))
 
     def _lines(self, snapshot: Snapshot) -> None:
         for run, where in snapshot.running.items():
             if self._running.get(run) != where:
-                self._say(f"{run}: {where}")
+                self._say(f"{run}: begun{_on(where)}")
         self._running = dict(snapshot.running)
         ended = {s.point.key: s for s in snapshot.progress.points if s.state not in ("missing", "waiting", "running")}
         if self._seen is None and ended:  # by an earlier controller
@@ -71,6 +71,11 @@ def shown(name: str) -> Iterator[Watch]:
     """Yield what the engine calls. The terminal is restored at the end."""
     with SweepView(name) as view:
         yield view.show
+
+
+def _on(where: str) -> str:
+    """Return ` on cuda:1`. Nothing where a run chooses its device itself, which is `auto`."""
+    return "" if where == "auto" else f" on {where}"
 
 
 def _ended(status: PointStatus, snapshot: Snapshot) -> str:

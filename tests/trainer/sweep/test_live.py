@@ -1,6 +1,7 @@
 """What a sweep says: a table on a terminal, a line for each change elsewhere."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,13 @@ def test_what_an_earlier_controller_has_done_is_counted_and_not_told_again(capsy
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(",")[0] for line in lines] == ["1 of 3 done", "s1: finished"]
     assert "test/accuracy 75.00%; 2 of 3 done" in lines[1] and lines[1].endswith(", about 13 min left")
+
+
+def test_a_run_that_begins_has_a_line_with_its_device_if_one_was_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before: `s0: auto`, which says nothing."""
+    with SweepView("s") as view:
+        view.show(replace(snapshot(), running={"s0": "auto", "s1": "cuda:1"}))
+    assert capsys.readouterr().err.splitlines() == ["s0: begun", "s1: begun on cuda:1"]
 
 
 @pytest.mark.parametrize("values", LISTS, ids=["paths", "words", "colons"])
