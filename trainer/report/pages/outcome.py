@@ -56,8 +56,7 @@ def lead(
     if contrast.scale == "ratio":
         yield f"For {name}, the {words} is {amount(contrast)} that of {reference}{_after(contrast)}."
     else:
-        higher = "higher" if contrast.estimate > 0 else "lower" if contrast.estimate < 0 else "the same"
-        yield f"For {name}, the {words} is {higher} than for {reference}: {with_interval(contrast)}."
+        yield _difference(contrast, words, name, reference)
     pair = [asked.filled[name], asked.filled[reference]]
     seeds = pair[0].keys() & pair[1].keys() if contrast.paired else set[int]()  # those that are compared
     compared = [[value for seed, value in each.items() if seed in seeds] if seeds else each.values() for each in pair]
@@ -73,6 +72,16 @@ def lead(
             others.setdefault(each.outcome.key, f"{each.outcome.words} {amount(found)} ({bounds(found)})")
     if others:
         yield f"Beside it, one by one and uncorrected: {several([*others.values()][:_MOST_BESIDE])}."
+
+
+def _difference(contrast: Contrast, words: str, name: str, reference: str) -> str:
+    """Say by how much two differ, and that one is higher only if that is significant: a reader may stop there."""
+    said = with_interval(contrast)
+    if contrast.finding in ("higher", "lower"):
+        return f"For {name}, the {words} is {contrast.finding} than for {reference}: {said}."
+    if not contrast.estimate:
+        return f"For {name}, the {words} is the same as for {reference}: {said}."
+    return f"Between {name} and {reference}, the {words} differs by {said}."
 
 
 def _after(contrast: Contrast) -> str:
