@@ -158,6 +158,16 @@ def test_an_outcome_of_single_runs_is_compared_by_configuration(write_landscape)
     assert "gradient difference over distance is 0.5" in finding(lipschitz).text
 
 
+def test_one_of_two_is_called_higher_only_if_that_is_significant(write_landscape) -> None:
+    """Before: an answer began with *is higher*, and said three sentences later that nothing can be tested."""
+    folder = write_landscape(sweep="bn_gradient_cosine", cosine=-1.0)
+    for path in [*folder.glob("*-s2"), *folder.glob("*-s3"), *folder.glob("*-s4")]:
+        rmtree(path)
+    said = finding(read_table(folder)).text
+    assert said.startswith("Between vgg_a_bn and vgg_a, the mean cosine of successive gradients differs by +0.")
+    assert "is higher" not in said and "Fewer than three seeds have no verdict" in said
+
+
 def test_the_range_of_rates_that_train_is_counted_from_runs_that_failed(write_landscape) -> None:
     """vgg_a trains at 0.01 and 0.1, the fifth seed at 0.1 alone; vgg_a_bn at all but 10."""
 
