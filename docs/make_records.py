@@ -46,7 +46,7 @@ class Measurement:
     accuracies: tuple[float, ...]  # %
     seconds: Mapping[str, Sequence[float]]  # by machine
     verdict: str
-    precision: str = NONE
+    precision: str
 
     @property
     def records(self) -> list[Record]:
@@ -76,8 +76,8 @@ def ours(folder: Path = RECORDS) -> list[Measurement]:
                 for take in takes:  # older files have one machine, and newer ones none for seconds that do not count
                     if machine := take.get("machine", content["settings"].get("device")):
                         seconds.setdefault(machine, []).append(take["seconds"])
-                precision = content["settings"].get("precision", NONE)
-                found.append(Measurement(name, accuracies, seconds, said[name].rpartition(": ")[2], precision))
+                verdict, precision = said[name].rpartition(": ")[2], content["settings"]["precision"]
+                found.append(Measurement(name, accuracies, seconds, verdict, precision))
     return found
 
 
