@@ -29,6 +29,8 @@ from trainer.runs.folder import read_config
 from trainer.runs.history import History, read_history
 from trainer.sweep.catalogue import sweep_file
 from trainer.sweep.child import warm_up
+from trainer.sweep.engine import device_env
+from trainer.sweep.gpus import refuse_missing_gpus
 from trainer.sweep.live import SweepView
 from trainer.sweep.local import open_sweep
 from trainer.sweep.order import Plan
@@ -135,8 +137,11 @@ def run_sweep(
         raise SweepError(f"jobs: {jobs}: expected 1 or more")
     if not devices:
         raise SweepError('devices: none is given; write ["auto"] for the best one')
+    for device in devices:
+        device_env(device)
     found = open_sweep(sweep_file(sweep), _words(settings), runs=Path(runs), plan=Plan(seeds=tuple(seeds)))
     warm_up()
+    refuse_missing_gpus(devices)
     with SweepView(found.name) as view, _main_is_left_alone():
         progress, _ = found.run(jobs=jobs, devices=devices, watch=view.show)
     return progress

@@ -31,6 +31,12 @@ def environment_as_found() -> Mapping[str, str]:
     return {name: value for name, value in os.environ.items() if not (ours and name == "GOMP_SPINCOUNT")}
 
 
+def threads_asked(env: Mapping[str, str] = os.environ) -> int:
+    """Return OMP_NUM_THREADS of an environment, of which the first number counts, or 0 if it says none."""
+    first = env.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() else 0
+
+
 def cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -105,6 +105,10 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
         run_sweep("smoke", runs=tmp_path, jobs=0)
     with pytest.raises(SweepError, match="devices: none is given"):  # before: a ZeroDivisionError
         run_sweep("smoke", runs=tmp_path, devices=[])
+    with pytest.raises(SweepError, match="--devices: 'gpu0': expected cpu, cuda:0, cuda:1"):
+        run_sweep("smoke", runs=tmp_path, devices=["gpu0"])
+    with pytest.raises(SweepError, match="--devices: cuda:99: torch sees"):  # before: it trained on the CPU
+        run_sweep("smoke", runs=tmp_path, devices=["cuda:99"])
     assert not list(tmp_path.iterdir())
     with pytest.raises(ConfigError, match=r"^train: \{'seed': 1\} is a dict, not a config; make one by load_config$"):
         train({"seed": 1})  # pyright: ignore[reportArgumentType] - as a person may write it

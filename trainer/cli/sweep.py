@@ -197,7 +197,7 @@ def start(
 
     wish = _wish(until, question, at_least, at_most, margin)
     chosen = devices_of(devices)
-    jobs = agents or len(chosen)
+    jobs = here.jobs_of(chosen, agents, None)
     if wish is not None:
         from trainer.sweep.order import Plan
         from trainer.wandb_api.client import asking
@@ -209,7 +209,7 @@ def start(
         raise typer.Exit(here.run_decided([file], [], place, Plan(), wish, (), False))
     if until is not None:
         raise SweepError(f"--until: {until}: expected decided; a time goes with `trainer sweep run`")
-    if storage is not None or runs != Path("runs"):
+    if storage != os.environ.get("TRAINER_STORAGE") or runs != Path("runs"):
         raise SweepError("--runs and --storage go with --until decided; W&B's agents keep their runs in runs")
     for note in _on_wandb([read_sweep(file)]):
         typer.echo(f"note: {note}", err=True)

@@ -335,7 +335,7 @@ def files_and_overrides(words: list[str], catalogue: bool) -> tuple[list[Path], 
     """Return (sweep files, overrides) of what was typed. Raises SweepError if there is no file."""
     from trainer.sweep import catalogue as shipped
 
-    named = [word for word in words if "=" not in word and not word.startswith("-")]
+    named = [word for word in words if ("=" not in word and not word.startswith("-")) or Path(word).is_file()]
     overrides = [word for word in words if word not in named]
     if catalogue and named:
         raise SweepError(f"--catalogue: takes no file, but runs all that answer a published row; leave {named[0]} out")

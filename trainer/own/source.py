@@ -170,7 +170,7 @@ def _texts(module: str, top: str) -> tuple[str, str]:
     else:
         package = find_spec(top)
         for folder in sorted(package.submodule_search_locations or [] if package else []):
-            for path in sorted(Path(folder).rglob("*.py")):
+            for path in sorted(path for path in Path(folder).rglob("*.py") if path.is_file()):  # no editor's locks
                 digest.update(f"{path.relative_to(folder)}\n".encode())
                 digest.update(path.read_bytes())
     own = Path(spec.origin).read_bytes() if Path(spec.origin).is_file() else b""

@@ -149,7 +149,7 @@ def run_folders(folder: Path) -> list[Path]:
     found: dict[tuple[int, int], Path] = {}
     with disk_errors(folder, "cannot be read"):
         for each in sorted(folder.iterdir(), key=lambda each: (each.is_symlink(), each)):  # `latest` is found already
-            if each.is_dir() and _is_begun(each):
+            if not each.name.startswith(".") and each.is_dir() and _is_begun(each):  # .NAME is half of a copy
                 status = each.stat()
                 found.setdefault((status.st_dev, status.st_ino), each)
     return sorted(found.values())

@@ -18,7 +18,8 @@ from trainer.config.load import as_stored, validate
 from trainer.config.overrides import as_typed, flatten, lay_over
 from trainer.config.recipes import read_stored_file
 from trainer.errors import CheckpointError, ConfigError, DiskError
-from trainer.files import disk_errors, parse_json
+from trainer.files import disk_errors, parse_json, write_json
+from trainer.protocols import Status
 from trainer.runs.groups import ROOT, SEED, decisive
 
 _LONGEST_NAME = 255  # bytes, of every common file system
@@ -134,6 +135,13 @@ def read_config(folder: Path) -> RunConfig:
 def read_summary(folder: Path) -> dict[str, Any]:
     """Return the headline numbers of a run, empty if it has not ended. Raises UserError for a foreign file."""
     return object_of(folder / "summary.json")
+
+
+def note_status(folder: Path, status: Status) -> None:
+    """Write how a run ended into its files, where its sweep knows more than the run did. Raises UserError."""
+    for name in ("summary.json", "run.json"):
+        if content := object_of(folder / name):
+            write_json(folder / name, {**content, "status": status}, indent=2)
 
 
 def object_of(path: Path) -> dict[str, Any]:

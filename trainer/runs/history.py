@@ -137,7 +137,8 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
 def _runs_in(path: Path) -> list[Path]:
     if (path / "config.yaml").is_file():
         return [path]
-    return [each for each in sorted(path.iterdir()) if (each / "config.yaml").is_file()] if path.is_dir() else []
+    inside = sorted(path.iterdir()) if path.is_dir() else []
+    return [each for each in inside if (each / "config.yaml").is_file() and not each.name.startswith(".")]
 
 
 def _share_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

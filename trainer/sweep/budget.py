@@ -111,7 +111,8 @@ def next_round(
     state, measured = sweep.state(), mean_seconds(sweep)
     left = [entry for entry in sweep.entries if state.get(entry.point.key) not in ended]
     if sweep.checked.sweep.file.method != "grid":
-        count = sweep.progress().total - sum(each in ended for each in state.values())
+        done = sum(each in ended for each in state.values())
+        count = len(left) if sweep.entries else sweep.progress().total - done
         if tried or count <= 0:
             return None
         known = [*measured.values()] or [predict((left or any_points(sweep))[0])]

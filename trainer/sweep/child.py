@@ -26,7 +26,7 @@ from trainer.runs.history import is_finite
 from trainer.signals import begin_session, end_when_closed
 from trainer.sweep import again
 from trainer.sweep.status import State
-from trainer.threads import let_cublas_repeat
+from trainer.threads import let_cublas_repeat, threads_asked
 
 _UNKNOWN = 255  # of a child whose server has died, for instance out of memory: the child may still be alive
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM, _UNKNOWN)
@@ -72,8 +72,8 @@ def train(arguments: list[str]) -> None:
     """Run the command line as if it had been typed."""
     import torch
 
-    if threads := os.environ.get("OMP_NUM_THREADS"):
-        torch.set_num_threads(int(threads))  # torch was imported, and has read it, before this child had its own
+    if count := threads_asked():
+        torch.set_num_threads(count)  # torch was imported, and has read it, before this child had its own
     threads = os.environ.get("TORCHINDUCTOR_COMPILE_THREADS")
     if threads and "torch._inductor.config" in sys.modules:  # the same, where a server has imported it
         from torch._inductor import config

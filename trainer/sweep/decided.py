@@ -161,6 +161,7 @@ def run_until_decided(
         running = {status.point.key for status in progress.points if status.state == "running"}
         if all(entry.point.key in running for entry in wanted):  # by another controller
             time.sleep(_PATIENCE_SECONDS)
+            _needed(sweep, ()).begin()  # takes back what a machine had that has died since
             continue
         say(f"{len(still)} configurations in question, {len(wanted)} run{'s' * (len(wanted) > 1)}")
         wanted = [entry for entry in wanted if entry.point.key not in running]

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from trainer.errors import SweepError
+from trainer.errors import SweepError, UserError
 from trainer.runs.chance import tests_in
+from trainer.runs.folder import note_status
 from trainer.runs.history import is_finite
 from trainer.signals import SECONDS_TO_SAVE, StopRequest
 from trainer.sweep.child import Child, LostError, Running, Train, train
@@ -251,6 +252,9 @@ class Engine:
         value = summary.get(metric.name) if metric else None
         if not is_finite(value):  # the metric may name a text
             value = run.last_value if state == "stopped" else None
+        if state == "stopped":  # the run itself knows only that it was interrupted
+            with contextlib.suppress(UserError):  # as on a full disk: the ledger has it
+                note_status(self._folder / run.claim.run, state)
         judged = state == "finished" and metric is not None and metric.name == JUDGED
         tests = tests_in(self._folder / run.claim.run) if judged else None
         self._ledger.finish(run.claim, state, value, message, tests=tests)

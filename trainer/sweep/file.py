@@ -131,6 +131,7 @@ class Sweep:
     added_seeds: tuple[int, ...] = ()  # of the space, which the file does not have
     added_keys: frozenset[str] = frozenset()  # constants of the space, which overrides add to the file's
     texts: tuple[Source, ...] = ()  # of own parts, to which its points are held
+    text: str = ""  # of the file as it was checked, whatever becomes of it
 
     @property
     def name(self) -> str:
@@ -214,7 +215,7 @@ def parse_sweep(text: str, path: Path) -> Sweep:
         space = _with_whole_seeds(space, file)
     except ValueError as error:
         raise SweepError(f"{path}: parameters.{SEED}: {error}") from error
-    sweep = Sweep(path, file, space, tuple(command.overrides), warnings, header)
+    sweep = Sweep(path, file, space, tuple(command.overrides), warnings, header, text=text)
     if unknown := unknown_control(header.control, labels_of(sweep) if header.control else ()):
         raise SweepError(*(f"{path}: {problem}" for problem in unknown))
     return sweep

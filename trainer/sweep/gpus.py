@@ -32,7 +32,10 @@ def refuse_missing_gpus(devices: Sequence[str]) -> None:
 
 
 def count_gpus() -> int:
-    """Return how many GPUs torch sees. A child counts them: the process that forks the others must touch none."""
+    """Return how many GPUs torch sees. A child counts them: the process that forks the others must touch none.
+
+    Raises SweepError if that child dies.
+    """
     ours, theirs = CONTEXT.Pipe(duplex=False)
     process = CONTEXT.Process(target=_count, args=(theirs, os.environ.get(_VISIBLE)), daemon=True)
     if CONTEXT.get_start_method() == "forkserver":
@@ -40,9 +43,13 @@ def count_gpus() -> int:
     process.start()
     theirs.close()
     with ours:
-        count = ours.recv()
-    process.join()
-    return count
+        try:
+            return ours.recv()
+        except EOFError:
+            process.join()
+            raise SweepError(f"--devices: counting the GPUs here ended with exit code {process.exitcode}") from None
+        finally:
+            process.join()
 
 
 def _count(answer: Connection, visible: str | None) -> None:

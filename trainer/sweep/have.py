@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.config.yaml_text import read_whole
 from trainer.errors import SweepError
 from trainer.files import alone_in
 from trainer.runs.archive import Archive, merged, read_archive, write_archive
@@ -92,5 +91,5 @@ def keep(runs: Sequence[Line], sweep: Sweep, folder: Path) -> None:
     with alone_in(folder):
         before = read_archive(path).entries if path.exists() else ()
         fresh = [read_entry(run.text, path) for run in runs]  # with the hash that the line has, and not today's
-        text = public_sweep(read_whole(sweep.path))
+        text = public_sweep(sweep.text)
         write_archive(path, Archive(text, tuple(merged([*before, *fresh]))))

@@ -117,8 +117,8 @@ class Ledger:
                 f"{entry.run}: was begun as config {before} and is {entry.config} now, since an own part, a recipe or a"
                 f" default has changed; {self.database.another}"
                 for entry in entries
-                for before in {trial.user_attrs["config"] for trial in known.get(entry.point.key, [])} - {entry.config}
-                if self._has_changed(entry)
+                for run, before in self._begun_as(known.get(entry.point.key, []))
+                if before != entry.config and self._has_changed(run, entry.config)
             ]
             if changed:
                 raise SweepError(*changed)
@@ -142,10 +142,18 @@ class Ledger:
                         self._end(trial._trial_id, _DUPLICATE)
                     self._study.add_trial(archived(had, worst=self._worst, shown=shown))
 
-    def _has_changed(self, entry: Entry) -> bool:
+    def _begun_as(self, trials: Iterable[FrozenTrial]) -> set[tuple[str, str]]:
+        """Return the name and the config of each run that stands. What only waits can still become another one here.
+
+        In a shared database, another machine may be about to run it as it is.
+        """
+        stand = [each for each in trials if each.state != TrialState.WAITING or not self.database.is_own]
+        return {(trial.user_attrs["run"], trial.user_attrs["config"]) for trial in stand}
+
+    def _has_changed(self, run: str, config: str) -> bool:
         """Return whether a run's own config is another one now. An earlier revision hashed other keys of the same."""
         try:
-            return config_hash(read_config(self._folder / entry.run)) != entry.config
+            return config_hash(read_config(self._folder / run)) != config
         except UserError:  # it is gone or no longer valid: the ledger's word counts
             return True
 

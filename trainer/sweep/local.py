@@ -70,8 +70,6 @@ class LocalSweep:
         since the sweep began, and ConfigError if the package of a sink is missing here, before every run fails for it.
         """
         sweep = self.checked.sweep
-        if self.cluster is None:
-            refuse_missing(resolve((points_of(sweep) or sample(sweep, 1))[0], sweep).sink)
         at_once = jobs > 1 and self.cluster is None and {*devices} <= {"auto", "cpu"}
         with self._begun() as ledger, shared_images() if at_once else nullcontext(dict[str, str]()) as shared:
             engine = Engine(
@@ -100,15 +98,15 @@ class LocalSweep:
     @contextmanager
     def _begun(self) -> Iterator[Ledger]:
         sweep = self.checked.sweep
-        make_folder(self.folder)
+        self._prepare()
         keep_texts(sweep, self.folder)
         with self._ledger() as ledger:
             ledger.note_seeds(self.seeds or (() if self.part else sweep.added_seeds), of_all=not self.part)
-            text, kept = sweep.path.read_bytes(), self.folder / f"{sweep.name}.yaml"
+            kept = self.folder / f"{sweep.name}.yaml"
             until = ledger.until or str(sweep.header.until or "")
             of_all = ledger.added
             added = [seed for seed in sweep.added_seeds if seed in of_all]
-            text = with_until(with_added(text.decode("utf-8-sig"), added), until).encode()  # a report has no ledger
+            text = with_until(with_added(sweep.text, added), until).encode()  # a report has no ledger
             if not kept.exists() or kept.read_bytes() != text:
                 write_whole(kept, text)
             ledger.release_lost()
@@ -138,7 +136,7 @@ class LocalSweep:
 
         Raises SweepError if it was begun with another one.
         """
-        make_folder(self.folder)
+        self._prepare()
         with self._ledger() as ledger:
             ledger.note_design(design, said)
 
@@ -147,6 +145,12 @@ class LocalSweep:
         keys = {entry.point.key for entry in self.entries}
         asked = [status for status in progress.points if not keys or status.point.key in keys]
         return sum(status.state in ("interrupted", "missing", "waiting") for status in asked)
+
+    def _prepare(self) -> None:
+        sweep = self.checked.sweep
+        if self.cluster is None:
+            refuse_missing(resolve((points_of(sweep) or sample(sweep, 1))[0], sweep).sink)
+        make_folder(self.folder)
 
     def _ledger(self) -> Ledger:
         return Ledger(self.checked.sweep, self.folder, self.storage, overrides=self.overrides)

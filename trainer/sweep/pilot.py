@@ -26,7 +26,7 @@ from trainer.sweep.child import CONTEXT, ensure_server
 from trainer.sweep.file import Sweep
 from trainer.sweep.own_parts import words_at
 from trainer.sweep.points import Entry, Point
-from trainer.threads import let_cublas_repeat
+from trainer.threads import let_cublas_repeat, threads_asked
 from trainer.training.network_arguments import complete_parts
 
 Measure = Callable[[RunConfig], dict[str, Any]]
@@ -147,8 +147,8 @@ def _answer(
         remember_text(name, text)
     import torch
 
-    if threads := env.get("OMP_NUM_THREADS"):
-        torch.set_num_threads(int(threads))
+    if count := threads_asked(env):
+        torch.set_num_threads(count)
     try:
         with says_nothing():
             found = measure(load_config(**layers, complete=complete_parts).config)

@@ -21,6 +21,7 @@ from typing import Any
 from trainer.errors import SweepError, first_line
 from trainer.files import make_folder, write_whole
 from trainer.sweep.child import THREADS, Train, train
+from trainer.threads import threads_asked
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before Ray is imported: it would send figures about its use
 try:
@@ -100,7 +101,7 @@ class RayCluster:
             raise SweepError(*problems)
         self._on_gpus = any(node.gpus for node in self._nodes.values())
         shares = [node.cpus // (per_device * (node.gpus or 1)) for node in self._able()]
-        self.threads = _threads_asked() or max(1, min(shares, default=1))
+        self.threads = threads_asked() or max(1, min(shares, default=1))
         if not any(map(self._room_on, self._nodes.values())):
             raise SweepError(f"--ray: no node has room for a run with {self.threads} CPUs")
 
@@ -274,12 +275,6 @@ def _reason(error: Exception) -> str:
     """Return the line that says why: Ray may put a traceback of the other machine into a message."""
     named = re.search(r"^\w*Error: .+", str(error), re.MULTILINE)
     return named[0] if named else first_line(error)
-
-
-def _threads_asked() -> int:
-    """Return OMP_NUM_THREADS, whose first number counts, or 0 if it says nothing."""
-    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    return int(first) if first.isdigit() else 0
 
 
 def _end(held: Held) -> None:

@@ -142,7 +142,7 @@ def asker() -> Callable[[str], dict[str, str]]:
         for package in ("trainer", "models"):
             spec = find_spec(package)
             for folder in (spec.submodule_search_locations or []) if spec else []:
-                for file in sorted(Path(folder).rglob("*.py")):
+                for file in sorted(file for file in Path(folder).rglob("*.py") if file.is_file()):
                     digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
         with suppress(PackageNotFoundError):
             said["trainer"] = f"{version('cifar-sweeps')} (code {digest.hexdigest()[:8]})"

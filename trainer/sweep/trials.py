@@ -34,7 +34,7 @@ def waiting(
     `like` is an earlier attempt at the same point, which goes on in its folder. `gone` are those whose folder was
     deleted. The new trial names them, since its run makes the same folder again.
     """
-    if like and like.user_attrs["config"] == entry.config:
+    if like:
         entry = replace(entry, run=like.user_attrs["run"])  # a file that varies another key names the point otherwise
     known = {REPLACES: [trial.number for trial in gone], **attributes_of(entry)} if gone else attributes_of(entry)
     past: dict[str, Any] = _params(entry, shown)

@@ -32,7 +32,7 @@ from trainer.probes.build import build_probes
 from trainer.protocols import RunInfo, Sink, Status, Supervisor
 from trainer.runs.bits import pack_bits
 from trainer.runs.checkpoint import save_checkpoint
-from trainer.runs.folder import config_hash, locked, named, new_folder, read_config, read_summary, same_run
+from trainer.runs.folder import config_hash, locked, named, new_folder, object_of, read_config, read_summary, same_run
 from trainer.runs.provenance import command_line, now, provenance
 from trainer.signals import StopRequest
 from trainer.sinks.build import build_sinks
@@ -320,7 +320,8 @@ def _train(
         )
         resumed = (folder / "run.json").exists()
         if state:
-            tell_of_another_machine(read_summary(folder), info)
+            with contextlib.suppress(UserError):  # a damaged one says nothing
+                tell_of_another_machine(object_of(folder / "run.json"), info)
         try:
             for sink in sinks:
                 remembered = memory.get(sink.name, {})

@@ -20,14 +20,18 @@ def begun_on(state: Mapping[str, Any] | None) -> dict[str, str] | None:
 
 
 def tell_of_another_machine(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Say on stderr that a run goes on where its bits can be others than where it began, if its provenance says so."""
+    """Say on stderr that a run goes on where its bits can be others than before, if the provenance says so.
+
+    `before` is that of its start, with later ones under `resumed`.
+    """
     names = ("torch", "cuda", "cudnn")
 
     def of(provenance: Mapping[str, Any]) -> dict[str, str]:
         versions = provenance.get("versions") or {}
         return {"device": provenance.get("device", ""), **{name: versions.get(name, "none") for name in names}}
 
-    old, new = of(before), of(now)
+    last = next(reversed(before.get("resumed") or []), before)
+    old, new = of(last), of(now)
     differing = [f"{key} {new[key]}, before {old[key]}" for key in new if old["device"] and old[key] != new[key]]
     if differing:
         print(f"resumed elsewhere, so bits can differ: {'; '.join(differing)}", file=sys.stderr)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import models
+from trainer.threads import threads_asked
 
 COMMANDS = {  # and the exit code of each
     "config --model resnet18": 0,
@@ -172,6 +173,11 @@ def test_training_imports_neither_timm_nor_what_compiles_nor_wandb(trained: Impo
 def test_networks_without_a_layer_of_timm_are_built_without_timm(uses_timm: dict[str, bool], trained: Imports) -> None:
     assert uses_timm["resnet18"] and not uses_timm["lenet5"]
     assert not [name for _, modules in trained.values() for name in modules if name.partition(".")[0] == "timm"]
+
+
+@pytest.mark.parametrize(("asked", "count"), [("", 0), ("3", 3), ("8,4", 8), (" 2", 2), ("all", 0), ("-1", 0)])
+def test_the_first_number_of_threads_counts_as_for_openmp(asked: str, count: int) -> None:
+    assert threads_asked({"OMP_NUM_THREADS": asked}) == count
 
 
 @pytest.mark.parametrize("chosen", ["", "OMP_WAIT_POLICY=active", "GOMP_SPINCOUNT=7"])

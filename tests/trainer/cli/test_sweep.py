@@ -34,7 +34,8 @@ def trainer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         return int(ended.value.code or 0)
 
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "good.yaml").write_text(SWEEP)
+    for name in ("good.yaml", "lr=0.1.yaml"):
+        (tmp_path / name).write_text(SWEEP)
     (tmp_path / "bad.yaml").write_text(SWEEP.replace("optimizer.lr", "optimizer.lrr"))
     return call
 
@@ -137,6 +138,7 @@ def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.Ca
         (["run", "good.yaml", "missing.yaml", "--for", "1h"], "missing.yaml"),
         (["start", "good.yaml", "--until", "04:30"], "--until: 04:30: expected decided; a time goes with"),
         (["start", "good.yaml", "--at-most", "5"], "--at-most: goes with --until decided"),
+        (["start", "good.yaml", "--until", "decided", "--devices", "cuda:x"], "--devices: 'cuda:x': expected cpu,"),
         (["start", "good.yaml", "--runs", "r"], "--runs and --storage go with --until decided"),
         (["plan"], "expected a sweep file, such as sweeps/smoke.yaml"),
         (["plan", "good.yaml", "--noise", "0"], "--noise: 0: expected a standard deviation above 0, such as 0.3"),
@@ -153,6 +155,7 @@ def test_the_slots_of_a_remote_sweep_cannot_be_chosen(trainer, capsys: pytest.Ca
         (["run", "good.yaml", "--jobs", "2", "--per-device", "3"], "--jobs and --per-device are two ways of saying"),
         (["plan", "good.yaml", "--jobs", "2", "--per-device", "1"], "--jobs and --per-device are two ways of saying"),
         (["rerun", "good.yaml", "--jobs", "2", "--per-device", "3"], "--jobs and --per-device are two ways of saying"),
+        (["run", "lr=0.1.yaml", "--devices", "gpu"], "--devices: 'gpu': expected cpu, cuda:0"),
         (["run", "good.yaml", "bad/good.yaml"], "good.yaml and bad/good.yaml: a file's name is its sweep's"),
         (["run", "good.yaml", "bad/good.yaml", "--for", "1h"], "good.yaml and bad/good.yaml: a file's name is its"),
         (["plan", "good.yaml", "bad/good.yaml"], "good.yaml and bad/good.yaml: a file's name is its sweep's"),

@@ -142,6 +142,18 @@ def test_two_files_of_one_name_cannot_both_be_kept(here: Path) -> None:
         own.keep(sources, here)
 
 
+def test_a_package_has_the_same_hash_while_an_editor_has_a_file_of_it_open(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: the link to nothing by which Emacs locks a file was a FileNotFoundError."""
+    monkeypatch.syspath_prepend(here)
+    (here / "edited").mkdir()
+    (here / "edited" / "nets.py").write_text(NET)
+    before = source._texts.__wrapped__("edited.nets", "edited")
+    (here / "edited" / ".#nets.py").symlink_to("me@here.1")
+    assert source._texts.__wrapped__("edited.nets", "edited") == before
+
+
 def test_a_library_of_the_trainer_s_has_the_hash_of_its_release_whatever_the_build(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

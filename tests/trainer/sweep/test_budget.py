@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,13 @@ def test_a_search_says_how_many_runs_and_how_long_one_takes(tmp_path: Path, meth
     parameters = {"optimizer.lr": {"min": 0.01, "max": 0.2}, "seed": {"value": 0}}
     found = next_round(sweep_in(tmp_path / "a", parameters, method=method, run_cap=7), lambda _: 12.0, jobs=1)
     assert str(found) == f"a: up to 7 runs of a {method} search, about 12 s each"
+
+
+def test_a_search_of_which_a_part_is_asked_for_has_that_many_runs(tmp_path: Path) -> None:
+    parameters = {"optimizer.lr": {"values": [0.1, 0.2]}, "seed": {"value": 0}}
+    sweep = sweep_in(tmp_path / "a", parameters, method="random", run_cap=2)
+    found = next_round(replace(sweep, entries=sweep.entries[:1]), lambda _: 12.0, jobs=1)
+    assert found and found.count == 1, "before: all that the search has"
 
 
 def test_a_round_that_another_controller_runs_is_left_to_it(tmp_path: Path) -> None:

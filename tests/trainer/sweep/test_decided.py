@@ -9,13 +9,15 @@ from pretend import server
 from pretend.train import main
 from pretend.watch import noted, write_sweep
 
-from trainer.errors import SweepError, UserError
+from trainer.errors import ConfigError, SweepError, UserError
 from trainer.report.sources import as_asked
+from trainer.sinks import packages
 from trainer.statistics.sequential import Design
-from trainer.sweep import engine, local
+from trainer.sweep import decided, engine, local, storage
 from trainer.sweep.decided import Decided, design_of, plan_for, run_until_decided
 from trainer.sweep.file import read_sweep
 from trainer.sweep.header import Until, seeds_until
+from trainer.sweep.ledger import Ledger
 from trainer.sweep.local import LocalSweep, open_sweep
 from trainer.sweep.order import Plan
 from trainer.sweep.points import points_of
@@ -198,6 +200,31 @@ def test_another_design_is_refused_once_a_sweep_has_begun(tmp_path: Path) -> Non
     run(sweep, design_for(sweep))
     with pytest.raises(SweepError, match=r"with margin None, not 0\.01; a design that changes errs more often"):
         run(sweep, design_for(sweep, margin=1.0))
+
+
+def test_what_a_machine_had_that_has_died_is_run_by_another_that_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: a controller that had nothing else to do waited for ever."""
+    monkeypatch.setattr(storage, "LOST_SECONDS", 1)
+    monkeypatch.setattr(decided, "_PATIENCE_SECONDS", 0.1)
+    shared, path = f"sqlite:///{tmp_path}/shared.db", write_sweep(tmp_path, THREE)
+    sweep = open_sweep(path, runs=tmp_path / "a", storage=shared, plan=plan_for(Plan(), Design(at_most=6)))
+    lost = next(entry for entry in sweep.entries if entry.point.values == {"optimizer.lr": 0.9, "seed": 0})
+    with Ledger(sweep.checked.sweep, tmp_path / "b" / "s", shared, overrides=[]) as other:
+        other.enqueue([lost])
+        assert other.claim(lambda _: lost)
+    end = run(sweep, design_for(sweep))
+    states = {each.state for status in end.progress.points for each in status.attempts if status.point == lost.point}
+    assert states == {"interrupted", "finished"}
+
+
+def test_a_sweep_that_is_refused_has_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
+    sweep = open_sweep(write_sweep(tmp_path, THREE), ["sink.trackio.mode=local"], runs=tmp_path)
+    with pytest.raises(ConfigError, match="trackio is not installed"):
+        run(sweep, design_for(sweep))
+    assert not (tmp_path / "s").exists(), "before: it was begun with this override, and refused without it"
 
 
 def test_another_number_of_configurations_is_another_design(tmp_path: Path) -> None:

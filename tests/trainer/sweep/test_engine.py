@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import sys
 import time
 from collections import Counter
 from contextlib import nullcontext
@@ -24,6 +25,7 @@ from trainer.sweep.engine import device_env
 from trainer.sweep.file import read_sweep
 from trainer.sweep.gpus import devices_of, refuse_missing_gpus
 from trainer.sweep.ledger import Ledger
+from trainer.sweep.local import open_sweep
 from trainer.sweep.order import Plan
 from trainer.sweep.points import Entry, Point, points_of
 
@@ -160,6 +162,8 @@ def test_early_termination_stops_the_hopeless_and_lets_the_best_finish(
     assert (progress.best.point.key, progress.best.value) == best
     stopped = next(status for status in progress.points if status.state == "stopped")
     assert stopped.value is not None
+    ends = {f.parent.name: json.loads(f.read_text())["status"] for f in tmp_path.glob("s/*/summary.json")}
+    assert Counter(ends.values()) == Counter(status.state for status in progress.points), "as reports and archives read"
     again, _ = run(path, tmp_path)
     assert again.count("stopped") == progress.count("stopped"), "what was stopped early is done"
 
@@ -217,15 +221,49 @@ def test_a_point_whose_config_has_changed_since_is_refused_and_one_hashed_otherw
     tmp_path: Path, lr: float
 ) -> None:
     path = write_sweep(tmp_path, {"seed": {"values": [0]}})
-    run(path, tmp_path)  # its run s0 stands in the ledger as config 0, as no revision hashes it now
+    point = Point({"seed": 0})
+    with Ledger(read_sweep(path), tmp_path / "s", None, overrides=[]) as ledger:
+        ledger.enqueue([Entry(point, "s0-0", "0")])  # as no revision hashes it now
+        claim = ledger.claim(lambda _: pytest.fail("a grid proposes nothing"))
+        assert claim
+        ledger.finish(claim, "interrupted")
     begun, now = (load_config([f"optimizer.lr={rate}"]).config for rate in (0.1, lr))
-    (tmp_path / "s" / "s0" / "config.yaml").write_text(to_yaml(begun))
-    refused = pytest.raises(SweepError, match=r"s0: was begun as config 0 and is .* now, since an own part,")
+    (tmp_path / "s" / "s0-0").mkdir()
+    (tmp_path / "s" / "s0-0" / "config.yaml").write_text(to_yaml(begun))
+    refused = pytest.raises(SweepError, match=r"was begun as config 0 and is .* now, since an own part,")
     with (
         Ledger(read_sweep(path), tmp_path / "s", None, overrides=[]) as ledger,
         refused if lr != 0.1 else nullcontext(),
     ):
-        ledger.enqueue([Entry(Point({"seed": 0}), "s0", config_hash(now))])
+        ledger.enqueue([Entry(point, f"s0-{config_hash(now)}", config_hash(now))])
+        claim = ledger.claim(lambda _: pytest.fail("a grid proposes nothing"))
+        assert claim and claim.run == "s0-0", "it goes on where its checkpoint is"
+
+
+def test_a_point_that_only_waited_may_be_hashed_otherwise_by_the_next_revision(tmp_path: Path) -> None:
+    sweep = read_sweep(write_sweep(tmp_path, {"seed": {"values": [0]}}))
+    for digest in ("0", "1"):
+        with Ledger(sweep, tmp_path / "s", None, overrides=[]) as ledger:
+            ledger.enqueue([Entry(Point({"seed": 0}), f"s0-{digest}", digest)])
+
+
+def test_a_sweep_whose_file_changes_before_its_turn_runs_as_it_was_checked(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path)
+    asked = path.read_text()
+    sweep = open_sweep(path, runs=tmp_path)
+    path.write_text(f"{asked}description: another\n")
+    sweep.begin()
+    assert (tmp_path / "s" / "s.yaml").read_text() == asked
+    path.unlink()  # before: a traceback, and no sweep after it ran
+    sweep.begin()
+    assert (tmp_path / "s" / "s.yaml").read_text() == asked
+
+
+def test_gpus_are_counted_in_one_line_also_where_the_count_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    server.ready()
+    monkeypatch.setattr(gpus, "_count", sys.exit)
+    with pytest.raises(SweepError, match=r"^--devices: counting the GPUs here ended with exit code"):
+        gpus.count_gpus()
 
 
 def test_a_storage_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:

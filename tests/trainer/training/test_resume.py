@@ -346,10 +346,23 @@ def test_a_run_does_not_go_on_on_another_kind_of_device(tmp_path: Path, small_ru
     assert begun_on({key: value for key, value in state.items() if key != "compute"}) is None  # older
 
 
+def test_a_run_that_goes_on_elsewhere_says_so(
+    tmp_path: Path, small_run: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before: the line was made of the summary, which names no device."""
+    with broken_at(9, "killed"):
+        start_run(load_config(small_run).config, runs=tmp_path, name="broken")
+    about = tmp_path / "broken" / "run.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "device": "another"}))
+    resume_run(tmp_path / "broken")
+    assert "resumed elsewhere, so bits can differ: device " in capsys.readouterr().err
+
+
 def test_another_machine_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
     here = {"device": "NVIDIA H200", "versions": {"torch": "2.15.0", "cuda": "13.0", "cudnn": "91000"}}
     tell_of_another_machine(here, here)
     tell_of_another_machine({}, here)  # an older one does not say
+    tell_of_another_machine(here | {"device": "cpu", "resumed": [here]}, here)
     assert not capsys.readouterr().err
     tell_of_another_machine(here | {"device": "NVIDIA A100", "versions": {"torch": "2.15.0", "cuda": "13.0"}}, here)
     assert capsys.readouterr().err == (
