@@ -135,6 +135,10 @@ class Lengths:
         places = {seed: _place(runs, cost, self.target) for seed, runs in usable}
         return {seed: math.exp(place) for seed, place in places.items() if place is not None}
 
+    def accuracies(self, epochs: float) -> Values:
+        """Return by seed the accuracy of its run of this length."""
+        return {seed: run.accuracy for seed, runs in self.runs.items() for run in runs if run.epochs == epochs}
+
     @property
     def needed(self) -> float | None:
         """Return the epochs at which the line of all runs reaches the accuracy, or None if it does not rise.
@@ -159,12 +163,18 @@ def along_one_slope(table: Sequence[Lengths]) -> list[Lengths]:
     several = [runs for each in begun for runs in each.of_several.values()]
     if not several or all(each.of_several for each in begun):
         return [*table]
-    shared = frozenset.intersection(*(frozenset(run.epochs for run in _all(each.runs.values())) for each in begun))
+    shared = shared_lengths(begun)
     if not shared:
         return [*table]
     epochs = [run.epochs for run in _all(several)]
     along = Along({cost: _within_seeds(several, cost) for cost in COSTS}, shared, min(epochs), max(epochs))
     return [replace(each, along=along) for each in table]
+
+
+def shared_lengths(table: Iterable[Lengths]) -> frozenset[float]:
+    """Return the epochs of which everyone with runs has one."""
+    own = [frozenset(run.epochs for run in _all(each.runs.values())) for each in table if each.runs]
+    return frozenset.intersection(*own) if own else frozenset()
 
 
 def _all(several: Iterable[Sequence[Trained]]) -> list[Trained]:

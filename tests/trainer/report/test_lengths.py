@@ -77,15 +77,17 @@ def test_an_idea_is_worth_the_difference_in_seconds_at_the_accuracy(write_arms) 
     ).confidence_interval()
     assert (found.low, found.high) == pytest.approx((oracle.low[0], oracle.high[0]), abs=0.05)
     grid = outcome.outcome(table)
-    assert grid.header[:5] == (
-        "configuration", "outcome (s)", "epochs", "difference in epochs", "difference from vgg_adam"
+    assert grid.header[:7] == (
+        "configuration", "outcome (s)", "epochs", "difference in epochs", "accuracy after 14 epochs (%)",
+        "difference in accuracy", "difference from vgg_adam",
     )  # fmt: skip
     rows = {row[0]: row[1:] for row in grid.rows}
     assert rows["vgg_sgd"][:2] == ("121.2 ± 1.2 (n=3)", "12.12 ± 0.12 (n=3)")
     assert rows["vgg_sgd"][2].startswith("+3.03 (+2.")
-    assert rows["vgg_sgd"][3] == "+30.3"
-    assert rows["vgg_sgd"][7] == "worse, higher"
+    assert rows["vgg_sgd"][5] == "+30.3"
+    assert rows["vgg_sgd"][9] == "worse, higher"
     said = finding(table).text
+    assert "After 14 epochs" not in said, "the costs say it"
     assert said.startswith("Cost of 94% test accuracy in charged seconds is lowest for vgg_adam, 90.9 ± 0.9 (n=3)")
     assert "Compared with the control, vgg_adam: vgg_sgd and vgg_adagrad are significantly higher." in said
 
@@ -96,9 +98,16 @@ def test_an_arm_that_does_not_reach_it_says_how_much_longer_it_would_take(write_
     below = 94 + 2 * math.log(14 / (21 * (1.01 * 1.02) ** (1 / 3)))
     longer = f"94% is not reached, {below:.2f}% after 14 epochs; extrapolated, it takes about 21.2, 1.5 times as many"
     rows = {row[0]: row[1:] for row in outcome.outcome(table).rows}
-    assert rows["vgg_sgd"] == ("-", "-", "-", "-", "-", "-", "-", longer)
+    behind = [2 * math.log(9 / at) for at in (21, 7)]  # percent, at 14 epochs, the longest that all have
+    assert rows["vgg_sgd"][:3] == ("-", "-", "-")
+    assert rows["vgg_sgd"][3].startswith(f"{below:.2f} ± 0.02 (n=3)")
+    assert rows["vgg_sgd"][4].startswith(f"{behind[0]:.3g} (")
+    assert rows["vgg_adagrad"][4].startswith(f"+{behind[1]:.3g} (")
+    assert rows["vgg_sgd"][5:] == ("-", "-", "-", "-", longer)
     said = finding(table).text
     assert f"For vgg_sgd, {longer}." in said
+    assert "After 14 epochs, the test accuracy of vgg_sgd is significantly lower than that of vgg_adam." in said
+    assert "After 14 epochs, the test accuracy of vgg_adagrad is significantly higher than that of vgg_adam." in said
     assert "For vgg_adagrad, 94% is passed by the shortest runs, 94.25% after 8 epochs; run shorter ones." in said
     page = write_report(table, tmp_path / "out")[0].read_text()
     assert longer in page
@@ -110,8 +119,10 @@ def test_the_others_need_one_length_where_the_control_has_several(write_arms, tm
     table = write_arms(of, only={"vgg_sgd": [8], "vgg_adagrad": [8]})
     assert table.samples["vgg_adam"] == pytest.approx({0: 90, 1: 90.9, 2: 91.8})
     assert table.samples["vgg_sgd"] == pytest.approx({0: 120, 1: 121.2, 2: 122.4})
-    rows = {row[0]: row[1:] for row in outcome.outcome(table).rows}
-    assert rows["vgg_sgd"][7] == "worse, higher"
+    grid = outcome.outcome(table)
+    rows = {row[0]: row[1:] for row in grid.rows}
+    assert grid.header[4] == "accuracy after 8 epochs (%)"
+    assert rows["vgg_sgd"][9] == "worse, higher"
     page = write_report(table, tmp_path / "out")[0].read_text()
     assert (
         "So all are read at 8 epochs, which all have, along one slope, that of those with several: 1.39 points" in page

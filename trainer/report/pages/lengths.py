@@ -8,7 +8,7 @@ from trainer.report.configurations import siblings_of
 from trainer.report.pages.sentences import several
 from trainer.report.table import Table
 from trainer.runs.outcomes import EPOCHS, Outcome
-from trainer.statistics.lengths import Cost, Lengths
+from trainer.statistics.lengths import Cost, Lengths, shared_lengths
 
 
 def lengths_of(table: Table) -> dict[str, Lengths]:
@@ -30,6 +30,20 @@ def twin_of(table: Table) -> Measured | None:
     samples = {label: each.costs(cost) for label, each in lengths.items()}
     asked = table.asked
     return Measured(outcome, samples, asked.control or asked.reference, highest=False, named=asked.named)
+
+
+def at_one_length(table: Table) -> tuple[float, Measured] | None:
+    """Return (epochs, the test accuracy in percent after so many), of the longest runs that all have, or None.
+
+    Whoever has no cost because the accuracy is out of reach can still be compared by this.
+    """
+    lengths = lengths_of(table)
+    epochs = max(shared_lengths(lengths.values()), default=None)
+    if table.asked is None or epochs is None:
+        return None
+    samples = {label: each.accuracies(epochs) for label, each in lengths.items()}
+    control = table.asked.control or table.asked.reference
+    return epochs, Measured(Outcome("headline/accuracy"), samples, control, named=table.asked.named)
 
 
 def how_read(lengths: Iterable[Lengths]) -> str:
@@ -96,9 +110,24 @@ def _cut(lengths: Lengths) -> str:
 
 
 def without_cost(table: Table) -> Iterable[str]:
-    """Yield a sentence for each configuration that has runs and no cost, or runs that ended too soon to be in it."""
+    """Yield a sentence for each configuration that has runs and no cost, or runs that ended too soon to be in it.
+
+    Then those out of reach are compared by their accuracy at one length.
+    """
     for label, lengths in lengths_of(table).items():
         if why := why_without(lengths):
             yield f"For {label}, {why}."
         elif lengths.cut:
             yield f"The cost for {label} is {_cut(lengths)}."
+    if (found := at_one_length(table)) is None:
+        return
+    epochs, accuracy = found
+    out_of_reach = [label for label, each in lengths_of(table).items() if each.state in ("not reached", "passed")]
+    for verdict in ("lower", "higher"):
+        pairs = {label: accuracy.contrasts[label] for label in out_of_reach if label in accuracy.contrasts}
+        if labels := [label for label, pair in pairs.items() if pair.finding == verdict]:
+            surely = "so far significantly" if table.interim else "significantly"
+            yield (
+                f"After {epochs:g} epochs, the test accuracy of {several(labels)} is {surely} {verdict} than that of"
+                f" {accuracy.reference}."
+            )

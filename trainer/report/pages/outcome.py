@@ -9,7 +9,7 @@ from statistics import fmean
 from trainer.report.asked import Measured
 from trainer.report.configurations import siblings_of
 from trainer.report.pages.grids import Grid
-from trainer.report.pages.lengths import how_read, lengths_of, twin_of, why_without
+from trainer.report.pages.lengths import at_one_length, how_read, lengths_of, twin_of, why_without
 from trainer.report.pages.sentences import both_ways, p_value, several
 from trainer.report.pages.significance import bounds_of_the_best
 from trainer.report.table import Table
@@ -125,10 +125,13 @@ def outcome(table: Table) -> Grid:
     name = "network" if asked.outcome.over_rates else "configuration"
     lengths, beside = lengths_of(table), twin_of(table)
     twin = beside.outcome.unit if beside else ""
+    at, accuracy = at_one_length(table) or (0.0, None)
+    also = [each for each in (beside, accuracy) if each]
     header = (
         name,
         f"outcome{unit}",
-        *([twin, f"difference in {twin}"] if lengths else []),
+        *([twin, f"difference in {twin}"] if beside else []),
+        *([f"accuracy after {at:g} epochs (%)", "difference in accuracy"] if accuracy else []),
         f"{kind} {against}",
         "95% interval",
     )
@@ -139,7 +142,7 @@ def outcome(table: Table) -> Grid:
         (
             label,
             spread(asked.samples[label].values(), digits=None),
-            *(_in_twin(beside, label) if beside else []),
+            *(cell for each in also for cell in _beside(each, label)),
             *_cells(contrast := asked.contrasts.get(label)),
             *([_paired(contrast)] if asked.unpaired else []),
             (why_without(lengths[label]) if lengths else "") or _found(contrast, highest=asked.highest),
@@ -158,14 +161,16 @@ def outcome(table: Table) -> Grid:
         caption += f". Compared is what all have, so without {several(left_out)}"
     if lengths:
         caption += f". {how_read(lengths.values())}. Charged are preparation and training"
+    if accuracy:
+        caption += ". Epochs and accuracies are compared in the same way, each by itself"
     texts = [place for place, title in enumerate(header) if title in (name, "how", "finding", "top group")]
     return Grid(caption, header, rows, tuple(texts))
 
 
-def _in_twin(beside: Measured, label: str) -> tuple[str, str]:
-    """Return the other cost of an accuracy, and how far it is from the reference's with its interval."""
-    contrast = beside.contrasts.get(label)
-    return spread(beside.samples[label].values(), digits=None), (
+def _beside(measure: Measured, label: str) -> tuple[str, str]:
+    """Return another measure of what is asked, and how far it is from the reference's with its interval."""
+    contrast = measure.contrasts.get(label)
+    return spread(measure.samples[label].values(), digits=None), (
         NONE if contrast is None else f"{amount(contrast)} ({bounds(contrast)})"
     )
 
