@@ -27,7 +27,6 @@ from trainer.runs.provenance import machine
 from trainer.training.device import choose_compute
 from trainer.training.run import start_run
 
-PEER = "airbench"
 _SAME = ("processor", "bfloat16", "cores", "device", "precision", "python", "versions")
 """Parts of a machine that have to be the same for seconds that may be compared."""
 _OF_A_GPU = ("gpu", "cuda", "cudnn")
@@ -49,7 +48,7 @@ def bench_accuracy(
 ) -> dict[str, Any]:
     """Train `runs` runs with the seeds from the config's on, or take those that `folder` and archives have. Judge them.
 
-    `target` is a fraction. `against` is a checkout of airbench, whose runs take turns with ours, with the first
+    `target` is a fraction. `against` is a script of airbench's, whose runs take turns with ours, with the first
     `peer_runs` of those that are made here if there are so many. `have` are archives, and `note` gets a line for what
     does not count of them. Raises UserError for a folder of another config or machine, for a run that does not end,
     and for a peer whose code does not run here, ArchiveError for a damaged archive.
@@ -60,7 +59,7 @@ def bench_accuracy(
         config, seeds, have, folder=folder, precision=compute.precision, charge_evaluation=charge_evaluation, note=note
     )
     own = [seed for seed in seeds if seed not in had]
-    pairs = _pairs(own, folder, peer_runs, note) if against else []
+    pairs = _pairs(own, against, folder, peer_runs, note) if against else []
     if own:
         _same_machine(folder, machine(compute.measured_on) | compute.description)
     made, theirs = dict(had), list[Take]()
@@ -81,7 +80,7 @@ def bench_accuracy(
     ours = [made[seed] for seed in seeds]
     theirs = [replace(take, machine=made[take.seed].machine) for take in theirs]
     machines = names_of(take.machine for take in ours if take.machine)
-    sides = {name: ours} | ({PEER: theirs} if theirs else {})
+    sides = {name: ours} | ({against.stem: theirs} if against and theirs else {})
     measured = {row: columns for side, takes in sides.items() for row, columns in rows(side, takes, machines).items()}
     findings = [finding(side, takes, target, machines) for side, takes in sides.items()]
     charged = "preparation, training and evaluation" if charge_evaluation else "preparation and training"
@@ -90,10 +89,10 @@ def bench_accuracy(
     if had:  # then the device is that of some runs only
         about |= {"from archives": len(had), "made here": len(own)}
         del about["device"]
-    if theirs:
+    if against and theirs:
         found = ratio([made[take.seed].seconds for take in theirs], [take.seconds for take in theirs])
         measured[name]["seconds to theirs, ratio"] = found
-        findings.append(_compared(name, found, theirs[0].machine, len(theirs), machines))
+        findings.append(_compared(f"{name} to {against.stem}", found, theirs[0].machine, len(theirs), machines))
         about["pairs"] = len(theirs)
     return result("accuracy", measured, rounds=runs, gpu=compute.measured_on, target=target, **about) | {
         "findings": findings,
@@ -113,12 +112,12 @@ def warm_up(config: RunConfig) -> None:
         raise UserError(f"bench accuracy: the first steps, which are not kept, are {run.status}")
 
 
-def _pairs(own: Sequence[int], folder: Path, most: int | None, note: Note) -> list[int]:
+def _pairs(own: Sequence[int], script: Path, folder: Path, most: int | None, note: Note) -> list[int]:
     """Return the seeds of our runs beside which a peer runs: those that it began with, and those still to be made.
 
     A run that has finished without a peer was in no turn with one. Raises UserError if none is left.
     """
-    found = [seed for seed in own if _file_of_peer(folder, seed).exists() or not has_finished(folder, seed)]
+    found = [seed for seed in own if _file_of_peer(script, folder, seed).exists() or not has_finished(folder, seed)]
     if not found:
         raise UserError("--against: all runs are there, so none is left to take turns with; leave it out")
     if most is not None and len(found) < most:
@@ -135,35 +134,35 @@ def _take_turn(theirs: list[Take], peer: "_Peer", seed: int) -> None:
 
 
 def _compared(
-    name: str, found: Mapping[str, float], on: Machine | None, n: int, machines: Mapping[Machine, str]
+    sides: str, found: Mapping[str, float], on: Machine | None, n: int, machines: Mapping[Machine, str]
 ) -> str:
     where = f", in turns on {machines[on]}" if on else ""
     spread = f"{found['median']:.3g} ({found['min']:.3g} to {found['max']:.3g})"
-    return f"{name} to {PEER}: {spread} of its seconds in {n} pair{'' if n == 1 else 's'}{where}"
+    return f"{sides}: {spread} of its seconds in {n} pair{'' if n == 1 else 's'}{where}"
 
 
-def _file_of_peer(folder: Path, seed: int) -> Path:
-    return folder / f"{PEER}-{seed}.json"
+def _file_of_peer(script: Path, folder: Path, seed: int) -> Path:
+    return folder / f"{script.stem}-{seed}.json"
 
 
 class _Peer:
-    """Whole runs of the checkout's main(), each kept in a file that has the seed of our run beside it in its name."""
+    """Whole runs of a script's main(), each kept in a file that has the seed of our run beside it in its name."""
 
-    def __init__(self, checkout: Path, folder: Path, config: RunConfig, charge_evaluation: bool) -> None:
-        self._folder = folder
+    def __init__(self, script: Path, folder: Path, config: RunConfig, charge_evaluation: bool) -> None:
+        self._script, self._folder = script, folder
         self._charge_evaluation = charge_evaluation
         data = json.dumps(config.data.model_dump(mode="json"))
-        self._side = Side(f"{PEER} run", checkout.resolve(), data, own_threads=False)
+        self._side = Side("airbench run", script.resolve(), data, own_threads=False)
         self._about = self._side.about()
 
     def begin(self, seed: int) -> None:
         """Write down that the peer takes turns with our run of this seed, so that a pair broken off stays one."""
-        if not (path := _file_of_peer(self._folder, seed)).exists():
+        if not (path := _file_of_peer(self._script, self._folder, seed)).exists():
             write_json(path, {"about": self._about})
 
     def take(self, seed: int) -> Take:
         """Train the run beside ours of this seed, or take it if it has ended."""
-        path = _file_of_peer(self._folder, seed)
+        path = _file_of_peer(self._script, self._folder, seed)
         kept = json.loads(path.read_text(encoding="utf-8"))
         if "seconds" not in kept:
             kept = {"about": self._about, **self._side.ask("run")}

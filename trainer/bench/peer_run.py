@@ -1,4 +1,4 @@
-"""Whole runs of airbench's main() on our copy of the data, for `trainer bench accuracy --against`.
+"""Whole runs of the main() of a script of airbench's on our copy of the data, for `trainer bench accuracy --against`.
 
 On a GPU their code runs as it is. Without one, words of its text are replaced: the device, the number format (bfloat16
 if the processor has products of it, else float32) and CUDA's clock. Nothing of theirs is here.
@@ -10,19 +10,20 @@ import shutil
 import tempfile
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import TypeAdapter
 
-from trainer.bench.peers import PEERS
 from trainer.config.data import Data
 from trainer.data.sources import load_image_set
+from trainer.errors import UserError
 from trainer.runs.provenance import bfloat16_instructions
 
-_FILE = PEERS["airbench"]
+_CLOCKS = ("time_seconds", "total_time_seconds")  # a name of main()'s own seconds in each script
 
 
 class _Event:
@@ -40,25 +41,48 @@ class _Event:
         return 1e3 * (end.at - self.at)
 
 
-def airbench_run(checkout: Path, data: str) -> tuple[str, Callable[[], dict[str, float]]]:
-    """Return what is trained, and a run of it: `accuracy` with all views, and `seconds` without `evaluation`."""
+def airbench_run(script: Path, data: str) -> tuple[str, Callable[[], dict[str, float]]]:
+    """Return what is trained, and a run of it: `accuracy` with all views, and `seconds` without `evaluation`.
+
+    Raises UserError for a script whose main() takes what none of airbench's took.
+    """
     gpu = torch.cuda.is_available()
     name = "half" if gpu else "bfloat16" if bfloat16_instructions() else "float"
-    theirs = _on_cpu((checkout / _FILE).read_text(encoding="utf-8"), name) if not gpu else _as_it_is(checkout / _FILE)
+    theirs = _as_it_is(script) if gpu else _on_cpu(script.read_text(encoding="utf-8"), name)
     _write_data(data)
     seen: dict[bool, dict[str, Any]] = {}
     theirs.print_training_details = lambda variables, is_final_entry: seen.update({is_final_entry: dict(variables)})
-    net = theirs.CifarNet().to("cuda" if gpu else "cpu").to(memory_format=torch.channels_last)
+    made = [*_made(theirs, gpu=gpu)]
     if gpu:
-        net.compile(mode="max-autotune")
-        theirs.main("warmup", net)  # as its own script does, untimed
+        theirs.main("warmup", *made)  # untimed, as at the foot of their scripts
 
     def run() -> dict[str, float]:
-        accuracy = float(theirs.main(0, net))
-        trained, whole = seen[False]["time_seconds"], seen[True]["time_seconds"]
+        accuracy = float(theirs.main(0, *made))
+        trained, whole = (next(seen[last][clock] for clock in _CLOCKS if clock in seen[last]) for last in (False, True))
         return {"accuracy": accuracy, "seconds": trained, "evaluation": whole - trained}
 
-    return f"airbench94_muon, {name}", run
+    return f"{script.stem}, {name}", run
+
+
+def _made(theirs: Any, *, gpu: bool) -> Iterator[Any]:
+    """Yield what main() takes besides the name of its run, made as at the foot of the script."""
+    best = "max-autotune" if gpu else "default"
+    for name in [*signature(theirs.main).parameters][1:]:
+        match name:
+            case "hyp":
+                yield theirs.hyp
+            case "model":
+                net = theirs.CifarNet().to("cuda" if gpu else "cpu").to(memory_format=torch.channels_last)
+                if gpu:
+                    net.compile(mode=best)
+                yield net
+            case "model_proxy" | "model_trainbias" | "model_freezebias":
+                sizes = [theirs.hyp["proxy" if name == "model_proxy" else "net"]]
+                net = theirs.make_net(*(sizes if signature(theirs.make_net).parameters else []))
+                net[0].bias.requires_grad = name == "model_trainbias"
+                yield torch.compile(net, mode=best)  # their main() asks for compiled ones
+            case _:
+                raise UserError(f"its main() takes {name}, which no known script of airbench's does")
 
 
 def _write_data(data: str) -> None:
@@ -76,14 +100,18 @@ def _write_data(data: str) -> None:
 def _on_cpu(text: str, name: str) -> Any:
     for theirs, ours in (
         ('torch.device("cuda")', 'torch.device("cpu")'),
+        ("torch.device(gpu)", 'torch.device("cpu")'),
+        ("map_location='cuda'", "map_location='cpu'"),
+        (".cuda()", ""),
         (".half()", f".{name}()"),
+        ("torch.half", f"torch.{name}"),
         ("torch.cuda.Event", "_Event"),
         ("torch.cuda.synchronize()", "None"),
     ):
         text = text.replace(theirs, ours)
     module = types.ModuleType("airbench")
     vars(module)["_Event"] = _Event
-    exec(compile(text, _FILE, "exec"), vars(module))
+    exec(compile(text, "airbench", "exec"), vars(module))
     return module
 
 

@@ -22,9 +22,41 @@ PEERS: Mapping[str, str] = {  # the file of a checkout that shows that it is one
     "airbench": "airbench94_muon.py",
     "timm": "train.py",
 }
-AIRBENCH_TARGET = 0.94  # the accuracy that airbench94_muon.py is made for: its schedule ends there
+AIRBENCH: Mapping[str, float] = {
+    "airbench94_muon.py": 0.94,
+    "legacy/airbench95.py": 0.95,
+    "airbench96_faster.py": 0.96,
+    "legacy/airbench94.py": 0.94,
+    "legacy/airbench94_compiled.py": 0.94,
+    "legacy/airbench96.py": 0.96,
+}
+"""Scripts of airbench's, each with the accuracy at which its schedule ends, the quickest one first."""
 OURS = {"pytorch-cifar": "ours resnet18", "timm": "ours timm/resnet18", "airbench": "ours fastresnet9"}
 _SAME = ("pytorch-cifar", "timm")  # train the same network as the side of ours
+
+
+def airbench_script(against: Path, target: float) -> Path:
+    """Return a script that trains to `target`, a fraction: `against` itself, or the quickest one of that checkout.
+
+    Raises UserError if there is none, and for a script that is for a lower accuracy. Imports no torch.
+    """
+    if against.is_file():
+        known = {Path(script).name: end for script, end in AIRBENCH.items()}
+        if against.name not in known:
+            raise UserError(f"--against {against}: expected one of {', '.join(known)}, or a checkout of airbench")
+        ends, script = known[against.name], against
+    else:
+        name = next((name for name, end in AIRBENCH.items() if target <= end), None)
+        if name is None:
+            most = f"airbench, which --against runs, goes up to {max(AIRBENCH.values()):g}"
+            raise UserError(f"--target {target:g}: {most}; leave --against out")
+        ends, script = AIRBENCH[name], against / name
+    if not script.is_file():
+        raise UserError(f"--against {against}: no {script.relative_to(against)} in it")
+    if target > ends:
+        lower = f"{script.name}, which --against runs, is for {ends:g}"
+        raise UserError(f"--target {target:g}: {lower}; give its checkout, or leave --against out")
+    return script
 
 
 def bench_peers(checkouts: Mapping[str, Path], *, rounds: int = 5, images: int = 1280) -> dict[str, Any]:

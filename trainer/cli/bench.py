@@ -198,7 +198,14 @@ def bench_accuracy(
         Option(help="Folder of the runs, to go on with. Default: runs/accuracy-RECIPE.", metavar="DIR"),
     ] = None,
     charge_evaluation: Annotated[bool, Option("--charge-evaluation", help="Charge the evaluations, too.")] = False,
-    against: Annotated[Path | None, _checkout("KellerJordan/cifar10-airbench, whose runs take turns")] = None,
+    against: Annotated[
+        Path | None,
+        Option(
+            help="Checkout of KellerJordan/cifar10-airbench, whose quickest script for the target takes turns with"
+            " ours, or one of its scripts.",
+            metavar="PATH",
+        ),
+    ] = None,
     peer_runs: Annotated[
         int | None,
         Option(
@@ -217,19 +224,13 @@ def bench_accuracy(
     """
     if not 0 < target < 1:
         raise UserError(f"--target {target:g}: expected a fraction between 0 and 1, such as 0.94")
-    from trainer.bench.peers import AIRBENCH_TARGET, PEERS
+    from trainer.bench.peers import airbench_script
 
-    script = PEERS["airbench"]
     if peer_runs and not against:
         raise UserError(f"--peer-runs {peer_runs}: goes with --against CHECKOUT")
     if peer_runs and peer_runs > runs:
         raise UserError(f"--peer-runs {peer_runs}: more than --runs {runs}; a run of the peer's is beside one of ours")
-    if against and not (against / script).is_file():
-        raise UserError(f"--against {against}: no {script} in it")
-    if against and target > AIRBENCH_TARGET:
-        raise UserError(
-            f"--target {target:g}: {script}, which --against runs, is for {AIRBENCH_TARGET:g}; leave --against out"
-        )
+    script = airbench_script(against, target) if against else None
     config = load(overrides_of([_QUIET, *(overrides or [])], data, device), recipe).config
     name = recipe or config.model.name
     from trainer.bench.accuracy import bench_accuracy as measure
@@ -242,7 +243,7 @@ def bench_accuracy(
         runs=runs,
         folder=where,
         charge_evaluation=charge_evaluation,
-        against=against,
+        against=script,
         peer_runs=peer_runs,
         have=have or (),
         note=lambda line: typer.echo(f"note: {line}", err=True),

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from command_line import run_here
 
 from trainer.bench.accuracy import bench_accuracy, warm_up
 from trainer.bench.judged import finding
 from trainer.bench.machines import Machine
-from trainer.bench.peers import Side
+from trainer.bench.peer_run import _made, _on_cpu
+from trainer.bench.peers import AIRBENCH, Side
 from trainer.bench.takes import Take
 from trainer.config import RunConfig, load_config
 from trainer.errors import ConfigError, UserError
@@ -148,41 +150,101 @@ def test_the_test_is_one_sided_and_needs_three_runs() -> None:
 
 @pytest.mark.slow
 def test_a_peer_takes_turns_and_its_runs_are_kept(tmp_path: Path, config: RunConfig) -> None:
-    (tmp_path / "airbench94_muon.py").write_text(PEER)
-    folder = tmp_path / "runs"
-    found = bench_accuracy(config, name="tiny", target=0.5, runs=2, folder=folder, against=tmp_path)
-    theirs = found["measured"]["airbench"]
+    script, folder = tmp_path / "airbench94_muon.py", tmp_path / "runs"
+    script.write_text(PEER)
+    found = bench_accuracy(config, name="tiny", target=0.5, runs=2, folder=folder, against=script)
+    theirs = found["measured"]["airbench94_muon"]
     assert theirs["test accuracy, %"]["median"] == 75
     assert 0 < theirs["charged, s"]["max"] < 100
     assert found["measured"]["tiny"]["seconds to theirs, ratio"]["min"] > 0
-    kept = json.loads((folder / "airbench-1.json").read_text())
+    kept = json.loads((folder / "airbench94_muon-1.json").read_text())
     assert kept["about"].startswith("airbench94_muon, ")
     assert kept["evaluation"] == pytest.approx(100)
-    (folder / "airbench-1.json").write_text(json.dumps(kept | {"accuracy": 0.25}))
-    again = bench_accuracy(config, name="tiny", target=0.5, runs=2, folder=folder, against=tmp_path)
-    assert again["measured"]["airbench"]["test accuracy, %"]["min"] == 25  # taken, not trained again
+    (folder / "airbench94_muon-1.json").write_text(json.dumps(kept | {"accuracy": 0.25}))
+    again = bench_accuracy(config, name="tiny", target=0.5, runs=2, folder=folder, against=script)
+    assert again["measured"]["airbench94_muon"]["test accuracy, %"]["min"] == 25  # taken, not trained again
+
+
+COMPILED = """
+import torch
+from torch import nn
+
+hyp = {"proxy": 1, "net": 2}
+
+def make_net(width):
+    net = nn.Sequential(nn.Linear(3, width).half().cuda())
+    assert net[0].weight.dtype in (torch.half, torch.float)
+    return net
+
+def main(run, hyp, model_proxy, model_trainbias, model_freezebias):
+    return torch.zeros(2, device=torch.device(gpu))
+"""
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float"])
+def test_a_script_that_takes_compiled_networks_gets_them(dtype: str) -> None:
+    """airbench96_faster.py and legacy/airbench94_compiled.py. Those without a network of its own get none."""
+    theirs = _on_cpu(COMPILED, dtype)
+    hyp, *networks = _made(theirs, gpu=False)
+    assert hyp is theirs.hyp
+    assert [net._orig_mod[0].out_features for net in networks] == [1, 2, 2]
+    assert [net._orig_mod[0].bias.requires_grad for net in networks] == [False, True, False]
+    assert {net._orig_mod[0].weight.dtype for net in networks} == {getattr(torch, dtype)}
+    assert theirs.main(0, hyp, *networks).device.type == "cpu"
+    theirs.main = lambda run: None
+    assert [*_made(theirs, gpu=False)] == []
+    theirs.main = lambda run, teacher: None
+    with pytest.raises(UserError, match=r"^its main\(\) takes teacher, which no known script"):
+        _ = [*_made(theirs, gpu=False)]
 
 
 @pytest.mark.slow
 def test_a_peer_that_fails_is_one_line(tmp_path: Path, config: RunConfig) -> None:
-    (tmp_path / "airbench94_muon.py").write_text("import no_such_module")
-    side = Side("airbench run", tmp_path, json.dumps(config.data.model_dump(mode="json")), own_threads=False)
+    (script := tmp_path / "airbench94_muon.py").write_text("import no_such_module")
+    side = Side("airbench run", script, json.dumps(config.data.model_dump(mode="json")), own_threads=False)
     with pytest.raises(UserError, match="airbench run: ModuleNotFoundError: No module named 'no_such_module'"):
         side.about()
     side.end()
 
 
-@pytest.mark.parametrize("target", ["0.9401", "0.95", "0.96"])
-def test_a_target_that_the_peers_script_is_not_for_is_refused(
-    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize(
+    ("given", "target", "script"),
+    [("", "0.94", "airbench94_muon.py"), ("", "0.9", "airbench94_muon.py"), ("", "0.95", "legacy/airbench95.py"),
+     ("", "0.96", "airbench96_faster.py"), ("legacy/airbench94.py", "0.94", "legacy/airbench94.py")],
+)  # fmt: skip
+def test_the_peer_is_the_quickest_script_for_the_target_or_the_one_that_is_given(
+    given: str, target: str, script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    for name in AIRBENCH:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    def begun(*_: object, against: Path, **__: object) -> None:
+        raise UserError(f"it would run {against}")
+
+    monkeypatch.setattr("trainer.bench.accuracy.bench_accuracy", begun)
+    words = ["--recipe", "cpu94", "--target", target, "--against", str(tmp_path / given)]
+    assert run_here(["bench", "accuracy", *words]) == 2
+    assert capsys.readouterr().err == f"error: it would run {tmp_path / script}\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "target", "said"),
+    [("", "0.9601", "airbench, which --against runs, goes up to 0.96; leave --against out"),
+     ("airbench94_muon.py", "0.95", "airbench94_muon.py, which --against runs, is for 0.94; give its checkout, or leave"
+      " --against out")],
+)  # fmt: skip
+def test_a_target_that_no_script_of_the_peers_is_for_is_refused(
+    given: str, target: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     """Before: the script for 94% was run against 96%, and judged."""
     (tmp_path / "airbench94_muon.py").write_text(PEER)
     monkeypatch.setattr("trainer.bench.accuracy.bench_accuracy", lambda *_, **__: pytest.fail("it was begun"))
-    words = ["--recipe", "cpu94", "--target", target, "--against", str(tmp_path)]
+    words = ["--recipe", "cpu94", "--target", target, "--against", str(tmp_path / given)]
     assert run_here(["bench", "accuracy", *words]) == 2
-    said = f"error: --target {target}: airbench94_muon.py, which --against runs, is for 0.94; leave --against out\n"
-    assert capsys.readouterr().err == said
+    assert capsys.readouterr().err == f"error: --target {target}: {said}\n"
 
 
 @pytest.mark.parametrize(
@@ -190,6 +252,11 @@ def test_a_target_that_the_peers_script_is_not_for_is_refused(
     [
         (["--target", "94"], "error: --target 94: expected a fraction between 0 and 1, such as 0.94\n"),
         (["--against", "nowhere"], "error: --against nowhere: no airbench94_muon.py in it\n"),
+        (
+            ["--against", "pyproject.toml"],
+            "error: --against pyproject.toml: expected one of airbench94_muon.py, airbench95.py, airbench96_faster.py,"
+            " airbench94.py, airbench94_compiled.py, airbench96.py, or a checkout of airbench\n",
+        ),
     ],
 )
 def test_wrong_words_are_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -269,7 +269,7 @@ def peer(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(accuracy, "Side", Peer)
     monkeypatch.setattr(accuracy, "run_of", logged)
-    return {"against": Path()}
+    return {"against": Path("airbench94_muon.py")}
 
 
 def test_the_peer_takes_turns_with_the_first_new_runs_only(
@@ -278,14 +278,14 @@ def test_the_peer_takes_turns_with_the_first_new_runs_only(
     tell(archive, summary(time__train_seconds=1e6))  # would show in the ratio
     found, notes = judge(config, tmp_path / "runs", [archive], runs=5, peer_runs=2, **peer)
     assert LOG == ["ours 2", "theirs", "theirs", "ours 3", "ours 4"] and not notes
-    pairs = found["runs"]["airbench"]
+    pairs = found["runs"]["airbench94_muon"]
     assert [(take["seed"], take["seconds"]) for take in pairs] == [(2, 2.0), (3, 2.0)]
     assert pairs[0]["machine"] == found["runs"]["tiny"][2]["machine"]
     seconds = [take["seconds"] / 2 for take in found["runs"]["tiny"][2:4]]
     ratio = found["measured"]["tiny"]["seconds to theirs, ratio"]
     assert (ratio["min"], ratio["max"]) == (min(seconds), max(seconds)) and found["settings"]["pairs"] == 2
     assert (
-        found["findings"][2].startswith("tiny to airbench: ")
+        found["findings"][2].startswith("tiny to airbench94_muon: ")
         and " of its seconds in 2 pairs, in turns on " in (found["findings"][2])
     )
     LOG.clear()
@@ -304,7 +304,7 @@ def test_a_pair_that_was_broken_off_stays_one_and_runs_without_a_peer_are_in_non
         judge(config, tmp_path, [], runs=3, **peer)
     LOG.clear()
     found, _ = judge(config, tmp_path, [], runs=3, **peer)
-    assert [take["seed"] for take in found["runs"]["airbench"]] == [1, 2]
+    assert [take["seed"] for take in found["runs"]["airbench94_muon"]] == [1, 2]
     assert len(found["runs"]["tiny"]) == 3
 
 
