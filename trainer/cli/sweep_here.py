@@ -95,8 +95,10 @@ def run_each(
 
 def note_other_machines(sweep: "LocalSweep", progress: "Progress") -> None:
     """Print a line if runs that a shared database calls done have no folder here, where a report looks for them."""
+    from trainer.sweep.status import DONE
+
     attempts = [attempt for status in progress.points for attempt in status.attempts]
-    done = [each for each in attempts if each.state in ("finished", "stopped") and not each.archive]
+    done = [each for each in attempts if each.state in DONE and not each.archive]
     away = [each for each in done if not (sweep.folder / each.where).is_dir()]
     if sweep.storage is not None and away:
         pack = shlex.join(["trainer", "report", "pack", str(sweep.folder), "--to", f"{sweep.name}.jsonl.gz"])

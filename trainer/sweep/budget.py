@@ -23,7 +23,7 @@ from trainer.sweep.local import LocalSweep
 from trainer.sweep.order import seed_rounds
 from trainer.sweep.pilot import PilotError
 from trainer.sweep.points import Entry, sample
-from trainer.sweep.status import Progress
+from trainer.sweep.status import DONE, ENDED, Progress
 from trainer.text import duration_text
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -107,7 +107,7 @@ def next_round(
 
     A search has no rounds: its points are one, and the predicted seconds are those of one point.
     """
-    ended = ("finished", "stopped", "running", *(() if retry else ("diverged", "crashed")))
+    ended = (*(DONE if retry else ENDED), "running")
     state, measured = sweep.state(), mean_seconds(sweep)
     left = [entry for entry in sweep.entries if state.get(entry.point.key) not in ended]
     if sweep.checked.sweep.file.method != "grid":

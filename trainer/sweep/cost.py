@@ -9,11 +9,11 @@ from trainer.sweep.budget import any_points, mean_seconds
 from trainer.sweep.check import remembered, resolve
 from trainer.sweep.local import LocalSweep
 from trainer.sweep.points import Entry
+from trainer.sweep.status import ENDED
 from trainer.training.network_arguments import complete_parts
 
 Predict = Callable[[Entry, str], float]
 """Returns the seconds of a whole run on a device."""
-_ENDED = ("finished", "stopped", "diverged", "crashed")
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,12 @@ def costs_of(sweep: LocalSweep, predict: Predict, devices: Sequence[str]) -> lis
     state, complete = sweep.state(), remembered(complete_parts)
     measured = mean_seconds(sweep) if len(kinds) == 1 else {}
     first = {entry.point.configuration_key: entry for entry in reversed(sweep.entries)}
-    left = Counter(entry.point.configuration_key for entry in sweep.entries if state.get(entry.point.key) not in _ENDED)
+    left = Counter(entry.point.configuration_key for entry in sweep.entries if state.get(entry.point.key) not in ENDED)
     if sweep.checked.sweep.file.method != "grid":
         entry = next(iter(sweep.entries), None) or any_points(sweep)[0]
         known = [*measured.values()]
-        count = sweep.progress().total - sum(each in _ENDED for each in state.values())
+        done = sum(each in ENDED for each in state.values())
+        count = left.total() if sweep.entries else sweep.progress().total - done
         first, left = {"": entry}, Counter({"": count})
         measured = {"": sum(known) / len(known)} if known else {}
     keys = [key for key in sweep.checked.sweep.varied if key != SEED]

@@ -22,7 +22,7 @@ from trainer.sweep.child import Child, LostError, Running, Train, train
 from trainer.sweep.ledger import Claim, Ledger
 from trainer.sweep.own_parts import words_at
 from trainer.sweep.points import Checked, Entry, Point
-from trainer.sweep.status import JUDGED, Attempt, Progress, State, progress
+from trainer.sweep.status import DONE, ENDED, JUDGED, Attempt, Progress, State, progress
 from trainer.sweep.storage import BEAT_SECONDS
 from trainer.sweep.time_left import seconds_left
 
@@ -30,7 +30,6 @@ _POLL_SECONDS = 0.1  # longest time that a slot is empty
 _IDLE_SECONDS = 2  # after which an empty slot asks the ledger again
 _WATCH_SECONDS = 10  # between two readings of the whole ledger
 _MOST_LOSSES = 10  # of one point, after which a run is taken to be what ends its machines
-_ENDED: tuple[State, ...] = ("finished", "stopped", "crashed", "diverged")
 
 
 @dataclass(frozen=True)
@@ -258,7 +257,7 @@ class Engine:
         judged = state == "finished" and metric is not None and metric.name == JUDGED
         tests = tests_in(self._folder / run.claim.run) if judged else None
         self._ledger.finish(run.claim, state, value, message, tests=tests)
-        if state not in ("finished", "stopped"):
+        if state not in DONE:
             self._failed.add(run.claim.point.key)
 
     def _keep_alive(self, *, stopping: bool) -> bool:
@@ -301,13 +300,13 @@ class Engine:
             return None
         runs = [slot.run for slot in self._slots if slot.run and not slot.run.stopped_early]
         shares = [max(0.0, 1 - (time.monotonic() - run.began) / each) for run in runs]
-        left = now.total - now.count(*_ENDED) if self._sweep.proposes else self._left(now)
+        left = now.total - now.count(*ENDED) if self._sweep.proposes else self._left(now)
         return seconds_left(each, shares, left - sum(bool(slot.run) for slot in self._slots), len(self._slots))
 
     def _left(self, now: Progress) -> int:
         """Return how many points that are wanted here have not ended."""
         wanted = {entry.point.key for entry in self._wanted}
-        return sum(each.state not in _ENDED for each in now.points if each.point.key in wanted)
+        return sum(each.state not in ENDED for each in now.points if each.point.key in wanted)
 
     def _seconds_a_point(self) -> float | None:
         seconds = self._ledger.seconds().values()

@@ -30,7 +30,7 @@ from trainer.sweep.ledger import Ledger
 from trainer.sweep.order import Plan, ordered, with_seeds
 from trainer.sweep.own_parts import held, keep_texts
 from trainer.sweep.points import Checked, Entry, points_of, sample
-from trainer.sweep.status import Progress, State
+from trainer.sweep.status import DONE, Progress, State
 from trainer.sweep.storage import without_password
 from trainer.sweep.together import linking
 from trainer.threads import cores
@@ -118,7 +118,7 @@ class LocalSweep:
         """Return the progress by the ledger, if there is one, and by the archives."""
         with self._ledger_if_begun() as ledger:
             attempts = ledger.attempts() if ledger else []
-        known = {attempt.point.key for attempt in attempts if attempt.state in ("finished", "stopped")}
+        known = {attempt.point.key for attempt in attempts if attempt.state in DONE}
         archived = [had.attempt for had in self.packed.had if had.entry.point.key not in known]
         return progress_of(self.checked, [*attempts, *archived])
 

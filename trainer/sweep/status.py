@@ -18,6 +18,9 @@ JUDGED = "test/accuracy"
 """The metric whose runs may be at chance."""
 State = Literal["finished", "stopped", "running", "waiting", "interrupted", "diverged", "crashed", "missing"]
 """Best first. stopped: ended early by the sweep itself. missing: no run was begun, or its record is gone."""
+DONE: tuple[State, ...] = ("finished", "stopped")
+"""States of a point that need not be run again."""
+ENDED: tuple[State, ...] = (*DONE, "diverged", "crashed")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class PointStatus:
 
     @property
     def value(self) -> float | None:
-        return self.attempts[0].value if self.state in ("finished", "stopped") else None
+        return self.attempts[0].value if self.state in DONE else None
 
     @property
     def duplicated(self) -> bool:
@@ -69,12 +72,12 @@ class Progress:
 
     @property
     def complete(self) -> bool:
-        return self.count("finished", "stopped") >= self.total
+        return self.count(*DONE) >= self.total
 
     @property
     def archives(self) -> dict[str, int]:
         """Return the number of points that each archive has done."""
-        ended = [status.attempts[0] for status in self.points if status.state in ("finished", "stopped")]
+        ended = [status.attempts[0] for status in self.points if status.state in DONE]
         return dict(Counter(attempt.archive for attempt in ended if attempt.archive))
 
     @property
@@ -203,7 +206,7 @@ def as_text(progress: Progress) -> str:
             lines.append(f"run {len(status.attempts)} times: {name}, {', '.join(a.where for a in status.attempts)}")
     lines += [f"no longer in the file: {status.point.label(progress.varied)}" for status in progress.foreign]
     lines += [f"from {archive}: {count} points" for archive, count in progress.archives.items()]
-    done = progress.count("finished", "stopped")
+    done = progress.count(*DONE)
     if progress.means:  # bad points get fewer seeds
         return "\n".join([*lines, f"{done} of at most {progress.total} runs are done"])
     return "\n".join([*lines, f"{done} of {progress.total} points are done"])

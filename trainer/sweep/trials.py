@@ -13,7 +13,7 @@ from trainer.sweep.have import Had
 from trainer.sweep.hyperband import finite
 from trainer.sweep.points import Entry, Point
 from trainer.sweep.search import shown_params
-from trainer.sweep.status import Attempt, State
+from trainer.sweep.status import DONE, Attempt, State
 
 INTERRUPTED: Mapping[str, Any] = {"state": "interrupted"}
 REPLACES = "replaces"
@@ -137,7 +137,7 @@ def seconds_in(trials: Iterable[FrozenTrial]) -> dict[str, float]:
 def is_open(attempts: Sequence[FrozenTrial], had: State) -> bool:
     """Return whether a run of an archive says more about a point than the attempts at it here."""
     states = [state_of(trial) for trial in attempts]
-    return not any(state in ("finished", "stopped", "running", had) for state in states)
+    return not any(state in (*DONE, "running", had) for state in states)
 
 
 def state_of(trial: FrozenTrial) -> State:
@@ -156,7 +156,7 @@ def state_of(trial: FrozenTrial) -> State:
 def is_due(attempts: Sequence[FrozenTrial], *, retry: bool) -> bool:
     """Return whether a point must be run, given the attempts at it so far."""
     states = [state for trial in attempts if (state := state_of(trial)) != "missing"]
-    if any(state in ("finished", "stopped", "running", "waiting") for state in states):
+    if any(state in (*DONE, "running", "waiting") for state in states):
         return False
     return not states or states[-1] == "interrupted" or retry
 

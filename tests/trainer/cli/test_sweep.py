@@ -255,4 +255,10 @@ def test_a_plan_has_cost_power_and_a_chart(
     told = json.loads(capsys.readouterr().out)
     assert (told["good"]["seconds"], told["search"]["seconds"]) == (120, 120), "its space has four points"
     assert told["good"]["noise"] is None and "compares" not in told["search"]
+    (tmp_path / "some.yaml").write_text(SWEEP.replace("grid", "random\nrun_cap: 4"))
+    seconds: list[float] = []
+    for part in ([], ["--only", "seed=0"], ["--only", "seed=1"]):
+        assert trainer("plan", "some.yaml", "--json", *part) == 0
+        seconds.append(json.loads(capsys.readouterr().out)["seconds"])
+    assert seconds[0] == seconds[1] + seconds[2] > seconds[1], "before: a part took as long as the whole"
     assert not (tmp_path / "runs").exists(), "nothing was run"

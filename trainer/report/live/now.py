@@ -14,7 +14,7 @@ from trainer.report.table import Table
 from trainer.runs.groups import SEED
 from trainer.runs.history import is_finite
 from trainer.runs.private import public
-from trainer.sweep.status import State
+from trainer.sweep.status import DONE, State
 from trainer.sweep.time_left import seconds_left
 from trainer.sweep.watched import Watched
 
@@ -22,7 +22,6 @@ _TAIL = 65_536  # bytes at the end of metrics.jsonl, which have its last row
 
 Now = State | Literal["at chance"]
 FAILED: tuple[Now, ...] = ("crashed", "diverged", "at chance")
-DONE: tuple[Now, ...] = ("finished", "stopped")
 
 
 _BEST_LAST: tuple[Now, ...] = get_args(State)[::-1]

@@ -9,7 +9,7 @@ from trainer.report.pages.charts import MOST_CURVES, Chart, chart_of
 from trainer.report.pages.grids import Grid
 from trainer.report.pages.sections import Bar, Block, Section
 from trainer.report.table import Table
-from trainer.sweep.status import in_unit
+from trainer.sweep.status import DONE, in_unit
 from trainer.text import NONE, duration_text, metric_words, number
 
 TITLE = "Progress"
@@ -117,7 +117,7 @@ def _points(table: Table, progress: Progress) -> Grid:
 
 
 def _said(point: Seen, metric: str) -> str:
-    if point.state in ("finished", "stopped") and point.value is not None:
+    if point.state in DONE and point.value is not None:
         (value,), digits, _ = in_unit([point.value], metric)
         return number(value, digits=digits) + ", stopped" * (point.state == "stopped")
     return "waiting" if point.state == "missing" else point.state
