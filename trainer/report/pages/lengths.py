@@ -1,7 +1,7 @@
 """Sentences about the cost of an accuracy, where a sweep asks for it by runs of several lengths."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from trainer.report.asked import Measured
 from trainer.report.configurations import siblings_of
@@ -110,24 +110,31 @@ def _cut(lengths: Lengths) -> str:
 
 
 def without_cost(table: Table) -> Iterable[str]:
-    """Yield a sentence for each configuration that has runs and no cost, or runs that ended too soon to be in it.
+    """Yield why configurations have runs and no cost, and whose runs ended too soon to be in it.
 
-    Then those out of reach are compared by their accuracy at one length.
+    Then those without a cost are compared by their accuracy at one length.
     """
-    for label, lengths in lengths_of(table).items():
-        if why := why_without(lengths):
-            yield f"For {label}, {why}."
-        elif lengths.cut:
-            yield f"The cost for {label} is {_cut(lengths)}."
-    if (found := at_one_length(table)) is None:
-        return
-    epochs, accuracy = found
-    out_of_reach = [label for label, each in lengths_of(table).items() if each.state in ("not reached", "passed")]
+    lengths = lengths_of(table)
+    whys = {label: why for label, each in lengths.items() if (why := why_without(each))}
+    alike: dict[tuple[str, str], list[str]] = {}  # but a number of runs is that of one
+    for label, why in whys.items():
+        alike.setdefault((why, label if lengths[label].cut else ""), []).append(label)
+    for (why, _), labels in alike.items():
+        yield f"For {f'all {len(labels)} of them' if len(labels) == len(lengths) > 2 else several(labels)}, {why}."
+    for label, each in lengths.items():
+        if each.cut and label not in whys:
+            yield f"The cost for {label} is {_cut(each)}."
+    if found := at_one_length(table):
+        yield from _by_accuracy(*found, [*whys], so_far=table.interim)
+
+
+def _by_accuracy(epochs: float, accuracy: Measured, labels: Sequence[str], *, so_far: bool) -> Iterable[str]:
+    """Yield which of these have a significantly lower or higher accuracy than the reference."""
+    pairs = {label: accuracy.contrasts[label] for label in labels if label in accuracy.contrasts}
     for verdict in ("lower", "higher"):
-        pairs = {label: accuracy.contrasts[label] for label in out_of_reach if label in accuracy.contrasts}
-        if labels := [label for label, pair in pairs.items() if pair.finding == verdict]:
-            surely = "so far significantly" if table.interim else "significantly"
+        if named := [label for label, pair in pairs.items() if pair.finding == verdict]:
+            surely = "so far significantly" if so_far else "significantly"
             yield (
-                f"After {epochs:g} epochs, the test accuracy of {several(labels)} is {surely} {verdict} than that of"
+                f"After {epochs:g} epochs, the test accuracy of {several(named)} is {surely} {verdict} than that of"
                 f" {accuracy.reference}."
             )
