@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 Status = Literal["running", "finished", "stopped", "interrupted", "diverged", "failed"]
-"""stopped: ended early by a server. interrupted: ended by a signal, to be resumed."""
+"""stopped: ended early by its sweep or a server. interrupted: ended by a signal, to be resumed."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainer.config import RunConfig
 from trainer.config.explain import did_you_mean
@@ -19,8 +19,10 @@ from trainer.config.overrides import as_typed, flatten, lay_over
 from trainer.config.recipes import read_stored_file
 from trainer.errors import CheckpointError, ConfigError, DiskError
 from trainer.files import disk_errors, parse_json, write_json
-from trainer.protocols import Status
 from trainer.runs.groups import ROOT, SEED, decisive
+
+if TYPE_CHECKING:
+    from trainer.protocols import Status  # loads torch
 
 _LONGEST_NAME = 255  # bytes, of every common file system
 
@@ -137,7 +139,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
     return object_of(folder / "summary.json")
 
 
-def note_status(folder: Path, status: Status) -> None:
+def note_status(folder: Path, status: "Status") -> None:
     """Write how a run ended into its files, where its sweep knows more than the run did. Raises UserError."""
     for name in ("summary.json", "run.json"):
         if content := object_of(folder / name):
