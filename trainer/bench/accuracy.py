@@ -80,7 +80,9 @@ def bench_accuracy(
     ours = [made[seed] for seed in seeds]
     theirs = [replace(take, machine=made[take.seed].machine) for take in theirs]
     machines = names_of(take.machine for take in ours if take.machine)
-    sides = {name: ours} | ({against.stem: theirs} if against and theirs else {})
+    peer_name = against.stem if against else ""
+    peer_name += " of the peer" * (peer_name == name)  # a network may be called as a script of theirs is
+    sides = {name: ours} | ({peer_name: theirs} if theirs else {})
     measured = {row: columns for side, takes in sides.items() for row, columns in rows(side, takes, machines).items()}
     findings = [finding(side, takes, target, machines) for side, takes in sides.items()]
     charged = "preparation, training and evaluation" if charge_evaluation else "preparation and training"
@@ -89,10 +91,10 @@ def bench_accuracy(
     if had:  # then the device is that of some runs only
         about |= {"from archives": len(had), "made here": len(own)}
         del about["device"]
-    if against and theirs:
+    if theirs:
         found = ratio([made[take.seed].seconds for take in theirs], [take.seconds for take in theirs])
         measured[name]["seconds to theirs, ratio"] = found
-        findings.append(_compared(f"{name} to {against.stem}", found, theirs[0].machine, len(theirs), machines))
+        findings.append(_compared(f"{name} to {peer_name}", found, theirs[0].machine, len(theirs), machines))
         about["pairs"] = len(theirs)
     return result("accuracy", measured, rounds=runs, gpu=compute.measured_on, target=target, **about) | {
         "findings": findings,

@@ -295,6 +295,14 @@ def test_the_peer_takes_turns_with_the_first_new_runs_only(
     assert notes == ["--peer-runs 4: only 2 of our runs can take turns with the peer's"]
 
 
+def test_a_peer_called_as_ours_hides_none_of_our_runs(config: RunConfig, tmp_path: Path, peer: dict[str, Any]) -> None:
+    """legacy/airbench95.py beside the network airbench95."""
+    found = bench_accuracy(
+        config, name="tiny", target=0.5, runs=1, folder=tmp_path, against=Path("tiny.py"), note=lambda _: None
+    )
+    assert [*found["runs"]] == ["tiny", "tiny of the peer"]
+
+
 def test_a_pair_that_was_broken_off_stays_one_and_runs_without_a_peer_are_in_none(
     config: RunConfig, tmp_path: Path, peer: dict[str, Any]
 ) -> None:

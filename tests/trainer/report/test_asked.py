@@ -164,7 +164,7 @@ def test_one_of_two_is_called_higher_only_if_that_is_significant(write_landscape
     for path in [*folder.glob("*-s2"), *folder.glob("*-s3"), *folder.glob("*-s4")]:
         rmtree(path)
     said = finding(read_table(folder)).text
-    assert said.startswith("Between vgg_a_bn and vgg_a, the mean cosine of successive gradients differs by +0.")
+    assert said.startswith("For vgg_a_bn, the mean cosine of successive gradients differs from that of vgg_a by +0.")
     assert "is higher" not in said and "Fewer than three seeds have no verdict" in said
 
 

@@ -1,6 +1,7 @@
 """What something is worth in seconds at equal accuracy: a table of arms and lengths whose answer is known."""
 
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -151,6 +152,14 @@ def test_one_reason_of_several_is_said_once_and_they_are_compared_by_accuracy(wr
         " more values. After 8 epochs, the test accuracy of vgg_sgd is so far significantly lower than that of"
         " vgg_adam."
     )
+
+
+def test_nothing_is_called_lower_while_another_arm_has_too_few_runs(write_arms, tmp_path: Path) -> None:
+    """The correction is for the arms that are tested. Before: the first one with three runs had none."""
+    of = {"vgg_adam": (9, 10), "vgg_sgd": (12, 10), "vgg_adagrad": (9.1, 12)}
+    write_arms(of, only={"vgg_adam": [8], "vgg_sgd": [8], "vgg_adagrad": [8]})
+    shutil.rmtree(tmp_path / "runs" / "ideas" / "vgg_adagrad-8-2")
+    assert "significantly" not in finding(read_table(tmp_path / "runs" / "ideas")).text
 
 
 def test_without_any_cost_the_page_says_so_and_not_that_runs_failed(write_arms) -> None:

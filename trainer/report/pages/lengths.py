@@ -129,7 +129,12 @@ def without_cost(table: Table) -> Iterable[str]:
 
 
 def _by_accuracy(epochs: float, accuracy: Measured, labels: Sequence[str], *, so_far: bool) -> Iterable[str]:
-    """Yield which of these have a significantly lower or higher accuracy than the reference."""
+    """Yield which of these have a significantly lower or higher accuracy than the reference.
+
+    Nothing as long as some have too few runs for a test: the correction is for those that are tested.
+    """
+    if any(pair.finding == "undecided" for pair in accuracy.contrasts.values()):
+        return
     pairs = {label: accuracy.contrasts[label] for label in labels if label in accuracy.contrasts}
     for verdict in ("lower", "higher"):
         if named := [label for label, pair in pairs.items() if pair.finding == verdict]:

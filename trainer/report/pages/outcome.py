@@ -79,9 +79,9 @@ def _difference(contrast: Contrast, words: str, name: str, reference: str) -> st
     said = with_interval(contrast)
     if contrast.finding in ("higher", "lower"):
         return f"For {name}, the {words} is {contrast.finding} than for {reference}: {said}."
-    if not contrast.estimate:
+    if contrast.finding == "identical":
         return f"For {name}, the {words} is the same as for {reference}: {said}."
-    return f"Between {name} and {reference}, the {words} differs by {said}."
+    return f"For {name}, the {words} differs from that of {reference} by {said}."
 
 
 def _after(contrast: Contrast) -> str:
@@ -221,7 +221,9 @@ def _method(asked: Measured) -> str:
     sizes = {len(each) for each in asked.filled.values()} | {each.n for each in asked.contrasts.values()}
     shared = " that both have" if len(sizes) > 1 else ""
     if not asked.outcome.seedwise:
-        test = "Dunnett's and Welch's tests" if several else "Welch's test"
+        tested = {label for label, each in asked.contrasts.items() if each.finding != "undecided"}
+        corrected = max((len(tested.intersection(each.members)) for each in asked.families), default=2) > 1
+        test = "Dunnett's and Welch's tests" if several and corrected else "Welch's test"
         return f"and the interval of {what} by {test}, of all runs: seeds make no pairs here"
     if not any(each.paired for each in asked.contrasts.values()) and asked.unpaired:
         return f"and Welch's interval of {what}, because the seeds cannot be paired{several}"
