@@ -54,6 +54,7 @@ def _images_per_second(overrides: Sequence[str], count: int, batch: int) -> floa
         run_trainer(["train", *overrides, *shape, "train.evaluate_every=1", "--runs", runs])
         (metrics,) = Path(runs).glob("*/metrics.jsonl")
         rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    rows = [row for row in rows if "time/images_per_second" in row]  # of whole epochs; train.log_every adds others
     if len(rows) < 2:
         raise UserError("bench devices: the run finished within its first epoch; nothing is measured")
     return statistics.median(row["time/images_per_second"] for row in rows[1:])

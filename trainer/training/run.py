@@ -48,7 +48,7 @@ from trainer.training.losses import build_loss, build_penalty, refuse_loss_over_
 from trainer.training.memory_error import memory_in_a_line
 from trainer.training.networks import drawn_network, fit_whitening, refuse_ghost_of_one_image, refuse_one_image
 from trainer.training.numerics import numerics
-from trainer.training.optimizers import build_optimizer
+from trainer.training.optimizers import build_optimizer, fused_on
 from trainer.training.parts import Parts
 from trainer.training.process_group import joined, ranks_of
 from trainer.training.ranks import ALONE, RankLostError, Ranks
@@ -219,7 +219,7 @@ def build_parts(config: RunConfig, compute: Compute, image_set: ImageSet, ranks:
     total = batches.steps.of(train.epochs)
     taken = batches.steps.of(train.epochs, most=train.max_steps)
     optimizer = build_optimizer(
-        model, config.optimizer, fused=device.type == "cuda", total_steps=total, dtype=compute.dtype
+        model, config.optimizer, fused=fused_on(device, compute.dtype), total_steps=total, dtype=compute.dtype
     )
     shapes = batches.shapes(batches.steps.seen(train.epochs, max_steps=train.max_steps, swa_epochs=train.swa.epochs))
     smallest = min(images for images, *_ in shapes)

@@ -162,6 +162,18 @@ def test_nothing_is_called_lower_while_another_arm_has_too_few_runs(write_arms, 
     assert "significantly" not in finding(read_table(tmp_path / "runs" / "ideas")).text
 
 
+def test_an_answer_says_how_many_arms_can_be_tested_against_the_control(write_arms, tmp_path: Path) -> None:
+    """Before: `no configuration differs significantly` of arms that had too few runs for a test."""
+    write_arms({"vgg_adam": (9, 10), "vgg_sgd": (9.01, 10), "vgg_adagrad": (9.1, 12)})
+    folder = tmp_path / "runs" / "ideas"
+    for gone, said in (("vgg_adagrad", "of 1 that can be tested, none differs"), ("vgg_sgd", "none can be tested yet")):
+        for epochs in (8, 10, 14):
+            shutil.rmtree(folder / f"{gone}-{epochs}-2")
+        table = read_table(folder)
+        assert f"compared with the control, vgg_adam: {said}, interim." in finding(table).text
+        assert "control, vgg_adam: Welch&#x27;s test" in write_report(table, tmp_path / "out")[0].read_text()
+
+
 def test_without_any_cost_the_page_says_so_and_not_that_runs_failed(write_arms) -> None:
     said = finding(write_arms({"vgg_adam": (50, 10), "vgg_sgd": (100, 10)}))
     assert said.certainty == "no such number"

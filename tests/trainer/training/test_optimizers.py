@@ -17,7 +17,7 @@ from trainer.data.sources import load_image_set
 from trainer.data.steps import Steps
 from trainer.errors import ConfigError
 from trainer.training.device import choose_compute
-from trainer.training.optimizers import build_optimizer, parameter_groups
+from trainer.training.optimizers import build_optimizer, fused_on, parameter_groups
 from trainer.training.optimizers.muon import orthogonalise
 from trainer.training.optimizers.wrappers import Lookahead, Together
 from trainer.training.run import build_parts
@@ -400,3 +400,12 @@ def test_a_state_from_another_machine_leaves_how_an_optimizer_computes(
     assert [{key: group.get(key) for key in flags} for group, flags in zip(ours.param_groups, own, strict=True)] == own
     assert {group["weight_decay"] for group in ours.param_groups} == {0.5}
     steps(net, ours, range(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "fused"),
+    [("cuda", torch.bfloat16, True), ("cuda", torch.float32, True), ("cuda", torch.float16, False),
+     ("cpu", torch.float32, False)],
+)  # fmt: skip
+def test_the_update_is_one_kernel_on_a_gpu_but_not_in_float16(device: str, dtype: torch.dtype, fused: bool) -> None:
+    assert fused_on(torch.device(device), dtype) is fused

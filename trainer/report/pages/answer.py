@@ -260,7 +260,10 @@ def _control(table: Table) -> Iterable[str]:
         for finding, names in named.items()
         if names
     ]
-    found = " and ".join(said) or "no configuration differs significantly"
+    tested = sum(each.finding != "undecided" for each in table.against_control)
+    all_tested = tested == len(table.against_control)
+    none = "no configuration differs significantly" if all_tested else f"of {tested} that can be tested, none differs"
+    found = " and ".join(said) or (none if tested else "none can be tested yet")
     begin, end = ("So far, compared", ", interim") if table.interim else ("Compared", "")
     yield f"{begin} with the control, {table.control_words}: {found}{end}."
 

@@ -61,7 +61,8 @@ def _effect_of(a: Values, b: Values) -> str:
 def with_best(table: Table) -> Grid:
     """Return the difference of each configuration from the best one, and what may be concluded."""
     best = table.ranked[0] if table.ranked else NONE
-    how = "Welch's test" if len(table.against_best) == 1 else "the larger p of Hsu's comparison and Welch's"
+    tested = {each.name for each in table.against_best if each.finding != "undecided"}
+    how = "the larger p of Hsu's comparison and Welch's" if len(tested) > 1 else "Welch's test"
     caption = f"Each configuration {'over' if table.by_ratio else 'minus'} the best, {best}: {how}"
     if sum(each.low is not None for each in table.against_best) > 1:
         caption += f". {bounds_of_the_best(ratio=table.by_ratio)}"
@@ -81,7 +82,9 @@ def bounds_of_the_best(*, ratio: bool) -> str:
 def with_control(table: Table) -> Grid:
     """Return the difference of each configuration from the control that the sweep's file names."""
     pairs_only = all(len(family.members) == 2 for family in table.families)
-    how = "Welch's test" if pairs_only else "the larger p of Dunnett's comparison and Welch's"
+    tested = {each.name for each in table.against_control if each.finding != "undecided"}
+    several = any(len(tested.intersection(family.members)) > 1 for family in table.families)
+    how = "the larger p of Dunnett's comparison and Welch's" if several else "Welch's test"
     if table.asked and table.asked.in_pairs:
         how = "seed by seed" if pairs_only else "seed by seed, corrected after Bonferroni"
     caption = f"Each configuration {'over' if table.by_ratio else 'minus'} the control, {table.control_words}: {how}"

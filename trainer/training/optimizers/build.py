@@ -40,6 +40,14 @@ _OF_NETWORKS = (
 """Arguments that timm's factory only uses if it is given a network."""
 
 
+def fused_on(device: torch.device, dtype: torch.dtype) -> bool:
+    """Return whether a run's optimizer is fused: on CUDA, but not in float16.
+
+    There GradScaler lets a fused step run into an overflow and do nothing. Then SGD keeps a momentum that nobody wrote.
+    """
+    return device.type == "cuda" and dtype != torch.float16
+
+
 def build_optimizer(
     model: nn.Module,
     config: Optimizer,
