@@ -166,7 +166,10 @@ def test_an_answer_says_how_many_arms_can_be_tested_against_the_control(write_ar
     """Before: `no configuration differs significantly` of arms that had too few runs for a test."""
     write_arms({"vgg_adam": (9, 10), "vgg_sgd": (9.01, 10), "vgg_adagrad": (9.1, 12)})
     folder = tmp_path / "runs" / "ideas"
-    for gone, said in (("vgg_adagrad", "of 1 that can be tested, none differs"), ("vgg_sgd", "none can be tested yet")):
+    for gone, said in (
+        ("vgg_adagrad", "of 1 that can be tested, none differs significantly"),
+        ("vgg_sgd", "none can be tested yet"),
+    ):
         for epochs in (8, 10, 14):
             shutil.rmtree(folder / f"{gone}-{epochs}-2")
         table = read_table(folder)
