@@ -261,13 +261,11 @@ def _control(table: Table) -> Iterable[str]:
         if names
     ]
     tested = sum(each.finding != "undecided" for each in table.against_control)
-    all_tested = tested == len(table.against_control)
-    none = (
-        "no configuration differs significantly"
-        if all_tested
-        else f"of {tested} that can be tested, none differs significantly"
-    )
-    found = " and ".join(said) or (none if tested else "none can be tested yet")
+    none = "none can be tested yet"
+    if tested:
+        who = "no configuration" if tested == len(table.against_control) else f"of {tested} that can be tested, none"
+        none = f"{who} differs significantly"
+    found = " and ".join(said) or none
     begin, end = ("So far, compared", ", interim") if table.interim else ("Compared", "")
     yield f"{begin} with the control, {table.control_words}: {found}{end}."
 
