@@ -95,12 +95,15 @@ def _p(table: Table, expected: Expected) -> float:
 
 
 def _by_test(table: Table, expected: Expected, p: float | None) -> Judged:
-    """Return the outcome of a test, which is no verdict while runs or numbers are missing: docs/statistics.md."""
+    """Return the outcome of a test, which is no verdict while runs or numbers are missing: docs/statistics.md.
+
+    Nor is it one where seeds were added until something else was decided, since the test is for a fixed number.
+    """
     a, b = (table.scaled[label] for label in (expected.a, expected.b))
     marks = _marks(table, expected)
     subject = "".join(f", {mark}" for mark in marks)
-    final = not {"interim", _NO_NUMBER} & set(marks)
-    if identical(a, b):
+    final = not {"interim", "seeds until decided", _NO_NUMBER} & set(marks)
+    if identical(a, b) and min(len(a), len(b)) >= FEWEST_FOR_A_VERDICT:
         return Judged(expected, final and expected.sign == "~", f"identical results{subject}")
     if p is None:
         said = ", ".join(f"{label} has {len(table.samples[label])}" for label in (expected.a, expected.b))

@@ -10,6 +10,7 @@ from trainer.report.folders import Problem, Read, read_results, run_folders
 from trainer.runs.archive import SUFFIX, is_archive, merged, read_archive, stem_of
 from trainer.runs.archive_lines import entry_of
 from trainer.runs.have import brought_into
+from trainer.runs.private import public_config
 from trainer.runs.results import Result, read_result
 from trainer.sweep.file import Sweep, parse_sweep, read_sweep
 from trainer.sweep.header import read_header, with_added, with_until
@@ -24,6 +25,7 @@ class Source:
     folder: Path | None
     archives: tuple[Path, ...] = ()
     given: Path | None = None  # the sweep's file that somebody named, which is read in place of theirs
+    places: tuple[Path, Path | None] | None = None  # folder of runs and of archives, where it was named and looked up
 
     @property
     def all_archives(self) -> tuple[Path, ...]:
@@ -64,12 +66,18 @@ def read_source(source: Source, read: Read = read_result) -> Contents:
     archives = [read_archive(path) for path in source.all_archives]
     results, problems = read_results(run_folders(source.folder) if source.folder else (), read)
     if archives:
-        entries = [*map(entry_of, results), *(entry for archive in archives for entry in archive.entries)]
+        own = map(entry_of, map(_as_archived, results))
+        entries = [*own, *(entry for archive in archives for entry in archive.entries)]
         results = [entry.result for entry in merged(entries)]
     text, file = sweep_text([archive.sweep for archive in archives]), None
     if own := source.sweep_file:
         text, file = own.read_text(encoding="utf-8-sig", errors="replace"), own
     return Contents(tuple(results), tuple(problems), text, file)
+
+
+def _as_archived(result: Result) -> Result:
+    """Return a run with the paths that an archive has in its config, or else it would be another configuration."""
+    return replace(result, history=replace(result.history, config=public_config(result.config)))
 
 
 def read_given(file: Path, kept: str | None) -> Sweep:
@@ -124,7 +132,9 @@ def source_of(name: str, runs: Path, archives: Path | None) -> Source | None:
     folder = runs / name
     packed = archives / f"{name}{SUFFIX}" if archives else None
     found = Source(
-        folder if folder.is_dir() and _has_runs(folder) else None, (packed,) if packed and packed.is_file() else ()
+        folder if folder.is_dir() and _has_runs(folder) else None,
+        (packed,) if packed and packed.is_file() else (),
+        places=(runs, archives),
     )
     return found if found.folder or found.archives else None
 
@@ -190,7 +200,8 @@ def _are_one(source: Source, other: Source) -> bool:
 def _joined(source: Source, *others: Source) -> Source:
     for other in others:
         packed = dict.fromkeys((*other.archives, *source.archives))
-        source = Source(other.folder or source.folder, tuple(packed), other.given or source.given)
+        places = other.places or source.places
+        source = Source(other.folder or source.folder, tuple(packed), other.given or source.given, places)
     return source
 
 
@@ -241,8 +252,11 @@ def _begun(runs: Path, archives: Path | None) -> list[str]:
 
 
 def beside(source: Source, name: str) -> Source | None:
-    """Return the runs of another name in the same places. None if there are none."""
+    """Return the runs of another name in the same places, also where a source of a name has none. None if none are."""
     folder = source.folder.parent / name if source.folder else None
     packed = tuple(path for each in source.archives if (path := each.with_name(f"{name}{SUFFIX}")).is_file())
-    found = Source(folder if folder and folder.is_dir() else None, packed)
-    return found if found.folder or found.archives else None
+    found = [Source(folder if folder and folder.is_dir() and _has_runs(folder) else None, packed)]
+    if source.places and (there := source_of(name, *source.places)):
+        found.insert(0, there)
+    joined = _joined(*found)
+    return joined if joined.folder or joined.archives else None

@@ -19,10 +19,19 @@ from trainer.report.folders import Problem, Read, read_results, runs_of
 from trainer.report.published.comparisons import Answer, answers_of, authors_answers_of
 from trainer.report.published.filed import resolved
 from trainer.report.published.readings import read_otherwise_by, readings_of
-from trainer.report.sources import Contents, Source, as_asked, beside, find_sources, read_given, read_source
+from trainer.report.sources import (
+    Contents,
+    Source,
+    as_asked,
+    beside,
+    find_sources,
+    read_given,
+    read_source,
+    source_of,
+)
 from trainer.report.table import Table
 from trainer.runs import groups
-from trainer.runs.archive import SUFFIX, is_archive
+from trainer.runs.archive import is_archive
 from trainer.runs.bands import RATE
 from trainer.runs.outcomes import EPOCHS
 from trainer.runs.results import read_result
@@ -121,7 +130,7 @@ def read_table_of(source: Source, read: Read = read_result) -> Table:
         margin=header.margin or (header.until.margin if header.until else None),
         means=header.seeds_per_point > 1,
     )
-    return _answered(table, sweep, read)
+    return _answered(table, sweep, beside(source, f"{AUTHORS}{sweep.name}"), read)
 
 
 def unrun_table(name: str, runs: Path, archives: Path | None = None) -> Table | None:
@@ -131,10 +140,9 @@ def unrun_table(name: str, runs: Path, archives: Path | None = None) -> Table | 
     """
     if not (FOLDER / f"{name}.yaml").is_file():
         return None
-    places = Source(runs / name, (archives / f"{name}{SUFFIX}",) if archives else ())
-    if beside(places, f"{AUTHORS}{name}"):
-        return _without_runs(name, places)
-    return replace(_planned_table(name), folder=runs / name, source=places)
+    if after_code := source_of(f"{AUTHORS}{name}", runs, archives):
+        return replace(_without_runs(name, after_code), folder=runs / name)
+    return replace(_planned_table(name), folder=runs / name)
 
 
 @cache
@@ -143,18 +151,20 @@ def _planned_table(name: str) -> Table:
     return _without_runs(name, None)
 
 
-def _without_runs(name: str, places: Source | None) -> Table:
+def _without_runs(name: str, after_code: Source | None) -> Table:
     sweep = read_sweep(FOLDER / f"{name}.yaml")
     varied = [key for key in sweep.varied if key != groups.SEED]
     configurations, missing, expected = of_sweep(sweep, varied, [])
-    folder = places.folder if places and places.folder else Path(name)
-    none = (folder, _question(sweep), "test/accuracy", True, tuple(varied))
-    table = Table(name, *none, tuple(configurations), (), tuple(missing), (), expected, source=places)
-    return _answered(table, sweep)
+    none = (Path(name), _question(sweep), "test/accuracy", True, tuple(varied))
+    table = Table(name, *none, tuple(configurations), (), tuple(missing), (), expected)
+    return _answered(table, sweep, after_code)
 
 
-def _answered(table: Table, sweep: Sweep, read: Read = read_result) -> Table:
-    """Return a sweep's table with its answers to published rows, under either reading."""
+def _answered(table: Table, sweep: Sweep, after_code: Source | None, read: Read = read_result) -> Table:
+    """Return a sweep's table with its answers to published rows, under either reading.
+
+    `after_code` has the runs at the settings of its authors' public code.
+    """
     answered = tuple(experiment for experiment in experiments() if experiment.sweep == sweep.name)
     if not answered and not read_otherwise_by(sweep.name):
         return table
@@ -162,15 +172,16 @@ def _answered(table: Table, sweep: Sweep, read: Read = read_result) -> Table:
     configurations = [
         each if each.config else replace(each, config=filed[each.label].config) for each in table.configurations
     ]
-    after_code = beside(table.source, f"{AUTHORS}{sweep.name}") if table.source else None
-    theirs = read_table_of(after_code, read).configurations if after_code else ()
+    theirs = read_table_of(after_code, read) if after_code else None
+    fitting = [*(theirs.configurations if theirs else ()), *configurations]
     answers = answers_of(answered, configurations, filed)
     return replace(
         table,
         configurations=tuple(configurations),
         answers=tuple(answers),
+        problems=(*table.problems, *(theirs.problems if theirs else ())),
         readings=tuple(readings_of(sweep.name, configurations, filed)),
-        authors=tuple(_planned(authors_answers_of(answered, [*theirs, *configurations]), answers)),
+        authors=tuple(_planned(authors_answers_of(answered, fitting), answers)),
     )
 
 

@@ -1,15 +1,16 @@
 """The control of a sweep: what each configuration is compared with.
 
-It is one configuration, or one choice, such as `order=[linear,norm,act]`. In the last case each configuration is
-compared with the one that has this choice and is the same in all else: a family of comparisons for each combination of
-the other choices.
+It is one configuration, or choices of some keys, such as `order=[linear,norm,act]`. In the last case each
+configuration is compared with the one that has these choices and is the same in all else: a family of comparisons for
+each combination of the other choices.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Protocol
 
-from trainer.runs.groups import identity, label
+from trainer.runs.groups import identity, label, value_text
 
 
 @dataclass(frozen=True)
@@ -38,18 +39,19 @@ def families_of(name: str, configurations: Sequence[Named]) -> list[Family]:
     labels = tuple(each.label for each in configurations)
     if name in labels:
         return [Family(name, labels)]
-    key = _key_of(name, configurations)
-    if key is None:
+    keys = _keys_of(name, configurations)
+    if not keys:
         return []
     grouped: dict[str, list[Named]] = {}
     for each in configurations:
-        rest = {other: value for other, value in each.values.items() if other != key}
+        rest = {other: value for other, value in each.values.items() if other not in keys}
         grouped.setdefault(identity(rest), []).append(each)
-    return [
-        Family(control.label, tuple(each.label for each in members))
-        for members in grouped.values()
-        if (control := next((each for each in members if label({key: each.values.get(key)}) == name), None))
-    ]
+    found: list[Family] = []
+    for members in grouped.values():
+        called = (each for each in members if label({key: each.values.get(key) for key in keys}) == name)
+        if control := next(called, None):
+            found.append(Family(control.label, tuple(each.label for each in members)))
+    return found
 
 
 def choices_of(configurations: Sequence[Named]) -> list[str]:
@@ -71,22 +73,27 @@ def pairs_of(families: Sequence[Family], labels: Sequence[str]) -> tuple[tuple[i
 
 def in_words(name: str, configurations: Sequence[Named]) -> str:
     """Return a control, and what is the same as in it: `order=[linear,norm,act] with the same recipe`."""
-    key = _key_of(name, configurations)
-    if key is None or any(each.label == name for each in configurations):
+    keys = _keys_of(name, configurations)
+    if not keys or any(each.label == name for each in configurations):
         return name
-    others = dict.fromkeys(other for each in configurations for other in each.values if other != key)
+    others = dict.fromkeys(other for each in configurations for other in each.values if other not in keys)
     words = [other.removesuffix(".name").rpartition(".")[2] for other in others]
     return f"{name} with the same {' and '.join(words)}"
 
 
-def _key_of(name: str, configurations: Sequence[Named]) -> str | None:
-    """Return the key of a choice that is so called, if the configurations vary others, too."""
-    return next(
-        (
-            key
-            for each in configurations
-            for key, value in each.values.items()
-            if len(each.values) > 1 and label({key: value}) == name
-        ),
-        None,
+def _keys_of(name: str, configurations: Sequence[Named]) -> tuple[str, ...]:
+    """Return the keys of choices that are so called, as few as can be, if the configurations vary others, too."""
+    parts = name.split(", ")
+    found = (
+        keys
+        for size in range(1, len(parts) + 1)
+        for each in configurations
+        for keys in combinations([key for key, value in each.values.items() if _names(key, value, parts)], size)
+        if size < len(each.values) and label({key: each.values[key] for key in keys}) == name
     )
+    return next(found, ())
+
+
+def _names(key: str, value: Any, parts: Sequence[str]) -> bool:
+    """Return whether a choice is one of the parts of a label: under the last part of its key, or under all of it."""
+    return label({key: value}) in parts or f"{key}={value_text(value)}" in parts

@@ -84,13 +84,19 @@ class _Tests:
     """Both tests of a pair, with what they take from the table."""
 
     noise: Pooled
-    shares: tuple[float, ...]  # sqrt(n / (n + n_reference)) of each that can be tested
+    shares: tuple[float, ...]  # sqrt(n / (n + n_reference)) of each that is compared
     two_sided: bool
 
     @classmethod
     def of(cls, filled: Mapping[str, Values], reference: str, *, two_sided: bool) -> "_Tests | None":
+        """Return the tests of samples against one: the best of all if they are one-sided, or else a control.
+
+        A control was named before the runs, so what cannot be tested needs no correction. The best was picked among
+        all, also those of too few runs.
+        """
         ours = filled[reference]
-        sizes = [len(each) for name, each in filled.items() if name != reference and can_be_tested(each, ours)]
+        others = [each for name, each in filled.items() if name != reference]
+        sizes = [len(each) for each in others if (can_be_tested if two_sided else _differs)(each, ours)]
         noise = pooled({name: sample for name, sample in filled.items() if len(sample) >= FEWEST_FOR_A_VERDICT})
         shares = tuple(math.sqrt(n / (n + len(ours))) for n in sizes)
         return cls(noise, shares, two_sided) if noise else None
@@ -170,6 +176,10 @@ def can_be_tested(sample: Values, ours: Values) -> bool:
     if min(len(sample), len(ours)) < FEWEST_FOR_A_VERDICT or identical(sample, ours):
         return False
     return len(set(sample.values())) > 1 or len(set(ours.values())) > 1
+
+
+def _differs(sample: Values, ours: Values) -> bool:
+    return not identical(sample, ours)
 
 
 def top_group(samples: Mapping[str, Values], comparisons: Sequence[Comparison], *, highest: bool = True) -> list[str]:

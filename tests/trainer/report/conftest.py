@@ -62,7 +62,7 @@ def write_run() -> WriteRun:
             "precision": "float32",
             "python": "3.11.7",
             "versions": {"torch": "2.11.0"},
-            "machine": {"system": "Linux", "cores": 2},
+            "machine": {"system": "Linux", "processor": "a processor", "cores": 2},
             "status": status,
         }
         (folder / "run.json").write_text(json.dumps(provenance))

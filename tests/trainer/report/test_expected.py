@@ -124,6 +124,25 @@ def test_where_seeds_were_added_until_decided_its_decisions_count(folder: Path) 
     assert found[2].why.startswith("the design does not compare them")
 
 
+def test_an_outcome_of_seeds_that_were_added_until_something_else_was_decided_has_no_verdict(folder: Path) -> None:
+    """Before: met, by a test for a fixed number of seeds."""
+    table = read_table(folder)
+    until = Decided(Until("best", "", 3, 10, None), (), (), 0)
+    marked = [replace(each, until_decided=True) for each in table.configurations]
+    samples = {each.label: each.sample() for each in table.configurations}
+    asked = Measured(Outcome("test/accuracy"), samples)
+    for configurations, met in ((marked, False), (table.configurations, True)):
+        found = replace(table, configurations=tuple(configurations), decided=until, asked=asked)
+        assert [each.met for each in judge(found, [read_expected("cosine > linear", found)])] == [met]
+
+
+def test_two_runs_that_are_identical_are_too_few_for_an_equivalence(write_schedules) -> None:
+    """Before: met."""
+    table = replace(read_table(write_schedules({"cosine": [0.9, 0.91], "step": [0.9, 0.91]})), margin=0.5)
+    (found,) = judge(table, [read_expected("cosine ~ step", table)])
+    assert not found.met and found.why.startswith("a test needs 3 runs each")
+
+
 def test_an_accuracy_as_an_outcome_makes_no_pairs_as_on_its_page(folder: Path) -> None:
     """Before: the paired t-test, p < 0.001, where the page has Welch's."""
     cosine, step = ({seed: low + rise * seed for seed in range(5)} for low, rise in ((90.0, 1.0), (89.0, 1.01)))

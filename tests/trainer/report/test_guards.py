@@ -44,6 +44,9 @@ def test_runs_that_differ_in_what_is_compared_alone_have_no_guard(two: Path) -> 
         ("revision", {"git": {"revision": "fedcba9876543210", "dirty": False}}),
         ("revision", {"git": {"revision": "0123456789abcdef", "dirty": True}}),
         ("torch", {"versions": {"torch": "1.0"}}),
+        ("cores", {"machine": {"system": "Linux", "cores": 4}}),
+        ("processor", {"machine": {"system": "Linux", "cores": 2, "processor": "another"}}),
+        ("device", {"resumed": [{"device": "another GPU"}]}),
     ],
 )
 def test_another_mixture_of_machines_or_code_is_named(two: Path, name: str, origin: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from trainer.errors import UserError
 from trainer.report.asked import siblings_of
-from trainer.report.pages import outcome
+from trainer.report.pages import lengths, outcome
 from trainer.report.pages.answer import finding
 from trainer.report.pages.write import write_report
 from trainer.report.siblings import Siblings
@@ -152,6 +152,19 @@ def test_one_reason_of_several_is_said_once_and_they_are_compared_by_accuracy(wr
         " more values. After 8 epochs, the test accuracy of vgg_sgd is so far significantly lower than that of"
         " vgg_adam."
     )
+
+
+def test_without_a_control_seconds_and_accuracies_have_each_their_own_best(write_arms) -> None:
+    """Before: accuracies were compared with the arm of the fewest seconds, as if that had been named before the runs.
+
+    So the test was of that arm alone, and not one of the best among all.
+    """
+    of = {"vgg_adam": (9, 20), "vgg_sgd": (10, 10), "vgg_adagrad": (9.1, 20)}
+    table = write_arms(of, SWEEP.replace("# Control:  vgg_adam\n", ""))
+    assert table.asked and table.asked.reference == "vgg_sgd"
+    _, accuracy = lengths.at_one_length(table) or (0, None)
+    assert accuracy and accuracy.reference == "vgg_adam" and not accuracy.families
+    assert outcome.outcome(table).caption.endswith("in the same way, each by itself with its own best")
 
 
 def test_nothing_is_called_lower_while_another_arm_has_too_few_runs(write_arms, tmp_path: Path) -> None:

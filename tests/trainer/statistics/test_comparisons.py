@@ -107,6 +107,16 @@ def test_of_several_configurations_the_best_in_the_data_is_not_called_different(
     assert {each.finding for each in with_best({name: samples[name] for name in "ac"})} == {"lower"}
 
 
+def test_the_best_of_three_was_picked_among_three_also_if_one_has_two_runs() -> None:
+    """Before: it was tested as one of two, and the other one was called lower."""
+    samples = table(5.0, 0.0, 4.9)
+    short = samples | {"c": {seed: samples["c"][seed] for seed in range(2)}}
+    found = {each.name: each for each in with_best(short)}
+    assert {name: each.finding for name, each in found.items()} == {"b": "not the best", "c": "undecided"}
+    assert found["b"].high == 0.0
+    assert {each.name: each.finding for each in with_control(short, "a")} == {"b": "lower", "c": "undecided"}
+
+
 def test_bounds_are_hsus_constrained_ones() -> None:
     """Of a configuration minus the best of all others, which may be each of the top group: Hsu 1984."""
     samples = table(5.0, 4.5, 0.0, 1.0, n=5)

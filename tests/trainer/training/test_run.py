@@ -256,6 +256,8 @@ def test_a_gpu_is_in_the_provenance() -> None:
     assert found["machine"] == plain["machine"] | {"capability": "9.0"}
     assert origin_of(found)["capability"] == "9.0"
     assert "capability" not in origin_of(plain)
+    assert origin_of(plain | {"resumed": [found]})["cuda"] == "13.0"
+    assert origin_of(plain | {"resumed": [plain, {"device": "CPU"}]})["device"] == "NVIDIA H200, then CPU"
 
 
 @pytest.mark.parametrize("running", [False, True])

@@ -12,6 +12,7 @@ from trainer.panels.rows_curves import ablation
 from trainer.panels.rows_probes import in_stretches
 from trainer.report.configurations import Configuration, siblings_of
 from trainer.report.folders import Run
+from trainer.report.published.comparisons import of_the_last_epoch
 from trainer.report.table import Table
 from trainer.runs.bands import rate_of, rows_of
 from trainer.runs.groups import counted
@@ -104,12 +105,14 @@ def _groups(configurations: Sequence[Configuration]) -> Histories:
 def _ablation(table: Table, ranked: Sequence[Configuration]) -> Chart | None:
     """Draw test accuracies, even if the table's metric is another one.
 
-    Published figures are drawn only beside runs of the published settings. Any other would be no comparison.
+    Published figures are drawn only beside runs of the published settings, and if they are of the last epoch as the
+    means are. Any other would be no comparison.
     """
     published = {
         each.answer.configuration.label: each.figure.value
         for each in table.comparisons
-        if each.headline and each.answer.configuration and not each.answer.differences and each.figure.unit == "%"
+        if each.headline and each.answer.configuration and not each.answer.differences
+        if of_the_last_epoch(each.answer, each.figure)
     }
     groups = _groups([each for each in ranked if each.sample("test_acc")])
     rows = ablation(groups, published=published)
@@ -119,7 +122,8 @@ def _ablation(table: Table, ranked: Sequence[Configuration]) -> Chart | None:
     about += _epoch_of(ranked)
     means = [(row["accuracy"], row["group"].rpartition(" (n=")[0]) for row in rows if row["kind"] == "mean"]
     (best, first), (worst, last) = means[0], means[-1]
-    alt = f"Means from {best:.2f} of {first} to {worst:.2f} of {last}; the table has all figures."
+    to = f" to {worst:.2f} of {last}" if len(means) > 1 else ""
+    alt = f"{'Means from' if to else 'A mean of'} {best:.2f} of {first}{to}; the table has all figures."
     return chart_of("ablation", rows, about, alt)
 
 

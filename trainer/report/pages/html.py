@@ -38,8 +38,9 @@ _READING = (
     "A run fails if it diverges, or if its test accuracy is not above guessing while another run of the table has"
     " learned. Failed runs are counted, and are in no mean.",
     "A sweep whose question is not about accuracy names its outcome. One that is always positive, as a width or a beta,"
-    " is compared by the ratio of runs of one seed: the mean of the log ratios with its t-interval. Cosines, which may"
-    " be negative, are compared by differences.",
+    " is compared by ratios, and cosines, which may be negative, by differences. What probes measure is compared with a"
+    " control seed by seed: the mean over the seeds, of log ratios for ratios, with its t-interval. Seconds, accuracies"
+    " and the cost of an accuracy make no pairs.",
     "Each configuration is compared with the best one, by two tests that must both find the difference: Hsu's for one"
     " spread and all comparisons at once, and Welch's for the spreads of the two. If none is better than all others,"
     " one is called so in at most 5 of 100 tables. Of three and more, the others are at most not the best: another one"

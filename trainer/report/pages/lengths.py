@@ -29,7 +29,7 @@ def twin_of(table: Table) -> Measured | None:
     outcome = Outcome(f"lengths/{cost}@{table.asked.outcome.target:g}")
     samples = {label: each.costs(cost) for label, each in lengths.items()}
     asked = table.asked
-    return Measured(outcome, samples, asked.control or asked.reference, highest=False, named=asked.named)
+    return Measured(outcome, samples, asked.control, highest=False, named=asked.named)
 
 
 def at_one_length(table: Table) -> tuple[float, Measured] | None:
@@ -42,8 +42,7 @@ def at_one_length(table: Table) -> tuple[float, Measured] | None:
     if table.asked is None or epochs is None:
         return None
     samples = {label: each.accuracies(epochs) for label, each in lengths.items()}
-    control = table.asked.control or table.asked.reference
-    return epochs, Measured(Outcome("headline/accuracy"), samples, control, named=table.asked.named)
+    return epochs, Measured(Outcome("headline/accuracy"), samples, table.asked.control, named=table.asked.named)
 
 
 def how_read(lengths: Iterable[Lengths]) -> str:

@@ -31,12 +31,24 @@ def provenance(table: Table) -> Grid:
 
 
 def origin_of(provenance: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a run was computed with: revision, device, precision, system, Python and packages."""
+    """Return what a run was computed with: revision, device, precision, processor, system, Python and packages.
+
+    Of a run that was resumed with another, both are named: `2.14.0, then 2.15.0`.
+    """
+    resumed = [each for each in provenance.get("resumed") or [] if isinstance(each, Mapping)]
+    segments = [*map(_of_segment, (provenance, *resumed))]
+    names = dict.fromkeys(name for segment in segments for name in segment)
+    return {name: ", then ".join(dict.fromkeys(each[name] for each in segments if name in each)) for name in names}
+
+
+def _of_segment(provenance: Mapping[str, Any]) -> dict[str, str]:
     git, versions, machine = provenance.get("git"), provenance.get("versions"), _mapping(provenance.get("machine"))
     found = {
         "revision": _revision(git) if isinstance(git, Mapping) else None,
         "device": provenance.get("device"),
         "precision": provenance.get("precision"),
+        "processor": machine.get("processor"),
+        "cores": machine.get("cores"),
         "capability": machine.get("capability"),
         "system": machine.get("system"),
         "Python": provenance.get("python"),

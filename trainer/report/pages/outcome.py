@@ -163,6 +163,7 @@ def outcome(table: Table) -> Grid:
         caption += f". {how_read(lengths.values())}. Charged are preparation and training"
     if accuracy:
         caption += ". Epochs and accuracies are compared in the same way, each by itself"
+        caption += "" if accuracy.families else " with its own best"
     texts = [place for place, title in enumerate(header) if title in (name, "how", "finding", "top group")]
     return Grid(caption, header, rows, tuple(texts))
 

@@ -61,10 +61,10 @@ def _effect_of(a: Values, b: Values) -> str:
 def with_best(table: Table) -> Grid:
     """Return the difference of each configuration from the best one, and what may be concluded."""
     best = table.ranked[0] if table.ranked else NONE
-    tested = {each.name for each in table.against_best if each.finding != "undecided"}
-    how = "the larger p of Hsu's comparison and Welch's" if len(tested) > 1 else "Welch's test"
+    of_several = sum(each.finding != "identical" for each in table.against_best) > 1
+    how = "the larger p of Hsu's comparison and Welch's" if of_several else "Welch's test"
     caption = f"Each configuration {'over' if table.by_ratio else 'minus'} the best, {best}: {how}"
-    if sum(each.low is not None for each in table.against_best) > 1:
+    if of_several and any(each.low is not None for each in table.against_best):
         caption += f". {bounds_of_the_best(ratio=table.by_ratio)}"
     return _against(table, table.against_best, caption, dict.fromkeys(table.verdicts, best))
 

@@ -178,7 +178,7 @@ def comparison_of(answer: Answer, figure: Figure, *, headline: bool) -> Comparis
         interval = prediction_interval(values, rounding=figure.rounding)
         if judged != "undecided" and not figure.bound:
             p = prediction_p(figure.value, values, rounding=figure.rounding)
-        if _of_the_last_epoch(answer, figure) and (others := answer.sample("best_test_acc")) and others != sample:
+        if of_the_last_epoch(answer, figure) and (others := answer.sample("best_test_acc")) and others != sample:
             best = verdict(figure.value, [*others.values()], rounding=figure.rounding, bound=figure.bound)
     elif figure.judged == "exactly" and values:  # the same in each run, so one run is enough
         low, high = interval = (min(values) - figure.rounding, max(values) + figure.rounding)
@@ -187,7 +187,7 @@ def comparison_of(answer: Answer, figure: Figure, *, headline: bool) -> Comparis
     return Comparison(answer, figure, headline, sample, judged, interval, p, best)
 
 
-def _of_the_last_epoch(answer: Answer, figure: Figure) -> bool:
+def of_the_last_epoch(answer: Answer, figure: Figure) -> bool:
     """Return whether a figure is the test accuracy of a run's last epoch, which a report may name by its number."""
     if figure.measure == "test_acc":
         return True

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from shutil import copy
+from shutil import copy, rmtree
 from typing import Any
 
 import pytest
@@ -11,8 +11,10 @@ import yaml
 from trainer.config import load_config
 from trainer.config.overrides import flatten
 from trainer.published import rows
+from trainer.report.pack import pack
 from trainer.report.pages import beside, grids
 from trainer.report.pages.answer import finding
+from trainer.report.pages.charts import charts_of
 from trainer.report.pages.export import as_json
 from trainer.report.pages.index import Line, as_markdown, catalogue
 from trainer.report.pages.index import as_json as index_json
@@ -20,7 +22,8 @@ from trainer.report.pages.sentences import verdict_of
 from trainer.report.published.authors import facts_of, repositories
 from trainer.report.published.comparisons import Answer
 from trainer.report.published.grades import Grade, Open, authors_run, grade_of
-from trainer.report.tables import read_table
+from trainer.report.table import Table
+from trainer.report.tables import read_table, read_tables
 from trainer.runs.groups import identity
 from trainer.sweep.file import read_sweep
 from trainer.sweep.points import points_of
@@ -199,6 +202,23 @@ def test_a_row_has_a_verdict_under_each_of_two_readings(both: Path, tmp_path: Pa
     assert "94.65 ± 0.05 (n=3), higher, interim, settings close to the authors' public code |" in page
 
 
+@pytest.mark.parametrize("packed", ["lr_scheduler", "authors_lr_scheduler"])
+def test_the_authors_runs_are_found_in_another_kind_of_place_than_the_sweep(
+    both: Path, packed: str, tmp_path: Path
+) -> None:
+    """Before: `trainer report NAME` lost the authors' runs of a folder where the sweep's were in an archive."""
+
+    def verdicts(table: Table) -> dict[str, str]:
+        return {each.answer.name: verdict_of(each) for each in table.authors_comparisons if each.headline}
+
+    expected = verdicts(read_table(both))
+    archive = tmp_path / "archives" / f"{packed}.jsonl.gz"
+    pack([packed], archive, both.parent)
+    rmtree(both.parent / packed)
+    (table,) = read_tables(["lr_scheduler"], both.parent, archive.parent)
+    assert verdicts(table) == expected
+
+
 def test_the_index_counts_verdicts_by_grade_and_with_their_marks(both: Path, tmp_path: Path) -> None:
     """Before: `consistent | 1` of a verdict that is interim, and nothing said which grade it has."""
     lines, tables = catalogue(both.parent)
@@ -230,6 +250,25 @@ def test_the_best_epoch_has_a_verdict_too_where_a_report_names_the_last_one_by_n
     assert (line.comparison.verdict, line.comparison.on_best_epoch) == ("lower", "consistent")
     page = as_markdown([line], [], beside=tmp_path)
     assert "| lower, by the best epoch consistent | chosen by us (" in page
+
+
+def test_a_figure_of_the_best_epoch_is_not_drawn_beside_means_of_the_last_one(tmp_path: Path, write_run) -> None:
+    """Before: the chart of `handmade` had the reports' best epochs as ticks beside our last ones."""
+    drawn: dict[str, set[str]] = {}
+    for sweep, word in (("handmade", "best_test_acc"), ("loss", "test_acc")):
+        folder = tmp_path / "runs" / sweep
+        folder.mkdir(parents=True)
+        copy(SWEEPS / f"{sweep}.yaml", folder)
+        for number, point in enumerate(points_of(read_sweep(SWEEPS / f"{sweep}.yaml"))):
+            run = write_run(folder / f"s{number}", ["seed=0"], accuracy=0.5, best=0.6)
+            config = load_config(point.overrides, complete=complete_parts).config.model_dump(mode="json")
+            (run / "config.yaml").write_text(yaml.safe_dump(config))
+        table = read_table(folder)
+        heads = [each for each in table.comparisons if each.headline and each.answer.configuration]
+        assert {each.figure.measure for each in heads} == {word}
+        (chart,) = (each for each in charts_of(table) if each.name == "ablation")
+        drawn[sweep] = {row["kind"] for row in chart.spec["data"]["values"]}
+    assert "published" not in drawn["handmade"] and "published" in drawn["loss"]
 
 
 def test_a_run_with_one_other_setting_is_not_the_authors_reading(both: Path) -> None:
