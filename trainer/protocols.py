@@ -62,7 +62,8 @@ class Progress:
     epoch: int  # the present one, from 1
     epochs: float  # of the whole run
     step_in_epoch: int
-    steps_per_epoch: int
+    steps_per_epoch: int  # of the present one, as are its images
+    images_per_epoch: int
     metrics: Mapping[str, float]  # the latest known: train/loss, train/accuracy, time/images_per_second
 
 

@@ -65,7 +65,7 @@ class _Turns:
         self._since = time.perf_counter()
 
     def progress(self, progress: Progress) -> None:
-        self.images = progress.steps_per_epoch * self.step.batch
+        self.images = progress.images_per_epoch
 
     def log(self, record: Record) -> None:
         if "time/train_seconds" not in record.metrics or record.epoch % 1:

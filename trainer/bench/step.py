@@ -32,7 +32,7 @@ def bench_step(configs: Iterable[RunConfig], *, rounds: int = 5, steps: int = 3)
     compute = next(iter(built.values())).compute
     sides: dict[str, Callable[[], float]] = {}
     for name, step in built.items():  # a product beside each, since a shared machine changes its speed within a round
-        sides |= {_product(name): partial(products_per_second, compute), name: partial(step.images_per_second, steps)}
+        sides |= {_product(name): step.products_per_second, name: partial(step.images_per_second, steps)}
     rates = in_turns(sides, rounds=rounds)
     measured: dict[str, dict[str, Spread]] = {}
     for name, step in built.items():
@@ -77,6 +77,11 @@ class BareStep:
         self()
         return self.batch * steps / self.compute.timed(lambda: [self() for _ in range(steps)])
 
+    def products_per_second(self) -> float:
+        """Return the floating-point operations per second of products of matrices in the step's format."""
+        with numerics(self._parts.config):
+            return products_per_second(self.compute)
+
 
 def noise(count: int) -> ImageSet:
     """Return images of 3x32x32 random levels with ten classes in turn, for training and for the test."""
@@ -86,7 +91,10 @@ def noise(count: int) -> ImageSet:
 
 
 def products_per_second(compute: Compute, side: int = _SIDE) -> float:
-    """Return the floating-point operations per second of a product of two square matrices in the run's precision."""
+    """Return the floating-point operations per second of a product of two square matrices.
+
+    It is in the run's precision within its `numerics`, since TF32 is a setting of the process.
+    """
     a, b = (torch.ones(side, side, dtype=compute.dtype, device=compute.device) for _ in range(2))
     return 2 * side**3 * _PRODUCTS / compute.timed(lambda: [a @ b for _ in range(_PRODUCTS)])
 

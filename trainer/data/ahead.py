@@ -62,6 +62,7 @@ class Ahead(Generic[T]):
     def _drawn(self, epoch: int, draw: Callable[[int], T]) -> tuple[T, torch.cuda.Event | None]:
         if not self._stream:
             return draw(epoch), None
+        torch.cuda.set_device(self._stream.device)  # else this thread would take memory on the first GPU
         with torch.cuda.stream(self._stream):
             draws = draw(epoch)
         copied = torch.cuda.Event()

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from trainer.data.shared import one_copy
 
-_AT_ONCE = 5000  # images that are resized at once, to keep their floats small
+_AT_ONCE = 5000  # images that are padded or resized at once: a copy, or floats, of a whole large set may not fit
 
 
 class Crops:
@@ -17,7 +17,8 @@ class Crops:
         sides = (self.height + 2 * padding, self.width + 2 * padding)
 
         def fill(stored: Tensor) -> None:  # in place, without a copy for each step: it is the largest tensor of a run
-            stored[:, 0] = pad(images, padding, mode).permute(0, 2, 3, 1)
+            for few, place in zip(images.split(_AT_ONCE), stored[:, 0].split(_AT_ONCE), strict=True):
+                place.copy_(pad(few, padding, mode).permute(0, 2, 3, 1))
             if mirrored:
                 stored[:, 1] = stored[:, 0].flip(2)
 

@@ -29,6 +29,10 @@ class Steps:
         whole, rest = divmod(self.images, self.size(epoch))
         return whole + (rest > 0 and not self.drop_last)
 
+    def images_in(self, epoch: int) -> int:
+        """Return how many images the steps of an epoch see."""
+        return min(self.in_epoch(epoch) * self.size(epoch), self.images)
+
     def sizes(self, steps: int, changes: Iterable[int] = ()) -> Iterator[tuple[int, int]]:
         """Yield (epoch, images) of the first batch of each size among the first `steps` batches, in their order.
 

@@ -1,7 +1,8 @@
 """Averaged networks: an exponential moving average, and stochastic weight averaging."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -73,10 +74,13 @@ class Swa:
                 kept.copy_(now)
 
     @torch.no_grad()
-    def refresh_norms(self, batches: Iterable[Tensor]) -> None:
+    def refresh_norms(
+        self, batches: Iterable[Tensor], autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    ) -> None:
         """Compute the BatchNorm statistics of the averaged weights, as the mean over batches [N, C, H, W].
 
-        The averaged statistics belong to other networks than the average.
+        The averaged statistics belong to other networks than the average. `autocast` is around each forward pass alone:
+        batches are made as training makes them.
         """
         if not (norms := batch_norms(self.average)):
             return
@@ -87,7 +91,8 @@ class Swa:
         for norm in norms:
             norm.train()  # only the norms: dropout stays off
         for images in batches:
-            self.average(images)
+            with autocast():
+                self.average(images)
         self.average.eval()
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

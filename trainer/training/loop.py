@@ -185,8 +185,8 @@ class Loop:
         if self.sums.bad_step is not None:
             return
         metrics = {"train/loss": loss, "train/accuracy": correct} | self._clock.metrics()
-        steps = self.steps.in_epoch(counters.epoch)
-        progress = Progress(counters.epoch + 1, self.parts.config.epochs, counters.step_in_epoch, steps, metrics)
+        of_epoch = self.steps.in_epoch(counters.epoch), self.steps.images_in(counters.epoch)
+        progress = Progress(counters.epoch + 1, self.parts.config.epochs, counters.step_in_epoch, *of_epoch, metrics)
         for sink in self.sinks:
             sink.progress(progress)
         if row_due:
@@ -281,9 +281,10 @@ class Loop:
         if parts.swa and ends_to_come < parts.config.swa.epochs:
             with self._clock.added():
                 parts.swa.update(parts.model)
-                with torch.inference_mode(), parts.compute.autocast():
+                with torch.inference_mode():
                     inputs = (parts.ranks.part(images)[0] for images, _ in parts.batches.epoch(self.counters.epoch))
-                    parts.swa.refresh_norms(parts.normalize(x, parts.compute.memory_format) for x in inputs)
+                    normalized = (parts.normalize(x, parts.compute.memory_format) for x in inputs)
+                    parts.swa.refresh_norms(normalized, parts.compute.autocast)
                 parts.ranks.average_norms(parts.swa.average)
 
     def _ending(self) -> str:

@@ -89,6 +89,25 @@ def test_an_epoch_is_measured_with_all_that_a_run_does() -> None:
     assert whole["median"] < alone["median"]
 
 
+def test_an_epoch_has_the_images_that_it_trains_on() -> None:
+    """Before: as many as whole batches have, so that a short last one made the epoch look faster."""
+    words = ["model.name=lenet5", "data.name=shapes10", "data.train_size=30"]
+    for more, images in ([], 30), (["train.drop_last=true"], 28):
+        config = load_config([*words, *TINY, *more]).config
+        assert bench_epoch(config, rounds=1)["settings"]["images"] == images
+
+
+def test_a_product_beside_a_step_is_in_its_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before: of a step in TF32 it was in float32, as if its matrix products were slower."""
+    formats: list[bool] = []
+    monkeypatch.setattr(step, "choose_compute", lambda _: choose_compute(Train(device="cpu")))
+    monkeypatch.setattr(
+        step, "products_per_second", lambda _: formats.append(torch.backends.cuda.matmul.allow_tf32) or 1.0
+    )
+    bench_step([load_config(["model.name=lenet5", *TINY, "train.precision=tf32"]).config], rounds=1, steps=1)
+    assert {*formats} == {True} and not torch.backends.cuda.matmul.allow_tf32
+
+
 def test_only_epochs_that_were_whole_are_measured_and_counted() -> None:
     """32 images are 8 steps. The run of four epochs ends in the middle of its third one."""
     words = ["model.name=lenet5", "data.name=shapes10", "data.train_size=32", "train.max_steps=20"]

@@ -1,5 +1,7 @@
 """The moving average against its recurrence written out, and both averages of shared weights."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import nn
@@ -42,6 +44,22 @@ def test_with_a_warm_up_a_short_run_forgets_its_first_weights(every: int) -> Non
         share[warmup] = next(ema.average.parameters()).item()
     assert share[False] == pytest.approx(0.99 ** (every * -(-98 // every)), rel=1e-4)
     assert share[True] < 1e-6
+
+
+def test_the_pass_of_a_stochastic_average_makes_its_batches_as_training_does() -> None:
+    """Before: autocast was around the batches, too, so that a rotation had its angles in bfloat16."""
+    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    swa, made, seen = Swa(net), list[bool](), list[torch.dtype]()
+    swa.average[0].register_forward_hook(lambda *args: seen.append(args[2].dtype))
+
+    def batches() -> Iterator[torch.Tensor]:
+        for _ in range(2):
+            made.append(torch.is_autocast_enabled("cpu"))
+            yield torch.randn(4, 2)
+
+    with torch.inference_mode():
+        swa.refresh_norms(batches(), lambda: torch.autocast("cpu", torch.bfloat16))
+    assert made == [False] * 2 and seen == [torch.bfloat16] * 2
 
 
 def test_a_layer_in_three_places_is_averaged_once() -> None:

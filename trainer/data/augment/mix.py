@@ -11,11 +11,14 @@ from trainer.config.augment import Cutmix, Mixup
 from trainer.data.augment.stage import Epoch
 
 MixChange = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(batch's number, images [B, C, H, W] uint8, labels [B]) -> (mixed images, probabilities [B, K] float32)."""
+"""(batch's number, images [B, C, H, W], labels [B]) -> (mixed images, probabilities [B, K] float32).
+
+The images are as `Change` leaves them: uint8, or float32 after `intensity`.
+"""
 
 
 def mixing(config: Mixup | Cutmix, num_classes: int, epoch: Epoch) -> MixChange:
-    """Return the change of each batch. Images are float32 in 0..255 for mixup, uint8 for cutmix, mixed or not."""
+    """Return the change of each batch. Images are float32 for mixup, and as they come for cutmix, mixed or not."""
     shares, places = draw_mix(config, epoch)
     one_hot = epoch.send(torch.eye(num_classes))
 

@@ -44,6 +44,9 @@ class Epoch:
 
 
 Change = Callable[[int, Tensor], Tensor]
-"""(batch's number, images [B, C, H, W] uint8) -> images of that kind. It may write into its input."""
+"""(batch's number, images [B, C, H, W]) -> images. It may write into its input.
+
+They are uint8, and after `intensity`, which makes them so, float32 about 0..255.
+"""
 
 Stage = Callable[[Epoch], Change]
