@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -135,19 +136,20 @@ def run(
     on_ray = None if ray is None else here.OnRay(ray, each or 1, jobs)
     at_once = here.jobs_of(chosen, jobs, each) if ray is None else jobs or each or 1
     place = here.Place(runs, storage, chosen, at_once, on_ray)
-    if per_device == "auto":
-        place = here.filled(place, here.opened(paths, overrides, place, have or (), plan))
     wish = _wish(until, question, at_least, at_most, margin)
+    if wish is not None and (time is not None or seeds is not None or only or catalogue or retry):
+        others = "--for, --seeds, --only, --catalogue and --retry"
+        raise SweepError(f"--until decided: it chooses the points itself; leave {others} out")
+    timed = wish is None and (time is not None or until is not None)
+    deadline = monotonic() + here.seconds_of(time, until) if timed else None
+    sweeps = here.opened(paths, overrides, place, have or (), wish.plan(plan) if wish else plan)
+    if per_device == "auto":
+        place = here.filled(place, sweeps)
     if wish is not None:
-        if time is not None or seeds is not None or only or catalogue or retry:
-            others = "--for, --seeds, --only, --catalogue and --retry"
-            raise SweepError(f"--until decided: it chooses the points itself; leave {others} out")
-        return here.run_decided(paths, overrides, place, plan, wish, have or (), as_json)
-    if time is not None or until is not None:
-        return here.run_for(
-            paths, overrides, place, plan, here.seconds_of(time, until), catalogue, retry, have or (), as_json
-        )
-    return here.run_each(paths, overrides, place, retry, as_json, have or (), plan)
+        return here.run_decided(sweeps, place, wish, as_json)
+    if deadline is not None:
+        return here.run_for(sweeps, place, deadline, catalogue, retry, as_json)
+    return here.run_each(sweeps, place, retry, as_json)
 
 
 def _wish(
@@ -206,7 +208,8 @@ def start(
         with asking():  # it is refused without an account
             pass
         place = here.Place(runs, storage, chosen, jobs)
-        raise typer.Exit(here.run_decided([file], [], place, Plan(), wish, (), False))
+        sweeps = here.opened([file], [], place, plan=wish.plan(Plan()))
+        raise typer.Exit(here.run_decided(sweeps, place, wish, False))
     if until is not None:
         raise SweepError(f"--until: {until}: expected decided; a time goes with `trainer sweep run`")
     if storage != os.environ.get("TRAINER_STORAGE") or runs != Path("runs"):
@@ -318,7 +321,7 @@ def rerun(
     file, chosen = sweep_path(target), devices_of(devices)
     place = here.Place(runs, storage, chosen, here.jobs_of(chosen, jobs, per_device))
     overrides = local.overrides_of(file, runs=runs, storage=storage)
-    return here.run_each([file], overrides, place, True, as_json)
+    return here.run_each(here.opened([file], overrides, place), place, True, as_json)
 
 
 @app.command("list", epilog=examples("sweep list"))

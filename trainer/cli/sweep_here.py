@@ -78,19 +78,45 @@ def filled(place: Place, sweeps: "Sequence[LocalSweep]") -> Place:
     return replace(place, jobs=each * len(place.devices))
 
 
-def run_each(
-    paths: Sequence[Path],
-    overrides: list[str],
-    place: Place,
-    retry: bool,
-    as_json: bool,
-    have: Sequence[Path] = (),
-    plan: "Plan | None" = None,
-) -> int:
+def run_each(sweeps: "Sequence[LocalSweep]", place: Place, retry: bool, as_json: bool) -> int:
     """Run each sweep to its end, after all of them were checked."""
-    sweeps = opened(paths, overrides, place, have, plan)
+    from trainer.sweep.live import SweepView
+
+    code = 0
+    said: dict[str, object] = {}
     with at(place, sweeps) as placed:
-        return _run_each(paths, placed, place, retry, as_json)
+        for sweep in placed:
+            warn_of(sweep.checked)
+            with SweepView(sweep.name) as view:
+                progress, signal = sweep.run(jobs=place.jobs, devices=place.devices, retry=retry, watch=view.show)
+            said[sweep.name] = progress.as_json()
+            if not as_json:
+                print_progress(progress, False)
+            note_other_machines(sweep, progress)
+            failed, left = progress.count("crashed", "diverged"), sweep.left(progress)
+            _note_what_is_left(sweep, progress, place, failed=0 if signal else failed, left=left)
+            code = 128 + signal if signal else max(code, int(failed + left > 0))
+            if signal:
+                break
+    if as_json:
+        print_json(one_or_all(said, sweeps))
+    return code
+
+
+def _note_what_is_left(sweep: "LocalSweep", progress: "Progress", place: Place, *, failed: int, left: int) -> None:
+    """Print how what failed or is left is run, and what somebody else still runs."""
+    again = rerun_of(sweep.checked.sweep.path, place)
+    if failed and place.ray:
+        typer.echo(f"{failed} points failed; the same command with --retry runs them again", err=True)
+    elif failed:
+        typer.echo(f"{failed} points failed; `{again}` runs them again", err=True)
+    elif left and place.ray:
+        typer.echo("continue with the same command", err=True)
+    elif left:
+        typer.echo(f"continue with the same command, or `{again}`", err=True)
+    if running := progress.count("running"):
+        others = "1 point is" if running == 1 else f"{running} points are"
+        typer.echo(f"{others} still run by another command or machine", err=True)
 
 
 def note_other_machines(sweep: "LocalSweep", progress: "Progress") -> None:
@@ -117,37 +143,6 @@ def rerun_of(path: Path, place: Place) -> str:
     words += ["--runs", str(place.runs)] if place.runs != Path("runs") else []
     known = place.storage in (None, os.environ.get("TRAINER_STORAGE"))
     return shlex.join([*words, *([] if known else ["--storage", without_password(place.storage or "")])])
-
-
-def _run_each(paths: Sequence[Path], sweeps: "Sequence[LocalSweep]", place: Place, retry: bool, as_json: bool) -> int:
-    from trainer.sweep.live import SweepView
-
-    code = 0
-    said: dict[str, object] = {}
-    for path, sweep in zip(paths, sweeps, strict=True):
-        warn_of(sweep.checked)
-        with SweepView(sweep.name) as view:
-            progress, signal = sweep.run(jobs=place.jobs, devices=place.devices, retry=retry, watch=view.show)
-        said[sweep.name] = progress.as_json()
-        if not as_json:
-            print_progress(progress, False)
-        failed, left = progress.count("crashed", "diverged"), sweep.left(progress)
-        note_other_machines(sweep, progress)
-        again = rerun_of(path, place)
-        if failed and not signal and place.ray:
-            typer.echo(f"{failed} points failed; the same command with --retry runs them again", err=True)
-        elif failed and not signal:
-            typer.echo(f"{failed} points failed; `{again}` runs them again", err=True)
-        elif left and place.ray:
-            typer.echo("continue with the same command", err=True)
-        elif left:
-            typer.echo(f"continue with the same command, or `{again}`", err=True)
-        code = 128 + signal if signal else max(code, int(failed + left > 0))
-        if signal:
-            break
-    if as_json:
-        print_json(one_or_all(said, paths))
-    return code
 
 
 @contextmanager
@@ -177,9 +172,9 @@ def at(place: Place, sweeps: "Sequence[LocalSweep]") -> "Iterator[Sequence[Local
 
 
 def opened(
-    paths: Sequence[Path], overrides: list[str], place: Place, have: Sequence[Path], plan: "Plan | None"
+    paths: Sequence[Path], overrides: list[str], place: Place, have: Sequence[Path] = (), plan: "Plan | None" = None
 ) -> "list[LocalSweep]":
-    """Check all sweeps before any of them runs. Raises SweepError with every mistake."""
+    """Check all sweeps before any of them runs, and say what `have` lacks. Raises SweepError with every mistake."""
     from trainer.sweep.local import open_sweep
 
     named: dict[str, list[Path]] = {}
@@ -206,23 +201,15 @@ def opened(
     return sweeps
 
 
-def one_or_all(said: Mapping[str, object], paths: Sequence[Path]) -> object:
+def one_or_all(said: Mapping[str, object], asked: Sequence[object]) -> object:
     """Return what is said of the one sweep that was asked for, or of each of several, by its name."""
-    return dict(said) if len(paths) > 1 else next(iter(said.values()))
+    return dict(said) if len(asked) > 1 else next(iter(said.values()))
 
 
 def run_for(
-    paths: Sequence[Path],
-    overrides: list[str],
-    place: Place,
-    plan: "Plan",
-    seconds: float,
-    catalogue: bool,
-    retry: bool,
-    have: Sequence[Path],
-    as_json: bool,
+    sweeps: "Sequence[LocalSweep]", place: Place, deadline: float, catalogue: bool, retry: bool, as_json: bool
 ) -> int:
-    """Run whole rounds of seeds for a time. Points that did not fit are no failure."""
+    """Run whole rounds of seeds until `time.monotonic` is `deadline`. Points that did not fit are no failure."""
     from trainer.sweep import budget
     from trainer.sweep.child import warm_up
     from trainer.sweep.gpus import refuse_missing_gpus
@@ -230,8 +217,6 @@ def run_for(
     from trainer.sweep.local import env_of
     from trainer.sweep.pilot import Pilot
 
-    begun = monotonic()
-    sweeps = opened(paths, overrides, place, have, plan)
     warm_up()
     refuse_missing_gpus(place.devices)
     for sweep in sweeps:
@@ -240,7 +225,7 @@ def run_for(
     pilots = {sweep.name: Pilot(place.runs, env_of(sweep.checked.sweep, place.jobs), say) for sweep in sweeps}
     spent = budget.run_for(
         sweeps,
-        seconds - (monotonic() - begun),
+        deadline - monotonic(),
         predict=lambda entry, sweep: pilots[sweep.name].seconds(entry, sweep.checked.sweep),
         rank=budget.most_rows_an_hour if catalogue else budget.cheapest_first,
         watch=lambda sweep: shown(sweep.name),
@@ -251,7 +236,7 @@ def run_for(
     )
     if as_json:
         said = {sweep.name: each.as_json() for sweep, each in zip(sweeps, spent.progress, strict=True)}
-        print_json(one_or_all(said, paths))
+        print_json(one_or_all(said, sweeps))
     else:
         for sweep, each in zip(sweeps, spent.progress, strict=True):
             typer.echo(f"{sweep.checked.sweep.path}")
@@ -271,65 +256,58 @@ class Wish:
     at_most: int
     margin: float | None  # in points of an accuracy, or in the metric's unit
 
+    @property
+    def numbers(self) -> "Design":
+        """Return the design without its question. Raises SweepError for what cannot be one."""
+        from trainer.statistics.sequential import Design
 
-def run_decided(
-    paths: Sequence[Path],
-    overrides: list[str],
-    place: Place,
-    plan: "Plan",
-    wish: Wish,
-    have: Sequence[Path],
-    as_json: bool,
-) -> int:
-    """Run each sweep until it is decided. A pair that is undecided at its last seed is no failure."""
-    from trainer.statistics.sequential import Design
-    from trainer.sweep.decided import design_of, plan_for
+        try:
+            return Design(at_least=self.at_least, at_most=self.at_most, margin=self.margin)
+        except ValueError as error:
+            raise SweepError(str(error)) from error
 
-    try:
-        numbers = Design(at_least=wish.at_least, at_most=wish.at_most, margin=wish.margin)
-    except ValueError as error:
-        raise SweepError(str(error)) from error
-    sweeps = opened(paths, overrides, place, have, plan_for(plan, numbers))
-    designs = [design_of(sweep, wish.question, numbers) for sweep in sweeps]
-    with at(place, sweeps) as placed:
-        return _run_decided(paths, placed, designs, place, as_json)
+    def plan(self, plan: "Plan") -> "Plan":
+        """Return a plan with the seeds that may be needed. Raises SweepError for what cannot be a design."""
+        from trainer.sweep.decided import plan_for
+
+        return plan_for(plan, self.numbers)
 
 
-def _run_decided(
-    paths: Sequence[Path],
-    sweeps: "Sequence[LocalSweep]",
-    designs: "Sequence[Design]",
-    place: Place,
-    as_json: bool,
-) -> int:
-    from trainer.sweep.decided import run_until_decided
+def run_decided(sweeps: "Sequence[LocalSweep]", place: Place, wish: Wish, as_json: bool) -> int:
+    """Run each sweep until it is decided. A pair that is undecided at its last seed is no failure.
+
+    The sweeps have the seeds of `wish.plan`.
+    """
+    from trainer.sweep.decided import design_of, run_until_decided
     from trainer.sweep.live import SweepView
 
+    designs = [design_of(sweep, wish.question, wish.numbers) for sweep in sweeps]
     code = 0
     said: dict[str, object] = {}
-    for sweep, design in zip(sweeps, designs, strict=True):
-        warn_of(sweep.checked)
-        with SweepView(sweep.name) as view:
-            end = run_until_decided(
-                sweep,
-                design,
-                jobs=place.jobs,
-                devices=place.devices,
-                watch=view.show,
-                say=partial(typer.echo, err=True),
-            )
-        said[sweep.name] = end.as_json()
-        if not as_json:
-            print_progress(end.progress, False)
-            typer.echo(end.as_text())
-        note_other_machines(sweep, end.progress)
-        if end.left and not end.signal:
-            typer.echo("continue with the same command", err=True)
-        code = 128 + end.signal if end.signal else max(code, int(bool(end.failed or end.left)))
-        if end.signal:
-            break
+    with at(place, sweeps) as placed:
+        for sweep, design in zip(placed, designs, strict=True):
+            warn_of(sweep.checked)
+            with SweepView(sweep.name) as view:
+                end = run_until_decided(
+                    sweep,
+                    design,
+                    jobs=place.jobs,
+                    devices=place.devices,
+                    watch=view.show,
+                    say=partial(typer.echo, err=True),
+                )
+            said[sweep.name] = end.as_json()
+            if not as_json:
+                print_progress(end.progress, False)
+                typer.echo(end.as_text())
+            note_other_machines(sweep, end.progress)
+            if end.left and not end.signal:
+                typer.echo("continue with the same command", err=True)
+            code = 128 + end.signal if end.signal else max(code, int(bool(end.failed or end.left)))
+            if end.signal:
+                break
     if as_json:
-        print_json(one_or_all(said, paths))
+        print_json(one_or_all(said, sweeps))
     return code
 
 

@@ -28,7 +28,7 @@ class Begun:
 
     overrides: tuple[str, ...]  # of every point
     seeds: tuple[int, ...]  # that were asked for, or may be needed until it is decided, besides the file's
-    decided: frozenset[str] | None = None  # keys of the points that were begun, if seeds are added until it is decided
+    decided: frozenset[str] | None = None  # keys of the points that were begun, if some were, until it is decided
 
 
 def begun_with(sweep: Sweep, folder: Path, storage: str | None) -> Begun | None:
@@ -42,9 +42,10 @@ def begun_with(sweep: Sweep, folder: Path, storage: str | None) -> Begun | None:
         if "definition" in known:  # else it was killed in its first moment
             trials = study.get_trials(deepcopy=False) if "decided" in known else ()
             begun = frozenset(attempt.point.key for attempt in attempts_in(trials, database.is_dead))
-            looked = known.get("design", {}).get("seeds", ())  # in the order of the looks, before others
+            # In the order of the looks, before others. A sweep that was killed before its first point needs none.
+            looked = known.get("design", {}).get("seeds", ()) if begun else ()
             words, seeds = known["definition"][OVERRIDES], dict.fromkeys([*looked, *known.get("seeds", ())])
-            return Begun(tuple(words), tuple(seeds), begun if "decided" in known else None)
+            return Begun(tuple(words), tuple(seeds), begun or None)
     return None
 
 

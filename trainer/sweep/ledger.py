@@ -42,6 +42,7 @@ from trainer.sweep.trials import (
     is_open,
     replaced,
     seconds_in,
+    state_of,
     waiting,
 )
 
@@ -137,7 +138,7 @@ class Ledger:
             known, shown = self._by_point(), self._shown()
             for had in runs:
                 before = known.get(had.entry.point.key, [])
-                if is_open(before, had.attempt.state):
+                if is_open(map(state_of, before), had.attempt.state):
                     for trial in (trial for trial in before if trial.state == TrialState.WAITING):
                         self._end(trial._trial_id, _DUPLICATE)
                     self._study.add_trial(archived(had, worst=self._worst, shown=shown))

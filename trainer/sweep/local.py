@@ -30,9 +30,10 @@ from trainer.sweep.ledger import Ledger
 from trainer.sweep.order import Plan, ordered, with_seeds
 from trainer.sweep.own_parts import held, keep_texts
 from trainer.sweep.points import Checked, Entry, points_of, sample
-from trainer.sweep.status import DONE, Progress, State
+from trainer.sweep.status import Progress, State
 from trainer.sweep.storage import without_password
 from trainer.sweep.together import linking
+from trainer.sweep.trials import is_open
 from trainer.threads import cores
 
 
@@ -118,8 +119,12 @@ class LocalSweep:
         """Return the progress by the ledger, if there is one, and by the archives."""
         with self._ledger_if_begun() as ledger:
             attempts = ledger.attempts() if ledger else []
-        known = {attempt.point.key for attempt in attempts if attempt.state in DONE}
-        archived = [had.attempt for had in self.packed.had if had.entry.point.key not in known]
+        states: dict[str, list[State]] = {}
+        for attempt in attempts:
+            states.setdefault(attempt.point.key, []).append(attempt.state)
+        archived = [
+            had.attempt for had in self.packed.had if is_open(states.get(had.entry.point.key, ()), had.attempt.state)
+        ]
         return progress_of(self.checked, [*attempts, *archived])
 
     def state(self) -> dict[str, State]:
@@ -186,7 +191,7 @@ def open_sweep(
     sweep = held(with_seeds(sweep, seeds), folder, as_begun=as_begun)
     checked = check(sweep)
     packed = runs_in(archives_of(have), checked)
-    if begun and begun.decided and not plan.count:  # what the design did not ask for is not due
+    if begun and begun.decided is not None and not plan.count:  # what the design did not ask for is not due
         there = begun.decided | {had.entry.point.key for had in packed.had}
         asked = [each for each in checked.entries if each.point.key in there or each.point.values.get(SEED) in seeds]
         checked = replace(checked, entries=tuple(asked))

@@ -134,9 +134,8 @@ def seconds_in(trials: Iterable[FrozenTrial]) -> dict[str, float]:
     }
 
 
-def is_open(attempts: Sequence[FrozenTrial], had: State) -> bool:
-    """Return whether a run of an archive says more about a point than the attempts at it here."""
-    states = [state_of(trial) for trial in attempts]
+def is_open(states: Iterable[State], had: State) -> bool:
+    """Return whether a run of an archive says more about a point than the attempts at it here, of these states."""
     return not any(state in (*DONE, "running", had) for state in states)
 
 

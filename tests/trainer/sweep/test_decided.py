@@ -1,5 +1,6 @@
 """Seeds until decided, over pretended training."""
 
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,21 @@ def test_other_commands_know_that_what_was_not_needed_is_not_due(tmp_path: Path)
     more = open_sweep(tmp_path / "s.yaml", runs=tmp_path, plan=Plan(seeds=(0, 1, 2, 3, 11)))
     assert {entry.point.values["seed"] for entry in more.entries} == {0, 1, 2, 3, 11}, "unless they are asked for"
     assert len(more.entries) == 3 * 5
+
+
+def test_a_sweep_that_was_killed_before_its_first_point_has_its_files_seeds_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: all seeds that the design may need."""
+    sweep = opened(tmp_path)
+    design = design_for(sweep)
+    with monkeypatch.context() as killed:
+        killed.setattr(LocalSweep, "begin", lambda _: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            run(sweep, design)
+    plain = open_sweep(tmp_path / "s.yaml", runs=tmp_path)
+    assert {entry.point.values["seed"] for entry in plain.entries} == {0, 1} and len(plain.entries) == 6
+    assert run(opened(tmp_path), design_for(opened(tmp_path))).runs == 9
 
 
 def test_seeds_that_were_asked_for_before_are_looked_at_in_the_order_that_a_report_replays(tmp_path: Path) -> None:

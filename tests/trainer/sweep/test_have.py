@@ -23,6 +23,7 @@ from trainer.sweep.file import read_sweep
 from trainer.sweep.have import Had, runs_in
 from trainer.sweep.header import Until
 from trainer.sweep.ledger import Ledger
+from trainer.sweep.local import open_sweep
 from trainer.sweep.points import Checked
 
 ARCHIVE = "rates.jsonl.gz"
@@ -235,6 +236,18 @@ def test_a_point_that_waits_is_taken_from_an_archive_and_one_that_is_done_is_not
         assert list(ledger.seconds()) == [claim.point.key], "the one that ran here"
         left = ledger.claim(lambda point: pytest.fail("a grid proposes nothing"))
         assert left is None or left.point.key in waiting
+
+
+def test_a_run_that_diverged_is_one_run_of_its_point_wherever_it_is_known_from(
+    sweep: Path, archive: Path, tmp_path: Path
+) -> None:
+    """Before: it was in `progress` twice, by the ledger and by the archive."""
+    keep(archive, lambda lines: [lines[0].replace('"status":"finished"', '"status":"diverged"'), *lines[1:]])
+    here = open_sweep(sweep, runs=tmp_path / "second", have=[archive])
+    before = here.progress()
+    here.begin()
+    assert before.count("diverged") == 1 and here.progress() == before
+    assert sorted(len(status.attempts) for status in before.points) == [0, 1, 1, 1]
 
 
 def test_runs_that_did_not_end_or_have_another_config_do_not_count(sweep: Path, archive: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run_here
 from pretend import server
 from pretend.controller import run
 from pretend.train import main
@@ -208,3 +209,15 @@ def test_seeds_of_a_search_and_of_a_command_are_refused(tmp_path: Path) -> None:
     path = write_sweep(tmp_path, {"optimizer.lr": {"values": [0.1]}}, command=command)
     with pytest.raises(SweepError, match=r"the command of .* sets the seed, too"):
         with_seeds(read_sweep(path), [1])
+
+
+@pytest.mark.usefixtures("pretended")
+def test_what_another_command_runs_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before: nothing but the table, with an exit code of 0."""
+    path = write_sweep(tmp_path, {"optimizer.lr": {"values": [0.1, 0.01]}})
+    other = open_sweep(path, runs=tmp_path)
+    with other._begun() as ledger:
+        ledger.enqueue(other.entries)
+        assert ledger.claim(lambda _: other.entries[0])
+        assert run_here(["sweep", "run", str(path), "--runs", str(tmp_path)]) == 0
+    assert "1 point is still run by another command or machine" in capsys.readouterr().err
