@@ -82,7 +82,7 @@ def ours(folder: Path = RECORDS) -> list[Measurement]:
 
 
 def marks(measured: Sequence[Measurement]) -> list[Record]:
-    """Return what the picture has of ours."""
+    """Return what the picture has of measurements of ours, the peers beside them included."""
     return [record for each in measured for record in each.records]
 
 
@@ -95,7 +95,7 @@ def records_page(folder: Path = RECORDS) -> str:
 
 
 def _lines(theirs: Sequence[Record], measured: Sequence[Measurement]) -> Iterator[str]:
-    alt = f"Test accuracy against seconds of {len(theirs)} public records and {len(marks(measured))} of ours"
+    alt = f"Test accuracy against seconds of {len(theirs)} public records and {len(marks(measured))} measured here"
     yield f"![{alt}; the tables have the numbers](pictures/records.svg)"
     yield ""
     if measured:

@@ -11,10 +11,10 @@ from itertools import pairwise
 from torch import nn
 
 from models.bounds import KernelSize
-from models.layers import Act, Norm, NormLayer, activation, norm_layer
+from models.layers import Act, Norm, norm_layer
 from models.network import Network
 from models.registry import register
-from models.resnet9 import Residual
+from models.resnet9 import Residual, conv_norm_act
 
 Unit = Callable[..., nn.Sequential]  # channels in, channels out, kernel size (of 3)
 _variant = partial(
@@ -54,7 +54,7 @@ def res9(
     """Five plain convolutions and two residual blocks."""
     if not stem or any(size < 1 or size % 2 == 0 for size in stem):
         raise ValueError(f"stem={list(stem)}: should be one or more odd kernel sizes, such as [3] or [3,3,3]")
-    unit = partial(_conv_norm_act, norm=norm_layer(norm), act=act)
+    unit = partial(conv_norm_act, norm=norm_layer(norm), act=act)
     stem_widths = (in_channels, *[32] * len(stem))
 
     def residual(c: int) -> nn.Sequential:  # [N, c, H, W] -> the same
@@ -74,8 +74,3 @@ def res9(
     }
     head = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(256 * 4**2, num_classes))
     return Network(features, head)
-
-
-def _conv_norm_act(c_in: int, c_out: int, size: int = 3, *, norm: NormLayer, act: Act) -> nn.Sequential:
-    conv = nn.Conv2d(c_in, c_out, kernel_size=size, padding=size // 2, bias=False)
-    return nn.Sequential(conv, norm(c_out), activation(act))

@@ -72,7 +72,7 @@ def resnet9(
     in_channels: int = 3,
 ) -> Network:
     """ResNet-9 with BatchNorm and GELU, bias-free convolutions and head."""
-    unit = partial(_conv_norm_act, norm=norm_layer(norm), act=act)
+    unit = partial(conv_norm_act, norm=norm_layer(norm), act=act)
 
     def halving(c_in: int, c_out: int) -> nn.Sequential:
         return unit(c_in, c_out).append(nn.MaxPool2d(2))
@@ -104,7 +104,7 @@ def fastresnet9(
     You can leave out each trick: `ghost_size=0` is BatchNorm over the whole batch.
     """
     norm = partial(GhostBatchNorm, ghost_size=ghost_size, fixed_scale=fixed_scale)
-    unit = partial(_conv_norm_act, norm=norm, act=act)
+    unit = partial(conv_norm_act, norm=norm, act=act)
 
     def halving(c_in: int, c_out: int) -> nn.Sequential:
         layers = unit(c_in, c_out)
@@ -131,6 +131,7 @@ def _resnet9(
     return Network(features, nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), classifier, Scale(logit_scale)))
 
 
-def _conv_norm_act(c_in: int, c_out: int, *, norm: NormLayer, act: Act) -> nn.Sequential:
-    conv = nn.Conv2d(c_in, c_out, kernel_size=3, padding=1, bias=False)
+def conv_norm_act(c_in: int, c_out: int, size: int = 3, *, norm: NormLayer, act: Act) -> nn.Sequential:
+    """Return a convolution of an odd size that keeps the sides, with its norm and activation."""
+    conv = nn.Conv2d(c_in, c_out, kernel_size=size, padding=size // 2, bias=False)
     return nn.Sequential(conv, norm(c_out), activation(act))

@@ -60,7 +60,7 @@ def test_seconds_of_each_machine_are_in_the_row_and_a_mark_of_their_own(folder: 
     assert f"| `cpu94` | 94.30 ± 0.16% (n=5) | {seconds} | above 94%, one-sided p 0.0004, level 0.01 |" in (
         page := records_page(folder)
     )
-    assert "public records and 3 of ours" in page
+    assert "public records and 3 measured here" in page
     rows = [row for row in chart(marks(ours(folder)))["data"]["values"] if row["name"] == "cpu94"]
     assert [(row["hardware"], row["seconds"]) for row in rows] == [(where[0], 599.5), (where[2], 601.5)]
     assert {round(row["accuracy"], 9) for row in rows} == {94.3}

@@ -5,7 +5,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
-Row = dict[str, Any]
+from trainer.panels.panel import Row
 
 LIMIT = 10_000
 """Rows of a table that W&B draws. It leaves out the rest."""

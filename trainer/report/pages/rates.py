@@ -20,7 +20,7 @@ from trainer.text import NONE, spread
 Arms = Mapping[str, Mapping[str, Configuration]]  # by label, then by rate, in the file's order
 
 
-def arms_of(table: Table) -> Arms:
+def arms_over_rates(table: Table) -> Arms:
     """Return the arms of a table that compares at least two at two rates each, or none."""
     arms: dict[str, dict[str, Configuration]] = {}
     for each in table.configurations:
@@ -34,7 +34,7 @@ def arms_of(table: Table) -> Arms:
 
 def gains(table: Table) -> Grid:
     """Return what each arm gains over the first one, rate by rate."""
-    arms = arms_of(table)
+    arms = arms_over_rates(table)
     rows: list[tuple[str, ...]] = []
     first = next(iter(arms), NONE)
     for other, rate, ours, theirs in _at_each_rate(arms):
@@ -49,7 +49,7 @@ def gains(table: Table) -> Grid:
 
 def interaction(table: Table) -> str:
     """Return whether an arm's gain depends on the rate: the most different two rates, a sentence an arm."""
-    arms = arms_of(table)
+    arms = arms_over_rates(table)
     at: dict[str, dict[str, tuple[Configuration, Configuration]]] = {}
     for other, rate, ours, theirs in _at_each_rate(arms):
         if min(len(ours.runs), len(theirs.runs)) >= FEWEST_FOR_A_VERDICT:
@@ -80,7 +80,7 @@ def interaction(table: Table) -> str:
 
 def best_rates(table: Table) -> Grid:
     """Return each arm at its best rate, chosen by the mean validation accuracy, and its gain on the test set."""
-    arms = arms_of(table)
+    arms = arms_over_rates(table)
     chosen = {name: best for name, rates in arms.items() if (best := _chosen(rates))}
     rows: list[tuple[str, ...]] = []
     reference = chosen.get(next(iter(arms), ""))
