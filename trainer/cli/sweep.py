@@ -249,7 +249,7 @@ def submit(
     ] = None,
 ) -> None:
     """Submit a sweep to a cluster. Its tasks take points until none is left or their time is over."""
-    from trainer.cli.sweep_submit import Tasks, agent_of, command_of
+    from trainer.cli.sweep_submit import Tasks, command_of, patient_agent_of
     from trainer.sweep import slurm as cluster
 
     if not slurm:
@@ -260,7 +260,7 @@ def submit(
         from trainer.wandb_api.sweeps import read_place
 
         place = read_place(target)
-        name, command, count = place.id, agent_of(str(place)), array or 8
+        name, command, count = place.id, patient_agent_of(str(place)), array or 8
     else:
         file = sweep_path(target)
         name = file.stem

@@ -57,8 +57,8 @@ def command_of(
     return command, count
 
 
-def agent_of(sweep: str) -> list[str]:
+def patient_agent_of(sweep: str) -> list[str]:
     """Return the command of an agent for a W&B sweep, which does not give up on runs that diverge."""
-    from trainer.wandb_api.sweeps import PATIENT
+    from trainer.wandb_api.sweeps import PATIENT, agent_of
 
-    return ["env", *(f"{name}={value}" for name, value in PATIENT.items()), "wandb", "agent", "-f", "-t", "60", sweep]
+    return ["env", *(f"{name}={value}" for name, value in PATIENT.items()), *agent_of(sweep)]

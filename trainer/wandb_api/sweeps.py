@@ -80,19 +80,14 @@ def start(path: Path, *, agents: int, devices: Sequence[str], warn: Callable[[Ch
         place = _register(path, checked.sweep, texts)
         typer.echo(api.sweep(str(place)).url)
     typer.echo(f"more agents, on any machine: wandb agent -f {place}", err=True)
-    agent = [
-        sys.executable,
-        "-m",
-        "trainer.cli.streams",
-        "wandb",
-        "agent",
-        "-f",
-        "-t",
-        str(SECONDS_TO_SAVE),
-        str(place),
-    ]
+    agent = [sys.executable, "-m", "trainer.cli.streams", *agent_of(str(place))]
     env = {**PATIENT, "WANDB_AGENT_KILL_DELAY": str(SECONDS_TO_SAVE), **_own_programs()}
     return _tell(place, _run_all([Task(agent, env)] * agents, envs))
+
+
+def agent_of(sweep: str) -> list[str]:
+    """Return the command of an agent for a sweep, which gives its runs the time to save."""
+    return ["wandb", "agent", "-f", "-t", str(SECONDS_TO_SAVE), sweep]
 
 
 def progress_of(id: str) -> tuple[Sweep, Progress]:
