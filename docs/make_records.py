@@ -22,6 +22,12 @@ RECORDS = DOCS / "results" / "records"
 PICTURE = DOCS / "pictures" / "records.svg"
 _BEGIN, _END = "<!-- made by `make docs` from results/records/ -->", "<!-- end of what `make docs` makes -->"
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+_LOOKS: dict[str, dict[str, Any]] = {
+    "plain": {"angle": -50},
+    "peer": {"angle": -50, "fontWeight": "bold"},
+    "ours": {"angle": 50, "fontWeight": "bold"},
+}
+"""Looks of the names: of public records, of peers that were measured here, and of this project's recipes."""
 _NONE = "**None of ours is judged yet**, so the picture has none."
 
 
@@ -35,7 +41,8 @@ class Record:
     hardware: str
     source: str
     runs: int | None = None
-    by: str = ""  # empty if it is ours
+    by: str = ""  # empty if it was measured here
+    peer: bool = False  # measured here beside a recipe of this project
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,13 @@ class Measurement:
     seconds: Mapping[str, Sequence[float]]  # by machine
     verdict: str
     precision: str
+    peer: bool
 
     @property
     def records(self) -> list[Record]:
         """Return a mark for each machine. Its accuracy is that of all runs."""
         return [
-            Record(self.name, fmean(self.accuracies), fmean(each), machine, self.verdict)
+            Record(self.name, fmean(self.accuracies), fmean(each), machine, self.verdict, peer=self.peer)
             for machine, each in self.seconds.items()
         ]
 
@@ -77,7 +85,8 @@ def ours(folder: Path = RECORDS) -> list[Measurement]:
                     if machine := take.get("machine", content["settings"].get("device")):
                         seconds.setdefault(machine, []).append(take["seconds"])
                 verdict, precision = said[name].rpartition(": ")[2], content["settings"]["precision"]
-                found.append(Measurement(name, accuracies, seconds, verdict, precision))
+                peer = name != next(iter(content["runs"]))
+                found.append(Measurement(name, accuracies, seconds, verdict, precision, peer))
     return found
 
 
@@ -125,7 +134,7 @@ def chart(records: Sequence[Record]) -> dict[str, Any]:
             "accuracy": each.accuracy,
             "seconds": each.seconds,
             "hardware": each.hardware,
-            "ours": not each.by,
+            "named": "plain" if each.by else "peer" if each.peer else "ours",
         }
         for each in records
     ]
@@ -136,17 +145,19 @@ def chart(records: Sequence[Record]) -> dict[str, Any]:
         scale = {"domain": hardware, "range": [values[i % len(values)] for i in range(len(hardware))]}
         return {"field": "hardware", "type": "nominal", "title": "", "scale": scale, "legend": legend}
 
-    ours_too = any(row["ours"] for row in rows)
+    kinds = {row["named"] for row in rows}
     longest = max(1000, 2 * max(each.seconds for each in records))
     lowest = min(93.5, min(each.accuracy for each in records) - 0.9)  # room for the names below the marks
     ticks = [lead * 10**power for power in range(6) for lead in (1, 2, 5) if 1.5 < lead * 10**power <= longest]
     said = "Public records are means as their authors state them. Higher and further left is better."
-    below = ["Names below the marks: runs of this project, and of peers beside them."] if ours_too else []
+    bold = (
+        ["Bold: measured by this project. Its own recipes have their names below the marks."] if "ours" in kinds else []
+    )
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "title": {
             "text": "Seconds to an accuracy on CIFAR-10",
-            "subtitle": [said, *below],
+            "subtitle": [said, *bold],
         },
         "data": {"values": rows},
         "width": 760,
@@ -171,16 +182,19 @@ def chart(records: Sequence[Record]) -> dict[str, Any]:
                 "mark": {"type": "point", "filled": True, "opacity": 1, "size": 70},
                 "encoding": {"color": by_hardware(PALETTE), "shape": by_hardware(_SHAPES)},
             },
-            _names("!datum.ours", angle=-50),
-            *([_names("datum.ours", angle=50, fontWeight="bold")] if ours_too else []),
+            *(_names(kind, **look) for kind, look in _LOOKS.items() if kind in kinds),
         ],
     }
 
 
-def _names(which: str, **look: Any) -> dict[str, Any]:
+def _names(kind: str, **look: Any) -> dict[str, Any]:
     """Return names that rise or fall to the right, so that those of neighbours at one accuracy stay apart."""
     text = {"type": "text", "align": "left", "baseline": "middle", "dx": 9, "fontSize": 11, **look}
-    return {"transform": [{"filter": which}], "mark": text, "encoding": {"text": {"field": "name"}}}
+    return {
+        "transform": [{"filter": f"datum.named == '{kind}'"}],
+        "mark": text,
+        "encoding": {"text": {"field": "name"}},
+    }
 
 
 if __name__ == "__main__":
