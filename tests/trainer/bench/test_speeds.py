@@ -102,7 +102,7 @@ def test_a_product_beside_a_step_is_in_its_format(monkeypatch: pytest.MonkeyPatc
     formats: list[bool] = []
     monkeypatch.setattr(step, "choose_compute", lambda _: choose_compute(Train(device="cpu")))
     monkeypatch.setattr(
-        step, "products_per_second", lambda _: formats.append(torch.backends.cuda.matmul.allow_tf32) or 1.0
+        step, "products_per_second", lambda _: formats.append(bool(torch.backends.cuda.matmul.allow_tf32)) or 1.0
     )
     bench_step([load_config(["model.name=lenet5", *TINY, "train.precision=tf32"]).config], rounds=1, steps=1)
     assert {*formats} == {True} and not torch.backends.cuda.matmul.allow_tf32

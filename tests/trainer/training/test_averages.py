@@ -50,7 +50,7 @@ def test_the_pass_of_a_stochastic_average_makes_its_batches_as_training_does() -
     """Before: autocast was around the batches, too, so that a rotation had its angles in bfloat16."""
     net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     swa, made, seen = Swa(net), list[bool](), list[torch.dtype]()
-    swa.average[0].register_forward_hook(lambda *args: seen.append(args[2].dtype))
+    next(swa.average.children()).register_forward_hook(lambda *args: seen.append(args[2].dtype))
 
     def batches() -> Iterator[torch.Tensor]:
         for _ in range(2):
