@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib import resources
 from itertools import permutations
 from pathlib import Path
+from shutil import rmtree
 from threading import Thread
 
 import pytest
@@ -401,20 +402,25 @@ def test_every_damaged_line_is_named(sweep_of, tmp_path: Path, capsys: pytest.Ca
 def test_a_run_on_files_in_a_home_directory_is_the_same_in_a_folder_and_an_archive(
     write_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
-    """Before: an archive has `~/cats` for `/home/ann/cats`, so the same run was two configurations."""
+    """Before: an archive has `~/cats` for `/home/ann/cats`, so its seeds were of another configuration."""
     monkeypatch.setenv("HOME", "/home/ann")
     folder, archives = tmp_path / "runs" / "rates", tmp_path / "archives"
     (tmp_path / "cats.py").write_text("def images(root: str = 'a'):\n    ...\n")
     for animal, accuracy in (("cats", 0.6), ("dogs", 0.7)):
-        words = [f"data.name={tmp_path}/cats.py:images", f"data.root=/home/ann/{animal}"]
-        write_run(folder / f"{animal}-s0", words, accuracy=accuracy)
+        for seed in (0, 1):
+            words = [f"data.name={tmp_path}/cats.py:images", f"data.root=/home/ann/{animal}", f"seed={seed}"]
+            write_run(folder / f"{animal}-s{seed}", words, accuracy=accuracy + 0.01 * seed)
     if asked == "by the sweep's file":
         rates = "  optimizer.lr: {values: [0.01, 0.02, 0.03, 0.04, 0.05]}"
         animals = f"  data.name: {{value: {tmp_path}/cats.py:images}}\n"
         animals += "  data.root: {values: [/home/ann/cats, /home/ann/dogs]}"
-        (folder / "rates.yaml").write_text(SWEEP.replace("SEEDS", "0").replace(rates, animals))
+        (folder / "rates.yaml").write_text(SWEEP.replace("SEEDS", "0, 1").replace(rates, animals))
     assert pack(folder, to=archives / "rates.jsonl.gz") == 0
     alone = read_table(folder)
+    for animal in ("cats", "dogs"):
+        rmtree(folder / f"{animal}-s0")
     (both,) = read_tables(["rates"], folder.parent, archives)
-    assert [len(each.runs) for each in both.configurations] == [1, 1]
-    assert len(both.runs) == len(alone.runs) == 2 and not both.problems and not alone.problems
+    assert (
+        [len(each.runs) for each in both.configurations] == [len(each.runs) for each in alone.configurations] == [2, 2]
+    )
+    assert not both.problems and not alone.problems

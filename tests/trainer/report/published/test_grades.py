@@ -260,7 +260,7 @@ def test_a_figure_of_the_best_epoch_is_not_drawn_beside_means_of_the_last_one(tm
         folder.mkdir(parents=True)
         copy(SWEEPS / f"{sweep}.yaml", folder)
         for number, point in enumerate(points_of(read_sweep(SWEEPS / f"{sweep}.yaml"))):
-            run = write_run(folder / f"s{number}", ["seed=0"], accuracy=0.5, best=0.6)
+            run = write_run(folder / f"s{number}", ["seed=0"], accuracy=0.5, best=0.6, command=point.overrides)
             config = load_config(point.overrides, complete=complete_parts).config.model_dump(mode="json")
             (run / "config.yaml").write_text(yaml.safe_dump(config))
         table = read_table(folder)
