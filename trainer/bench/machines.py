@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from trainer.runs.provenance import segments_of
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -28,8 +30,7 @@ class Machine:
 
 def machine_of(provenance: Mapping[str, Any]) -> Machine | None:
     """Return the machine of a run.json, or None if it does not say one, or if the run moved between several."""
-    segments = [provenance, *(each for each in provenance.get("resumed") or [] if isinstance(each, Mapping))]
-    found = {_of_segment(each) for each in segments}
+    found = {_of_segment(each) for each in segments_of(provenance)}
     return found.pop() if len(found) == 1 else None
 
 

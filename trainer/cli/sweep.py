@@ -141,10 +141,13 @@ def run(
         others = "--for, --seeds, --only, --catalogue and --retry"
         raise SweepError(f"--until decided: it chooses the points itself; leave {others} out")
     timed = wish is None and (time is not None or until is not None)
-    deadline = monotonic() + here.seconds_of(time, until) if timed else None
+    begun, seconds = monotonic(), here.seconds_of(time, until) if timed else None
     sweeps = here.opened(paths, overrides, place, have or (), wish.plan(plan) if wish else plan)
+    deadline = None if seconds is None else begun + seconds
     if per_device == "auto":
         place = here.filled(place, sweeps)
+        if deadline is not None and monotonic() > deadline:
+            raise SweepError("--per-device auto: measuring took all the time that was given; give more, or a number")
     if wish is not None:
         return here.run_decided(sweeps, place, wish, as_json)
     if deadline is not None:

@@ -92,7 +92,7 @@ def run_each(sweeps: "Sequence[LocalSweep]", place: Place, retry: bool, as_json:
             said[sweep.name] = progress.as_json()
             if not as_json:
                 print_progress(progress, False)
-            note_other_machines(sweep, progress)
+            note_others(sweep, progress)
             failed, left = progress.count("crashed", "diverged"), sweep.left(progress)
             _note_what_is_left(sweep, progress, place, failed=0 if signal else failed, left=left)
             code = 128 + signal if signal else max(code, int(failed + left > 0))
@@ -104,7 +104,7 @@ def run_each(sweeps: "Sequence[LocalSweep]", place: Place, retry: bool, as_json:
 
 
 def _note_what_is_left(sweep: "LocalSweep", progress: "Progress", place: Place, *, failed: int, left: int) -> None:
-    """Print how what failed or is left is run, and what somebody else still runs."""
+    """Print how what failed or is left is run."""
     again = rerun_of(sweep.checked.sweep.path, place)
     if failed and place.ray:
         typer.echo(f"{failed} points failed; the same command with --retry runs them again", err=True)
@@ -114,15 +114,15 @@ def _note_what_is_left(sweep: "LocalSweep", progress: "Progress", place: Place, 
         typer.echo("continue with the same command", err=True)
     elif left:
         typer.echo(f"continue with the same command, or `{again}`", err=True)
+
+
+def note_others(sweep: "LocalSweep", progress: "Progress") -> None:
+    """Print what other commands still run, and if runs of a shared database have no folder here, for a report."""
+    from trainer.sweep.status import DONE
+
     if running := progress.count("running"):
         others = "1 point is" if running == 1 else f"{running} points are"
         typer.echo(f"{others} still run by another command or machine", err=True)
-
-
-def note_other_machines(sweep: "LocalSweep", progress: "Progress") -> None:
-    """Print a line if runs that a shared database calls done have no folder here, where a report looks for them."""
-    from trainer.sweep.status import DONE
-
     attempts = [attempt for status in progress.points for attempt in status.attempts]
     done = [each for each in attempts if each.state in DONE and not each.archive]
     away = [each for each in done if not (sweep.folder / each.where).is_dir()]
@@ -242,7 +242,7 @@ def run_for(
             typer.echo(f"{sweep.checked.sweep.path}")
             print_progress(each, as_json)
     for sweep, each in zip(sweeps, spent.progress, strict=True):
-        note_other_machines(sweep, each)
+        note_others(sweep, each)
     failed = spent.skipped or any(each.count("crashed", "diverged") for each in spent.progress)
     return 128 + spent.signal if spent.signal else int(bool(failed))
 
@@ -300,7 +300,7 @@ def run_decided(sweeps: "Sequence[LocalSweep]", place: Place, wish: Wish, as_jso
             if not as_json:
                 print_progress(end.progress, False)
                 typer.echo(end.as_text())
-            note_other_machines(sweep, end.progress)
+            note_others(sweep, end.progress)
             if end.left and not end.signal:
                 typer.echo("continue with the same command", err=True)
             code = 128 + end.signal if end.signal else max(code, int(bool(end.failed or end.left)))

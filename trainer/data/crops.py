@@ -17,10 +17,10 @@ class Crops:
         sides = (self.height + 2 * padding, self.width + 2 * padding)
 
         def fill(stored: Tensor) -> None:  # in place, without a copy for each step: it is the largest tensor of a run
-            for few, place in zip(images.split(_AT_ONCE), stored[:, 0].split(_AT_ONCE), strict=True):
-                place.copy_(pad(few, padding, mode).permute(0, 2, 3, 1))
-            if mirrored:
-                stored[:, 1] = stored[:, 0].flip(2)
+            for few, place in zip(images.split(_AT_ONCE), stored.split(_AT_ONCE), strict=True):
+                place[:, 0] = pad(few, padding, mode).permute(0, 2, 3, 1)
+                if mirrored:
+                    place[:, 1] = place[:, 0].flip(2)
 
         made = f"crops {images.shape} {padding} {mode} {mirrored}"
         stored = one_copy(images, made, (count, 1 + mirrored, *sides, channels), fill)

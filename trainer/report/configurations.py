@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.overrides import flatten
 from trainer.report.folders import Problem, Run
-from trainer.report.planned import loaded, of_run, seed_of, stored, written
+from trainer.report.planned import config_of, loaded, of_run, seed_of, stored, written
 from trainer.report.siblings import Siblings, Together
 from trainer.runs.bands import RATE
 from trainer.runs.chance import at_guessing
@@ -150,8 +149,7 @@ def of_sweep(
         with_runs = _by_what_is_stored(with_runs, expected)
     for key, each in with_runs.items():
         filed = loaded(firsts[key], sweep) if key in firsts and len(_kinds(each)) > 1 else None
-        config = flatten(filed.config.model_dump(mode="json")) if filed else {}
-        with_runs[key] = replace(each, config=config, planned=tuple(seeds.get(key, ())))
+        with_runs[key] = replace(each, config=config_of(filed), planned=tuple(seeds.get(key, ())))
     expected = {key: replace(each, planned=tuple(seeds[key])) for key, each in expected.items()}
     problems = [
         Problem("not in the sweep", str(run.history.folder), f"its configuration is {configuration.label}")

@@ -37,7 +37,7 @@ class Comparison:
     control: str  # or ""
     ratio: bool  # differences are of logarithms
     asked: bool  # by the file's `# Outcome:`; else it is the metric
-    words: str = ""  # of a control that is one choice
+    words: str = ""  # of a control that is a choice of some keys
 
     @property
     def against(self) -> str:

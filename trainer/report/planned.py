@@ -1,4 +1,7 @@
-"""Values of a sweep's points, as its file writes them and as runs store them."""
+"""Values of a sweep's points, as its file writes them and as runs store them.
+
+Paths in home directories are as an archive has them, or else its runs would be of other points than those of a folder.
+"""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -10,6 +13,7 @@ from trainer.errors import UserError
 from trainer.own.parts import own_sections
 from trainer.report.folders import Run
 from trainer.runs.groups import SEED
+from trainer.runs.private import public, public_config
 from trainer.sweep.check import remembered
 from trainer.sweep.file import Sweep
 from trainer.sweep.points import Point
@@ -36,20 +40,24 @@ def loaded(point: Point, sweep: Sweep) -> LoadedConfig | None:
         return None
 
 
+def config_of(found: LoadedConfig | None) -> dict[str, Any]:
+    """Return the flat config of what a point resolves to, empty for nothing."""
+    return public_config(flatten(found.config.model_dump(mode="json"))) if found else {}
+
+
 def written(point: Point, keys: Sequence[str]) -> dict[str, Any]:
-    return {key: point.values[key] for key in keys}
+    return {key: public(point.values[key]) for key in keys}
 
 
 def stored(point: Point, sweep: Sweep, keys: Sequence[str]) -> dict[str, Any]:
     """Return the values as a run of the point stores them: false for 0, and all keys of a section."""
-    found = loaded(point, sweep)
-    config = flatten(found.config.model_dump(mode="json")) if found else {}
-    return {key: _value(config, key, point.values[key]) for key in keys}
+    config = config_of(loaded(point, sweep))
+    return {key: _value(config, key, public(point.values[key])) for key in keys}
 
 
 def of_run(run: Run, keys: Sequence[str]) -> dict[str, Any]:
     """Return a run's values of the keys that a sweep varies. Its command alone names a recipe."""
-    return {key: _value(run.config, key, run.overrides.get(key)) for key in keys}
+    return {key: _value(run.config, key, public(run.overrides.get(key))) for key in keys}
 
 
 def seed_of(point: Point, sweep: Sweep) -> int:

@@ -64,10 +64,10 @@ def read_source(source: Source, read: Read = read_result) -> Contents:
     Raises ArchiveError for a damaged archive.
     """
     archives = [read_archive(path) for path in source.all_archives]
-    results, problems = read_results(run_folders(source.folder) if source.folder else (), read)
+    found, problems = read_results(run_folders(source.folder) if source.folder else (), read)
+    results = [*map(_as_archived, found)]
     if archives:
-        own = map(entry_of, map(_as_archived, results))
-        entries = [*own, *(entry for archive in archives for entry in archive.entries)]
+        entries = [*map(entry_of, results), *(entry for archive in archives for entry in archive.entries)]
         results = [entry.result for entry in merged(entries)]
     text, file = sweep_text([archive.sweep for archive in archives]), None
     if own := source.sweep_file:
@@ -76,7 +76,10 @@ def read_source(source: Source, read: Read = read_result) -> Contents:
 
 
 def _as_archived(result: Result) -> Result:
-    """Return a run with the paths that an archive has in its config, or else it would be another configuration."""
+    """Return a run with the paths that an archive has in its config, or else it would be another configuration.
+
+    `planned` has the same of the points of a sweep.
+    """
     return replace(result, history=replace(result.history, config=public_config(result.config)))
 
 
@@ -181,7 +184,7 @@ def source_to_watch(target: str, runs: Path, archives: Path | None) -> Source:
     """
     given = _given(target, runs, archives)
     path = Path(target) if Path(target).is_dir() else runs / (given.stem if given else target)
-    begun = Source(path, given=given)
+    begun = Source(path, given=given, places=(runs, archives))
     if path.is_dir() and begun.sweep_file and not _has_runs(path):
         return begun
     (source,) = find_sources([target], runs, archives)
@@ -252,7 +255,7 @@ def _begun(runs: Path, archives: Path | None) -> list[str]:
 
 
 def beside(source: Source, name: str) -> Source | None:
-    """Return the runs of another name in the same places, also where a source of a name has none. None if none are."""
+    """Return the runs of another name beside its folder and archives, and where its own name was looked up, or None."""
     folder = source.folder.parent / name if source.folder else None
     packed = tuple(path for each in source.archives if (path := each.with_name(f"{name}{SUFFIX}")).is_file())
     found = [Source(folder if folder and folder.is_dir() and _has_runs(folder) else None, packed)]

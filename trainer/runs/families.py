@@ -83,17 +83,12 @@ def in_words(name: str, configurations: Sequence[Named]) -> str:
 
 def _keys_of(name: str, configurations: Sequence[Named]) -> tuple[str, ...]:
     """Return the keys of choices that are so called, as few as can be, if the configurations vary others, too."""
-    parts = name.split(", ")
+    most = max((len(each.values) for each in configurations), default=0)
     found = (
         keys
-        for size in range(1, len(parts) + 1)
+        for size in range(1, most)
         for each in configurations
-        for keys in combinations([key for key, value in each.values.items() if _names(key, value, parts)], size)
+        for keys in combinations([key for key, value in each.values.items() if value_text(value) in name], size)
         if size < len(each.values) and label({key: each.values[key] for key in keys}) == name
     )
     return next(found, ())
-
-
-def _names(key: str, value: Any, parts: Sequence[str]) -> bool:
-    """Return whether a choice is one of the parts of a label: under the last part of its key, or under all of it."""
-    return label({key: value}) in parts or f"{key}={value_text(value)}" in parts

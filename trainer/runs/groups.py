@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -18,7 +18,6 @@ from trainer.config.base import ChangesNoNumber, Younger
 from trainer.config.explain import section_types
 from trainer.config.overrides import canonical
 from trainer.config.run import RunConfig
-from trainer.runs.private import without_home
 
 SEED = "seed"
 ROOT = "data.root"
@@ -101,14 +100,10 @@ def decisive(config: Mapping[str, Any], *, also: str | None = None) -> dict[str,
 
 
 def identity(values: Any) -> str:
-    """Return the same text for values that are equal after JSON, and another for any others.
-
-    A path in your home directory is also the one that an archive has in its place, which begins with `~`.
-    """
+    """Return the same text for values that are equal after JSON, and another for any others."""
     if isinstance(values, Mapping):
         values = {key: canonical(value) for key, value in values.items()}
-    text = json.dumps(canonical(values), sort_keys=True, default=str)
-    return without_home(text, json.dumps(str(Path.home()))[1:-1]) if "/" in text else text
+    return json.dumps(canonical(values), sort_keys=True, default=str)
 
 
 def differing_keys(configs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -47,18 +47,16 @@ def public(value: Any) -> Any:
     """Return plain values without home directories and passwords, at any depth."""
     match value:
         case str():
-            return _PASSWORD.sub("", _HOME.sub("~", without_home(value, str(Path.home()))))
+            home = str(Path.home())
+            if len(home) > 1:
+                value = re.sub(rf"(?<![\w.~-]){re.escape(home)}(?![\w.-])", "~", value)
+            return _PASSWORD.sub("", _HOME.sub("~", value))
         case Mapping():
             return {str(key): public(each) for key, each in value.items()}
         case list() | tuple():
             return [public(each) for each in value]
         case _:
             return value
-
-
-def without_home(text: str, home: str) -> str:
-    """Return a text with `~` in place of one home directory."""
-    return re.sub(rf"(?<![\w.~-]){re.escape(home)}(?![\w.-])", "~", text) if len(home) > 1 else text
 
 
 def _without_secrets(command: str) -> str:

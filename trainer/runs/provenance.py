@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from trainer.threads import cores
 
@@ -19,6 +19,13 @@ _PACKAGES = ("cifar-sweeps", "torch", "torchvision", "timm", "wandb", "numpy", "
 
 NODE = "TRAINER_NODE"
 """Environment variable of a run on a cluster: the node's name and its GPUs, as JSON."""
+
+
+def segments_of(provenance: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the start of a run.json, and each of its resumes that can be read."""
+    resumed = provenance.get("resumed")
+    later = cast("list[Any]", resumed) if isinstance(resumed, list) else []
+    return [provenance, *(each for each in later if isinstance(each, Mapping))]
 
 
 def provenance(

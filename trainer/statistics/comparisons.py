@@ -96,9 +96,9 @@ class _Tests:
         """
         ours = filled[reference]
         others = [each for name, each in filled.items() if name != reference]
-        sizes = [len(each) for each in others if (can_be_tested if two_sided else _differs)(each, ours)]
+        compared = [each for each in others if (can_be_tested(each, ours) if two_sided else not identical(each, ours))]
         noise = pooled({name: sample for name, sample in filled.items() if len(sample) >= FEWEST_FOR_A_VERDICT})
-        shares = tuple(math.sqrt(n / (n + len(ours))) for n in sizes)
+        shares = tuple(math.sqrt(len(each) / (len(each) + len(ours))) for each in compared)
         return cls(noise, shares, two_sided) if noise else None
 
     @property
@@ -176,10 +176,6 @@ def can_be_tested(sample: Values, ours: Values) -> bool:
     if min(len(sample), len(ours)) < FEWEST_FOR_A_VERDICT or identical(sample, ours):
         return False
     return len(set(sample.values())) > 1 or len(set(ours.values())) > 1
-
-
-def _differs(sample: Values, ours: Values) -> bool:
-    return not identical(sample, ours)
 
 
 def top_group(samples: Mapping[str, Values], comparisons: Sequence[Comparison], *, highest: bool = True) -> list[str]:

@@ -6,7 +6,7 @@ PyPI package `sweeps` 0.3.0.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -21,9 +21,7 @@ from trainer.config.text_keys import text_types
 from trainer.config.yaml_text import misread, read_tree, read_whole, scalars
 from trainer.errors import ConfigError, SweepError
 from trainer.own.source import Source
-from trainer.runs.bands import RATE
 from trainer.runs.groups import SEED, label
-from trainer.runs.outcomes import EPOCHS
 from trainer.sweep.command import COMMAND, read_command
 from trainer.sweep.header import Header, read_header, unknown_control
 from trainer.sweep.hyperband import Hyperband
@@ -222,9 +220,9 @@ def parse_sweep(text: str, path: Path) -> Sweep:
 
 
 def labels_of(sweep: Sweep) -> set[str]:
-    """Return what a control may be: a grid's configurations, those without their learning rate or length, and choices.
+    """Return what a control may be: a grid's configurations, and choices of some of its keys.
 
-    A choice is a value of one key. An outcome that runs have together that differ in a key has no label with that key.
+    An outcome that runs have together that differ in a key has no label with that key.
     """
     if sweep.file.method != "grid":
         return set()
@@ -232,12 +230,13 @@ def labels_of(sweep: Sweep) -> set[str]:
               if key != SEED and not isinstance(parameter := sweep.space[key], Range)}  # fmt: skip
     together = sweep.header.outcome.over if sweep.header.outcome else None
     values = {key: each for key, each in values.items() if key != together}
-    points = [dict(zip(values, each, strict=True)) for each in product(*values.values())]
-    without = [
-        {key: value for key, value in point.items() if key != over} for over in (RATE, EPOCHS) for point in points
-    ]
-    choices = [{key: value} for key, each in values.items() for value in each]
-    return {label(point) or "all" for point in (*points, *without, *choices)}
+    fewest = 1 if len(values) > 1 else 0  # a network at all rates is `all` where nothing else is varied
+    chosen = [keys for size in range(fewest, len(values) + 1) for keys in combinations(values, size)]
+    return {
+        label(dict(zip(keys, each, strict=True))) or "all"
+        for keys in chosen
+        for each in product(*(values[key] for key in keys))
+    }
 
 
 def with_overrides(sweep: Sweep, overrides: Sequence[str]) -> Sweep:

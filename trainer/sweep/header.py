@@ -51,7 +51,7 @@ class Until:
 @dataclass(frozen=True)
 class Header:
     question: str = ""
-    control: str = ""  # label of a configuration, of the runs of one network at all rates, or of one choice
+    control: str = ""  # label of a configuration, of the runs of one network at all rates, or of a choice of some keys
     outcome: Outcome | None = None  # None: the metric of the sweep
     highest: bool = True  # is the best outcome
     margin: float | None = None  # difference that does not matter, in points of an accuracy, or in the metric's unit

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -74,9 +74,7 @@ class Swa:
                 kept.copy_(now)
 
     @torch.no_grad()
-    def refresh_norms(
-        self, batches: Iterable[Tensor], autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
-    ) -> None:
+    def refresh_norms(self, batches: Iterable[Tensor], autocast: Callable[[], AbstractContextManager[Any]]) -> None:
         """Compute the BatchNorm statistics of the averaged weights, as the mean over batches [N, C, H, W].
 
         The averaged statistics belong to other networks than the average. `autocast` is around each forward pass alone:

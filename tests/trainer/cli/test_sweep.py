@@ -10,7 +10,7 @@ from pretend import server
 from pretend import train as pretended
 
 from trainer.cli.main import main
-from trainer.cli.sweep_here import Place, note_other_machines, opened
+from trainer.cli.sweep_here import Place, note_others, opened
 from trainer.sweep import engine, gpus, local
 from trainer.sweep.ledger import Ledger
 from trainer.sweep.live import SweepView
@@ -101,7 +101,7 @@ def test_runs_of_other_machines_are_told_with_what_brings_them_together(
                 ledger.finish(claim, "diverged" if number == 2 else "finished", 0.5)
                 if number == 0:
                     (sweep.folder / claim.run).mkdir()
-        note_other_machines(sweep, sweep.progress())
+        note_others(sweep, sweep.progress())
     assert capsys.readouterr().err == (
         f"on another machine, and not in {tmp_path}/False/good: 1 of 2 runs that are done; pack each machine's runs"
         f" for one report: `trainer report pack {tmp_path}/False/good --to good.jsonl.gz`\n"

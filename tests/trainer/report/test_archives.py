@@ -398,12 +398,13 @@ def test_every_damaged_line_is_named(sweep_of, tmp_path: Path, capsys: pytest.Ca
     assert [line.split(": ")[2] for line in told] == ["line 2", "line 4"]
 
 
+@pytest.mark.parametrize("home", ["of the reader", "of another"])
 @pytest.mark.parametrize("asked", ["by the sweep's file", "by nobody"])
 def test_a_run_on_files_in_a_home_directory_is_the_same_in_a_folder_and_an_archive(
-    write_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+    write_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, home: str
 ) -> None:
     """Before: an archive has `~/cats` for `/home/ann/cats`, so its seeds were of another configuration."""
-    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.setenv("HOME", "/home/ann" if home == "of the reader" else "/home/bob")
     folder, archives = tmp_path / "runs" / "rates", tmp_path / "archives"
     (tmp_path / "cats.py").write_text("def images(root: str = 'a'):\n    ...\n")
     for animal, accuracy in (("cats", 0.6), ("dogs", 0.7)):

@@ -164,7 +164,14 @@ def test_without_a_control_seconds_and_accuracies_have_each_their_own_best(write
     assert table.asked and table.asked.reference == "vgg_sgd"
     _, accuracy = lengths.at_one_length(table) or (0, None)
     assert accuracy and accuracy.reference == "vgg_adam" and not accuracy.families
-    assert outcome.outcome(table).caption.endswith("in the same way, each by itself with its own best")
+    header = outcome.outcome(table).header
+    assert "difference from vgg_sgd" in header and "difference in accuracy from vgg_adam" in header
+
+
+def test_without_a_control_an_arm_out_of_reach_is_said_to_be_not_the_best(write_arms) -> None:
+    of = {"vgg_adam": (9, 20), "vgg_sgd": (30, 10), "vgg_adagrad": (9.1, 20)}
+    table = write_arms(of, SWEEP.replace("# Control:  vgg_adam\n", ""))
+    assert "the test accuracy of vgg_sgd is not the best, at the 5% level." in finding(table).text
 
 
 def test_nothing_is_called_lower_while_another_arm_has_too_few_runs(write_arms, tmp_path: Path) -> None:

@@ -40,6 +40,12 @@ def test_keys_of_one_last_part_are_named_in_full() -> None:
     ]
 
 
+def test_a_choice_of_a_whole_section_is_found_although_its_label_has_commas() -> None:
+    grid = arms(mix=[{"name": "cutmix", "alpha": 1}, None], optimizer_lr=[0.1, 0.2])
+    name = label({"mix": {"name": "cutmix", "alpha": 1}})
+    assert ", " in name and [len(each.members) for each in families_of(name, grid)] == [2, 2]
+
+
 def test_what_nothing_is_called_has_no_family() -> None:
     grid = arms(model_name=["vgg_a", "vgg_a_bn"], optimizer_lr=[0.1, 0.2])
     assert families_of("vgg_b", grid) == [] and families_of("lr=0.3", grid) == []

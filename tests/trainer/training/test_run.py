@@ -258,6 +258,9 @@ def test_a_gpu_is_in_the_provenance() -> None:
     assert "capability" not in origin_of(plain)
     assert origin_of(plain | {"resumed": [found]})["cuda"] == "13.0"
     assert origin_of(plain | {"resumed": [plain, {"device": "CPU"}]})["device"] == "NVIDIA H200, then CPU"
+    assert origin_of(plain | {"resumed": True}) == origin_of(plain)
+    cpu = {"device": "AMD EPYC, 2 threads", "machine": {"processor": "AMD EPYC", "cores": 2}}
+    assert origin_of(cpu) == {"device": "AMD EPYC, 2 threads", "cores": "2"}, "a processor is named once"
 
 
 @pytest.mark.parametrize("running", [False, True])

@@ -128,7 +128,7 @@ def without_cost(table: Table) -> Iterable[str]:
 
 
 def _by_accuracy(epochs: float, accuracy: Measured, labels: Sequence[str], *, so_far: bool) -> Iterable[str]:
-    """Yield which of these have a significantly lower or higher accuracy than the reference.
+    """Yield which of these have a significantly lower or higher accuracy than the reference, or are not the best.
 
     Nothing as long as some have too few runs for a test: the correction is for those that are tested.
     """
@@ -142,3 +142,7 @@ def _by_accuracy(epochs: float, accuracy: Measured, labels: Sequence[str], *, so
                 f"After {epochs:g} epochs, the test accuracy of {several(named)} is {surely} {verdict} than that of"
                 f" {accuracy.reference}."
             )
+    if named := [label for label, pair in pairs.items() if pair.finding == "not the best"]:
+        are = "is" if len(named) == 1 else "are"
+        so = " so far" if so_far else ""
+        yield f"After {epochs:g} epochs, the test accuracy of {several(named)} {are}{so} not the best, at the 5% level."

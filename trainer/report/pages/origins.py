@@ -6,6 +6,7 @@ from typing import Any
 
 from trainer.report.pages.grids import Grid
 from trainer.report.table import Table
+from trainer.runs.provenance import segments_of
 from trainer.text import NONE, number
 
 UNKNOWN = "not recorded"
@@ -35,19 +36,19 @@ def origin_of(provenance: Mapping[str, Any]) -> dict[str, str]:
 
     Of a run that was resumed with another, both are named: `2.14.0, then 2.15.0`.
     """
-    resumed = [each for each in provenance.get("resumed") or [] if isinstance(each, Mapping)]
-    segments = [*map(_of_segment, (provenance, *resumed))]
+    segments = [*map(_of_segment, segments_of(provenance))]
     names = dict.fromkeys(name for segment in segments for name in segment)
     return {name: ", then ".join(dict.fromkeys(each[name] for each in segments if name in each)) for name in names}
 
 
 def _of_segment(provenance: Mapping[str, Any]) -> dict[str, str]:
     git, versions, machine = provenance.get("git"), provenance.get("versions"), _mapping(provenance.get("machine"))
+    device, processor = provenance.get("device"), machine.get("processor")
     found = {
         "revision": _revision(git) if isinstance(git, Mapping) else None,
-        "device": provenance.get("device"),
+        "device": device,
         "precision": provenance.get("precision"),
-        "processor": machine.get("processor"),
+        "processor": None if str(device).startswith(f"{processor}, ") else processor,  # a CPU is named once
         "cores": machine.get("cores"),
         "capability": machine.get("capability"),
         "system": machine.get("system"),

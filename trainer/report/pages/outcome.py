@@ -126,12 +126,15 @@ def outcome(table: Table) -> Grid:
     lengths, beside = lengths_of(table), twin_of(table)
     twin = beside.outcome.unit if beside else ""
     at, accuracy = at_one_length(table) or (0.0, None)
+    short = (
+        [f"accuracy after {at:g} epochs (%)", f"difference in accuracy{_from_own_best(accuracy)}"] if accuracy else []
+    )
     also = [each for each in (beside, accuracy) if each]
     header = (
         name,
         f"outcome{unit}",
-        *([twin, f"difference in {twin}"] if beside else []),
-        *([f"accuracy after {at:g} epochs (%)", "difference in accuracy"] if accuracy else []),
+        *([twin, f"difference in {twin}{_from_own_best(beside)}"] if beside else []),
+        *short,
         f"{kind} {against}",
         "95% interval",
     )
@@ -163,9 +166,13 @@ def outcome(table: Table) -> Grid:
         caption += f". {how_read(lengths.values())}. Charged are preparation and training"
     if accuracy:
         caption += ". Epochs and accuracies are compared in the same way, each by itself"
-        caption += "" if accuracy.families else " with its own best"
     texts = [place for place, title in enumerate(header) if title in (name, "how", "finding", "top group")]
     return Grid(caption, header, rows, tuple(texts))
+
+
+def _from_own_best(measure: Measured) -> str:
+    """Return what a measure beside the outcome is compared with if that is its best one, and no control."""
+    return "" if measure.families or not measure.reference else f" from {measure.reference}"
 
 
 def _beside(measure: Measured, label: str) -> tuple[str, str]:

@@ -1,8 +1,7 @@
 """Configs that a sweep's file resolves to, which the settings of its runs are compared with."""
 
-from trainer.config.overrides import flatten
 from trainer.report.configurations import Configuration
-from trainer.report.planned import loaded
+from trainer.report.planned import config_of, loaded, written
 from trainer.report.published.comparisons import Filed
 from trainer.runs import groups
 from trainer.sweep.file import Sweep
@@ -14,12 +13,8 @@ def resolved(configuration: Configuration, sweep: Sweep) -> Filed:
 
     It is empty with own parts, too.
     """
-    asked, keys = groups.identity(configuration.values), configuration.values.keys()
-    first = next(
-        (each for each in points_of(sweep) if groups.identity({key: each.values.get(key) for key in keys}) == asked),
-        None,
-    )
-    if first is None:
-        return Filed()
-    found = loaded(first, sweep)
-    return Filed(flatten(found.config.model_dump(mode="json")), found.origins) if found else Filed()
+    asked, keys = groups.identity(configuration.values), [*configuration.values]
+    points = [each for each in points_of(sweep) if each.values.keys() >= configuration.values.keys()]
+    first = next((each for each in points if groups.identity(written(each, keys)) == asked), None)
+    found = loaded(first, sweep) if first else None
+    return Filed(config_of(found), found.origins) if found else Filed()
