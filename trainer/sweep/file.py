@@ -21,7 +21,9 @@ from trainer.config.text_keys import text_types
 from trainer.config.yaml_text import misread, read_tree, read_whole, scalars
 from trainer.errors import ConfigError, SweepError
 from trainer.own.source import Source
+from trainer.runs.bands import RATE
 from trainer.runs.groups import SEED, label
+from trainer.runs.outcomes import EPOCHS
 from trainer.sweep.command import COMMAND, read_command
 from trainer.sweep.header import Header, read_header, unknown_control
 from trainer.sweep.hyperband import Hyperband
@@ -230,7 +232,7 @@ def labels_of(sweep: Sweep) -> set[str]:
               if key != SEED and not isinstance(parameter := sweep.space[key], Range)}  # fmt: skip
     together = sweep.header.outcome.over if sweep.header.outcome else None
     values = {key: each for key, each in values.items() if key != together}
-    fewest = 1 if len(values) > 1 else 0  # a network at all rates is `all` where nothing else is varied
+    fewest = 1 if values.keys() - {RATE, EPOCHS} else 0  # all rates or lengths are `all` where nothing else varies
     chosen = [keys for size in range(fewest, len(values) + 1) for keys in combinations(values, size)]
     return {
         label(dict(zip(keys, each, strict=True))) or "all"

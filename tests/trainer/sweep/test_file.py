@@ -75,6 +75,16 @@ def test_a_control_is_a_configuration_or_a_network_at_all_rates(control: str) ->
     assert parse_sweep(f"# A question?\n# Control:  {control}\n{RATES}", Path("s.yaml")).header.control == control
 
 
+def test_a_control_is_a_choice_of_any_of_the_keys() -> None:
+    """Before: of one key, or of all but the learning rate or the epochs."""
+    more = RATES.replace("parameters: {", "parameters: {model.act: {values: [relu, gelu]}, ")
+    head = "# A question?\n# Control:  vgg_a, act=relu\n"
+    for key in ("optimizer.lr", "optimizer.weight_decay"):
+        assert parse_sweep(f"{head}{more.replace('optimizer.lr', key)}", Path("s.yaml")).header.control
+    with pytest.raises(SweepError, match="Control: all: no such configuration"):
+        parse_sweep(f"# A question?\n# Control:  all\n{more}", Path("s.yaml"))
+
+
 def test_all_mistakes_of_a_file_are_told_at_once() -> None:
     with pytest.raises(SweepError) as caught:
         parse_sweep("metod: grid\nparameters: {seed: 3, optimizer.lr: {vales: [1]}}", Path("s.yaml"))
