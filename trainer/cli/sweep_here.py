@@ -94,7 +94,7 @@ def run_each(sweeps: "Sequence[LocalSweep]", place: Place, retry: bool, as_json:
                 print_progress(progress, False)
             note_others(sweep, progress)
             failed, left = progress.count("crashed", "diverged"), sweep.left(progress)
-            _note_what_is_left(sweep, progress, place, failed=0 if signal else failed, left=left)
+            _note_what_is_left(sweep, place, failed=0 if signal else failed, left=left)
             code = 128 + signal if signal else max(code, int(failed + left > 0))
             if signal:
                 break
@@ -103,7 +103,7 @@ def run_each(sweeps: "Sequence[LocalSweep]", place: Place, retry: bool, as_json:
     return code
 
 
-def _note_what_is_left(sweep: "LocalSweep", progress: "Progress", place: Place, *, failed: int, left: int) -> None:
+def _note_what_is_left(sweep: "LocalSweep", place: Place, *, failed: int, left: int) -> None:
     """Print how what failed or is left is run."""
     again = rerun_of(sweep.checked.sweep.path, place)
     if failed and place.ray:
