@@ -51,6 +51,7 @@ def _never_reached(config: Mapping[str, Any]) -> Iterator[str]:
     named["augment.side.from_epochs"] = config["augment"]["side"]["from_epochs"]
     named["train.batch_schedule.from_epochs"] = train["batch_schedule"]["from_epochs"]
     named |= {f"optimizer.{group}.end_epoch": optimizer[group]["end_epoch"] for group in ("head", "first_bias")}
+    named["optimizer.norm_and_bias_end_epoch"] = optimizer["norm_and_bias_end_epoch"]
     for key, value in named.items():
         cut = key.endswith(_CUTS)
         lengths = cast(

@@ -32,14 +32,17 @@ class Lookahead(Section):
     0 keeps `alpha` from the start. airbench94 has 3."""
 
 
+EndEpoch = Annotated[float, Field(ge=1e-3)]
+
+
 class GroupRate(Section):
     lr_scale: Annotated[Rate | None, Younger()] = None
     """Learning rate, as a multiple of `lr`. null is that of the parameters' usual group."""
     weight_decay: Annotated[Coefficient | None, Younger()] = None
     """Decay coefficient. null is that of the parameters' usual group."""
-    end_epoch: Annotated[Annotated[float, Field(ge=1e-3)] | None, Younger()] = None
+    end_epoch: Annotated[EndEpoch | None, Younger()] = None
     """Epoch at which the rate has fallen to 0, on a straight line from the start. It then replaces `schedule`, with its
-    warm-up. null follows `schedule`."""
+    warm-up. null is that of the parameters' usual group, which follows `schedule` if it has none."""
 
     @property
     def given(self) -> list[str]:
@@ -57,6 +60,8 @@ class _AnyOptimizer(Section):
     is their own coefficient."""
     norm_and_bias_lr_scale: Rate = 1.0
     """Learning rate of biases and norms, as a multiple of `lr` (Page 2019 uses 64)."""
+    norm_and_bias_end_epoch: Annotated[EndEpoch | None, Younger()] = None
+    """Epoch at which the rate of biases and norms has fallen to 0, as in `head.end_epoch`. null follows `schedule`."""
     head: GroupRate = Field(default_factory=GroupRate)
     """The weight of the last linear layer."""
     first_bias: GroupRate = Field(default_factory=GroupRate)

@@ -26,6 +26,7 @@ SIZES = "train.batch_schedule.sizes=[64]"
         ([SIDES, "augment.side.from_epochs=[0, 2]"], ["augment.side.from_epochs"]),
         ([SIZES, "train.batch_schedule.from_epochs=[5]"], ["train.batch_schedule.from_epochs"]),
         (["optimizer.first_bias.end_epoch=3", "optimizer.head.end_epoch=2"], ["optimizer.first_bias.end_epoch"]),
+        (["optimizer.norm_and_bias_end_epoch=3"], ["optimizer.norm_and_bias_end_epoch"]),
         (["train.swa.epochs=3"], ["train.swa.epochs"]),
         (["schedule.name=cosine", "schedule.over_epochs=2", "schedule.warmup_epochs=1"], []),
         (["schedule.name=piecewise", "schedule.epochs=[0, 2]", "schedule.factors=[0, 1]"], []),

@@ -219,6 +219,7 @@ def test_changing_a_name_drops_the_old_knobs_in_any_order_of_the_words(words: li
         "weight_decay": 1e-2,
         "decay_norm_and_bias": False,
         "norm_and_bias_lr_scale": 1.0,
+        "norm_and_bias_end_epoch": None,
         "head": {"lr_scale": None, "weight_decay": None, "end_epoch": None},
         "first_bias": {"lr_scale": None, "weight_decay": None, "end_epoch": None},
         "lookahead": {"steps": 0, "alpha": 0.5, "ramp_power": 0.0},

@@ -118,6 +118,18 @@ def test_the_head_and_the_first_bias_get_a_rate_a_decay_and_an_end_of_their_own(
         assert rates == pytest.approx([0.5 * factor, 32 * factor, 1.5 * factor, 32 * end])
 
 
+def test_biases_and_norms_can_end_before_the_weights_and_the_first_bias_with_them() -> None:
+    net = small()
+    config = config_of("sgd", lr=0.5, norm_and_bias_end_epoch=2, first_bias={"lr_scale": 3})
+    optimizer = build_optimizer(net, config, fused=False)
+    assert [group["name"] for group in optimizer.param_groups] == ["weights", "norm_and_bias", "first_bias"]
+    schedule = RateSchedule(Linear(), optimizer, epochs=10, steps=Steps(4, 1))
+    for step, factor, end in [(0, 1, 1), (4, 0.9, 0.5), (8, 0.8, 0), (30, 0.25, 0)]:
+        schedule.set_rate(step)
+        rates = [group["lr"] for group in optimizer.param_groups]
+        assert rates == pytest.approx([0.5 * factor, 0.5 * end, 1.5 * end])
+
+
 @pytest.mark.parametrize(
     ("net", "key", "said"),
     [

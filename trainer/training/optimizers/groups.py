@@ -27,7 +27,7 @@ def parameter_groups(model: nn.Module, config: Optimizer) -> Groups:
     for parameter in model.parameters():
         if parameter.requires_grad:
             groups[_kind(parameter, config)].append(parameter)
-    ends: dict[str, float] = {}
+    ends = {"norm_and_bias": config.norm_and_bias_end_epoch}
     for name, rate in config.own_groups.items():
         parameter = known[name]
         kind = _kind(parameter, config)
@@ -35,8 +35,7 @@ def parameter_groups(model: nn.Module, config: Optimizer) -> Groups:
         groups[name] = [parameter]
         scales[name] = scales.get(kind, 1.0) if rate.lr_scale is None else rate.lr_scale
         decays[name] = decays.get(kind, config.weight_decay) if rate.weight_decay is None else rate.weight_decay
-        if rate.end_epoch is not None:
-            ends[name] = rate.end_epoch
+        ends[name] = ends.get(kind) if rate.end_epoch is None else rate.end_epoch
     return [
         {
             "name": name,
@@ -44,7 +43,7 @@ def parameter_groups(model: nn.Module, config: Optimizer) -> Groups:
             "lr": config.lr * scales.get(name, 1.0),
             "weight_decay": decays.get(name, config.weight_decay),
         }
-        | ({"end_epoch": ends[name]} if name in ends else {})
+        | ({} if (end := ends.get(name)) is None else {"end_epoch": end})
         for name, params in groups.items()
         if params
     ]
