@@ -1,6 +1,7 @@
 """Resuming: a broken run ends as the unbroken one, and what must not change is refused."""
 
 import json
+import math
 import random
 import shutil
 import signal
@@ -45,9 +46,12 @@ RECORDS = [
     "recipe=none", "model.name=airbench96", "model.widths=[4,4,4]", "model.norm_momentum=0.3", "data.image_size=24",
     "optimizer.name=muon", "optimizer.orthogonalise=filters", "optimizer.format=bfloat16", "optimizer.settle=0",
     "optimizer.renormalise=true", "optimizer.rest_momentum=0.85", "optimizer.head.lr_scale=3",
+    "optimizer.head.end_epoch=2",
+    "optimizer.norm_and_bias_lr_scale=0.25", "optimizer.decay_norm_and_bias=0.03", "augment.intensity.brightness=0.2",
     "optimizer.first_bias.end_epoch=1.5", "optimizer.norm_and_bias_end_epoch=2",
     "optimizer.lookahead.steps=2", "optimizer.lookahead.ramp_power=3",
-    "schedule.name=linear", "train.epochs=2.5", "train.ema.decay=0.9", "train.tta=hflip", "train.tta_share=0.25",
+    "schedule.name=linear", "train.epochs=2.5", "train.ema.decay=0.9", "train.tta=hflip_translate",
+    "train.tta_share=0.25",
     "augment.side.pixels=[18,24]", "augment.side.from_epochs=[0,1]", "augment.intensity.contrast=0.2",
     "train.batch_schedule.sizes=[10]", "train.batch_schedule.from_epochs=[1]", "augment.flip.mode=alternating",
 ]  # fmt: skip
@@ -63,6 +67,20 @@ def test_a_run_with_every_choice_of_the_records_resumes_to_the_same_bits(
         start_run(load_config(overrides).config, runs=tmp_path, name="broken")
     assert resume_run(tmp_path / "broken").status == "finished"
     assert_same_end(tmp_path / "broken", tmp_path / "unbroken")
+
+
+@pytest.mark.parametrize("name", ["speed94", "speed95", "speed96", "cpu94"])
+def test_a_recipe_of_the_records_trains_small(tmp_path: Path, name: str) -> None:
+    words = [
+        f"recipe={name}",
+        "model.widths=[8,8,8]",
+        "data.name=shapes10",
+        "data.train_size=120",
+        "train.batch_size=40",
+    ]
+    words += ["train.max_steps=5", "train.device=cpu", "sink.wandb.mode=disabled"]
+    run = start_run(load_config(words).config, runs=tmp_path, name="small")
+    assert (run.status, run.summary["step"]) == ("finished", 5) and math.isfinite(run.summary["train/loss"])
 
 
 @pytest.mark.parametrize(
